@@ -1,0 +1,42 @@
+"""Bayesian hierarchical (mixed) models from a formula and a data frame."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from bayesmix import errors
+
+if TYPE_CHECKING:
+    from bayesmix import families
+    from bayesmix.datasets import load_dataset
+    from bayesmix.model import Model
+    from bayesmix.priors import Prior
+    from bayesmix.results import Posterior
+
+__all__ = ["Model", "Posterior", "Prior", "errors", "families", "load_dataset"]
+
+__version__ = _version("bayesmix")
+
+# Loaded when first used: importing the package is to stay cheap.
+_WHERE = {
+    "Model": "bayesmix.model",
+    "Posterior": "bayesmix.results",
+    "Prior": "bayesmix.priors",
+    "families": "bayesmix.families",
+    "load_dataset": "bayesmix.datasets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
+    module = importlib.import_module(_WHERE[name])
+    value = module if module.__name__ == f"bayesmix.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})

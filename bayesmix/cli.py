@@ -1,0 +1,128 @@
+"""The command `bayesmix`: a demonstration, and a fit from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bayesmix.errors import BayesmixError, SamplingError
+
+__all__ = ["main"]
+
+_WRONG_USE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 1 if sampling failed, 2 for wrong use (of options, formula,
+        data or priors), 130 if it was interrupted before the first draw.
+    """
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = _show_warning
+    try:
+        return int(options.run(options) or 0)
+    except SamplingError as error:
+        print(f"bayesmix: {error}", file=sys.stderr)
+        return 1
+    except (BayesmixError, OSError) as error:
+        print(f"bayesmix: {error}", file=sys.stderr)
+        return _WRONG_USE
+    except KeyboardInterrupt as error:
+        print(f"bayesmix: {str(error) or 'interrupted'}", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    from bayesmix import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="bayesmix", description="Bayesian mixed models from a formula and a data frame."
+    )
+    parser.add_argument("--version", action="version", version=f"bayesmix {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,fit}")
+
+    demo = commands.add_parser("demo", help="fit the sleepstudy data and draw the pictures")
+    demo.add_argument("--folder", type=Path, default=Path("bayesmix-demo"),
+                      help="where the pictures go (default: %(default)s)")  # fmt: skip
+    demo.add_argument("--seed", type=int, default=1)
+    demo.set_defaults(run=_demo)
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit a formula to a CSV file and print the summary",
+        epilog='example: bayesmix fit "y ~ x + (x | g)" data.csv --seed 1 --output fit.nc',
+    )
+    fit.add_argument("formula", help='such as "y ~ x + (x | g)"')
+    fit.add_argument("data", type=Path, help="a CSV file with a header")
+    fit.add_argument("--family", default="gaussian", help="response distribution (%(default)s)")
+    fit.add_argument("--draws", type=int, default=1000, help="kept per chain (%(default)s)")
+    fit.add_argument("--tune", type=int, default=1000, help="warm-up steps (%(default)s)")
+    fit.add_argument("--chains", type=int, default=4, help="(%(default)s)")
+    fit.add_argument("--seed", type=int, default=None, help="makes the draws reproducible")
+    fit.add_argument("--engine", default="auto", help="auto or pymc (%(default)s)")
+    fit.add_argument("--output", type=Path, default=None, metavar="FIT.nc",
+                     help="save the draws with their data as netCDF")  # fmt: skip
+    fit.add_argument("--quiet", action="store_true", help="no progress")
+    fit.set_defaults(run=_fit)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from bayesmix.demo import run_demo
+
+    run_demo(options.folder, seed=options.seed)
+
+
+def _fit(options: argparse.Namespace) -> int | None:
+    if options.output is not None and not options.output.resolve().parent.is_dir():
+        print(f"bayesmix: there is no folder {options.output.resolve().parent}", file=sys.stderr)
+        return _WRONG_USE
+    from bayesmix.model import Model
+
+    model = Model(options.formula, _read_csv(options.data), family=options.family)
+    posterior = model.fit(
+        options.draws,
+        tune=options.tune,
+        chains=options.chains,
+        seed=options.seed,
+        engine=options.engine,
+        progress=not options.quiet,
+    )
+    print(posterior.summary())
+    if options.output is not None:
+        posterior.idata.to_netcdf(options.output)
+        print(f"\nSaved to {options.output}")
+    return None
+
+
+def _read_csv(path: Path) -> Any:
+    import pandas as pd
+
+    from bayesmix.errors import DataError
+
+    try:
+        return pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a CSV file that can be read: {error}") from error
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as one line, without the code that gave it."""
+    print(f"bayesmix: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""From terms and data to arrays, and the same again for new data."""
+
+from bayesmix.design.design import Design, build_design
+from bayesmix.design.groups import Block, GroupingFactor, Levels
+from bayesmix.design.newdata import DesignRows, design_rows
+
+__all__ = [
+    "Block",
+    "Design",
+    "DesignRows",
+    "GroupingFactor",
+    "Levels",
+    "build_design",
+    "design_rows",
+]

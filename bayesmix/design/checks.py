@@ -1,0 +1,71 @@
+"""Designs that no model, or no useful model, can be fitted to."""
+
+from __future__ import annotations
+
+import warnings
+
+from bayesmix.design.groups import GroupingFactor
+from bayesmix.errors import DataError, DataWarning
+
+__all__ = ["check_sizes"]
+
+
+def check_sizes(
+    n_obs: int,
+    n_fixed: int,
+    groups: tuple[GroupingFactor, ...],
+    *,
+    residual_is_estimated: bool,
+) -> None:
+    """Compare the numbers of rows, coefficients, levels and effects.
+
+    As many levels as rows cannot be told from the residual where that is
+    estimated too: an error. Where it is not (a count or binary response, known
+    standard errors) such effects model overdispersion and pass in silence.
+    More coefficients or effects than rows leave the answer to the priors: a
+    warning.
+
+    Parameters
+    ----------
+    n_obs : int
+        Number of rows n.
+    n_fixed : int
+        Number of fixed effects p.
+    groups : tuple of GroupingFactor
+    residual_is_estimated : bool
+        Whether the model has a residual standard deviation to estimate.
+
+    Raises
+    ------
+    DataError
+        If a grouping factor has a level for every row and a residual is estimated.
+
+    Warns
+    -----
+    DataWarning
+        If there are as many fixed effects as rows, or as many effects of one
+        grouping factor.
+    """
+    if n_fixed >= n_obs:
+        warnings.warn(
+            f"{n_fixed} fixed effects for {n_obs} rows: the data alone do not determine them, "
+            "so what comes out depends on the priors",
+            DataWarning,
+            stacklevel=2,
+        )
+    if not residual_is_estimated:
+        return
+    for group in groups:
+        if group.n_levels >= n_obs:
+            raise DataError(
+                f"the grouping factor `{group.name}` has a level for each of the {n_obs} rows, "
+                "so its variance cannot be told from the residual variance; leave the term out"
+            )
+        if group.n_levels * group.n_effects >= n_obs:
+            warnings.warn(
+                f"`{group.name}` has {group.n_levels} levels x {group.n_effects} effects for "
+                f"{n_obs} rows: their variances cannot be told from the residual variance "
+                "without the priors",
+                DataWarning,
+                stacklevel=2,
+            )

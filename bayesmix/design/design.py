@@ -1,0 +1,218 @@
+"""`Design`: the arrays that a formula makes of a data frame, and how to make them again."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design.checks import check_sizes
+from bayesmix.design.frame import column_names, prepare_column, select_columns, unknown_column
+from bayesmix.design.groups import GroupingFactor, build_grouping_factors
+from bayesmix.design.matrices import Columns, Functions, build_columns, expression_values
+from bayesmix.design.missing import MissingAction, check_finite, complete_rows
+from bayesmix.design.rank import aliased_columns
+from bayesmix.errors import DataError, DataWarning, FormulaError
+from bayesmix.formula import Formula
+
+__all__ = ["Design", "build_design"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Design:
+    """The arrays of a mixed model: y, X, and for each grouping factor index and Z.
+
+    Memory grows with n (p + q): no array has a column per level.
+
+    Attributes
+    ----------
+    formula : Formula
+    response : ndarray or Series, shape (n,)
+        The left-hand side as it came; the family turns it into numbers.
+    X : ndarray, shape (n, p)
+        Columns of the fixed effects, without the aliased ones.
+    fixed_effects : tuple of str, length p
+        Their names.
+    aliased : tuple of str
+        Columns that were left out because earlier columns already span them.
+    terms : mapping of str to tuple of str
+        For each fixed term of the formula, the names of its columns in `X`.
+    offset : ndarray, shape (n,), or None
+        Sum of the ``offset(...)`` terms, on the scale of the linear predictor.
+    groups : tuple of GroupingFactor
+    frame : DataFrame, n rows
+        The columns that the formula uses, prepared, complete rows only.
+    row_labels : Index, length n
+        The labels these rows have in the caller's data.
+    rows : ndarray of int, shape (n,), or None
+        Positions of these rows in the caller's data; None if all were used.
+    n_rows_given : int
+        Number of rows of the caller's data.
+    """
+
+    formula: Formula
+    response: Any
+    X: np.ndarray
+    fixed_effects: tuple[str, ...]
+    aliased: tuple[str, ...]
+    terms: Mapping[str, tuple[str, ...]]
+    offset: np.ndarray | None
+    groups: tuple[GroupingFactor, ...]
+    frame: pd.DataFrame
+    row_labels: pd.Index[Any]
+    rows: np.ndarray | None
+    n_rows_given: int
+    fixed_columns: Columns
+    functions: Functions = field(default_factory=dict)
+
+    @property
+    def n_obs(self) -> int:
+        """Number of rows n that are used."""
+        return len(self.X)
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether X holds the constant column that the formula's intercept makes."""
+        return "Intercept" in self.fixed_effects and self.formula.has_intercept
+
+    @property
+    def all_fixed_columns(self) -> tuple[str, ...]:
+        """Names of the columns of X with the aliased ones among them, in order."""
+        return self.fixed_columns.names
+
+    def group(self, name: str) -> GroupingFactor:
+        """Return the grouping factor called `name`."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        known = ", ".join(f"`{group.name}`" for group in self.groups) or "none"
+        raise DataError(f"there is no grouping factor `{name}`; there are {known}")
+
+    def __repr__(self) -> str:
+        parts = [f"{self.n_obs} rows, {len(self.fixed_effects)} fixed effects"]
+        parts += [f"{g.name}: {g.n_levels} levels x {g.n_effects}" for g in self.groups]
+        return f"<Design {'; '.join(parts)}>"
+
+
+def build_design(
+    formula: Formula,
+    data: Any,
+    *,
+    functions: Functions | None = None,
+    missing: MissingAction = "drop",
+    residual_is_estimated: bool = True,
+) -> Design:
+    """Evaluate a formula over a table.
+
+    Parameters
+    ----------
+    formula : Formula
+    data : pandas, polars or pyarrow table
+        Never modified.
+    functions : mapping of str to callable, optional
+        Functions that the formula calls.
+    missing : {"drop", "raise"}
+        What happens to rows with a missing value in a column that is used.
+    residual_is_estimated : bool
+        Whether the model has a residual standard deviation to estimate, so that
+        a grouping factor with a level per row is an error.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        If the formula does not fit the data: unknown columns, a continuous
+        grouping factor, an effect that appears twice.
+    DataError
+        If the data cannot be used: no rows, infinite values, one level.
+    """
+    functions = dict(functions or {})
+    known = column_names(data)
+    for name in formula.columns:
+        if name not in known:
+            raise unknown_column(name, known, formula)
+    given = select_columns(data, formula.columns)
+    rows = complete_rows(given, missing)
+    used = given if rows is None else given.iloc[rows]
+    row_labels = used.index
+    used = used.reset_index(drop=True)
+    frame = pd.DataFrame({name: prepare_column(used[name]) for name in used.columns}, copy=False)
+
+    response = expression_values(formula.response.expr, frame, functions)
+    if getattr(response.dtype, "kind", "O") == "f":
+        values = np.asarray(response)[:, None]
+        check_finite(values, (formula.response.expr,), row_labels, "the response")
+    fixed = build_columns(formula.fixed, frame, functions)
+    columns, X = fixed
+    check_finite(X, columns.names, row_labels, "the fixed effect")
+    groups = build_grouping_factors(formula, frame, functions, fixed)
+    for group in groups:
+        check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
+    kept, aliased = _full_rank(X, columns)
+    check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
+    names = tuple(columns.names[j] for j in kept)
+    return Design(
+        formula=formula,
+        response=response,
+        X=X if not aliased else X[:, kept],
+        fixed_effects=names,
+        aliased=aliased,
+        terms={
+            term: tuple(columns.names[j] for j in at if j in set(kept))
+            for term, at in columns.columns_of_terms().items()
+        },
+        offset=_offset(formula, frame, functions, row_labels),
+        groups=groups,
+        frame=frame,
+        row_labels=row_labels,
+        rows=rows,
+        n_rows_given=len(given),
+        fixed_columns=columns,
+        functions=functions,
+    )
+
+
+def _full_rank(X: np.ndarray, columns: Columns) -> tuple[list[int], tuple[str, ...]]:
+    """Positions of the columns to keep, and the names of the others."""
+    everything = list(range(X.shape[1]))
+    # With more columns than rows only the priors can tell them apart: all stay.
+    if X.shape[1] >= len(X):
+        return everything, ()
+    dropped = set(aliased_columns(X).tolist())
+    if not dropped:
+        return everything, ()
+    names = tuple(columns.names[j] for j in sorted(dropped))
+    warnings.warn(
+        f"left out because earlier columns already determine them: {', '.join(names)}",
+        DataWarning,
+        stacklevel=3,
+    )
+    return [j for j in everything if j not in dropped], names
+
+
+def _offset(
+    formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
+) -> np.ndarray | None:
+    if not formula.offsets:
+        return None
+    total = np.zeros(len(frame))
+    for piece in formula.offsets:
+        values = expression_values(piece.expr, frame, functions)
+        if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+            raise FormulaError(
+                f"offset({piece.expr}) is not numeric",
+                text=formula.text,
+                start=piece.start,
+                stop=piece.stop,
+            )
+        numbers = np.asarray(values, dtype=np.float64)
+        check_finite(numbers[:, None], (f"offset({piece.expr})",), labels, "the term")
+        total += numbers
+    return total

@@ -1,0 +1,168 @@
+"""Any table becomes a small pandas frame of the columns that a formula uses."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula import Formula
+
+__all__ = ["column_names", "prepare_column", "select_columns", "unknown_column"]
+
+
+def column_names(data: Any) -> list[str]:
+    """Names of the columns of a table.
+
+    Parameters
+    ----------
+    data : pandas, polars or pyarrow table, or mapping of str to sequence
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    DataError
+        If `data` is not a table that is held in memory.
+    """
+    return [str(name) for name in _as_table(data).columns]
+
+
+def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
+    """Take columns out of a table of any kind, without changing the table.
+
+    Parameters
+    ----------
+    data : pandas, polars or pyarrow table, or mapping of str to sequence
+    names : iterable of str
+        Columns that are known to exist.
+
+    Returns
+    -------
+    DataFrame
+        With the index of `data` if it is a pandas frame.
+
+    Raises
+    ------
+    DataError
+        If a column exists twice.
+    """
+    table = _as_table(data)
+    wanted = list(dict.fromkeys(names))
+    if isinstance(table, pd.DataFrame):
+        labels = [str(label) for label in table.columns]
+        for name in wanted:
+            if labels.count(name) > 1:
+                raise DataError(f"the data have {labels.count(name)} columns called `{name}`")
+        taken = table.iloc[:, [labels.index(name) for name in wanted]]
+        return taken.set_axis(wanted, axis=1)
+    table = table.select(wanted)
+    if table.implementation.is_polars():
+        # polars' Categorical has no order of its own (its Enum has): it is text.
+        plain = [name for name in wanted if table.schema[name] == nw.Categorical]
+        table = table.with_columns(nw.col(name).cast(nw.String) for name in plain)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _as_table(data: Any) -> Any:
+    """A pandas frame as it is, anything else as an eager narwhals frame."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, Mapping):
+        try:
+            return pd.DataFrame(dict(data))
+        except ValueError as error:
+            raise DataError(f"the columns of the mapping do not make a table: {error}") from error
+    try:
+        return nw.from_native(data, eager_only=True)
+    except TypeError as error:
+        advice = "call .collect() on it first" if hasattr(data, "collect") else (
+            "pass a pandas, polars or pyarrow table, or a dict of columns"
+        )  # fmt: skip
+        raise DataError(f"data of type {type(data).__name__} are not a table: {advice}") from error
+
+
+def unknown_column(name: str, known: list[str], formula: Formula) -> FormulaError:
+    """Build the error for a name that is no column, with the nearest names there are."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    lower = {column.lower(): column for column in known}
+    if name.lower() in lower and lower[name.lower()] not in near:
+        near.insert(0, lower[name.lower()])
+    if near:
+        advice = f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
+    else:
+        shown = ", ".join(f"`{column}`" for column in known[:12])
+        advice = f"there are {shown}{', ...' if len(known) > 12 else ''}"
+    start, stop = formula.places.get(name, (None, None))
+    return FormulaError(
+        f"the data have no column `{name}`; {advice}", text=formula.text, start=start, stop=stop
+    )
+
+
+def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Bring a column without missing values to one of three kinds.
+
+    Parameters
+    ----------
+    column : Series
+        Without missing values.
+
+    Returns
+    -------
+    Series
+        Numbers (int64 or float64), booleans, or a categorical without unused
+        levels. Text becomes a categorical with its values in sorted order.
+
+    Raises
+    ------
+    DataError
+        If the column holds values of mixed kinds, or of a kind that a model has
+        no use for.
+    """
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return column.cat.remove_unused_categories()
+    if pd.api.types.is_bool_dtype(dtype):
+        return column.astype(bool)
+    if pd.api.types.is_integer_dtype(dtype):
+        return _numeric(column, np.int64)
+    if pd.api.types.is_float_dtype(dtype):
+        return _numeric(column, np.float64)
+    if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+        return pd.Series(pd.Categorical(column.astype(str)), index=column.index, name=column.name)
+    if pd.api.types.is_complex_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
+        raise DataError(f"column `{column.name}` holds {dtype}; turn it into a number first")
+    return _objects(column)
+
+
+def _numeric(column: pd.Series[Any], dtype: type[np.generic]) -> pd.Series[Any]:
+    # A pandas column of that very type is taken as it is: no copy of the data.
+    return column if column.dtype == np.dtype(dtype) else column.astype(dtype)
+
+
+def _objects(column: pd.Series[Any]) -> pd.Series[Any]:
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind == "string":
+        values = column.astype(str)
+        return pd.Series(pd.Categorical(values), index=column.index, name=column.name)
+    if kind == "boolean":
+        return column.astype(bool)
+    if kind == "integer":
+        return column.astype(np.int64)
+    if kind in {"floating", "decimal", "mixed-integer-float"}:
+        return column.astype(np.float64)
+    if kind == "categorical":
+        return column.astype("category")
+    kinds = sorted({type(value).__name__ for value in column})
+    raise DataError(
+        f"column `{column.name}` holds values of kind {kind} ({', '.join(kinds[:4])}); "
+        "a column must hold numbers, booleans, text or categories"
+    )

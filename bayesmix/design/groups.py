@@ -1,0 +1,279 @@
+"""Grouping factors: levels, the level of each row, and the columns that vary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula import Formula, GroupTerm
+
+__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Consecutive effects of one grouping factor that come from one term.
+
+    Attributes
+    ----------
+    start, stop : int
+        Half-open range among the effects of the grouping factor.
+    correlated : bool
+        Whether their correlations are estimated.
+    """
+
+    start: int
+    stop: int
+    correlated: bool
+
+    @property
+    def size(self) -> int:
+        """Number of effects."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """The observed levels of a grouping factor.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns whose combinations are the levels.
+    labels : ndarray of str, shape (G,)
+        ``"308"``, or ``"1:2"`` for a combination of columns.
+    values : DataFrame, G rows
+        The value of each column at each level.
+    """
+
+    columns: tuple[str, ...]
+    labels: np.ndarray
+    values: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def index_of(self, frame: pd.DataFrame) -> np.ndarray:
+        """Level of each row of a frame.
+
+        Parameters
+        ----------
+        frame : DataFrame, n rows
+            Holds the columns of the grouping factor; values may be missing.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            -1 where the level is unknown or missing.
+        """
+        known = pd.MultiIndex.from_arrays([_labels(self.values[c]) for c in self.columns])
+        wanted = pd.MultiIndex.from_arrays([_labels(frame[c]) for c in self.columns])
+        return np.asarray(known.get_indexer(wanted), dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupingFactor:
+    """One grouping factor ``g`` with everything that varies by it.
+
+    All terms on one grouping factor are gathered here, in order.
+
+    Attributes
+    ----------
+    name : str
+        ``Subject``, or ``hospital:ward``.
+    levels : Levels
+        The G levels.
+    index : ndarray of int32, shape (n,)
+        Level of each row.
+    effects : tuple of str, length q
+        Names of the columns of `Z`.
+    blocks : tuple of Block
+        How the effects divide into terms.
+    Z : ndarray, shape (n, q)
+        The columns that are multiplied with the group effects.
+    """
+
+    name: str
+    levels: Levels
+    index: np.ndarray
+    effects: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    Z: np.ndarray
+    terms: tuple[Columns, ...]
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels G."""
+        return len(self.levels)
+
+    @property
+    def n_effects(self) -> int:
+        """Number of effects q per level."""
+        return len(self.effects)
+
+    @property
+    def correlated_blocks(self) -> tuple[Block, ...]:
+        """Blocks with at least one correlation to estimate."""
+        return tuple(b for b in self.blocks if b.correlated and b.size > 1)
+
+    def build_Z(self, frame: pd.DataFrame) -> np.ndarray:  # noqa: N802
+        """Build the columns of `Z` for a prepared frame, shape (n, q)."""
+        return np.concatenate([term.build(frame) for term in self.terms], axis=1)
+
+
+def build_grouping_factors(
+    formula: Formula,
+    frame: pd.DataFrame,
+    functions: Functions,
+    fixed: tuple[Columns, np.ndarray],
+) -> tuple[GroupingFactor, ...]:
+    """Build every grouping factor of a formula.
+
+    Parameters
+    ----------
+    formula : Formula
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    functions : mapping of str to callable
+    fixed : tuple of Columns and ndarray
+        The fixed effects, whose columns are shared where the terms are the same.
+
+    Returns
+    -------
+    tuple of GroupingFactor
+
+    Raises
+    ------
+    DataError
+        If a grouping factor has one level, or a name that cannot be stored.
+    FormulaError
+        If a grouping factor is continuous.
+    """
+    factors = []
+    for name in formula.grouping_factors:
+        terms = [term for term in formula.groups if term.name == name]
+        _check_name(name)
+        levels, index = _levels(terms[0], frame, formula)
+        built = [_effects(term, frame, functions, fixed) for term in terms]
+        effects = tuple(effect for columns, _ in built for effect in columns.names)
+        for effect in effects:
+            if effects.count(effect) > 1:
+                raise FormulaError(
+                    f"the effect `{effect}` varies by `{name}` twice",
+                    text=formula.text,
+                    start=terms[-1].start,
+                    stop=terms[-1].stop,
+                )
+        matrices = [values for _, values in built]
+        factors.append(
+            GroupingFactor(
+                name=name,
+                levels=levels,
+                index=index,
+                effects=effects,
+                blocks=_blocks(terms, [len(columns.names) for columns, _ in built]),
+                Z=matrices[0] if len(matrices) == 1 else np.concatenate(matrices, axis=1),
+                terms=tuple(columns for columns, _ in built),
+            )
+        )
+    return tuple(factors)
+
+
+def _effects(
+    term: GroupTerm,
+    frame: pd.DataFrame,
+    functions: Functions,
+    fixed: tuple[Columns, np.ndarray],
+) -> tuple[Columns, np.ndarray]:
+    columns, X = fixed
+    if list(columns.spec.formula) == list(term.effects):
+        return fixed  # the same columns in the same coding: share the memory
+    if [str(effect) for effect in term.effects] == ["1"] and columns.names[:1] == ("Intercept",):
+        built = build_columns(term.effects, frame.iloc[:1], functions)[0]
+        return built, X[:, :1]
+    return build_columns(term.effects, frame, functions)
+
+
+def _blocks(terms: Sequence[GroupTerm], sizes: Sequence[int]) -> tuple[Block, ...]:
+    stops = np.cumsum(sizes).tolist()
+    return tuple(
+        Block(start=stop - size, stop=stop, correlated=term.correlated)
+        for term, size, stop in zip(terms, sizes, stops, strict=True)
+    )
+
+
+def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Levels, np.ndarray]:
+    """Observed combinations of the columns, in the order of the columns' own levels."""
+    code = np.zeros(len(frame), dtype=np.int64)
+    for column in term.columns:
+        codes, n_values = _codes(frame[column], term, formula)
+        # Renumbered after each column, so that the product cannot overflow.
+        _, code = np.unique(code * n_values + codes, return_inverse=True)
+    n_levels = int(code.max()) + 1
+    first = np.zeros(n_levels, dtype=np.int64)
+    first[code[::-1]] = np.arange(len(frame))[::-1]
+    values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
+    parts = [_labels(values[column]).astype(str) for column in term.columns]
+    labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
+    if n_levels < 2:
+        raise DataError(
+            f"the grouping factor `{term.name}` has one level ({labels[0]}); "
+            "a variance between levels needs at least two, so leave the term out"
+        )
+    if len(set(labels)) < n_levels:
+        raise DataError(
+            f"two levels of `{term.name}` have the same label because a value holds a colon; "
+            f"rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
+        )
+    return Levels(columns=term.columns, labels=labels, values=values), code.astype(np.int32)
+
+
+def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[np.ndarray, int]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64), len(column.cat.categories)
+    values = column.to_numpy()
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(values != np.floor(values))
+        if bad.size:
+            raise FormulaError(
+                f"the grouping factor `{column.name}` is continuous "
+                f"(it holds {values[bad[0]]:g}); group by a category, or cut it into one first",
+                text=formula.text,
+                start=term.start,
+                stop=term.stop,
+            )
+    unique, codes = np.unique(values, return_inverse=True)
+    return codes, len(unique)
+
+
+def _labels(column: pd.Series[Any]) -> np.ndarray:
+    """Text for each value, the same whatever type a column arrives in."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        column = column.astype(str).where(column.notna())  # as prepare_column writes them
+    values = column.astype(object).to_numpy()
+    # A column of integers with holes arrives as floats: 308.0 is still level 308.
+    return np.asarray(
+        [
+            None
+            if pd.isna(value)
+            else str(int(value))
+            if isinstance(value, float | np.floating) and value == np.floor(value)
+            else str(value)
+            for value in values
+        ],
+        dtype=object,
+    )
+
+
+def _check_name(name: str) -> None:
+    if "/" in name:
+        raise DataError(
+            f"the grouping factor `{name}` has a / in its name, which results cannot be "
+            "stored under; rename the column"
+        )

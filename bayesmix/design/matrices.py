@@ -1,0 +1,167 @@
+"""Terms of a formula become columns of a matrix, and the same again for new data."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec, SimpleFormula
+from formulaic.errors import DataMismatchWarning, FormulaicError
+from formulaic.parser.types import Factor, Term
+
+from bayesmix.errors import DataError, FormulaError
+
+__all__ = ["Columns", "build_columns", "expression_values"]
+
+Functions = Mapping[str, Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Terms with what they learned from the data they were first built on.
+
+    Attributes
+    ----------
+    spec : formulaic ModelSpec
+        The terms, the state of their transforms and the levels of their factors.
+    names : tuple of str, length k
+        Names of the columns; the constant is called ``Intercept``.
+    functions : mapping
+        The caller's functions that the terms use.
+    """
+
+    spec: ModelSpec
+    names: tuple[str, ...]
+    functions: Functions
+
+    def build(self, frame: pd.DataFrame) -> np.ndarray:
+        """Build the columns for a frame.
+
+        Parameters
+        ----------
+        frame : DataFrame, n rows
+            Prepared columns, without missing values.
+
+        Returns
+        -------
+        ndarray, shape (n, k)
+
+        Raises
+        ------
+        DataError
+            If a factor has a level that it did not have before, or an
+            expression cannot be evaluated.
+        """
+        return _matrix(self.spec, frame, self.functions)[0]
+
+    @property
+    def levels(self) -> dict[str, list[Any]]:
+        """Known levels of each categorical factor, by its expression."""
+        return {
+            expr: list(state["categories"])
+            for expr, (_, state) in self.spec.encoder_state.items()
+            if "categories" in state
+        }
+
+    def columns_of_terms(self) -> dict[str, list[int]]:
+        """Positions of the columns that each term made."""
+        return {str(term): list(at) for term, at in self.spec.term_indices.items()}
+
+
+def build_columns(
+    terms: Sequence[Term], frame: pd.DataFrame, functions: Functions
+) -> tuple[Columns, np.ndarray]:
+    """Build the columns of `terms` and remember how.
+
+    Parameters
+    ----------
+    terms : sequence of formulaic Term
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    functions : mapping of str to callable
+
+    Returns
+    -------
+    Columns
+    ndarray, shape (n, k)
+        The matrix, in double precision.
+
+    Raises
+    ------
+    FormulaError
+        If an expression cannot be evaluated, or two columns have one name.
+    """
+    formula = SimpleFormula(list(terms), _ordering="none")
+    spec = ModelSpec.from_spec(formula, materializer="pandas", output="numpy", na_action="ignore")
+    try:
+        values, fitted = _matrix(spec, frame, functions)
+    except DataError as error:
+        raise FormulaError(str(error)) from error.__cause__
+    names = tuple(str(name) for name in fitted.column_names)
+    for name in names:
+        if names.count(name) > 1:
+            raise FormulaError(f"two columns of the design are called `{name}`; rename one")
+    return Columns(spec=fitted, names=names, functions=functions), values
+
+
+def expression_values(expr: str, frame: pd.DataFrame, functions: Functions) -> Any:
+    """Evaluate one checked expression and leave its kind as it is.
+
+    Parameters
+    ----------
+    expr : str
+        A column's name or an expression.
+    frame : DataFrame
+    functions : mapping of str to callable
+
+    Returns
+    -------
+    ndarray or Series
+        Numbers, booleans or a categorical, one per row.
+    """
+    if expr in frame.columns:
+        return frame[expr]
+    factor = Factor(expr, eval_method="python")
+    _, values = build_columns([Term([factor])], frame, functions)
+    if values.shape[1] != 1:
+        raise FormulaError(f"`{expr}` makes {values.shape[1]} columns where one is needed")
+    return values[:, 0]
+
+
+def _matrix(
+    spec: ModelSpec, frame: pd.DataFrame, functions: Functions
+) -> tuple[np.ndarray, ModelSpec]:
+    """Evaluate with formulaic; its errors and its silences become named errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        warnings.filterwarnings("ignore", module="formulaic", category=FutureWarning)
+        warnings.filterwarnings("ignore", module="formulaic", category=DeprecationWarning)
+        # What is not finite is named later, with its column and row.
+        with np.errstate(all="ignore"):
+            warnings.filterwarnings("ignore", category=RuntimeWarning)
+            try:
+                matrix = spec.get_model_matrix(frame, context=dict(functions))
+            except DataMismatchWarning as error:
+                raise DataError(f"{error}") from error
+            except (
+                FormulaicError,
+                ValueError,
+                TypeError,
+                KeyError,
+                np.linalg.LinAlgError,
+            ) as error:
+                raise DataError(_clean(str(error))) from error
+    values = np.asarray(matrix, dtype=np.float64)
+    if values.ndim != 2 or len(values) != len(frame):
+        raise DataError(
+            f"a function of the formula gave {len(values)} values for {len(frame)} rows"
+        )
+    return values, matrix.model_spec
+
+
+def _clean(message: str) -> str:
+    return message.replace("factor `", "`").strip()

@@ -1,0 +1,95 @@
+"""Rows with missing values, and values that are not finite."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, DataWarning
+
+__all__ = ["MissingAction", "check_finite", "complete_rows"]
+
+MissingAction = Literal["drop", "raise"]
+
+
+def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | None:
+    """Find the rows without a missing value.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The columns that a formula uses.
+    missing : {"drop", "raise"}
+        Whether incomplete rows are left out with a warning or refused.
+
+    Returns
+    -------
+    ndarray of int or None
+        Positions of the complete rows; None where all rows are complete.
+
+    Raises
+    ------
+    DataError
+        If rows are incomplete and `missing` is "raise", or if none is complete.
+
+    Warns
+    -----
+    DataWarning
+        With the number of missing values by column, if rows are dropped.
+    """
+    if missing not in get_args(MissingAction):
+        raise DataError(f'missing={missing!r} is not known; say "drop" or "raise"')
+    if len(frame) == 0:
+        raise DataError("the data have no rows")
+    holes = {str(name): frame[name].isna().to_numpy() for name in frame.columns}
+    counts = {name: int(hole.sum()) for name, hole in holes.items() if hole.any()}
+    if not counts:
+        return None
+    incomplete = np.logical_or.reduce([holes[name] for name in counts])
+    by_column = ", ".join(f"`{name}` {count}" for name, count in counts.items())
+    n_dropped = int(incomplete.sum())
+    what = f"{n_dropped} of {len(frame)} rows have a missing value ({by_column})"
+    if missing == "raise":
+        raise DataError(f'{what}; missing="drop" leaves them out')
+    if n_dropped == len(frame):
+        raise DataError(f"no row is complete: {what}")
+    warnings.warn(f"{what} and are left out", DataWarning, stacklevel=2)
+    return np.flatnonzero(~incomplete)
+
+
+def check_finite(
+    values: np.ndarray, names: tuple[str, ...], labels: pd.Index[Any], what: str
+) -> None:
+    """Refuse values that are infinite or not a number.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, k)
+    names : tuple of str, length k
+    labels : Index, length n
+        Row labels of the caller's data, for the message.
+    what : str
+        What the columns are, for the message.
+
+    Raises
+    ------
+    DataError
+        Naming the column, the row and the value.
+    """
+    # One sum per column is finite where all its values are, and costs no n x k mask.
+    with np.errstate(invalid="ignore", over="ignore"):
+        suspicious = np.flatnonzero(~np.isfinite(values.sum(axis=0)))
+    for j in suspicious:
+        bad = np.flatnonzero(~np.isfinite(values[:, j]))
+        if bad.size:
+            value, label = values[bad[0], j], labels[bad[0]]
+            more = f" (and {bad.size - 1} more rows)" if bad.size > 1 else ""
+            advice = (
+                "; the expression has no value there, so leave such rows out or change it"
+                if np.isnan(value)
+                else ""
+            )
+            raise DataError(f"{what} `{names[j]}` is {value} in row {label}{more}{advice}")

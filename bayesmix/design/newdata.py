@@ -1,0 +1,127 @@
+"""A fitted design meets new data: the same columns, known levels, nothing learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design.design import Design
+from bayesmix.design.frame import column_names, prepare_column, select_columns
+from bayesmix.design.matrices import expression_values
+from bayesmix.design.missing import check_finite
+from bayesmix.errors import DataError
+
+__all__ = ["DesignRows", "design_rows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesignRows:
+    """The arrays of a design for new rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    Z : mapping of str to ndarray, shape (n, q)
+        By grouping factor.
+    index : mapping of str to ndarray of int32, shape (n,)
+        By grouping factor; -1 where the level is new or missing.
+    offset : ndarray, shape (n,), or None
+    """
+
+    X: np.ndarray
+    Z: Mapping[str, np.ndarray]
+    index: Mapping[str, np.ndarray]
+    offset: np.ndarray | None
+
+
+def design_rows(design: Design, data: Any) -> DesignRows:
+    """Build the arrays of a fitted design for new data.
+
+    Parameters
+    ----------
+    design : Design
+    data : pandas, polars or pyarrow table
+        Needs the columns of the right-hand side only; others are ignored.
+
+    Returns
+    -------
+    DesignRows
+
+    Raises
+    ------
+    DataError
+        If a column is missing from the data, has another type than in fitting,
+        a missing value, or a level that the fitted factor does not have.
+    """
+    formula = design.formula
+    known = column_names(data)
+    predictors = formula.columns_of("fixed", "effect", "offset")
+    grouping = formula.columns_of("group")
+    for name in (*predictors, *grouping):
+        if name not in known:
+            raise DataError(
+                f"the new data have no column `{name}`, which the model "
+                f"`{formula}` needs; there are {', '.join(known[:12])}"
+            )
+    given = select_columns(data, (*predictors, *grouping))
+    labels = given.index
+    given = given.reset_index(drop=True)
+    frame = pd.DataFrame(
+        {name: _like_fitted(given[name], design.frame[name], labels) for name in predictors},
+        index=given.index,
+    )
+    X = design.fixed_columns.build(frame)
+    if design.aliased:
+        X = X[:, [design.all_fixed_columns.index(name) for name in design.fixed_effects]]
+    check_finite(X, design.fixed_effects, labels, "the fixed effect")
+    Z = {group.name: group.build_Z(frame) for group in design.groups}
+    for group in design.groups:
+        check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
+    offset = None
+    if formula.offsets:
+        offset = np.zeros(len(frame))
+        for piece in formula.offsets:
+            offset += np.asarray(expression_values(piece.expr, frame, design.functions), float)
+        check_finite(offset[:, None], ("offset",), labels, "the term")
+    return DesignRows(
+        X=X,
+        Z=Z,
+        index={group.name: group.levels.index_of(given) for group in design.groups},
+        offset=offset,
+    )
+
+
+def _like_fitted(
+    column: pd.Series[Any], fitted: pd.Series[Any], labels: pd.Index[Any]
+) -> pd.Series[Any]:
+    """Bring a new column to the kind that the fitted one had, or say why not."""
+    holes = np.flatnonzero(column.isna())
+    if holes.size:
+        raise DataError(
+            f"the new data have a missing value in column `{column.name}`, row "
+            f"{labels[holes[0]]}; a prediction needs every predictor"
+        )
+    prepared = prepare_column(column)
+    if isinstance(fitted.dtype, pd.CategoricalDtype):
+        levels = fitted.cat.categories
+        unseen = [value for value in pd.unique(prepared) if value not in levels]
+        if unseen:
+            raise DataError(
+                f"column `{column.name}` has the level {unseen[0]!r}, which the model has not "
+                f"seen; known are {', '.join(repr(level) for level in levels)}"
+            )
+        return pd.Series(
+            pd.Categorical(prepared, categories=levels, ordered=fitted.cat.ordered),
+            index=column.index,
+            name=column.name,
+        )
+    if isinstance(prepared.dtype, pd.CategoricalDtype):
+        raise DataError(
+            f"column `{column.name}` was numeric in fitting ({fitted.dtype}) and holds text now, "
+            f"such as {prepared.iloc[0]!r}"
+        )
+    return prepared

@@ -1,0 +1,76 @@
+"""Columns that repeat what the columns before them already say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["aliased_columns"]
+
+_CHUNK = 65_536
+_TOLERANCE = 1e-7  # as R's lm: the share of a column that is new
+
+
+def aliased_columns(X: np.ndarray) -> np.ndarray:
+    """Find columns that are linear combinations of earlier ones.
+
+    Columns are taken in order, as R does, so that of two equal columns the
+    later one is aliased. Columns are centred first where the design holds a
+    constant, so that a large mean (a year) does not look like the constant.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+
+    Returns
+    -------
+    ndarray of int
+        Positions of the aliased columns.
+    """
+    p = X.shape[1]
+    if p == 0:
+        return np.zeros(0, dtype=np.int64)
+    means = X.mean(axis=0)
+    spread = _spread(X, means)
+    constant = spread <= 1e-13 * np.abs(means)
+    zero = constant & (means == 0)
+    has_constant = bool(np.any(constant & ~zero))
+    center = means if has_constant else np.zeros(p)
+    scale = spread if has_constant else np.sqrt(spread**2 + means**2)
+
+    aliased: list[int] = np.flatnonzero(zero).tolist()
+    if has_constant:
+        aliased += np.flatnonzero(constant & ~zero)[1:].tolist()
+    candidates = [j for j in range(p) if j not in aliased and not (has_constant and constant[j])]
+    R = _triangle(X, candidates, center, scale)
+    basis: list[np.ndarray] = []
+    for position, j in enumerate(candidates):
+        residual = R[:, position].copy()
+        norm = np.linalg.norm(residual)
+        for _ in range(2):  # twice is enough (Giraud et al. 2005)
+            for q in basis:
+                residual -= q * (q @ residual)
+        left = np.linalg.norm(residual)
+        if left <= _TOLERANCE * norm:
+            aliased.append(j)
+        else:
+            basis.append(residual / left)
+    return np.sort(np.asarray(aliased, dtype=np.int64))
+
+
+def _spread(X: np.ndarray, means: np.ndarray) -> np.ndarray:
+    total = np.zeros(X.shape[1])
+    for start in range(0, len(X), _CHUNK):
+        total += ((X[start : start + _CHUNK] - means) ** 2).sum(axis=0)
+    return np.sqrt(total / len(X))
+
+
+def _triangle(
+    X: np.ndarray, columns: list[int], center: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """R of the QR decomposition of the scaled columns, in chunks of rows."""
+    R = np.zeros((0, len(columns)))
+    for start in range(0, len(X), _CHUNK):
+        rows = X[start : start + _CHUNK][:, columns]
+        rows = (rows - center[columns]) / scale[columns]
+        R = np.linalg.qr(np.concatenate([R, rows]), mode="r")
+    return R

@@ -1,0 +1,6 @@
+"""From the text of a formula to its terms."""
+
+from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.terms import Formula, GroupTerm, Piece
+
+__all__ = ["Formula", "GroupTerm", "Piece", "parse_formula"]

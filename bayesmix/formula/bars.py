@@ -1,0 +1,138 @@
+"""The operators ``|`` and ``||`` for formulaic's parser.
+
+formulaic builds sets of terms; a group term enters such a set as a `BarTerm`,
+an ordinary term whose single factor carries the group term it stands for.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from formulaic.parser.parser import DefaultFormulaParser, DefaultOperatorResolver
+from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
+
+from bayesmix.errors import FormulaError
+from bayesmix.formula.terms import GroupTerm
+
+__all__ = ["BarTerm", "MixedOperatorResolver"]
+
+_GROUP = "bayesmix_group"
+_MAX_POWER = 10
+
+
+class BarTerm(Term):
+    """A term of formulaic that stands for a group term."""
+
+    def __init__(self, group: GroupTerm) -> None:
+        self.group = group
+        factor = Factor(str(group), eval_method="lookup", metadata={_GROUP: group})
+        super().__init__([factor])
+
+
+def group_inside(term: Term) -> GroupTerm | None:
+    """The group term that `term` holds, also where it was multiplied with another."""
+    for factor in term.factors:
+        if _GROUP in factor.metadata:
+            group: GroupTerm = factor.metadata[_GROUP]
+            return group
+    return None
+
+
+class MixedOperatorResolver(DefaultOperatorResolver):
+    """formulaic's operators, with ``|`` and ``||`` meaning group terms."""
+
+    text: str = ""
+
+    @property
+    def operators(self) -> list[Operator]:
+        """The operator table."""
+        self.feature_flags = DefaultFormulaParser.FeatureFlags.TWOSIDED
+        replaced = {"|", "**", "^"}
+        return [
+            *(op for op in super().operators if op.symbol not in replaced and not _is_plus(op)),
+            Operator("+", arity=2, precedence=100, associativity="left", to_terms=self._plus),
+            *(
+                Operator(symbol, arity=2, precedence=500, associativity="right", to_terms=_power)
+                for symbol in ("**", "^")
+            ),
+            *(
+                Operator(
+                    symbol,
+                    arity=2,
+                    precedence=-50,
+                    accepts_context=_inside_parentheses,
+                    to_terms=functools.partial(self._bar, correlated),
+                    structural=True,
+                )
+                for symbol, correlated in (("|", True), ("||", False))
+            ),
+        ]
+
+    def _plus(self, lhs: OrderedSet[Term], rhs: OrderedSet[Term]) -> OrderedSet[Term]:
+        for term in rhs:
+            if isinstance(term, BarTerm) and term in lhs:
+                group = term.group
+                raise FormulaError(
+                    f"{group} is written twice",
+                    text=self.text,
+                    start=group.start,
+                    stop=group.stop,
+                )
+        return lhs | rhs
+
+    def _bar(
+        self, correlated: bool, effects: OrderedSet[Term], groups: OrderedSet[Term]
+    ) -> OrderedSet[Term]:
+        out = []
+        for term in groups:
+            tokens = [factor.token for factor in term.factors if factor.token is not None]
+            start = min(token.source_start or 0 for token in tokens)
+            stop = max(token.source_end or 0 for token in tokens) + 1
+            group = GroupTerm(
+                effects=tuple(sorted(effects, key=lambda t: t.degree)),
+                columns=tuple(factor.expr for factor in term.factors),
+                correlated=correlated,
+                start=start,
+                stop=stop,
+            )
+            if not group.effects:
+                raise FormulaError(
+                    "nothing varies by this group: both the intercept and every slope are gone; "
+                    f"write (1 | {group.name})",
+                    text=self.text,
+                    start=start,
+                    stop=stop,
+                )
+            out.append(BarTerm(group))
+        return OrderedSet(out)
+
+
+def _is_plus(operator: Operator) -> bool:
+    return operator.symbol == "+" and operator.arity == 2
+
+
+def _inside_parentheses(context: list[Token | Operator]) -> bool:
+    return bool(context) and isinstance(context[-1], Token) and context[-1].token == "("
+
+
+def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Term]:
+    """``(a + b)**2``: all interactions up to the order of the exponent."""
+    (factor,) = _single_factor(exponent)
+    if not factor.expr.isdecimal() or not 1 <= int(factor.expr) <= _MAX_POWER:
+        raise FormulaError(
+            f"the exponent in `**{factor.expr}` must be an integer from 1 to {_MAX_POWER}: "
+            "(a + b)**2 means a + b + a:b; for a square write I(x**2)"
+        )
+    products: OrderedSet[Term] = base
+    for _ in range(int(factor.expr) - 1):
+        products = OrderedSet(a * b for a in products for b in base)
+    return products
+
+
+def _single_factor(terms: Iterable[Term]) -> tuple[Any, ...]:
+    listed = list(terms)
+    if len(listed) == 1 and len(listed[0].factors) == 1:
+        return listed[0].factors
+    return (Factor("(...)"),)

@@ -1,0 +1,137 @@
+"""Where the bars of a formula stand, and whether each has its two sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from formulaic.parser.types import Token
+
+from bayesmix.errors import FormulaError
+
+__all__ = ["Bracket", "check_bars"]
+
+_GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """Positions, among the tokens, of one ``( ... | ... )``."""
+
+    opener: int
+    bar: int
+    closer: int
+
+
+def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
+    """Find every group term and check what can be checked before parsing.
+
+    Parameters
+    ----------
+    text : str
+        The formula.
+    tokens : list of Token
+        Its tokens.
+    tilde : int
+        Position of the tilde among `tokens`.
+
+    Returns
+    -------
+    list of Bracket
+
+    Raises
+    ------
+    FormulaError
+        For a bar outside parentheses or on the left-hand side, an empty side, a
+        second bar in one group term, an unpaired parenthesis, or a grouping
+        factor that is not made of column names.
+    """
+    brackets: list[Bracket] = []
+    openers: list[int] = []
+    bars: dict[int, int] = {}
+    for position, token in enumerate(tokens):
+        if token.kind is Token.Kind.CONTEXT and token.token in "([":
+            openers.append(position)
+        elif token.kind is Token.Kind.CONTEXT:
+            if not openers:
+                raise _error("a parenthesis is closed that was never opened", text, token)
+            opener = openers.pop()
+            if opener in bars:
+                bracket = Bracket(opener=opener, bar=bars.pop(opener), closer=position)
+                _check_sides(text, tokens, bracket)
+                brackets.append(bracket)
+        elif token.kind is Token.Kind.OPERATOR and "|" in token.token:
+            _check_bar(text, token, position, tilde, openers, bars)
+            bars[openers[-1]] = position
+    if openers:
+        raise _error("this parenthesis is never closed", text, tokens[openers[-1]])
+    _check_zeros(text, tokens, {b.opener: b for b in brackets})
+    return brackets
+
+
+def _check_bar(
+    text: str,
+    token: Token,
+    position: int,
+    tilde: int,
+    openers: list[int],
+    bars: dict[int, int],
+) -> None:
+    if position < tilde:
+        raise _error("a `|` cannot stand on the left-hand side", text, token)
+    if not openers:
+        raise _error("a `|` stands outside parentheses: write group terms as (x | g)", text, token)
+    if openers[-1] in bars:
+        raise _error(
+            "two bars in one group term: write one (x | g) for each grouping factor", text, token
+        )
+    if token.token not in {"|", "||"}:
+        raise _error(f"`{token.token}` is not an operator here", text, token)
+
+
+def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
+    bar = tokens[bracket.bar]
+    if bracket.bar == bracket.opener + 1:
+        raise _error("nothing stands before the bar: write (1 | g) for an intercept", text, bar)
+    if bracket.closer == bracket.bar + 1:
+        raise _error("no grouping factor stands behind the bar", text, bar)
+    for token in tokens[bracket.bar + 1 : bracket.closer]:
+        if token.kind is Token.Kind.PYTHON:
+            raise _error(
+                f"a grouping factor is made of columns, not of `{token.token}`: "
+                "add it to the data as a column first",
+                text,
+                token,
+            )
+        if token.kind is Token.Kind.VALUE:
+            raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
+        if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
+            raise _error(
+                f"`{token.token}` cannot join grouping factors: use a:b, a/b or a*b", text, token
+            )
+
+
+def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -> None:
+    """Refuse a 0 or -1 inside parentheses of its own, where it would not be heard."""
+    openers: list[int] = []
+    for position, token in enumerate(tokens):
+        if token.kind is Token.Kind.CONTEXT:
+            if token.token in "([":
+                openers.append(position)
+            else:
+                openers.pop()
+            continue
+        before = tokens[position - 1].token if position else ""
+        removes = token.token == "0" or (token.token == "1" and before.endswith("-"))
+        if removes and token.kind is Token.Kind.VALUE and openers and openers[-1] not in brackets:
+            raise _error(
+                "an intercept cannot be removed inside parentheses: "
+                "write 0 or -1 at the top of the formula, or right inside (0 + x | g)",
+                text,
+                token,
+            )
+
+
+def _error(message: str, text: str, token: Token) -> FormulaError:
+    start = token.source_start
+    stop = None if token.source_end is None else token.source_end + 1
+    return FormulaError(message, text=text, start=start, stop=stop)

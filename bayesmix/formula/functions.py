@@ -1,0 +1,79 @@
+"""The functions that a formula may call, and hints for those it may not."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+# formulaic's own transforms. Each remembers what it learned from the fitting
+# data (means, knots, levels), so that new data meet the same columns.
+TRANSFORMS: frozenset[str] = frozenset(
+    {"C", "I", "bs", "cc", "center", "cr", "cs", "hashed", "lag", "poly", "scale", "standardize"}
+)
+
+# Contrast codings, reached as `contr.sum` or `contr.treatment(base="b")`.
+CONTRASTS: frozenset[str] = frozenset({"SAS", "diff", "helmert", "poly", "sum", "treatment"})
+
+# Row-wise numpy functions with the number of positional arguments they may
+# take. The bound matters: a further positional argument of a ufunc is `out`,
+# which would overwrite the caller's column. Aggregates (np.mean, np.max) are
+# left out because on new data they would silently use the new data's value.
+_ONE_ARGUMENT = (
+    ("abs", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh"),
+    ("cbrt", "ceil", "cos", "cosh", "deg2rad", "degrees", "exp", "exp2", "expm1", "fabs"),
+    ("floor", "isfinite", "isnan", "log", "log10", "log1p", "log2", "logical_not", "negative"),
+    ("rad2deg", "radians", "reciprocal", "rint", "sign", "sin", "sinc", "sinh", "sqrt"),
+    ("square", "tan", "tanh", "trunc"),
+)
+_TWO_ARGUMENTS = (
+    ("add", "arctan2", "divide", "equal", "floor_divide", "fmax", "fmin", "fmod", "greater"),
+    ("greater_equal", "hypot", "less", "less_equal", "logaddexp", "logical_and", "logical_or"),
+    ("logical_xor", "maximum", "minimum", "mod", "multiply", "not_equal", "power", "remainder"),
+    ("subtract", "true_divide"),
+)
+NUMPY_FUNCTIONS: MappingProxyType[str, tuple[int, int]] = MappingProxyType(
+    {
+        **{name: (1, 1) for line in _ONE_ARGUMENT for name in line},
+        **{name: (2, 2) for line in _TWO_ARGUMENTS for name in line},
+        "round": (1, 2),
+        "clip": (3, 3),
+        "where": (3, 3),
+    }
+)
+
+NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
+
+# Bare names that formulaic offers beside its transforms: all take one argument.
+BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp10", "exp2", "log", "log10", "log2"})
+
+# What people write out of habit, and what it is called here.
+HINTS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "factor": "write C(x) for a categorical predictor",
+        "as.factor": "write C(x) for a categorical predictor",
+        "ordered": "write C(x, contr.poly) for polynomial contrasts",
+        "relevel": 'write C(x, contr.treatment(base="level"))',
+        "Q": "write the column's name between backquotes: `my column`",
+        "Treatment": 'write C(x, contr.treatment(base="level"))',
+        "Sum": "write C(x, contr.sum)",
+        "ns": "write cr(x, df=...) or bs(x, df=...)",
+        "s": "write cr(x, df=...) or bs(x, df=...) for a smooth curve",
+        "mean": "center(x) and scale(x) remember the mean for new data",
+        "std": "scale(x) remembers the standard deviation for new data",
+        "sd": "scale(x) remembers the standard deviation for new data",
+        "gr": "write (1 | g)",
+        "mm": "multi-membership terms are not available",
+    }
+)
+
+
+def hint_for(name: str) -> str:
+    """Say what to write instead of the function `name`, or what there is."""
+    bare = name.removeprefix("np.")
+    if bare in HINTS:
+        return HINTS[bare]
+    if bare in NUMPY_FUNCTIONS and not name.startswith("np."):
+        return f"write np.{bare}(...)"
+    return (
+        f"known are {', '.join(sorted(TRANSFORMS))}, {', '.join(sorted(BARE_NUMPY_FUNCTIONS))}, "
+        "the row-wise functions of numpy under np., and what is passed in functions={...}"
+    )

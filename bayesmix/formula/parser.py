@@ -1,0 +1,421 @@
+"""From the text of a formula to its terms, on top of formulaic's parser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from formulaic.errors import FormulaicError
+from formulaic.parser.algos.sanitize_tokens import sanitize_tokens
+from formulaic.parser.algos.tokenize import tokenize
+from formulaic.parser.parser import DefaultFormulaParser
+from formulaic.parser.types import Factor, OrderedSet, Term, Token
+from formulaic.parser.utils import merge_operator_tokens, replace_tokens
+
+from bayesmix.errors import FormulaError
+from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
+from bayesmix.formula.brackets import check_bars
+from bayesmix.formula.safety import ExpressionError, is_plain_name, read_expression
+from bayesmix.formula.terms import Formula, GroupTerm, Piece
+
+__all__ = ["parse_formula"]
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def parse_formula(
+    text: str,
+    *,
+    available: Sequence[str] | None = None,
+    functions: Mapping[str, Any] | None = None,
+) -> Formula:
+    """Read a mixed-model formula.
+
+    Parameters
+    ----------
+    text : str
+        A formula such as ``"Reaction ~ Days + (Days | Subject)"``. It may
+        extend over several lines.
+    available : sequence of str, optional
+        The columns of the data, needed only where the formula writes ``.``
+        (every column that is not used otherwise).
+    functions : mapping of str to callable, optional
+        Functions that the formula may call beside the built-in ones.
+
+    Returns
+    -------
+    Formula
+
+    Raises
+    ------
+    FormulaError
+        If the text is not a formula, or holds a piece that is not allowed.
+
+    Examples
+    --------
+    >>> formula = parse_formula("y ~ x + (x || school/class)")
+    >>> [str(term) for term in formula.groups]
+    ['(1 + x || school)', '(1 + x || school:class)']
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is text like 'y ~ x + (x | g)', not {type(text).__name__}")
+    _check_functions(functions or {})
+    parser = _MixedFormulaParser(
+        operator_resolver=MixedOperatorResolver(), functions=tuple(functions or ())
+    )
+    try:
+        sides = parser.read(text, available)
+    except FormulaicError as error:
+        raise _from_formulaic(error, text) from error
+    except ExpressionError as error:
+        raise _pointed(text, str(error), error.piece) from error
+    except SyntaxError as error:
+        raise FormulaError(f"this is not readable: {error.msg}", text=text) from error
+    except (RecursionError, MemoryError):
+        raise FormulaError("the formula is nested too deeply to be read") from None
+    lhs, rhs = sides
+    return _assemble(text, lhs, rhs, tuple(functions or ()))
+
+
+class _MixedFormulaParser(DefaultFormulaParser):
+    """formulaic's parser with bars, its tokens checked before they become terms."""
+
+    def __init__(
+        self, operator_resolver: MixedOperatorResolver, functions: Collection[str]
+    ) -> None:
+        super().__init__(operator_resolver=operator_resolver, include_intercept=False)
+        self.functions = functions
+
+    def read(
+        self, text: str, available: Sequence[str] | None
+    ) -> tuple[OrderedSet[Term], OrderedSet[Term]]:
+        self.operator_resolver.text = text
+        context: dict[str, Any] = {}
+        if available is not None:
+            context["__formulaic_variables_available__"] = list(available)
+        terms = self.get_terms(text, context=context)
+        return terms.lhs, terms.rhs
+
+    def get_tokens_from_formula(
+        self, formula: str, *, context: MutableMapping[str, Any]
+    ) -> Iterable[Token]:
+        """Tokens with the intercepts written out, on the right and in each group."""
+        raw = list(tokenize(formula))
+        for token in raw:
+            if token.kind is Token.Kind.PYTHON:
+                read_expression(_without_offset(token.token)[0], self.functions)
+            elif token.kind is Token.Kind.NAME and _is_dunder(formula, token):
+                raise ExpressionError(
+                    f"a name with double underscores is not allowed in a formula: {token}; "
+                    "a column of that name goes between backquotes",
+                    token.token,
+                )
+        tokens = _split_tilde(sanitize_tokens(iter(raw)))
+        tilde = _find_tilde(formula, tokens)
+        brackets = check_bars(formula, tokens, tilde)
+        _check_dot(formula, tokens, "__formulaic_variables_available__" in context)
+        used = _names(tokens[:tilde]) | {
+            name for b in brackets for name in _names(tokens[b.bar + 1 : b.closer])
+        }
+        context["__formulaic_variables_used_lhs__"] = used
+
+        # `1 +` at the start of the right-hand side and of each group term; the
+        # term algebra then takes it away again where 0 or -1 is written.
+        starts = {tilde + 1, *(b.opener + 1 for b in brackets)}
+        written: list[Token] = []
+        for position, token in enumerate([*tokens, Token("")]):
+            if position in starts:
+                written.append(Token("1", kind=Token.Kind.VALUE))
+                if not token.token.startswith(("+", "-")):
+                    written.append(Token("+", kind=Token.Kind.OPERATOR))
+            if token.token:
+                written.append(token)
+        minus_one = [
+            Token("-", kind=Token.Kind.OPERATOR),
+            Token("1", kind=Token.Kind.VALUE),
+        ]
+        folded = replace_tokens(written, "0", minus_one, kind=Token.Kind.VALUE)
+        return list(merge_operator_tokens(folded, symbols={"+", "-"}))
+
+
+def _assemble(
+    text: str, lhs: OrderedSet[Term], rhs: OrderedSet[Term], functions: tuple[str, ...]
+) -> Formula:
+    response = _response(text, list(lhs))
+    fixed: list[Term] = []
+    offsets: list[Piece] = []
+    groups: list[GroupTerm] = []
+    for term in rhs:
+        group = group_inside(term)
+        if isinstance(term, BarTerm):
+            groups.append(term.group)
+        elif group is not None:
+            raise FormulaError(
+                f"{group} cannot be multiplied; group terms are joined by +",
+                text=text,
+                start=group.start,
+                stop=group.stop,
+            )
+        elif any(_without_offset(factor.expr)[1] for factor in term.factors):
+            offsets.append(_offset(text, term))
+        else:
+            fixed.append(term)
+    fixed.sort(key=lambda term: term.degree)
+    for term in fixed:
+        if [factor.expr for factor in term.factors] == [response.expr]:
+            start, stop = _place(term.factors[0])
+            raise FormulaError(
+                f"the response `{response.expr}` is also a predictor",
+                text=text,
+                start=start,
+                stop=stop,
+            )
+    groups = _checked_groups(text, groups)
+    uses = _columns_used(response, fixed, offsets, groups, _Uses(text, functions))
+    return Formula(
+        text=text,
+        response=response,
+        fixed=tuple(fixed),
+        offsets=tuple(offsets),
+        groups=tuple(groups),
+        columns={name: tuple(roles) for name, roles in uses.roles.items()},
+        places=uses.places,
+    )
+
+
+def _response(text: str, terms: list[Term]) -> Piece:
+    if len(terms) != 1 or len(terms[0].factors) != 1:
+        written = text[: text.find("~")].strip()
+        raise FormulaError(
+            f"the left-hand side must be one response, not `{written}`; "
+            f"for arithmetic write {{{written}}}",
+            text=text,
+            start=0,
+            stop=text.find("~"),
+        )
+    factor = terms[0].factors[0]
+    start, stop = _place(factor)
+    if factor.eval_method is Factor.EvalMethod.LITERAL:
+        raise FormulaError(
+            f"the response must be a column, not the literal {factor.expr}",
+            text=text,
+            start=start,
+            stop=stop,
+        )
+    return Piece(expr=factor.expr, start=start, stop=stop)
+
+
+def _offset(text: str, term: Term) -> Piece:
+    start, stop = _place(term.factors[0])
+    inner, is_offset = _without_offset(term.factors[0].expr)
+    if len(term.factors) > 1 or not is_offset:
+        raise FormulaError(
+            "offset(...) stands alone: it cannot be part of an interaction",
+            text=text,
+            start=start,
+            stop=stop,
+        )
+    return Piece(expr=inner, start=start, stop=stop)
+
+
+def _without_offset(expr: str) -> tuple[str, bool]:
+    """The argument of ``offset(...)``, and whether `expr` is one."""
+    match = re.fullmatch(r"\s*offset\s*\((.*)\)\s*", expr, re.DOTALL)
+    return (match[1], True) if match else (expr, False)
+
+
+def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
+    """Refuse what no reading can repair: an effect twice on one grouping factor."""
+    seen: dict[tuple[frozenset[str], str], GroupTerm] = {}
+    for group in groups:
+        for effect in group.effects:
+            if any(_without_offset(factor.expr)[1] for factor in effect.factors):
+                raise FormulaError(
+                    "offset(...) cannot stand in a group term", text=text, start=group.start
+                )
+            key = (frozenset(group.columns), str(effect))
+            if key in seen:
+                name = "the intercept" if str(effect) == "1" else f"`{effect}`"
+                way_out = (
+                    f"write (0 + ... | {group.name}) in one of the terms"
+                    if str(effect) == "1"
+                    else "take it out of one of the terms"
+                )
+                raise FormulaError(
+                    f"{name} varies by `{group.name}` in two terms, "
+                    f"{seen[key]} and {group}; {way_out}",
+                    text=text,
+                    start=group.start,
+                    stop=group.stop,
+                )
+            seen[key] = group
+    return groups
+
+
+class _Uses:
+    """Columns with their roles and places, gathered over a formula."""
+
+    def __init__(self, text: str, functions: tuple[str, ...]) -> None:
+        self.text = text
+        self.functions = functions
+        self.roles: dict[str, dict[str, None]] = {}
+        self.places: dict[str, tuple[int, int]] = {}
+        self.called: set[str] = set()
+
+    def name(self, name: str, role: str, place: tuple[int, int]) -> None:
+        self.roles.setdefault(name, {})[role] = None
+        self.places.setdefault(name, _find_name(self.text, name, *place))
+
+    def expression(self, expr: str, role: str, place: tuple[int, int]) -> None:
+        found = read_expression(expr, self.functions)
+        self.called.update(found.functions)
+        for name in found.columns:
+            self.name(name, role, place)
+
+    def terms(self, terms: Iterable[Term], role: str) -> None:
+        for factor in (factor for term in terms for factor in term.factors):
+            if factor.eval_method is Factor.EvalMethod.LOOKUP:
+                self.name(factor.expr, role, _place(factor))
+            elif factor.eval_method is Factor.EvalMethod.PYTHON:
+                self.expression(factor.expr, role, _place(factor))
+
+    def refuse_clashes(self) -> None:
+        for name in self.called & set(self.roles):
+            start, stop = self.places[name]
+            raise FormulaError(
+                f"`{name}` is called as a function and used as a column; rename the column",
+                text=self.text,
+                start=start,
+                stop=stop,
+            )
+
+
+def _columns_used(
+    response: Piece,
+    fixed: list[Term],
+    offsets: list[Piece],
+    groups: list[GroupTerm],
+    uses: _Uses,
+) -> _Uses:
+    place = (response.start, response.stop)
+    if uses.text[response.start] == "`" or is_plain_name(response.expr):
+        uses.name(response.expr, "response", place)
+    else:
+        uses.expression(response.expr, "response", place)
+    uses.terms(fixed, "fixed")
+    for offset in offsets:
+        uses.expression(offset.expr, "offset", (offset.start, offset.stop))
+    for group in groups:
+        uses.terms(group.effects, "effect")
+        for name in group.columns:
+            uses.name(name, "group", (group.start, group.stop))
+    uses.refuse_clashes()
+    return uses
+
+
+def _split_tilde(tokens: Iterable[Token]) -> list[Token]:
+    """Part the tilde from a sign: the tokenizer makes one operator of ``~ -``."""
+    out = []
+    for token in tokens:
+        signs = token.token[1:]
+        if token.kind is Token.Kind.OPERATOR and token.token[0] == "~" and set(signs) <= set("+-"):
+            out.append(token.copy_with_attrs(token="~", source_end=token.source_start))
+            if signs:
+                out.append(token.copy_with_attrs(token=signs, source_start=token.source_end))
+        else:
+            out.append(token)
+    return out
+
+
+def _find_tilde(text: str, tokens: list[Token]) -> int:
+    """Position of the tilde between two sides that are both there."""
+    tildes = [i for i, token in enumerate(tokens) if token.kind is Token.Kind.OPERATOR
+              and "~" in token.token]  # fmt: skip
+    if not tildes:
+        raise FormulaError(
+            "a formula has a response, a tilde and predictors: y ~ x + (x | g)", text=text
+        )
+    start = tokens[tildes[0]].source_start
+    if len(tildes) > 1 or tokens[tildes[0]].token != "~":
+        where = tokens[tildes[-1]].source_start
+        raise FormulaError("one tilde, between the two sides", text=text, start=where)
+    if tildes[0] == 0:
+        raise FormulaError("the left-hand side is empty: name the response", text=text, start=start)
+    if tildes[0] == len(tokens) - 1:
+        raise FormulaError(
+            "the right-hand side is empty: for an intercept alone write ~ 1",
+            text=text,
+            start=start,
+        )
+    return tildes[0]
+
+
+def _check_dot(text: str, tokens: list[Token], available: bool) -> None:
+    for token in tokens:
+        if token.token == "." and token.kind is Token.Kind.OPERATOR and not available:
+            raise FormulaError(
+                "`.` stands for the remaining columns, and there are no data here",
+                text=text,
+                start=token.source_start,
+            )
+
+
+def _is_dunder(text: str, token: Token) -> bool:
+    quoted = text[token.source_start or 0] == "`"
+    return not quoted and any(part.startswith("__") for part in token.token.split("."))
+
+
+def _check_functions(functions: Mapping[str, Any]) -> None:
+    for name, function in functions.items():
+        if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_")):
+            raise FormulaError(f"functions={{{name!r}: ...}}: not a name that can be called")
+        if not callable(function):
+            raise FormulaError(
+                f"functions={{{name!r}: ...}}: {type(function).__name__} cannot be called"
+            )
+
+
+def _names(tokens: list[Token]) -> set[str]:
+    names: set[str] = set()
+    for token in tokens:
+        if token.kind is Token.Kind.NAME:
+            names.add(token.token)
+        elif token.kind is Token.Kind.PYTHON:
+            names.update(str(variable) for variable in token.required_variables)
+    return names
+
+
+def _place(factor: Factor) -> tuple[int, int]:
+    token = factor.token
+    if token is None or token.source_start is None or token.source_end is None:
+        return 0, 1
+    return token.source_start, token.source_end + 1
+
+
+def _find_name(text: str, name: str, start: int, stop: int) -> tuple[int, int]:
+    """Narrow the range of an expression to the column that it names."""
+    match = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search(text, start, stop)
+    return match.span() if match else (start, stop)
+
+
+def _pointed(text: str, message: str, piece: str) -> FormulaError:
+    """Point at `piece`, which is written with Python's own spacing."""
+    pattern = r"\s*".join(
+        re.escape(part).replace("'", "['\"]") for part in re.findall(r"\w+|[^\w\s]", piece)
+    )
+    match = re.search(pattern, text) if pattern else None
+    if match is None:
+        return FormulaError(message, text=text)
+    return FormulaError(message, text=text, start=match.start(), stop=match.end())
+
+
+def _from_formulaic(error: FormulaicError, text: str) -> FormulaError:
+    """Translate an error of formulaic, whose message marks the place itself."""
+    message = _ANSI.sub("", str(error))
+    reason, _, marked = message.partition("\n\n")
+    if "⧛" in marked:
+        start = marked.index("⧛")
+        stop = marked.index("⧚") - 1
+        return FormulaError(reason, text=text, start=start, stop=stop)
+    return FormulaError(reason, text=text)

@@ -1,0 +1,293 @@
+"""Check a Python expression of a formula before anything evaluates it.
+
+formulaic evaluates the expressions of a formula with Python's `eval`. Here each
+expression is read as a syntax tree first, and only what is known to be harmless
+passes; the rest is refused by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from formulaic.utils.code import sanitize_variable_names
+
+from bayesmix.formula.functions import (
+    BARE_NUMPY_FUNCTIONS,
+    CONTRASTS,
+    NUMPY_CONSTANTS,
+    NUMPY_FUNCTIONS,
+    TRANSFORMS,
+    hint_for,
+)
+
+__all__ = ["Expression", "ExpressionError", "read_expression"]
+
+_BINARY = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+_LOGICAL = (ast.BitAnd, ast.BitOr)
+_UNARY = (ast.UAdd, ast.USub, ast.Invert)
+_COMPARE = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+_NAMES_OF_REFUSED: dict[type[ast.AST], str] = {
+    ast.Attribute: "attribute access",
+    ast.Subscript: "a subscript",
+    ast.Lambda: "a lambda",
+    ast.ListComp: "a comprehension",
+    ast.SetComp: "a comprehension",
+    ast.DictComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension",
+    ast.NamedExpr: "an assignment",
+    ast.JoinedStr: "an f-string",
+    ast.Starred: "a starred argument",
+    ast.IfExp: "a conditional expression",
+    ast.BoolOp: "`and` or `or` (write & or |)",
+}
+
+
+class ExpressionError(ValueError):
+    """An expression that a formula must not contain.
+
+    Parameters
+    ----------
+    message : str
+        What is refused, and what to write instead.
+    piece : str
+        The refused piece as it is written.
+    """
+
+    def __init__(self, message: str, piece: str) -> None:
+        self.piece = piece
+        super().__init__(message)
+
+
+@dataclass(slots=True)
+class Expression:
+    """What a checked expression uses.
+
+    Attributes
+    ----------
+    columns : list of str
+        Names in the place of data, in order of appearance.
+    functions : set of str
+        Bare names that are called.
+    call : str or None
+        The function of an expression that is one call as a whole (``C(x)``).
+    """
+
+    columns: list[str] = field(default_factory=list)
+    functions: set[str] = field(default_factory=set)
+    call: str | None = None
+
+
+def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
+    """Check one Python expression of a formula and say what it uses.
+
+    Parameters
+    ----------
+    text : str
+        The expression; column names may stand between backquotes.
+    functions : collection of str
+        Further functions that may be called.
+
+    Returns
+    -------
+    Expression
+
+    Raises
+    ------
+    ExpressionError
+        If the expression holds anything but columns, literals, operators and
+        calls of known functions.
+    """
+    aliases: dict[str, str] = {}
+    try:
+        code = sanitize_variable_names(text, {}, aliases, template="_quoted_{}")
+        tree = ast.parse(code.strip(), mode="eval")
+    except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError) as error:
+        raise ExpressionError(f"`{text}` is not a readable expression", text) from error
+    reader = _Reader(aliases=aliases, extra=frozenset(functions))
+    try:
+        reader.read(tree.body)
+    except RecursionError as error:
+        raise ExpressionError(f"`{text[:40]}...` is nested too deeply", text) from error
+    if isinstance(tree.body, ast.Call) and isinstance(tree.body.func, ast.Name):
+        reader.found.call = tree.body.func.id
+    return reader.found
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Walk a syntax tree from the top, naming the first piece that is refused."""
+
+    aliases: dict[str, str]
+    extra: frozenset[str]
+    found: Expression = field(default_factory=Expression)
+
+    def read(self, node: ast.AST) -> None:
+        match node:
+            case ast.Constant():
+                self._constant(node)
+            case ast.Name():
+                self._column(node)
+            case ast.BinOp():
+                self._binary(node)
+            case ast.UnaryOp() if isinstance(node.op, _UNARY):
+                self.read(node.operand)
+            case ast.Compare():
+                self._comparison(node)
+            case ast.Attribute() if self._dotted(node) in {f"np.{c}" for c in NUMPY_CONSTANTS}:
+                self.found.functions.add("np")
+            case ast.Call():
+                self._call(node)
+            case ast.List() | ast.Tuple() | ast.Dict():
+                self._refuse("a list, tuple or dict outside a function's arguments", node)
+            case _:
+                self._refuse_kind(node)
+
+    def _constant(self, node: ast.Constant) -> None:
+        if not (node.value is None or isinstance(node.value, bool | int | float | str)):
+            self._refuse("this literal", node)
+
+    def _column(self, node: ast.Name) -> None:
+        name = self.aliases.get(node.id, node.id)
+        if name.startswith("__") and name not in self.aliases.values():
+            self._refuse("a name with double underscores", node)
+        if node.id in {"TRUE", "FALSE"}:
+            self._refuse(f"`{name}`", node, f"Python writes {name.capitalize()}")
+        if name not in self.found.columns:
+            self.found.columns.append(name)
+
+    def _comparison(self, node: ast.Compare) -> None:
+        if not all(isinstance(op, _COMPARE) for op in node.ops):
+            self._refuse("`in`, `not in`, `is` and `is not`", node)
+        for part in (node.left, *node.comparators):
+            self.read(part)
+
+    def _binary(self, node: ast.BinOp) -> None:
+        if isinstance(node.op, ast.BitXor):
+            self._refuse("`^`", node, "inside a function Python reads it as XOR; write **")
+        if not isinstance(node.op, _BINARY + _LOGICAL):
+            self._refuse(f"the operator `{type(node.op).__name__}`", node)
+        for side in (node.left, node.right):
+            if isinstance(side, ast.Constant) and not isinstance(side.value, int | float):
+                self._refuse("arithmetic with text", node)
+            self.read(side)
+        # A power of constants can be as large as one likes: 9**9**9.
+        if isinstance(node.op, ast.Pow) and not any(
+            isinstance(part, ast.Name) for part in ast.walk(node.left)
+        ):
+            self._refuse("a power without a column in it", node)
+
+    def _call(self, node: ast.Call) -> None:
+        name = self._dotted(node.func)
+        if name is None:
+            self._refuse_kind(node.func)
+        elif name.startswith("np.") and name[3:] in NUMPY_FUNCTIONS:
+            self.found.functions.add("np")
+            self._positional_only(node, name, *NUMPY_FUNCTIONS[name[3:]])
+        elif name in self.extra:
+            self.found.functions.add(name)
+            self._arguments(node)
+        elif name in BARE_NUMPY_FUNCTIONS:
+            self.found.functions.add(name)
+            self._positional_only(node, name, 1, 1)
+        elif name in TRANSFORMS:
+            self.found.functions.add(name)
+            self._arguments(node)
+        elif "." in name and not name.startswith(("np.", "contr.")):
+            self._refuse_kind(node.func)
+        else:
+            bar = any(isinstance(part, ast.BitOr) for part in ast.walk(node))
+            hint = "is a + missing before the parenthesis?" if bar else hint_for(name)
+            self._refuse(f"calling `{name}`", node, hint)
+
+    def _positional_only(self, node: ast.Call, name: str, least: int, most: int) -> None:
+        if node.keywords:
+            self._refuse(f"a keyword argument of {name}", node)
+        if not least <= len(node.args) <= most:
+            wanted = str(least) if least == most else f"{least} to {most}"
+            self._refuse(f"{name} with {len(node.args)} arguments", node, f"it takes {wanted} here")
+        for argument in node.args:
+            self.read(argument)
+
+    def _arguments(self, node: ast.Call) -> None:
+        for argument in node.args:
+            self._argument(argument)
+        for item in node.keywords:
+            if item.arg is None:
+                self._refuse("a ** argument", node)
+            elif item.arg.startswith("_") or item.arg == "hash_func":
+                self._refuse(f"the argument `{item.arg}`", node)
+            elif item.arg == "constraints" and not (
+                isinstance(item.value, ast.Constant) and item.value.value in {None, "center"}
+            ):
+                self._refuse("spline constraints other than 'center'", node)
+            self._argument(item.value)
+
+    def _argument(self, node: ast.AST) -> None:
+        """Read an argument, where also literals in lists and contrasts may stand."""
+        if isinstance(node, ast.List | ast.Tuple | ast.Dict):
+            for part in _literal_parts(node):
+                value = part.operand if isinstance(part, ast.UnaryOp) else part
+                if isinstance(value, ast.Constant):
+                    self._constant(value)
+                else:
+                    self._refuse("anything but literals in a list", part)
+            return
+        contrast = node.func if isinstance(node, ast.Call) else node
+        name = self._dotted(contrast)
+        if name is not None and name.startswith("contr."):
+            if name[6:] not in CONTRASTS:
+                self._refuse(f"`{name}`", node, f"known are contr.{', contr.'.join(CONTRASTS)}")
+            self.found.functions.add("contr")
+            if isinstance(node, ast.Call):
+                self._arguments(node)
+            return
+        self.read(node)
+
+    def _dotted(self, node: ast.AST) -> str | None:
+        """``np.log`` for an attribute of a plain name, ``log`` for a name."""
+        if isinstance(node, ast.Name):
+            return node.id
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id not in self.aliases
+        ):
+            return f"{node.value.id}.{node.attr}"
+        return None
+
+    def _refuse_kind(self, node: ast.AST) -> None:
+        what = _NAMES_OF_REFUSED.get(type(node), f"this ({type(node).__name__})")
+        advice = ""
+        if isinstance(node, ast.Attribute):
+            what = f"attribute access `.{node.attr}`"
+            advice = "a column's name with a dot goes between backquotes"
+        self._refuse(what, node, advice)
+
+    def _refuse(self, what: str, node: ast.AST, advice: str = "") -> None:
+        piece = ast.unparse(node)
+        for alias, name in self.aliases.items():
+            piece = piece.replace(alias, f"`{name}`")
+        message = f"{what} is not allowed in a formula: {piece}"
+        raise ExpressionError(f"{message}; {advice}" if advice else message, piece)
+
+
+def _literal_parts(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.List | ast.Tuple):
+        for element in node.elts:
+            yield from _literal_parts(element)
+    elif isinstance(node, ast.Dict):
+        for key in node.keys:
+            yield key if key is not None else node
+        for value in node.values:
+            yield from _literal_parts(value)
+    else:
+        yield node
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` can stand in a formula without backquotes."""
+    return name.replace(".", "_").isidentifier() and not keyword.iskeyword(name)

@@ -1,0 +1,111 @@
+"""What a formula says, as data: a response, fixed terms, offsets, group terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from formulaic.parser.types import Term
+
+__all__ = ["Formula", "GroupTerm", "Piece"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """An expression of the formula and the place where it is written.
+
+    Attributes
+    ----------
+    expr : str
+        The expression, as formulaic writes it.
+    start, stop : int
+        Half-open range of character positions in the formula.
+    """
+
+    expr: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupTerm:
+    """One ``(effects | group)`` of a formula, for a single grouping factor.
+
+    Attributes
+    ----------
+    effects : tuple of formulaic Term
+        What varies; the literal term ``1`` stands for the intercept.
+    columns : tuple of str
+        The columns whose observed combinations are the levels.
+    correlated : bool
+        True for ``|``, False for ``||``.
+    start, stop : int
+        Where the grouping factor is written.
+    """
+
+    effects: tuple[Term, ...]
+    columns: tuple[str, ...]
+    correlated: bool
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The grouping factor's name, ``hospital:ward``."""
+        return ":".join(self.columns)
+
+    def __str__(self) -> str:
+        effects = [str(term) for term in self.effects]
+        if not effects or effects[0] != "1":
+            effects.insert(0, "0")
+        bar = "|" if self.correlated else "||"
+        return f"({' + '.join(effects)} {bar} {self.name})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """A parsed mixed-model formula. It knows no data.
+
+    Attributes
+    ----------
+    text : str
+        The formula as the user wrote it.
+    response : Piece
+        The left-hand side, an expression of Python.
+    fixed : tuple of formulaic Term
+        The fixed terms; the literal term ``1`` stands for the intercept.
+    offsets : tuple of Piece
+        The arguments of ``offset(...)`` terms.
+    groups : tuple of GroupTerm
+        One entry per term and grouping factor, ``a/b`` expanded.
+    columns : mapping of str to tuple of str
+        For each column used, the roles it is used in: "response", "fixed",
+        "offset", "effect", "group".
+    places : mapping of str to tuple of (int, int)
+        Where each column is first named in `text`.
+    """
+
+    text: str
+    response: Piece
+    fixed: tuple[Term, ...]
+    offsets: tuple[Piece, ...]
+    groups: tuple[GroupTerm, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    places: Mapping[str, tuple[int, int]] = field(repr=False)
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the formula writes a fixed intercept."""
+        return any(str(term) == "1" for term in self.fixed)
+
+    @property
+    def grouping_factors(self) -> tuple[str, ...]:
+        """Names of the grouping factors, in order of appearance."""
+        return tuple(dict.fromkeys(term.name for term in self.groups))
+
+    def columns_of(self, *roles: str) -> tuple[str, ...]:
+        """Columns that are used in any of `roles`."""
+        return tuple(c for c, used in self.columns.items() if set(used) & set(roles))
+
+    def __str__(self) -> str:
+        return " ".join(self.text.split())

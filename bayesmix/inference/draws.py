@@ -1,0 +1,83 @@
+"""What an engine hands over: draws as plain arrays, and how they came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Draws", "keep_complete_draws"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Draws of an engine, before names and labels are attached.
+
+    Attributes
+    ----------
+    posterior : mapping of str to ndarray, shape (chains, draws, ...)
+    sample_stats : mapping of str to ndarray, shape (chains, draws)
+        Under ArviZ's names; empty where the draws are independent.
+    engine : str
+        What made them, in words.
+    seconds : mapping of str to float
+        Wall time by stage ("compile", "sample").
+    seed : int
+    tune : int
+        Warm-up steps per chain.
+    interrupted : bool
+        Whether sampling ended before the draws that were asked for.
+    prior_only : bool
+        Whether these are draws from the prior.
+    """
+
+    posterior: Mapping[str, np.ndarray]
+    sample_stats: Mapping[str, np.ndarray]
+    engine: str
+    seconds: Mapping[str, float]
+    seed: int
+    tune: int
+    interrupted: bool = False
+    prior_only: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of chains and of draws in each."""
+        first = next(iter(self.posterior.values()))
+        return first.shape[0], first.shape[1]
+
+
+def keep_complete_draws(
+    posterior: Mapping[str, np.ndarray], stats: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Cut chains of uneven length, padded with NaN, to the largest common block.
+
+    Parameters
+    ----------
+    posterior, stats : mapping of str to ndarray, shape (chains, draws, ...)
+
+    Returns
+    -------
+    posterior, stats : dict of str to ndarray
+        Of k chains and d draws each, with k and d such that k d is largest;
+        without any draw if there was none.
+    """
+    complete = [
+        np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2).sum(axis=1, dtype=np.int64)
+        for values in posterior.values()
+    ]
+    lengths: np.ndarray = np.min(np.stack(complete), axis=0)
+    order = np.argsort(-1 * lengths, kind="stable")
+    kept = lengths[order] * np.arange(1, len(lengths) + 1)
+    n_chains = int(np.argmax(kept)) + 1
+    n_draws = int(lengths[order][n_chains - 1])
+    chains = np.sort(order[:n_chains])
+
+    def cut(values: np.ndarray) -> np.ndarray:
+        return values[chains, :n_draws]
+
+    return (
+        {name: cut(values) for name, values in posterior.items()},
+        {name: cut(values) for name, values in stats.items()},
+    )

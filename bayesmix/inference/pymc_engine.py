@@ -1,0 +1,239 @@
+"""The PyMC engine: NUTS on the full hierarchical model."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bayesmix.errors import SamplingError, SamplingWarning
+from bayesmix.inference.announce import announce, stage
+from bayesmix.inference.draws import Draws, keep_complete_draws
+from bayesmix.inference.settings import SamplerSettings
+
+__all__ = ["SamplerName", "sample_nuts", "sample_prior"]
+
+SamplerName = Literal["nutpie", "pymc"]
+
+_NUTPIE_STATS = {
+    "diverging": "diverging",
+    "energy": "energy",
+    "logp": "lp",
+    "mean_tree_accept": "acceptance_rate",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+}
+_STATS = tuple(_NUTPIE_STATS.values())
+_COMPILING = (
+    "Compiling the PyMC model: 5 to 30 s, and 1 to 2 minutes for the first on a machine ..."
+)
+# Compiled models with what they were compiled from: refitting takes no second compilation.
+_COMPILED: weakref.WeakKeyDictionary[Any, tuple[tuple[Any, ...], list[Any], Any]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def sample_nuts(
+    model: Any, variables: Sequence[str], settings: SamplerSettings, sampler: SamplerName
+) -> Draws:
+    """Sample a PyMC model.
+
+    Parameters
+    ----------
+    model : pymc.Model
+    variables : sequence of str
+        Variables to keep.
+    settings : SamplerSettings
+    sampler : {"nutpie", "pymc"}
+
+    Returns
+    -------
+    Draws
+
+    Raises
+    ------
+    SamplingError
+        If the sampler cannot start.
+    KeyboardInterrupt
+        If it is interrupted before the first draw.
+
+    Warns
+    -----
+    SamplingWarning
+        If it is interrupted later; the draws so far are returned.
+    """
+    run = _run_nutpie if sampler == "nutpie" else _run_pymc
+    seconds: dict[str, float] = {}
+    with threadpool_limits(1):  # chains run side by side; threaded BLAS would fight them
+        posterior, stats = run(model, variables, settings, seconds)
+    posterior, stats = keep_complete_draws(posterior, stats)
+    n_chains, n_draws = next(iter(posterior.values())).shape[:2]
+    if n_draws == 0:
+        raise KeyboardInterrupt("sampling was interrupted during warm-up, before the first draw")
+    interrupted = (n_chains, n_draws) != (settings.chains, settings.draws)
+    if interrupted:
+        warnings.warn(
+            f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
+            f"{settings.chains} x {settings.draws}",
+            SamplingWarning,
+            stacklevel=4,
+        )
+    return Draws(
+        posterior=posterior,
+        sample_stats=stats,
+        engine=f"pymc ({sampler})",
+        seconds=seconds,
+        seed=settings.seed,
+        tune=settings.tune,
+        interrupted=interrupted,
+    )
+
+
+def sample_prior(model: Any, variables: Sequence[str], settings: SamplerSettings) -> Draws:
+    """Draw from the prior, independently and exactly, without the likelihood.
+
+    Parameters
+    ----------
+    model : pymc.Model
+        With proper priors.
+    variables : sequence of str
+        Variables to keep.
+    settings : SamplerSettings
+
+    Returns
+    -------
+    Draws
+        In the shape that NUTS would have given.
+    """
+    import pymc as pm
+
+    seconds: dict[str, float] = {}
+    n_chains, n_draws = settings.chains, settings.draws
+    with stage(seconds, "sample"), model, _quiet_pymc():
+        drawn = pm.draw(
+            [model[name] for name in variables],
+            draws=n_chains * n_draws,
+            random_seed=settings.seed,
+        )
+    posterior = {
+        name: np.asarray(values).reshape(n_chains, n_draws, *np.shape(values)[1:])
+        for name, values in zip(variables, drawn, strict=True)
+    }
+    return Draws(
+        posterior=posterior,
+        sample_stats={},
+        engine="pymc (prior draws)",
+        seconds=seconds,
+        seed=settings.seed,
+        tune=0,
+        prior_only=True,
+    )
+
+
+def _run_nutpie(
+    model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    import nutpie
+
+    compiled = _compiled(model, variables, settings, seconds)
+    announce(
+        f"Sampling {settings.chains} chains of {settings.tune} + {settings.draws} steps ...",
+        progress=settings.progress,
+    )
+    try:
+        with stage(seconds, "sample"):
+            tree = nutpie.sample(
+                compiled,
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=settings.cores,
+                seed=settings.seed,
+                target_accept=settings.target_accept,
+                save_warmup=False,
+                progress_bar=settings.progress,
+            )
+    except KeyboardInterrupt:
+        raise
+    # nutpie's PanicException is no Exception, so that is not enough to catch it.
+    except BaseException as error:
+        raise SamplingError(f"nutpie could not sample this model: {error}") from error
+    posterior = {name: tree["posterior"][name].values for name in variables}
+    found = tree["sample_stats"].to_dataset()
+    stats = {ours: found[theirs].values for theirs, ours in _NUTPIE_STATS.items()
+             if theirs in found}  # fmt: skip
+    return posterior, stats
+
+
+def _compiled(
+    model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
+) -> Any:
+    """Compile with nutpie, or take what an earlier fit of the unchanged model compiled."""
+    import nutpie
+
+    # The data of pm.Data by identity: pm.set_data puts new arrays in their place.
+    arrays = [variable.get_value(borrow=True) for variable in model.data_vars]
+    print_of_model = (
+        tuple(variables),
+        tuple(model.named_vars),
+        len(model.potentials),
+        *(id(array) for array in arrays),
+    )
+    known = _COMPILED.get(model)
+    if known is not None and known[0] == print_of_model:
+        seconds["compile"] = 0.0
+        return known[2]
+    announce(_COMPILING, progress=settings.progress)
+    with stage(seconds, "compile"), _quiet_pymc():
+        compiled = nutpie.compile_pymc_model(model, var_names=list(variables))
+    announce(f"Compiled in {seconds['compile']:.1f} s.", progress=settings.progress)
+    _COMPILED[model] = (print_of_model, arrays, compiled)
+    return compiled
+
+
+def _run_pymc(
+    model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    import pymc as pm
+
+    announce(_COMPILING, progress=settings.progress)
+    try:
+        with stage(seconds, "sample"), model, _quiet_pymc():
+            tree = pm.sample(
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=settings.cores,
+                random_seed=settings.seed,
+                nuts_sampler="pymc",
+                target_accept=settings.target_accept,
+                var_names=list(variables),
+                progressbar=settings.progress,
+                compute_convergence_checks=False,
+            )
+    except (ValueError, RuntimeError, pm.exceptions.SamplingError) as error:
+        raise SamplingError(f"PyMC could not sample this model: {error}") from error
+    posterior = {name: tree["posterior"][name].values for name in variables}
+    found: Mapping[str, Any] = tree["sample_stats"].to_dataset()
+    stats = {name: found[name].values for name in _STATS if name in found}
+    return posterior, stats
+
+
+@contextmanager
+def _quiet_pymc() -> Iterator[None]:
+    """Keep PyMC's own log lines back: what matters is said once, after sampling."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

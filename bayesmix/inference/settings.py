@@ -1,0 +1,86 @@
+"""What the user asks of the sampler, checked before anything is compiled."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["SamplerSettings"]
+
+_LEAST_TUNE = 20  # fewer warm-up steps leave no step size (measured; nutpie panics at 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerSettings:
+    """Settings of a NUTS run.
+
+    Attributes
+    ----------
+    draws, tune, chains : int
+        Draws kept and warm-up steps per chain, and number of chains.
+    cores : int
+        Chains that run at the same time.
+    seed : int
+        Always a number here, so that a run can be repeated.
+    target_accept : float
+        Mean acceptance probability that the step size is tuned to, in (0, 1).
+    progress : bool
+        Whether to tell on standard error what is going on.
+    """
+
+    draws: int
+    tune: int
+    chains: int
+    cores: int
+    seed: int
+    target_accept: float
+    progress: bool
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        draws: Any,
+        tune: Any,
+        chains: Any,
+        cores: Any,
+        seed: Any,
+        target_accept: Any,
+        progress: bool,
+    ) -> SamplerSettings:
+        """Check what the user gave.
+
+        Raises
+        ------
+        NotSupportedError
+            Naming the argument, the value and what is wanted.
+        """
+        n_chains = _count("chains", chains, 1)
+        if cores is None:
+            cores = min(n_chains, os.cpu_count() or 1)
+        if not (isinstance(target_accept, int | float) and 0 < target_accept < 1):
+            raise NotSupportedError(
+                f"target_accept={target_accept!r} must lie between 0 and 1, such as 0.9"
+            )
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        return cls(
+            draws=_count("draws", draws, 1),
+            tune=_count("tune", tune, _LEAST_TUNE),
+            chains=n_chains,
+            cores=_count("cores", cores, 1),
+            seed=_count("seed", seed, 0),
+            target_accept=float(target_accept),
+            progress=progress,
+        )
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise NotSupportedError(f"{name}={value!r} must be a whole number of at least {least}")
+    return int(value)

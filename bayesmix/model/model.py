@@ -1,0 +1,262 @@
+"""`Model`: the front door. A formula meets data, family and priors."""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import pandas as pd
+
+from bayesmix.design import Design, build_design
+from bayesmix.design.frame import column_names
+from bayesmix.design.missing import MissingAction
+from bayesmix.errors import NotSupportedError, PriorError
+from bayesmix.families import Family, get_family
+from bayesmix.formula import Formula, parse_formula
+from bayesmix.model.equation import Equation, model_equation
+from bayesmix.model.names import model_names
+from bayesmix.model.pymc_model import Parametrization, build_pymc_model
+from bayesmix.model.words import facts_in_words, model_in_words
+from bayesmix.priors.model_priors import ModelPriors, resolve_priors
+
+if TYPE_CHECKING:
+    from bayesmix.priors.prior import Prior
+    from bayesmix.results import Posterior
+
+__all__ = ["Engine", "Model"]
+
+Engine = Literal["auto", "pymc"]
+
+
+class Model:
+    """A Bayesian mixed model: a formula over a data frame, with priors.
+
+    Parameters
+    ----------
+    formula : str
+        Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
+        top of all that formulaic reads.
+    data : pandas, polars or pyarrow table
+        One row per observation. It is never modified.
+    family : str or Family
+        The response distribution.
+    priors : mapping of str to Prior, optional
+        Priors that replace the defaults, by the name of their parameter:
+        ``"Intercept"``, a term, ``"fixed"``, ``"sd"``, ``"sd(Subject)"``,
+        ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``, ``"sigma"``.
+    functions : mapping of str to callable, optional
+        Functions that the formula calls beside formulaic's transforms and the
+        row-wise functions of numpy. They get a column and return an array.
+    missing : {"drop", "raise"}
+        Whether rows with a missing value in a used column are left out, with a
+        warning, or refused.
+    parametrization : {"non-centered", "centered"}
+        How the PyMC model states the group effects.
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read or does not fit the data.
+    DataError
+        If the data cannot be used.
+    PriorError
+        If a prior names no parameter, or does not fit it.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+    >>> model.priors.loc[4, ["parameter", "prior"]].tolist()
+    ['corr(Subject)', 'LKJ(eta=2)']
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        data: Any,
+        *,
+        family: str | Family = "gaussian",
+        priors: Mapping[str, Prior] | None = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        missing: MissingAction = "drop",
+        parametrization: Parametrization = "non-centered",
+    ) -> None:
+        if parametrization not in get_args(Parametrization):
+            known = " or ".join(repr(name) for name in get_args(Parametrization))
+            raise NotSupportedError(f"parametrization={parametrization!r} must be {known}")
+        self.family: Family = get_family(family)
+        self.formula: Formula = parse_formula(
+            formula, available=column_names(data), functions=functions
+        )
+        self.design: Design = build_design(
+            self.formula,
+            data,
+            functions=functions,
+            missing=missing,
+            residual_is_estimated=self.family.residual_is_estimated,
+        )
+        self.y = self.family.response_values(self.design.response, self.formula)
+        self.names = model_names(self.design, self.family)
+        self.parametrization: Parametrization = parametrization
+        self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
+
+    @property
+    def priors(self) -> pd.DataFrame:
+        """Every prior in force: parameter, prior, origin ("default" or "user"), note."""
+        return self._priors.table()
+
+    @functools.cached_property
+    def pymc_model(self) -> Any:
+        """The model in PyMC, a ``pm.Model`` to open, extend and sample by hand.
+
+        Its variables are ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
+        family's parameters, on the scale that the formula writes. The data are
+        in ``pm.Data`` containers.
+        """
+        return build_pymc_model(
+            self.design, self.family, self.y, self._priors, self.names, self.parametrization
+        )
+
+    def fit(
+        self,
+        draws: int = 1000,
+        *,
+        tune: int = 1000,
+        chains: int = 4,
+        cores: int | None = None,
+        seed: int | None = None,
+        target_accept: float = 0.8,
+        engine: Engine = "auto",
+        sampler: Literal["nutpie", "pymc"] = "nutpie",
+        prior_only: bool = False,
+        progress: bool = True,
+    ) -> Posterior:
+        """Sample the posterior with NUTS.
+
+        Interrupting (Ctrl-C) returns what was drawn so far, with a warning.
+
+        Parameters
+        ----------
+        draws : int
+            Draws kept per chain.
+        tune : int
+            Warm-up steps per chain, at least 20.
+        chains : int
+            Number of independent chains.
+        cores : int, optional
+            Chains that run at the same time; by default one per processor.
+        seed : int, optional
+            Makes the draws reproducible. Without one a seed is drawn, and kept
+            in ``idata.attrs["seed"]``.
+        target_accept : float
+            Mean acceptance probability that the step size is tuned to.
+        engine : {"auto", "pymc"}
+            How the posterior is computed. "auto" takes the fastest engine that
+            is exact for this model; "pymc" samples the PyMC model.
+        sampler : {"nutpie", "pymc"}
+            Which NUTS the PyMC engine runs.
+        prior_only : bool
+            Whether to draw from the prior instead, without looking at the
+            response. The draws are independent.
+        progress : bool
+            Whether to say what is going on, on standard error.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+        PriorError
+            If `prior_only` is asked for and a prior cannot be drawn from.
+        SamplingError
+            If the sampler cannot start.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Once, with what to do, if the diagnostics find a problem.
+        SamplingWarning
+            If sampling was interrupted.
+        """
+        for name, value, known in (
+            ("engine", engine, get_args(Engine)),
+            ("sampler", sampler, ("nutpie", "pymc")),
+        ):
+            if value not in known:
+                listed = ", ".join(repr(choice) for choice in known)
+                raise NotSupportedError(f"{name}={value!r} is not one of {listed}")
+        from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
+        from bayesmix.inference.settings import SamplerSettings
+        from bayesmix.results import Posterior
+
+        settings = SamplerSettings.checked(
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            cores=cores,
+            seed=seed,
+            target_accept=target_accept,
+            progress=progress,
+        )
+        variables = self._posterior_variables()
+        if prior_only:
+            if self._priors.improper:
+                raise PriorError(
+                    f"the prior of {', '.join(self._priors.improper)} is flat and cannot be "
+                    "drawn from; give a proper one for prior_only=True"
+                )
+            return Posterior(self, sample_prior(self.pymc_model, variables, settings))
+        posterior = Posterior(self, sample_nuts(self.pymc_model, variables, settings, sampler))
+        posterior.warn_if_unconverged()
+        return posterior
+
+    def equation(self) -> Equation:
+        """Write the model with its priors as LaTeX, which notebooks show as mathematics.
+
+        Returns
+        -------
+        Equation
+            A str.
+        """
+        return model_equation(self.design, self.family, self._priors)
+
+    def graph(self) -> Any:
+        """Draw the PyMC model as a graph.
+
+        Returns
+        -------
+        graphviz.Digraph
+            Notebooks show it where the graphviz program is installed; its
+            ``source`` is text that any graphviz reads.
+        """
+        import pymc as pm
+
+        return pm.model_to_graphviz(self.pymc_model)
+
+    def facts(self) -> tuple[str, ...]:
+        """Return family, rows and groups, in lines for the head of a summary."""
+        return facts_in_words(self.design, self.family)
+
+    def _posterior_variables(self) -> list[str]:
+        variables = ["beta"] if self.design.fixed_effects else []
+        for group in self.design.groups:
+            variables.append(self.names.sd(group.name))
+            if group.correlated_blocks:
+                variables.append(self.names.corr(group.name))
+            variables.append(self.names.b(group.name))
+        return [*variables, *self.family.parameters]
+
+    def __repr__(self) -> str:
+        return model_in_words(str(self.formula), self.design, self.family, self._priors)
+
+    def _repr_html_(self) -> str:
+        words = repr(self).split("\npriors:")[0]
+        return (
+            f"<pre>{html.escape(words)}</pre>\n$${html.escape(self.equation())}$$\n"
+            f"{self.priors.to_html(index=False)}"
+        )

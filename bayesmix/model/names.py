@@ -1,0 +1,96 @@
+"""Names of variables and dimensions, in the PyMC model and in the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayesmix.design import Design
+from bayesmix.errors import DataError
+from bayesmix.families import Family
+
+__all__ = ["Names", "model_names"]
+
+FIXED_EFFECT = "fixed_effect"
+FIXED_SLOPE = "fixed_slope"  # the fixed effects without the intercept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What the parts of one model are called.
+
+    Attributes
+    ----------
+    observed : str
+        The observed variable; no column of the data has this name.
+    obs_dim : str
+        The dimension of the rows.
+    """
+
+    observed: str
+    obs_dim: str
+
+    @staticmethod
+    def sd(group: str) -> str:
+        """Standard deviations of a grouping factor's effects."""
+        return f"sd_{group}"
+
+    @staticmethod
+    def corr(group: str) -> str:
+        """Correlation matrix of a grouping factor's effects."""
+        return f"corr_{group}"
+
+    @staticmethod
+    def b(group: str) -> str:
+        """Group effects."""
+        return f"b_{group}"
+
+    @staticmethod
+    def level_dim(group: str) -> str:
+        """Dimension of the levels."""
+        return f"{group}_level"
+
+    @staticmethod
+    def effect_dim(group: str) -> str:
+        """Dimension of the effects."""
+        return f"{group}_effect"
+
+    @staticmethod
+    def effect_dim_bis(group: str) -> str:
+        """Second dimension of the correlation matrix."""
+        return f"{group}_effect_bis"
+
+
+def model_names(design: Design, family: Family) -> Names:
+    """Choose names that collide neither with a column nor with each other.
+
+    A variable and a dimension of one name would lose the variable's draws in an
+    xarray data set, without a word, so such a collision is an error here.
+
+    Raises
+    ------
+    DataError
+        If the grouping factors' names make a variable and a dimension the same.
+    """
+    taken = set(map(str, design.formula.columns))
+    observed = "y"
+    while observed in taken:
+        observed = f"{observed}_obs" if observed == "y" else f"{observed}_"
+    obs_dim = "row"
+    while obs_dim in taken:
+        obs_dim += "_"
+    variables = {"beta", "coefficients", "intercept", "intercept_at_means", "X", "offset"}
+    variables |= {observed, f"{observed}_data", *family.parameters}
+    dims = {FIXED_EFFECT, FIXED_SLOPE, obs_dim, "chain", "draw"}
+    for group in design.groups:
+        g = group.name
+        own = {Names.level_dim(g), Names.effect_dim(g), Names.effect_dim_bis(g)}
+        new = {Names.sd(g), Names.corr(g), Names.b(g)}
+        new |= {f"{part}_{g}" for part in ("Z", "index", "z", "partial_corr")}
+        if own & (dims | variables) or new & (dims | variables) or own & new:
+            raise DataError(
+                f"the grouping factor `{g}` gives results the same names as another part of "
+                "the model; rename its column"
+            )
+        dims |= own
+        variables |= new
+    return Names(observed=observed, obs_dim=obs_dim)

@@ -1,0 +1,72 @@
+"""A model in words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.families import Family
+from bayesmix.priors.model_priors import ModelPriors
+
+__all__ = ["facts_in_words", "groups_in_words", "model_in_words"]
+
+_WIDTH = 80
+
+
+def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
+    """Return the lines that head every printed model and result."""
+    rows = f"{design.n_obs} rows"
+    left_out = design.n_rows_given - design.n_obs
+    if left_out:
+        rows += f" ({left_out} of {design.n_rows_given} left out for missing values)"
+    lines = [f"family {family}, {rows}"]
+    if design.groups:
+        sizes = [f"{g.name} ({g.n_levels} levels)" for g in design.groups]
+        lines.append(f"groups: {', '.join(sizes)}")
+    return tuple(lines)
+
+
+def groups_in_words(group: GroupingFactor) -> str:
+    """Say what varies by a grouping factor, and what is correlated."""
+    parts = []
+    for block in group.blocks:
+        names = group.effects[block.start : block.stop]
+        text = _listed(names)
+        if block.size > 1:
+            text += " (correlated)" if block.correlated else " (uncorrelated)"
+        parts.append(text)
+    vary = "varies" if group.n_effects == 1 else "vary"
+    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"
+
+
+def model_in_words(formula: str, design: Design, family: Family, priors: ModelPriors) -> str:
+    """Return formula, data, effects and priors as lines of at most 80 columns."""
+    lines = [formula]
+    lines += _item(facts_in_words(design, family)[0])
+    lines += _item(f"fixed effects: {', '.join(design.fixed_effects) or 'none'}")
+    if design.aliased:
+        lines += _item(f"left out as aliased: {', '.join(design.aliased)}")
+    if design.offset is not None:
+        pieces = ", ".join(piece.expr for piece in design.formula.offsets)
+        lines += _item(f"offset: {pieces}")
+    for group in design.groups:
+        lines += _item(groups_in_words(group))
+    if not design.groups:
+        lines += _item("no group effects")
+    lines.append("priors:")
+    for entry in priors:
+        where = f", {entry.note}" if entry.note else ""
+        origin = "" if entry.origin == "default" else " (yours)"
+        lines += _item(f"{entry.parameter} ~ {entry.prior}{where}{origin}")
+    return "\n".join(lines)
+
+
+def _item(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,179 @@
+"""What is known of the distributions that priors are named after."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import PriorError
+
+__all__ = [
+    "check_parameters",
+    "check_pymc_distribution",
+    "is_improper",
+    "is_known",
+    "lower_bound",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Parameters and support of a distribution.
+
+    Attributes
+    ----------
+    positive : tuple of str
+        Parameters that must be above zero.
+    real : tuple of str
+        Parameters that may be any finite number.
+    required : tuple of tuple of str
+        Of each inner tuple one parameter must be given.
+    lower : float
+        Lower end of the support.
+    """
+
+    positive: tuple[str, ...] = ()
+    real: tuple[str, ...] = ()
+    required: tuple[tuple[str, ...], ...] = ()
+    lower: float = -math.inf
+
+
+_KNOWN: dict[str, Distribution] = {
+    "Flat": Distribution(),
+    "HalfFlat": Distribution(lower=0),
+    "Normal": Distribution(real=("mu",), positive=("sigma", "tau")),
+    "StudentT": Distribution(real=("mu",), positive=("nu", "sigma", "lam"), required=(("nu",),)),
+    "Cauchy": Distribution(real=("alpha",), positive=("beta",), required=(("alpha",), ("beta",))),
+    "Laplace": Distribution(real=("mu",), positive=("b",), required=(("mu",), ("b",))),
+    "Logistic": Distribution(real=("mu",), positive=("s",)),
+    "HalfNormal": Distribution(positive=("sigma", "tau"), lower=0),
+    "HalfCauchy": Distribution(positive=("beta",), required=(("beta",),), lower=0),
+    "HalfStudentT": Distribution(positive=("nu", "sigma", "lam"), required=(("nu",),), lower=0),
+    "Exponential": Distribution(positive=("lam", "scale"), required=(("lam", "scale"),), lower=0),
+    "Gamma": Distribution(
+        positive=("alpha", "beta", "mu", "sigma"),
+        required=(("alpha", "mu"), ("beta", "sigma")),
+        lower=0,
+    ),
+    "InverseGamma": Distribution(
+        positive=("alpha", "beta", "mu", "sigma"), required=(("alpha", "mu"),), lower=0
+    ),
+    "LogNormal": Distribution(real=("mu",), positive=("sigma", "tau"), lower=0),
+    "Weibull": Distribution(positive=("alpha", "beta"), required=(("alpha",), ("beta",)), lower=0),
+    "Uniform": Distribution(real=("lower", "upper")),
+    "LKJ": Distribution(positive=("eta",), required=(("eta",),)),
+}
+
+
+def is_known(name: str) -> bool:
+    """Whether the distribution can be checked without PyMC."""
+    return name in _KNOWN
+
+
+def is_improper(name: str) -> bool:
+    """Whether the distribution has no finite integral, so that nothing is drawn from it."""
+    return name in {"Flat", "HalfFlat"}
+
+
+def lower_bound(name: str, parameters: Mapping[str, float]) -> float:
+    """Lower end of the support of a distribution.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping of str to float
+
+    Returns
+    -------
+    float
+        Exact for the distributions known here; for others 0 where PyMC's log
+        density is minus infinity at negative points, else minus infinity.
+    """
+    if name == "Uniform":
+        return float(parameters.get("lower", 0.0))
+    if name in _KNOWN:
+        return _KNOWN[name].lower
+    import pymc as pm
+
+    points = -np.logspace(-8, 8, 33)
+    density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
+    return 0.0 if np.all(np.isneginf(density)) else -math.inf
+
+
+def check_parameters(name: str, parameters: Mapping[str, float]) -> None:
+    """Check the parameters of a known distribution.
+
+    Raises
+    ------
+    PriorError
+        For an unknown or absent parameter, or a value out of its range.
+    """
+    distribution = _KNOWN[name]
+    known = (*distribution.real, *distribution.positive)
+    for key, value in parameters.items():
+        if key not in known:
+            raise PriorError(
+                f"{name} has no parameter {key!r}; it has {', '.join(known) or 'none'}"
+            )
+        if not math.isfinite(value):
+            raise PriorError(f"{key}={value} in {name}: the value must be finite")
+        if key in distribution.positive and value <= 0:
+            raise PriorError(f"{key}={value} in {name}: the value must be above zero")
+    for choice in distribution.required:
+        given = [key for key in choice if key in parameters]
+        if len(given) != 1:
+            wanted = " or ".join(choice)
+            raise PriorError(f"{name} needs {wanted}" + (", not both" if given else ""))
+    for pair in (("sigma", "tau"), ("sigma", "lam")):
+        if set(pair) <= set(parameters):
+            raise PriorError(f"{name} takes {pair[0]} or {pair[1]}, not both")
+    if name == "Uniform" and parameters.get("lower", 0.0) >= parameters.get("upper", 1.0):
+        raise PriorError(f"Uniform needs lower < upper, not {dict(parameters)}")
+
+
+def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
+    """Check a distribution that only PyMC knows.
+
+    Raises
+    ------
+    PriorError
+        If PyMC has no such continuous, scalar distribution, or refuses the
+        parameters.
+    """
+    import pymc as pm
+
+    found: Any = getattr(pm, name, None)
+    bases = getattr(found, "__mro__", ())
+    if pm.distributions.Distribution not in bases:
+        names = [*_KNOWN, *pm.distributions.__all__]
+        near = difflib.get_close_matches(name, names, n=3)
+        advice = f"did you mean {', '.join(near)}?" if near else "see pymc.distributions"
+        raise PriorError(f"PyMC has no distribution {name!r}; {advice}")
+    # PyMC passes on what it does not know, so a misspelt name would go unnoticed.
+    signature = inspect.signature(found.dist).parameters.values()
+    names = [p.name for p in signature if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}]
+    unknown = [key for key in parameters if names and key not in names]
+    if unknown:
+        raise PriorError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(names)}")
+    variable = _pymc_dist(name, parameters)
+    if variable.ndim != 0 or variable.dtype.startswith(("int", "uint", "bool")):
+        raise PriorError(f"{name} is not a distribution of one continuous number")
+    try:
+        pm.logp(variable, 0.5)
+    except NotImplementedError as error:
+        raise PriorError(f"PyMC has no density for {name}") from error
+
+
+def _pymc_dist(name: str, parameters: Mapping[str, float]) -> Any:
+    import pymc as pm
+
+    try:
+        return getattr(pm, name).dist(**parameters)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise PriorError(f"PyMC refuses {name}({dict(parameters)}): {error}") from error

@@ -1,0 +1,269 @@
+"""Which prior is in force for which parameter of a model, and where it came from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import Design
+from bayesmix.errors import PriorError
+from bayesmix.families import Family
+from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
+from bayesmix.priors.distributions import is_improper, lower_bound
+from bayesmix.priors.prior import Prior
+
+__all__ = ["ModelPriors", "PriorInForce", "resolve_priors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorInForce:
+    """A prior, what it is for, and who said so.
+
+    Attributes
+    ----------
+    parameter : str
+        ``Intercept``, a coefficient's name, ``sd(Subject, Days)``, ``sigma``.
+    prior : Prior
+    origin : {"default", "user"}
+    note : str
+        What the table of priors adds, such as where the intercept is taken.
+    """
+
+    parameter: str
+    prior: Prior
+    origin: Literal["default", "user"]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ModelPriors:
+    """The priors of a model.
+
+    Attributes
+    ----------
+    intercept : PriorInForce or None
+        None in a model without an intercept.
+    intercept_is_centered : bool
+        Whether `intercept` holds for the intercept at the predictors' means
+        (the default) and not for the one that the formula writes.
+    coefficients : tuple of PriorInForce
+        Of the fixed effects other than the intercept, in the order of X.
+    sd : mapping of str to tuple of PriorInForce
+        By grouping factor, in the order of its effects.
+    corr : mapping of str to PriorInForce
+        By grouping factor, for those with correlations.
+    family : mapping of str to PriorInForce
+        By parameter of the family.
+    """
+
+    intercept: PriorInForce | None
+    intercept_is_centered: bool
+    coefficients: tuple[PriorInForce, ...]
+    sd: Mapping[str, tuple[PriorInForce, ...]]
+    corr: Mapping[str, PriorInForce]
+    family: Mapping[str, PriorInForce]
+
+    def __iter__(self) -> Any:
+        if self.intercept is not None:
+            yield self.intercept
+        yield from self.coefficients
+        for group, priors in self.sd.items():
+            yield from priors
+            if group in self.corr:
+                yield self.corr[group]
+        yield from self.family.values()
+
+    @property
+    def improper(self) -> list[str]:
+        """Parameters whose prior cannot be drawn from."""
+        return [entry.parameter for entry in self if is_improper(entry.prior.distribution)]
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per prior.
+
+        Returns
+        -------
+        DataFrame
+            With columns parameter, prior, origin, note.
+        """
+        return pd.DataFrame(
+            [(e.parameter, str(e.prior), e.origin, e.note) for e in self],
+            columns=["parameter", "prior", "origin", "note"],
+        )
+
+
+def resolve_priors(
+    design: Design, family: Family, y: np.ndarray, user: Mapping[str, Any] | None = None
+) -> ModelPriors:
+    """Combine the default priors with those of the user; the most specific name wins.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    y : ndarray, shape (n,)
+    user : mapping of str to Prior, optional
+        Names are ``"Intercept"``, a term or a coefficient, ``"fixed"``, ``"sd"``,
+        ``"sd(Subject)"``, ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``
+        or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
+        called like one of these.
+
+    Returns
+    -------
+    ModelPriors
+
+    Raises
+    ------
+    PriorError
+        If a name is unknown, or a prior does not fit its parameter.
+    """
+    chosen = _Choices(design, family, user or {})
+    scale = family.response_scale(y, design.offset)
+    with_intercept = design.has_intercept
+    slopes = [j for j, n in enumerate(design.fixed_effects) if not _is_intercept(design, n)]
+    defaults = coefficient_priors(design.X[:, slopes], scale, with_intercept=with_intercept)
+    coefficients = []
+    for j, default in zip(slopes, defaults, strict=True):
+        name = design.fixed_effects[j]
+        terms = [term for term, columns in design.terms.items() if name in columns]
+        keys = [f"beta({name})", *(f"beta({term})" for term in terms)]
+        if name not in chosen.reserved:
+            keys.append(name)
+        keys += [term for term in terms if term not in chosen.reserved]
+        coefficients.append(chosen.take(name, [*keys, "fixed"], default))
+
+    intercept = None
+    centered = False
+    if with_intercept:
+        intercept = chosen.take("Intercept", ["beta(Intercept)", "Intercept"],
+                                intercept_prior(scale))  # fmt: skip
+        centered = intercept.origin == "default"
+        intercept = PriorInForce(
+            parameter="Intercept",
+            prior=intercept.prior,
+            origin=intercept.origin,
+            note="at the predictors' means" if centered else "as the formula writes it",
+        )
+
+    sd = {}
+    corr = {}
+    for group in design.groups:
+        g = group.name
+        sd[g] = tuple(
+            _positive(chosen.take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
+            for e, default in zip(
+                group.effects, sd_priors(group.Z, group.effects, scale), strict=True
+            )
+        )
+        if group.correlated_blocks:
+            default = Prior("LKJ", eta=LKJ_ETA)
+            corr[g] = _lkj(chosen.take(f"corr({g})", [f"corr({g})", "corr"], default))
+
+    parameters = {
+        name: _positive(chosen.take(name, [name], Prior(distribution, **values)))
+        for name, (distribution, values) in family.default_priors(scale).items()
+    }
+    for entry in coefficients:
+        _real(entry)
+    if intercept is not None:
+        _real(intercept)
+    return ModelPriors(
+        intercept=intercept,
+        intercept_is_centered=centered,
+        coefficients=tuple(coefficients),
+        sd=sd,
+        corr=corr,
+        family=parameters,
+    )
+
+
+class _Choices:
+    """The user's priors, by the names a model knows."""
+
+    def __init__(self, design: Design, family: Family, user: Mapping[str, Any]) -> None:
+        if not isinstance(user, Mapping):
+            raise PriorError(
+                f'priors= takes a dict such as {{"sigma": bmx.Prior("HalfCauchy", beta=10)}}, '
+                f"not {type(user).__name__}"
+            )
+        self.reserved = {"fixed", "sd", "corr", *family.parameters}
+        known = _known_names(design, family, self.reserved)
+        self._given: dict[str, Prior] = {}
+        for key, prior in user.items():
+            name = _plain(str(key))
+            if name not in known:
+                raise _unknown(str(key), known)
+            self._given[name] = Prior.from_any(prior, str(key))
+
+    def take(self, parameter: str, keys: list[str], default: Prior) -> PriorInForce:
+        for key in keys:
+            if _plain(key) in self._given:
+                return PriorInForce(
+                    parameter=parameter, prior=self._given[_plain(key)], origin="user"
+                )
+        return PriorInForce(parameter=parameter, prior=default, origin="default")
+
+
+def _known_names(design: Design, family: Family, reserved: set[str]) -> dict[str, str]:
+    """Every name that priors= may use, without its spaces, and as it is written."""
+    coefficients = [*design.fixed_effects, *(t for t, c in design.terms.items() if c and t != "1")]
+    names = [name for name in dict.fromkeys(coefficients) if name not in reserved]
+    names += ["fixed"] if len(design.fixed_effects) > design.has_intercept else []
+    if design.groups:
+        names.append("sd")
+    for group in design.groups:
+        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in group.effects)]
+    correlated = [group.name for group in design.groups if group.correlated_blocks]
+    names += ["corr"] if correlated else []
+    names += [f"corr({name})" for name in correlated]
+    names += family.parameters
+    names += [f"beta({name})" for name in dict.fromkeys(coefficients)]
+    return {_plain(name): name for name in names}
+
+
+def _unknown(key: str, known: dict[str, str]) -> PriorError:
+    near = difflib.get_close_matches(_plain(key), known, n=1, cutoff=0.7)
+    advice = f" (did you mean {known[near[0]]!r}?)" if near else ""
+    shown = [repr(name) for name in known.values() if not name.startswith("beta(")]
+    return PriorError(
+        f"the model has no parameter {key!r}{advice} to give a prior to; "
+        f"known are {', '.join(shown)}"
+    )
+
+
+def _is_intercept(design: Design, name: str) -> bool:
+    return design.has_intercept and name == "Intercept"
+
+
+def _positive(entry: PriorInForce) -> PriorInForce:
+    prior = entry.prior
+    if prior.distribution == "LKJ" or lower_bound(prior.distribution, prior.parameters) < 0:
+        raise PriorError(
+            f"{prior} does not fit {entry.parameter!r}: a standard deviation is not negative; "
+            "take HalfNormal, HalfCauchy, HalfStudentT, Exponential, Gamma or LogNormal"
+        )
+    return entry
+
+
+def _real(entry: PriorInForce) -> PriorInForce:
+    if entry.prior.distribution == "LKJ":
+        raise PriorError(f"{entry.prior} does not fit {entry.parameter!r}: that is one number")
+    return entry
+
+
+def _lkj(entry: PriorInForce) -> PriorInForce:
+    if entry.prior.distribution != "LKJ":
+        raise PriorError(
+            f"{entry.prior} does not fit {entry.parameter!r}: the prior of a correlation matrix "
+            'is Prior("LKJ", eta=...), with eta=1 uniform and larger values towards zero'
+        )
+    return entry
+
+
+def _plain(name: str) -> str:
+    return "".join(name.split())

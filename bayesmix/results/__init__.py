@@ -1,0 +1,8 @@
+"""What a fit returns: tables, diagnostics, summaries."""
+
+from bayesmix.results.diagnostics import Diagnostics
+from bayesmix.results.posterior import Posterior
+from bayesmix.results.shrinkage import Shrinkage
+from bayesmix.results.summary import Summary
+
+__all__ = ["Diagnostics", "Posterior", "Shrinkage", "Summary"]

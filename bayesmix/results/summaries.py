@@ -1,0 +1,117 @@
+"""Draws become numbers: estimate, spread, interval and diagnostics. No labels here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["IntervalKind", "Point", "SummaryOptions", "diagnose", "summarise"]
+
+IntervalKind = Literal["eti", "hdi"]
+Point = Literal["mean", "median"]
+_TAILS = (0.05, 0.95)  # of the tail effective sample size (Vehtari et al. 2021)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryOptions:
+    """How draws are summarised.
+
+    Attributes
+    ----------
+    ci_prob : float
+        Probability inside the interval, in (0, 1).
+    ci_kind : {"eti", "hdi"}
+        Equal-tailed or highest-density interval.
+    point : {"mean", "median"}
+    diagnostics : bool
+        Whether effective sample sizes and r_hat are computed.
+    """
+
+    ci_prob: float = 0.95
+    ci_kind: IntervalKind = "eti"
+    point: Point = "mean"
+    diagnostics: bool = True
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.ci_prob, int | float) and 0 < self.ci_prob < 1):
+            raise NotSupportedError(
+                f"ci_prob={self.ci_prob!r} must lie between 0 and 1, such as 0.95"
+            )
+        for name, value, known in (
+            ("ci_kind", self.ci_kind, get_args(IntervalKind)),
+            ("point", self.point, get_args(Point)),
+        ):
+            if value not in known:
+                raise NotSupportedError(f"{name}={value!r} is not one of {', '.join(known)}")
+
+
+def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarray]:
+    """Summarise k quantities.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chains, draws, k)
+    options : SummaryOptions
+
+    Returns
+    -------
+    dict of str to ndarray, shape (k,)
+        estimate, sd, lower, upper; with diagnostics also ess_bulk, ess_tail and
+        r_hat, which are NaN for a quantity that is the same in every draw.
+    """
+    flat = _pooled(draws)
+    center = flat.mean(axis=0) if options.point == "mean" else np.median(flat, axis=0)
+    spread = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
+    lower, upper = _interval(flat, options)
+    columns = {"estimate": center, "sd": spread, "lower": lower, "upper": upper}
+    return columns | diagnose(draws) if options.diagnostics else columns
+
+
+def _pooled(draws: np.ndarray) -> np.ndarray:
+    """All chains in one, shape (chains * draws, k); k may be 0."""
+    return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[2])
+
+
+def _interval(flat: np.ndarray, options: SummaryOptions) -> tuple[np.ndarray, np.ndarray]:
+    if options.ci_kind == "hdi":
+        from arviz_stats.base import array_stats
+
+        found = array_stats.hdi(flat, prob=options.ci_prob, axis=0)
+        return found[:, 0], found[:, 1]
+    tail = (1 - options.ci_prob) / 2
+    lower, upper = np.quantile(flat, [tail, 1 - tail], axis=0)
+    return lower, upper
+
+
+def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Effective sample sizes and r_hat (Vehtari et al. 2021), through ArviZ.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chains, draws, k)
+
+    Returns
+    -------
+    dict of str to ndarray, shape (k,)
+        ess_bulk, ess_tail, r_hat. NaN where a quantity is constant, where a
+        chain has fewer than four draws, and r_hat of a single chain too.
+    """
+    from arviz_stats.base import array_stats
+
+    n_chains, n_draws, k = draws.shape
+    out = {name: np.full(k, np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
+    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
+    if n_draws < 4 or varies.size == 0:
+        return out
+    moving: Any = draws[:, :, varies]
+    out["ess_bulk"][varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1, method="bulk")
+    out["ess_tail"][varies] = array_stats.ess(
+        moving, chain_axis=0, draw_axis=1, method="tail", prob=_TAILS
+    )
+    if n_chains > 1:
+        out["r_hat"][varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+    return out

@@ -1,0 +1,185 @@
+"""The tables of a posterior, one function each: labels beside summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.families import Family
+from bayesmix.results.components import variance_parts
+from bayesmix.results.summaries import SummaryOptions, diagnose, summarise
+
+__all__ = [
+    "PosteriorDraws",
+    "correlations_table",
+    "fixed_effects_table",
+    "group_table",
+    "icc_table",
+    "variance_components_table",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PosteriorDraws:
+    """Draws by role, with the design they belong to.
+
+    Attributes
+    ----------
+    design : Design
+    family : Family
+    beta : ndarray, shape (chains, draws, p)
+    sd : mapping of str to ndarray, shape (chains, draws, q)
+    corr : mapping of str to ndarray, shape (chains, draws, q, q)
+    b : mapping of str to ndarray, shape (chains, draws, G, q)
+    parameters : mapping of str to ndarray, shape (chains, draws)
+        The family's own parameters.
+    """
+
+    design: Design
+    family: Family
+    beta: np.ndarray
+    sd: Mapping[str, np.ndarray]
+    corr: Mapping[str, np.ndarray]
+    b: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
+
+
+def fixed_effects_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
+    """One row per coefficient, NaN for one that was left out as aliased."""
+    design = draws.design
+    table = pd.DataFrame({"term": _text(design.fixed_effects), **summarise(draws.beta, options)})
+    if design.aliased:
+        table = table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
+    return table
+
+
+def group_table(
+    draws: PosteriorDraws,
+    group: GroupingFactor,
+    options: SummaryOptions,
+    *,
+    with_fixed: bool,
+    n_levels: int | None = None,
+) -> pd.DataFrame:
+    """One row per level and effect of a grouping factor.
+
+    Parameters
+    ----------
+    draws : PosteriorDraws
+    group : GroupingFactor
+    options : SummaryOptions
+    with_fixed : bool
+        Whether the fixed effect of the same name is added, draw by draw, so that
+        the interval knows their covariance.
+    n_levels : int, optional
+        Only the first so many levels.
+    """
+    values = draws.b[group.name][:, :, :n_levels]
+    if with_fixed:
+        values = values + _matching_fixed(draws, group)[:, :, None, :]
+    shape = values.shape
+    levels = group.levels.labels[:n_levels]
+    return pd.DataFrame(
+        {
+            "group": _text([group.name] * (len(levels) * shape[3])),
+            "level": _text(np.repeat(levels, shape[3])),
+            "effect": _text(group.effects * len(levels)),
+            **summarise(values.reshape(*shape[:2], -1), options),
+        }
+    )
+
+
+def _matching_fixed(draws: PosteriorDraws, group: GroupingFactor) -> np.ndarray:
+    """Fixed effects under the effects' names, shape (chains, draws, q); else zero."""
+    names = draws.design.fixed_effects
+    out = np.zeros((*draws.beta.shape[:2], group.n_effects))
+    for k, effect in enumerate(group.effects):
+        if effect in names:
+            out[:, :, k] = draws.beta[:, :, names.index(effect)]
+    return out
+
+
+def variance_components_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
+    """One row per standard deviation of a group's effect, and the residual's."""
+    residual = draws.family.residual_variance(draws.parameters)
+    parts = None
+    if residual is not None:
+        parts = variance_parts(draws.design.groups, draws.sd, draws.corr, residual)
+    labels: list[tuple[str, str]] = []
+    sds: list[np.ndarray] = []
+    shares: list[np.ndarray] = []
+    for group in draws.design.groups:
+        labels += [(group.name, effect) for effect in group.effects]
+        sds.append(draws.sd[group.name])
+        if parts is not None:
+            shares.append(parts.effects[group.name] / parts.total[..., None])
+    if parts is not None and residual is not None:
+        labels.append(("Residual", ""))
+        sds.append(np.sqrt(residual)[..., None])
+        shares.append((parts.residual / parts.total)[..., None])
+    sd = np.concatenate(sds, axis=-1) if sds else np.zeros((*draws.beta.shape[:2], 0))
+    plain = replace(options, diagnostics=False)
+    of_sd = summarise(sd, plain)
+    share = (
+        summarise(np.concatenate(shares, axis=-1), plain)["estimate"]
+        if shares
+        else np.full(len(labels), np.nan)
+    )
+    columns = {
+        "group": _text([g for g, _ in labels]),
+        "effect": _text([e for _, e in labels]),
+        "variance": summarise(sd**2, plain)["estimate"],
+        "sd": of_sd["estimate"],
+        "sd_lower": of_sd["lower"],
+        "sd_upper": of_sd["upper"],
+        "variance_share": share,
+    }
+    return pd.DataFrame(columns | diagnose(sd) if options.diagnostics else columns)
+
+
+def correlations_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
+    """One row per pair of effects whose correlation is estimated."""
+    labels: list[tuple[str, str, str]] = []
+    values: list[np.ndarray] = []
+    for group in draws.design.groups:
+        for k, m in estimated_pairs(group):
+            labels.append((group.name, group.effects[k], group.effects[m]))
+            values.append(draws.corr[group.name][:, :, k, m])
+    stacked = np.stack(values, axis=-1) if values else np.zeros((*draws.beta.shape[:2], 0))
+    summary = summarise(stacked, options)
+    del summary["sd"]
+    names = ("group", "effect_1", "effect_2")
+    columns = {name: _text([row[i] for row in labels]) for i, name in enumerate(names)}
+    return pd.DataFrame(columns | summary)
+
+
+def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
+    """Pairs of effects in one correlated block; the other entries of R are 0 or 1."""
+    return [
+        (k, m)
+        for block in group.correlated_blocks
+        for k in range(block.start, block.stop)
+        for m in range(k + 1, block.stop)
+    ]
+
+
+def icc_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
+    """One row per grouping factor: its share of the variance, with an interval."""
+    residual = draws.family.residual_variance(draws.parameters)
+    groups = draws.design.groups
+    if residual is None:
+        residual = np.full(draws.beta.shape[:2], np.nan)
+    parts = variance_parts(groups, draws.sd, draws.corr, residual)
+    shares = [parts.effects[group.name].sum(axis=-1) / parts.total for group in groups]
+    stacked = np.stack(shares, axis=-1) if shares else np.zeros((*draws.beta.shape[:2], 0))
+    summary = summarise(stacked, replace(options, diagnostics=False))
+    return pd.DataFrame({"group": _text([group.name for group in groups]), **summary})
+
+
+def _text(values: Sequence[str] | np.ndarray) -> pd.Series[str]:
+    """Return a column of text, of pandas' own text type also where it is empty."""
+    return pd.Series(list(values), dtype="str")

@@ -1,0 +1,99 @@
+"""Tables as text of at most 80 columns, and as HTML. Printing only, no numbers made."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["WIDTH", "cell", "compact", "html_table", "text_table"]
+
+WIDTH = 80
+
+
+def cell(value: Any, column: str = "") -> str:
+    """Write one value: four significant digits, counts as integers, r_hat to 0.001."""
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if column.startswith("ess"):
+        return f"{value:.0f}"
+    if column == "r_hat":
+        return f"{value:.3f}"
+    if isinstance(value, int):
+        return str(value)
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        decimals = 3 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
+        return f"{value:.{min(decimals, 7)}f}"
+    return f"{value:.3e}"
+
+
+_SHORT = {"sd_lower": "lower", "sd_upper": "upper", "variance_share": "share"}
+
+
+def compact(table: pd.DataFrame) -> pd.DataFrame:
+    """Narrow a table for print: shorter headings, one effective sample size (the smaller)."""
+    shown = table.rename(columns=_SHORT)
+    if {"ess_bulk", "ess_tail"} <= set(shown.columns):
+        smaller = shown[["ess_bulk", "ess_tail"]].min(axis=1)
+        shown = shown.drop(columns="ess_tail").assign(ess_bulk=smaller)
+        shown = shown.rename(columns={"ess_bulk": "ess"})
+    return shown
+
+
+def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "  ") -> str:
+    """Lay a table out in columns, shortening long names so that it fits 80 columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+    text_columns : sequence of str
+        Columns of names, aligned to the left.
+    indent : str
+
+    Returns
+    -------
+    str
+    """
+    cells = {str(c): [cell(v, str(c)) for v in table[c]] for c in table.columns}
+    width = {c: max([len(c), *map(len, values)]) for c, values in cells.items()}
+    excess = len(indent) + sum(width.values()) + 2 * (len(cells) - 1) - WIDTH
+    for name in sorted(text_columns, key=lambda c: -width[c]):
+        if excess > 0:
+            cut = min(excess, max(0, width[name] - 10))
+            width[name] -= cut
+            excess -= cut
+    lines = []
+    for row in range(-1, len(table)):
+        parts = []
+        for name, values in cells.items():
+            text = name if row < 0 else values[row]
+            if len(text) > width[name]:
+                text = text[: width[name] - 1] + "…"
+            parts.append(
+                text.ljust(width[name]) if name in text_columns else text.rjust(width[name])
+            )
+        lines.append((indent + "  ".join(parts)).rstrip())
+    return "\n".join(lines)
+
+
+def html_table(table: pd.DataFrame, caption: str) -> str:
+    """Write a table as HTML with a caption; names are escaped."""
+    head = "".join(f"<th>{html.escape(str(column))}</th>" for column in table.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td>{html.escape(cell(value, str(column)))}</td>"
+            for column, value in zip(table.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in table.itertuples(index=False, name=None)
+    )
+    return (
+        f"<table><caption>{html.escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )

@@ -1,0 +1,103 @@
+"""Draws with their labels: ArviZ's DataTree."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.design import Design
+from bayesmix.inference.draws import Draws
+from bayesmix.model.names import FIXED_EFFECT, Names
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["build_tree", "posterior_dims"]
+
+
+def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
+    """Dimensions of each posterior variable, behind chain and draw."""
+    dims: dict[str, list[str]] = {"beta": [FIXED_EFFECT]}
+    for group in design.groups:
+        g = group.name
+        effect = names.effect_dim(g)
+        dims[names.sd(g)] = [effect]
+        dims[names.corr(g)] = [effect, names.effect_dim_bis(g)]
+        dims[names.b(g)] = [names.level_dim(g), effect]
+    return dims
+
+
+def build_tree(
+    design: Design,
+    names: Names,
+    y: np.ndarray,
+    draws: Draws,
+    attributes: Mapping[str, str | float | int],
+) -> xr.DataTree:
+    """Label the draws and put the data beside them.
+
+    Parameters
+    ----------
+    design : Design
+    names : Names
+    y : ndarray, shape (n,)
+    draws : Draws
+    attributes : mapping
+        Written at the root; text and numbers only, so that netCDF can hold them.
+
+    Returns
+    -------
+    DataTree
+        With the groups posterior (prior for draws from the prior),
+        sample_stats, observed_data and constant_data.
+    """
+    import arviz_base
+
+    coords = _coords(design, names)
+    constant: dict[str, Any] = {"X": design.X} if design.fixed_effects else {}
+    dims = posterior_dims(design, names)
+    dims |= {"X": [names.obs_dim, FIXED_EFFECT], names.observed: [names.obs_dim]}
+    if design.offset is not None:
+        constant["offset"] = design.offset
+        dims["offset"] = [names.obs_dim]
+    for group in design.groups:
+        g = group.name
+        constant |= {f"Z_{g}": group.Z, f"index_{g}": group.index}
+        dims |= {f"Z_{g}": [names.obs_dim, names.effect_dim(g)], f"index_{g}": [names.obs_dim]}
+    groups: dict[str, Mapping[str, Any]] = {"posterior": draws.posterior}
+    if draws.sample_stats:
+        groups["sample_stats"] = draws.sample_stats
+    groups["observed_data"] = {names.observed: y}
+    groups["constant_data"] = constant
+    with warnings.catch_warnings():
+        # Of a few draws of more chains ArviZ asks whether the two were confused.
+        warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+        tree = arviz_base.from_dict(groups, dims=dims, coords=coords)
+    tree.attrs |= dict(attributes)
+    tree["posterior"].attrs |= dict(attributes)
+    return tree
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on, as attributes of a tree."""
+    packages = ("bayesmix", "pymc", "pytensor", "nutpie", "arviz-base", "formulaic")
+    return {f"version_{name}": importlib.metadata.version(name) for name in packages}
+
+
+def _coords(design: Design, names: Names) -> dict[str, Any]:
+    rows = np.arange(design.n_obs) if design.rows is None else design.rows
+    coords: dict[str, Any] = {names.obs_dim: rows}
+    if design.fixed_effects:
+        coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)
+    for group in design.groups:
+        g = group.name
+        effects = np.asarray(group.effects, dtype=object)
+        coords[names.level_dim(g)] = group.levels.labels
+        coords[names.effect_dim(g)] = effects
+        if group.correlated_blocks:
+            coords[names.effect_dim_bis(g)] = effects
+    return coords

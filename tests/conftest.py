@@ -1,0 +1,81 @@
+"""Fixtures shared by the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240611)
+
+
+@pytest.fixture(scope="session")
+def sleepstudy() -> pd.DataFrame:
+    return bmx.load_dataset("sleepstudy")
+
+
+@pytest.fixture(scope="session")
+def reference_folder() -> Path:
+    """The published tables and their data, which do not ship with the package."""
+    folder = os.environ.get("BAYESMIX_REFERENCE", "")
+    if not folder or not Path(folder, "reference", "tutorial_tables.json").is_file():
+        pytest.skip("BAYESMIX_REFERENCE does not name the folder of the reference tables")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def published(reference_folder: Path) -> dict[str, Any]:
+    text = (reference_folder / "reference" / "tutorial_tables.json").read_text()
+    tables: dict[str, Any] = json.loads(text)
+    return tables
+
+
+@pytest.fixture(scope="session")
+def sleepstudy_posterior() -> bmx.Posterior:
+    """One fit that many tests read: lme4's famous example under the default priors."""
+    model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+    return model.fit(
+        draws=1000, tune=1000, chains=4, seed=20240611, target_accept=0.9, progress=False
+    )
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+def nested_data(rng: np.random.Generator, n: int = 240) -> pd.DataFrame:
+    """Rows with two predictors, a factor, and nested, crossed and boolean groups."""
+    return pd.DataFrame(
+        {
+            "y": rng.normal(50, 4, n),
+            "x": rng.normal(3, 2, n),
+            "z": rng.uniform(-1, 1, n),
+            "u": rng.exponential(2, n),
+            "f": rng.choice(["low", "mid", "high"], n),
+            "g": rng.choice(list("abcdefgh"), n),
+            "h": rng.integers(1, 6, n),
+            "ward": rng.integers(1, 4, n),
+            "flag": rng.integers(0, 2, n).astype(bool),
+        }
+    )
+
+
+@pytest.fixture
+def data(rng: np.random.Generator) -> pd.DataFrame:
+    return nested_data(rng)

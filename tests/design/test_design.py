@@ -1,0 +1,286 @@
+"""The design makes the arrays that the formula means."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from bayesmix.design import Design, build_design
+from bayesmix.errors import DataError, DataWarning, FormulaError
+from bayesmix.formula import parse_formula
+
+
+def design(text: str, data: object, **options: object) -> Design:
+    return build_design(parse_formula(text), data, **options)  # type: ignore[arg-type]
+
+
+def test_sleepstudy(sleepstudy: pd.DataFrame) -> None:
+    built = design("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    assert built.fixed_effects == ("Intercept", "Days")
+    np.testing.assert_array_equal(built.X[:, 1], sleepstudy["Days"])
+    (group,) = built.groups
+    assert (group.n_levels, group.effects) == (18, ("Intercept", "Days"))
+    assert group.index.dtype == np.int32
+    np.testing.assert_array_equal(group.levels.labels[group.index], sleepstudy["Subject"])
+    np.testing.assert_array_equal(group.Z, built.X)
+
+
+def test_Z_has_the_columns_of_the_group_term(data: pd.DataFrame) -> None:
+    built = design("y ~ x + (x * z | g) + (0 + C(f) | h)", data)
+    first, second = built.groups
+    assert first.effects == ("Intercept", "x", "z", "x:z")
+    np.testing.assert_allclose(first.Z[:, 3], data["x"] * data["z"])
+    assert second.effects == ("C(f)[high]", "C(f)[low]", "C(f)[mid]")
+    np.testing.assert_array_equal(second.Z[:, 1], data["f"] == "low")
+
+
+def test_several_terms_on_one_grouping_factor_are_gathered(data: pd.DataFrame) -> None:
+    (group,) = design("y ~ x + (1 + x | g) + (0 + z | g)", data).groups
+    assert group.effects == ("Intercept", "x", "z")
+    assert [(b.start, b.stop, b.correlated) for b in group.blocks] == [(0, 2, True), (2, 3, True)]
+    assert len(group.correlated_blocks) == 1
+    (double,) = design("y ~ x + (x || g)", data).groups
+    assert double.effects == ("Intercept", "x")
+    assert not double.correlated_blocks
+
+
+@pytest.mark.parametrize("kind", ["str", "category", "int", "bool", "float"])
+def test_grouping_columns_of_any_kind(data: pd.DataFrame, kind: str) -> None:
+    column = {
+        "str": data["g"],
+        "category": data["g"].astype("category"),
+        "int": data["h"],
+        "bool": data["flag"],
+        "float": data["h"].astype(float),
+    }[kind]
+    (group,) = design("y ~ 1 + (1 | k)", data.assign(k=column)).groups
+    assert group.n_levels == column.nunique()
+    wanted = column.astype(int) if kind == "float" else column
+    np.testing.assert_array_equal(group.levels.labels[group.index], wanted.astype(str))
+
+
+def test_levels_of_integers_are_in_numeric_order() -> None:
+    data = pd.DataFrame({"y": [1.0, 2, 3, 4, 5, 6], "g": [10, 2, 1, 10, 2, 1]})
+    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == ["1", "2", "10"]
+
+
+def test_categories_keep_their_order_and_lose_the_unused() -> None:
+    kind = pd.CategoricalDtype(["z", "a", "m"])
+    data = pd.DataFrame({"y": [1.0, 2, 4, 3], "g": pd.Series(list("azaz"), dtype=kind)})
+    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == ["z", "a"]
+    assert design("y ~ g", data).fixed_effects == ("Intercept", "g[T.a]")
+
+
+def test_nested_codes_that_repeat_across_parents(data: pd.DataFrame) -> None:
+    parent, child = design("y ~ 1 + (1 | h / ward)", data).groups
+    assert (parent.n_levels, child.n_levels) == (5, 15)
+    assert list(child.levels.labels[:4]) == ["1:1", "1:2", "1:3", "2:1"]
+    expected = data["h"].astype(str) + ":" + data["ward"].astype(str)
+    np.testing.assert_array_equal(child.levels.labels[child.index], expected)
+
+
+def test_only_observed_combinations_are_levels() -> None:
+    data = pd.DataFrame({"y": range(6), "a": list("xxyyzz"), "b": list("pqpprr")})
+    (group,) = design("y ~ 1 + (1 | a:b)", data).groups
+    assert list(group.levels.labels) == ["x:p", "x:q", "y:p", "z:r"]
+
+
+@pytest.mark.parametrize("convert", [pl.from_pandas, pa.Table.from_pandas, dict])
+def test_other_tables_give_the_same_design(data: pd.DataFrame, convert: object) -> None:
+    text = "y ~ poly(x, 2) * f + flag + (z | g) + (1 | h:ward)"
+    data = data.assign(g=data["g"].astype("category"))
+    ours = design(text, data)
+    theirs = design(text, convert(data))  # type: ignore[operator]
+    assert theirs.fixed_effects == ours.fixed_effects
+    np.testing.assert_allclose(theirs.X, ours.X)
+    for mine, other in zip(ours.groups, theirs.groups, strict=True):
+        np.testing.assert_array_equal(mine.index, other.index)
+        np.testing.assert_array_equal(mine.levels.labels, other.levels.labels)
+        np.testing.assert_allclose(mine.Z, other.Z)
+
+
+def test_missing_values_in_polars_and_arrow_keep_integer_levels() -> None:
+    frame = pl.DataFrame({"y": [1.0, 2, 3, 4, 5], "g": [1, 1, None, 2, 2]})
+    for table in (frame, frame.to_arrow()):
+        with pytest.warns(DataWarning, match="1 of 5 rows"):
+            built = design("y ~ 1 + (1 | g)", table)
+        assert list(built.groups[0].levels.labels) == ["1", "2"]
+
+
+def test_pandas_extension_types_are_read() -> None:
+    data = pd.DataFrame({"y": [1.5, 2, 3, 5], "x": [1, 2, 3, 5], "s": list("aabb")})
+    data = data.convert_dtypes()
+    built = design("y ~ x + s", data)
+    assert built.X.dtype == np.float64
+    assert built.fixed_effects == ("Intercept", "x", "s[T.b]")
+
+
+def test_the_callers_frame_is_untouched(data: pd.DataFrame) -> None:
+    data.loc[3, "x"] = np.nan
+    before = data.copy()
+    with pytest.warns(DataWarning):
+        built = design("y ~ scale(x) + f + (x | g)", data)
+    built.X[:] = 0
+    pd.testing.assert_frame_equal(data, before)
+
+
+def test_memory_does_not_grow_with_the_number_of_levels() -> None:
+    n = 200_000
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n)})
+    peaks = []
+    for n_levels in (10, 50_000):
+        data["g"] = rng.integers(0, n_levels, n)
+        formula = parse_formula("y ~ x + (x | g)")
+        tracemalloc.start()
+        build_design(formula, data)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # An n x (q G) matrix would need 160 GB; what grows is the list of labels.
+    assert peaks[1] < peaks[0] + 40e6
+
+
+# -- rows ---------------------------------------------------------------------
+
+
+def test_incomplete_rows_are_dropped_with_a_count_by_column(data: pd.DataFrame) -> None:
+    data.loc[[1, 2], "x"] = np.nan
+    data.loc[[2, 5], "g"] = None
+    data["unused"] = np.nan
+    with pytest.warns(DataWarning, match=r"3 of 240 rows .*`x` 2, `g` 2"):
+        built = design("y ~ x + (1 | g)", data)
+    assert built.n_obs == 237
+    assert built.n_rows_given == 240
+    assert built.rows is not None
+    np.testing.assert_array_equal(built.rows[:4], [0, 3, 4, 6])
+    np.testing.assert_array_equal(built.response, data["y"].drop([1, 2, 5]))
+
+
+def test_missing_raise_refuses(data: pd.DataFrame) -> None:
+    data.loc[1, "x"] = np.nan
+    with pytest.raises(DataError, match="missing value"):
+        design("y ~ x", data, missing="raise")
+    with pytest.raises(DataError, match="missing='ignore' is not known"):
+        design("y ~ x", data, missing="ignore")
+
+
+def test_a_repeated_index_does_not_matter(data: pd.DataFrame) -> None:
+    shuffled = data.set_index(np.zeros(len(data), dtype=int))
+    shuffled.iloc[0, shuffled.columns.get_loc("x")] = np.nan
+    with pytest.warns(DataWarning):
+        assert design("y ~ x + f + (1 | g)", shuffled).n_obs == 239
+
+
+def test_infinite_values_name_column_and_row(data: pd.DataFrame) -> None:
+    labelled = data.set_index("r" + data.index.astype(str))
+    labelled.loc["r7", "x"] = np.inf
+    with pytest.raises(DataError, match=r"`x` is inf in row r7"):
+        design("y ~ x", labelled)
+    with pytest.raises(DataError, match=r"by `g` `x` is inf in row r7"):
+        design("y ~ 1 + (x | g)", labelled)
+    with pytest.raises(DataError, match=r"np.log\(z\)` is nan in row .* more rows"):
+        design("y ~ np.log(z)", data)
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "error", "message"),
+    [
+        ("y ~ x", {"x": None}, DataError, "no row is complete"),
+        ("y ~ 1 + (1 | g)", {"g": "a"}, DataError, r"`g` has one level \(a\)"),
+        ("y ~ 1 + (1 | g)", {"g": range(240)}, DataError, "a level for each of the 240 rows"),
+        ("y ~ 1 + (1 | x)", {}, FormulaError, "`x` is continuous"),
+        ("y ~ 1 + (1 | a/b)", {"a/b": 1}, FormulaError, "no column `a`"),
+        ("y ~ 1 + (1 | `a/b`)", {"a/b": [1, 2] * 120}, DataError, "has a / in its name"),
+        ("y ~ X", {}, FormulaError, r"no column `X`; did you mean `x`\?"),
+        ("y ~ ward + hh", {}, FormulaError, r"no column `hh`"),
+        ("y ~ x", {"x": [1, "a"] * 120}, DataError, "holds values of kind"),
+        ("y ~ scale(x, foo=2)", {}, FormulaError, "foo"),
+        ("y ~ C(f, contr.treatment(base='lo'))", {}, FormulaError, "lo"),
+        ("y ~ bs(x, df=2)", {}, FormulaError, "df"),
+        ("y ~ offset(f)", {}, FormulaError, "not numeric"),
+        ("y ~ 1 + (1 | a:b)", {"a": ["p:q", "p"] * 120, "b": ["r", "q:r"] * 120}, DataError,
+         "same label"),
+    ],
+)  # fmt: skip
+def test_data_that_do_not_fit_end_in_a_named_error(
+    data: pd.DataFrame, text: str, change: dict[str, object], error: type[Exception], message: str
+) -> None:
+    changed = data.assign(**change)
+    with pytest.raises(error, match=message):
+        design(text, changed)
+
+
+def test_an_empty_frame_and_what_is_no_table(data: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="no rows"):
+        design("y ~ x", data.head(0))
+    with pytest.raises(DataError, match="collect"):
+        design("y ~ x", pl.from_pandas(data).lazy())
+    with pytest.raises(DataError, match="ndarray are not a table"):
+        design("y ~ x", np.zeros((3, 2)))
+    with pytest.raises(DataError, match="2 columns called `x`"):
+        design("y ~ x", pd.concat([data, data[["x"]]], axis=1))
+
+
+def test_unknown_columns_point_into_the_formula(data: pd.DataFrame) -> None:
+    text = "y ~ x + np.log(wardd) + (1 | g)"
+    with pytest.raises(FormulaError, match="did you mean `ward`") as caught:
+        design(text, data)
+    assert text[caught.value.start : caught.value.stop] == "wardd"
+
+
+def test_more_coefficients_than_rows_are_a_warning(rng: np.random.Generator) -> None:
+    data = pd.DataFrame(rng.normal(size=(5, 7)), columns=list("yabcdef"))
+    with pytest.warns(DataWarning, match="7 fixed effects for 5 rows"):
+        built = design("y ~ a + b + c + d + e + f", data)
+    assert len(built.fixed_effects) == 7
+    assert not built.aliased
+
+
+def test_more_effects_than_rows_are_a_warning(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"y": rng.normal(size=8), "x": rng.normal(size=8), "g": list("aabbccdd")})
+    with pytest.warns(DataWarning, match="4 levels x 2 effects for 8 rows"):
+        design("y ~ 1 + (x | g)", data)
+
+
+# -- rank ---------------------------------------------------------------------
+
+
+def test_aliased_columns_are_dropped_and_named(data: pd.DataFrame) -> None:
+    data["twice"] = 2 * data["x"] + 1
+    data["nothing"] = 0.0
+    data["seven"] = 7.0
+    with pytest.warns(DataWarning, match="twice, nothing, seven"):
+        built = design("y ~ x + twice + z + nothing + seven", data)
+    assert built.fixed_effects == ("Intercept", "x", "z")
+    assert built.aliased == ("twice", "nothing", "seven")
+    assert built.terms["twice"] == ()
+
+
+def test_an_empty_cell_of_an_interaction_is_aliased(data: pd.DataFrame) -> None:
+    data["k"] = np.where(data["f"] == "low", "p", "q")
+    with pytest.warns(DataWarning, match=r"k\[T.q\]"):
+        built = design("y ~ f * k", data)
+    assert np.linalg.matrix_rank(built.X) == built.X.shape[1] == 3
+
+
+def test_a_large_mean_is_not_taken_for_the_constant(rng: np.random.Generator) -> None:
+    n = 100
+    data = pd.DataFrame({"y": rng.normal(size=n), "year": 1e8 + rng.normal(size=n)})
+    data["tiny"] = rng.normal(size=n) * 1e-9
+    assert design("y ~ year + tiny", data).aliased == ()
+    assert design("y ~ 0 + year + tiny", data).aliased == ()
+
+
+# -- offset -------------------------------------------------------------------
+
+
+def test_offsets_add_up(data: pd.DataFrame) -> None:
+    built = design("y ~ x + offset(np.log(h)) + offset(z)", data)
+    assert built.fixed_effects == ("Intercept", "x")
+    np.testing.assert_allclose(built.offset, np.log(data["h"]) + data["z"])
+    assert design("y ~ x", data).offset is None

@@ -1,0 +1,95 @@
+"""A fitted design builds the same columns for new data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from bayesmix.design import build_design, design_rows
+from bayesmix.errors import DataError, DataWarning
+from bayesmix.formula import parse_formula
+
+TEXT = (
+    "y ~ scale(x) + poly(z, 2) + bs(u, df=4) + f * flag + C(h, contr.sum) + offset(z)"
+    " + (center(x) + f | g) + (1 | h:ward)"
+)
+
+
+def test_the_fitting_data_give_the_same_rows(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula(TEXT), data)
+    again = design_rows(built, data.drop(columns="y"))
+    np.testing.assert_allclose(again.X, built.X)
+    np.testing.assert_allclose(again.offset, built.offset)
+    for group in built.groups:
+        np.testing.assert_allclose(again.Z[group.name], group.Z)
+        np.testing.assert_array_equal(again.index[group.name], group.index)
+
+
+def test_transforms_remember_the_fitting_data(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula(TEXT), data)
+    for rows in (data.iloc[[17]], data.iloc[100:103], pl.from_pandas(data.iloc[[17]])):
+        new = design_rows(built, rows)
+        start = 100 if len(rows) == 3 else 17
+        np.testing.assert_allclose(new.X, built.X[start : start + len(rows)])
+        np.testing.assert_allclose(new.Z["g"], built.groups[0].Z[start : start + len(rows)])
+
+
+def test_extra_columns_are_ignored_and_lacking_ones_named(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula("y ~ x + (1 | g)"), data)
+    new = design_rows(built, data[["g", "x"]].assign(other="text"))
+    assert new.X.shape == (240, 2)
+    with pytest.raises(DataError, match="no column `x`"):
+        design_rows(built, data[["g"]])
+
+
+def test_unseen_levels_of_a_group_are_minus_one(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula("y ~ x + (1 | g) + (1 | h:ward)"), data)
+    new = data.head(4).assign(g=["a", "never", None, "b"], ward=[1, 2, 77, 3])
+    index = design_rows(built, new).index
+    labels = built.groups[0].levels.labels
+    assert list(labels[index["g"][[0, 3]]]) == ["a", "b"]
+    assert list(index["g"][1:3]) == [-1, -1]
+    assert index["h:ward"][2] == -1
+    assert (index["h:ward"][[0, 1, 3]] >= 0).all()
+
+
+def test_integer_levels_meet_floats_and_text(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula("y ~ x + (1 | h)"), data)
+    for column in (data["h"].astype(float), data["h"].astype(str), data["h"].astype("category")):
+        new = design_rows(built, data.assign(h=column))
+        np.testing.assert_array_equal(new.index["h"], built.groups[0].index)
+
+
+def test_dates_group_and_are_found_again(data: pd.DataFrame) -> None:
+    day = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"], unit="D")
+    built = build_design(parse_formula("y ~ x + (1 | day)"), data.assign(day=day))
+    assert built.groups[0].levels.labels[0] == "2020-01-02"
+    new = design_rows(built, data.assign(day=day))
+    np.testing.assert_array_equal(new.index["day"], built.groups[0].index)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"f": "never"}, r"level 'never'.*known are 'high', 'low', 'mid'"),
+        ({"x": "text"}, r"`x` was numeric"),
+        ({"x": np.nan}, r"missing value in column `x`"),
+        ({"x": np.inf}, r"is inf"),
+        ({"h": 99}, r"99"),
+    ],
+)
+def test_new_data_that_do_not_fit(
+    data: pd.DataFrame, change: dict[str, object], message: str
+) -> None:
+    built = build_design(parse_formula("y ~ x + f + C(h) + (1 | g)"), data)
+    with pytest.raises(DataError, match=message):
+        design_rows(built, data.head(3).assign(**change))
+
+
+def test_aliased_columns_stay_out(data: pd.DataFrame) -> None:
+    data["twice"] = 2 * data["x"]
+    with pytest.warns(DataWarning):
+        built = build_design(parse_formula("y ~ x + twice + z"), data)
+    np.testing.assert_allclose(design_rows(built, data).X, built.X)

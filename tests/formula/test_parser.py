@@ -1,0 +1,194 @@
+"""The formula language reads what lme4's users write."""
+
+from __future__ import annotations
+
+import pytest
+
+from bayesmix.errors import FormulaError
+from bayesmix.formula import Formula, parse_formula
+
+
+def groups(text: str, **options: object) -> list[str]:
+    return [str(term) for term in parse_formula(text, **options).groups]  # type: ignore[arg-type]
+
+
+def fixed(text: str, **options: object) -> list[str]:
+    return [str(term) for term in parse_formula(text, **options).fixed]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y ~ (1 | g)", ["(1 | g)"]),
+        ("y ~ (x | g)", ["(1 + x | g)"]),
+        ("y ~ (1 + x | g)", ["(1 + x | g)"]),
+        ("y ~ (x + 1 | g)", ["(1 + x | g)"]),
+        ("y ~ (0 + x | g)", ["(0 + x | g)"]),
+        ("y ~ (-1 + x | g)", ["(0 + x | g)"]),
+        ("y ~ (x - 1 | g)", ["(0 + x | g)"]),
+        ("y ~ (x + 0 | g)", ["(0 + x | g)"]),
+        ("y ~ (x || g)", ["(1 + x || g)"]),
+        ("y ~ (0 + x || g)", ["(0 + x || g)"]),
+        ("y~(1|a:b)", ["(1 | a:b)"]),
+        ("y ~ (1 | a/b)", ["(1 | a)", "(1 | a:b)"]),
+        ("y ~ (x | a/b/c)", ["(1 + x | a)", "(1 + x | a:b)", "(1 + x | a:b:c)"]),
+        ("y ~ (1 | a) + (1 | b)", ["(1 | a)", "(1 | b)"]),
+        ("y ~ (1 | a * b)", ["(1 | a)", "(1 | b)", "(1 | a:b)"]),
+        ("y ~ (x1 | a) + (x2 | b)", ["(1 + x1 | a)", "(1 + x2 | b)"]),
+        ("y ~ (1 | g) + (0 + x | g)", ["(1 | g)", "(0 + x | g)"]),
+        ("y ~ (x * z | g)", ["(1 + x + z + x:z | g)"]),
+        ("y ~ (poly(x, 2) | g)", ["(1 + poly(x, 2) | g)"]),
+        ("y ~ (0 + C(f) | g)", ["(0 + C(f) | g)"]),
+        ("y ~ ((x | g))", ["(1 + x | g)"]),
+        ("y ~ ((1 + x) | (a:b))", ["(1 + x | a:b)"]),
+        ("y ~ (1 | `my group`)", ["(1 | my group)"]),
+        ("y ~ x + (1 | g) - (1 | g)", []),
+    ],
+)
+def test_group_terms_mean_what_lme4_means(text: str, expected: list[str]) -> None:
+    assert groups(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y ~ 1", ["1"]),
+        ("y ~ x", ["1", "x"]),
+        ("y ~ 0 + x", ["x"]),
+        ("y ~ x - 1", ["x"]),
+        ("y ~ -1 + x + (1 | g)", ["x"]),
+        ("y ~ +x", ["1", "x"]),
+        ("y ~ -x", ["1"]),
+        ("y ~ (1 | g)", ["1"]),
+        ("y ~ 0 + (1 | g)", []),
+        ("y ~ (1 | g) + x * z", ["1", "x", "z", "x:z"]),
+        ("y ~ a:b + a", ["1", "a", "a:b"]),
+        ("y ~ a / b", ["1", "a", "a:b"]),
+        ("y ~ (a + b + c)**2", ["1", "a", "b", "c", "a:b", "a:c", "b:c"]),
+        ("y ~ (a + b + c)^3", ["1", "a", "b", "c", "a:b", "a:c", "b:c", "a:b:c"]),
+        ("y ~ x %in% a", ["1", "a", "a:x"]),
+        ("y ~ bs(x, knots=[-1, 2.5]) + np.log(z)", ["1", "bs(x, knots=[-1, 2.5])", "np.log(z)"]),
+    ],
+)
+def test_fixed_terms_and_the_intercept(text: str, expected: list[str]) -> None:
+    assert fixed(text) == expected
+
+
+def test_an_intercept_in_a_group_term_does_not_touch_the_fixed_part() -> None:
+    assert fixed("y ~ 0 + x + (1 | g)") == ["x"]
+    assert fixed("y ~ x + (0 + x | g)") == ["1", "x"]
+
+
+def test_a_formula_may_extend_over_lines() -> None:
+    text = """y ~ x
+           + (1 | g)
+           + (0 + x | g)"""
+    assert groups(text) == ["(1 | g)", "(0 + x | g)"]
+    assert str(parse_formula(text)) == "y ~ x + (1 | g) + (0 + x | g)"
+
+
+def test_the_response_may_be_transformed_or_quoted() -> None:
+    assert parse_formula("np.log(y) ~ x").response.expr == "np.log(y)"
+    assert parse_formula("`my y` ~ x").response.expr == "my y"
+    assert parse_formula("{y / 2} ~ x").response.expr == "y / 2"
+
+
+def test_offsets_are_taken_out_of_the_fixed_terms() -> None:
+    formula = parse_formula("y ~ x + offset(np.log(e)) + offset(w) + (1 | g)")
+    assert [piece.expr for piece in formula.offsets] == ["np.log(e)", "w"]
+    assert [str(term) for term in formula.fixed] == ["1", "x"]
+    assert formula.columns["e"] == ("offset",)
+
+
+def test_columns_are_known_with_their_roles() -> None:
+    formula = parse_formula("np.log(y) ~ x + C(f) + (x | a/b)")
+    assert dict(formula.columns) == {
+        "y": ("response",),
+        "x": ("fixed", "effect"),
+        "f": ("fixed",),
+        "a": ("group",),
+        "b": ("group",),
+    }
+    assert formula.grouping_factors == ("a", "a:b")
+
+
+def test_a_dot_stands_for_the_columns_not_used_otherwise() -> None:
+    assert fixed("y ~ . + (1 | g)", available=["y", "x", "g", "z"]) == ["1", "x", "z"]
+    with pytest.raises(FormulaError, match="no data here"):
+        parse_formula("y ~ .")
+
+
+def test_a_name_with_a_dot_is_a_column() -> None:
+    assert fixed("y ~ Sepal.Length") == ["1", "Sepal.Length"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "place"),
+    [
+        ("y ~ x + x | g", r"outside parentheses", "|"),
+        ("y ~ x || g", r"outside parentheses", "||"),
+        ("y | x ~ z", r"left-hand side", "|"),
+        ("y ~ x + ( | g)", r"nothing stands before the bar", "|"),
+        ("y ~ (x | )", r"no grouping factor", "|"),
+        ("y ~ (0 | g)", r"nothing varies by this group", "g"),
+        ("y ~ ", r"right-hand side is empty", "~"),
+        ("~ x", r"left-hand side is empty", "~"),
+        ("y ~ x ~ z", r"one tilde", "~"),
+        ("y ~ (1 | g) + (1 | g)", r"\(1 \| g\) is written twice", "g"),
+        ("y ~ (x | g) + (1 | g)", r"the intercept varies by `g` in two terms", "g"),
+        ("y ~ (1 | a/b) + (1 | a)", r"written twice", "a"),
+        ("y ~ (x || g) + (0 + x | g)", r"`x` varies by `g` in two terms", "g"),
+        ("y ~ (1 | a:b) + (1 | b:a)", r"in two terms", "b:a"),
+        ("y ~ x * (1 | g)", r"cannot be multiplied", "g"),
+        ("y ~ (1 | id | g)", r"two bars", "|"),
+        ("y ~ (1 | C(g))", r"made of columns", "C(g)"),
+        ("y ~ (1 | 2)", r"not the literal 2", "2"),
+        ("y ~ (1 | a - b)", r"cannot join grouping factors", "-"),
+        ("y ~ x + (z", r"never closed", "("),
+        ("y ~ x)", r"never opened", ")"),
+        ("y1 + y2 ~ x", r"one response", "y1 + y2 "),
+        ("1 ~ x", r"the response must be a column", "1"),
+        ("y ~ y + x", r"also a predictor", "y"),
+        ("y ~ x z", r"Missing operator", "x z"),
+        ("y ~ (x - 1)", r"inside parentheses", "1"),
+        ("y ~ ((0 + x) | g)", r"inside parentheses", "0"),
+        ("y ~ offset(x):z", r"stands alone", "offset(x)"),
+        ("y ~ log + log(x)", r"called as a function and used as a column", "log"),
+        ("y ~ x(1 | g)", r"is a \+ missing", "x(1 | g)"),
+        ("y ~ 'text'", r"String literals", "'text'"),
+    ],
+)
+def test_errors_say_what_is_wrong_and_point_at_it(text: str, message: str, place: str) -> None:
+    with pytest.raises(FormulaError, match=message) as caught:
+        parse_formula(text)
+    error = caught.value
+    assert error.start is not None
+    assert text[error.start : error.stop or error.start + 1] == place
+    lines = str(error).splitlines()
+    assert lines[-2].strip() == text.strip()
+    assert lines[-1].count("^") == len(place)
+    assert lines[-1].index("^") == lines[-2].index(text[:4]) + error.start
+
+
+def test_the_caret_stands_in_the_right_line() -> None:
+    with pytest.raises(FormulaError) as caught:
+        parse_formula("y ~ x\n  + x | g")
+    assert str(caught.value).splitlines()[-2:] == ["      + x | g", "          ^"]
+
+
+@pytest.mark.parametrize("text", ["", "y", "y x", None, 3])
+def test_what_is_no_formula_is_refused(text: object) -> None:
+    with pytest.raises(FormulaError):
+        parse_formula(text)  # type: ignore[arg-type]
+
+
+def test_a_large_exponent_is_refused_before_it_is_expanded() -> None:
+    with pytest.raises(FormulaError, match="from 1 to 10"):
+        parse_formula("y ~ (a + b + c + d)**40")
+
+
+def test_parsing_twice_gives_the_same_formula() -> None:
+    text = "y ~ x * z + (x || a/b)"
+    first, second = parse_formula(text), parse_formula(text)
+    assert isinstance(first, Formula)
+    assert [str(t) for t in first.groups] == [str(t) for t in second.groups]

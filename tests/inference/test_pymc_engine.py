@@ -1,0 +1,245 @@
+"""NUTS through PyMC: reproducible, interruptible, and it says what it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import (
+    ConvergenceWarning,
+    NotSupportedError,
+    PriorError,
+    SamplingError,
+    SamplingWarning,
+)
+from bayesmix.inference.draws import keep_complete_draws
+
+pytestmark = pytest.mark.compiled
+
+
+@pytest.fixture(scope="module")
+def small() -> bmx.Model:
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(12), 6)
+    y = 3 + rng.normal(size=12)[g] + rng.normal(size=72)
+    return bmx.Model("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g}))
+
+
+def fit(model: bmx.Model, **options: Any) -> bmx.Posterior:
+    """Fit in a hurry: whether so few draws converge is not the question here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(**{"draws": 60, "tune": 60, "chains": 2, "progress": False, **options})
+
+
+def test_a_seed_makes_the_draws_reproducible(small: bmx.Model) -> None:
+    first, second, other = (fit(small, seed=seed) for seed in (3, 3, 4))
+    for name in ("beta", "b_g", "sd_g", "sigma"):
+        np.testing.assert_array_equal(
+            first.idata["posterior"][name], second.idata["posterior"][name]
+        )
+    assert not np.array_equal(first.idata["posterior"]["beta"], other.idata["posterior"]["beta"])
+
+
+def test_without_a_seed_one_is_drawn_and_kept(small: bmx.Model) -> None:
+    first, second = fit(small), fit(small)
+    assert first.idata.attrs["seed"] != second.idata.attrs["seed"]
+    again = fit(small, seed=first.idata.attrs["seed"])
+    np.testing.assert_array_equal(
+        first.idata["posterior"]["beta"], again.idata["posterior"]["beta"]
+    )
+
+
+def test_a_run_says_what_it_does_and_a_quiet_one_nothing(
+    small: bmx.Model, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fit(bmx.Model("y ~ 1 + (1 | g)", small.design.frame), progress=True)
+    said = capfd.readouterr()
+    assert "Compiling the PyMC model" in said.err
+    assert "Sampling 2 chains" in said.err
+    assert not said.out
+    fit(small, progress=False)
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+def test_an_interrupt_returns_the_draws_so_far(small: bmx.Model) -> None:
+    wanted = 2_000_000
+    started = threading.Event()
+
+    def interrupt() -> None:
+        started.wait(60)
+        time.sleep(1.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    import nutpie
+
+    sample = nutpie.sample
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        started.set()
+        return sample(*args, **kwargs)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nutpie, "sample", noted)
+        with pytest.warns(SamplingWarning, match="interrupted"):
+            posterior = fit(small, draws=wanted)
+    thread.join()
+    sizes = posterior.idata["posterior"].sizes
+    assert 0 < sizes["draw"] < wanted
+    assert posterior.fixed_effects()["estimate"].notna().all()
+    assert posterior.idata.attrs["interrupted"] == 1
+    assert "interrupted" in str(posterior)
+
+
+def test_chains_of_uneven_length_are_cut_to_the_largest_block() -> None:
+    draws = np.zeros((4, 100, 2))
+    draws[1, 90:] = np.nan
+    draws[2, 80:, 1] = np.nan
+    draws[3, 3:] = np.nan
+    posterior, stats = keep_complete_draws({"b": draws}, {"lp": draws[:, :, 0]})
+    assert posterior["b"].shape == (3, 80, 2)
+    assert stats["lp"].shape == (3, 80)
+    empty, _ = keep_complete_draws({"b": np.full((2, 5), np.nan)}, {})
+    assert empty["b"].shape[1] == 0
+
+
+def test_an_interrupt_before_the_first_draw_is_an_interrupt(small: bmx.Model) -> None:
+    import nutpie
+    import xarray as xr
+
+    shapes = {"beta": (2, 5, 1), "sd_g": (2, 5, 1), "b_g": (2, 5, 12, 1), "sigma": (2, 5)}
+    nothing = {
+        name: xr.DataArray(np.full(shape, np.nan), dims=[f"{name}{i}" for i in range(len(shape))])
+        for name, shape in shapes.items()
+    }
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(nothing), "sample_stats": xr.Dataset()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nutpie, "sample", lambda *_, **__: tree)
+        with pytest.raises(KeyboardInterrupt, match="before the first draw"):
+            fit(small)
+
+
+def test_a_panic_of_the_sampler_is_a_sampling_error(small: bmx.Model) -> None:
+    import nutpie
+
+    class PanicException(BaseException):
+        """As pyo3 makes it: no Exception."""
+
+    def panic(*_: Any, **__: Any) -> None:
+        raise PanicException("poisoned")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nutpie, "sample", panic)
+        with pytest.raises(SamplingError, match="poisoned"):
+            fit(small)
+
+
+def test_pymc_s_own_sampler_gives_the_same_variables(small: bmx.Model) -> None:
+    ours = fit(small, sampler="nutpie", seed=1)
+    theirs = fit(small, sampler="pymc", seed=1, cores=1)
+    assert dict(ours.idata["posterior"].sizes) == dict(theirs.idata["posterior"].sizes)
+    assert set(ours.idata["posterior"].data_vars) == set(theirs.idata["posterior"].data_vars)
+    for stats in (ours.idata["sample_stats"], theirs.idata["sample_stats"]):
+        assert {"diverging", "energy", "tree_depth", "step_size"} <= set(stats.data_vars)
+
+
+def test_a_refit_compiles_nothing_until_the_model_changes(small: bmx.Model) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ 1 + (1 | g)", small.design.frame)
+    compiled = [fit(model, seed=1).idata.attrs["seconds_compile"] for _ in range(2)]
+    assert compiled[0] > compiled[1] == 0
+    before = fit(model, seed=1).idata["posterior"]["beta"].mean()
+    with model.pymc_model:
+        pm.set_data({"y_obs_data": model.y + 2})
+    after = fit(model, seed=1)
+    assert after.idata.attrs["seconds_compile"] > 0
+    assert float(after.idata["posterior"]["beta"].mean() - before) == pytest.approx(2, abs=0.7)
+
+
+def test_a_plain_user_of_pymc_can_extend_and_sample_the_model(small: bmx.Model) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y)).pymc_model
+    with model:
+        pm.Deterministic("icc", model["sd_g"] ** 2 / (model["sd_g"] ** 2 + model["sigma"] ** 2))
+        tree = pm.sample(
+            draws=20, tune=30, chains=1, nuts_sampler="pymc", progressbar=False, random_seed=1
+        )
+    assert {"icc", "beta", "b_g"} <= set(tree["posterior"].data_vars)
+
+
+def test_prior_only_draws_from_the_prior(data: pd.DataFrame) -> None:
+    priors = {
+        "Intercept": bmx.Prior("Normal", mu=7, sigma=2),
+        "sd": bmx.Prior("HalfNormal", sigma=3),
+        "sigma": bmx.Prior("Gamma", alpha=4, beta=2),
+    }
+    model = bmx.Model("y ~ x + (x | g)", data, priors=priors)
+    draws = model.fit(draws=2000, chains=2, seed=1, prior_only=True, progress=False)
+    posterior = draws.idata["posterior"]
+    assert draws.is_prior
+    assert dict(posterior.sizes)["chain"] == 2
+    n = 4000
+    intercept = posterior["beta"].sel(fixed_effect="Intercept").values
+    assert abs(intercept.mean() - 7) < 4 * 2 / np.sqrt(n)
+    assert posterior["sigma"].values.mean() == pytest.approx(2, abs=4 * 1 / np.sqrt(n))
+    sd = posterior["sd_g"].values.reshape(-1, 2)
+    assert sd.mean(axis=0) == pytest.approx(3 * np.sqrt(2 / np.pi), abs=0.15)
+    rho = posterior["corr_g"].values[:, :, 0, 1]
+    assert abs(rho.mean()) < 4 * 0.45 / np.sqrt(n)
+    assert rho.std() == pytest.approx(np.sqrt(1 / 5), abs=0.02)
+    assert "prior" in str(draws)
+
+
+def test_prior_only_refuses_what_cannot_be_drawn(small: bmx.Model) -> None:
+    model = bmx.Model(
+        "y ~ 1 + (1 | g)",
+        small.design.frame,
+        priors={"Intercept": bmx.Prior("Flat")},
+    )
+    with pytest.raises(PriorError, match="prior of Intercept is flat"):
+        model.fit(prior_only=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draws": 0}, "draws=0"),
+        ({"draws": 10.5}, "draws=10.5"),
+        ({"tune": 0}, "tune=0 must be a whole number of at least 20"),
+        ({"chains": -1}, "chains=-1"),
+        ({"cores": 0}, "cores=0"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": "abc"}, "seed='abc'"),
+        ({"target_accept": 1.0}, "target_accept=1.0"),
+        ({"engine": "stan"}, "engine='stan' is not one of 'auto'"),
+        ({"sampler": "jags"}, "sampler='jags'"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_compiled(
+    small: bmx.Model, options: dict[str, Any], message: str
+) -> None:
+    start = time.perf_counter()
+    with pytest.raises(NotSupportedError, match=message):
+        small.fit(**options)
+    assert time.perf_counter() - start < 5
+
+
+def test_problems_are_reported_in_one_warning_that_says_what_to_do(small: bmx.Model) -> None:
+    with pytest.warns(ConvergenceWarning, match="raise draws") as caught:
+        posterior = small.fit(draws=30, tune=30, chains=2, seed=1, progress=False)
+    assert len(caught) == 1
+    assert not posterior.diagnostics().ok

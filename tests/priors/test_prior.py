@@ -1,0 +1,76 @@
+"""A Prior is checked where it is written."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bayesmix import Prior
+from bayesmix.errors import PriorError
+
+
+def test_it_prints_as_it_is_written() -> None:
+    assert repr(Prior("HalfCauchy", beta=10)) == 'Prior("HalfCauchy", beta=10)'
+    assert str(Prior("Normal", mu=0, sigma=2.5)) == "Normal(mu=0, sigma=2.5)"
+
+
+def test_it_is_a_value() -> None:
+    prior = Prior("Normal", mu=0, sigma=1)
+    assert prior == Prior("Normal", sigma=1.0, mu=0.0)
+    assert prior != Prior("Normal", mu=0, sigma=2)
+    assert len({prior, Prior("Normal", mu=0, sigma=1)}) == 1
+    assert pickle.loads(pickle.dumps(prior)) == prior  # noqa: S301
+    assert copy.deepcopy(prior) == prior
+    with pytest.raises(AttributeError, match="does not change"):
+        prior.distribution = "Cauchy"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("HalfCauchy", {"beta": -1}, "above zero"),
+        ("HalfCauchy", {"beta": 0}, "above zero"),
+        ("HalfCauchy", {"beta": np.nan}, "not a number"),
+        ("HalfCauchy", {"beta": np.inf}, "must be finite"),
+        ("HalfCauchy", {"beta": "10"}, "are numbers"),
+        ("HalfCauchy", {"beta": True}, "are numbers"),
+        ("HalfCauchy", {"beta": [1, 2]}, "are numbers"),
+        ("HalfCauchy", {}, "needs beta"),
+        ("HalfCauchy", {"scale": 1}, "no parameter 'scale'; it has beta"),
+        ("Normal", {"mu": 0, "sigma": 1, "tau": 1}, "sigma or tau, not both"),
+        ("Gamma", {"alpha": 2, "mu": 1, "beta": 1}, "alpha or mu, not both"),
+        ("Uniform", {"lower": 2, "upper": 1}, "lower < upper"),
+        ("LKJ", {"eta": 0}, "above zero"),
+        ("Norml", {}, "did you mean Normal"),
+        ("Poisson", {"mu": 3}, "not a distribution of one continuous number"),
+        ("Dirichlet", {"a": 3}, "."),
+        ("Model", {}, "no distribution 'Model'"),
+        ("SkewNormal", {"mu": 0, "nope": 1}, "no parameter 'nope'; it has"),
+    ],
+)
+def test_what_is_no_prior_is_refused(name: str, parameters: dict, message: str) -> None:
+    with pytest.raises(PriorError, match=message):
+        Prior(name, **parameters)
+
+
+def test_any_distribution_of_pymc_is_accepted() -> None:
+    assert Prior("SkewNormal", mu=0, sigma=1, alpha=2).distribution == "SkewNormal"
+    assert Prior("Normal", mu=np.float64(1), sigma=np.int64(2)).parameters == {"mu": 1, "sigma": 2}
+
+
+def test_priors_of_pymc_extras_are_accepted() -> None:
+    foreign = SimpleNamespace(
+        distribution="HalfNormal", parameters={"sigma": 2}, dims=None, transform=None
+    )
+    assert Prior.from_any(foreign, "sigma") == Prior("HalfNormal", sigma=2)
+    nested = SimpleNamespace(distribution="Normal", parameters={"mu": foreign, "sigma": 1})
+    with pytest.raises(PriorError, match="are numbers"):
+        Prior.from_any(nested, "x")
+    with pytest.raises(PriorError, match="dims or a transform"):
+        Prior.from_any(SimpleNamespace(**{**vars(foreign), "dims": ("a",)}), "sigma")
+    with pytest.raises(PriorError, match=r"bmx\.Prior"):
+        Prior.from_any(3.0, "sigma")

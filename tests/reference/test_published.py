@@ -1,0 +1,65 @@
+"""Full Bayes under the default priors, beside the published REML fits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+pytestmark = pytest.mark.compiled
+
+CASES = ["sleepstudy_slopes", "sleepstudy_uncor", "gpa_slope", "pupils_crossed", "nurses_nested"]
+
+
+def load(case: dict[str, Any], folder: Path) -> pd.DataFrame:
+    data = pd.read_csv(folder / "data" / case["data"])
+    for column, levels in case["levels"].items():
+        data[column] = pd.Categorical(data[column].astype(str), categories=levels)
+    return data
+
+
+def compare(posterior: bmx.Posterior, case: dict[str, Any]) -> None:
+    fixed = posterior.fixed_effects()
+    theirs = np.asarray([row["estimate"] for row in case["fixed_effects"]])
+    # In units of our posterior sd; Monte Carlo error at an ESS of 400 is 0.05.
+    distance = (fixed["estimate"].to_numpy() - theirs) / fixed["sd"].to_numpy()
+    assert np.abs(distance).max() < 0.15, distance
+    for group, rows in case["group_effects_head"].items():
+        ours = posterior.group_effects(group, diagnostics=False)
+        estimates = ours.set_index(["level", "effect"])["estimate"]
+        pairs = [
+            (estimates[(row["level"], re.sub(r"\(Intercept\)", "Intercept", name))], value)
+            for row in rows
+            for name, value in row.items()
+            if name not in {"level", "_row"}
+        ]
+        a, b = np.asarray(pairs).T
+        assert np.corrcoef(a, b)[0, 1] > 0.999, group
+
+
+def test_sleepstudy_agrees_with_lme4(
+    sleepstudy_posterior: bmx.Posterior, published: dict[str, Any]
+) -> None:
+    compare(sleepstudy_posterior, published["sleepstudy_slopes"])
+    assert sleepstudy_posterior.diagnostics().divergences == 0
+    found = sleepstudy_posterior.variance_components().set_index("effect")
+    for row in published["sleepstudy_slopes"]["variance_components"]:
+        ours = found.loc[row["effect"]]
+        assert ours["sd_lower"] < row["sd"] < ours["sd_upper"]
+    assert found.loc["", "sd"] == pytest.approx(25.59, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_published_analyses(name: str, published: dict[str, Any], reference_folder: Path) -> None:
+    case = published[name]
+    model = bmx.Model(case["formula"], load(case, reference_folder))
+    posterior = model.fit(draws=2000, seed=7, target_accept=0.9, engine="pymc", progress=False)
+    compare(posterior, case)
+    assert posterior.diagnostics().ok, posterior.diagnostics()

@@ -1,0 +1,244 @@
+"""A posterior prints well, keeps its labels, and draws its pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import ConvergenceWarning, NotSupportedError
+from bayesmix.results.diagnostics import diagnose_sampling
+from bayesmix.results.text import cell
+
+from .test_tables import fake_posterior
+
+LONG = "a very long name of a predictor that nobody would print in full"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["y ~ x + (x | g)", "y ~ x", "y ~ f * x + (f * x | g) + (1 | h/ward)", "y ~ 0 + (1 | g)"],
+)
+def test_the_summary_fits_80_columns(
+    text: str, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    model = bmx.Model(text, data.assign(y=data["y"] * 1234.5))
+    posterior = fake_posterior(model, rng)
+    printed = str(posterior)
+    assert max(map(len, printed.splitlines())) <= 80
+    assert max(map(len, repr(model).splitlines())) <= 80
+    for piece in (str(model.formula), "gaussian", "240 rows", "Variance components", "95 %"):
+        assert piece in printed
+
+
+def test_long_names_are_shortened_in_print_only(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    model = bmx.Model(f"y ~ `{LONG}` + (1 | g)", data.rename(columns={"x": LONG}))
+    posterior = fake_posterior(model, rng)
+    table_lines = [line for line in str(posterior).splitlines() if line.startswith("  a very")]
+    assert table_lines
+    assert max(map(len, table_lines)) <= 80
+    assert LONG in set(posterior.fixed_effects()["term"])
+
+
+def test_the_html_summary_escapes_names(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    model = bmx.Model("y ~ `<script>` + (1 | g)", data.rename(columns={"x": "<script>"}))
+    posterior = fake_posterior(model, rng)
+    for text in (posterior._repr_html_(), model._repr_html_()):
+        assert "<script>" not in text
+        assert "&lt;script&gt;" in text
+        assert "<table" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "text"),
+    [
+        (251.4051, "estimate", "251.4"),
+        (0.0123456, "estimate", "0.01235"),
+        (-10.46729, "estimate", "-10.47"),
+        (123456.7, "estimate", "123457"),
+        (1.5e-9, "estimate", "1.500e-09"),
+        (-2.5e8, "estimate", "-2.500e+08"),
+        (0.0, "estimate", "0.000"),
+        (float("nan"), "estimate", ""),
+        (1998.4, "ess_bulk", "1998"),
+        (1.00234, "r_hat", "1.002"),
+    ],
+)
+def test_numbers_have_four_significant_digits(value: float, column: str, text: str) -> None:
+    assert cell(value, column) == text
+
+
+def test_the_tree_is_labelled_as_the_design_says(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    tree = fake_posterior(bmx.Model("y ~ x + (x | g) + (1 | h:ward)", data), rng).idata
+    posterior = tree["posterior"]
+    assert posterior["beta"].dims == ("chain", "draw", "fixed_effect")
+    assert posterior["sd_g"].dims == ("chain", "draw", "g_effect")
+    assert posterior["corr_g"].dims == ("chain", "draw", "g_effect", "g_effect_bis")
+    assert posterior["b_g"].dims == ("chain", "draw", "g_level", "g_effect")
+    assert posterior["sigma"].dims == ("chain", "draw")
+    assert "corr_h:ward" not in posterior
+    assert list(posterior["g_level"].values) == list("abcdefgh")
+    assert set(tree.children) == {"posterior", "sample_stats", "observed_data", "constant_data"}
+    np.testing.assert_array_equal(tree["observed_data"]["y_obs"], data["y"])
+    for name in ("formula", "family", "seconds", "version_pymc", "version_bayesmix", "seed"):
+        assert name in tree.attrs
+    dims = {str(d) for node in tree.children.values() for d in node.dims}
+    variables = {str(v) for node in tree.children.values() for v in node.data_vars}
+    assert not dims & variables
+    assert not dims & set(data.columns)
+
+
+@pytest.mark.parametrize("engine", ["h5netcdf"])
+def test_the_tree_survives_netcdf(
+    engine: str, data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    import xarray as xr
+
+    data = data.rename(columns={"x": "my x", "g": "Größe|1"})
+    posterior = fake_posterior(bmx.Model("y ~ `my x` + (`my x` | `Größe|1`)", data), rng)
+    path = tmp_path / "fit.nc"
+    posterior.idata.to_netcdf(path, engine=engine)
+    loaded = xr.load_datatree(path, engine=engine)
+    for name in ("beta", "b_Größe|1", "corr_Größe|1"):
+        np.testing.assert_array_equal(loaded["posterior"][name], posterior.idata["posterior"][name])
+    assert loaded.attrs["formula"] == str(posterior.model.formula)
+
+
+def test_row_coordinates_are_positions_in_the_callers_data(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    data.loc[[0, 3], "x"] = np.nan
+    with pytest.warns(bmx.errors.DataWarning):
+        model = bmx.Model("y ~ x", data)
+    rows = fake_posterior(model, rng).idata["observed_data"]["row"].values
+    assert list(rows[:3]) == [1, 2, 4]
+    assert "2 of 240 left out" in repr(model)
+
+
+def test_arviz_works_on_the_tree(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    import arviz_stats
+
+    tree = fake_posterior(bmx.Model("y ~ x + (x | g)", data), rng).idata
+    summary = arviz_stats.summary(tree, var_names=["beta", "sd_g"])
+    assert "beta[x]" in summary.index
+    assert "sd_g[Intercept]" in summary.index
+
+
+# -- diagnostics --------------------------------------------------------------
+
+
+def test_diagnostics_find_what_is_wrong(rng: np.random.Generator) -> None:
+    good = rng.normal(size=(4, 500))
+    stuck = good + np.arange(4)[:, None]
+    stats = {
+        "diverging": np.eye(4, 500, dtype=bool),
+        "reached_max_treedepth": np.zeros((4, 500), dtype=bool),
+        "energy": np.cumsum(rng.normal(size=(4, 500)), axis=1),
+    }
+    found = diagnose_sampling({"x": good, "sd(g, x)": stuck}, stats)
+    text = "\n".join(found.problems)
+    assert "4 divergent transitions" in text
+    assert "r_hat of sd(g, x)" in text
+    assert "effective sample size" in text
+    assert "BFMI" in text
+    assert "largest tree" not in text
+    assert not found.ok
+    assert "<li>" in found._repr_html_()
+
+
+def test_diagnostics_are_content_with_good_draws(rng: np.random.Generator) -> None:
+    stats = {
+        "diverging": np.zeros((4, 500), dtype=bool),
+        "energy": rng.normal(size=(4, 500)),
+    }
+    found = diagnose_sampling({"x": rng.normal(size=(4, 500))}, stats)
+    assert found.ok
+    assert str(found).startswith("4 chains x 500 draws: 0 divergences")
+
+
+def test_one_warning_names_all_problems(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ x", data), rng, n_draws=20)
+    with pytest.warns(ConvergenceWarning, match="do not trust") as caught:
+        posterior.warn_if_unconverged()
+    assert len(caught) == 1
+
+
+# -- shrinkage and pictures ---------------------------------------------------
+
+
+def test_no_pooling_is_a_regression_within_each_level(
+    sleepstudy: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    posterior = fake_posterior(bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy), rng)
+    table = posterior.shrinkage("Subject").table().set_index(["level", "effect"])
+    for subject, rows in sleepstudy.groupby("Subject"):
+        slope, intercept = np.polyfit(rows["Days"], rows["Reaction"], 1)
+        assert table.loc[(subject, "Intercept"), "no_pooling"] == pytest.approx(intercept)
+        assert table.loc[(subject, "Days"), "no_pooling"] == pytest.approx(slope)
+    coefficients = posterior.group_coefficients().set_index(["level", "effect"])["estimate"]
+    np.testing.assert_allclose(table["partial_pooling"], coefficients)
+
+
+def test_no_pooling_is_missing_where_a_level_does_not_determine_it(
+    rng: np.random.Generator,
+) -> None:
+    data = pd.DataFrame(
+        {"y": rng.normal(size=7), "x": [1.0, 2, 3, 1, 2, 3, 5], "g": list("aaabbbc")}
+    )
+    posterior = fake_posterior(bmx.Model("y ~ x + (x || g)", data, priors=None), rng)
+    table = posterior.shrinkage().table()
+    assert table.query("level == 'c'")["no_pooling"].isna().all()
+    assert table.query("level != 'c'")["no_pooling"].notna().all()
+
+
+def test_what_does_not_vary_by_the_group_is_taken_off_first(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    model = bmx.Model("y ~ x + z + offset(u) + (1 | g) + (x | h)", data)
+    posterior = fake_posterior(model, rng)
+    tree = posterior.idata["posterior"].to_dataset().mean(("chain", "draw"))
+    beta, b_h = tree["beta"].values, tree["b_h"].values
+    group = model.design.group("h")
+    rest = data["y"] - data["u"] - beta[1] * data["x"] - beta[2] * data["z"]
+    rest -= (group.Z * b_h[group.index]).sum(axis=1)
+    expected = rest.groupby(data["g"]).mean()
+    found = posterior.shrinkage("g").table().set_index("level")["no_pooling"]
+    np.testing.assert_allclose(found[expected.index], expected)
+
+
+@pytest.mark.parametrize("effects", [None, ["Intercept"], ["x"], "x"])
+def test_pictures(effects: object, data: pd.DataFrame, rng: np.random.Generator) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ x + (x | g) + (1 | h)", data), rng)
+    caterpillar = posterior.plot_group_effects("g", effects=effects)  # type: ignore[arg-type]
+    titles = [axis.get_title() for axis in caterpillar.axes]
+    assert titles == (["Intercept", "x"] if effects is None else ["".join(effects)])  # type: ignore[arg-type]
+    labels = [text.get_text() for text in caterpillar.axes[0].get_yticklabels()]
+    order = posterior.group_effects("g").query("effect == @titles[0]").sort_values("estimate")
+    assert labels == list(order["level"])
+    shrunk = posterior.plot_shrinkage("g", effects=effects)  # type: ignore[arg-type]
+    assert len(shrunk.axes) == 1
+
+
+def test_a_caterpillar_of_many_levels_drops_their_names(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(200), 3)
+    data = pd.DataFrame({"y": rng.normal(size=600), "g": g})
+    posterior = fake_posterior(bmx.Model("y ~ 1 + (1 | g)", data), rng)
+    assert not posterior.plot_group_effects().axes[0].get_yticklabels()
+    few = posterior.plot_group_effects(max_levels=20)
+    assert len(few.axes[0].get_yticklabels()) == 20
+    assert posterior.plot_shrinkage().axes
+
+
+def test_plots_say_what_there_is(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ x + (x | g)", data), rng)
+    with pytest.raises(NotSupportedError, match="no effect 'w'; it has Intercept, x"):
+        posterior.plot_group_effects(effects=["w"])
+    with pytest.raises(NotSupportedError, match="no group effects"):
+        fake_posterior(bmx.Model("y ~ x", data), rng).plot_shrinkage()

@@ -1,0 +1,141 @@
+"""The command `bayesmix`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayesmix as bmx
+from bayesmix import cli, demo
+
+
+@pytest.fixture
+def csv(tmp_path: Path, sleepstudy: pd.DataFrame) -> Path:
+    path = tmp_path / "data.csv"
+    sleepstudy.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.compiled
+def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
+    output = csv.parent / "fit.nc"
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "bayesmix"), "fit",
+            "Reaction ~ Days + (Days | Subject)", str(csv),
+            "--draws", "200", "--tune", "200", "--chains", "2", "--seed", "1",
+            "--engine", "pymc", "--output", str(output),
+        ],
+        capture_output=True, text=True, check=False, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Fixed effects" in done.stdout
+    assert "engine pymc (nutpie)" in done.stdout
+    assert "seed 1" in done.stdout
+    assert f"Saved to {output}" in done.stdout
+    tree = xr.load_datatree(output)
+    assert dict(tree["posterior"].sizes)["draw"] == 200
+    assert list(tree["posterior"]["beta"]["fixed_effect"].values) == ["Intercept", "Days"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required"),
+        (["fit"], "required"),
+        (["fit", "y ~ x"], "required"),
+        (["paint"], "invalid choice"),
+        (["fit", "y ~ x", "DATA", "--draws", "many"], "invalid int"),
+        (["fit", "y ~ x", "nowhere.csv"], "No such file"),
+        (["fit", "Reaction ~ Dais", "DATA"], "did you mean `Days`"),
+        (["fit", "Reaction ~ Days | Subject", "DATA"], "outside parentheses"),
+        (["fit", "Reaction ~ {open('x', 'w')}", "DATA"], "not allowed"),
+        (["fit", "Reaction ~ Days", "DATA", "--family", "gausian"], "did you mean 'gaussian'"),
+        (["fit", "Reaction ~ Days", "DATA", "--engine", "stan"], "engine='stan'"),
+        (["fit", "Reaction ~ Days", "DATA", "--draws", "0"], "draws=0"),
+        (["fit", "Reaction ~ Days", "DATA", "--output", "/no/such/folder/x.nc"], "no folder"),
+        (["fit", "Reaction ~ Days", "EMPTY"], "not a CSV file"),
+    ],
+)
+def test_wrong_use_is_a_short_message_and_exit_code_2(
+    arguments: list[str], message: str, csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = csv.parent / "empty.csv"
+    empty.write_text("")
+    given = [{"DATA": str(csv), "EMPTY": str(empty)}.get(a, a) for a in arguments]
+    try:
+        code = cli.main(given)
+    except SystemExit as stop:  # argparse stops the process itself
+        code = int(stop.code or 0)
+    said = capsys.readouterr()
+    assert code == 2
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert len(said.err.splitlines()) <= 12
+    assert not said.out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert bmx.__version__ in capsys.readouterr().out
+
+
+def test_interrupts_and_sampling_errors_have_their_exit_codes(
+    csv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error, code in ((KeyboardInterrupt(), 130), (bmx.errors.SamplingError("no start"), 1)):
+
+        def fail(*_: object, error: BaseException = error, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(bmx.Model, "fit", fail)
+        assert cli.main(["fit", "Reaction ~ Days", str(csv)]) == code
+        assert "bayesmix: " in capsys.readouterr().err
+
+
+def test_demo(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sleepstudy_posterior: bmx.Posterior,
+) -> None:
+    monkeypatch.setattr(bmx.Model, "fit", lambda *_, **__: sleepstudy_posterior)
+    folder = tmp_path / "made" / "here"
+    paths = demo.run_demo(folder)
+    printed = capsys.readouterr().out
+    assert "vary by Subject (18 levels)" in printed
+    assert "Variance components" in printed
+    for path in paths:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert str(path) in printed
+
+
+def find_python(path: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[1] / "scripts" / "find-python"
+    return subprocess.run(
+        ["/bin/sh", str(script)], capture_output=True, text=True, check=False, env={"PATH": path}
+    )
+
+
+def test_an_old_python_ends_in_one_line_that_says_what_is_needed(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\ncase "$2" in *platform*) echo 3.11.7;; *) exit 1;; esac\n')
+    old.chmod(0o755)
+    done = find_python(str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "needs Python 3.12 or newer" in done.stderr
+    assert "3.11.7" in done.stderr
+
+
+def test_a_python_that_is_new_enough_is_found(tmp_path: Path) -> None:
+    (tmp_path / "python3").symlink_to(sys.executable)
+    assert find_python(str(tmp_path)).stdout.strip()
