@@ -73,28 +73,34 @@ def test_a_run_says_what_it_does_and_a_quiet_one_nothing(
 
 
 def test_an_interrupt_returns_the_draws_so_far(small: bmx.Model) -> None:
-    wanted = 2_000_000
-    started = threading.Event()
-
-    def interrupt() -> None:
-        started.wait(60)
-        time.sleep(1.5)
-        os.kill(os.getpid(), signal.SIGINT)
-
     import nutpie
 
+    wanted = 2_000_000
+    drawing = threading.Event()
     sample = nutpie.sample
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        started.set()
-        return sample(*args, **kwargs)
+    def watch(progress: list[Any]) -> None:
+        if all(chain.finished_draws > 500 for chain in progress):
+            drawing.set()
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        return sample(*args, **kwargs, progress_callback=watch, progress_rate=50)
+
+    def interrupt() -> None:
+        if drawing.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nutpie, "sample", noted)
-        with pytest.warns(SamplingWarning, match="interrupted"):
-            posterior = fit(small, draws=wanted)
+    # A process that a script starts in the background ignores Ctrl-C from birth.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(nutpie, "sample", watched)
+            with pytest.warns(SamplingWarning, match="interrupted"):
+                posterior = fit(small, draws=wanted)
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     sizes = posterior.idata["posterior"].sizes
     assert 0 < sizes["draw"] < wanted
