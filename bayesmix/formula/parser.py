@@ -16,7 +16,7 @@ from formulaic.parser.utils import merge_operator_tokens, replace_tokens
 from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.brackets import check_bars
-from bayesmix.formula.safety import ExpressionError, is_plain_name, read_expression
+from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 
 __all__ = ["parse_formula"]
@@ -65,7 +65,8 @@ def parse_formula(
         operator_resolver=MixedOperatorResolver(), functions=tuple(functions or ())
     )
     try:
-        sides = parser.read(text, available)
+        lhs, rhs = parser.read(text, available)
+        return _assemble(text, lhs, rhs, tuple(functions or ()))
     except FormulaicError as error:
         raise _from_formulaic(error, text) from error
     except ExpressionError as error:
@@ -74,8 +75,6 @@ def parse_formula(
         raise FormulaError(f"this is not readable: {error.msg}", text=text) from error
     except (RecursionError, MemoryError):
         raise FormulaError("the formula is nested too deeply to be read") from None
-    lhs, rhs = sides
-    return _assemble(text, lhs, rhs, tuple(functions or ()))
 
 
 class _MixedFormulaParser(DefaultFormulaParser):
@@ -172,7 +171,7 @@ def _assemble(
                 stop=stop,
             )
     groups = _checked_groups(text, groups)
-    uses = _columns_used(response, fixed, offsets, groups, _Uses(text, functions))
+    uses = _columns_used(list(lhs), fixed, offsets, groups, _Uses(text, functions))
     return Formula(
         text=text,
         response=response,
@@ -292,17 +291,13 @@ class _Uses:
 
 
 def _columns_used(
-    response: Piece,
+    response: list[Term],
     fixed: list[Term],
     offsets: list[Piece],
     groups: list[GroupTerm],
     uses: _Uses,
 ) -> _Uses:
-    place = (response.start, response.stop)
-    if uses.text[response.start] == "`" or is_plain_name(response.expr):
-        uses.name(response.expr, "response", place)
-    else:
-        uses.expression(response.expr, "response", place)
+    uses.terms(response, "response")
     uses.terms(fixed, "fixed")
     for offset in offsets:
         uses.expression(offset.expr, "offset", (offset.start, offset.stop))

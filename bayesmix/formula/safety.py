@@ -8,7 +8,6 @@ passes; the rest is refused by name.
 from __future__ import annotations
 
 import ast
-import keyword
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
@@ -287,7 +286,3 @@ def _literal_parts(node: ast.AST) -> Iterator[ast.AST]:
     else:
         yield node
 
-
-def is_plain_name(name: str) -> bool:
-    """Whether `name` can stand in a formula without backquotes."""
-    return name.replace(".", "_").isidentifier() and not keyword.iskeyword(name)

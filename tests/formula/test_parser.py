@@ -93,6 +93,14 @@ def test_the_response_may_be_transformed_or_quoted() -> None:
     assert parse_formula("{y / 2} ~ x").response.expr == "y / 2"
 
 
+def test_names_may_be_python_s_keywords() -> None:
+    formula = parse_formula("yield ~ lambda + (lambda | class)")
+    assert formula.response.expr == "yield"
+    assert set(formula.columns) == {"yield", "lambda", "class"}
+    with pytest.raises(FormulaError, match="not a readable expression"):
+        parse_formula("np.log(yield) ~ x")
+
+
 def test_offsets_are_taken_out_of_the_fixed_terms() -> None:
     formula = parse_formula("y ~ x + offset(np.log(e)) + offset(w) + (1 | g)")
     assert [piece.expr for piece in formula.offsets] == ["np.log(e)", "w"]
