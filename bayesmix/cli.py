@@ -87,8 +87,12 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int | None:
-    if options.output is not None and not options.output.resolve().parent.is_dir():
-        print(f"bayesmix: there is no folder {options.output.resolve().parent}", file=sys.stderr)
+    output = options.output
+    if output is not None and not output.resolve().parent.is_dir():
+        print(f"bayesmix: there is no folder {output.resolve().parent}", file=sys.stderr)
+        return _WRONG_USE
+    if output is not None and output.is_dir():
+        print(f"bayesmix: {output} is a folder; name a file such as fit.nc", file=sys.stderr)
         return _WRONG_USE
     from bayesmix.model import Model
 
@@ -114,7 +118,12 @@ def _read_csv(path: Path) -> Any:
     from bayesmix.errors import DataError
 
     try:
-        return pd.read_csv(path)
+        with warnings.catch_warnings():
+            # Lines longer than the header would shift every column.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(path, index_col=False)
+    except pd.errors.ParserWarning as error:
+        raise DataError(f"lines of {path} have more fields than its header") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a CSV file that can be read: {error}") from error
 

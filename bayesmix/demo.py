@@ -28,11 +28,12 @@ def run_demo(folder: Path, *, seed: int = 1) -> list[Path]:
     mpl.use("Agg")
     from bayesmix import Model, load_dataset
 
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, not after it
+
     model = Model(FORMULA, load_dataset("sleepstudy"))
     print(f"The model\n---------\n{model}\n")
     posterior = model.fit(seed=seed)
     print(f"\nThe posterior\n-------------\n{posterior.summary()}\n")
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = {
         "group_effects.png": posterior.plot_group_effects(),
         "shrinkage.png": posterior.plot_shrinkage(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 __all__ = [
+    "OWN_FILES",
     "BayesmixError",
     "BayesmixWarning",
     "ConvergenceWarning",
@@ -14,6 +17,10 @@ __all__ = [
     "SamplingError",
     "SamplingWarning",
 ]
+
+
+# Warnings point at the caller's line, not into the package.
+OWN_FILES = (str(Path(__file__).parent),)
 
 
 class BayesmixError(Exception):

@@ -60,6 +60,9 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
         (["fit", "Reaction ~ Days", "DATA", "--draws", "0"], "draws=0"),
         (["fit", "Reaction ~ Days", "DATA", "--output", "/no/such/folder/x.nc"], "no folder"),
         (["fit", "Reaction ~ Days", "EMPTY"], "not a CSV file"),
+        (["fit", "y ~ x", "SHIFTED"], "more fields than its header"),
+        (["fit", "Reaction ~ Days", "DATA", "--output", "FOLDER"], "is a folder"),
+        (["demo", "--folder", "EMPTY"], "File exists"),
     ],
 )
 def test_wrong_use_is_a_short_message_and_exit_code_2(
@@ -67,7 +70,10 @@ def test_wrong_use_is_a_short_message_and_exit_code_2(
 ) -> None:
     empty = csv.parent / "empty.csv"
     empty.write_text("")
-    given = [{"DATA": str(csv), "EMPTY": str(empty)}.get(a, a) for a in arguments]
+    shifted = csv.parent / "shifted.csv"
+    shifted.write_text("y,x\n1,2,9\n2,5,8\n")
+    files = {"DATA": csv, "EMPTY": empty, "SHIFTED": shifted, "FOLDER": csv.parent}
+    given = [str(files.get(a, a)) for a in arguments]
     try:
         code = cli.main(given)
     except SystemExit as stop:  # argparse stops the process itself

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from bayesmix.design.groups import GroupingFactor
-from bayesmix.errors import DataError, DataWarning
+from bayesmix.errors import OWN_FILES, DataError, DataWarning
 
 __all__ = ["check_sizes"]
 
@@ -51,7 +51,7 @@ def check_sizes(
             f"{n_fixed} fixed effects for {n_obs} rows: the data alone do not determine them, "
             "so what comes out depends on the priors",
             DataWarning,
-            stacklevel=2,
+            skip_file_prefixes=OWN_FILES,
         )
     if not residual_is_estimated:
         return
@@ -67,5 +67,5 @@ def check_sizes(
                 f"{n_obs} rows: their variances cannot be told from the residual variance "
                 "without the priors",
                 DataWarning,
-                stacklevel=2,
+                skip_file_prefixes=OWN_FILES,
             )

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.design.checks import check_sizes
-from bayesmix.design.frame import column_names, prepare_column, select_columns, unknown_column
+from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
-from bayesmix.design.matrices import Columns, Functions, build_columns, expression_values
+from bayesmix.design.matrices import (
+    Columns,
+    Functions,
+    build_columns,
+    expression_column,
+    expression_values,
+)
 from bayesmix.design.missing import MissingAction, check_finite, complete_rows
 from bayesmix.design.rank import aliased_columns
-from bayesmix.errors import DataError, DataWarning, FormulaError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
 __all__ = ["Design", "build_design"]
@@ -67,12 +73,18 @@ class Design:
     rows: np.ndarray | None
     n_rows_given: int
     fixed_columns: Columns
+    offset_columns: tuple[Columns, ...] = ()
     functions: Functions = field(default_factory=dict)
 
     @property
     def n_obs(self) -> int:
         """Number of rows n that are used."""
         return len(self.X)
+
+    @property
+    def row_positions(self) -> np.ndarray:
+        """Positions of the rows in the caller's data, shape (n,)."""
+        return np.arange(self.n_obs) if self.rows is None else self.rows
 
     @property
     def has_intercept(self) -> bool:
@@ -143,12 +155,12 @@ def build_design(
     used = given if rows is None else given.iloc[rows]
     row_labels = used.index
     used = used.reset_index(drop=True)
-    frame = pd.DataFrame({name: prepare_column(used[name]) for name in used.columns}, copy=False)
+    frame = prepare_frame(used, formula)
 
     response = expression_values(formula.response.expr, frame, functions)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
-        check_finite(values, (formula.response.expr,), row_labels, "the response")
+        check_finite(values, (formula.response.text,), row_labels, "the response")
     fixed = build_columns(formula.fixed, frame, functions)
     columns, X = fixed
     check_finite(X, columns.names, row_labels, "the fixed effect")
@@ -156,8 +168,12 @@ def build_design(
     for group in groups:
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
+    offset, offset_columns = _offset(formula, frame, functions, row_labels)
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
+    groups = tuple(
+        replace(group, fixed_column=_fixed_columns(group, X[:, kept], names)) for group in groups
+    )
     return Design(
         formula=formula,
         response=response,
@@ -165,10 +181,11 @@ def build_design(
         fixed_effects=names,
         aliased=aliased,
         terms={
-            term: tuple(columns.names[j] for j in at if j in set(kept))
+            term: tuple(columns.names[j] for j in at if j in kept)
             for term, at in columns.columns_of_terms().items()
         },
-        offset=_offset(formula, frame, functions, row_labels),
+        offset=offset,
+        offset_columns=offset_columns,
         groups=groups,
         frame=frame,
         row_labels=row_labels,
@@ -177,6 +194,19 @@ def build_design(
         fixed_columns=columns,
         functions=functions,
     )
+
+
+def _fixed_columns(
+    group: GroupingFactor, X: np.ndarray, names: tuple[str, ...]
+) -> tuple[int | None, ...]:
+    """For each effect the fixed effect of the same term, be it written x:z or z:x."""
+    parts = [sorted(name.split(":")) for name in names]
+    found: list[int | None] = []
+    for k, effect in enumerate(group.effects):
+        same = [j for j, part in enumerate(parts) if part == sorted(effect.split(":"))]
+        same = [j for j in same if np.array_equal(X[:, j], group.Z[:, k])]
+        found.append(same[0] if same else None)
+    return tuple(found)
 
 
 def _full_rank(X: np.ndarray, columns: Columns) -> tuple[list[int], tuple[str, ...]]:
@@ -192,27 +222,29 @@ def _full_rank(X: np.ndarray, columns: Columns) -> tuple[list[int], tuple[str, .
     warnings.warn(
         f"left out because earlier columns already determine them: {', '.join(names)}",
         DataWarning,
-        stacklevel=3,
+        skip_file_prefixes=OWN_FILES,
     )
     return [j for j in everything if j not in dropped], names
 
 
 def _offset(
     formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
-) -> np.ndarray | None:
+) -> tuple[np.ndarray | None, tuple[Columns, ...]]:
     if not formula.offsets:
-        return None
+        return None, ()
     total = np.zeros(len(frame))
+    columns = []
     for piece in formula.offsets:
         values = expression_values(piece.expr, frame, functions)
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             raise FormulaError(
-                f"offset({piece.expr}) is not numeric",
+                f"offset({piece.text}) is not numeric",
                 text=formula.text,
                 start=piece.start,
                 stop=piece.stop,
             )
-        numbers = np.asarray(values, dtype=np.float64)
-        check_finite(numbers[:, None], (f"offset({piece.expr})",), labels, "the term")
+        column, numbers = expression_column(piece.expr, frame, functions)
+        check_finite(numbers[:, None], (f"offset({piece.text})",), labels, "the term")
         total += numbers
-    return total
+        columns.append(column)
+    return total, tuple(columns)

@@ -13,7 +13,13 @@ import pandas as pd
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
 
-__all__ = ["column_names", "prepare_column", "select_columns", "unknown_column"]
+__all__ = [
+    "column_names",
+    "prepare_column",
+    "prepare_frame",
+    "select_columns",
+    "unknown_column",
+]
 
 
 def column_names(data: Any) -> list[str]:
@@ -79,10 +85,12 @@ def _as_table(data: Any) -> Any:
     if isinstance(data, Mapping):
         try:
             return pd.DataFrame(dict(data))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DataError(f"the columns of the mapping do not make a table: {error}") from error
     try:
         return nw.from_native(data, eager_only=True)
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"the data have two columns of one name: {error}") from error
     except TypeError as error:
         advice = "call .collect() on it first" if hasattr(data, "collect") else (
             "pass a pandas, polars or pyarrow table, or a dict of columns"
@@ -100,11 +108,27 @@ def unknown_column(name: str, known: list[str], formula: Formula) -> FormulaErro
         advice = f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
     else:
         shown = ", ".join(f"`{column}`" for column in known[:12])
-        advice = f"there are {shown}{', ...' if len(known) > 12 else ''}"
+        advice = f"there are {shown or 'none'}{', ...' if len(known) > 12 else ''}"
     start, stop = formula.places.get(name, (None, None))
     return FormulaError(
         f"the data have no column `{name}`; {advice}", text=formula.text, start=start, stop=stop
     )
+
+
+def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:
+    """Prepare every column for the roles it plays.
+
+    Whole numbers that enter arithmetic become floats, so that squares and
+    products cannot overflow; those that only name groups or categories stay.
+    """
+    keep = set(formula.columns_of("group")) | formula.categorical
+    prepared = {}
+    for name in frame.columns:
+        column = prepare_column(frame[name])
+        if column.dtype.kind in "iu" and name not in keep:
+            column = column.astype(np.float64)
+        prepared[name] = column
+    return pd.DataFrame(prepared, copy=False)
 
 
 def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -133,7 +157,8 @@ def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
     if pd.api.types.is_bool_dtype(dtype):
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(dtype):
-        return _numeric(column, np.int64)
+        unsigned = pd.api.types.is_unsigned_integer_dtype(dtype)
+        return _numeric(column, np.uint64 if unsigned else np.int64)
     if pd.api.types.is_float_dtype(dtype):
         return _numeric(column, np.float64)
     if pd.api.types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
@@ -149,14 +174,18 @@ def _numeric(column: pd.Series[Any], dtype: type[np.generic]) -> pd.Series[Any]:
 
 
 def _objects(column: pd.Series[Any]) -> pd.Series[Any]:
+    column = column.astype(object)
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "string":
+    if kind in {"string", "date", "datetime", "datetime64"}:
         values = column.astype(str)
         return pd.Series(pd.Categorical(values), index=column.index, name=column.name)
     if kind == "boolean":
         return column.astype(bool)
     if kind == "integer":
-        return column.astype(np.int64)
+        limit = np.iinfo(np.int64)
+        if limit.min <= min(column) and max(column) <= limit.max:
+            return column.astype(np.int64)
+        return pd.Series(pd.Categorical(column), index=column.index, name=column.name)
     if kind in {"floating", "decimal", "mixed-integer-float"}:
         return column.astype(np.float64)
     if kind == "categorical":

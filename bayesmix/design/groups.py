@@ -97,6 +97,10 @@ class GroupingFactor:
         How the effects divide into terms.
     Z : ndarray, shape (n, q)
         The columns that are multiplied with the group effects.
+    terms : tuple of Columns
+        How the columns of `Z` are built for new data.
+    fixed_column : tuple of int or None, length q
+        For each effect the same column of X: the fixed effect it varies around.
     """
 
     name: str
@@ -106,6 +110,7 @@ class GroupingFactor:
     blocks: tuple[Block, ...]
     Z: np.ndarray
     terms: tuple[Columns, ...]
+    fixed_column: tuple[int | None, ...] = ()
 
     @property
     def n_levels(self) -> int:
@@ -228,8 +233,8 @@ def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Lev
         )
     if len(set(labels)) < n_levels:
         raise DataError(
-            f"two levels of `{term.name}` have the same label because a value holds a colon; "
-            f"rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
+            f'two levels of `{term.name}` have the same label (1 and "1", or values with a '
+            f"colon); rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
         )
     return Levels(columns=term.columns, labels=labels, values=values), code.astype(np.int32)
 
@@ -239,7 +244,7 @@ def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[n
         return column.cat.codes.to_numpy().astype(np.int64), len(column.cat.categories)
     values = column.to_numpy()
     if values.dtype.kind == "f":
-        bad = np.flatnonzero(values != np.floor(values))
+        bad = np.flatnonzero((values != np.floor(values)) | ~np.isfinite(values))
         if bad.size:
             raise FormulaError(
                 f"the grouping factor `{column.name}` is continuous "
@@ -272,6 +277,8 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
 
 
 def _check_name(name: str) -> None:
+    if name == "Residual":
+        raise DataError("the name `Residual` is the residual's; rename the grouping factor")
     if "/" in name:
         raise DataError(
             f"the grouping factor `{name}` has a / in its name, which results cannot be "

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from formulaic import ModelSpec, SimpleFormula
-from formulaic.errors import DataMismatchWarning, FormulaicError
+from formulaic.errors import DataMismatchWarning
 from formulaic.parser.types import Factor, Term
 
 from bayesmix.errors import DataError, FormulaError
+from bayesmix.formula.quoting import decode, encode
 
-__all__ = ["Columns", "build_columns", "expression_values"]
+__all__ = ["Columns", "build_columns", "expression_column", "expression_values"]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -69,7 +70,7 @@ class Columns:
 
     def columns_of_terms(self) -> dict[str, list[int]]:
         """Positions of the columns that each term made."""
-        return {str(term): list(at) for term, at in self.spec.term_indices.items()}
+        return {decode(str(term)): list(at) for term, at in self.spec.term_indices.items()}
 
 
 def build_columns(
@@ -101,7 +102,12 @@ def build_columns(
         values, fitted = _matrix(spec, frame, functions)
     except DataError as error:
         raise FormulaError(str(error)) from error.__cause__
-    names = tuple(str(name) for name in fitted.column_names)
+    names = tuple(decode(str(name)) for name in fitted.column_names)
+    for term, at in fitted.term_indices.items():
+        if not at:
+            raise FormulaError(
+                f"the term `{decode(str(term))}` makes no column: a factor needs two levels"
+            )
     for name in names:
         if names.count(name) > 1:
             raise FormulaError(f"two columns of the design are called `{name}`; rename one")
@@ -123,13 +129,32 @@ def expression_values(expr: str, frame: pd.DataFrame, functions: Functions) -> A
     ndarray or Series
         Numbers, booleans or a categorical, one per row.
     """
-    if expr in frame.columns:
-        return frame[expr]
-    factor = Factor(expr, eval_method="python")
-    _, values = build_columns([Term([factor])], frame, functions)
+    for name in frame.columns:
+        if encode(name) == expr:
+            return frame[name]
+    return expression_column(expr, frame, functions)[1]
+
+
+def expression_column(
+    expr: str, frame: pd.DataFrame, functions: Functions
+) -> tuple[Columns, np.ndarray]:
+    """Evaluate one checked expression that makes one column of numbers, and remember how.
+
+    Parameters
+    ----------
+    expr : str
+    frame : DataFrame, n rows
+    functions : mapping of str to callable
+
+    Returns
+    -------
+    Columns
+    ndarray, shape (n,)
+    """
+    columns, values = build_columns([Term([Factor(expr, eval_method="python")])], frame, functions)
     if values.shape[1] != 1:
-        raise FormulaError(f"`{expr}` makes {values.shape[1]} columns where one is needed")
-    return values[:, 0]
+        raise FormulaError(f"`{decode(expr)}` makes {values.shape[1]} columns where one is needed")
+    return columns, values[:, 0]
 
 
 def _matrix(
@@ -143,18 +168,15 @@ def _matrix(
         # What is not finite is named later, with its column and row.
         with np.errstate(all="ignore"):
             warnings.filterwarnings("ignore", category=RuntimeWarning)
+            encoded = frame.set_axis([encode(name) for name in frame.columns], axis=1)
             try:
-                matrix = spec.get_model_matrix(frame, context=dict(functions))
+                matrix = spec.get_model_matrix(encoded, context=dict(functions))
             except DataMismatchWarning as error:
-                raise DataError(f"{error}") from error
-            except (
-                FormulaicError,
-                ValueError,
-                TypeError,
-                KeyError,
-                np.linalg.LinAlgError,
-            ) as error:
-                raise DataError(_clean(str(error))) from error
+                message = _clean(str(error)).split(" They are being")[0]
+                raise DataError(message) from error
+            # Whatever the user's own functions, or formulaic for odd arguments, may raise.
+            except Exception as error:
+                raise DataError(_clean(str(error) or type(error).__name__)) from error
     values = np.asarray(matrix, dtype=np.float64)
     if values.ndim != 2 or len(values) != len(frame):
         raise DataError(
@@ -164,4 +186,4 @@ def _matrix(
 
 
 def _clean(message: str) -> str:
-    return message.replace("factor `", "`").strip()
+    return decode(message).replace("factor `", "`").strip()

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import DataError, DataWarning
+from bayesmix.errors import OWN_FILES, DataError, DataWarning
 
 __all__ = ["MissingAction", "check_finite", "complete_rows"]
 
@@ -56,7 +56,7 @@ def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | N
         raise DataError(f'{what}; missing="drop" leaves them out')
     if n_dropped == len(frame):
         raise DataError(f"no row is complete: {what}")
-    warnings.warn(f"{what} and are left out", DataWarning, stacklevel=2)
+    warnings.warn(f"{what} and are left out", DataWarning, skip_file_prefixes=OWN_FILES)
     return np.flatnonzero(~incomplete)
 
 

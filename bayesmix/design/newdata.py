@@ -11,7 +11,6 @@ import pandas as pd
 
 from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, prepare_column, select_columns
-from bayesmix.design.matrices import expression_values
 from bayesmix.design.missing import check_finite
 from bayesmix.errors import DataError
 
@@ -84,8 +83,8 @@ def design_rows(design: Design, data: Any) -> DesignRows:
     offset = None
     if formula.offsets:
         offset = np.zeros(len(frame))
-        for piece in formula.offsets:
-            offset += np.asarray(expression_values(piece.expr, frame, design.functions), float)
+        for columns in design.offset_columns:
+            offset += columns.build(frame)[:, 0]
         check_finite(offset[:, None], ("offset",), labels, "the term")
     return DesignRows(
         X=X,
@@ -124,4 +123,4 @@ def _like_fitted(
             f"column `{column.name}` was numeric in fitting ({fitted.dtype}) and holds text now, "
             f"such as {prepared.iloc[0]!r}"
         )
-    return prepared
+    return prepared.astype(fitted.dtype) if prepared.dtype.kind in "iu" else prepared

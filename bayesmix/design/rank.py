@@ -29,6 +29,8 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     p = X.shape[1]
     if p == 0:
         return np.zeros(0, dtype=np.int64)
+    largest = np.abs(X).max(axis=0)
+    X = X / np.where(largest == 0, 1.0, largest)  # squares neither over- nor underflow
     means = X.mean(axis=0)
     spread = _spread(X, means)
     constant = spread <= 1e-13 * np.abs(means)

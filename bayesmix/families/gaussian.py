@@ -32,7 +32,7 @@ class Gaussian(Family):
 
     def response_values(self, response: Any, formula: Formula) -> np.ndarray:
         """Return the response as float64, shape (n,); it must be numeric and vary."""
-        expr = formula.response.expr
+        expr = formula.response.text
         if isinstance(getattr(response, "dtype", None), pd.CategoricalDtype):
             levels = ", ".join(repr(level) for level in response.cat.categories[:4])
             raise FormulaError(
@@ -52,8 +52,9 @@ class Gaussian(Family):
     def response_scale(self, y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
         """Mean, sample standard deviation and root mean square of y minus the offset."""
         z = y if offset is None else y - offset
-        rms = float(np.sqrt(np.mean(z**2)))
-        sd = float(np.std(z, ddof=1)) if len(z) > 1 else 0.0
+        top = float(np.abs(z).max()) or 1.0  # so that squares neither over- nor underflow
+        rms = top * float(np.sqrt(np.mean((z / top) ** 2)))
+        sd = top * float(np.std(z / top, ddof=1)) if len(z) > 1 else 0.0
         return ResponseScale(center=float(z.mean()), sd=sd or 1.0, rms=rms or 1.0)
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:

@@ -14,12 +14,14 @@ from formulaic.parser.parser import DefaultFormulaParser, DefaultOperatorResolve
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
 
 __all__ = ["BarTerm", "MixedOperatorResolver"]
 
 _GROUP = "bayesmix_group"
 _MAX_POWER = 10
+_MAX_TERMS = 2000  # a * b * c * ... doubles with each factor
 
 
 class BarTerm(Term):
@@ -51,7 +53,11 @@ class MixedOperatorResolver(DefaultOperatorResolver):
         self.feature_flags = DefaultFormulaParser.FeatureFlags.TWOSIDED
         replaced = {"|", "**", "^"}
         return [
-            *(op for op in super().operators if op.symbol not in replaced and not _is_plus(op)),
+            *(
+                _limited(op)
+                for op in super().operators
+                if op.symbol not in replaced and not _is_plus(op)
+            ),
             Operator("+", arity=2, precedence=100, associativity="left", to_terms=self._plus),
             *(
                 Operator(symbol, arity=2, precedence=500, associativity="right", to_terms=_power)
@@ -80,7 +86,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                     start=group.start,
                     stop=group.stop,
                 )
-        return lhs | rhs
+        return _checked_size(lhs | rhs)
 
     def _bar(
         self, correlated: bool, effects: OrderedSet[Term], groups: OrderedSet[Term]
@@ -92,7 +98,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             stop = max(token.source_end or 0 for token in tokens) + 1
             group = GroupTerm(
                 effects=tuple(sorted(effects, key=lambda t: t.degree)),
-                columns=tuple(factor.expr for factor in term.factors),
+                columns=tuple(decode(factor.expr) for factor in term.factors),
                 correlated=correlated,
                 start=start,
                 stop=stop,
@@ -107,6 +113,22 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                 )
             out.append(BarTerm(group))
         return OrderedSet(out)
+
+
+def _limited(operator: Operator) -> Operator:
+    """Let an operator that multiplies terms stop before it makes too many."""
+    if operator.symbol in {"*", ":", "/", "in"}:
+        expand = operator.to_terms
+        operator.to_terms = lambda *sets, context=None: _checked_size(
+            expand(*sets, context=context)
+        )
+    return operator
+
+
+def _checked_size(terms: Any) -> Any:
+    if len(terms) > _MAX_TERMS:
+        raise FormulaError(f"the formula has more than {_MAX_TERMS} terms")
+    return terms
 
 
 def _is_plus(operator: Operator) -> bool:
@@ -127,7 +149,7 @@ def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Ter
         )
     products: OrderedSet[Term] = base
     for _ in range(int(factor.expr) - 1):
-        products = OrderedSet(a * b for a in products for b in base)
+        products = _checked_size(OrderedSet(a * b for a in products for b in base))
     return products
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from formulaic.parser.types import Token
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.quoting import decode
 
 __all__ = ["Bracket", "check_bars"]
 
@@ -97,7 +98,7 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
     for token in tokens[bracket.bar + 1 : bracket.closer]:
         if token.kind is Token.Kind.PYTHON:
             raise _error(
-                f"a grouping factor is made of columns, not of `{token.token}`: "
+                f"a grouping factor is made of columns, not of `{decode(token.token)}`: "
                 "add it to the data as a column first",
                 text,
                 token,
@@ -124,8 +125,8 @@ def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -
         removes = token.token == "0" or (token.token == "1" and before.endswith("-"))
         if removes and token.kind is Token.Kind.VALUE and openers and openers[-1] not in brackets:
             raise _error(
-                "an intercept cannot be removed inside parentheses: "
-                "write 0 or -1 at the top of the formula, or right inside (0 + x | g)",
+                "an intercept cannot be removed inside parentheses: write 0 or -1 at the top "
+                "of the formula, or right inside (0 + x | g); for arithmetic write {...}",
                 text,
                 token,
             )

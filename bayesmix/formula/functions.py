@@ -7,7 +7,7 @@ from types import MappingProxyType
 # formulaic's own transforms. Each remembers what it learned from the fitting
 # data (means, knots, levels), so that new data meet the same columns.
 TRANSFORMS: frozenset[str] = frozenset(
-    {"C", "I", "bs", "cc", "center", "cr", "cs", "hashed", "lag", "poly", "scale", "standardize"}
+    {"C", "I", "bs", "cc", "center", "cr", "cs", "hashed", "poly", "scale", "standardize"}
 )
 
 # Contrast codings, reached as `contr.sum` or `contr.treatment(base="b")`.
@@ -43,7 +43,7 @@ NUMPY_FUNCTIONS: MappingProxyType[str, tuple[int, int]] = MappingProxyType(
 NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
 
 # Bare names that formulaic offers beside its transforms: all take one argument.
-BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp10", "exp2", "log", "log10", "log2"})
+BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10", "log2"})
 
 # What people write out of habit, and what it is called here.
 HINTS: MappingProxyType[str, str] = MappingProxyType(
@@ -60,6 +60,11 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "mean": "center(x) and scale(x) remember the mean for new data",
         "std": "scale(x) remembers the standard deviation for new data",
         "sd": "scale(x) remembers the standard deviation for new data",
+        "exp10": "write I(10**x)",
+        "lag": "make the lagged column before, within each group",
+        "cbind": "write the successes as a column",
+        "mo": "code an ordered factor with C(x, contr.diff) or C(x, contr.poly)",
+        "bf": "give the formula alone, as text",
         "gr": "write (1 | g)",
         "mm": "multi-membership terms are not available",
     }

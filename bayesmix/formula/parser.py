@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from formulaic.errors import FormulaicError
@@ -16,6 +17,7 @@ from formulaic.parser.utils import merge_operator_tokens, replace_tokens
 from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.brackets import check_bars
+from bayesmix.formula.quoting import decode, encode, encode_quoted
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 
@@ -60,6 +62,8 @@ def parse_formula(
     """
     if not isinstance(text, str):
         raise FormulaError(f"a formula is text like 'y ~ x + (x | g)', not {type(text).__name__}")
+    if functions is not None and not isinstance(functions, Mapping):
+        raise FormulaError(f"functions= takes a dict of functions, not {type(functions).__name__}")
     _check_functions(functions or {})
     parser = _MixedFormulaParser(
         operator_resolver=MixedOperatorResolver(), functions=tuple(functions or ())
@@ -92,7 +96,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         self.operator_resolver.text = text
         context: dict[str, Any] = {}
         if available is not None:
-            context["__formulaic_variables_available__"] = list(available)
+            context["__formulaic_variables_available__"] = [encode(name) for name in available]
         terms = self.get_terms(text, context=context)
         return terms.lhs, terms.rhs
 
@@ -103,6 +107,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         raw = list(tokenize(formula))
         for token in raw:
             if token.kind is Token.Kind.PYTHON:
+                token.token = encode_quoted(token.token)
                 read_expression(_without_offset(token.token)[0], self.functions)
             elif token.kind is Token.Kind.NAME and _is_dunder(formula, token):
                 raise ExpressionError(
@@ -110,6 +115,8 @@ class _MixedFormulaParser(DefaultFormulaParser):
                     "a column of that name goes between backquotes",
                     token.token,
                 )
+            elif token.kind is Token.Kind.NAME:
+                token.token = encode(token.token)
         tokens = _split_tilde(sanitize_tokens(iter(raw)))
         tilde = _find_tilde(formula, tokens)
         brackets = check_bars(formula, tokens, tilde)
@@ -126,7 +133,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         for position, token in enumerate([*tokens, Token("")]):
             if position in starts:
                 written.append(Token("1", kind=Token.Kind.VALUE))
-                if not token.token.startswith(("+", "-")):
+                if token.kind is not Token.Kind.OPERATOR or token.token[0] not in "+-":
                     written.append(Token("+", kind=Token.Kind.OPERATOR))
             if token.token:
                 written.append(token)
@@ -164,14 +171,21 @@ def _assemble(
     for term in fixed:
         if [factor.expr for factor in term.factors] == [response.expr]:
             start, stop = _place(term.factors[0])
-            raise FormulaError(
-                f"the response `{response.expr}` is also a predictor",
-                text=text,
-                start=start,
-                stop=stop,
-            )
-    groups = _checked_groups(text, groups)
+            raise _own_predictor(text, response, start, stop)
+    groups = _checked_groups(text, _same_order(groups))
     uses = _columns_used(list(lhs), fixed, offsets, groups, _Uses(text, functions))
+    if next(iter(lhs)).factors[0].eval_method is Factor.EvalMethod.LOOKUP:
+        roles = uses.roles[response.text]
+        if len(roles) > 1:
+            raise _own_predictor(text, response, response.start, response.stop)
+    if "Intercept" in uses.roles:
+        start, stop = uses.places["Intercept"]
+        raise FormulaError(
+            "a column called `Intercept` cannot be told from the intercept; rename it",
+            text=text,
+            start=start,
+            stop=stop,
+        )
     return Formula(
         text=text,
         response=response,
@@ -180,6 +194,7 @@ def _assemble(
         groups=tuple(groups),
         columns={name: tuple(roles) for name, roles in uses.roles.items()},
         places=uses.places,
+        categorical=frozenset(uses.categorical),
     )
 
 
@@ -224,18 +239,33 @@ def _without_offset(expr: str) -> tuple[str, bool]:
     return (match[1], True) if match else (expr, False)
 
 
+def _own_predictor(text: str, response: Piece, start: int, stop: int) -> FormulaError:
+    return FormulaError(
+        f"the response `{response.text}` is also a predictor", text=text, start=start, stop=stop
+    )
+
+
+def _same_order(groups: list[GroupTerm]) -> list[GroupTerm]:
+    """Write a:b and b:a the same way: they are one grouping factor."""
+    first: dict[frozenset[str], tuple[str, ...]] = {}
+    return [
+        replace(group, columns=first.setdefault(frozenset(group.columns), group.columns))
+        for group in groups
+    ]
+
+
 def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
-    seen: dict[tuple[frozenset[str], str], GroupTerm] = {}
+    seen: dict[tuple[frozenset[str], frozenset[str]], GroupTerm] = {}
     for group in groups:
         for effect in group.effects:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start
                 )
-            key = (frozenset(group.columns), str(effect))
+            key = (frozenset(group.columns), frozenset(f.expr for f in effect.factors))
             if key in seen:
-                name = "the intercept" if str(effect) == "1" else f"`{effect}`"
+                name = "the intercept" if str(effect) == "1" else f"`{decode(str(effect))}`"
                 way_out = (
                     f"write (0 + ... | {group.name}) in one of the terms"
                     if str(effect) == "1"
@@ -261,6 +291,7 @@ class _Uses:
         self.roles: dict[str, dict[str, None]] = {}
         self.places: dict[str, tuple[int, int]] = {}
         self.called: set[str] = set()
+        self.categorical: set[str] = set()
 
     def name(self, name: str, role: str, place: tuple[int, int]) -> None:
         self.roles.setdefault(name, {})[role] = None
@@ -269,13 +300,14 @@ class _Uses:
     def expression(self, expr: str, role: str, place: tuple[int, int]) -> None:
         found = read_expression(expr, self.functions)
         self.called.update(found.functions)
+        self.categorical.update(found.categorical)
         for name in found.columns:
             self.name(name, role, place)
 
     def terms(self, terms: Iterable[Term], role: str) -> None:
         for factor in (factor for term in terms for factor in term.factors):
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
-                self.name(factor.expr, role, _place(factor))
+                self.name(decode(factor.expr), role, _place(factor))
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
                 self.expression(factor.expr, role, _place(factor))
 
@@ -408,7 +440,7 @@ def _pointed(text: str, message: str, piece: str) -> FormulaError:
 def _from_formulaic(error: FormulaicError, text: str) -> FormulaError:
     """Translate an error of formulaic, whose message marks the place itself."""
     message = _ANSI.sub("", str(error))
-    reason, _, marked = message.partition("\n\n")
+    reason, _, marked = decode(message).partition("\n\n")
     if "⧛" in marked:
         start = marked.index("⧛")
         stop = marked.index("⧚") - 1

@@ -11,8 +11,6 @@ import ast
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from formulaic.utils.code import sanitize_variable_names
-
 from bayesmix.formula.functions import (
     BARE_NUMPY_FUNCTIONS,
     CONTRASTS,
@@ -21,9 +19,12 @@ from bayesmix.formula.functions import (
     TRANSFORMS,
     hint_for,
 )
+from bayesmix.formula.quoting import decode
 
 __all__ = ["Expression", "ExpressionError", "read_expression"]
 
+_LARGEST_INTEGER = 2**53
+_LARGEST_ARGUMENT = 1000
 _BINARY = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 _LOGICAL = (ast.BitAnd, ast.BitOr)
 _UNARY = (ast.UAdd, ast.USub, ast.Invert)
@@ -69,6 +70,8 @@ class Expression:
     ----------
     columns : list of str
         Names in the place of data, in order of appearance.
+    categorical : set of str
+        Columns whose values are taken as categories, by ``C`` or ``hashed``.
     functions : set of str
         Bare names that are called.
     call : str or None
@@ -76,6 +79,7 @@ class Expression:
     """
 
     columns: list[str] = field(default_factory=list)
+    categorical: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     call: str | None = None
 
@@ -86,7 +90,7 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
     Parameters
     ----------
     text : str
-        The expression; column names may stand between backquotes.
+        The expression; a column that is no Python name stands there encoded.
     functions : collection of str
         Further functions that may be called.
 
@@ -100,17 +104,18 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
         If the expression holds anything but columns, literals, operators and
         calls of known functions.
     """
-    aliases: dict[str, str] = {}
     try:
-        code = sanitize_variable_names(text, {}, aliases, template="_quoted_{}")
-        tree = ast.parse(code.strip(), mode="eval")
-    except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"`{text}` is not a readable expression", text) from error
-    reader = _Reader(aliases=aliases, extra=frozenset(functions))
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        shown = decode(text)
+        raise ExpressionError(f"`{shown[:60]}` is not a readable expression", shown) from error
+    reader = _Reader(extra=frozenset(functions))
     try:
         reader.read(tree.body)
     except RecursionError as error:
         raise ExpressionError(f"`{text[:40]}...` is nested too deeply", text) from error
+    if reader.found.functions & TRANSFORMS:
+        reader.check_literals(tree)
     if isinstance(tree.body, ast.Call) and isinstance(tree.body.func, ast.Name):
         reader.found.call = tree.body.func.id
     return reader.found
@@ -120,7 +125,6 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
 class _Reader:
     """Walk a syntax tree from the top, naming the first piece that is refused."""
 
-    aliases: dict[str, str]
     extra: frozenset[str]
     found: Expression = field(default_factory=Expression)
 
@@ -145,13 +149,24 @@ class _Reader:
             case _:
                 self._refuse_kind(node)
 
+    def check_literals(self, tree: ast.AST) -> None:
+        """Refuse text that formulaic, which rewrites stateful calls as text, may misread."""
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and set(text) & set("\"'\\\n"):
+                self._refuse(
+                    "a quote or backslash in text beside a transform", node, "rename the level"
+                )
+
     def _constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, int) and abs(node.value) > _LARGEST_INTEGER:
+            self._refuse("an integer of that size", node, "write it as 1e20")
         if not (node.value is None or isinstance(node.value, bool | int | float | str)):
             self._refuse("this literal", node)
 
     def _column(self, node: ast.Name) -> None:
-        name = self.aliases.get(node.id, node.id)
-        if name.startswith("__") and name not in self.aliases.values():
+        name = decode(node.id)
+        if node.id.startswith("__"):
             self._refuse("a name with double underscores", node)
         if node.id in {"TRUE", "FALSE"}:
             self._refuse(f"`{name}`", node, f"Python writes {name.capitalize()}")
@@ -171,12 +186,10 @@ class _Reader:
             self._refuse(f"the operator `{type(node.op).__name__}`", node)
         for side in (node.left, node.right):
             if isinstance(side, ast.Constant) and not isinstance(side.value, int | float):
-                self._refuse("arithmetic with text", node)
+                self._refuse("arithmetic with anything but numbers", node)
             self.read(side)
         # A power of constants can be as large as one likes: 9**9**9.
-        if isinstance(node.op, ast.Pow) and not any(
-            isinstance(part, ast.Name) for part in ast.walk(node.left)
-        ):
+        if isinstance(node.op, ast.Pow) and not self._has_column(node):
             self._refuse("a power without a column in it", node)
 
     def _call(self, node: ast.Call) -> None:
@@ -189,6 +202,10 @@ class _Reader:
         elif name in self.extra:
             self.found.functions.add(name)
             self._arguments(node)
+        elif name in TRANSFORMS | BARE_NUMPY_FUNCTIONS and not (
+            node.args and self._has_column(node.args[0])
+        ):
+            self._refuse(f"{name} without a column", node, "its first argument is a column")
         elif name in BARE_NUMPY_FUNCTIONS:
             self.found.functions.add(name)
             self._positional_only(node, name, 1, 1)
@@ -214,6 +231,19 @@ class _Reader:
     def _arguments(self, node: ast.Call) -> None:
         for argument in node.args:
             self._argument(argument)
+        if isinstance(node.func, ast.Name) and node.func.id in {"C", "hashed"}:
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Name):
+                self.found.categorical.add(decode(first.id))
+        if isinstance(node.func, ast.Name) and node.func.id in TRANSFORMS:
+            for value in [*node.args[1:], *(item.value for item in node.keywords)]:
+                if (
+                    isinstance(value, ast.Constant)
+                    and isinstance(value.value, int)
+                    and value.value > _LARGEST_ARGUMENT
+                ):
+                    self._refuse(f"{value.value} as an argument of {node.func.id}", node,
+                                 f"at most {_LARGEST_ARGUMENT}")  # fmt: skip
         for item in node.keywords:
             if item.arg is None:
                 self._refuse("a ** argument", node)
@@ -246,15 +276,26 @@ class _Reader:
             return
         self.read(node)
 
+    def _has_column(self, node: ast.AST) -> bool:
+        """Whether a name stands anywhere in the place of data."""
+        called = {id(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        owners = {
+            id(part.value)
+            for part in ast.walk(node)
+            if isinstance(part, ast.Attribute)
+            and isinstance(part.value, ast.Name)
+            and part.value.id in {"np", "contr"}
+        }
+        return any(
+            isinstance(part, ast.Name) and id(part) not in called | owners
+            for part in ast.walk(node)
+        )
+
     def _dotted(self, node: ast.AST) -> str | None:
         """``np.log`` for an attribute of a plain name, ``log`` for a name."""
         if isinstance(node, ast.Name):
             return node.id
-        if (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id not in self.aliases
-        ):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             return f"{node.value.id}.{node.attr}"
         return None
 
@@ -267,9 +308,10 @@ class _Reader:
         self._refuse(what, node, advice)
 
     def _refuse(self, what: str, node: ast.AST, advice: str = "") -> None:
-        piece = ast.unparse(node)
-        for alias, name in self.aliases.items():
-            piece = piece.replace(alias, f"`{name}`")
+        try:
+            piece = decode(ast.unparse(node))
+        except (ValueError, RecursionError):  # an integer too long to write, or a deep nest
+            piece = "..."
         message = f"{what} is not allowed in a formula: {piece}"
         raise ExpressionError(f"{message}; {advice}" if advice else message, piece)
 
@@ -285,4 +327,3 @@ def _literal_parts(node: ast.AST) -> Iterator[ast.AST]:
             yield from _literal_parts(value)
     else:
         yield node
-

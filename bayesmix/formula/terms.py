@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from formulaic.parser.types import Term
 
+from bayesmix.formula.quoting import decode
+
 __all__ = ["Formula", "GroupTerm", "Piece"]
 
 
@@ -17,7 +19,7 @@ class Piece:
     Attributes
     ----------
     expr : str
-        The expression, as formulaic writes it.
+        The expression, as formulaic evaluates it.
     start, stop : int
         Half-open range of character positions in the formula.
     """
@@ -25,6 +27,11 @@ class Piece:
     expr: str
     start: int
     stop: int
+
+    @property
+    def text(self) -> str:
+        """The expression with the columns' own names."""
+        return decode(self.expr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +62,7 @@ class GroupTerm:
         return ":".join(self.columns)
 
     def __str__(self) -> str:
-        effects = [str(term) for term in self.effects]
+        effects = [decode(str(term)) for term in self.effects]
         if not effects or effects[0] != "1":
             effects.insert(0, "0")
         bar = "|" if self.correlated else "||"
@@ -83,6 +90,8 @@ class Formula:
         "offset", "effect", "group".
     places : mapping of str to tuple of (int, int)
         Where each column is first named in `text`.
+    categorical : frozenset of str
+        Columns whose values ``C`` or ``hashed`` takes as categories.
     """
 
     text: str
@@ -92,6 +101,7 @@ class Formula:
     groups: tuple[GroupTerm, ...]
     columns: Mapping[str, tuple[str, ...]]
     places: Mapping[str, tuple[int, int]] = field(repr=False)
+    categorical: frozenset[str] = frozenset()
 
     @property
     def has_intercept(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import SamplingError, SamplingWarning
+from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
 from bayesmix.inference.announce import announce, stage
 from bayesmix.inference.draws import Draws, keep_complete_draws
 from bayesmix.inference.settings import SamplerSettings
@@ -84,7 +84,7 @@ def sample_nuts(
             f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
             f"{settings.chains} x {settings.draws}",
             SamplingWarning,
-            stacklevel=4,
+            skip_file_prefixes=OWN_FILES,
         )
     return Draws(
         posterior=posterior,

@@ -38,7 +38,7 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
         An ``aligned`` environment, without dollar signs.
     """
     symbols = [_beta(design, j) for j in range(len(design.fixed_effects))]
-    lines = [rf"{_text(design.formula.response.expr)}_i &\sim {family.latex()}"]
+    lines = [rf"{_text(design.formula.response.text)}_i &\sim {family.latex()}"]
     lines += _predictor(design, symbols)
     for number, group in enumerate(design.groups):
         lines += _group_lines(group, _letter(number))
@@ -52,7 +52,7 @@ def _predictor(design: Design, symbols: Sequence[str]) -> list[str]:
     for symbol, name in zip(symbols, design.fixed_effects, strict=True):
         terms.append(symbol if name == "Intercept" else rf"{symbol}\,{_text(name)}_i")
     if design.offset is not None:
-        terms += [rf"{_text(piece.expr)}_i" for piece in design.formula.offsets]
+        terms += [rf"{_text(piece.text)}_i" for piece in design.formula.offsets]
     for number, group in enumerate(design.groups):
         letter = _letter(number)
         for k, effect in enumerate(group.effects):
@@ -104,8 +104,11 @@ def _prior_lines(design: Design, priors: ModelPriors, symbols: Sequence[str]) ->
         name = _text(group.name)
         for k, entry in enumerate(priors.sd[group.name]):
             lines.append(rf"\sigma_{{{name},{k}}} &\sim {_distribution(entry.prior)}")
-        if group.name in priors.corr:
-            lines.append(rf"R_{{{name}}} &\sim {_distribution(priors.corr[group.name].prior)}")
+        blocks = group.correlated_blocks
+        for block in blocks:
+            lkj = _distribution(priors.corr[group.name].prior)
+            part = "" if block.size == group.n_effects else f",{block.start}:{block.stop - 1}"
+            lines.append(rf"R_{{{name}{part}}} &\sim {lkj}")
     lines += [_family_line(name, entry) for name, entry in priors.family.items()]
     return lines
 

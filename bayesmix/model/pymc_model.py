@@ -49,7 +49,7 @@ def build_pymc_model(
     """
     import pymc as pm
 
-    coords: dict[str, Any] = {names.obs_dim: np.arange(design.n_obs)}
+    coords: dict[str, Any] = {names.obs_dim: design.row_positions}
     if design.fixed_effects:
         coords[FIXED_EFFECT] = list(design.fixed_effects)
     if design.has_intercept and len(design.fixed_effects) > 1:

@@ -48,7 +48,7 @@ def model_in_words(formula: str, design: Design, family: Family, priors: ModelPr
     if design.aliased:
         lines += _item(f"left out as aliased: {', '.join(design.aliased)}")
     if design.offset is not None:
-        pieces = ", ".join(piece.expr for piece in design.formula.offsets)
+        pieces = ", ".join(piece.text for piece in design.formula.offsets)
         lines += _item(f"offset: {pieces}")
     for group in design.groups:
         lines += _item(groups_in_words(group))

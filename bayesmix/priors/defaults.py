@@ -30,13 +30,15 @@ def column_scales(X: np.ndarray, *, center: bool) -> np.ndarray:
     if len(X) < 2:
         return np.ones(X.shape[1])
     # One column at a time: no second array of the size of X.
+    largest = np.asarray([np.abs(column).max() for column in X.T])
     scales = np.asarray(
         [
-            float(np.std(column, ddof=1)) if center else float(np.sqrt(np.mean(column**2)))
-            for column in X.T
+            top
+            * (np.std(column / top, ddof=1) if center else np.sqrt(np.mean((column / top) ** 2)))
+            for column, top in zip(X.T, np.where(largest == 0, 1.0, largest), strict=True)
         ]
     )
-    tiny = scales <= 1e-13 * np.asarray([np.abs(column).max() for column in X.T])
+    tiny = scales <= 1e-13 * largest
     return np.where(tiny | (scales == 0), 1.0, scales)
 
 

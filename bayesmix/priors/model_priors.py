@@ -195,22 +195,17 @@ class _Choices:
         known = _known_names(design, family, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
-            name = _plain(str(key))
-            if name not in known:
-                raise _unknown(str(key), known)
-            self._given[name] = Prior.from_any(prior, str(key))
+            self._given[_canonical(str(key), known)] = Prior.from_any(prior, str(key))
 
     def take(self, parameter: str, keys: list[str], default: Prior) -> PriorInForce:
         for key in keys:
-            if _plain(key) in self._given:
-                return PriorInForce(
-                    parameter=parameter, prior=self._given[_plain(key)], origin="user"
-                )
+            if key in self._given:
+                return PriorInForce(parameter=parameter, prior=self._given[key], origin="user")
         return PriorInForce(parameter=parameter, prior=default, origin="default")
 
 
-def _known_names(design: Design, family: Family, reserved: set[str]) -> dict[str, str]:
-    """Every name that priors= may use, without its spaces, and as it is written."""
+def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str]:
+    """Every name that priors= may use."""
     coefficients = [*design.fixed_effects, *(t for t, c in design.terms.items() if c and t != "1")]
     names = [name for name in dict.fromkeys(coefficients) if name not in reserved]
     names += ["fixed"] if len(design.fixed_effects) > design.has_intercept else []
@@ -223,13 +218,23 @@ def _known_names(design: Design, family: Family, reserved: set[str]) -> dict[str
     names += [f"corr({name})" for name in correlated]
     names += family.parameters
     names += [f"beta({name})" for name in dict.fromkeys(coefficients)]
-    return {_plain(name): name for name in names}
+    return list(dict.fromkeys(names))
 
 
-def _unknown(key: str, known: dict[str, str]) -> PriorError:
-    near = difflib.get_close_matches(_plain(key), known, n=1, cutoff=0.7)
-    advice = f" (did you mean {known[near[0]]!r}?)" if near else ""
-    shown = [repr(name) for name in known.values() if not name.startswith("beta(")]
+def _canonical(key: str, known: list[str]) -> str:
+    """The known name that `key` stands for: spaces do not matter unless they decide."""
+    if key in known:
+        return key
+    same = [name for name in known if _plain(name) == _plain(key)]
+    if len(same) != 1:
+        raise _unknown(key, known)
+    return same[0]
+
+
+def _unknown(key: str, known: list[str]) -> PriorError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    advice = f" (did you mean {near[0]!r}?)" if near else ""
+    shown = [repr(name) for name in known if not name.startswith("beta(")]
     return PriorError(
         f"the model has no parameter {key!r}{advice} to give a prior to; "
         f"known are {', '.join(shown)}"

@@ -128,6 +128,10 @@ def _number(distribution: str, key: str, value: Any) -> float:
             f"{key}={value!r} in {distribution}: the parameters of a prior are numbers"
         )
     number: float = value.item() if isinstance(value, np.number) else value
+    try:
+        float(number)
+    except OverflowError:
+        raise PriorError(f"{key} in {distribution}: the value must be finite") from None
     if math.isnan(number):
         raise PriorError(f"{key}=nan in {distribution} is not a number")
     return number

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import ConvergenceWarning, NotSupportedError
+from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.inference.draws import Draws
 from bayesmix.results import tables
@@ -338,8 +338,10 @@ class Posterior:
     @functools.cached_property
     def _diagnostics(self) -> Diagnostics:
         draws = self._draws
+        # A coefficient may be called like a parameter of the family.
         parameters = {
-            name: draws.beta[:, :, j] for j, name in enumerate(draws.design.fixed_effects)
+            f"beta({name})" if name in draws.parameters else name: draws.beta[:, :, j]
+            for j, name in enumerate(draws.design.fixed_effects)
         }
         for group in draws.design.groups:
             g = group.name
@@ -368,7 +370,7 @@ class Posterior:
             warnings.warn(
                 "do not trust these draws yet: " + "; ".join(problems),
                 ConvergenceWarning,
-                stacklevel=3,
+                skip_file_prefixes=OWN_FILES,
             )
 
     # -- pictures -------------------------------------------------------------

@@ -85,19 +85,14 @@ def shrinkage_of(draws: PosteriorDraws, y: np.ndarray, group: GroupingFactor) ->
     design = draws.design
     beta = draws.beta.mean(axis=(0, 1))
     rest = y.copy() if design.offset is None else y - design.offset
-    for j, name in enumerate(design.fixed_effects):
-        if name not in group.effects:
+    for j in range(len(design.fixed_effects)):
+        if j not in group.fixed_column:
             rest -= design.X[:, j] * beta[j]
     for other in design.groups:
         if other.name != group.name:
             effects = draws.b[other.name].mean(axis=(0, 1))
             rest -= np.einsum("nq,nq->n", other.Z, effects[other.index])
-    center = np.asarray(
-        [
-            beta[design.fixed_effects.index(effect)] if effect in design.fixed_effects else 0.0
-            for effect in group.effects
-        ]
-    )
+    center = np.asarray([0.0 if j is None else beta[j] for j in group.fixed_column])
     return Shrinkage(
         group=group.name,
         levels=group.levels.labels,

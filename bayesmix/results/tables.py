@@ -95,11 +95,10 @@ def group_table(
 
 def _matching_fixed(draws: PosteriorDraws, group: GroupingFactor) -> np.ndarray:
     """Fixed effects under the effects' names, shape (chains, draws, q); else zero."""
-    names = draws.design.fixed_effects
     out = np.zeros((*draws.beta.shape[:2], group.n_effects))
-    for k, effect in enumerate(group.effects):
-        if effect in names:
-            out[:, :, k] = draws.beta[:, :, names.index(effect)]
+    for k, j in enumerate(group.fixed_column):
+        if j is not None:
+            out[:, :, k] = draws.beta[:, :, j]
     return out
 
 

@@ -73,7 +73,9 @@ def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "
         for name, values in cells.items():
             text = name if row < 0 else values[row]
             if len(text) > width[name]:
-                text = text[: width[name] - 1] + "…"
+                # Names differ at the end as often as at the start.
+                head = (width[name] - 1) // 2
+                text = text[:head] + "…" + text[len(text) - (width[name] - 1 - head) :]
             parts.append(
                 text.ljust(width[name]) if name in text_columns else text.rjust(width[name])
             )

@@ -89,8 +89,7 @@ def versions() -> dict[str, str]:
 
 
 def _coords(design: Design, names: Names) -> dict[str, Any]:
-    rows = np.arange(design.n_obs) if design.rows is None else design.rows
-    coords: dict[str, Any] = {names.obs_dim: rows}
+    coords: dict[str, Any] = {names.obs_dim: design.row_positions}
     if design.fixed_effects:
         coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)
     for group in design.groups:

@@ -284,3 +284,102 @@ def test_offsets_add_up(data: pd.DataFrame) -> None:
     assert built.fixed_effects == ("Intercept", "x")
     np.testing.assert_allclose(built.offset, np.log(data["h"]) + data["z"])
     assert design("y ~ x", data).offset is None
+
+
+# -- what messy data bring ------------------------------------------------------
+
+
+def test_columns_called_like_numbers_are_columns(data: pd.DataFrame) -> None:
+    wide = data[["y", "x", "z", "g"]].set_axis([0, 1, 2, 3], axis=1)
+    built = design("`0` ~ `1` + `2` + (`1` | `3`)", wide)
+    assert built.fixed_effects == ("Intercept", "1", "2")
+    np.testing.assert_array_equal(built.X[:, 1], data["x"])
+    (group,) = built.groups
+    assert group.effects == ("Intercept", "1")
+    np.testing.assert_array_equal(group.Z[:, 1], data["x"])
+    known = list(map(str, wide.columns))
+    everything = build_design(parse_formula("`0` ~ . + (1 | `3`)", available=known), wide)
+    assert everything.fixed_effects == ("Intercept", "1", "2")
+
+
+def test_large_whole_numbers_do_not_overflow(data: pd.DataFrame) -> None:
+    big = data.assign(p=np.arange(240) * 10**9, q=np.arange(240) * 7919 % 241 * 10**10)
+    built = design("y ~ I(p**2) + p:q + np.square(q)", big)
+    p, q = big["p"].astype(float), big["q"].astype(float)
+    np.testing.assert_allclose(built.X[:, 1:], np.stack([p**2, q**2, p * q], axis=1)[:, [0, 1, 2]])
+
+
+def test_huge_group_numbers_keep_their_labels() -> None:
+    codes = np.asarray([2**63 + 5, 2**63 + 6] * 3, dtype=np.uint64)
+    data = pd.DataFrame({"y": range(6), "g": codes, "o": [2**70, 2**71] * 3})
+    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == [
+        str(2**63 + 5), str(2**63 + 6),
+    ]  # fmt: skip
+    assert set(design("y ~ 1 + (1 | o)", data).groups[0].levels.labels) == {
+        str(2**70), str(2**71),
+    }  # fmt: skip
+
+
+def test_categories_from_whole_numbers_have_whole_names(data: pd.DataFrame) -> None:
+    assert design("y ~ C(ward)", data).fixed_effects == (
+        "Intercept",
+        "C(ward)[T.2]",
+        "C(ward)[T.3]",
+    )
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_extreme_scales_are_not_taken_for_aliased(data: pd.DataFrame, scale: float) -> None:
+    import bayesmix as bmx
+
+    model = bmx.Model("y ~ q + (0 + q | g)", data.assign(q=data["x"] * scale))
+    assert model.design.fixed_effects == ("Intercept", "q")
+
+
+def test_dates_may_group_however_they_are_stored(data: pd.DataFrame) -> None:
+    stamps = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"], unit="D")
+    for column in (stamps, stamps.dt.date):
+        (group,) = design("y ~ 1 + (1 | day)", data.assign(day=column)).groups
+        assert group.levels.labels[0] == "2020-01-02"
+    arrow = pa.Table.from_pandas(data.assign(day=stamps.dt.date))
+    assert design("y ~ 1 + (1 | day)", arrow).groups[0].levels.labels[0] == "2020-01-02"
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "error", "message"),
+    [
+        ("y ~ x + q", {"q": "only"}, FormulaError, "`q` makes no column: a factor needs two"),
+        ("y ~ 1 + (1 | k)", {"k": [1.0, np.inf] * 120}, FormulaError, "continuous"),
+        ("y ~ 1 + (1 | Residual)", {"Residual": [1, 2] * 120}, DataError, "Residual"),
+        ("y ~ Intercept", {"Intercept": 1.0}, FormulaError, "cannot be told from"),
+        ("y ~ broken(x)", {}, FormulaError, "no luck"),
+        ("y ~ short(x)", {}, FormulaError, "."),
+    ],
+)
+def test_more_that_does_not_fit(
+    data: pd.DataFrame, text: str, change: dict[str, object], error: type[Exception], message: str
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("no luck")
+
+    functions = {"broken": broken, "short": lambda x: np.asarray(x)[:3]}
+    with pytest.raises(error, match=message):
+        formula = parse_formula(text, functions=functions)
+        build_design(formula, data.assign(**change), functions=functions)
+
+
+def test_tables_with_repeated_columns_or_none(data: pd.DataFrame) -> None:
+    twice = pa.table([data["x"], data["x"], data["y"]], names=["x", "x", "y"])
+    with pytest.raises(DataError, match="x"):
+        design("y ~ x", twice)
+    with pytest.raises(DataError, match="do not make a table"):
+        design("y ~ x", {"y": [1, 2, 4], "x": {1, 2, 3}})
+    with pytest.raises(FormulaError, match="there are none"):
+        design("y ~ x", pd.DataFrame(index=range(3)))
+
+
+def test_warnings_point_at_the_callers_line(data: pd.DataFrame) -> None:
+    data.loc[1, "x"] = np.nan
+    with pytest.warns(DataWarning) as caught:
+        design("y ~ x", data)
+    assert caught[0].filename == __file__

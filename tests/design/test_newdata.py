@@ -93,3 +93,23 @@ def test_aliased_columns_stay_out(data: pd.DataFrame) -> None:
     with pytest.warns(DataWarning):
         built = build_design(parse_formula("y ~ x + twice + z"), data)
     np.testing.assert_allclose(design_rows(built, data).X, built.X)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y ~ x + offset(center(z))",
+        "y ~ center(`a b` + `a b`)",
+        "y ~ {`a b` + center(`a b`)}",
+        "y ~ poly(`a b` * `a b`, 2) + I(`a b c` + `a b`)",
+    ],
+)
+def test_state_is_kept_wherever_a_transform_stands(data: pd.DataFrame, text: str) -> None:
+    data = data.assign(**{"a b": data["x"], "a b c": data["u"]})
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    built = build_design(parse_formula(text), data)
+    new = design_rows(built, data.iloc[5:9])
+    np.testing.assert_allclose(new.X, built.X[5:9])
+    if built.offset is not None:
+        np.testing.assert_allclose(new.offset, built.offset[5:9])
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002

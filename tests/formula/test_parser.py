@@ -6,6 +6,7 @@ import pytest
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula import Formula, parse_formula
+from bayesmix.formula.quoting import decode, encode, encode_quoted
 
 
 def groups(text: str, **options: object) -> list[str]:
@@ -13,7 +14,7 @@ def groups(text: str, **options: object) -> list[str]:
 
 
 def fixed(text: str, **options: object) -> list[str]:
-    return [str(term) for term in parse_formula(text, **options).fixed]  # type: ignore[arg-type]
+    return [decode(str(term)) for term in parse_formula(text, **options).fixed]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -89,16 +90,63 @@ def test_a_formula_may_extend_over_lines() -> None:
 
 def test_the_response_may_be_transformed_or_quoted() -> None:
     assert parse_formula("np.log(y) ~ x").response.expr == "np.log(y)"
-    assert parse_formula("`my y` ~ x").response.expr == "my y"
+    assert parse_formula("`my y` ~ x").response.text == "my y"
     assert parse_formula("{y / 2} ~ x").response.expr == "y / 2"
 
 
 def test_names_may_be_python_s_keywords() -> None:
     formula = parse_formula("yield ~ lambda + (lambda | class)")
-    assert formula.response.expr == "yield"
+    assert formula.response.text == "yield"
     assert set(formula.columns) == {"yield", "lambda", "class"}
+    quoted = parse_formula("np.log(`yield`) ~ I(`class` * 2)")
+    assert set(quoted.columns) == {"yield", "class"}
     with pytest.raises(FormulaError, match="not a readable expression"):
         parse_formula("np.log(yield) ~ x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1", "0", ".", "a b", "yield", "I(x)", "offset(x)", "a:b", "Größe", "__x__", "bmxq_61_q"],
+)
+def test_any_column_can_be_named_between_backquotes(name: str) -> None:
+    assert decode(encode(name)) == name
+    formula = parse_formula(f"y ~ `{name}` + I(`{name}` * 2) + (`{name}` | `{name}`)")
+    assert formula.columns[name] == ("fixed", "effect", "group")
+    assert fixed(f"y ~ `{name}`") == ["1", name]
+    assert parse_formula(f"`{name}` ~ x").response.text == name
+
+
+def test_backquotes_in_text_are_text() -> None:
+    assert encode_quoted("np.where(f == '`a b`', `a b`, 0)") == (
+        f"np.where(f == '`a b`',  {encode('a b')} , 0)"
+    )
+
+
+def test_an_interaction_is_the_same_in_either_order() -> None:
+    with pytest.raises(FormulaError, match="in two terms"):
+        parse_formula("y ~ (x:z | g) + (0 + z:x | g)")
+    formula = parse_formula("y ~ (1 | g:h) + (0 + x | h:g)")
+    assert formula.grouping_factors == ("g:h",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y ~ " + " * ".join("abcdefghijklmnop"),
+        "y ~ (" + " + ".join("abcdefghijklmnopqrst") + ")**10",
+        "y ~ (1 | " + " * ".join("abcdefghijklmnop") + ")",
+        "y ~ " + " + ".join(f"x{i}" for i in range(2100)),
+    ],
+    ids=["star", "power", "group", "plus"],
+)
+def test_too_many_terms_are_refused_before_they_are_made(text: str) -> None:
+    with pytest.raises(FormulaError, match="more than 2000 terms"):
+        parse_formula(text)
+
+
+def test_arithmetic_may_start_with_a_sign() -> None:
+    assert fixed("y ~ {-x}") == ["1", "-x"]
+    assert groups("y ~ ({-x} | g)") == ["(1 + -x | g)"]
 
 
 def test_offsets_are_taken_out_of_the_fixed_terms() -> None:
@@ -157,6 +205,9 @@ def test_a_name_with_a_dot_is_a_column() -> None:
         ("y1 + y2 ~ x", r"one response", "y1 + y2 "),
         ("1 ~ x", r"the response must be a column", "1"),
         ("y ~ y + x", r"also a predictor", "y"),
+        ("y ~ log(y)", r"also a predictor", "y"),
+        ("y ~ x + (y | g)", r"also a predictor", "y"),
+        ("y ~ Intercept", r"cannot be told from the intercept", "Intercept"),
         ("y ~ x z", r"Missing operator", "x z"),
         ("y ~ (x - 1)", r"inside parentheses", "1"),
         ("y ~ ((0 + x) | g)", r"inside parentheses", "0"),

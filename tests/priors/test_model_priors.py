@@ -133,3 +133,13 @@ def test_priors_must_be_a_mapping(data: pd.DataFrame) -> None:
 def test_positive_distributions_that_only_pymc_knows(data: pd.DataFrame) -> None:
     prior = Prior("TruncatedNormal", mu=1, sigma=1, lower=0)
     assert table("y ~ x", data, sigma=prior).loc["sigma", "prior"] == str(prior)
+
+
+def test_spaces_in_names_matter_where_they_decide(data: pd.DataFrame) -> None:
+    data = data.rename(columns={"x": "a b", "z": "ab"})
+    one = Prior("Normal", mu=0, sigma=1)
+    found = table("y ~ `a b` + ab", data, **{"a b": one})
+    assert found.loc["a b", "origin"] == "user"
+    assert found.loc["ab", "origin"] == "default"
+    with pytest.raises(PriorError, match="no parameter 'a  b'"):
+        table("y ~ `a b` + ab", data, **{"a  b": one})

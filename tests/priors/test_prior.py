@@ -48,6 +48,9 @@ def test_it_is_a_value() -> None:
         ("Norml", {}, "did you mean Normal"),
         ("Poisson", {"mu": 3}, "not a distribution of one continuous number"),
         ("Dirichlet", {"a": 3}, "."),
+        ("ICAR", {"W": 1}, "ICAR"),
+        ("TruncatedNormal", {"mu": 0, "sigma": -1}, "PyMC refuses"),
+        ("Normal", {"mu": 10**400, "sigma": 1}, "must be finite"),
         ("Model", {}, "no distribution 'Model'"),
         ("SkewNormal", {"mu": 0, "nope": 1}, "no parameter 'nope'; it has"),
     ],
@@ -58,6 +61,7 @@ def test_what_is_no_prior_is_refused(name: str, parameters: dict, message: str) 
 
 
 def test_any_distribution_of_pymc_is_accepted() -> None:
+    assert Prior("ChiSquared", nu=2).distribution == "ChiSquared"
     assert Prior("SkewNormal", mu=0, sigma=1, alpha=2).distribution == "SkewNormal"
     assert Prior("Normal", mu=np.float64(1), sigma=np.int64(2)).parameters == {"mu": 1, "sigma": 2}
 

@@ -119,6 +119,7 @@ def test_row_coordinates_are_positions_in_the_callers_data(
         model = bmx.Model("y ~ x", data)
     rows = fake_posterior(model, rng).idata["observed_data"]["row"].values
     assert list(rows[:3]) == [1, 2, 4]
+    assert list(model.pymc_model.coords["row"][:3]) == [1, 2, 4]
     assert "2 of 240 left out" in repr(model)
 
 

@@ -264,3 +264,31 @@ def test_a_single_chain_has_no_r_hat_and_few_draws_no_ess(
     few = fake_posterior(model, rng, n_draws=2)
     assert few.fixed_effects()[ESS].isna().all(axis=None)
     assert str(few.summary())
+
+
+def test_an_interaction_written_the_other_way_round_is_the_same_effect(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ x * z + (z * x | g)", data), rng)
+    draws = posterior.idata["posterior"]
+    total = draws["beta"].sel(fixed_effect="x:z") + draws["b_g"].sel(g_level="a", g_effect="z:x")
+    row = posterior.group_coefficients("g").query("level == 'a' and effect == 'z:x'").iloc[0]
+    assert row["estimate"] == pytest.approx(float(total.mean()))
+
+
+def test_columns_of_one_name_but_other_values_are_not_the_same_effect(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ x + (0 + 2:x | g)", data), rng)
+    coefficients = posterior.group_coefficients("g", diagnostics=False)
+    effects = posterior.group_effects("g", diagnostics=False)
+    np.testing.assert_array_equal(coefficients["estimate"], effects["estimate"])
+
+
+def test_a_coefficient_called_sigma_is_diagnosed_too(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    posterior = fake_posterior(bmx.Model("y ~ sigma", data.rename(columns={"x": "sigma"})), rng)
+    assert set(posterior.diagnostics().parameters["parameter"]) == {
+        "Intercept", "beta(sigma)", "sigma",
+    }  # fmt: skip

@@ -1,0 +1,44 @@
+"""Column names that are no Python names, on their way through formulaic and back.
+
+formulaic compares terms by their text and evaluates them as Python, so that a
+column called ``1`` would be the intercept and one called ``lambda`` an error.
+Such a name travels as an identifier that spells it out in hexadecimal.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from formulaic.utils.code import UNQUOTED_BACKTICK_MATCHER
+
+__all__ = ["decode", "encode", "encode_quoted"]
+
+_ENCODED = re.compile(r"bmxq_([0-9a-f]+)_q")
+
+
+def encode(name: str) -> str:
+    """Return the identifier that stands for a column; plain names stand for themselves."""
+    plain = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+    if plain and not name.startswith("__") and not _ENCODED.fullmatch(name):
+        return name
+    return f"bmxq_{name.encode().hex()}_q"
+
+
+def decode(text: str) -> str:
+    """Return `text` with every encoded name as the user knows it."""
+    return _ENCODED.sub(lambda match: bytes.fromhex(match[1]).decode(), text)
+
+
+def encode_quoted(expression: str) -> str:
+    """Replace each backquoted name of an expression, outside text literals."""
+    out: list[str] = []
+    name: list[str] | None = None
+    for part in UNQUOTED_BACKTICK_MATCHER.split(expression):
+        if part == "`":
+            if name is not None:
+                out.append(f" {encode(''.join(name))} ")
+            name = [] if name is None else None
+        else:
+            (out if name is None else name).append(part)
+    return "".join(out).strip() if name is None else expression
