@@ -13,14 +13,25 @@ if TYPE_CHECKING:
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
     from bayesmix.priors import Prior
-    from bayesmix.results import Posterior
+    from bayesmix.results import EmpiricalBayes, Posterior, anova
 
-__all__ = ["Model", "Posterior", "Prior", "errors", "families", "load_dataset"]
+__all__ = [
+    "EmpiricalBayes",
+    "Model",
+    "Posterior",
+    "Prior",
+    "anova",
+    "errors",
+    "families",
+    "load_dataset",
+]
 
 __version__ = _version("bayesmix")
 
 # Loaded when first used: importing the package is to stay cheap.
 _WHERE = {
+    "EmpiricalBayes": "bayesmix.results",
+    "anova": "bayesmix.results",
     "Model": "bayesmix.model",
     "Posterior": "bayesmix.results",
     "Prior": "bayesmix.priors",

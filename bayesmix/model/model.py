@@ -22,8 +22,9 @@ from bayesmix.model.words import facts_in_words, model_in_words
 from bayesmix.priors.model_priors import ModelPriors, resolve_priors
 
 if TYPE_CHECKING:
+    from bayesmix.gaussian.problem import Problem
     from bayesmix.priors.prior import Prior
-    from bayesmix.results import Posterior
+    from bayesmix.results import EmpiricalBayes, Posterior
 
 __all__ = ["Engine", "Model"]
 
@@ -214,6 +215,53 @@ class Model:
         posterior = Posterior(self, sample_nuts(self.pymc_model, variables, settings, sampler))
         posterior.warn_if_unconverged()
         return posterior
+
+    def fit_eb(self, method: Literal["reml", "ml", "map"] = "reml") -> EmpiricalBayes:
+        """Set the variance parameters to their best values: empirical Bayes.
+
+        The effects are integrated out exactly, and what is left, a function of
+        the variance parameters, is maximised. With a flat prior on the fixed
+        effects that is REML, and the results are lme4's.
+
+        Parameters
+        ----------
+        method : {"reml", "ml", "map"}
+            Restricted or plain maximum likelihood, which do not look at the
+            priors, or the marginal posterior mode of (sd, R, sigma), which does.
+
+        Returns
+        -------
+        EmpiricalBayes
+
+        Raises
+        ------
+        NotSupportedError
+            For an unknown method, or a prior under which the effects do not
+            integrate out.
+        """
+        if method not in {"reml", "ml", "map"}:
+            raise NotSupportedError(f"method={method!r} is not one of 'reml', 'ml', 'map'")
+        from bayesmix.gaussian.problem import unsupported_priors
+        from bayesmix.results import EmpiricalBayes
+
+        unsupported = unsupported_priors(self._priors) if method == "map" else []
+        if unsupported:
+            raise NotSupportedError(
+                f'method="map" does not know the prior {unsupported[0]}; take "reml", or fit()'
+            )
+        return EmpiricalBayes(self, method)
+
+    @functools.cached_property
+    def gaussian_problem(self) -> Problem:
+        """The cross-products of a normal model: all that its algebra needs."""
+        from bayesmix.gaussian.problem import build_problem
+
+        return build_problem(self.design, self.y)
+
+    @property
+    def prior_entries(self) -> ModelPriors:
+        """The priors in force, as objects."""
+        return self._priors
 
     def equation(self) -> Equation:
         """Write the model with its priors as LaTeX, which notebooks show as mathematics.

@@ -1,8 +1,10 @@
 """What a fit returns: tables, diagnostics, summaries."""
 
+from bayesmix.results.anova import anova
 from bayesmix.results.diagnostics import Diagnostics
+from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.shrinkage import Shrinkage
 from bayesmix.results.summary import Summary
 
-__all__ = ["Diagnostics", "Posterior", "Shrinkage", "Summary"]
+__all__ = ["Diagnostics", "EmpiricalBayes", "Posterior", "Shrinkage", "Summary", "anova"]

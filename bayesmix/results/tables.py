@@ -16,9 +16,11 @@ from bayesmix.results.summaries import SummaryOptions, diagnose, summarise
 __all__ = [
     "PosteriorDraws",
     "correlations_table",
+    "estimated_pairs",
     "fixed_effects_table",
     "group_table",
     "icc_table",
+    "text_column",
     "variance_components_table",
 ]
 
@@ -51,7 +53,9 @@ class PosteriorDraws:
 def fixed_effects_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
     """One row per coefficient, NaN for one that was left out as aliased."""
     design = draws.design
-    table = pd.DataFrame({"term": _text(design.fixed_effects), **summarise(draws.beta, options)})
+    table = pd.DataFrame(
+        {"term": text_column(design.fixed_effects), **summarise(draws.beta, options)}
+    )
     if design.aliased:
         table = table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
     return table
@@ -85,9 +89,9 @@ def group_table(
     levels = group.levels.labels[:n_levels]
     return pd.DataFrame(
         {
-            "group": _text([group.name] * (len(levels) * shape[3])),
-            "level": _text(np.repeat(levels, shape[3])),
-            "effect": _text(group.effects * len(levels)),
+            "group": text_column([group.name] * (len(levels) * shape[3])),
+            "level": text_column(np.repeat(levels, shape[3])),
+            "effect": text_column(group.effects * len(levels)),
             **summarise(values.reshape(*shape[:2], -1), options),
         }
     )
@@ -129,8 +133,8 @@ def variance_components_table(draws: PosteriorDraws, options: SummaryOptions) ->
         else np.full(len(labels), np.nan)
     )
     columns = {
-        "group": _text([g for g, _ in labels]),
-        "effect": _text([e for _, e in labels]),
+        "group": text_column([g for g, _ in labels]),
+        "effect": text_column([e for _, e in labels]),
         "variance": summarise(sd**2, plain)["estimate"],
         "sd": of_sd["estimate"],
         "sd_lower": of_sd["lower"],
@@ -152,7 +156,7 @@ def correlations_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.Dat
     summary = summarise(stacked, options)
     del summary["sd"]
     names = ("group", "effect_1", "effect_2")
-    columns = {name: _text([row[i] for row in labels]) for i, name in enumerate(names)}
+    columns = {name: text_column([row[i] for row in labels]) for i, name in enumerate(names)}
     return pd.DataFrame(columns | summary)
 
 
@@ -176,9 +180,9 @@ def icc_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
     shares = [parts.effects[group.name].sum(axis=-1) / parts.total for group in groups]
     stacked = np.stack(shares, axis=-1) if shares else np.zeros((*draws.beta.shape[:2], 0))
     summary = summarise(stacked, replace(options, diagnostics=False))
-    return pd.DataFrame({"group": _text([group.name for group in groups]), **summary})
+    return pd.DataFrame({"group": text_column([group.name for group in groups]), **summary})
 
 
-def _text(values: Sequence[str] | np.ndarray) -> pd.Series[str]:
+def text_column(values: Sequence[str] | np.ndarray) -> pd.Series[str]:
     """Return a column of text, of pandas' own text type also where it is empty."""
     return pd.Series(list(values), dtype="str")

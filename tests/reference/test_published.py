@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import bayesmix as bmx
 
+from .cases import model_of
+
 pytestmark = pytest.mark.compiled
 
 CASES = ["sleepstudy_slopes", "sleepstudy_uncor", "gpa_slope", "pupils_crossed", "nurses_nested"]
-
-
-def load(case: dict[str, Any], folder: Path) -> pd.DataFrame:
-    data = pd.read_csv(folder / "data" / case["data"])
-    for column, levels in case["levels"].items():
-        data[column] = pd.Categorical(data[column].astype(str), categories=levels)
-    return data
 
 
 def compare(posterior: bmx.Posterior, case: dict[str, Any]) -> None:
@@ -59,7 +53,7 @@ def test_sleepstudy_agrees_with_lme4(
 @pytest.mark.parametrize("name", CASES)
 def test_published_analyses(name: str, published: dict[str, Any], reference_folder: Path) -> None:
     case = published[name]
-    model = bmx.Model(case["formula"], load(case, reference_folder))
+    model = model_of(case, reference_folder)
     posterior = model.fit(draws=2000, seed=7, target_accept=0.9, engine="pymc", progress=False)
     compare(posterior, case)
     assert posterior.diagnostics().ok, posterior.diagnostics()

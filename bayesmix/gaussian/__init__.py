@@ -1,0 +1,1 @@
+"""The heart: cross-products, blocked Cholesky, collapsed density, conditional draws."""

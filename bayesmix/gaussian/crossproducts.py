@@ -1,0 +1,219 @@
+"""The sums of products that the algebra needs, in one pass over the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bayesmix.design import Design
+from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.scaling import Scaling
+from bayesmix.gaussian.structure import Elimination
+
+__all__ = ["build_equations"]
+
+_CHUNK = 65_536
+
+
+def build_equations(
+    design: Design,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    scaling: Scaling,
+    plan: Elimination,
+) -> Equations:
+    """Sum the products of the working columns by level.
+
+    Memory beyond the result is that of one chunk of rows, and chunks add up.
+
+    Parameters
+    ----------
+    design : Design
+    y : ndarray, shape (n,)
+        Response minus offset.
+    weights : ndarray, shape (n,), or None
+    scaling : Scaling
+    plan : Elimination
+
+    Returns
+    -------
+    Equations
+    """
+    groups = [design.groups[k] for k in (*plan.chain, *plan.rest)]
+    n_chain, n_rest = len(plan.chain), len(plan.rest)
+    p = len(design.fixed_effects)
+    q = np.asarray([g.n_effects for g in groups], dtype=np.int64)
+    n_levels = np.asarray([g.n_levels for g in groups], dtype=np.int64)
+    L_start = np.concatenate([[0], np.cumsum(q**2)]).astype(np.int64)
+    node_start = np.concatenate([[0], np.cumsum(n_levels[:n_chain])]).astype(np.int64)
+    n_nodes = int(node_start[-1])
+
+    parent = np.full(n_nodes, -1, dtype=np.int64)
+    for f, of_level in enumerate(plan.parents):
+        parent[node_start[f] : node_start[f + 1]] = node_start[f + 1] + of_level
+
+    # Root blocks: a level of a factor of the rest each.
+    block_factor = np.repeat(np.arange(n_rest, dtype=np.int64), n_levels[n_chain:])
+    sizes_of_blocks = q[n_chain:][block_factor] if n_rest else np.zeros(0, dtype=np.int64)
+    block_column = np.concatenate([[0], np.cumsum(sizes_of_blocks)])[:-1].astype(np.int64)
+    block_start = np.concatenate([[0], np.cumsum(n_levels[n_chain:])]).astype(np.int64)
+    n_root_groups = int(sizes_of_blocks.sum())
+
+    list_start, list_block, list_parent = _node_lists(groups, plan, node_start, parent, block_start)
+    ancestors = np.asarray([int(q[f + 1 : n_chain].sum()) for f in range(n_chain)], dtype=np.int64)
+    factor_of_node = np.repeat(np.arange(n_chain), n_levels[:n_chain])
+    entry_sizes = sizes_of_blocks[list_block] if n_rest else np.zeros(0, dtype=np.int64)
+    running = np.concatenate([[0], np.cumsum(entry_sizes)]).astype(np.int64)
+    in_lists = running[list_start[1:]] - running[list_start[:-1]]
+    node_of_entry = np.repeat(np.arange(n_nodes), np.diff(list_start))
+    list_column = (
+        running[:-1] - running[list_start[node_of_entry]] + ancestors[factor_of_node[node_of_entry]]
+    )
+    width = ancestors[factor_of_node] + in_lists + p + 1
+    K_start = np.concatenate([[0], np.cumsum(q[factor_of_node] ** 2)]).astype(np.int64)
+    panel_start = np.concatenate([[0], np.cumsum(q[factor_of_node] * width)]).astype(np.int64)
+
+    n_root = n_root_groups + p
+    equations = Equations(
+        sizes=np.asarray(
+            [n_chain, n_rest, n_nodes, n_root_groups, p, design.n_obs], dtype=np.int64
+        ),
+        q=q,
+        n_levels=n_levels,
+        L_start=L_start,
+        node_start=node_start,
+        parent=parent,
+        K_start=K_start,
+        panel_start=panel_start,
+        width=width.astype(np.int64),
+        list_start=list_start,
+        list_block=list_block,
+        list_column=list_column.astype(np.int64),
+        list_parent=list_parent,
+        block_factor=block_factor,
+        block_column=block_column,
+        K=np.zeros(int(K_start[-1])),
+        panel=np.zeros(int(panel_start[-1])),
+        root=np.zeros((n_root, n_root)),
+        root_y=np.zeros(n_root),
+        yy=np.zeros(1),
+    )
+    order = (*plan.chain, *plan.rest)
+    n_columns = int(q.sum())
+    index = np.empty((len(groups), _CHUNK), dtype=np.int64)
+    for start in range(0, design.n_obs, _CHUNK):
+        rows = slice(start, min(start + _CHUNK, design.n_obs))
+        n = rows.stop - rows.start
+        X = (design.X[rows] - scaling.X_shift) / scaling.X_scale
+        r = y[rows] / scaling.y_scale - X @ scaling.beta_0
+        w = np.ones(n) if weights is None else np.ascontiguousarray(weights[rows])
+        Z = np.empty((n, n_columns))
+        column = 0
+        for f, k in enumerate(order):
+            shift, scale = scaling.Z_shift[k], scaling.Z_scale[k]
+            Z[:, column : column + q[f]] = (groups[f].Z[rows] - shift) / scale
+            column += int(q[f])
+            index[f, :n] = groups[f].index[rows]
+            index[f, :n] += node_start[f] if f < n_chain else block_start[f - n_chain]
+        _add_rows(equations, np.ascontiguousarray(X), r, w, Z, index[:, :n])
+    _mirror(equations.root)
+    return equations
+
+
+def _node_lists(
+    groups: list, plan: Elimination, node_start: np.ndarray, parent: np.ndarray,
+    block_start: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """For each node the root blocks it is observed with, or its descendants are."""
+    n_chain, n_nodes = len(plan.chain), int(node_start[-1])
+    empty = np.zeros(0, dtype=np.int64)
+    if not plan.rest:
+        return np.zeros(n_nodes + 1, dtype=np.int64), empty, empty
+    n_blocks = int(block_start[-1])
+    finest = groups[0].index.astype(np.int64)
+    keys = [
+        np.unique(finest * n_blocks + block_start[j] + groups[n_chain + j].index)
+        for j in range(len(plan.rest))
+    ]
+    # Node and block in one number, sorted: ancestors take the union of their children.
+    pairs = np.unique(np.concatenate(keys))
+    levels = [pairs]
+    for f in range(n_chain - 1):
+        node = levels[f] // n_blocks
+        levels.append(np.unique(parent[node] * n_blocks + levels[f] % n_blocks))
+    everything = np.concatenate(levels)
+    node, block = everything // n_blocks, everything % n_blocks
+    list_start = np.searchsorted(node, np.arange(n_nodes + 1)).astype(np.int64)
+    list_parent = np.full(len(everything), -1, dtype=np.int64)
+    has_parent = parent[node] >= 0
+    wanted = parent[node[has_parent]] * n_blocks + block[has_parent]
+    list_parent[has_parent] = np.searchsorted(everything, wanted)
+    return list_start, block.astype(np.int64), list_parent
+
+
+@njit(cache=True, nogil=True)
+def _find_entry(eq: Equations, node: int, block: int) -> int:
+    low, high = eq.list_start[node], eq.list_start[node + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if eq.list_block[middle] < block:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(
+    eq: Equations, X: np.ndarray, y: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
+) -> None:
+    """Add the products of a chunk of rows. Of the root only the lower triangle is filled."""
+    n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
+    z_start = np.zeros(n_chain + n_rest + 1, dtype=np.int64)
+    for f in range(n_chain + n_rest):
+        z_start[f + 1] = z_start[f] + eq.q[f]
+    for row in range(len(y)):
+        weight, value = w[row], y[row]
+        for f in range(n_chain):
+            node = index[f, row]
+            q, m, at = eq.q[f], eq.width[node], eq.panel_start[node]
+            for i in range(q):
+                z = weight * Z[row, z_start[f] + i]
+                if z == 0.0:
+                    continue
+                for j in range(q):
+                    eq.K[eq.K_start[node] + i * q + j] += z * Z[row, z_start[f] + j]
+                base = at + i * m
+                for c in range(z_start[n_chain] - z_start[f + 1]):
+                    eq.panel[base + c] += z * Z[row, z_start[f + 1] + c]
+                for g in range(n_chain, n_chain + n_rest):
+                    entry = _find_entry(eq, node, index[g, row])
+                    for c in range(eq.q[g]):
+                        eq.panel[base + eq.list_column[entry] + c] += z * Z[row, z_start[g] + c]
+                for c in range(p):
+                    eq.panel[base + m - p - 1 + c] += z * X[row, c]
+                eq.panel[base + m - 1] += z * value
+        for g in range(n_chain, n_chain + n_rest):
+            first = eq.block_column[index[g, row]]
+            for i in range(eq.q[g]):
+                z = weight * Z[row, z_start[g] + i]
+                for h in range(n_chain, g + 1):
+                    other = eq.block_column[index[h, row]]
+                    for j in range(eq.q[h]):
+                        eq.root[first + i, other + j] += z * Z[row, z_start[h] + j]
+                for c in range(p):
+                    eq.root[r + c, first + i] += z * X[row, c]
+                eq.root_y[first + i] += z * value
+        for i in range(p):
+            x = weight * X[row, i]
+            for j in range(i + 1):
+                eq.root[r + i, r + j] += x * X[row, j]
+            eq.root_y[r + i] += x * value
+        eq.yy[0] += weight * value * value
+
+
+@njit(cache=True, nogil=True)
+def _mirror(A: np.ndarray) -> None:
+    for i in range(len(A)):
+        for j in range(i):
+            A[j, i] = A[i, j]

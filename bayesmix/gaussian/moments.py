@@ -1,0 +1,285 @@
+"""Everything about (u, beta) given theta that the density and its gradient need.
+
+By Fisher's identity the gradient of the collapsed log density is the conditional
+expectation of the joint one's. For the covariance of a grouping factor's effects
+that leaves the sum over its levels of E[u u' | y]: `S` (the conditional
+covariances) plus `U` (the squares of the conditional means).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bayesmix.gaussian.kernels import (
+    Equations,
+    _chol_in_place,
+    _root_inverse,
+    factorise,
+    inverse_moments,
+    solve_nodes,
+)
+
+__all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U", "moments"]
+
+# Positions in the vector of scalars.
+LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
+
+
+@njit(cache=True, nogil=True)
+def moments(
+    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+) -> bool:  # fmt: skip
+    """Factor the equations and take the moments of (u, beta) given y and theta.
+
+    Parameters
+    ----------
+    eq : Equations
+    L : ndarray
+        Each factor's q x q matrix with b = L u, flat.
+    precision : float
+        1 / s2.
+    prior, prior_y : ndarray, shape (p, p) and (p,)
+        Prior precision of the fixed effects, and its product with the prior mean.
+    with_fixed : bool
+        Whether covariances account for the fixed effects' uncertainty.
+    S, U : ndarray
+        Receive, like L, the sums over levels of the covariances and of the
+        squared means.
+    beta : ndarray, shape (p,)
+        Receives the mean of the working fixed effects.
+    scalars : ndarray, shape (6,)
+        Receives log|M_uu|, log|M| - log|M_uu|, the squared length of the
+        half-solved right-hand side, the trace of u's covariance, the squared
+        length of u's mean, and the trace of P times beta's covariance.
+
+    Returns
+    -------
+    bool
+        False if the equations are not positive definite in floating point.
+    """
+    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
+        return _one_factor(eq, L, precision, prior, prior_y, with_fixed, S, U, beta, scalars)
+    return _any_structure(eq, L, precision, prior, prior_y, with_fixed, S, U, beta, scalars)
+
+
+@njit(cache=True, nogil=True)
+def _any_structure(
+    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+) -> bool:  # fmt: skip
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    n = r + p
+    K = np.empty(len(eq.K))
+    panels = np.empty(len(eq.panel))
+    root = np.empty((n, n))
+    root_y = np.empty(n)
+    if not factorise(eq, L, precision, prior, prior_y, K, panels, root, root_y, scalars):
+        return False
+    for i in range(n - 1, -1, -1):
+        s = root_y[i]
+        for k in range(i + 1, n):
+            s -= root[k, i] * root_y[k]
+        root_y[i] = s / root[i, i]
+    n_u = 0
+    for f in range(n_chain):
+        n_u += eq.q[f] * eq.n_levels[f]
+    u = np.zeros(n_u)
+    solve_nodes(eq, K, panels, root_y, u)
+    inverse = np.empty((n, n))
+    scalars[TRACE_U] = inverse_moments(eq, K, panels, root, with_fixed, inverse, S, np.empty(0),
+                                       np.empty((0, 0)))  # fmt: skip
+    U[:] = 0.0
+    at = 0
+    for f in range(len(eq.q)):
+        if f == n_chain:
+            at = 0
+        values = u if f < n_chain else root_y
+        q, start = eq.q[f], eq.L_start[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                for j in range(q):
+                    U[start + i * q + j] += values[at + i] * values[at + j]
+            at += q
+    length_u = 0.0
+    for f in range(len(eq.q)):
+        for i in range(eq.q[f]):
+            length_u += U[eq.L_start[f] + i * eq.q[f] + i]
+    scalars[LENGTH_U] = length_u
+    trace_p = 0.0
+    for i in range(p):
+        beta[i] = root_y[r + i]
+        for j in range(p):
+            trace_p += prior[i, j] * inverse[r + i, r + j]
+    scalars[TRACE_P] = trace_p
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _one_factor(
+    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+) -> bool:  # fmt: skip
+    """One grouping factor with one or two effects: one pass, no storage per level.
+
+    With W = K^-1 [Z'WX, Z'Wy] (scaled) by level, the sum of W's outer products
+    holds all that the fixed effects' covariance and mean contribute later.
+    """
+    p = eq.sizes[4]
+    q = eq.q[0]
+    m = p + 1
+    reduced = np.zeros((m, m))
+    if q == 1:
+        H = np.zeros(1)
+        T = np.zeros((1, m, m))
+        log_det = _pass_scalar(eq, L, precision, m, reduced, H, T)
+    else:
+        H = np.zeros(3)
+        T = np.zeros((3, m, m))
+        log_det = _pass_pair(eq, L, precision, m, reduced, H, T)
+    root = np.empty((p, p))
+    for i in range(p):
+        for j in range(p):
+            root[i, j] = eq.root[i, j] * precision + prior[i, j] - reduced[i, j]
+        beta[i] = eq.root_y[i] * precision + prior_y[i] - reduced[i, p]
+    length = reduced[p, p]
+    if not _chol_in_place(root, p):
+        return False
+    log_det_x = 0.0
+    for i in range(p):
+        s = beta[i]
+        for k in range(i):
+            s -= root[i, k] * beta[k]
+        beta[i] = s / root[i, i]
+        length += beta[i] * beta[i]
+        log_det_x += np.log(root[i, i])
+    for i in range(p - 1, -1, -1):
+        s = beta[i]
+        for k in range(i + 1, p):
+            s -= root[k, i] * beta[k]
+        beta[i] = s / root[i, i]
+    inverse = np.empty((p, p))
+    _root_inverse(root, p, p, inverse)
+    trace_p = 0.0
+    for i in range(p):
+        for j in range(p):
+            trace_p += prior[i, j] * inverse[i, j]
+    pairs = 1 if q == 1 else 3
+    for k in range(pairs):
+        s = H[k]
+        if with_fixed:
+            for i in range(p):
+                for j in range(p):
+                    s += T[k, i, j] * inverse[i, j]
+        mean = T[k, p, p]
+        for i in range(p):
+            mean -= beta[i] * (T[k, i, p] + T[k, p, i])
+            for j in range(p):
+                mean += beta[i] * beta[j] * T[k, i, j]
+        if k == 0:
+            S[0], U[0] = s, mean
+        elif k == 1:
+            S[3], U[3] = s, mean
+        else:
+            S[1], U[1] = s, mean
+            S[2], U[2] = s, mean
+    scalars[LOG_DET_U] = log_det
+    scalars[LOG_DET_X] = 2.0 * log_det_x
+    scalars[LENGTH] = length
+    scalars[TRACE_U] = S[0] if q == 1 else S[0] + S[3]
+    scalars[LENGTH_U] = U[0] if q == 1 else U[0] + U[3]
+    scalars[TRACE_P] = trace_p
+    return np.isfinite(length) and np.isfinite(log_det)
+
+
+@njit(cache=True, nogil=True)
+def _pass_scalar(
+    eq: Equations, L: np.ndarray, precision: float, m: int,
+    reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
+) -> float:  # fmt: skip
+    scale = L[0] * precision
+    square = L[0] * scale
+    log_det, product, total = 0.0, 1.0, 0.0
+    B, panel = eq.K, eq.panel
+    t = np.zeros((m, m))
+    for g in range(len(B)):
+        k = 1.0 + square * B[g]
+        product *= k
+        if product > 1e100:
+            log_det += np.log(product)
+            product = 1.0
+        h = 1.0 / k
+        total += h
+        at = g * m
+        for i in range(m):
+            v = h * panel[at + i]
+            for j in range(i + 1):
+                x = v * panel[at + j]
+                reduced[i, j] += x
+                t[i, j] += h * x
+    H[0] = total
+    for i in range(m):
+        for j in range(i + 1):
+            reduced[i, j] *= scale * scale
+            reduced[j, i] = reduced[i, j]
+            T[0, i, j] = t[i, j] * scale * scale
+            T[0, j, i] = T[0, i, j]
+    return log_det + np.log(product)
+
+
+@njit(cache=True, nogil=True)
+def _pass_pair(
+    eq: Equations, L: np.ndarray, precision: float, m: int,
+    reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
+) -> float:  # fmt: skip
+    l00, l01, l10, l11 = L[0], L[1], L[2], L[3]
+    log_det, product = 0.0, 1.0
+    h0, h1, h2 = 0.0, 0.0, 0.0
+    K, panel = eq.K, eq.panel
+    b0, b1 = np.empty(m), np.empty(m)
+    w0, w1 = np.empty(m), np.empty(m)
+    for g in range(len(K) // 4):
+        a00, a10, a11 = K[4 * g], K[4 * g + 2], K[4 * g + 3]
+        # L' A L, with c = A L
+        c00, c01 = a00 * l00 + a10 * l10, a00 * l01 + a10 * l11
+        c10, c11 = a10 * l00 + a11 * l10, a10 * l01 + a11 * l11
+        k00 = 1.0 + precision * (l00 * c00 + l10 * c10)
+        k10 = precision * (l01 * c00 + l11 * c10)
+        k11 = 1.0 + precision * (l01 * c01 + l11 * c11)
+        schur = k11 - k10 * k10 / k00
+        if not (k00 > 0.0 and schur > 0.0):
+            return np.nan
+        product *= k00 * schur
+        if product > 1e100:
+            log_det += np.log(product)
+            product = 1.0
+        i11 = 1.0 / schur
+        ratio = k10 / k00
+        i10 = -ratio * i11
+        i00 = 1.0 / k00 - ratio * i10
+        h0 += i00
+        h1 += i11
+        h2 += i10
+        at = 2 * m * g
+        for i in range(m):
+            x, y = panel[at + i] * precision, panel[at + m + i] * precision
+            b0[i] = l00 * x + l10 * y
+            b1[i] = l01 * x + l11 * y
+            w0[i] = i00 * b0[i] + i10 * b1[i]
+            w1[i] = i10 * b0[i] + i11 * b1[i]
+        for i in range(m):
+            x, y = w0[i], w1[i]
+            for j in range(i + 1):
+                reduced[i, j] += x * b0[j] + y * b1[j]
+                T[0, i, j] += x * w0[j]
+                T[1, i, j] += y * w1[j]
+                # Only its symmetric part is ever used.
+                T[2, i, j] += 0.5 * (x * w1[j] + y * w0[j])
+    for i in range(m):
+        for j in range(i):
+            reduced[j, i] = reduced[i, j]
+            for k in range(3):
+                T[k, j, i] = T[k, i, j]
+    H[0], H[1], H[2] = h0, h1, h2
+    return log_det + np.log(product)

@@ -1,0 +1,256 @@
+"""A normal model as arrays: equations, coordinates and priors in working units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.gaussian import coordinates as codes
+from bayesmix.gaussian.coordinates import Coordinates
+from bayesmix.gaussian.crossproducts import build_equations
+from bayesmix.gaussian.density import FixedPrior
+from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.scaling import Scaling, scale_design
+from bayesmix.gaussian.structure import Elimination, plan_elimination
+from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.priors.prior import Prior
+
+__all__ = ["Problem", "build_problem", "unsupported_priors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Problem:
+    """Everything that the algebra of one normal model needs; no row of the data.
+
+    Attributes
+    ----------
+    equations : Equations
+    plan : Elimination
+    scaling : Scaling
+    groups : tuple of GroupingFactor
+        In the order of the equations: the chain, then the rest.
+    sigma_is_known : bool
+    log_weights : float
+        Sum of the logarithms of the weights.
+    """
+
+    equations: Equations
+    plan: Elimination
+    scaling: Scaling
+    groups: tuple[GroupingFactor, ...]
+    sigma_is_known: bool
+    log_weights: float
+
+    @property
+    def n_obs(self) -> int:
+        """Number of rows."""
+        return int(self.equations.sizes[5])
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of fixed effects p."""
+        return int(self.equations.sizes[4])
+
+    def relative_coordinates(self) -> Coordinates:
+        """Coordinates of the standard deviations relative to sigma, without priors."""
+        if self.sigma_is_known:
+            return _coordinates(self, None, with_sigma=False, unit=self.scaling.y_scale)
+        return _coordinates(self, None, with_sigma=False, unit=1.0)
+
+    def absolute_coordinates(self) -> Coordinates:
+        """Coordinates of theta on the scale of the data, without priors."""
+        return _coordinates(
+            self, None, with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale
+        )
+
+    def criterion_offset(self, *, reml: bool) -> float:
+        """What working columns and units take off a deviance."""
+        n = self.n_obs - (self.n_fixed if reml else 0)
+        offset = 2.0 * n * float(np.log(self.scaling.y_scale)) - self.log_weights
+        if reml:
+            offset += 2.0 * float(np.linalg.slogdet(self.scaling.TX)[1])
+        return offset
+
+    def coordinates(self, priors: ModelPriors) -> Coordinates:
+        """Coordinates of theta on the scale of the data, with the priors in force."""
+        return _coordinates(
+            self, priors, with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale
+        )
+
+    def fixed_prior(self, design: Design, priors: ModelPriors) -> FixedPrior:
+        """Prior of the working fixed effects."""
+        p = self.n_fixed
+        names = design.fixed_effects
+        A = np.eye(p)
+        mean, weight = np.zeros(p), np.zeros(p)
+        slopes = [j for j, n in enumerate(names) if priors.intercept is None or n != "Intercept"]
+        entries = dict(zip(slopes, priors.coefficients, strict=True))
+        if priors.intercept is not None:
+            at = names.index("Intercept")
+            entries[at] = priors.intercept
+            if priors.intercept_is_centered:
+                A[at, slopes] = [design.X[:, j].mean() for j in slopes]
+        for j, entry in entries.items():
+            values = entry.prior.parameters
+            if entry.prior.distribution == "Normal":
+                mean[j] = values.get("mu", 0.0)
+                weight[j] = values.get("tau", values.get("sigma", 1.0) ** -2)
+        scaling = self.scaling
+        Q = A @ np.linalg.inv(scaling.TX) * scaling.y_scale
+        return FixedPrior(
+            precision=Q.T @ (weight[:, None] * Q),
+            mean=np.linalg.solve(Q, mean) - scaling.beta_0 if p else np.zeros(0),
+        )
+
+
+def build_problem(
+    design: Design,
+    y: np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    known_se: np.ndarray | None = None,
+) -> Problem:
+    """Gather a normal model's cross-products.
+
+    Parameters
+    ----------
+    design : Design
+    y : ndarray, shape (n,)
+        The response.
+    weights : ndarray, shape (n,), optional
+        Precision weights: the residual variance of a row is sigma^2 / w.
+    known_se : ndarray, shape (n,), optional
+        Known residual standard deviations; sigma is then absent.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    NotSupportedError
+        If crossed grouping factors are too large for the exact algebra.
+    """
+    z = y if design.offset is None else y - design.offset
+    w = weights
+    if known_se is not None:
+        w = known_se**-2.0 if weights is None else weights * known_se**-2.0
+    plan = plan_elimination(design.groups)
+    scaling = scale_design(design, z, w)
+    return Problem(
+        equations=build_equations(design, z, w, scaling, plan),
+        plan=plan,
+        scaling=scaling,
+        groups=tuple(design.groups[k] for k in (*plan.chain, *plan.rest)),
+        sigma_is_known=known_se is not None,
+        log_weights=0.0 if w is None else float(np.log(w).sum()),
+    )
+
+
+def unsupported_priors(priors: ModelPriors) -> list[str]:
+    """Priors for which the algebra is not exact, or that its kernels do not know."""
+    found = []
+    for entry in priors:
+        if entry.parameter.startswith("corr("):
+            continue
+        is_scale = entry.parameter.startswith("sd(") or entry.parameter in priors.family
+        known = _SCALE_PRIORS if is_scale else {"Normal", "Flat"}
+        if entry.prior.distribution not in known:
+            found.append(f"{entry.parameter} ~ {entry.prior}")
+    return found
+
+
+_SCALE_PRIORS = {
+    "HalfFlat": codes.HALF_FLAT,
+    "HalfNormal": codes.HALF_NORMAL,
+    "HalfCauchy": codes.HALF_CAUCHY,
+    "HalfStudentT": codes.HALF_STUDENT_T,
+    "Exponential": codes.EXPONENTIAL,
+    "Gamma": codes.GAMMA,
+    "LogNormal": codes.LOG_NORMAL,
+    "InverseGamma": codes.INVERSE_GAMMA,
+    "Uniform": codes.UNIFORM,
+}
+
+
+def _scale_prior(prior: Prior) -> tuple[int, float, float]:
+    """Code and two parameters of a prior of a standard deviation, as PyMC defines it."""
+    v = prior.parameters
+    sigma = v.get("sigma", 1.0)
+    if "tau" in v:
+        sigma = v["tau"] ** -0.5
+    if "lam" in v and prior.distribution == "HalfStudentT":
+        sigma = v["lam"] ** -0.5
+    mu = v.get("mu", 0.0)
+    match prior.distribution:
+        case "HalfNormal":
+            a, b = sigma, 0.0
+        case "HalfCauchy":
+            a, b = v["beta"], 0.0
+        case "HalfStudentT":
+            a, b = v["nu"], sigma
+        case "Exponential":
+            a, b = v["lam"] if "lam" in v else 1 / v["scale"], 0.0
+        case "Gamma":
+            moments = "mu" in v
+            a = mu**2 / sigma**2 if moments else v["alpha"]
+            b = mu / sigma**2 if moments else v["beta"]
+        case "LogNormal":
+            a, b = mu, sigma
+        case "InverseGamma":
+            moments = "mu" in v
+            a = (2 * sigma**2 + mu**2) / sigma**2 if moments else v["alpha"]
+            b = mu * (mu**2 + sigma**2) / sigma**2 if moments else v.get("beta", 1.0)
+        case "Uniform":
+            a, b = v.get("lower", 0.0), v.get("upper", 1.0)
+        case _:
+            a, b = 0.0, 0.0
+    return _SCALE_PRIORS[prior.distribution], float(a), float(b)
+
+
+def _coordinates(
+    problem: Problem, priors: ModelPriors | None, *, with_sigma: bool, unit: float
+) -> Coordinates:
+    eq, groups = problem.equations, problem.groups
+    order = (*problem.plan.chain, *problem.plan.rest)
+    n_sd = int(eq.q.sum())
+    kinds = np.zeros(n_sd + 1, dtype=np.int64)
+    a, b = np.zeros(n_sd + 1), np.zeros(n_sd + 1)
+    blocks: list[tuple[int, int, int, int, float]] = []
+    at_sd, at_x = 0, n_sd
+    T: list[np.ndarray] = []
+    for f, group in enumerate(groups):
+        T.append((problem.scaling.TZ[order[f]] / unit).ravel())
+        if priors is not None:
+            for entry in priors.sd[group.name]:
+                kinds[at_sd], a[at_sd], b[at_sd] = _scale_prior(entry.prior)
+                at_sd += 1
+        for block in group.correlated_blocks:
+            eta = 1.0 if priors is None else priors.corr[group.name].prior.parameters["eta"]
+            blocks.append((f, block.start, block.size, at_x, eta))
+            at_x += block.size * (block.size - 1) // 2
+    if priors is not None and with_sigma:
+        kinds[-1], a[-1], b[-1] = _scale_prior(priors.family["sigma"].prior)
+    return Coordinates(
+        sizes=np.asarray([at_x + with_sigma, n_sd, len(blocks), with_sigma], dtype=np.int64),
+        sd_start=(np.cumsum(eq.q) - eq.q).astype(np.int64),
+        q=eq.q,
+        L_start=eq.L_start,
+        block_factor=_column(blocks, 0),
+        block_first=_column(blocks, 1),
+        block_size=_column(blocks, 2),
+        block_x=_column(blocks, 3),
+        eta=np.asarray([block[4] for block in blocks], dtype=np.float64),
+        prior_kind=kinds,
+        prior_a=a,
+        prior_b=b,
+        T=np.concatenate(T) if T else np.zeros(0),
+        unit=np.asarray([problem.scaling.y_scale]),
+    )
+
+
+def _column(blocks: Sequence[tuple[int, int, int, int, float]], k: int) -> np.ndarray:
+    return np.asarray([block[k] for block in blocks], dtype=np.int64)

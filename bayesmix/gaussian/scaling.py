@@ -1,0 +1,144 @@
+"""Columns shifted and scaled before their products are summed.
+
+A year as a predictor, or a mean of 1e6 with a standard deviation of 1, would
+lose all its digits in X'X. Everything is computed in shifted and scaled columns
+and brought back at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.design import Design
+
+__all__ = ["Scaling", "column_transform", "scale_design"]
+
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """How the working columns follow from the design's.
+
+    Working columns are ``Xw = X TX^-1`` and ``Zw = Z TZ^-1``, so that working
+    coefficients are ``TX beta`` and ``TZ b``; the working response is
+    ``(y - offset - X beta_0) / y_scale``.
+
+    Attributes
+    ----------
+    TX : ndarray, shape (p, p)
+    TZ : tuple of ndarray, shape (q, q)
+        By grouping factor.
+    X_shift, X_scale : ndarray, shape (p,)
+    Z_shift, Z_scale : tuple of ndarray, shape (q,)
+    beta_0 : ndarray, shape (p,)
+        Working coefficients of the least-squares fit, in units of `y_scale`.
+    y_scale : float
+    """
+
+    TX: np.ndarray
+    TZ: tuple[np.ndarray, ...]
+    X_shift: np.ndarray
+    X_scale: np.ndarray
+    Z_shift: tuple[np.ndarray, ...]
+    Z_scale: tuple[np.ndarray, ...]
+    beta_0: np.ndarray
+    y_scale: float
+
+
+def column_transform(
+    A: np.ndarray, constant: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shift and scale of each column, and the matrix T with A = Aw T.
+
+    Parameters
+    ----------
+    A : ndarray, shape (n, k)
+    constant : int or None
+        Position of the constant column, which lets the others be centred.
+
+    Returns
+    -------
+    shift, scale : ndarray, shape (k,)
+    T : ndarray, shape (k, k)
+    """
+    k = A.shape[1]
+    shift, scale = np.zeros(k), np.ones(k)
+    T = np.eye(k)
+    for j in range(k):
+        if j == constant:
+            continue
+        column = A[:, j]
+        mean = float(column.mean()) if constant is not None else 0.0
+        spread = _root_mean_square(column, mean)
+        size = max(abs(mean), spread)
+        # A column that is constant itself, or zero, is left as it is.
+        if spread <= 1e-13 * size or spread == 0:
+            mean, spread = 0.0, size or 1.0
+        shift[j], scale[j] = mean, spread
+        T[j, j] = spread
+        if constant is not None:
+            T[constant, j] = mean
+    return shift, scale, T
+
+
+def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> Scaling:
+    """Choose shifts, scales and the least-squares fit to take off the response.
+
+    Parameters
+    ----------
+    design : Design
+    y : ndarray, shape (n,)
+        Response minus offset.
+    weights : ndarray, shape (n,), or None
+
+    Returns
+    -------
+    Scaling
+    """
+    names = design.fixed_effects
+    constant = names.index("Intercept") if design.has_intercept else None
+    X_shift, X_scale, TX = column_transform(design.X, constant)
+    Z = [
+        column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
+        for g in design.groups
+    ]
+    # Least squares on working columns, in chunks: of R and Q'y only.
+    p = len(names)
+    R = np.zeros((0, p + 1))
+    for start in range(0, len(y), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        block = np.empty((len(y[rows]), p + 1))
+        block[:, :p] = (design.X[rows] - X_shift) / X_scale
+        block[:, p] = y[rows]
+        if weights is not None:
+            block *= np.sqrt(weights[rows])[:, None]
+        R = np.linalg.qr(np.concatenate([R, block]), mode="r")
+    beta_0 = np.linalg.lstsq(R[:, :p], R[:, p], rcond=1e-12)[0] if p else np.zeros(0)
+    residual = 0.0
+    for start in range(0, len(y), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        rest = y[rows] - ((design.X[rows] - X_shift) / X_scale) @ beta_0
+        residual += float(np.sum(rest**2 if weights is None else weights[rows] * rest**2))
+    total = np.sum(y**2) if weights is None else np.sum(weights * y**2)
+    # Of a perfect fit only rounding is left: its size is no scale.
+    y_scale = np.sqrt(max(residual, 1e-24 * float(total)) / len(y)) or 1.0
+    return Scaling(
+        TX=TX,
+        TZ=tuple(T for _, _, T in Z),
+        X_shift=X_shift,
+        X_scale=X_scale,
+        Z_shift=tuple(shift for shift, _, _ in Z),
+        Z_scale=tuple(scale for _, scale, _ in Z),
+        beta_0=beta_0 / y_scale,
+        y_scale=float(y_scale),
+    )
+
+
+def _root_mean_square(column: np.ndarray, mean: float) -> float:
+    total = 0.0
+    for start in range(0, len(column), _CHUNK):
+        total += float(np.sum((column[start : start + _CHUNK] - mean) ** 2))
+    return float(np.sqrt(total / max(1, len(column))))

@@ -1,0 +1,97 @@
+"""Which grouping factors are eliminated block by block, and which form the dense root."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayesmix.design import GroupingFactor
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["MAX_ROOT", "Elimination", "plan_elimination"]
+
+MAX_ROOT = 6000  # columns; a dense factor of that size takes 0.3 GB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elimination:
+    """The order in which grouping factors are eliminated.
+
+    Attributes
+    ----------
+    chain : tuple of int
+        Positions among the grouping factors: each is nested in the next, the
+        finest first.
+    rest : tuple of int
+        The others, which stay in the root.
+    parents : tuple of ndarray of int64
+        For each factor of the chain but the last, the level of the next one that
+        each of its levels lies in.
+    """
+
+    chain: tuple[int, ...]
+    rest: tuple[int, ...]
+    parents: tuple[np.ndarray, ...]
+
+
+def plan_elimination(groups: Sequence[GroupingFactor]) -> Elimination:
+    """Choose the chain with the most columns and leave the rest to the root.
+
+    A factor is nested in another if each of its levels meets one level of the
+    other only: eliminating it then fills in nothing.
+
+    Parameters
+    ----------
+    groups : sequence of GroupingFactor
+
+    Returns
+    -------
+    Elimination
+
+    Raises
+    ------
+    NotSupportedError
+        If the root would have more than `MAX_ROOT` columns.
+    """
+    order = sorted(range(len(groups)), key=lambda k: -groups[k].n_levels)
+    parent: dict[tuple[int, int], np.ndarray] = {}
+    for i, fine in enumerate(order):
+        for coarse in order[i + 1 :]:
+            found = _parents(groups[fine], groups[coarse])
+            if found is not None:
+                parent[fine, coarse] = found
+
+    def columns(k: int) -> int:
+        return groups[k].n_levels * groups[k].n_effects
+
+    # The heaviest chain that ends in each factor, from the coarsest on.
+    best: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for fine in reversed(order):
+        options = [best[c] for c in order if (fine, c) in parent and c in best]
+        weight, tail = max(options, default=(0, ()))
+        best[fine] = (weight + columns(fine), (fine, *tail))
+    chain = max(best.values(), default=(0, ()))[1]
+    rest = tuple(k for k in range(len(groups)) if k not in chain)
+    n_root = sum(columns(k) for k in rest)
+    if n_root > MAX_ROOT:
+        names = ", ".join(f"`{groups[k].name}` ({columns(k)} columns)" for k in rest)
+        raise NotSupportedError(
+            f"the grouping factors crossed with `{groups[chain[0]].name}` have {n_root} columns "
+            f"({names}), and the exact algebra holds at most {MAX_ROOT} of them in memory; "
+            'engine="pymc" has no such limit'
+        )
+    return Elimination(
+        chain=chain,
+        rest=rest,
+        parents=tuple(parent[pair] for pair in itertools.pairwise(chain)),
+    )
+
+
+def _parents(fine: GroupingFactor, coarse: GroupingFactor) -> np.ndarray | None:
+    """Level of `coarse` of each level of `fine`; None if they are not nested."""
+    parent = np.zeros(fine.n_levels, dtype=np.int64)
+    parent[fine.index] = coarse.index
+    return parent if np.array_equal(parent[fine.index], coarse.index) else None

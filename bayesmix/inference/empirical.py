@@ -1,0 +1,361 @@
+"""Empirical Bayes for normal models: REML, ML and the marginal posterior mode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import optimize
+
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, expand
+from bayesmix.gaussian.density import (
+    FixedPrior,
+    log_density,
+    profiled_deviance,
+    profiled_variance,
+)
+from bayesmix.gaussian.problem import Problem
+
+__all__ = ["Method", "Optimum", "flat_prior", "maximise"]
+
+Method = Literal["reml", "ml", "map"]
+
+_ZERO = -30.0  # log of a standard deviation that is zero, relative to its unit
+LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
+_SMALL = np.log(2e-3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimum:
+    """Where the criterion is best, and how it was found.
+
+    Attributes
+    ----------
+    x : ndarray
+        Coordinates: relative standard deviations for REML and ML, absolute ones
+        and log sigma for the posterior mode.
+    coordinates : Coordinates
+        What `x` means.
+    criterion : float
+        Deviance (REML criterion, ML deviance, or -2 log density) in working units.
+    sd : ndarray
+        Standard deviations of the group effects on the scale of the formula, zero
+        at a boundary, factor behind factor.
+    sigma : float
+    corr : list of ndarray, shape (q, q)
+        Correlation matrix of each factor.
+    converged : bool
+    gradient : float
+        Largest component of the gradient away from a boundary, in units of the
+        criterion.
+    evaluations : int
+    starts : int
+    seconds : float
+    message : str
+    at_zero : ndarray of bool, shape (n_sd,)
+        Standard deviations at zero.
+    dependent : ndarray of bool, shape (n_sd,)
+        Effects that the effects before them determine: what is left of their
+        standard deviation is below 1e-4 sigma in units of their column.
+    """
+
+    x: np.ndarray
+    coordinates: Coordinates
+    criterion: float
+    sd: np.ndarray
+    sigma: float
+    corr: list[np.ndarray]
+    converged: bool
+    gradient: float
+    evaluations: int
+    starts: int
+    seconds: float
+    message: str
+    at_zero: np.ndarray
+    dependent: np.ndarray
+
+
+def flat_prior(p: int) -> FixedPrior:
+    """Flat prior of p working fixed effects."""
+    return FixedPrior(precision=np.zeros((p, p)), mean=np.zeros(p))
+
+
+def maximise(
+    problem: Problem,
+    method: Method,
+    coordinates: Coordinates | None = None,
+    prior: FixedPrior | None = None,
+) -> Optimum:
+    """Find the best theta.
+
+    Quasi-Newton steps with the analytic gradient from a start in units of the
+    data; standard deviations that shrink towards zero are put on zero and kept
+    there if that is no worse; further starts if the first ends badly.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : {"reml", "ml", "map"}
+    coordinates : Coordinates, optional
+        With the priors; for "map".
+    prior : FixedPrior, optional
+        Of the working fixed effects; for "map".
+
+    Returns
+    -------
+    Optimum
+    """
+    begin = time.perf_counter()
+    if method == "map":
+        if coordinates is None or prior is None:
+            raise ValueError("the posterior mode needs the coordinates and the priors")
+        co, fixed = coordinates, prior
+
+        def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
+            value = log_density(problem.equations, co, fixed, x, False, gradient)
+            gradient *= -2.0
+            return -2.0 * value
+    else:
+        co = problem.relative_coordinates()
+        known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+
+        def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
+            reml = method == "reml"
+            return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
+
+    absolute = method == "map" or problem.sigma_is_known
+    unit = _units(problem) + (np.log(problem.scaling.y_scale) if absolute else 0.0)
+    search = _Search(criterion, co, unit)
+    start = _start(problem, co, unit)
+    best = search.run(start)
+    starts = 1
+    for scale in (np.log(0.1), np.log(5.0), np.log(0.01)):
+        if best.converged:
+            break
+        other = start.copy()
+        other[: co.sizes[1]] += scale
+        found = search.run(other)
+        starts += 1
+        if found.criterion < best.criterion - 1e-9 or (found.converged and not best.converged
+                and found.criterion < best.criterion + 1e-6):  # fmt: skip
+            best = found
+    return _optimum(problem, co, method, best, search, starts, time.perf_counter() - begin)
+
+
+@dataclass(slots=True)
+class _Point:
+    x: np.ndarray
+    criterion: float
+    gradient: float
+    converged: bool
+    message: str
+
+
+class _Search:
+    """Minimise a criterion whose standard deviations may end at zero."""
+
+    def __init__(
+        self,
+        criterion: Callable[[np.ndarray, np.ndarray], float],
+        co: Coordinates,
+        unit: np.ndarray,
+    ) -> None:
+        self.criterion = criterion
+        self.unit = unit
+        self.may_be_zero = co.prior_kind[:-1] != UNIFORM
+        self.n_x, self.n_sd = int(co.sizes[0]), int(co.sizes[1])
+        self.n_corr = self.n_x - self.n_sd - int(co.sizes[3])
+        self.evaluations = 0
+
+    def value(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        gradient = np.empty(self.n_x)
+        self.evaluations += 1
+        value = self.criterion(np.ascontiguousarray(x), gradient)
+        return (value if np.isfinite(value) else 1e300), gradient
+
+    def run(self, start: np.ndarray) -> _Point:
+        if self.n_x == 0:
+            value, _ = self.value(start)
+            return _Point(start, value, 0.0, True, "nothing to optimise")
+        frozen = np.zeros(self.n_x, dtype=bool)
+        point = self._descend(start, frozen)
+        for _ in range(2 * self.n_sd + 1):
+            moved = self._put_small_on_zero(point, frozen) or self._free_from_zero(point, frozen)
+            if moved is None:
+                break
+            point, frozen = moved
+        return point
+
+    def _descend(self, start: np.ndarray, frozen: np.ndarray) -> _Point:
+        free = np.flatnonzero(~frozen)
+        x = start.copy()
+        if free.size == 0:
+            value, _ = self.value(x)
+            return _Point(x, value, 0.0, True, "every standard deviation is zero")
+
+        def of_free(z: np.ndarray) -> tuple[float, np.ndarray]:
+            x[free] = z
+            value, gradient = self.value(x)
+            return value, gradient[free]
+
+        is_corr = (free >= self.n_sd) & (free < self.n_sd + self.n_corr)
+        bounds = [
+            (-LARGEST_CORRELATION, LARGEST_CORRELATION) if corr else (None, None)
+            for corr in is_corr
+        ]
+        found = optimize.minimize(
+            of_free, start[free], jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": 500, "maxfun": 2000, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
+        )  # fmt: skip
+        z = self._newton(of_free, found.x, is_corr)
+        value, gradient = of_free(z)
+        at_bound = is_corr & (np.abs(z) >= LARGEST_CORRELATION - 1e-6)
+        # What is left to gain, not the gradient's size, says whether it has converged.
+        largest = float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
+        x[free] = z
+        return _Point(x.copy(), value, largest, largest < 1e-2, str(found.message))
+
+    def _newton(
+        self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,
+        is_corr: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        """Polish with Newton steps on differences of gradients, where these are cheap."""
+        if z.size > 12:
+            return z
+        value, gradient = of_free(z)
+        for _ in range(4):
+            if np.max(np.abs(gradient)) < 1e-9:
+                break
+            H = np.empty((z.size, z.size))
+            for i in range(z.size):
+                step = np.zeros(z.size)
+                step[i] = 1e-4
+                H[i] = (of_free(z + step)[1] - of_free(z - step)[1]) / 2e-4
+            eigenvalues, vectors = np.linalg.eigh((H + H.T) / 2)
+            if not np.isfinite(eigenvalues).all() or eigenvalues.min() <= 1e-8:
+                break
+            step = -vectors @ ((vectors.T @ gradient) / eigenvalues)
+            new = z + step * min(1.0, 0.5 / max(1e-300, np.max(np.abs(step))))
+            new[is_corr] = np.clip(new[is_corr], -LARGEST_CORRELATION, LARGEST_CORRELATION)
+            new_value, new_gradient = of_free(new)
+            if not new_value <= value + 1e-10 * abs(value):
+                break
+            z, value, gradient = new, new_value, new_gradient
+        return z
+
+    def _put_small_on_zero(
+        self, point: _Point, frozen: np.ndarray
+    ) -> tuple[_Point, np.ndarray] | None:
+        candidates = np.flatnonzero(self.may_be_zero & ~frozen[: self.n_sd]).tolist()
+        small = [k for k in candidates if point.x[k] < self._small(k)]
+        for k in sorted(small, key=lambda k: point.x[k]):
+            x = point.x.copy()
+            x[k] = _ZERO + self.unit[k]
+            value, _ = self.value(x)
+            if value <= point.criterion + 1e-7 * (1 + abs(point.criterion)):
+                new = frozen.copy()
+                new[k] = True
+                return self._descend(x, new), new
+        return None
+
+    def _free_from_zero(
+        self, point: _Point, frozen: np.ndarray
+    ) -> tuple[_Point, np.ndarray] | None:
+        """Leave zero again if a small standard deviation would be better."""
+        for k in np.flatnonzero(frozen).tolist():
+            x = point.x.copy()
+            x[k] = self._small(k) + np.log(10.0)
+            value, _ = self.value(x)
+            if value < point.criterion - 1e-6:
+                new = frozen.copy()
+                new[k] = False
+                found = self._descend(x, new)
+                if found.x[k] > self._small(k) and found.criterion < point.criterion:
+                    return found, new
+        return None
+
+    def _small(self, k: int) -> float:
+        return float(_SMALL + self.unit[k])
+
+
+def _units(problem: Problem) -> np.ndarray:
+    """Log of what one unit of each effect's working column is, factor behind factor."""
+    order = (*problem.plan.chain, *problem.plan.rest)
+    scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
+    return -np.log(np.concatenate(scales)) if scales else np.zeros(0)
+
+
+def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
+    """One unit of each working column, uncorrelated there.
+
+    Of a predictor far from zero that is a strong correlation with the intercept
+    on the formula's scale, which a search that starts without it may never find.
+    """
+    n_sd = int(co.sizes[1])
+    x = np.zeros(int(co.sizes[0]))
+    uniform = co.prior_kind == UNIFORM
+    x[:n_sd] = unit
+    if int(co.sizes[3]) and not uniform[-1]:
+        x[-1] = np.log(co.unit[0])
+    order = (*problem.plan.chain, *problem.plan.rest)
+    for block in range(int(co.sizes[2])):
+        f, first, size = co.block_factor[block], co.block_first[block], int(co.block_size[block])
+        rows = slice(first, first + size)
+        T = problem.scaling.TZ[order[f]][rows, rows]
+        half = np.linalg.inv(T)
+        covariance = half @ half.T
+        sd = np.sqrt(np.diag(covariance))
+        at = co.sd_start[f] + first
+        x[at : at + size] += np.log(sd) - np.log(np.diag(half))
+        C = np.linalg.cholesky(covariance / np.outer(sd, sd) + 1e-15 * np.eye(size))
+        position = int(co.block_x[block])
+        for i in range(1, size):
+            left = 1.0
+            for j in range(i):
+                z = np.clip(C[i, j] / left, -1 + 1e-13, 1 - 1e-13)
+                x[position] = np.arctanh(z)
+                left *= np.sqrt(1 - z**2)
+                position += 1
+    x[:n_sd][uniform[:-1]] = 0.0
+    return x
+
+
+def _optimum(
+    problem: Problem, co: Coordinates, method: Method, best: _Point, search: _Search,
+    starts: int, seconds: float,
+) -> Optimum:  # fmt: skip
+    n_sd = int(co.sizes[1])
+    sd, C, L = np.empty(n_sd + 1), np.empty(len(co.T)), np.empty(len(co.T))
+    expand(co, best.x, sd, C, L)
+    sigma = float(sd[-1])
+    if method != "map" and not problem.sigma_is_known:
+        variance = profiled_variance(problem.equations, co, best.x, method == "reml")
+        sigma = float(np.sqrt(variance)) * problem.scaling.y_scale
+        sd = sd * sigma
+    at_zero = best.x[:n_sd] <= _ZERO + search.unit + 1e-9
+    q, at = problem.equations.q, problem.equations.L_start
+    left = np.concatenate(
+        [np.diag(C[at[f] : at[f + 1]].reshape(q[f], q[f])) for f in range(len(q))]
+    ) if len(q) else np.zeros(0)  # fmt: skip
+    scales = np.exp(-_units(problem))
+    dependent = ~at_zero & (left < 0.999) & (left * sd[:n_sd] * scales < 1e-4 * sigma)
+    factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
+    return Optimum(
+        x=best.x,
+        coordinates=co,
+        criterion=best.criterion,
+        sd=np.where(at_zero, 0.0, sd[:n_sd]),
+        sigma=sigma,
+        corr=[factor @ factor.T for factor in factors],
+        converged=best.converged,
+        gradient=best.gradient,
+        evaluations=search.evaluations,
+        starts=starts,
+        seconds=seconds,
+        message=best.message,
+        at_zero=at_zero,
+        dependent=dependent,
+    )

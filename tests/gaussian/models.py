@@ -1,0 +1,83 @@
+"""Data and formulas that cover every structure the algebra knows, and dense oracles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayesmix as bmx
+from bayesmix.gaussian.problem import Problem, build_problem
+
+FORMULAS = {
+    "no groups": "y ~ x",
+    "intercept": "y ~ x + (1 | k)",
+    "correlated": "y ~ x + (x | k)",
+    "uncorrelated": "y ~ x + (x || k)",
+    "slope alone": "y ~ x + (0 + x | k)",
+    "four effects": "y ~ x + (x + z + u | k)",
+    "two blocks": "y ~ x + (x | k) + (0 + z + u | k)",
+    "nested": "y ~ x + (1 | h/w)",
+    "nested slopes": "y ~ x + (x | h/w)",
+    "three deep": "y ~ 0 + (1 | h/w/k)",
+    "crossed": "y ~ x + (1 | k) + (1 | m)",
+    "crossed slopes": "y ~ x + (x | k) + (z | m) + (1 | h)",
+    "nested and crossed": "y ~ x + z + (x | h/w) + (z | k) + (1 | m)",
+    "deep and crossed": "y ~ x + (1 | h/w/k) + (x | m)",
+    "no intercept": "y ~ 0 + x + z + (1 | k)",
+    "offset": "y ~ x + offset(z) + (x | k)",
+}
+
+
+def make_data(seed: int = 3, n: int = 260, year: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "y": 30 * rng.normal(size=n) + 5,
+            "x": year + rng.normal(3, 2, n),
+            "z": rng.normal(size=n),
+            "u": rng.normal(size=n),
+            "h": rng.integers(0, 6, n),
+            "w": rng.integers(0, 4, n),
+            "k": rng.integers(0, 7, n),
+            "m": rng.integers(0, 5, n),
+            "weight": rng.uniform(0.3, 3, n),
+            "se": rng.uniform(5, 30, n),
+        }
+    )
+
+
+def make_problem(
+    text: str, data: pd.DataFrame, priors: Any = None, **options: Any
+) -> tuple[bmx.Model, Problem]:
+    model = bmx.Model(text, data, priors=priors)
+    arrays = {name: np.asarray(data[column]) for name, column in options.items()}
+    return model, build_problem(model.design, model.y, **arrays)
+
+
+def dense_Z(problem: Problem) -> np.ndarray:
+    """All group columns side by side, factor behind factor, on the formula's scale."""
+    blocks = []
+    for group in problem.groups:
+        n, q = group.Z.shape
+        Z = np.zeros((n, group.n_levels, q))
+        Z[np.arange(n), group.index] = group.Z
+        blocks.append(Z.reshape(n, -1))
+    n = problem.n_obs
+    return np.concatenate(blocks, axis=1) if blocks else np.zeros((n, 0))
+
+
+def dense_covariance(problem: Problem, sd: np.ndarray, corr: list[np.ndarray]) -> np.ndarray:
+    """Covariance of all group effects."""
+    blocks, at = [], 0
+    for group, R in zip(problem.groups, corr, strict=True):
+        s = sd[at : at + group.n_effects]
+        at += group.n_effects
+        blocks.append(np.kron(np.eye(group.n_levels), s[:, None] * R * s))
+    size = sum(len(b) for b in blocks)
+    out, at = np.zeros((size, size)), 0
+    for block in blocks:
+        out[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return out

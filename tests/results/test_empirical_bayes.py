@@ -1,0 +1,266 @@
+"""Empirical Bayes answers to the tables of the design, and says what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, DataWarning, NotSupportedError
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+COLUMNS = {
+    "fixed_effects": ["term", "estimate", "sd", "lower", "upper"],
+    "group_effects": ["group", "level", "effect", "estimate", "sd", "lower", "upper"],
+    "group_coefficients": ["group", "level", "effect", "estimate", "sd", "lower", "upper"],
+    "variance_components": [
+        "group", "effect", "variance", "sd", "sd_lower", "sd_upper", "variance_share",
+    ],
+    "correlations": ["group", "effect_1", "effect_2", "estimate", "lower", "upper"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sleep_fit() -> bmx.EmpiricalBayes:
+    return bmx.Model(SLEEP, bmx.load_dataset("sleepstudy")).fit_eb()
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("method", ["reml", "ml", "map"])
+def test_the_columns_are_those_of_a_posterior(name: str, method: str, data: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ x + f + (x | g) + (1 | h:ward)", data).fit_eb(method)  # type: ignore[arg-type]
+    table = getattr(fit, name)()
+    assert list(table.columns) == COLUMNS[name]
+    text = {"term", "group", "level", "effect", "effect_1", "effect_2"}
+    for column in table.columns:
+        assert table[column].dtype == (pd.Series(["a"]).dtype if column in text else np.float64), (
+            column
+        )
+
+
+@pytest.mark.parametrize("text", ["y ~ x", "y ~ 0 + (1 | g)", "y ~ 1 + (1 | g)", "y ~ 0 + f"])
+def test_models_with_little_in_them(text: str, data: pd.DataFrame) -> None:
+    fit = bmx.Model(text, data).fit_eb()
+    assert fit.converged
+    assert str(fit)
+    assert len(fit.correlations()) == 0
+
+
+def test_a_model_without_groups_is_least_squares(data: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ x + z", data).fit_eb()
+    X = np.column_stack([np.ones(240), data["x"], data["z"]])
+    beta, rss, *_ = np.linalg.lstsq(X, data["y"].to_numpy(), rcond=None)
+    np.testing.assert_allclose(fit.fixed_effects()["estimate"], beta)
+    assert fit.sigma == pytest.approx(np.sqrt(rss[0] / 237))
+    np.testing.assert_allclose(fit.vcov(), fit.sigma**2 * np.linalg.inv(X.T @ X), rtol=1e-9)
+
+
+def test_the_summary_says_that_components_are_point_estimates(
+    sleep_fit: bmx.EmpiricalBayes,
+) -> None:
+    text = str(sleep_fit)
+    assert "REML criterion 1743.63" in text
+    assert "Variance components are point estimates" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "<table" in sleep_fit._repr_html_()
+
+
+def test_information_criteria(sleep_fit: bmx.EmpiricalBayes) -> None:
+    fit = sleep_fit
+    assert fit.df == 6
+    assert fit.aic == pytest.approx(fit.reml_criterion + 12)
+    assert fit.bic == pytest.approx(fit.reml_criterion + 6 * np.log(180))
+    assert fit.aicc == pytest.approx(fit.aic + 2 * 6 * 7 / (180 - 7))
+    assert fit.optimizer.gradient < 1e-6
+    with pytest.raises(NotSupportedError, match="no REML criterion"):
+        _ = fit.model.fit_eb("ml").reml_criterion
+
+
+def test_prediction_errors_are_wider_than_condvar(sleep_fit: bmx.EmpiricalBayes) -> None:
+    with_fixed = sleep_fit.group_effects()["sd"]
+    alone = sleep_fit.group_effects(fixed_uncertainty=False)["sd"]
+    assert (with_fixed > alone).all()
+    # lme4's condVar of the first subject: sqrt of 145.71 and 5.312
+    np.testing.assert_allclose(alone[:2], [12.0709, 2.3048], rtol=1e-3)
+
+
+def test_group_coefficients_account_for_the_covariance(sleep_fit: bmx.EmpiricalBayes) -> None:
+    """Against the dense covariance of fixed plus group effect."""
+    model = sleep_fit.model
+    group = model.design.groups[0]
+    n = model.design.n_obs
+    Z = np.zeros((n, 18, 2))
+    Z[np.arange(n), group.index] = group.Z
+    A = np.concatenate([Z.reshape(n, -1), model.design.X], axis=1)
+    sd = sleep_fit._optimum.sd
+    Sigma = np.diag(sd) @ sleep_fit._optimum.corr[0] @ np.diag(sd)
+    M = A.T @ A / sleep_fit.sigma**2
+    M[:36, :36] += np.kron(np.eye(18), np.linalg.inv(Sigma))
+    V = np.linalg.inv(M)
+    table = sleep_fit.group_coefficients()
+    for level in (0, 7):
+        for k in (0, 1):
+            at = np.zeros(38)
+            at[2 * level + k] = at[36 + k] = 1
+            assert table["sd"][2 * level + k] == pytest.approx(np.sqrt(at @ V @ at), rel=1e-5)
+    effects = sleep_fit.group_effects()["estimate"].to_numpy().reshape(18, 2)
+    expected = effects + sleep_fit.fixed_effects()["estimate"].to_numpy()
+    np.testing.assert_allclose(table["estimate"], expected.ravel())
+
+
+def test_the_mode_is_that_of_the_density_with_the_priors(data: pd.DataFrame) -> None:
+    priors = {"sd": bmx.Prior("Gamma", alpha=4, beta=1), "sigma": bmx.Prior("Exponential", lam=1)}
+    model = bmx.Model("y ~ x + (1 | g)", data, priors=priors)
+    fit = model.fit_eb("map")
+    X, y = model.design.X, model.y
+    Z = np.eye(8)[model.design.groups[0].index]
+    intercept = model._priors.intercept.prior.parameters
+    slope = model._priors.coefficients[0].prior.parameters["sigma"]
+    A = np.asarray([[1, -data["x"].mean()], [0, 1]])
+    prior_cov = A @ np.diag([intercept["sigma"] ** 2, slope**2]) @ A.T
+    mean = X @ (A @ [intercept["mu"], 0])
+
+    def minus_log(theta: np.ndarray) -> float:
+        tau, sigma = theta
+        V = sigma**2 * np.eye(240) + tau**2 * Z @ Z.T + X @ prior_cov @ X.T
+        value = stats.multivariate_normal(mean, V).logpdf(y)
+        return -(value + stats.gamma(4, scale=1).logpdf(tau) + stats.expon(scale=1).logpdf(sigma))
+
+    best = optimize.minimize(minus_log, [2.0, 4.0], method="Nelder-Mead",
+                             options={"xatol": 1e-6, "fatol": 1e-9})  # fmt: skip
+    found = fit.variance_components(ci_method="wald")["sd"]
+    np.testing.assert_allclose(found, best.x, rtol=1e-4)
+
+
+def test_a_prior_that_does_not_integrate_out_is_named(data: pd.DataFrame) -> None:
+    model = bmx.Model("y ~ x", data, priors={"x": bmx.Prior("StudentT", nu=3)})
+    with pytest.raises(NotSupportedError, match="x ~ StudentT"):
+        model.fit_eb("map")
+    assert model.fit_eb("reml").converged
+    with pytest.raises(NotSupportedError, match="method='mle'"):
+        model.fit_eb("mle")  # type: ignore[arg-type]
+
+
+# -- anova ----------------------------------------------------------------------
+
+
+def test_anova_of_the_random_part_compares_reml_fits(sleepstudy: pd.DataFrame) -> None:
+    one = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    table = bmx.anova(two, one)
+    assert list(table["df"]) == [4, 6]
+    assert table["chisq"][1] == pytest.approx(1786.4650853949 - 1743.62827196, abs=1e-4)
+    assert table["p_value"][1] == pytest.approx(stats.chi2(2).sf(table["chisq"][1]))
+
+
+def test_anova_of_the_fixed_part_refits_by_ml(sleepstudy: pd.DataFrame) -> None:
+    one = bmx.Model("Reaction ~ 1 + (Days | Subject)", sleepstudy).fit_eb()
+    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    table = bmx.anova(one, two)
+    assert set(table["method"]) == {"ml"}
+    # Published: lme4's anova of these two models, chisq 23.537 on 1 df, p 1.226e-06.
+    assert table["chisq"][1] == pytest.approx(23.537, abs=1e-3)
+    assert table["p_value"][1] == pytest.approx(1.226e-06, rel=1e-3)
+
+
+def test_anova_refuses_what_does_not_compare(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    with pytest.raises(DataError, match="other data"):
+        bmx.anova(fit, bmx.Model(SLEEP, sleepstudy.head(170)).fit_eb())
+    with pytest.raises(NotSupportedError, match="posterior mode"):
+        bmx.anova(fit, fit.model.fit_eb("map"))
+    with pytest.raises(NotSupportedError, match="two or more"):
+        bmx.anova(fit)
+
+
+# -- edges ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_the_unit_of_the_response_does_not_matter(
+    scale: float, sleepstudy: pd.DataFrame, sleep_fit: bmx.EmpiricalBayes
+) -> None:
+    scaled = sleepstudy.assign(Reaction=sleepstudy["Reaction"] * scale)
+    fit = bmx.Model(SLEEP, scaled).fit_eb()
+    np.testing.assert_allclose(
+        fit.fixed_effects()["estimate"], sleep_fit.fixed_effects()["estimate"] * scale, rtol=1e-6
+    )
+    expected = sleep_fit.variance_components()[["sd", "sd_lower", "sd_upper"]] * scale
+    found = fit.variance_components()[["sd", "sd_lower", "sd_upper"]]
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(2000, 1), (20_000, 1), (0, 1e-6), (0, 1e6)])
+def test_the_unit_and_origin_of_a_predictor_do_not_matter(
+    shift: float, scale: float, sleepstudy: pd.DataFrame, sleep_fit: bmx.EmpiricalBayes
+) -> None:
+    moved = sleepstudy.assign(Days=shift + sleepstudy["Days"] * scale)
+    fit = bmx.Model(SLEEP, moved).fit_eb()
+    assert fit.converged
+    # The criterion changes by log|X'X| only.
+    expected = sleep_fit.reml_criterion + 2 * np.log(scale)
+    assert fit.reml_criterion == pytest.approx(expected, abs=1e-5)
+    slope = fit.fixed_effects().loc[1, ["estimate", "sd"]].astype(float) * scale
+    np.testing.assert_allclose(
+        slope, sleep_fit.fixed_effects().loc[1, ["estimate", "sd"]].astype(float), rtol=1e-5
+    )
+
+
+def test_one_row_in_some_levels_and_many_in_others(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(30), [1] * 20 + [40] * 10)
+    y = rng.normal(size=30)[g] + rng.normal(size=len(g))
+    fit = bmx.Model("y ~ 1 + (1 | g)", pd.DataFrame({"y": y, "g": g})).fit_eb()
+    assert fit.converged
+    shrunk = fit.group_effects()["sd"]
+    assert shrunk[0] > 2 * shrunk[25]
+
+
+def test_fewer_rows_than_effects(rng: np.random.Generator) -> None:
+    data = pd.DataFrame(
+        {"y": rng.normal(size=12), "x": rng.normal(size=12), "g": list("aabbccddeeff")}
+    )
+    with pytest.warns(DataWarning):
+        model = bmx.Model("y ~ x + (x | g)", data)
+    fit = model.fit_eb()
+    assert np.isfinite(fit.loglik)
+    assert str(fit)
+
+
+def test_a_group_without_variance_is_a_result(rng: np.random.Generator) -> None:
+    """The shape of Dyestuff2: the means of groups vary less than chance."""
+    y = rng.normal(size=(6, 5))
+    y -= y.mean(axis=1, keepdims=True)
+    data = pd.DataFrame({"y": y.ravel(), "g": np.repeat(list("abcdef"), 5)})
+    fit = bmx.Model("y ~ 1 + (1 | g)", data).fit_eb()
+    assert fit.converged
+    assert fit.singular == "the sd of Intercept by g is zero"
+    table = fit.variance_components()
+    assert table["sd"][0] == table["sd_lower"][0] == 0
+    assert table["sd_upper"][0] > 0
+    assert (fit.group_effects()["estimate"] == 0).all()
+    assert "At the boundary" in str(fit)
+
+
+def test_a_zero_column_and_a_perfect_correlation(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(12), 10)
+    x = rng.normal(size=120)
+    b = rng.normal(size=12)
+    data = pd.DataFrame({"y": b[g] + b[g] * x + 0.3 * rng.normal(size=120), "x": x, "g": g})
+    fit = bmx.Model("y ~ x + (x | g)", data).fit_eb()
+    assert fit.converged
+    assert fit.correlations()["estimate"][0] > 0.95
+    zero = bmx.Model("y ~ 1 + (1 | g) + (0 + nil | g)", data.assign(nil=0.0)).fit_eb()
+    assert np.isfinite(zero.loglik)
+    assert (zero.group_effects(wide=True)["nil"] == 0).all()
+
+
+def test_data_that_fit_perfectly(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(5), 4)
+    x = np.tile(np.arange(4.0), 5)
+    data = pd.DataFrame({"y": 1 + 2 * x + np.arange(5.0)[g], "x": x, "g": g})
+    fit = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+    np.testing.assert_allclose(fit.fixed_effects()["estimate"][1], 2, rtol=1e-6)
+    assert fit.sigma < 1e-4
+    assert str(fit)
