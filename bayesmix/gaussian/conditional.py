@@ -38,7 +38,7 @@ class Conditional:
     cross: dict[str, np.ndarray]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _at_theta(
     eq: Equations, co: Coordinates, x: np.ndarray, known: float, prior: FixedPrior,
     L: np.ndarray, K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray,
@@ -61,7 +61,7 @@ def _at_theta(
     return factorise(eq, L, precision, prior.precision, prior_y, K, panels, root, root_y, scalars)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve_root(root: np.ndarray, values: np.ndarray) -> None:
     for i in range(len(values) - 1, -1, -1):
         s = values[i]
@@ -70,7 +70,7 @@ def _solve_root(root: np.ndarray, values: np.ndarray) -> None:
         values[i] = s / root[i, i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _effects_from_u(eq: Equations, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
     """B = L u by level, factor behind factor."""
     at = 0
@@ -85,7 +85,7 @@ def _effects_from_u(eq: Equations, L: np.ndarray, u: np.ndarray, b: np.ndarray) 
             at += q
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def draw_effects(
     eq: Equations, co: Coordinates, known: float, prior: FixedPrior, X: np.ndarray,
     beta: np.ndarray, b: np.ndarray,
@@ -136,7 +136,7 @@ def draw_effects(
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_moments(
     eq: Equations, co: Coordinates, x: np.ndarray, known: float, prior: FixedPrior,
     with_fixed: bool, beta: np.ndarray, beta_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray,

@@ -68,7 +68,7 @@ class Coordinates(NamedTuple):
     unit: Any
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> None:
     """Log density of a standard deviation, up to a constant, and s times its derivative."""
     if kind == HALF_NORMAL:
@@ -93,7 +93,7 @@ def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> Non
         out[0], out[1] = 0.0, 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
     """Standard deviation at x, d log s / dx, log |ds/dx|, and its derivative."""
     if kind == UNIFORM:
@@ -112,7 +112,7 @@ def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
         out[0], out[1], out[2], out[3] = s, 1.0, x, 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def expand(co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarray) -> None:
     """Standard deviations, Cholesky factors of R, and working L of each factor.
 
@@ -161,7 +161,7 @@ def expand(co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.
                 L[at + i * q + j] = s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def make_triangular(co: Coordinates, L: np.ndarray, Q: np.ndarray) -> None:
     """Replace each L by the lower triangle of L = L_new Q, with Q orthogonal.
 
@@ -202,7 +202,7 @@ def make_triangular(co: Coordinates, L: np.ndarray, Q: np.ndarray) -> None:
                     Q[row + c] /= length
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def rotate_back(co: Coordinates, E: np.ndarray, Q: np.ndarray) -> None:
     """Bring moments of Q u back to those of u: Q' E Q, in place."""
     for f in range(len(co.q)):
@@ -222,7 +222,7 @@ def rotate_back(co: Coordinates, E: np.ndarray, Q: np.ndarray) -> None:
                 E[at + i * q + j] = s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def chain_rule(
     co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, E: np.ndarray,
     by_log_sigma: float, priors: bool, jacobian: bool, gradient: np.ndarray,
@@ -321,7 +321,7 @@ def chain_rule(
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _left(x: np.ndarray, position: int, j: int) -> float:
     left = 1.0
     for k in range(j):
@@ -329,7 +329,7 @@ def _left(x: np.ndarray, position: int, j: int) -> float:
     return left
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _log_cosh(x: float) -> float:
     a = abs(x)
     return a + np.log1p(np.exp(-2.0 * a)) - np.log(2.0)

@@ -151,7 +151,7 @@ def _node_lists(
     return list_start, block.astype(np.int64), list_parent
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _find_entry(eq: Equations, node: int, block: int) -> int:
     low, high = eq.list_start[node], eq.list_start[node + 1]
     while low < high:
@@ -163,7 +163,7 @@ def _find_entry(eq: Equations, node: int, block: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_rows(
     eq: Equations, X: np.ndarray, y: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
 ) -> None:
@@ -212,7 +212,7 @@ def _add_rows(
         eq.yy[0] += weight * value * value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _mirror(A: np.ndarray) -> None:
     for i in range(len(A)):
         for j in range(i):

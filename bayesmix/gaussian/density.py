@@ -42,7 +42,7 @@ class FixedPrior(NamedTuple):
     mean: Any
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_density(
     eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, jacobian: bool,
     gradient: np.ndarray,
@@ -69,7 +69,7 @@ def log_density(
     return _log_density(eq, co, prior, x, True, True, jacobian, gradient)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def log_likelihood(
     eq: Equations, co: Coordinates, x: np.ndarray, reml: bool, gradient: np.ndarray
 ) -> float:
@@ -94,7 +94,7 @@ def log_likelihood(
     return _log_density(eq, co, flat, x, reml, False, False, gradient)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _log_density(
     eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, with_fixed: bool,
     with_priors: bool, jacobian: bool, gradient: np.ndarray,
@@ -155,7 +155,7 @@ def _log_density(
     return value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
     p, n_L = eq.sizes[4], len(co.T)
@@ -168,7 +168,7 @@ def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool)
     return max(eq.yy[0] - scalars[LENGTH], 0.0) / (eq.sizes[5] - (p if reml else 0))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def profiled_deviance(
     eq: Equations, co: Coordinates, x: np.ndarray, reml: bool, known: float, gradient: np.ndarray
 ) -> float:

@@ -94,7 +94,7 @@ class Equations(NamedTuple):
     yy: Any
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _chol_in_place(A: np.ndarray, n: int) -> bool:
     """Lower Cholesky factor of a small matrix, in place; False if it is not positive."""
     for j in range(n):
@@ -113,7 +113,7 @@ def _chol_in_place(A: np.ndarray, n: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale_node(
     eq: Equations, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
 ) -> None:
@@ -153,7 +153,7 @@ def _scale_node(
             _columns_times(V, q, eq.list_column[k], L, eq.L_start[g], eq.q[g])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, size: int) -> None:
     """Multiply `size` columns of V from the right by the size x size matrix at `at`."""
     if size == 1:
@@ -172,7 +172,7 @@ def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, s
             V[i, column + c] = row[c]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
     """V := C^-1 V, in place."""
     for i in range(q):
@@ -185,7 +185,7 @@ def _solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
             V[i, c] *= d
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale_root(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     root: np.ndarray, root_y: np.ndarray,
@@ -236,7 +236,7 @@ def _scale_root(
         root_y[r + i] += prior_y[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _subtract_from_root(
     eq: Equations, node: int, q: int, V: np.ndarray, first: int,
     root: np.ndarray, root_y: np.ndarray,
@@ -282,7 +282,7 @@ def _subtract_from_root(
             root_y[row + a] -= s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _subtract_from_ancestors(
     eq: Equations, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray
 ) -> None:
@@ -337,7 +337,7 @@ def _subtract_from_ancestors(
         column += q_a
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def factorise(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray, out: np.ndarray,
@@ -441,7 +441,7 @@ def factorise(
     return np.isfinite(length) and np.isfinite(log_det)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def solve_nodes(
     eq: Equations, K: np.ndarray, panels: np.ndarray, solution: np.ndarray, u: np.ndarray
 ) -> None:
@@ -494,7 +494,7 @@ def solve_nodes(
                 u[at + i] = s / C[i, i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> None:
     """Inverse of the root's leading `used` rows from its factor; zero elsewhere."""
     for i in range(n):
@@ -527,7 +527,7 @@ def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> N
             inverse[j, i] = s
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def inverse_moments(
     eq: Equations, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
     inverse: np.ndarray, S: np.ndarray, diagonal: np.ndarray, cross: np.ndarray,
@@ -654,7 +654,7 @@ def inverse_moments(
     return trace
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
     for j in range(q):
         half[j, j] = 1.0 / C[j, j]
@@ -665,7 +665,7 @@ def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
             half[i, j] = s / C[i, i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _gather_inverse(
     eq: Equations, f: int, node: int, first: int, n_columns: int, inverse: np.ndarray,
     own: np.ndarray, across: np.ndarray, K_base: int, panel_base: int, J: np.ndarray,

@@ -26,7 +26,7 @@ __all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U",
 LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def moments(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
@@ -64,7 +64,7 @@ def moments(
     return _any_structure(eq, L, precision, prior, prior_y, with_fixed, S, U, beta, scalars)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _any_structure(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
@@ -116,7 +116,7 @@ def _any_structure(
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _one_factor(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
@@ -193,7 +193,7 @@ def _one_factor(
     return np.isfinite(length) and np.isfinite(log_det)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pass_scalar(
     eq: Equations, L: np.ndarray, precision: float, m: int,
     reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
@@ -228,7 +228,7 @@ def _pass_scalar(
     return log_det + np.log(product)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pass_pair(
     eq: Equations, L: np.ndarray, precision: float, m: int,
     reduced: np.ndarray, H: np.ndarray, T: np.ndarray,

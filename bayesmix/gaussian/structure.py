@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["MAX_ROOT", "Elimination", "plan_elimination"]
+__all__ = ["MAX_ROOT", "Elimination", "plan_elimination", "root_columns"]
 
 MAX_ROOT = 6000  # columns; a dense factor of that size takes 0.3 GB
 
@@ -37,6 +37,46 @@ class Elimination:
     parents: tuple[np.ndarray, ...]
 
 
+def _columns(group: GroupingFactor) -> int:
+    return group.n_levels * group.n_effects
+
+
+def _divide(
+    groups: Sequence[GroupingFactor],
+) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[int, int], np.ndarray]]:
+    """The heaviest chain of nested factors, the others, and parents by pair of factors."""
+    order = sorted(range(len(groups)), key=lambda k: -groups[k].n_levels)
+    parent: dict[tuple[int, int], np.ndarray] = {}
+    for i, fine in enumerate(order):
+        for coarse in order[i + 1 :]:
+            found = _parents(groups[fine], groups[coarse])
+            if found is not None:
+                parent[fine, coarse] = found
+
+    # The heaviest chain that ends in each factor, from the coarsest on.
+    best: dict[int, tuple[int, tuple[int, ...]]] = {}
+    for fine in reversed(order):
+        options = [best[c] for c in order if (fine, c) in parent and c in best]
+        weight, tail = max(options, default=(0, ()))
+        best[fine] = (weight + _columns(groups[fine]), (fine, *tail))
+    chain = max(best.values(), default=(0, ()))[1]
+    rest = tuple(k for k in range(len(groups)) if k not in chain)
+    return chain, rest, parent
+
+
+def root_columns(groups: Sequence[GroupingFactor]) -> str:
+    """Say that the root would be too large, in words; empty if it is not."""
+    chain, rest, _ = _divide(groups)
+    n_root = sum(_columns(groups[k]) for k in rest)
+    if n_root <= MAX_ROOT:
+        return ""
+    names = ", ".join(f"`{groups[k].name}` ({_columns(groups[k])} columns)" for k in rest)
+    return (
+        f"the grouping factors crossed with `{groups[chain[0]].name}` have {n_root} columns "
+        f"({names}), and the exact algebra holds at most {MAX_ROOT} of them in memory"
+    )
+
+
 def plan_elimination(groups: Sequence[GroupingFactor]) -> Elimination:
     """Choose the chain with the most columns and leave the rest to the root.
 
@@ -56,33 +96,10 @@ def plan_elimination(groups: Sequence[GroupingFactor]) -> Elimination:
     NotSupportedError
         If the root would have more than `MAX_ROOT` columns.
     """
-    order = sorted(range(len(groups)), key=lambda k: -groups[k].n_levels)
-    parent: dict[tuple[int, int], np.ndarray] = {}
-    for i, fine in enumerate(order):
-        for coarse in order[i + 1 :]:
-            found = _parents(groups[fine], groups[coarse])
-            if found is not None:
-                parent[fine, coarse] = found
-
-    def columns(k: int) -> int:
-        return groups[k].n_levels * groups[k].n_effects
-
-    # The heaviest chain that ends in each factor, from the coarsest on.
-    best: dict[int, tuple[int, tuple[int, ...]]] = {}
-    for fine in reversed(order):
-        options = [best[c] for c in order if (fine, c) in parent and c in best]
-        weight, tail = max(options, default=(0, ()))
-        best[fine] = (weight + columns(fine), (fine, *tail))
-    chain = max(best.values(), default=(0, ()))[1]
-    rest = tuple(k for k in range(len(groups)) if k not in chain)
-    n_root = sum(columns(k) for k in rest)
-    if n_root > MAX_ROOT:
-        names = ", ".join(f"`{groups[k].name}` ({columns(k)} columns)" for k in rest)
-        raise NotSupportedError(
-            f"the grouping factors crossed with `{groups[chain[0]].name}` have {n_root} columns "
-            f"({names}), and the exact algebra holds at most {MAX_ROOT} of them in memory; "
-            'engine="pymc" has no such limit'
-        )
+    too_large = root_columns(groups)
+    if too_large:
+        raise NotSupportedError(f'{too_large}; engine="pymc" has no such limit')
+    chain, rest, parent = _divide(groups)
     return Elimination(
         chain=chain,
         rest=rest,

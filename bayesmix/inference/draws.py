@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Draws", "keep_complete_draws"]
+__all__ = ["Draws", "GroupMoments", "keep_complete_draws"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMoments:
+    """Posterior means and standard deviations of a grouping factor's effects.
+
+    Attributes
+    ----------
+    mean, sd : ndarray, shape (G, q)
+        Of the group effects.
+    coefficient_mean, coefficient_sd : ndarray, shape (G, q)
+        Of fixed plus group effect.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    coefficient_mean: np.ndarray
+    coefficient_sd: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +48,8 @@ class Draws:
         Whether sampling ended before the draws that were asked for.
     prior_only : bool
         Whether these are draws from the prior.
+    group_moments : mapping of str to GroupMoments
+        By grouping factor, where draws of the group effects are not kept.
     """
 
     posterior: Mapping[str, np.ndarray]
@@ -40,6 +60,7 @@ class Draws:
     tune: int
     interrupted: bool = False
     prior_only: bool = False
+    group_moments: Mapping[str, GroupMoments] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:

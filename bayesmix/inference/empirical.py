@@ -19,7 +19,7 @@ from bayesmix.gaussian.density import (
 )
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["Method", "Optimum", "flat_prior", "maximise"]
+__all__ = ["Method", "Optimum", "flat_prior", "maximise", "start_point"]
 
 Method = Literal["reml", "ml", "map"]
 
@@ -286,6 +286,11 @@ def _units(problem: Problem) -> np.ndarray:
     order = (*problem.plan.chain, *problem.plan.rest)
     scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
     return -np.log(np.concatenate(scales)) if scales else np.zeros(0)
+
+
+def start_point(problem: Problem, co: Coordinates) -> np.ndarray:
+    """Where a search among absolute coordinates may start."""
+    return _start(problem, co, _units(problem) + np.log(problem.scaling.y_scale))
 
 
 def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ from bayesmix.inference.announce import announce, stage
 from bayesmix.inference.draws import Draws, keep_complete_draws
 from bayesmix.inference.settings import SamplerSettings
 
-__all__ = ["SamplerName", "sample_nuts", "sample_prior"]
+__all__ = ["NUTPIE_STATS", "SamplerName", "sample_nuts", "sample_prior"]
 
 SamplerName = Literal["nutpie", "pymc"]
 
-_NUTPIE_STATS = {
+NUTPIE_STATS = {
     "diverging": "diverging",
     "energy": "energy",
     "logp": "lp",
@@ -31,7 +31,7 @@ _NUTPIE_STATS = {
     "n_steps": "n_steps",
     "step_size": "step_size",
 }
-_STATS = tuple(_NUTPIE_STATS.values())
+_STATS = tuple(NUTPIE_STATS.values())
 _COMPILING = (
     "Compiling the PyMC model: 5 to 30 s, and 1 to 2 minutes for the first on a machine ..."
 )
@@ -168,7 +168,7 @@ def _run_nutpie(
         raise SamplingError(f"nutpie could not sample this model: {error}") from error
     posterior = {name: tree["posterior"][name].values for name in variables}
     found = tree["sample_stats"].to_dataset()
-    stats = {ours: found[theirs].values for theirs, ours in _NUTPIE_STATS.items()
+    stats = {ours: found[theirs].values for theirs, ours in NUTPIE_STATS.items()
              if theirs in found}  # fmt: skip
     return posterior, stats
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Model"]
 
-Engine = Literal["auto", "pymc"]
+Engine = Literal["auto", "fast", "pymc"]
+_FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
+_PYMC_TUNE = 1000
 
 
 class Model:
@@ -124,13 +126,14 @@ class Model:
         self,
         draws: int = 1000,
         *,
-        tune: int = 1000,
+        tune: int | None = None,
         chains: int = 4,
         cores: int | None = None,
         seed: int | None = None,
         target_accept: float = 0.8,
         engine: Engine = "auto",
         sampler: Literal["nutpie", "pymc"] = "nutpie",
+        group_draws: Literal["auto", "all", "moments"] = "auto",
         prior_only: bool = False,
         progress: bool = True,
     ) -> Posterior:
@@ -142,8 +145,9 @@ class Model:
         ----------
         draws : int
             Draws kept per chain.
-        tune : int
-            Warm-up steps per chain, at least 20.
+        tune : int, optional
+            Warm-up steps per chain, at least 20; by default 300 for the fast
+            engine and 1000 for PyMC.
         chains : int
             Number of independent chains.
         cores : int, optional
@@ -153,11 +157,17 @@ class Model:
             in ``idata.attrs["seed"]``.
         target_accept : float
             Mean acceptance probability that the step size is tuned to.
-        engine : {"auto", "pymc"}
-            How the posterior is computed. "auto" takes the fastest engine that
-            is exact for this model; "pymc" samples the PyMC model.
+        engine : {"auto", "fast", "pymc"}
+            How the posterior is computed. "fast" integrates all effects out,
+            samples the variance parameters alone and then draws the effects
+            exactly: the same posterior, without compiling anything per model.
+            "pymc" samples the PyMC model. "auto" takes "fast" where that is exact.
         sampler : {"nutpie", "pymc"}
             Which NUTS the PyMC engine runs.
+        group_draws : {"auto", "all", "moments"}
+            Of the fast engine: whether draws of the group effects are kept, or
+            their posterior means and standard deviations only. "auto" keeps the
+            draws up to 40 million numbers, and says so above.
         prior_only : bool
             Whether to draw from the prior instead, without looking at the
             response. The draws are independent.
@@ -187,14 +197,22 @@ class Model:
         for name, value, known in (
             ("engine", engine, get_args(Engine)),
             ("sampler", sampler, ("nutpie", "pymc")),
+            ("group_draws", group_draws, ("auto", "all", "moments")),
         ):
             if value not in known:
                 listed = ", ".join(repr(choice) for choice in known)
                 raise NotSupportedError(f"{name}={value!r} is not one of {listed}")
+        from bayesmix.inference.announce import announce
         from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
         from bayesmix.inference.settings import SamplerSettings
         from bayesmix.results import Posterior
 
+        why_not = self._why_not_fast()
+        if engine == "fast" and why_not:
+            raise NotSupportedError(f'engine="fast" is not exact here: {why_not}; take "pymc"')
+        fast = engine != "pymc" and not why_not and not prior_only
+        if tune is None:
+            tune = _FAST_TUNE if fast else _PYMC_TUNE
         settings = SamplerSettings.checked(
             draws=draws,
             tune=tune,
@@ -212,9 +230,43 @@ class Model:
                     "drawn from; give a proper one for prior_only=True"
                 )
             return Posterior(self, sample_prior(self.pymc_model, variables, settings))
-        posterior = Posterior(self, sample_nuts(self.pymc_model, variables, settings, sampler))
+        if fast:
+            posterior = Posterior(self, self._sample_fast(settings, group_draws))
+        else:
+            if engine == "auto":
+                announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
+            posterior = Posterior(self, sample_nuts(self.pymc_model, variables, settings, sampler))
         posterior.warn_if_unconverged()
         return posterior
+
+    def _why_not_fast(self) -> str:
+        """Why the effects do not integrate out, in words; empty if they do."""
+        from bayesmix.gaussian.problem import unsupported_priors
+        from bayesmix.gaussian.structure import root_columns
+
+        if self.family.name != "gaussian" or self.family.link != "identity":
+            return f"the family is {self.family}"
+        unsupported = unsupported_priors(self._priors)
+        if unsupported:
+            return f"of the prior {unsupported[0]}"
+        return root_columns(self.design.groups)
+
+    def _sample_fast(self, settings: Any, group_draws: Any) -> Any:
+        from bayesmix.inference.collapsed import sample_collapsed
+
+        problem = self.gaussian_problem
+        names = {
+            g.name: (self.names.sd(g.name), self.names.corr(g.name), self.names.b(g.name))
+            for g in self.design.groups
+        }
+        return sample_collapsed(
+            problem,
+            problem.coordinates(self._priors),
+            problem.fixed_prior(self.design, self._priors),
+            settings,
+            names,
+            group_draws,
+        )
 
     def fit_eb(self, method: Literal["reml", "ml", "map"] = "reml") -> EmpiricalBayes:
         """Set the variance parameters to their best values: empirical Bayes.

@@ -13,13 +13,13 @@ import pandas as pd
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
 from bayesmix.inference.announce import announce
-from bayesmix.inference.draws import Draws
+from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results import tables
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
 from bayesmix.results.summary import Section, Summary
-from bayesmix.results.tree import build_tree, versions
+from bayesmix.results.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -471,6 +471,18 @@ class Posterior:
             array = posterior[name].transpose("chain", "draw", ...)
             return np.asarray(array.values)
 
+        moments = {}
+        if MOMENTS_GROUP in self.idata.children:
+            found = self.idata[MOMENTS_GROUP]
+            moments = {
+                g.name: GroupMoments(
+                    mean=found[f"{names.b(g.name)}_mean"].to_numpy(),
+                    sd=found[f"{names.b(g.name)}_sd"].to_numpy(),
+                    coefficient_mean=found[f"coefficient_{g.name}_mean"].to_numpy(),
+                    coefficient_sd=found[f"coefficient_{g.name}_sd"].to_numpy(),
+                )
+                for g in groups
+            }
         n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
         beta = np.zeros((n_chains, n_draws, 0))
         return tables.PosteriorDraws(
@@ -479,7 +491,8 @@ class Posterior:
             beta=values("beta") if model.design.fixed_effects else beta,
             sd={g.name: values(names.sd(g.name)) for g in groups},
             corr={g.name: values(names.corr(g.name)) for g in groups if g.correlated_blocks},
-            b={g.name: values(names.b(g.name)) for g in groups},
+            b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
+            moments=moments,
             parameters={name: values(name) for name in model.family.parameters},
         )
 
@@ -491,7 +504,7 @@ class Posterior:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
         chosen = design.groups if group is None else (design.group(group),)
         n_effects = sum(g.n_levels * g.n_effects for g in chosen)
-        if options.diagnostics and n_effects > _SLOW_TABLE:
+        if options.diagnostics and n_effects > _SLOW_TABLE and not self._draws.moments:
             announce(
                 f"Diagnosing {n_effects} group effects, about {n_effects * 0.003:.0f} s "
                 "(diagnostics=False leaves it out) ...",

@@ -90,7 +90,7 @@ def shrinkage_of(draws: PosteriorDraws, y: np.ndarray, group: GroupingFactor) ->
             rest -= design.X[:, j] * beta[j]
     for other in design.groups:
         if other.name != group.name:
-            effects = draws.b[other.name].mean(axis=(0, 1))
+            effects = draws.mean_effects(other.name)
             rest -= np.einsum("nq,nq->n", other.Z, effects[other.index])
     center = np.asarray([0.0 if j is None else beta[j] for j in group.fixed_column])
     return Shrinkage(
@@ -99,6 +99,6 @@ def shrinkage_of(draws: PosteriorDraws, y: np.ndarray, group: GroupingFactor) ->
         effects=group.effects,
         n_obs=np.bincount(group.index, minlength=group.n_levels),
         no_pooling=least_squares_by_level(group, rest),
-        partial_pooling=draws.b[group.name].mean(axis=(0, 1)) + center,
+        partial_pooling=draws.mean_effects(group.name) + center,
         fixed_effect=center,
     )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
+from bayesmix.inference.draws import GroupMoments
 from bayesmix.results.components import variance_parts
 from bayesmix.results.summaries import SummaryOptions, diagnose, summarise
 
@@ -39,6 +41,8 @@ class PosteriorDraws:
     b : mapping of str to ndarray, shape (chains, draws, G, q)
     parameters : mapping of str to ndarray, shape (chains, draws)
         The family's own parameters.
+    moments : mapping of str to GroupMoments
+        For grouping factors whose effects have no draws in `b`.
     """
 
     design: Design
@@ -48,6 +52,14 @@ class PosteriorDraws:
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
+    moments: Mapping[str, GroupMoments]
+
+    def mean_effects(self, group: str) -> np.ndarray:
+        """Posterior means of the group effects, shape (G, q)."""
+        if group in self.moments:
+            return self.moments[group].mean
+        means: np.ndarray = self.b[group].mean(axis=(0, 1))
+        return means
 
 
 def fixed_effects_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
@@ -82,6 +94,8 @@ def group_table(
     n_levels : int, optional
         Only the first so many levels.
     """
+    if group.name in draws.moments:
+        return _moments_table(draws.moments[group.name], group, options, with_fixed, n_levels)
     values = draws.b[group.name][:, :, :n_levels]
     if with_fixed:
         values = values + _matching_fixed(draws, group)[:, :, None, :]
@@ -95,6 +109,32 @@ def group_table(
             **summarise(values.reshape(*shape[:2], -1), options),
         }
     )
+
+
+def _moments_table(
+    moments: GroupMoments,
+    group: GroupingFactor,
+    options: SummaryOptions,
+    with_fixed: bool,
+    n_levels: int | None,
+) -> pd.DataFrame:
+    """The same table from means and standard deviations, with normal intervals."""
+    mean = (moments.coefficient_mean if with_fixed else moments.mean)[:n_levels].ravel()
+    sd = (moments.coefficient_sd if with_fixed else moments.sd)[:n_levels].ravel()
+    levels = group.levels.labels[:n_levels]
+    z = stats.norm.ppf((1 + options.ci_prob) / 2)
+    columns = {
+        "group": text_column([group.name] * mean.size),
+        "level": text_column(np.repeat(levels, group.n_effects)),
+        "effect": text_column(group.effects * len(levels)),
+        "estimate": mean,
+        "sd": sd,
+        "lower": mean - z * sd,
+        "upper": mean + z * sd,
+    }
+    if options.diagnostics:
+        columns |= {name: np.full(mean.size, np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
+    return pd.DataFrame(columns)
 
 
 def _matching_fixed(draws: PosteriorDraws, group: GroupingFactor) -> np.ndarray:

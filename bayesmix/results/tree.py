@@ -16,7 +16,9 @@ from bayesmix.model.names import FIXED_EFFECT, Names
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["build_tree", "posterior_dims"]
+__all__ = ["MOMENTS_GROUP", "build_tree", "posterior_dims"]
+
+MOMENTS_GROUP = "group_moments_data"
 
 
 def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
@@ -71,6 +73,10 @@ def build_tree(
     groups: dict[str, Mapping[str, Any]] = {"posterior": draws.posterior}
     if draws.sample_stats:
         groups["sample_stats"] = draws.sample_stats
+    if draws.group_moments:
+        # ArviZ takes a group without chains and draws by the word "data" in its name.
+        groups[MOMENTS_GROUP], moment_dims = _moments(draws, names)
+        dims |= moment_dims
     groups["observed_data"] = {names.observed: y}
     groups["constant_data"] = constant
     with warnings.catch_warnings():
@@ -80,6 +86,21 @@ def build_tree(
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
+
+
+def _moments(draws: Draws, names: Names) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Means and standard deviations that stand for draws of the group effects."""
+    values, dims = {}, {}
+    for g, found in draws.group_moments.items():
+        for name, array in (
+            (f"{names.b(g)}_mean", found.mean),
+            (f"{names.b(g)}_sd", found.sd),
+            (f"coefficient_{g}_mean", found.coefficient_mean),
+            (f"coefficient_{g}_sd", found.coefficient_sd),
+        ):
+            values[name] = array
+            dims[name] = [names.level_dim(g), names.effect_dim(g)]
+    return values, dims
 
 
 def versions() -> dict[str, str]:

@@ -49,11 +49,42 @@ def test_sleepstudy_agrees_with_lme4(
     assert found.loc["", "sd"] == pytest.approx(25.59, rel=0.05)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_published_analyses_by_the_fast_engine(
+    name: str, published: dict[str, Any], reference_folder: Path
+) -> None:
+    model = model_of(published[name], reference_folder)
+    posterior = model.fit(draws=2000, seed=7, engine="fast", progress=False)
+    compare(posterior, published[name])
+    assert posterior.diagnostics().ok, posterior.diagnostics()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_published_analyses(name: str, published: dict[str, Any], reference_folder: Path) -> None:
+def test_published_analyses_by_both_engines(
+    name: str, published: dict[str, Any], reference_folder: Path
+) -> None:
     case = published[name]
     model = model_of(case, reference_folder)
     posterior = model.fit(draws=2000, seed=7, target_accept=0.9, engine="pymc", progress=False)
     compare(posterior, case)
     assert posterior.diagnostics().ok, posterior.diagnostics()
+    agree(model.fit(draws=2000, seed=8, engine="fast", progress=False), posterior)
+
+
+def agree(one: bmx.Posterior, other: bmx.Posterior) -> None:
+    """Means and standard deviations of two runs within their Monte Carlo errors."""
+    for name in ("beta", "sigma", *(f"sd_{g.name}" for g in one.model.design.groups)):
+        a, b = (fit.idata["posterior"][name].values.reshape(8000, -1) for fit in (one, other))
+        spread = b.std(axis=0)
+        # ESS of at least 400 by the diagnostics: an error of 0.05 sd each, 4 of them.
+        assert np.abs(a.mean(axis=0) - b.mean(axis=0)).max() < 0.28 * spread.max()
+        np.testing.assert_allclose(
+            np.quantile(a, [0.1, 0.5, 0.9], axis=0),
+            np.quantile(b, [0.1, 0.5, 0.9], axis=0),
+            atol=0.3 * spread.max(),
+        )
+    for group in one.model.design.groups:
+        a, b = (fit.group_effects(group.name, diagnostics=False) for fit in (one, other))
+        assert (np.abs(a["estimate"] - b["estimate"]) < 0.3 * b["sd"]).all()
+        np.testing.assert_allclose(a["sd"], b["sd"], rtol=0.2)

@@ -1,0 +1,323 @@
+"""The fast engine for normal models: NUTS on the collapsed density, then exact effects.
+
+With all effects integrated out only the variance parameters are left to sample.
+The effects are then drawn from their exact conditional normal, which gives the
+same posterior as sampling everything.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+from scipy import optimize
+from threadpoolctl import threadpool_limits
+
+from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
+from bayesmix.gaussian.conditional import (
+    add_moments,
+    draw_effects,
+    split_by_group,
+    to_formula_scale,
+)
+from bayesmix.gaussian.coordinates import Coordinates, expand
+from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.announce import announce, stage
+from bayesmix.inference.draws import Draws, GroupMoments, keep_complete_draws
+from bayesmix.inference.pymc_engine import NUTPIE_STATS
+from bayesmix.inference.settings import SamplerSettings
+
+__all__ = ["GroupDraws", "sample_collapsed"]
+
+GroupDraws = Literal["auto", "all", "moments"]
+
+MAX_GROUP_DRAWS = 40_000_000  # numbers, 320 MB: above it "auto" keeps moments only
+_MOMENT_DRAWS = 200  # thetas over which conditional moments are averaged
+
+
+def sample_collapsed(
+    problem: Problem,
+    co: Coordinates,
+    prior: FixedPrior,
+    settings: SamplerSettings,
+    names: Mapping[str, tuple[str, str, str]],
+    group_draws: GroupDraws = "auto",
+) -> Draws:
+    """Sample theta with NUTS and the effects exactly.
+
+    Parameters
+    ----------
+    problem : Problem
+    co : Coordinates
+        With the priors.
+    prior : FixedPrior
+    settings : SamplerSettings
+    names : mapping of str to tuple of str
+        For each grouping factor the variables' names: sd, corr, b.
+    group_draws : {"auto", "all", "moments"}
+        Whether draws of the group effects are kept, or their means and standard
+        deviations only.
+
+    Returns
+    -------
+    Draws
+    """
+    seconds: dict[str, float] = {}
+    with threadpool_limits(1):
+        with stage(seconds, "prepare"):
+            announce(
+                "Loading the kernels; for the first fit on a machine they compile, about 2 "
+                "minutes ...",
+                progress=settings.progress and not _is_cached(),
+            )
+            center, A = _whitening(problem, co, prior)
+        z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
+        X = center + z @ A.T
+        with stage(seconds, "effects"):
+            posterior, moments = _effects(problem, co, prior, X, settings, names, group_draws)
+    return Draws(
+        posterior=posterior,
+        sample_stats=stats,
+        engine="fast (collapsed, nutpie)",
+        seconds=seconds,
+        seed=settings.seed,
+        tune=settings.tune,
+        interrupted=interrupted,
+        group_moments=moments,
+    )
+
+
+def _is_cached() -> bool:
+    """Whether numba has the kernels from an earlier process."""
+    stats = log_density.stats
+    return bool(stats.cache_hits) or bool(log_density.signatures)
+
+
+def _whitening(
+    problem: Problem, co: Coordinates, prior: FixedPrior
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mode of the density of x, and a root of the inverse of its Hessian there."""
+    d = int(co.sizes[0])
+    gradient = np.empty(d)
+    eq = problem.equations
+
+    def minus(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value = log_density(eq, co, prior, np.ascontiguousarray(x), True, gradient)
+        return (-value if np.isfinite(value) else 1e300), -gradient
+
+    from bayesmix.inference.empirical import start_point
+
+    start = start_point(problem, co)
+    found = optimize.minimize(
+        minus, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-10, "gtol": 1e-4}
+    )
+    mode = found.x if np.isfinite(found.x).all() else start
+    H = np.empty((d, d))
+    for i in range(d):
+        step = np.zeros(d)
+        step[i] = 1e-3
+        H[i] = (minus(mode + step)[1] - minus(mode - step)[1]) / 2e-3
+    H = np.where(np.isfinite(H), H, 0.0)
+    values, vectors = np.linalg.eigh((H + H.T) / 2)
+    # Where the density is flat or bends the wrong way, a unit step of log sd is wide enough.
+    scale = 1 / np.sqrt(np.clip(values, 0.25, None))
+    return mode, vectors * scale
+
+
+def _sample(
+    problem: Problem, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
+    settings: SamplerSettings, seconds: dict[str, float],
+) -> tuple[np.ndarray, dict[str, np.ndarray], bool]:  # fmt: skip
+    import nutpie
+
+    from bayesmix.inference.nutpie_native import compile_density
+
+    d = len(center)
+
+    def start(seed: int) -> np.ndarray:
+        # Around the mode, and never on it: nutpie refuses a gradient of zero.
+        return np.random.default_rng(seed).normal(0, 0.7, d)
+
+    with stage(seconds, "prepare"):
+        compiled = compile_density(problem.equations, co, prior, center, A, start)
+    try:
+        with stage(seconds, "sample"):
+            tree: Any = nutpie.sample(
+                compiled,
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                cores=settings.cores,
+                seed=settings.seed,
+                target_accept=settings.target_accept,
+                save_warmup=False,
+                progress_bar=settings.progress,
+            )
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # nutpie's PanicException is no Exception
+        raise SamplingError(f"nutpie could not sample this model: {error}") from error
+    found = tree["sample_stats"].to_dataset()
+    stats = {ours: found[theirs].values for theirs, ours in NUTPIE_STATS.items()
+             if theirs in found}  # fmt: skip
+    posterior, stats = keep_complete_draws({"z": tree["posterior"]["z"].values}, stats)
+    n_chains, n_draws = posterior["z"].shape[:2]
+    if n_draws == 0:
+        raise KeyboardInterrupt("sampling was interrupted during warm-up, before the first draw")
+    interrupted = (n_chains, n_draws) != (settings.chains, settings.draws)
+    if interrupted:
+        warnings.warn(
+            f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
+            f"{settings.chains} x {settings.draws}",
+            SamplingWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return posterior["z"], stats, interrupted
+
+
+def _effects(
+    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray,
+    settings: SamplerSettings, names: Mapping[str, tuple[str, str, str]],
+    group_draws: GroupDraws,
+) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
+    """Draws of everything, from the draws of theta's coordinates."""
+    n_chains, n_draws = X.shape[:2]
+    n_u = int((problem.equations.q * problem.equations.n_levels).sum())
+    n_numbers = n_chains * n_draws * n_u
+    keep = group_draws == "all" or (group_draws == "auto" and n_numbers <= MAX_GROUP_DRAWS)
+    if group_draws == "auto" and not keep:
+        announce(
+            f"{n_u} group effects x {n_chains * n_draws} draws would take "
+            f"{n_numbers * 8 / 1e9:.1f} GB: keeping their means and standard deviations "
+            '(group_draws="all" keeps the draws).',
+            progress=True,
+        )
+    posterior = _theta(problem, co, X, names)
+    p = problem.n_fixed
+    scaling = problem.scaling
+    back = np.linalg.inv(scaling.TX) * scaling.y_scale
+    beta = np.empty((n_chains, n_draws, p))
+    b = np.empty((n_chains, n_draws, n_u)) if keep else None
+    known = _known(problem)
+    seeds = np.random.SeedSequence(settings.seed).spawn(n_chains)
+
+    def one_chain(c: int) -> bool:
+        rng = np.random.default_rng(seeds[c])
+        noise = rng.normal(size=(n_draws, p))
+        chain_b = rng.normal(size=(n_draws, n_u)) if keep else np.empty((0, n_u))
+        if b is not None:
+            fine = draw_effects(problem.equations, co, known, prior, X[c], noise, chain_b)
+            b[c] = chain_b
+        else:
+            fine = _draw_beta(problem, co, prior, known, X[c], noise)
+        beta[c] = (noise + scaling.beta_0) @ back.T
+        return fine
+
+    with ThreadPoolExecutor(max_workers=min(settings.cores, n_chains)) as pool:
+        if not all(pool.map(one_chain, range(n_chains))):
+            raise SamplingError("the equations could not be factored at a draw of theta")
+    if p:
+        posterior["beta"] = beta
+    if b is not None:
+        for group, values in split_by_group(problem, b).items():
+            posterior[names[group][2]] = values
+        return posterior, {}
+    return posterior, _average_moments(problem, co, prior, known, X.reshape(-1, X.shape[2]))
+
+
+def _known(problem: Problem) -> float:
+    return problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+
+
+def _theta(
+    problem: Problem, co: Coordinates, X: np.ndarray, names: Mapping[str, tuple[str, str, str]]
+) -> dict[str, np.ndarray]:
+    """Standard deviations, correlation matrices and sigma at each draw."""
+    n_chains, n_draws = X.shape[:2]
+    flat = X.reshape(-1, X.shape[2])
+    sd = np.empty((len(flat), int(co.sizes[1]) + 1))
+    C, L = np.empty((len(flat), len(co.T))), np.empty(len(co.T))
+    for s in range(len(flat)):
+        expand(co, np.ascontiguousarray(flat[s]), sd[s], C[s], L)
+    posterior: dict[str, np.ndarray] = {}
+    for f, group in enumerate(problem.groups):
+        q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
+        sd_name, corr_name, _ = names[group.name]
+        values = sd[:, first : first + q]
+        posterior[sd_name] = values.reshape(n_chains, n_draws, q)
+        if group.correlated_blocks:
+            factor = C[:, at : at + q * q].reshape(-1, q, q)
+            R = factor @ np.swapaxes(factor, 1, 2)
+            R[:, range(q), range(q)] = 1.0
+            posterior[corr_name] = R.reshape(n_chains, n_draws, q, q)
+    if not problem.sigma_is_known:
+        posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
+    return posterior
+
+
+def _draw_beta(
+    problem: Problem, co: Coordinates, prior: FixedPrior, known: float, X: np.ndarray,
+    noise: np.ndarray,
+) -> bool:  # fmt: skip
+    """Draw beta alone, in blocks of a few thetas, so that b takes no memory to speak of."""
+    n_u = int((problem.equations.q * problem.equations.n_levels).sum())
+    scratch = np.zeros((1, n_u))
+    for s in range(len(X)):
+        scratch[:] = 0.0
+        rows = slice(s, s + 1)
+        if not draw_effects(problem.equations, co, known, prior, X[rows], noise[rows], scratch):
+            return False
+    return True
+
+
+def _average_moments(
+    problem: Problem, co: Coordinates, prior: FixedPrior, known: float, X: np.ndarray
+) -> dict[str, GroupMoments]:
+    """Posterior means and variances of b: conditional ones, averaged over draws of theta."""
+    eq, p = problem.equations, problem.n_fixed
+    n_u = int((eq.q * eq.n_levels).sum())
+    chosen = X[np.linspace(0, len(X) - 1, min(_MOMENT_DRAWS, len(X))).astype(int)]
+    scaling = problem.scaling
+    back = np.linalg.inv(scaling.TX) * scaling.y_scale
+    sums: dict[str, list[np.ndarray]] = {}
+    beta, beta_cov = np.empty(p), np.empty((p, p))
+    b, b_cov = np.empty(n_u), np.empty(int((eq.q**2 * eq.n_levels).sum()))
+    cross = np.empty((n_u, p))
+    for x in chosen:
+        add_moments(eq, co, x, known, prior, True, beta, beta_cov, b, b_cov, cross)
+        fixed, fixed_cov = back @ (beta + scaling.beta_0), back @ beta_cov @ back.T
+        means = split_by_group(problem, b)
+        crossed = split_by_group(problem, cross.T)
+        at = 0
+        for f, group in enumerate(problem.groups):
+            q, size = group.n_effects, int(eq.q[f] ** 2 * eq.n_levels[f])
+            T = to_formula_scale(problem, f)
+            blocks = b_cov[at : at + size].reshape(-1, q, q)
+            at += size
+            variance = np.einsum("ik,gkl,il->gi", T, blocks, T)
+            mean = means[group.name]
+            total, total_var = mean.copy(), variance.copy()
+            covariance = np.moveaxis(crossed[group.name], 0, -1) @ back.T
+            for k, j in enumerate(group.fixed_column):
+                if j is not None:
+                    total[:, k] += fixed[j]
+                    total_var[:, k] += fixed_cov[j, j] + 2 * covariance[:, k, j]
+            new = [mean, mean**2 + variance, total, total**2 + total_var]
+            before = sums.get(group.name)
+            sums[group.name] = (
+                new if before is None else [a + b for a, b in zip(before, new, strict=True)]
+            )
+    out = {}
+    for name, values in sums.items():
+        m, m2, t, t2 = (value / len(chosen) for value in values)
+        out[name] = GroupMoments(
+            mean=m,
+            sd=np.sqrt(np.maximum(m2 - m**2, 0.0)),
+            coefficient_mean=t,
+            coefficient_sd=np.sqrt(np.maximum(t2 - t**2, 0.0)),
+        )
+    return out
