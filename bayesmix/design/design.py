@@ -22,6 +22,7 @@ from bayesmix.design.matrices import (
 )
 from bayesmix.design.missing import MissingAction, check_finite, complete_rows
 from bayesmix.design.rank import aliased_columns
+from bayesmix.design.rowdata import positive_values, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
@@ -58,6 +59,10 @@ class Design:
         Positions of these rows in the caller's data; None if all were used.
     n_rows_given : int
         Number of rows of the caller's data.
+    weights : ndarray, shape (n,), or None
+        Precision weights: the residual variance of a row is sigma^2 / w.
+    known_se : ndarray, shape (n,), or None
+        Known residual standard errors, in units of the response.
     """
 
     formula: Formula
@@ -74,6 +79,8 @@ class Design:
     n_rows_given: int
     fixed_columns: Columns
     offset_columns: tuple[Columns, ...] = ()
+    weights: np.ndarray | None = None
+    known_se: np.ndarray | None = None
     functions: Functions = field(default_factory=dict)
 
     @property
@@ -117,6 +124,8 @@ def build_design(
     functions: Functions | None = None,
     missing: MissingAction = "drop",
     residual_is_estimated: bool = True,
+    weights: Any = None,
+    known_se: Any = None,
 ) -> Design:
     """Evaluate a formula over a table.
 
@@ -132,6 +141,9 @@ def build_design(
     residual_is_estimated : bool
         Whether the model has a residual standard deviation to estimate, so that
         a grouping factor with a level per row is an error.
+    weights, known_se : str or array_like, shape (n,), optional
+        Precision weights and known residual standard errors: a column's name or
+        an array.
 
     Returns
     -------
@@ -151,10 +163,21 @@ def build_design(
         if name not in known:
             raise unknown_column(name, known, formula)
     given = select_columns(data, formula.columns)
-    rows = complete_rows(given, missing)
+    beside = {
+        argument: row_column(argument, value, data, known, len(given))
+        for argument, value in (("weights", weights), ("known_se", known_se))
+        if value is not None
+    }
+    # Under names that no column has, so that their missing values count as well.
+    extended = given.assign(**{f"{name}=": values for name, values in beside.items()})
+    rows = complete_rows(extended, missing)
     used = given if rows is None else given.iloc[rows]
     row_labels = used.index
     used = used.reset_index(drop=True)
+    beside = {
+        name: positive_values(name, values if rows is None else values[rows], row_labels)
+        for name, values in beside.items()
+    }
     frame = prepare_frame(used, formula)
 
     response = expression_values(formula.response.expr, frame, functions)
@@ -187,6 +210,8 @@ def build_design(
         offset=offset,
         offset_columns=offset_columns,
         groups=groups,
+        weights=beside.get("weights"),
+        known_se=beside.get("known_se"),
         frame=frame,
         row_labels=row_labels,
         rows=rows,

@@ -6,9 +6,9 @@ import difflib
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.families.base import Family, ResponseScale
-from bayesmix.families.gaussian import Gaussian
+from bayesmix.families.gaussian import Gaussian, GaussianKnownSE
 
-__all__ = ["Family", "Gaussian", "ResponseScale", "get_family"]
+__all__ = ["Family", "Gaussian", "GaussianKnownSE", "ResponseScale", "get_family"]
 
 _FAMILIES: dict[str, type[Family]] = {family.name: family for family in (Gaussian,)}
 

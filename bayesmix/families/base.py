@@ -95,9 +95,18 @@ class Family(ABC):
 
     @abstractmethod
     def pymc_likelihood(
-        self, name: str, eta: Any, parameters: Mapping[str, Any], observed: Any, dims: str
+        self,
+        name: str,
+        eta: Any,
+        parameters: Mapping[str, Any],
+        observed: Any,
+        dims: str,
+        rows: Mapping[str, Any],
     ) -> Any:
-        """Add the observed variable to the PyMC model on the context stack."""
+        """Add the observed variable to the PyMC model on the context stack.
+
+        `rows` holds what is given per row: "weights" and "known_se", if any.
+        """
 
     @abstractmethod
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.families.base import Family, PriorSpec, ResponseScale
 from bayesmix.formula import Formula
 
-__all__ = ["Gaussian"]
+__all__ = ["Gaussian", "GaussianKnownSE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,21 @@ class Gaussian(Family):
         return {"sigma": ("HalfCauchy", {"beta": scale.sd})}
 
     def pymc_likelihood(
-        self, name: str, eta: Any, parameters: Mapping[str, Any], observed: Any, dims: str
+        self,
+        name: str,
+        eta: Any,
+        parameters: Mapping[str, Any],
+        observed: Any,
+        dims: str,
+        rows: Mapping[str, Any],
     ) -> Any:
-        """Add y ~ Normal(eta, sigma)."""
+        """Add y ~ Normal(eta, sigma / sqrt(w))."""
         import pymc as pm
 
-        return pm.Normal(name, mu=eta, sigma=parameters["sigma"], observed=observed, dims=dims)
+        sigma = parameters["sigma"]
+        if "weights" in rows:
+            sigma = sigma / rows["weights"] ** 0.5
+        return pm.Normal(name, mu=eta, sigma=sigma, observed=observed, dims=dims)
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return sigma squared."""
@@ -76,3 +85,37 @@ class Gaussian(Family):
     def latex(self) -> str:
         """Return Normal(eta_i, sigma)."""
         return r"\operatorname{Normal}(\eta_i, \sigma)"
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianKnownSE(Gaussian):
+    """Normal response whose residual standard errors are known, as in meta-analysis."""
+
+    parameters: ClassVar[tuple[str, ...]] = ()
+    residual_is_estimated: ClassVar[bool] = False
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Nothing to estimate."""
+        return {}
+
+    def pymc_likelihood(
+        self,
+        name: str,
+        eta: Any,
+        parameters: Mapping[str, Any],
+        observed: Any,
+        dims: str,
+        rows: Mapping[str, Any],
+    ) -> Any:
+        """Add y ~ Normal(eta, known_se)."""
+        import pymc as pm
+
+        return pm.Normal(name, mu=eta, sigma=rows["known_se"], observed=observed, dims=dims)
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: it differs from row to row."""
+        return None
+
+    def latex(self) -> str:
+        """Return Normal(eta_i, se_i)."""
+        return r"\operatorname{Normal}(\eta_i, \text{se}_i)"

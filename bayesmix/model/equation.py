@@ -38,7 +38,10 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
         An ``aligned`` environment, without dollar signs.
     """
     symbols = [_beta(design, j) for j in range(len(design.fixed_effects))]
-    lines = [rf"{_text(design.formula.response.text)}_i &\sim {family.latex()}"]
+    likelihood = family.latex()
+    if design.weights is not None:
+        likelihood = likelihood.replace(r"\sigma", r"\sigma / \sqrt{w_i}")
+    lines = [rf"{_text(design.formula.response.text)}_i &\sim {likelihood}"]
     lines += _predictor(design, symbols)
     for number, group in enumerate(design.groups):
         lines += _group_lines(group, _letter(number))

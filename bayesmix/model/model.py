@@ -13,7 +13,7 @@ from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import NotSupportedError, PriorError
-from bayesmix.families import Family, get_family
+from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.names import model_names
@@ -55,6 +55,12 @@ class Model:
     missing : {"drop", "raise"}
         Whether rows with a missing value in a used column are left out, with a
         warning, or refused.
+    weights : str or array_like, shape (n,), optional
+        Precision weights, a column's name or an array: the residual variance of a
+        row is sigma^2 / w, as in lme4. (Not exponents of the likelihood.)
+    known_se : str or array_like, shape (n,), optional
+        Known residual standard errors, in units of the response, as in
+        meta-analysis. There is no sigma then, and a level may have one row.
     parametrization : {"non-centered", "centered"}
         How the PyMC model states the group effects.
 
@@ -84,12 +90,16 @@ class Model:
         priors: Mapping[str, Prior] | None = None,
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: MissingAction = "drop",
+        weights: Any = None,
+        known_se: Any = None,
         parametrization: Parametrization = "non-centered",
     ) -> None:
         if parametrization not in get_args(Parametrization):
             known = " or ".join(repr(name) for name in get_args(Parametrization))
             raise NotSupportedError(f"parametrization={parametrization!r} must be {known}")
         self.family: Family = get_family(family)
+        if known_se is not None or weights is not None:
+            self.family = _with_row_data(self.family, weights, known_se)
         self.formula: Formula = parse_formula(
             formula, available=column_names(data), functions=functions
         )
@@ -99,6 +109,8 @@ class Model:
             functions=functions,
             missing=missing,
             residual_is_estimated=self.family.residual_is_estimated,
+            weights=weights,
+            known_se=known_se,
         )
         self.y = self.family.response_values(self.design.response, self.formula)
         self.names = model_names(self.design, self.family)
@@ -308,7 +320,8 @@ class Model:
         """The cross-products of a normal model: all that its algebra needs."""
         from bayesmix.gaussian.problem import build_problem
 
-        return build_problem(self.design, self.y)
+        design = self.design
+        return build_problem(design, self.y, weights=design.weights, known_se=design.known_se)
 
     @property
     def prior_entries(self) -> ModelPriors:
@@ -360,3 +373,13 @@ class Model:
             f"<pre>{html.escape(words)}</pre>\n$${html.escape(self.equation())}$$\n"
             f"{self.priors.to_html(index=False)}"
         )
+
+
+def _with_row_data(family: Family, weights: Any, known_se: Any) -> Family:
+    """Check that weights and standard errors belong to this family."""
+    argument = "weights" if known_se is None else "known_se"
+    if not isinstance(family, Gaussian):
+        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}")
+    if weights is not None and known_se is not None:
+        raise NotSupportedError("give weights= or known_se=, not both")
+    return family if known_se is None else GaussianKnownSE(link=family.link)

@@ -79,7 +79,7 @@ def model_names(design: Design, family: Family) -> Names:
     while obs_dim in taken:
         obs_dim += "_"
     variables = {"beta", "coefficients", "intercept", "intercept_at_means", "X", "offset"}
-    variables |= {observed, f"{observed}_data", *family.parameters}
+    variables |= {observed, f"{observed}_data", "weights", "known_se", *family.parameters}
     dims = {FIXED_EFFECT, FIXED_SLOPE, obs_dim, "chain", "draw"}
     for group in design.groups:
         g = group.name

@@ -71,7 +71,12 @@ def build_pymc_model(
             eta = eta + _group_part(group, priors, names, parametrization)
         parameters = {name: _variable(name, entry.prior) for name, entry in priors.family.items()}
         observed = pm.Data(f"{names.observed}_data", y, dims=names.obs_dim)
-        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim)
+        rows = {
+            name: pm.Data(name, values, dims=names.obs_dim)
+            for name, values in (("weights", design.weights), ("known_se", design.known_se))
+            if values is not None
+        }
+        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
     return model
 
 

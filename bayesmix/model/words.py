@@ -20,6 +20,10 @@ def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
     left_out = design.n_rows_given - design.n_obs
     if left_out:
         rows += f" ({left_out} of {design.n_rows_given} left out for missing values)"
+    if design.weights is not None:
+        rows += ", weighted"
+    if design.known_se is not None:
+        rows += ", known standard errors"
     lines = [f"family {family}, {rows}"]
     if design.groups:
         sizes = [f"{g.name} ({g.n_levels} levels)" for g in design.groups]

@@ -66,6 +66,10 @@ def build_tree(
     if design.offset is not None:
         constant["offset"] = design.offset
         dims["offset"] = [names.obs_dim]
+    for name, values in (("weights", design.weights), ("known_se", design.known_se)):
+        if values is not None:
+            constant[name] = values
+            dims[name] = [names.obs_dim]
     for group in design.groups:
         g = group.name
         constant |= {f"Z_{g}": group.Z, f"index_{g}": group.index}

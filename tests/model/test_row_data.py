@@ -1,0 +1,126 @@
+"""Precision weights and known standard errors, by every engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, DataWarning, NotSupportedError
+
+
+@pytest.fixture
+def rows(data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    return data.assign(w=rng.uniform(0.3, 3, 240), se=rng.uniform(1, 4, 240))
+
+
+def dense_deviance(model: bmx.Model, sd: float, residual: np.ndarray, beta: np.ndarray) -> float:
+    Z = np.eye(8)[model.design.groups[0].index]
+    V = np.diag(residual) + sd**2 * Z @ Z.T
+    return float(-2 * stats.multivariate_normal(model.design.X @ beta, V).logpdf(model.y))
+
+
+def test_weights_are_precisions(rows: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ x + (1 | g)", rows, weights="w").fit_eb("ml")
+    sd = fit.variance_components()["sd"]
+    beta = fit.fixed_effects()["estimate"].to_numpy()
+    expected = dense_deviance(fit.model, sd[0], sd[1] ** 2 / rows["w"].to_numpy(), beta)
+    assert fit.deviance == pytest.approx(expected, rel=1e-9)
+    by_array = bmx.Model("y ~ x + (1 | g)", rows, weights=rows["w"].to_numpy()).fit_eb("ml")
+    assert by_array.deviance == fit.deviance
+    twice = bmx.Model("y ~ x + (1 | g)", rows, weights=2 * rows["w"]).fit_eb("ml")
+    assert twice.sigma == pytest.approx(fit.sigma * np.sqrt(2))
+
+
+def test_known_standard_errors_leave_no_sigma(rows: pd.DataFrame) -> None:
+    model = bmx.Model("y ~ x + (1 | g)", rows, known_se="se")
+    assert "sigma" not in set(model.priors["parameter"])
+    fit = model.fit_eb("ml")
+    sd = fit.variance_components()["sd"]
+    assert len(sd) == 1
+    beta = fit.fixed_effects()["estimate"].to_numpy()
+    expected = dense_deviance(model, sd[0], rows["se"].to_numpy() ** 2, beta)
+    assert fit.deviance == pytest.approx(expected, rel=1e-9)
+    assert fit.df == 3
+
+
+def test_a_meta_analysis_has_one_row_per_level() -> None:
+    """Rubin's eight schools: REML of the between-school sd is zero, Bayes is not."""
+    schools = pd.DataFrame(
+        {
+            "effect": [28.0, 8, -3, 7, -1, 1, 18, 12],
+            "se": [15.0, 10, 16, 11, 9, 11, 10, 18],
+            "school": list("ABCDEFGH"),
+        }
+    )
+    model = bmx.Model("effect ~ 1 + (1 | school)", schools, known_se="se")
+    reml = model.fit_eb()
+    weights = schools["se"] ** -2.0
+    pooled = (weights * schools["effect"]).sum() / weights.sum()
+    assert reml.singular
+    assert reml.fixed_effects()["estimate"][0] == pytest.approx(pooled)
+    assert reml.fixed_effects()["sd"][0] == pytest.approx(weights.sum() ** -0.5)
+    posterior = model.fit(seed=1, progress=False)
+    assert posterior.diagnostics().ok
+    # Gelman et al. (2013), section 5.5: effects between 5 and 12 or so.
+    effects = posterior.group_coefficients()["estimate"]
+    assert 5 < effects.min() < effects.max() < 13
+    assert effects.idxmax() == 0
+    assert "sigma" not in posterior.idata["posterior"]
+    assert "known standard errors" in str(posterior)
+
+
+@pytest.mark.parametrize("given", [{"weights": "w"}, {"known_se": "se"}])
+def test_the_pymc_model_is_the_same_model(rows: pd.DataFrame, given: dict[str, Any]) -> None:
+    model = bmx.Model("y ~ x + (1 | g)", rows, **given)
+    pm_model = model.pymc_model
+    logp = pm_model.compile_logp(mode="FAST_COMPILE")
+    point = pm_model.initial_point()
+    sigma = np.exp(point["sigma_log__"]) if "sigma_log__" in point else 1.0
+    scale = sigma / np.sqrt(rows["w"]) if "weights" in given else rows["se"]
+    X, y = model.design.X, model.y
+
+    def likelihood(shift: float) -> float:
+        beta0 = point["intercept_at_means"] + shift
+        eta = beta0 + point["coefficients"][0] * (X[:, 1] - X[:, 1].mean())
+        sd = np.exp(point["sd_g_log__"][0])
+        eta = eta + sd * point["z_g"][model.design.groups[0].index, 0]
+        prior = model.prior_entries.intercept.prior.parameters
+        return float(
+            stats.norm(eta, scale).logpdf(y).sum()
+            + stats.norm(prior["mu"], prior["sigma"]).logpdf(beta0)
+        )
+
+    moved = {**point, "intercept_at_means": point["intercept_at_means"] + 0.7}
+    assert logp(moved) - logp(point) == pytest.approx(likelihood(0.7) - likelihood(0), rel=1e-8)
+    assert "weights" in model.equation() or "w_i" in model.equation() or "se" in model.equation()
+
+
+def test_rows_without_a_weight_are_dropped(rows: pd.DataFrame) -> None:
+    rows.loc[4, "w"] = np.nan
+    with pytest.warns(DataWarning, match=r"1 of 240 rows .*`weights=` 1"):
+        model = bmx.Model("y ~ x + (1 | g)", rows, weights="w")
+    assert model.design.weights is not None
+    assert len(model.design.weights) == 239
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"weights": "nope"}, DataError, "no such column"),
+        ({"weights": [1, 2]}, DataError, r"shape \(2,\), the data have 240 rows"),
+        ({"weights": "f"}, DataError, "not numeric"),
+        ({"weights": "z"}, DataError, "weights is -.* it must be above zero"),
+        ({"known_se": "z"}, DataError, "known_se is -"),
+        ({"weights": "w", "known_se": "se"}, NotSupportedError, "not both"),
+    ],
+)
+def test_what_is_no_weight_is_refused(
+    rows: pd.DataFrame, given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        bmx.Model("y ~ x + (1 | g)", rows, **given)
