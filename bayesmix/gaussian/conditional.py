@@ -9,10 +9,17 @@ from numba import njit
 
 from bayesmix.gaussian.coordinates import Coordinates, expand, make_triangular
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.gaussian.kernels import Equations, factorise, inverse_moments, solve_nodes
+from bayesmix.gaussian.kernels import (
+    Equations,
+    _chol_in_place,
+    factorise,
+    inverse_moments,
+    solve_nodes,
+)
+from bayesmix.gaussian.moments import moments
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["Conditional", "add_moments", "conditional_moments", "draw_effects"]
+__all__ = ["Conditional", "add_moments", "conditional_moments", "draw_effects", "draw_fixed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +140,52 @@ def draw_effects(
         _effects_from_u(eq, L, u, b[s])
         for i in range(p):
             beta[s, i] = root_y[r + i]
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def draw_fixed(
+    eq: Equations, co: Coordinates, known: float, prior: FixedPrior, X: np.ndarray,
+    beta: np.ndarray,
+) -> bool:  # fmt: skip
+    """Draw working beta alone, once for each theta, without memory for b.
+
+    Parameters
+    ----------
+    eq, co, known, prior, X
+        As in `draw_effects`.
+    beta : ndarray, shape (S, p)
+        Standard normals on entry, the draws on return.
+
+    Returns
+    -------
+    bool
+    """
+    p, n_L = eq.sizes[4], len(co.T)
+    sd = np.empty(co.sizes[1] + 1)
+    C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
+    prior_y = np.zeros(p)
+    for i in range(p):
+        for j in range(p):
+            prior_y[i] += prior.precision[i, j] * prior.mean[j]
+    for s in range(len(X)):
+        expand(co, X[s], sd, C, L)
+        make_triangular(co, L, Q)
+        precision = known
+        if known <= 0.0:
+            sigma = sd[co.sizes[1]] / co.unit[0]
+            precision = 1.0 / (sigma * sigma)
+        fine = moments(
+            eq, L, precision, prior.precision, prior_y, True, S, U, mean, cov, scalars
+        ) and _chol_in_place(cov, p)
+        if not fine:
+            return False
+        for i in range(p - 1, -1, -1):
+            value = mean[i]
+            for j in range(i + 1):
+                value += cov[i, j] * beta[s, j]
+            beta[s, i] = value
     return True
 
 

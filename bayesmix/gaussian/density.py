@@ -121,9 +121,9 @@ def _log_density(
         prior_y[i] = s
         prior_length += s * prior.mean[i]
     E, U = np.empty(n_L), np.empty(n_L)
-    beta, scalars = np.empty(p), np.empty(6)
+    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     fine = np.isfinite(precision) and moments(
-        eq, L, precision, prior.precision, prior_y, with_fixed, E, U, beta, scalars
+        eq, L, precision, prior.precision, prior_y, with_fixed, E, U, beta, beta_cov, scalars
     )
     if not fine:
         gradient[:] = 0.0
@@ -163,8 +163,8 @@ def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool)
     C, L, Q, E, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     expand(co, x, sd, C, L)
     make_triangular(co, L, Q)
-    beta, scalars = np.empty(p), np.empty(6)
-    moments(eq, L, 1.0, np.zeros((p, p)), np.zeros(p), reml, E, U, beta, scalars)
+    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
+    moments(eq, L, 1.0, np.zeros((p, p)), np.zeros(p), reml, E, U, beta, beta_cov, scalars)
     return max(eq.yy[0] - scalars[LENGTH], 0.0) / (eq.sizes[5] - (p if reml else 0))
 
 
@@ -202,10 +202,10 @@ def profiled_deviance(
     expand(co, x, sd, C, L)
     make_triangular(co, L, Q)
     E, U = np.empty(n_L), np.empty(n_L)
-    beta, scalars = np.empty(p), np.empty(6)
+    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     precision = known if known > 0.0 else 1.0
     flat = np.zeros((p, p))
-    if not moments(eq, L, precision, flat, np.zeros(p), reml, E, U, beta, scalars):
+    if not moments(eq, L, precision, flat, np.zeros(p), reml, E, U, beta, beta_cov, scalars):
         gradient[:] = 0.0
         return np.inf
     n = eq.sizes[5] - (p if reml else 0)

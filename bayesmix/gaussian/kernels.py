@@ -495,6 +495,34 @@ def solve_nodes(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _large_inverse(root: np.ndarray, n: int, inverse: np.ndarray) -> None:
+    """Inverse from a Cholesky factor by blocks: about n^3 operations, most in products."""
+    size = 64
+    half = np.zeros((n, n))
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        for j in range(start, stop):
+            half[j, j] = 1.0 / root[j, j]
+            for i in range(j + 1, stop):
+                s = 0.0
+                for k in range(j, i):
+                    s -= root[i, k] * half[k, j]
+                half[i, j] = s / root[i, i]
+        if start > 0:
+            left = np.ascontiguousarray(root[start:stop, :start])
+            above = np.ascontiguousarray(half[:start, :start])
+            own = np.ascontiguousarray(half[start:stop, start:stop])
+            half[start:stop, :start] = -np.dot(own, np.dot(left, above))
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        rows = np.ascontiguousarray(half[start:, :stop].T)
+        columns = np.ascontiguousarray(half[start:, start:stop])
+        block = np.dot(rows, columns)
+        inverse[:stop, start:stop] = block
+        inverse[start:stop, :stop] = block.T
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> None:
     """Inverse of the root's leading `used` rows from its factor; zero elsewhere."""
     for i in range(n):
@@ -503,12 +531,7 @@ def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> N
     if used == 0:
         return
     if used > 24:
-        factor = np.zeros((used, used))
-        for i in range(used):
-            for j in range(i + 1):
-                factor[i, j] = root[i, j]
-        half = np.linalg.inv(factor)
-        inverse[:used, :used] = half.T @ half
+        _large_inverse(root, used, inverse)
         return
     half = np.zeros((used, used))
     for j in range(used):

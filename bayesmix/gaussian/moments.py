@@ -29,7 +29,8 @@ LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 @njit(cache=True, nogil=True, error_model="numpy")
 def moments(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
+    scalars: np.ndarray,
 ) -> bool:  # fmt: skip
     """Factor the equations and take the moments of (u, beta) given y and theta.
 
@@ -49,6 +50,8 @@ def moments(
         squared means.
     beta : ndarray, shape (p,)
         Receives the mean of the working fixed effects.
+    beta_cov : ndarray, shape (p, p)
+        Receives their covariance; zero in the general kernel without `with_fixed`.
     scalars : ndarray, shape (6,)
         Receives log|M_uu|, log|M| - log|M_uu|, the squared length of the
         half-solved right-hand side, the trace of u's covariance, the squared
@@ -60,14 +63,19 @@ def moments(
         False if the equations are not positive definite in floating point.
     """
     if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
-        return _one_factor(eq, L, precision, prior, prior_y, with_fixed, S, U, beta, scalars)
-    return _any_structure(eq, L, precision, prior, prior_y, with_fixed, S, U, beta, scalars)
+        return _one_factor(
+            eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
+        )
+    return _any_structure(
+        eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _any_structure(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
+    scalars: np.ndarray,
 ) -> bool:  # fmt: skip
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     n = r + p
@@ -111,7 +119,8 @@ def _any_structure(
     for i in range(p):
         beta[i] = root_y[r + i]
         for j in range(p):
-            trace_p += prior[i, j] * inverse[r + i, r + j]
+            beta_cov[i, j] = inverse[r + i, r + j]
+            trace_p += prior[i, j] * beta_cov[i, j]
     scalars[TRACE_P] = trace_p
     return True
 
@@ -119,7 +128,8 @@ def _any_structure(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _one_factor(
     eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, scalars: np.ndarray,
+    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
+    scalars: np.ndarray,
 ) -> bool:  # fmt: skip
     """One grouping factor with one or two effects: one pass, no storage per level.
 
@@ -159,7 +169,7 @@ def _one_factor(
         for k in range(i + 1, p):
             s -= root[k, i] * beta[k]
         beta[i] = s / root[i, i]
-    inverse = np.empty((p, p))
+    inverse = beta_cov
     _root_inverse(root, p, p, inverse)
     trace_p = 0.0
     for i in range(p):

@@ -20,6 +20,7 @@ from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
 from bayesmix.gaussian.conditional import (
     add_moments,
     draw_effects,
+    draw_fixed,
     split_by_group,
     to_formula_scale,
 )
@@ -213,7 +214,7 @@ def _effects(
             fine = draw_effects(problem.equations, co, known, prior, X[c], noise, chain_b)
             b[c] = chain_b
         else:
-            fine = _draw_beta(problem, co, prior, known, X[c], noise)
+            fine = draw_fixed(problem.equations, co, known, prior, X[c], noise)
         beta[c] = (noise + scaling.beta_0) @ back.T
         return fine
 
@@ -257,21 +258,6 @@ def _theta(
     if not problem.sigma_is_known:
         posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
     return posterior
-
-
-def _draw_beta(
-    problem: Problem, co: Coordinates, prior: FixedPrior, known: float, X: np.ndarray,
-    noise: np.ndarray,
-) -> bool:  # fmt: skip
-    """Draw beta alone, in blocks of a few thetas, so that b takes no memory to speak of."""
-    n_u = int((problem.equations.q * problem.equations.n_levels).sum())
-    scratch = np.zeros((1, n_u))
-    for s in range(len(X)):
-        scratch[:] = 0.0
-        rows = slice(s, s + 1)
-        if not draw_effects(problem.equations, co, known, prior, X[rows], noise[rows], scratch):
-            return False
-    return True
 
 
 def _average_moments(

@@ -25,6 +25,7 @@ Method = Literal["reml", "ml", "map"]
 
 _ZERO = -30.0  # log of a standard deviation that is zero, relative to its unit
 LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
+_NEWTON_SIZE = 12
 _SMALL = np.log(2e-3)
 
 
@@ -208,7 +209,14 @@ class _Search:
         ]
         found = optimize.minimize(
             of_free, start[free], jac=True, method="L-BFGS-B", bounds=bounds,
-            options={"maxiter": 500, "maxfun": 2000, "ftol": 1e-13, "gtol": 1e-6, "maxcor": 20},
+            options={
+                "maxiter": 1000,
+                "maxfun": 4000,
+                # A few parameters are polished by Newton; of many the last digits cost dear.
+                "ftol": 1e-13 if free.size <= _NEWTON_SIZE else 1e-10,
+                "gtol": 1e-6,
+                "maxcor": 20,
+            },
         )  # fmt: skip
         z = self._newton(of_free, found.x, is_corr)
         value, gradient = of_free(z)
@@ -223,7 +231,7 @@ class _Search:
         is_corr: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """Polish with Newton steps on differences of gradients, where these are cheap."""
-        if z.size > 12:
+        if z.size > _NEWTON_SIZE:
             return z
         value, gradient = of_free(z)
         for _ in range(4):

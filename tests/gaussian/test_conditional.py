@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesmix.gaussian.conditional import conditional_moments, draw_effects, split_by_group
+from bayesmix.gaussian.conditional import (
+    conditional_moments,
+    draw_effects,
+    draw_fixed,
+    split_by_group,
+)
 from bayesmix.gaussian.moments import _any_structure, _one_factor
 from bayesmix.gaussian.structure import plan_elimination
 
@@ -64,6 +69,10 @@ def test_moments_and_draws(kind: str, rng: np.random.Generator) -> None:
     beta = rng.normal(size=(n_draws, p))
     u = rng.normal(size=(n_draws, n_b))
     assert draw_effects(problem.equations, co, 0.0, prior, np.tile(x, (n_draws, 1)), beta, u)
+    alone = rng.normal(size=(n_draws, p))
+    assert draw_fixed(problem.equations, co, 0.0, prior, np.tile(x, (n_draws, 1)), alone)
+    np.testing.assert_allclose(alone.mean(axis=0), beta.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(np.cov(alone.T), np.cov(beta.T), rtol=0.2, atol=1e-2)
     draws = (beta + problem.scaling.beta_0) @ back.T
     groups = split_by_group(problem, u)
     everything = np.concatenate(
@@ -89,7 +98,8 @@ def test_the_short_way_for_one_factor_is_the_general_one(
     out = []
     for kernel in (_one_factor, _any_structure):
         S, U, beta, scalars = np.empty(q * q), np.empty(q * q), np.empty(p), np.empty(6)
-        assert kernel(eq, L, 1.7, P, P @ np.ones(p), with_fixed, S, U, beta, scalars)
+        cov = np.empty((p, p))
+        assert kernel(eq, L, 1.7, P, P @ np.ones(p), with_fixed, S, U, beta, cov, scalars)
         scalars[5] = scalars[5] if with_fixed else 0.0
         out.append(np.concatenate([S, U, beta, scalars]))
     np.testing.assert_allclose(out[0], out[1], rtol=1e-9, atol=1e-12)
