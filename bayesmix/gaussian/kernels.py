@@ -114,6 +114,38 @@ def _chol_in_place(A: np.ndarray, n: int) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _large_cholesky(A: np.ndarray, n: int) -> bool:
+    """Lower Cholesky factor by blocks, in place; False if A is not positive definite.
+
+    LAPACK's would raise from inside a kernel, where nobody can catch it.
+    """
+    size = 64
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        width = stop - start
+        if start > 0:
+            left = np.ascontiguousarray(A[start:n, :start])
+            own = np.ascontiguousarray(A[start:stop, :start].T)
+            A[start:n, start:stop] -= np.dot(left, own)
+        block = A[start:stop, start:stop].copy()
+        if not _chol_in_place(block, width):
+            return False
+        inverse = np.zeros((width, width))
+        for j in range(width):
+            inverse[j, j] = 1.0 / block[j, j]
+            for i in range(j + 1, width):
+                s = 0.0
+                for k in range(j, i):
+                    s -= block[i, k] * inverse[k, j]
+                inverse[i, j] = s / block[i, i]
+        A[start:stop, start:stop] = block
+        if stop < n:
+            below = np.ascontiguousarray(A[stop:n, start:stop])
+            A[stop:n, start:stop] = np.dot(below, np.ascontiguousarray(inverse.T))
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _scale_node(
     eq: Equations, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
 ) -> None:
@@ -412,16 +444,8 @@ def factorise(
             _subtract_from_root(eq, node, q, V, first, root, root_y)
         log_det += np.log(product)
     if n > 24:
-        # LAPACK reads one triangle only; which one is numba's affair, so fill both.
-        for i in range(n):
-            for j in range(i):
-                root[j, i] = root[i, j]
-            if not root[i, i] > 0.0:
-                return False
-        factor = np.linalg.cholesky(root)
-        for i in range(n):
-            for j in range(i + 1):
-                root[i, j] = factor[i, j]
+        if not _large_cholesky(root, n):
+            return False
     elif not _chol_in_place(root, n):
         return False
     log_det_x = 0.0

@@ -70,11 +70,6 @@ def sample_collapsed(
     seconds: dict[str, float] = {}
     with threadpool_limits(1):
         with stage(seconds, "prepare"):
-            announce(
-                "Loading the kernels; for the first fit on a machine they compile, about 2 "
-                "minutes ...",
-                progress=settings.progress and not _is_cached(),
-            )
             center, A = _whitening(problem, co, prior)
         z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
         X = center + z @ A.T
@@ -90,12 +85,6 @@ def sample_collapsed(
         interrupted=interrupted,
         group_moments=moments,
     )
-
-
-def _is_cached() -> bool:
-    """Whether numba has the kernels from an earlier process."""
-    stats = log_density.stats
-    return bool(stats.cache_hits) or bool(log_density.signatures)
 
 
 def _whitening(

@@ -319,7 +319,9 @@ class Model:
     def gaussian_problem(self) -> Problem:
         """The cross-products of a normal model: all that its algebra needs."""
         from bayesmix.gaussian.problem import build_problem
+        from bayesmix.inference.kernel_cache import announce_compilation
 
+        announce_compilation()
         design = self.design
         return build_problem(design, self.y, weights=design.weights, known_se=design.known_se)
 

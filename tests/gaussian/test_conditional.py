@@ -11,6 +11,7 @@ from bayesmix.gaussian.conditional import (
     draw_fixed,
     split_by_group,
 )
+from bayesmix.gaussian.kernels import _large_cholesky, _large_inverse
 from bayesmix.gaussian.moments import _any_structure, _one_factor
 from bayesmix.gaussian.structure import plan_elimination
 
@@ -129,3 +130,33 @@ def test_too_many_crossed_columns_are_refused_by_name(monkeypatch: pytest.Monkey
     monkeypatch.setattr(structure, "MAX_ROOT", 4)
     with pytest.raises(NotSupportedError, match=r"`m` \(5 columns\).*engine=\"pymc\""):
         make_problem("y ~ x + (1 | k) + (1 | m)", make_data())
+
+
+@pytest.mark.parametrize("n", [30, 64, 65, 200])
+def test_large_roots_are_factored_and_inverted_by_blocks(n: int, rng: np.random.Generator) -> None:
+    A = rng.normal(size=(n, n + 5))
+    A = A @ A.T
+    root = A.copy()
+    assert _large_cholesky(root, n)
+    np.testing.assert_allclose(np.tril(root), np.linalg.cholesky(A), rtol=1e-8, atol=1e-10)
+    inverse = np.empty((n, n))
+    _large_inverse(root, n, inverse)
+    np.testing.assert_allclose(inverse @ A, np.eye(n), atol=1e-6)
+    A[n // 2, n // 2] = -1.0
+    assert not _large_cholesky(A, n)
+
+
+def test_many_crossed_levels_with_many_effects_converge(rng: np.random.Generator) -> None:
+    """A root of some hundred columns that is close to singular on the way."""
+    import pandas as pd
+
+    import bayesmix as bmx
+
+    n = 900
+    f = rng.integers(0, 2, (n, 2)) * 2 - 1.0
+    data = pd.DataFrame({"s": np.repeat(np.arange(45), 20), "i": rng.integers(0, 25, n)})
+    data = data.assign(a=f[:, 0], b=f[:, 1])
+    data["y"] = 500 + 30 * rng.normal(size=45)[data["s"]] * data["a"] + 60 * rng.normal(size=n)
+    fit = bmx.Model("y ~ a * b + (a * b | s) + (a * b | i)", data).fit_eb()
+    assert fit.converged
+    assert np.isfinite(fit.reml_criterion)

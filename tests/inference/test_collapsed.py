@@ -241,3 +241,16 @@ def test_an_interrupt_returns_the_draws_so_far(sleepstudy: pd.DataFrame) -> None
         signal.signal(signal.SIGINT, before)
     thread.join()
     assert 0 < posterior.idata["posterior"].sizes["draw"] < 1_000_000
+
+
+def test_the_first_fit_on_a_machine_says_that_kernels_compile(
+    sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bayesmix.inference import kernel_cache
+
+    bmx.Model(SLEEP, sleepstudy).fit_eb()
+    assert kernel_cache.kernels_are_compiled()
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(kernel_cache, "kernels_are_compiled", lambda: False)
+    bmx.Model(SLEEP, sleepstudy).fit_eb()
+    assert "Compiling the numerical kernels" in capfd.readouterr().err

@@ -1,0 +1,53 @@
+"""Compiled kernels that are older than the code they were compiled from.
+
+numba keeps a compiled kernel until its own file changes; that a kernel it calls
+has changed it does not notice. So all of them carry one fingerprint.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+__all__ = ["drop_stale_kernels", "fingerprint"]
+
+_STAMP = "bayesmix-kernels.sha256"
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Return a hash of every file that kernels are compiled from."""
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for path in [*sorted(folder.glob("*.py")), folder.parent / "inference" / "nutpie_native.py"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def drop_stale_kernels(folders: tuple[Path, ...]) -> bool:
+    """Remove numba's files from cache folders that another version of the code filled.
+
+    Parameters
+    ----------
+    folders : tuple of Path
+
+    Returns
+    -------
+    bool
+        Whether anything was removed.
+    """
+    removed = False
+    for folder in folders:
+        stamp = folder / _STAMP
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if stamp.is_file() and stamp.read_text() == fingerprint():
+                continue
+            for path in folder.glob("*.nb[ic]"):
+                path.unlink(missing_ok=True)
+                removed = True
+            stamp.write_text(fingerprint())
+        except OSError:  # a read-only place: whoever filled it answers for it
+            continue
+    return removed

@@ -1,0 +1,32 @@
+"""One bambi run, in its own environment: prints seconds and the smallest ESS as JSON."""
+
+import json
+import sys
+import time
+import warnings
+
+import pandas as pd
+
+warnings.filterwarnings("ignore")
+
+path, formula, groups, method = sys.argv[1:5]
+data = pd.read_csv(path)
+for column in groups.split(","):
+    data[column] = data[column].astype(str).astype("category")
+
+import arviz as az
+import bambi as bmb
+
+start = time.perf_counter()
+model = bmb.Model(formula, data)
+idata = model.fit(
+    draws=1000, tune=1000, chains=4, inference_method=method, random_seed=1, progressbar=False
+)
+seconds = time.perf_counter() - start
+posterior = idata["posterior"].to_dataset()
+# Parameters both report: not the offsets, and not the mean of each row.
+wanted = [
+    name for name in posterior.data_vars if not str(name).endswith("_offset") and name != "mu"
+]
+ess = az.ess(posterior[wanted])
+print(json.dumps({"seconds": seconds, "ess": min(float(ess[name].min()) for name in wanted)}))

@@ -1,0 +1,169 @@
+"""Side by side with bambi, each run in a new process on the same machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+ENVIRONMENT = HERE / ".envs" / "bambi"
+CASES = {
+    "sleepstudy slopes": (
+        "sleepstudy.csv", "Reaction ~ Days + (Days || Subject)", "Reaction ~ Days + (Days | Subject)",
+        ["Subject"],
+    ),
+    "gpa slopes": (
+        "gpa.csv", "gpa ~ occasion + (occasion || student)", "gpa ~ occasion + (occasion | student)",
+        ["student"],
+    ),
+    "pupils crossed": (
+        "pupils.csv",
+        "achievement ~ sex + ses + (1 | primary_school_id) + (1 | secondary_school_id)",
+        "achievement ~ sex + ses + (1 | primary_school_id) + (1 | secondary_school_id)",
+        ["primary_school_id", "secondary_school_id"],
+    ),
+    "nurses nested": (
+        "nurses.csv", "stress ~ age + sex + treatment + (1 | hospital) + (1 | wardid)",
+        "stress ~ age + sex + treatment + (1 | hospital) + (1 | wardid)", ["hospital", "wardid"],
+    ),
+}  # fmt: skip
+
+OURS = """
+import json, sys, time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np, pandas as pd
+import bayesmix as bmx
+path, formula, groups = sys.argv[1:4]
+data = pd.read_csv(path)
+for column in groups.split(","):
+    data[column] = data[column].astype(str).astype("category")
+warm = pd.DataFrame({"y": np.arange(12.0) ** 2, "g": list("aabbccddeeff"), "h": list("xyzxyzxyzxyz")})
+for text in ("y ~ 1 + (1 | g)", "y ~ 1 + (1 | g) + (1 | h)"):
+    bmx.Model(text, warm).fit(draws=20, tune=20, chains=1, seed=1, progress=False)
+start = time.perf_counter()
+post = bmx.Model(formula, data).fit(draws=1000, chains=4, seed=1, progress=False)
+seconds = time.perf_counter() - start
+ess = min(post.diagnostics().min_ess_bulk, post.group_effects()["ess_bulk"].min())
+print(json.dumps({"seconds": seconds, "ess": ess}))
+"""
+
+
+def make_environment() -> None:
+    if not (ENVIRONMENT / "bin" / "python").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+        pip = str(ENVIRONMENT / "bin" / "pip")
+        subprocess.run([pip, "install", "--quiet", "bambi", "nutpie"], check=True)
+
+
+def run(command: list[str]) -> dict[str, float]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def compare() -> list[str]:
+    """Rows of a table in Markdown."""
+    folder = os.environ.get("BAYESMIX_REFERENCE", "")
+    if not folder:
+        return ["The comparison with bambi needs the data in BAYESMIX_REFERENCE."]
+    make_environment()
+    python = str(ENVIRONMENT / "bin" / "python")
+    lines = [
+        "| case | who | seconds | smallest bulk ESS | ESS per second | ratio to the best bambi |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    chosen = os.environ.get("BENCH_CASES", ",".join(CASES)).split(",")
+    for name in chosen:
+        file, plain, full, groups = CASES[name]
+        path, columns = str(Path(folder) / "data" / file), ",".join(groups)
+        found: list[tuple[str, dict[str, float]]] = []
+        for method in ("nutpie", "pymc"):
+            formula = plain.replace("||", "|")  # bambi's | has no correlation
+            command = [python, str(HERE / "peer_bambi.py"), path, formula, columns, method]
+            run(command)  # fills PyTensor's cache: the second run is the one that counts
+            found.append((f"bambi ({method})", run(command)))
+        best = max(result["ess"] / result["seconds"] for _, result in found)
+        for formula in dict.fromkeys((plain, full)):
+            runs = [run([sys.executable, "-c", OURS, path, formula, columns]) for _ in range(3)]
+            middle = {key: float(np.median([r[key] for r in runs])) for key in ("seconds", "ess")}
+            what = "correlated" if formula != plain else ("||" if plain != full else "same model")
+            found.append((f"bayesmix ({what})", middle))
+        for who, result in found:
+            rate = result["ess"] / result["seconds"]
+            lines.append(
+                f"| {name} | {who.replace('|', chr(92) + '|')} | {result['seconds']:.2f} | "
+                f"{result['ess']:.0f} | {rate:.0f} | {rate / best:.1f} |"
+            )
+    return lines
+
+
+def large() -> list[str]:
+    """Simulated large cases, in new processes with warm kernels."""
+    lines = ["| case | seconds |", "| --- | --- |"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, code in LARGE.items():
+            script = Path(folder) / "case.py"
+            script.write_text(PREPARE + code)
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, str(script)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
+            seconds = done.stdout.strip().splitlines()[-1]
+            lines.append(f"| {name} | {seconds} |")
+            print(name, seconds, f"({time.perf_counter() - start:.0f} s in all)", flush=True)
+    return lines
+
+
+PREPARE = """
+import time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np, pandas as pd
+import bayesmix as bmx
+rng = np.random.default_rng(1)
+warm = pd.DataFrame({"y": rng.normal(size=60), "g": np.repeat(np.arange(10), 6), "h": np.tile(np.arange(6), 10)})
+for text in ("y ~ 1 + (1 | g)", "y ~ 1 + (1 | g) + (1 | h)"):
+    bmx.Model(text, warm).fit_eb()
+    bmx.Model(text, warm).fit(draws=20, tune=20, chains=1, seed=1, progress=False)
+def timed(work):
+    start = time.perf_counter(); work(); print(f"{time.perf_counter() - start:.2f}")
+"""
+MILLION = """
+N = 1_000_000; g = rng.integers(0, 10_000, N); x = rng.normal(size=N); b = rng.normal(size=(10_000, 2))
+d = pd.DataFrame({"y": 2 + b[g, 0] + (1 + b[g, 1]) * x + rng.normal(size=N), "x": x, "g": g})
+"""
+LARGE = {
+    "1,000,000 rows, 10,000 groups, correlated slopes: REML": MILLION
+    + 'timed(lambda: bmx.Model("y ~ x + (x | g)", d).fit_eb())',
+    "the same: NUTS 4 x 1000, group effects as moments": MILLION
+    + 'timed(lambda: bmx.Model("y ~ x + (x | g)", d).fit(seed=1, group_draws="moments", progress=False))',
+    "500,000 rows, 125,000 groups, 3 predictors: REML": """
+N = 500_000; g = rng.integers(0, 125_000, N); X = rng.normal(size=(N, 3))
+d = pd.DataFrame(X, columns=list("abc")).assign(g=g)
+d["y"] = X @ [1, 2, 3] + rng.normal(size=125_000)[g] + rng.normal(size=N)
+timed(lambda: bmx.Model("y ~ a + b + c + (1 | g)", d).fit_eb())
+""",
+    "73,000 rows, crossed 3,000 x 1,100 x 14: REML": """
+N = 73_000; s, t, k = rng.integers(0, 2972, N), rng.integers(0, 1128, N), rng.integers(0, 14, N)
+d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
+d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)
+timed(lambda: bmx.Model("y ~ x + (1 | s) + (1 | t) + (1 | k)", d).fit_eb())
+""",
+    "1,800 rows, crossed 56 x 32, 8 correlated effects each: REML": """
+n = 1800; s, i = np.repeat(np.arange(56), 33)[:n], rng.integers(0, 32, n)
+f = rng.integers(0, 2, (n, 3)) * 2 - 1.0
+d = pd.DataFrame({"s": s, "i": i, "a": f[:, 0], "b": f[:, 1], "c": f[:, 2]})
+d["y"] = 2000 + 100 * d.a + rng.normal(size=56)[s] * 300 + rng.normal(size=32)[i] * 200 + rng.normal(size=56)[s] * 60 * d.a + rng.normal(size=n) * 600
+timed(lambda: bmx.Model("y ~ a * b * c + (a * b * c | s) + (a * b * c | i)", d).fit_eb())
+""",
+}
