@@ -25,7 +25,14 @@ from bayesmix.gaussian.moments import (
     moments,
 )
 
-__all__ = ["FixedPrior", "log_density", "log_likelihood", "profiled_deviance", "profiled_variance"]
+__all__ = [
+    "FixedPrior",
+    "compiled_log_density",
+    "log_density",
+    "log_likelihood",
+    "profiled_deviance",
+    "profiled_variance",
+]
 
 
 class FixedPrior(NamedTuple):
@@ -42,7 +49,6 @@ class FixedPrior(NamedTuple):
     mean: Any
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def log_density(
     eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, jacobian: bool,
     gradient: np.ndarray,
@@ -66,10 +72,10 @@ def log_density(
     float
         Minus infinity where the equations cannot be factored.
     """
-    return _log_density(eq, co, prior, x, True, True, jacobian, gradient)
+    # A plain function: another compiled entry would compile all below it once more.
+    return float(compiled_log_density(eq, co, prior, x, True, True, jacobian, gradient))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def log_likelihood(
     eq: Equations, co: Coordinates, x: np.ndarray, reml: bool, gradient: np.ndarray
 ) -> float:
@@ -91,11 +97,11 @@ def log_likelihood(
     """
     p = eq.sizes[4]
     flat = FixedPrior(np.zeros((p, p)), np.zeros(p))
-    return _log_density(eq, co, flat, x, reml, False, False, gradient)
+    return float(compiled_log_density(eq, co, flat, x, reml, False, False, gradient))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_density(
+def compiled_log_density(
     eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, with_fixed: bool,
     with_priors: bool, jacobian: bool, gradient: np.ndarray,
 ) -> float:  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from bayesmix.gaussian.density import _log_density
+from bayesmix.gaussian.density import compiled_log_density
 from bayesmix.gaussian.staleness import drop_stale_kernels
 from bayesmix.inference.announce import announce
 
@@ -15,7 +15,7 @@ __all__ = ["announce_compilation", "kernels_are_compiled", "prepare_kernels"]
 def _cache_folders() -> tuple[Path, ...]:
     """Where numba keeps the kernels of this package."""
     try:
-        folder = Path(_log_density._cache.cache_path)
+        folder = Path(compiled_log_density._cache.cache_path)
     except AttributeError:  # numba without a place to keep its cache
         return ()
     # In the source tree each folder has a cache of its own; elsewhere names tell them apart.
@@ -25,15 +25,15 @@ def _cache_folders() -> tuple[Path, ...]:
 
 def kernels_are_compiled() -> bool:
     """Whether the largest kernel is in memory or in numba's cache on disk."""
-    if _log_density.signatures:
+    if compiled_log_density.signatures:
         return True
-    return any(any(f.glob("density._log_density*.nbc")) for f in _cache_folders())
+    return any(any(f.glob("density.compiled_log_density*.nbc")) for f in _cache_folders())
 
 
 @functools.cache
 def prepare_kernels() -> None:
     """Drop compiled kernels of another version, once a process, before the first is used."""
-    if not _log_density.signatures:
+    if not compiled_log_density.signatures:
         drop_stale_kernels(_cache_folders())
 
 

@@ -17,7 +17,7 @@ from numba import carray, cfunc, njit, types
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.density import FixedPrior, compiled_log_density
 from bayesmix.gaussian.kernels import Equations
 
 __all__ = ["compile_density", "density_from_python", "native_density"]
@@ -50,7 +50,7 @@ def _whitened(
         x[i] = center[i]
         for j in range(d):
             x[i] += A[i, j] * z[j]
-    value = log_density(eq, co, prior, x, True, by_x)
+    value = compiled_log_density(eq, co, prior, x, True, True, True, by_x)
     for j in range(d):
         s = 0.0
         for i in range(d):
