@@ -7,16 +7,15 @@ same posterior as sampling everything.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
+from bayesmix.errors import SamplingError
 from bayesmix.gaussian.conditional import (
     add_moments,
     draw_effects,
@@ -28,8 +27,8 @@ from bayesmix.gaussian.coordinates import Coordinates, expand
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
-from bayesmix.inference.draws import Draws, GroupMoments, keep_complete_draws
-from bayesmix.inference.pymc_engine import NUTPIE_STATS
+from bayesmix.inference.draws import Draws, GroupMoments
+from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
 
 __all__ = ["GroupDraws", "sample_collapsed"]
@@ -122,8 +121,6 @@ def _sample(
     problem: Problem, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
     settings: SamplerSettings, seconds: dict[str, float],
 ) -> tuple[np.ndarray, dict[str, np.ndarray], bool]:  # fmt: skip
-    import nutpie
-
     from bayesmix.inference.nutpie_native import compile_density
 
     d = len(center)
@@ -134,38 +131,8 @@ def _sample(
 
     with stage(seconds, "prepare"):
         compiled = compile_density(problem.equations, co, prior, center, A, start)
-    try:
-        with stage(seconds, "sample"):
-            tree: Any = nutpie.sample(
-                compiled,
-                draws=settings.draws,
-                tune=settings.tune,
-                chains=settings.chains,
-                cores=settings.cores,
-                seed=settings.seed,
-                target_accept=settings.target_accept,
-                save_warmup=False,
-                progress_bar=settings.progress,
-            )
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # nutpie's PanicException is no Exception
-        raise SamplingError(f"nutpie could not sample this model: {error}") from error
-    found = tree["sample_stats"].to_dataset()
-    stats = {ours: found[theirs].values for theirs, ours in NUTPIE_STATS.items()
-             if theirs in found}  # fmt: skip
-    posterior, stats = keep_complete_draws({"z": tree["posterior"]["z"].values}, stats)
-    n_chains, n_draws = posterior["z"].shape[:2]
-    if n_draws == 0:
-        raise KeyboardInterrupt("sampling was interrupted during warm-up, before the first draw")
-    interrupted = (n_chains, n_draws) != (settings.chains, settings.draws)
-    if interrupted:
-        warnings.warn(
-            f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
-            f"{settings.chains} x {settings.draws}",
-            SamplingWarning,
-            skip_file_prefixes=OWN_FILES,
-        )
+    posterior, stats = run_nutpie(compiled, ["z"], settings, seconds)
+    posterior, stats, interrupted = complete_or_warn(posterior, stats, settings)
     return posterior["z"], stats, interrupted
 
 

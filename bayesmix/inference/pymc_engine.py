@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,26 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
+from bayesmix.errors import SamplingError
 from bayesmix.inference.announce import announce, stage
-from bayesmix.inference.draws import Draws, keep_complete_draws
+from bayesmix.inference.draws import Draws
+from bayesmix.inference.nutpie_run import STATS, complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
 
-__all__ = ["NUTPIE_STATS", "SamplerName", "sample_nuts", "sample_prior"]
+__all__ = ["SamplerName", "sample_nuts", "sample_prior"]
 
 SamplerName = Literal["nutpie", "pymc"]
 
-NUTPIE_STATS = {
-    "diverging": "diverging",
-    "energy": "energy",
-    "logp": "lp",
-    "mean_tree_accept": "acceptance_rate",
-    "depth": "tree_depth",
-    "maxdepth_reached": "reached_max_treedepth",
-    "n_steps": "n_steps",
-    "step_size": "step_size",
-}
-_STATS = tuple(NUTPIE_STATS.values())
 _COMPILING = (
     "Compiling the PyMC model: 5 to 30 s, and 1 to 2 minutes for the first on a machine ..."
 )
@@ -74,18 +63,7 @@ def sample_nuts(
     seconds: dict[str, float] = {}
     with threadpool_limits(1):  # chains run side by side; threaded BLAS would fight them
         posterior, stats = run(model, variables, settings, seconds)
-    posterior, stats = keep_complete_draws(posterior, stats)
-    n_chains, n_draws = next(iter(posterior.values())).shape[:2]
-    if n_draws == 0:
-        raise KeyboardInterrupt("sampling was interrupted during warm-up, before the first draw")
-    interrupted = (n_chains, n_draws) != (settings.chains, settings.draws)
-    if interrupted:
-        warnings.warn(
-            f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
-            f"{settings.chains} x {settings.draws}",
-            SamplingWarning,
-            skip_file_prefixes=OWN_FILES,
-        )
+    posterior, stats, interrupted = complete_or_warn(posterior, stats, settings)
     return Draws(
         posterior=posterior,
         sample_stats=stats,
@@ -141,36 +119,12 @@ def sample_prior(model: Any, variables: Sequence[str], settings: SamplerSettings
 def _run_nutpie(
     model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    import nutpie
-
     compiled = _compiled(model, variables, settings, seconds)
     announce(
         f"Sampling {settings.chains} chains of {settings.tune} + {settings.draws} steps ...",
         progress=settings.progress,
     )
-    try:
-        with stage(seconds, "sample"):
-            tree = nutpie.sample(
-                compiled,
-                draws=settings.draws,
-                tune=settings.tune,
-                chains=settings.chains,
-                cores=settings.cores,
-                seed=settings.seed,
-                target_accept=settings.target_accept,
-                save_warmup=False,
-                progress_bar=settings.progress,
-            )
-    except KeyboardInterrupt:
-        raise
-    # nutpie's PanicException is no Exception, so that is not enough to catch it.
-    except BaseException as error:
-        raise SamplingError(f"nutpie could not sample this model: {error}") from error
-    posterior = {name: tree["posterior"][name].values for name in variables}
-    found = tree["sample_stats"].to_dataset()
-    stats = {ours: found[theirs].values for theirs, ours in NUTPIE_STATS.items()
-             if theirs in found}  # fmt: skip
-    return posterior, stats
+    return run_nutpie(compiled, variables, settings, seconds)
 
 
 def _compiled(
@@ -223,7 +177,7 @@ def _run_pymc(
         raise SamplingError(f"PyMC could not sample this model: {error}") from error
     posterior = {name: tree["posterior"][name].values for name in variables}
     found: Mapping[str, Any] = tree["sample_stats"].to_dataset()
-    stats = {name: found[name].values for name in _STATS if name in found}
+    stats = {name: found[name].values for name in STATS if name in found}
     return posterior, stats
 
 
