@@ -69,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("data", type=Path, help="a CSV file with a header")
     fit.add_argument("--family", default="gaussian", help="response distribution (%(default)s)")
     fit.add_argument("--draws", type=int, default=1000, help="kept per chain (%(default)s)")
-    fit.add_argument("--tune", type=int, default=1000, help="warm-up steps (%(default)s)")
+    fit.add_argument("--tune", type=int, default=None, help="warm-up steps (the engine's own)")
     fit.add_argument("--chains", type=int, default=4, help="(%(default)s)")
     fit.add_argument("--seed", type=int, default=None, help="makes the draws reproducible")
-    fit.add_argument("--engine", default="auto", help="auto or pymc (%(default)s)")
+    fit.add_argument("--engine", default="auto", help="auto, fast or pymc (%(default)s)")
     fit.add_argument("--output", type=Path, default=None, metavar="FIT.nc",
                      help="save the draws with their data as netCDF")  # fmt: skip
     fit.add_argument("--quiet", action="store_true", help="no progress")

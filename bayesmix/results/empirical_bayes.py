@@ -29,7 +29,12 @@ from bayesmix.inference.profile import (
 )
 from bayesmix.results.components import variance_parts
 from bayesmix.results.summary import Section, Summary
-from bayesmix.results.tables import estimated_pairs, text_column
+from bayesmix.results.tables import (
+    estimated_pairs,
+    text_column,
+    wide_table,
+    with_aliased_terms,
+)
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -245,9 +250,7 @@ class EmpiricalBayes:
                 "upper": upper,
             }
         )
-        if design.aliased:
-            table = table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
-        return table
+        return with_aliased_terms(table, design)
 
     def group_effects(
         self,
@@ -521,14 +524,7 @@ class EmpiricalBayes:
         chosen = design.groups if group is None else (design.group(group),)
         tables = [_group_table(g, ci_prob, means[g.name], variances[g.name]) for g in chosen]
         table = pd.concat(tables, ignore_index=True)
-        if not wide:
-            return table
-        return (
-            table.pivot_table(index=["group", "level"], columns="effect", values="estimate",
-                              sort=False)
-            .rename_axis(columns=None)
-            .reset_index()
-        )  # fmt: skip
+        return wide_table(table) if wide else table
 
     @functools.cached_property
     def _absolute(self) -> tuple[Coordinates, np.ndarray]:

@@ -512,14 +512,7 @@ class Posterior:
             )
         found = [tables.group_table(self._draws, g, options, with_fixed=with_fixed) for g in chosen]
         table = pd.concat(found, ignore_index=True)
-        if not wide:
-            return table
-        return (
-            table.pivot_table(index=["group", "level"], columns="effect", values="estimate",
-                              sort=False)
-            .rename_axis(columns=None)
-            .reset_index()
-        )  # fmt: skip
+        return tables.wide_table(table) if wide else table
 
     def _first_levels(self, group: GroupingFactor, options: SummaryOptions) -> Section:
         shown = min(max(1, _SHOWN_ROWS // group.n_effects), group.n_levels)

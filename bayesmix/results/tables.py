@@ -24,6 +24,8 @@ __all__ = [
     "icc_table",
     "text_column",
     "variance_components_table",
+    "wide_table",
+    "with_aliased_terms",
 ]
 
 
@@ -68,9 +70,22 @@ def fixed_effects_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.Da
     table = pd.DataFrame(
         {"term": text_column(design.fixed_effects), **summarise(draws.beta, options)}
     )
-    if design.aliased:
-        table = table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
-    return table
+    return with_aliased_terms(table, design)
+
+
+def with_aliased_terms(table: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """Put coefficients that were left out as aliased in their place, with NaN."""
+    if not design.aliased:
+        return table
+    return table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
+
+
+def wide_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn a table of group effects into a row per level and a column per effect."""
+    wide = table.pivot_table(
+        index=["group", "level"], columns="effect", values="estimate", sort=False
+    )
+    return wide.rename_axis(columns=None).reset_index()
 
 
 def group_table(
