@@ -59,15 +59,6 @@ class Columns:
         """
         return _matrix(self.spec, frame, self.functions)[0]
 
-    @property
-    def levels(self) -> dict[str, list[Any]]:
-        """Known levels of each categorical factor, by its expression."""
-        return {
-            expr: list(state["categories"])
-            for expr, (_, state) in self.spec.encoder_state.items()
-            if "categories" in state
-        }
-
     def columns_of_terms(self) -> dict[str, list[int]]:
         """Positions of the columns that each term made."""
         return {decode(str(term)): list(at) for term, at in self.spec.term_indices.items()}
