@@ -15,13 +15,6 @@ import pytest
 import bayesmix as bmx
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _kernels_are_those_of_the_code() -> None:
-    from bayesmix.inference.kernel_cache import prepare_kernels
-
-    prepare_kernels()
-
-
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240611)

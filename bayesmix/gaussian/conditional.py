@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from numba import carray
 
-from bayesmix.gaussian.coordinates import Coordinates, expand, make_triangular
+from bayesmix.gaussian.coordinates import Coordinates, Theta, expand, theta_at
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.gaussian.kernels import (
-    Equations,
-    _chol_in_place,
-    factorise,
-    inverse_moments,
-    solve_nodes,
-)
-from bayesmix.gaussian.moments import moments
+from bayesmix.gaussian.equations import Arrays, Equations, equations_at
+from bayesmix.gaussian.kernels import factor_root, factorise, inverse_moments, solve_nodes
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.moments import WITH_FIXED, moments
 from bayesmix.gaussian.problem import Problem
 
 __all__ = ["Conditional", "add_moments", "conditional_moments", "draw_effects", "draw_fixed"]
@@ -45,30 +41,29 @@ class Conditional:
     cross: dict[str, np.ndarray]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _at_theta(
-    eq: Equations, co: Coordinates, x: np.ndarray, known: float, prior: FixedPrior,
-    L: np.ndarray, K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray,
-    scalars: np.ndarray,
-) -> bool:  # fmt: skip
-    """Factor the equations at the coordinates x; `known` overrides the residual precision."""
-    sd = np.empty(co.sizes[1] + 1)
-    C, Q = np.empty(len(co.T)), np.empty(len(co.T))
-    expand(co, x, sd, C, L)
-    make_triangular(co, L, Q)
-    precision = known
-    if known <= 0.0:
-        sigma = sd[co.sizes[1]] / co.unit[0]
-        precision = 1.0 / (sigma * sigma)
-    p = eq.sizes[4]
-    prior_y = np.zeros(p)
-    for i in range(p):
-        for j in range(p):
-            prior_y[i] += prior.precision[i, j] * prior.mean[j]
-    return factorise(eq, L, precision, prior.precision, prior_y, K, panels, root, root_y, scalars)
+_expand, _factorise = expand.external, factorise.external
+_solve_nodes, _inverse_moments, _moments = (
+    solve_nodes.external, inverse_moments.external, moments.external,
+)  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
+def _residual_precision(co: Theta, sd: np.ndarray, known: float) -> float:
+    if known > 0.0:
+        return known
+    sigma = sd[co.sizes[1]] / co.unit[0]
+    return 1.0 / (sigma * sigma)
+
+
+@inner
+def _times(P: np.ndarray, mean: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(mean)):
+        out[i] = 0.0
+        for j in range(len(mean)):
+            out[i] += P[i, j] * mean[j]
+
+
+@inner
 def _solve_root(root: np.ndarray, values: np.ndarray) -> None:
     for i in range(len(values) - 1, -1, -1):
         s = values[i]
@@ -77,8 +72,8 @@ def _solve_root(root: np.ndarray, values: np.ndarray) -> None:
         values[i] = s / root[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _effects_from_u(eq: Equations, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
+@inner
+def _effects_from_u(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
     """B = L u by level, factor behind factor."""
     at = 0
     for f in range(len(eq.q)):
@@ -92,7 +87,166 @@ def _effects_from_u(eq: Equations, L: np.ndarray, u: np.ndarray, b: np.ndarray) 
             at += q
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(
+    i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
+    needs=(expand, factorise, solve_nodes),
+)  # fmt: skip
+def draw_all(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta,
+    n_b, b,
+):  # fmt: skip
+    """Draw working (beta, b) at each of `n_draws` thetas; see `draw_effects`."""
+    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
+    r, p, d, n_L = eq.sizes[3], eq.sizes[4], co.sizes[0], len(co.T)
+    n = r + p
+    X, beta, b = carray(X, (n_draws, d)), carray(beta, (n_draws, p)), carray(b, (n_draws, n_b))
+    sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
+    prior_y = np.empty(p)
+    _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
+    n_nodes = n_b - r
+    u = np.empty(n_b)
+    for s in range(n_draws):
+        _expand(co_ints, co_floats, 1, X[s].ctypes, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+        if _factorise(
+            eq_ints, eq_floats, L.ctypes, _residual_precision(co, sd, known), prior_precision,
+            prior_y.ctypes, K.ctypes, panels.ctypes, root.ctypes, root_y.ctypes, scalars.ctypes,
+        ) == 0:  # fmt: skip
+            return 0
+        for i in range(r):
+            root_y[i] += b[s, n_nodes + i]
+        for i in range(p):
+            root_y[r + i] += beta[s, i]
+        _solve_root(root, root_y)
+        for i in range(n_nodes):
+            u[i] = b[s, i]
+        _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
+        for i in range(r):
+            u[n_nodes + i] = root_y[i]
+        _effects_from_u(eq, L, u, b[s])
+        for i in range(p):
+            beta[s, i] = root_y[r + i]
+    return 1
+
+
+@kernel(
+    i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS,
+    needs=(expand, moments),
+)  # fmt: skip
+def draw_beta(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta
+):
+    """Draw working beta at each of `n_draws` thetas; see `draw_fixed`."""
+    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
+    p, d, n_L = eq.sizes[4], co.sizes[0], len(co.T)
+    X, beta = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
+    sd = np.empty(co.sizes[1] + 1)
+    C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
+    prior_y = np.empty(p)
+    _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
+    for s in range(n_draws):
+        _expand(co_ints, co_floats, 1, X[s].ctypes, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+        fine = _moments(
+            eq_ints, eq_floats, L.ctypes, _residual_precision(co, sd, known), prior_precision,
+            prior_y.ctypes, WITH_FIXED, S.ctypes, U.ctypes, mean.ctypes, cov.ctypes,
+            scalars.ctypes,
+        )  # fmt: skip
+        if fine == 0 or not factor_root(cov, p):
+            return 0
+        for i in range(p - 1, -1, -1):
+            value = mean[i]
+            for j in range(i + 1):
+                value += cov[i, j] * beta[s, j]
+            beta[s, i] = value
+    return 1
+
+
+@kernel(
+    i8, INTS, FLOATS, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
+    FLOATS, FLOATS, needs=(expand, factorise, solve_nodes, inverse_moments),
+)  # fmt: skip
+def effect_moments(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, x, known, prior_precision, prior_mean, with_fixed,
+    beta, beta_cov, n_b, b, b_cov, cross,
+):  # fmt: skip
+    """Conditional means and covariance blocks at one theta; see `add_moments`."""
+    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    n, n_L = r + p, len(co.T)
+    n_nodes = n_b - r
+    sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    S = np.empty(n_L)
+    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
+    prior_y = np.empty(p)
+    _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
+    _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+    if _factorise(
+        eq_ints, eq_floats, L.ctypes, _residual_precision(co, sd, known), prior_precision,
+        prior_y.ctypes, K.ctypes, panels.ctypes, root.ctypes, root_y.ctypes, scalars.ctypes,
+    ) == 0:  # fmt: skip
+        return 0
+    _solve_root(root, root_y)
+    u = np.zeros(n_b)
+    _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
+    for i in range(r):
+        u[n_nodes + i] = root_y[i]
+    _effects_from_u(eq, L, u, carray(b, (n_b,)))
+    inverse = np.empty((n, n))
+    blocks = np.empty(len(eq.K))
+    _inverse_moments(
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, inverse.ctypes, S.ctypes,
+        len(blocks), blocks.ctypes, n_b, cross,
+    )  # fmt: skip
+    cross_array = carray(cross, (n_b, p))
+    column = np.empty(n_b)
+    for j in range(p):
+        for i in range(n_b):
+            u[i] = cross_array[i, j]
+        _effects_from_u(eq, L, u, column)
+        for i in range(n_b):
+            cross_array[i, j] = column[i]
+    for i in range(p):
+        beta[i] = root_y[r + i]
+        for j in range(p):
+            beta_cov[i * p + j] = inverse[r + i, r + j]
+    if with_fixed == 0:
+        _inverse_moments(
+            eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
+            len(blocks), blocks.ctypes, 0, cross,
+        )  # fmt: skip
+    at, first = 0, 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        block = np.empty((q, q))
+        half = np.empty((q, q))
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                for j in range(q):
+                    if f < n_chain:
+                        block[i, j] = blocks[at + i * q + j]
+                    else:
+                        block[i, j] = inverse[first + i, first + j]
+            for i in range(q):
+                for j in range(q):
+                    s = 0.0
+                    for k in range(q):
+                        s += L[start + i * q + k] * block[k, j]
+                    half[i, j] = s
+            for i in range(q):
+                for j in range(q):
+                    s = 0.0
+                    for k in range(q):
+                        s += half[i, k] * L[start + j * q + k]
+                    b_cov[at + i * q + j] = s
+            at += q * q
+            if f >= n_chain:
+                first += q
+    return 1
+
+
 def draw_effects(
     eq: Equations, co: Coordinates, known: float, prior: FixedPrior, X: np.ndarray,
     beta: np.ndarray, b: np.ndarray,
@@ -118,32 +272,12 @@ def draw_effects(
     bool
         False if the equations could not be factored at some theta.
     """
-    r, p = eq.sizes[3], eq.sizes[4]
-    n = r + p
-    L = np.empty(len(co.T))
-    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
-    root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
-    n_nodes_u = b.shape[1] - r
-    u = np.empty(b.shape[1])
-    for s in range(len(X)):
-        if not _at_theta(eq, co, X[s], known, prior, L, K, panels, root, root_y, scalars):
-            return False
-        for i in range(r):
-            root_y[i] += b[s, n_nodes_u + i]
-        for i in range(p):
-            root_y[r + i] += beta[s, i]
-        _solve_root(root, root_y)
-        nodes = b[s, :n_nodes_u].copy()
-        solve_nodes(eq, K, panels, root_y, nodes)
-        u[:n_nodes_u] = nodes
-        u[n_nodes_u:] = root_y[:r]
-        _effects_from_u(eq, L, u, b[s])
-        for i in range(p):
-            beta[s, i] = root_y[r + i]
-    return True
+    return bool(draw_all(
+        eq.ints, eq.floats, co.ints, co.floats, known, prior.precision, prior.mean, len(X), X,
+        beta, b.shape[1], b,
+    ))  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def draw_fixed(
     eq: Equations, co: Coordinates, known: float, prior: FixedPrior, X: np.ndarray,
     beta: np.ndarray,
@@ -161,35 +295,11 @@ def draw_fixed(
     -------
     bool
     """
-    p, n_L = eq.sizes[4], len(co.T)
-    sd = np.empty(co.sizes[1] + 1)
-    C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
-    prior_y = np.zeros(p)
-    for i in range(p):
-        for j in range(p):
-            prior_y[i] += prior.precision[i, j] * prior.mean[j]
-    for s in range(len(X)):
-        expand(co, X[s], sd, C, L)
-        make_triangular(co, L, Q)
-        precision = known
-        if known <= 0.0:
-            sigma = sd[co.sizes[1]] / co.unit[0]
-            precision = 1.0 / (sigma * sigma)
-        fine = moments(
-            eq, L, precision, prior.precision, prior_y, True, S, U, mean, cov, scalars
-        ) and _chol_in_place(cov, p)
-        if not fine:
-            return False
-        for i in range(p - 1, -1, -1):
-            value = mean[i]
-            for j in range(i + 1):
-                value += cov[i, j] * beta[s, j]
-            beta[s, i] = value
-    return True
+    return bool(draw_beta(
+        eq.ints, eq.floats, co.ints, co.floats, known, prior.precision, prior.mean, len(X), X, beta
+    ))  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def add_moments(
     eq: Equations, co: Coordinates, x: np.ndarray, known: float, prior: FixedPrior,
     with_fixed: bool, beta: np.ndarray, beta_cov: np.ndarray, b: np.ndarray, b_cov: np.ndarray,
@@ -215,62 +325,10 @@ def add_moments(
     -------
     bool
     """
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    n = r + p
-    L, S = np.empty(len(co.T)), np.empty(len(co.T))
-    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
-    root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
-    if not _at_theta(eq, co, x, known, prior, L, K, panels, root, root_y, scalars):
-        return False
-    _solve_root(root, root_y)
-    u = np.zeros(len(b))
-    nodes = np.zeros(len(b) - r)
-    solve_nodes(eq, K, panels, root_y, nodes)
-    u[: len(b) - r] = nodes
-    u[len(b) - r :] = root_y[:r]
-    _effects_from_u(eq, L, u, b)
-    inverse = np.empty((n, n))
-    blocks = np.empty(len(eq.K))
-    inverse_moments(eq, K, panels, root, True, inverse, S, blocks, cross)
-    for j in range(p):
-        column_of_u = cross[:, j].copy()
-        column_of_b = np.empty(len(b))
-        _effects_from_u(eq, L, column_of_u, column_of_b)
-        cross[:, j] = column_of_b
-    for i in range(p):
-        beta[i] = root_y[r + i]
-        for j in range(p):
-            beta_cov[i, j] = inverse[r + i, r + j]
-    if not with_fixed:
-        inverse_moments(eq, K, panels, root, False, inverse, S, blocks, np.empty((0, 0)))
-    at, column = 0, 0
-    for f in range(len(eq.q)):
-        q, start = eq.q[f], eq.L_start[f]
-        block = np.empty((q, q))
-        half = np.empty((q, q))
-        for _ in range(eq.n_levels[f]):
-            for i in range(q):
-                for j in range(q):
-                    if f < n_chain:
-                        block[i, j] = blocks[at + i * q + j]
-                    else:
-                        block[i, j] = inverse[column + i, column + j]
-            for i in range(q):
-                for j in range(q):
-                    s = 0.0
-                    for k in range(q):
-                        s += L[start + i * q + k] * block[k, j]
-                    half[i, j] = s
-            for i in range(q):
-                for j in range(q):
-                    s = 0.0
-                    for k in range(q):
-                        s += half[i, k] * L[start + j * q + k]
-                    b_cov[at + i * q + j] = s
-            at += q * q
-            if f >= n_chain:
-                column += q
-    return True
+    return bool(effect_moments(
+        eq.ints, eq.floats, co.ints, co.floats, x, known, prior.precision, prior.mean,
+        int(with_fixed), beta, beta_cov, len(b), b, b_cov, cross,
+    ))  # fmt: skip
 
 
 def conditional_moments(

@@ -11,12 +11,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import carray, types
+
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
 
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
     "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "chain_rule", "expand",
-    "make_triangular", "rotate_back", "scale_prior",
+    "scale_prior", "theta_at", "unpack_theta",
 ]  # fmt: skip
 
 (
@@ -25,7 +28,7 @@ __all__ = [
 ) = range(9)  # fmt: skip
 
 
-class Coordinates(NamedTuple):
+class Coordinates(Packed):
     """How a vector of coordinates divides, with the priors of what it stands for.
 
     Attributes
@@ -52,6 +55,31 @@ class Coordinates(NamedTuple):
         Unit of the working response.
     """
 
+    _INTS = (
+        "sizes", "sd_start", "q", "L_start", "block_factor", "block_first", "block_size",
+        "block_x", "prior_kind",
+    )  # fmt: skip
+    _FLOATS = ("eta", "prior_a", "prior_b", "T", "unit")
+
+    sizes: np.ndarray
+    sd_start: np.ndarray
+    q: np.ndarray
+    L_start: np.ndarray
+    block_factor: np.ndarray
+    block_first: np.ndarray
+    block_size: np.ndarray
+    block_x: np.ndarray
+    prior_kind: np.ndarray
+    eta: np.ndarray
+    prior_a: np.ndarray
+    prior_b: np.ndarray
+    T: np.ndarray
+    unit: np.ndarray
+
+
+class Theta(NamedTuple):
+    """The same arrays within a kernel."""
+
     sizes: Any
     sd_start: Any
     q: Any
@@ -60,15 +88,54 @@ class Coordinates(NamedTuple):
     block_first: Any
     block_size: Any
     block_x: Any
-    eta: Any
     prior_kind: Any
+    eta: Any
     prior_a: Any
     prior_b: Any
     T: Any
     unit: Any
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+_I = HEADER  # where the offsets of the integer arrays start
+_F = HEADER + len(Coordinates._INTS) + 1
+
+
+@inner
+def theta_at(ints, floats):  # type: ignore[no-untyped-def]
+    """Return the arrays of `Coordinates`, from the addresses of its buffers."""
+    a, b = unpack_ints(ints), unpack_floats(ints, floats)
+    return Theta(
+        a[a[_I] : a[_I + 1]], a[a[_I + 1] : a[_I + 2]], a[a[_I + 2] : a[_I + 3]],
+        a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
+        a[a[_I + 6] : a[_I + 7]], a[a[_I + 7] : a[_I + 8]], a[a[_I + 8] : a[_I + 9]],
+        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], b[a[_F + 2] : a[_F + 3]],
+        b[a[_F + 3] : a[_F + 4]], b[a[_F + 4] : a[_F + 5]],
+    )  # fmt: skip
+
+
+def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations and Cholesky factors of the correlation matrices.
+
+    Parameters
+    ----------
+    co : Coordinates
+    x : ndarray, shape (n_x,) or (S, n_x)
+
+    Returns
+    -------
+    sd : ndarray, shape (n_sd + 1,) or (S, n_sd + 1)
+        The residual's last (1 if it is known).
+    C : ndarray, shape (n_L,) or (S, n_L)
+        Of each factor a q x q matrix, flat.
+    """
+    X = np.ascontiguousarray(x)
+    n = 1 if X.ndim == 1 else len(X)
+    sd, C = np.empty((n, int(co.sizes[1]) + 1)), np.empty((n, len(co.T)))
+    expand(co.ints, co.floats, n, X, sd, C, np.empty(len(co.T)), np.empty(len(co.T)))
+    return (sd[0], C[0]) if X.ndim == 1 else (sd, C)
+
+
+@inner
 def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> None:
     """Log density of a standard deviation, up to a constant, and s times its derivative."""
     if kind == HALF_NORMAL:
@@ -93,7 +160,7 @@ def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> Non
         out[0], out[1] = 0.0, 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
     """Standard deviation at x, d log s / dx, log |ds/dx|, and its derivative."""
     if kind == UNIFORM:
@@ -112,19 +179,36 @@ def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
         out[0], out[1], out[2], out[3] = s, 1.0, x, 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def expand(co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarray) -> None:
+@kernel(types.void, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS)
+def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-def]
     """Standard deviations, Cholesky factors of R, and working L of each factor.
 
     Parameters
     ----------
-    co : Coordinates
-    x : ndarray
-    sd : ndarray, shape (n_sd + 1,)
+    co_ints, co_floats : ndarray
+        Of `Coordinates`.
+    n : int
+    X : ndarray, shape (n, n_x)
+        Coordinates of n thetas.
+    sd : ndarray, shape (n, n_sd + 1)
         Receives the standard deviations, the residual's last (1 if it is known).
-    C, L : ndarray
-        Receive the Cholesky factors of the correlation matrices, and T diag(sd) C.
+    C : ndarray, shape (n, n_L)
+        Receives the Cholesky factors of the correlation matrices.
+    L, Q : ndarray
+        Of the last theta, receive T diag(sd) C made lower triangular, and the
+        rotations that do so: T diag(sd) C = L Q.
     """
+    co = theta_at(co_ints, co_floats)
+    d, n_sd, n_L = co.sizes[0], co.sizes[1] + 1, len(co.T)
+    X, sd, C = carray(X, (n, d)), carray(sd, (n, n_sd)), carray(C, (n, n_L))
+    L, Q = carray(L, (n_L,)), carray(Q, (n_L,))
+    for s in range(n):
+        _expand(co, X[s], sd[s], C[s], L)
+    _make_triangular(co, L, Q)
+
+
+@inner
+def _expand(co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarray) -> None:
     four = np.empty(4)
     n_sd = co.sizes[1]
     for k in range(n_sd):
@@ -161,21 +245,13 @@ def expand(co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.
                 L[at + i * q + j] = s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def make_triangular(co: Coordinates, L: np.ndarray, Q: np.ndarray) -> None:
+@inner
+def _make_triangular(co: Theta, L: np.ndarray, Q: np.ndarray) -> None:
     """Replace each L by the lower triangle of L = L_new Q, with Q orthogonal.
 
     An intercept far outside the data makes the columns of L nearly parallel, and
     the equations would lose the digits that tell them apart. In u_new = Q u they
     are not.
-
-    Parameters
-    ----------
-    co : Coordinates
-    L : ndarray
-        Replaced.
-    Q : ndarray
-        Receives the rotations, flat like L.
     """
     for f in range(len(co.q)):
         q, at = co.q[f], co.L_start[f]
@@ -202,8 +278,8 @@ def make_triangular(co: Coordinates, L: np.ndarray, Q: np.ndarray) -> None:
                     Q[row + c] /= length
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def rotate_back(co: Coordinates, E: np.ndarray, Q: np.ndarray) -> None:
+@inner
+def _rotate_back(co: Theta, E: np.ndarray, Q: np.ndarray) -> None:
     """Bring moments of Q u back to those of u: Q' E Q, in place."""
     for f in range(len(co.q)):
         q, at = co.q[f], co.L_start[f]
@@ -222,26 +298,26 @@ def rotate_back(co: Coordinates, E: np.ndarray, Q: np.ndarray) -> None:
                 E[at + i * q + j] = s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def chain_rule(
-    co: Coordinates, x: np.ndarray, sd: np.ndarray, C: np.ndarray, E: np.ndarray,
-    by_log_sigma: float, priors: bool, jacobian: bool, gradient: np.ndarray,
-) -> float:  # fmt: skip
+@kernel(f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, f8, i8, i8, FLOATS)
+def chain_rule(  # type: ignore[no-untyped-def]
+    co_ints, co_floats, x, sd, C, Q, E, by_log_sigma, priors, jacobian, gradient
+):
     """Gradient in the coordinates, and the priors' part of the log density.
 
     Parameters
     ----------
-    co : Coordinates
-    x, sd, C : ndarray
-        As `expand` takes and makes them.
+    co_ints, co_floats : ndarray
+        Of `Coordinates`.
+    x, sd, C, Q : ndarray
+        As `expand` takes and makes them, of one theta.
     E : ndarray
         Like L: for each factor the derivative by T in L -> L (I + T), which is
-        the sum over levels of E[u u'] minus the number of levels.
+        the sum over levels of E[u u'] minus the number of levels. Overwritten.
     by_log_sigma : float
         Derivative by the log residual standard deviation.
-    priors : bool
+    priors : int
         Whether priors are added to value and gradient.
-    jacobian : bool
+    jacobian : int
         Whether the density is that of x, or of (sd, R, sigma) at x.
     gradient : ndarray
         Receives the gradient.
@@ -251,6 +327,21 @@ def chain_rule(
     float
         Log density of the priors, with the log Jacobian if asked for; 0 without.
     """
+    co = theta_at(co_ints, co_floats)
+    n_L = len(co.T)
+    E = carray(E, (n_L,))
+    _rotate_back(co, E, carray(Q, (n_L,)))
+    return _chain_rule(
+        co, carray(x, (co.sizes[0],)), carray(sd, (co.sizes[1] + 1,)), carray(C, (n_L,)), E,
+        by_log_sigma, priors != 0, jacobian != 0, carray(gradient, (co.sizes[0],)),
+    )  # fmt: skip
+
+
+@inner
+def _chain_rule(
+    co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, E: np.ndarray,
+    by_log_sigma: float, priors: bool, jacobian: bool, gradient: np.ndarray,
+) -> float:  # fmt: skip
     n_sd = co.sizes[1]
     value = 0.0
     two, four = np.empty(2), np.empty(4)
@@ -321,7 +412,7 @@ def chain_rule(
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _left(x: np.ndarray, position: int, j: int) -> float:
     left = 1.0
     for k in range(j):
@@ -329,7 +420,7 @@ def _left(x: np.ndarray, position: int, j: int) -> float:
     return left
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _log_cosh(x: float) -> float:
     a = abs(x)
     return a + np.log1p(np.exp(-2.0 * a)) - np.log(2.0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import carray, types
 
 from bayesmix.design import Design
-from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.equations import Arrays, Equations, equations_at
+from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import Elimination
 
@@ -115,8 +116,11 @@ def build_equations(
             column += int(q[f])
             index[f, :n] = groups[f].index[rows]
             index[f, :n] += node_start[f] if f < n_chain else block_start[f - n_chain]
-        _add_rows(equations, np.ascontiguousarray(X), r, w, Z, index[:, :n])
-    _mirror(equations.root)
+        add_rows(
+            equations.ints, equations.floats, n, np.ascontiguousarray(X), r, w, Z,
+            np.ascontiguousarray(index[:, :n]),
+        )  # fmt: skip
+    mirror_root(equations.ints, equations.floats)
     return equations
 
 
@@ -151,8 +155,8 @@ def _node_lists(
     return list_start, block.astype(np.int64), list_parent
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _find_entry(eq: Equations, node: int, block: int) -> int:
+@inner
+def _find_entry(eq: Arrays, node: int, block: int) -> int:
     low, high = eq.list_start[node], eq.list_start[node + 1]
     while low < high:
         middle = (low + high) // 2
@@ -163,11 +167,37 @@ def _find_entry(eq: Equations, node: int, block: int) -> int:
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(types.void, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, INTS)
+def add_rows(eq_ints, eq_floats, n, X, y, w, Z, index):  # type: ignore[no-untyped-def]
+    """Add the products of n rows. Of the root only the lower triangle is filled.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats : ndarray
+        Of `Equations`.
+    n : int
+    X : ndarray, shape (n, p)
+    y, w : ndarray, shape (n,)
+    Z : ndarray, shape (n, sum of q)
+        Working columns, factor behind factor.
+    index : ndarray of int64, shape (n_factors, n)
+        Node of each row in the factors of the chain, block in the others.
+    """
+    eq = equations_at(eq_ints, eq_floats)
+    n_factors, p = len(eq.q), eq.sizes[4]
+    n_columns = 0
+    for f in range(n_factors):
+        n_columns += eq.q[f]
+    _add_rows(
+        eq, carray(X, (n, p)), carray(y, (n,)), carray(w, (n,)), carray(Z, (n, n_columns)),
+        carray(index, (n_factors, n)),
+    )  # fmt: skip
+
+
+@inner
 def _add_rows(
-    eq: Equations, X: np.ndarray, y: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
+    eq: Arrays, X: np.ndarray, y: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
 ) -> None:
-    """Add the products of a chunk of rows. Of the root only the lower triangle is filled."""
     n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
     z_start = np.zeros(n_chain + n_rest + 1, dtype=np.int64)
     for f in range(n_chain + n_rest):
@@ -212,8 +242,10 @@ def _add_rows(
         eq.yy[0] += weight * value * value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mirror(A: np.ndarray) -> None:
-    for i in range(len(A)):
+@kernel(types.void, INTS, FLOATS)
+def mirror_root(eq_ints, eq_floats):  # type: ignore[no-untyped-def]
+    """Fill the root's upper triangle."""
+    eq = equations_at(eq_ints, eq_floats)
+    for i in range(len(eq.root)):
         for j in range(i):
-            A[j, i] = A[i, j]
+            eq.root[j, i] = eq.root[i, j]

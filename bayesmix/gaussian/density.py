@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import carray
 
-from bayesmix.gaussian.coordinates import (
-    Coordinates,
-    chain_rule,
-    expand,
-    make_triangular,
-    rotate_back,
-)
-from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.coordinates import Coordinates, chain_rule, expand, theta_at
+from bayesmix.gaussian.equations import Equations, equations_at
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, kernel
 from bayesmix.gaussian.moments import (
     LENGTH,
     LENGTH_U,
@@ -27,12 +22,17 @@ from bayesmix.gaussian.moments import (
 
 __all__ = [
     "FixedPrior",
-    "compiled_log_density",
+    "criterion",
     "log_density",
     "log_likelihood",
     "profiled_deviance",
     "profiled_variance",
 ]
+
+# Bits of the kernel's flags: beta integrated out; priors; Jacobian; sigma at its best.
+WITH_FIXED, PRIORS, JACOBIAN, PROFILED = 1, 2, 4, 8
+
+_expand, _moments, _chain_rule = expand.external, moments.external, chain_rule.external
 
 
 class FixedPrior(NamedTuple):
@@ -47,6 +47,11 @@ class FixedPrior(NamedTuple):
 
     precision: Any
     mean: Any
+
+
+def flat_prior(p: int) -> FixedPrior:
+    """Return the flat prior of p fixed effects."""
+    return FixedPrior(np.zeros((p, p)), np.zeros(p))
 
 
 def log_density(
@@ -72,8 +77,12 @@ def log_density(
     float
         Minus infinity where the equations cannot be factored.
     """
-    # A plain function: another compiled entry would compile all below it once more.
-    return float(compiled_log_density(eq, co, prior, x, True, True, jacobian, gradient))
+    flags = WITH_FIXED | PRIORS | (JACOBIAN if jacobian else 0)
+    value: float = criterion(
+        eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, 0.0,
+        gradient, np.empty(1),
+    )  # fmt: skip
+    return value
 
 
 def log_likelihood(
@@ -95,86 +104,14 @@ def log_likelihood(
     -------
     float
     """
-    p = eq.sizes[4]
-    flat = FixedPrior(np.zeros((p, p)), np.zeros(p))
-    return float(compiled_log_density(eq, co, flat, x, reml, False, False, gradient))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def compiled_log_density(
-    eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, with_fixed: bool,
-    with_priors: bool, jacobian: bool, gradient: np.ndarray,
-) -> float:  # fmt: skip
-    """The one computation behind Bayes, REML and ML.
-
-    Minus infinity where the equations cannot be factored.
-    """
-    p = eq.sizes[4]
-    n_obs = eq.sizes[5]
-    n_L = len(co.T)
-    sd = np.empty(co.sizes[1] + 1)
-    C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    expand(co, x, sd, C, L)
-    make_triangular(co, L, Q)
-    sigma = sd[co.sizes[1]] / co.unit[0]
-    precision = 1.0 / (sigma * sigma)
-    prior_y = np.empty(p)
-    prior_length = 0.0
-    for i in range(p):
-        s = 0.0
-        for j in range(p):
-            s += prior.precision[i, j] * prior.mean[j]
-        prior_y[i] = s
-        prior_length += s * prior.mean[i]
-    E, U = np.empty(n_L), np.empty(n_L)
-    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
-    fine = np.isfinite(precision) and moments(
-        eq, L, precision, prior.precision, prior_y, with_fixed, E, U, beta, beta_cov, scalars
-    )
-    if not fine:
-        gradient[:] = 0.0
-        return -np.inf
-    quadratic = eq.yy[0] * precision + prior_length - scalars[LENGTH]
-    value = -n_obs * np.log(sigma) - 0.5 * (scalars[LOG_DET_U] + quadratic)
-    if with_fixed:
-        value -= 0.5 * scalars[LOG_DET_X]
-    n_u = 0
-    for f in range(len(eq.q)):
-        q, at = eq.q[f], eq.L_start[f]
-        n_u += q * eq.n_levels[f]
-        for i in range(q * q):
-            E[at + i] += U[at + i]
-        for i in range(q):
-            E[at + i * q + i] -= eq.n_levels[f]
-    rotate_back(co, E, Q)
-    of_prior = 0.0
-    for i in range(p):
-        for j in range(p):
-            of_prior += (
-                (beta[i] - prior.mean[i]) * prior.precision[i, j] * (beta[j] - prior.mean[j])
-            )
-    residual = quadratic - scalars[LENGTH_U] - of_prior
-    by_log_sigma = -n_obs + residual + n_u - scalars[TRACE_U]
-    if with_fixed:
-        by_log_sigma += p - scalars[TRACE_P]
-    value += chain_rule(co, x, sd, C, E, by_log_sigma, with_priors, jacobian, gradient)
+    flat = flat_prior(int(eq.sizes[4]))
+    value: float = criterion(
+        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
+        WITH_FIXED if reml else 0, 0.0, gradient, np.empty(1),
+    )  # fmt: skip
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
-    """Best residual variance at relative coordinates, in working units."""
-    p, n_L = eq.sizes[4], len(co.T)
-    sd = np.empty(co.sizes[1] + 1)
-    C, L, Q, E, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    expand(co, x, sd, C, L)
-    make_triangular(co, L, Q)
-    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
-    moments(eq, L, 1.0, np.zeros((p, p)), np.zeros(p), reml, E, U, beta, beta_cov, scalars)
-    return max(eq.yy[0] - scalars[LENGTH], 0.0) / (eq.sizes[5] - (p if reml else 0))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def profiled_deviance(
     eq: Equations, co: Coordinates, x: np.ndarray, reml: bool, known: float, gradient: np.ndarray
 ) -> float:
@@ -201,35 +138,109 @@ def profiled_deviance(
     float
         Infinity where the equations cannot be factored.
     """
-    p = eq.sizes[4]
+    flat = flat_prior(int(eq.sizes[4]))
+    value: float = criterion(
+        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
+        PROFILED | (WITH_FIXED if reml else 0), known, gradient, np.empty(1),
+    )  # fmt: skip
+    return value
+
+
+def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
+    """Best residual variance at relative coordinates, in working units."""
+    flat = flat_prior(int(eq.sizes[4]))
+    variance = np.empty(1)
+    criterion(
+        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
+        PROFILED | (WITH_FIXED if reml else 0), 0.0, np.empty(len(x)), variance,
+    )  # fmt: skip
+    return float(variance[0])
+
+
+@kernel(
+    f8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, f8, FLOATS, FLOATS,
+    needs=(expand, moments, chain_rule),
+)  # fmt: skip
+def criterion(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, prior_precision, prior_mean, x, flags, known, gradient,
+    variance,
+):  # fmt: skip
+    """The one computation behind Bayes, REML and ML.
+
+    Minus infinity where the equations cannot be factored (infinity for a deviance).
+    `variance` receives the best residual variance of a profiled deviance.
+    """
+    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
+    p, n_obs, d = eq.sizes[4], eq.sizes[5], co.sizes[0]
     n_L = len(co.T)
+    reml = flags & WITH_FIXED != 0
+    profiled = flags & PROFILED != 0
     sd = np.empty(co.sizes[1] + 1)
     C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    expand(co, x, sd, C, L)
-    make_triangular(co, L, Q)
+    _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+    sigma = 1.0
+    precision = known if known > 0.0 else 1.0
+    if not profiled:
+        sigma = sd[co.sizes[1]] / co.unit[0]
+        precision = 1.0 / (sigma * sigma)
+    P, mean = carray(prior_precision, (p, p)), carray(prior_mean, (p,))
+    prior_y = np.empty(p)
+    prior_length = 0.0
+    for i in range(p):
+        s = 0.0
+        for j in range(p):
+            s += P[i, j] * mean[j]
+        prior_y[i] = s
+        prior_length += s * mean[i]
     E, U = np.empty(n_L), np.empty(n_L)
     beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
-    precision = known if known > 0.0 else 1.0
-    flat = np.zeros((p, p))
-    if not moments(eq, L, precision, flat, np.zeros(p), reml, E, U, beta, beta_cov, scalars):
-        gradient[:] = 0.0
-        return np.inf
-    n = eq.sizes[5] - (p if reml else 0)
-    quadratic = max(eq.yy[0] * precision - scalars[LENGTH], 1e-300)
-    variance = 1.0 if known > 0.0 else quadratic / n
+    fine = 0
+    if np.isfinite(precision):
+        fine = _moments(
+            eq_ints, eq_floats, L.ctypes, precision, prior_precision, prior_y.ctypes,
+            flags & WITH_FIXED, E.ctypes, U.ctypes, beta.ctypes, beta_cov.ctypes, scalars.ctypes,
+        )  # fmt: skip
+    if fine == 0:
+        for i in range(d):
+            gradient[i] = 0.0
+        variance[0] = np.nan
+        return np.inf if profiled else -np.inf
+    n = n_obs - (p if reml else 0)
+    if profiled:
+        variance[0] = max(eq.yy[0] * precision - scalars[LENGTH], 0.0) / n
+        quadratic = max(eq.yy[0] * precision - scalars[LENGTH], 1e-300)
+        unit = 1.0 if known > 0.0 else quadratic / n
+    else:
+        quadratic = eq.yy[0] * precision + prior_length - scalars[LENGTH]
+        unit = 1.0
+    n_u = 0
     for f in range(len(eq.q)):
         q, at = eq.q[f], eq.L_start[f]
+        n_u += q * eq.n_levels[f]
         for i in range(q * q):
-            E[at + i] += U[at + i] / variance
+            E[at + i] += U[at + i] / unit
         for i in range(q):
             E[at + i * q + i] -= eq.n_levels[f]
-    rotate_back(co, E, Q)
-    chain_rule(co, x, sd, C, E, 0.0, False, False, gradient)
-    for i in range(len(gradient)):
+    by_log_sigma = 0.0
+    if not profiled:
+        of_prior = 0.0
+        for i in range(p):
+            for j in range(p):
+                of_prior += (beta[i] - mean[i]) * P[i, j] * (beta[j] - mean[j])
+        residual = quadratic - scalars[LENGTH_U] - of_prior
+        by_log_sigma = -n_obs + residual + n_u - scalars[TRACE_U]
+        if reml:
+            by_log_sigma += p - scalars[TRACE_P]
+    of_priors = _chain_rule(
+        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
+        flags & PRIORS, flags & JACOBIAN, gradient,
+    )  # fmt: skip
+    log_det = scalars[LOG_DET_U] + (scalars[LOG_DET_X] if reml else 0.0)
+    if not profiled:
+        return -n_obs * np.log(sigma) - 0.5 * (log_det + quadratic) + of_priors
+    for i in range(d):
         gradient[i] *= -2.0
-    value = scalars[LOG_DET_U] + quadratic / variance + n * np.log(2.0 * np.pi * variance)
+    value = log_det + quadratic / unit + n * np.log(2.0 * np.pi * unit)
     if known > 0.0:
-        value -= eq.sizes[5] * np.log(known)
-    if reml:
-        value += scalars[LOG_DET_X]
+        value -= n_obs * np.log(known)
     return value

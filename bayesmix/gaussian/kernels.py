@@ -24,77 +24,22 @@ impedance matrix and its application to short circuit study. PICA proceedings.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
-from numba import njit
+from numba import carray, types
 
-__all__ = ["Equations", "factorise", "inverse_moments", "solve_nodes"]
+from bayesmix.gaussian.equations import Arrays, equations_at
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, lapack
 
-
-class Equations(NamedTuple):
-    """The mixed-model equations of a data set, as arrays that kernels read.
-
-    Cross-products are of columns already shifted and scaled, and weighted.
-
-    Attributes
-    ----------
-    sizes : ndarray of int64
-        n_chain, n_rest, n_nodes, n_root_group_columns, p, n_obs.
-    q : ndarray of int64, shape (n_factors,)
-        Effects per level: the chain's factors first, then the others.
-    n_levels : ndarray of int64, shape (n_factors,)
-    L_start : ndarray of int64, shape (n_factors,)
-        Where each factor's q x q matrix starts in the flat array of all.
-    node_start : ndarray of int64, shape (n_chain + 1,)
-        First node of each factor of the chain.
-    parent : ndarray of int64, shape (n_nodes,)
-        Node of the next coarser factor; -1 in the last.
-    K_start, panel_start : ndarray of int64, shape (n_nodes + 1,)
-        Where a node's q x q block and its q x m panel start.
-    width : ndarray of int64, shape (n_nodes,)
-        Columns m of a panel: ancestors, root blocks, fixed effects, response.
-    list_start : ndarray of int64, shape (n_nodes + 1,)
-        A node's range in the lists of root blocks.
-    list_block, list_column, list_parent : ndarray of int64
-        The root block of an entry, its first column in the node's panel, and the
-        entry of the same block in the parent's list.
-    block_factor, block_column : ndarray of int64, shape (n_blocks,)
-        Factor of a root block (among the rest) and its first root column.
-    K : ndarray
-        Z'WZ of each node.
-    panel : ndarray
-        Z'W [ancestors, root blocks, X, y] of each node.
-    root : ndarray, shape (n_root, n_root)
-        Z'WZ, Z'WX and X'WX of the root; symmetric.
-    root_y : ndarray, shape (n_root,)
-    yy : ndarray, shape (1,)
-        y'Wy.
-    """
-
-    sizes: Any
-    q: Any
-    n_levels: Any
-    L_start: Any
-    node_start: Any
-    parent: Any
-    K_start: Any
-    panel_start: Any
-    width: Any
-    list_start: Any
-    list_block: Any
-    list_column: Any
-    list_parent: Any
-    block_factor: Any
-    block_column: Any
-    K: Any
-    panel: Any
-    root: Any
-    root_y: Any
-    yy: Any
+__all__ = ["factor_root", "factorise", "inverse_moments", "root_inverse", "solve_nodes"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+_INT32 = types.CPointer(types.int32)
+_dpotrf = lapack("dpotrf", _INT32, _INT32, FLOATS, _INT32, _INT32)
+_dpotri = lapack("dpotri", _INT32, _INT32, FLOATS, _INT32, _INT32)
+_SMALL = 24  # up to here loops are faster than LAPACK
+
+
+@inner
 def _chol_in_place(A: np.ndarray, n: int) -> bool:
     """Lower Cholesky factor of a small matrix, in place; False if it is not positive."""
     for j in range(n):
@@ -113,41 +58,22 @@ def _chol_in_place(A: np.ndarray, n: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _large_cholesky(A: np.ndarray, n: int) -> bool:
-    """Lower Cholesky factor by blocks, in place; False if A is not positive definite.
-
-    LAPACK's would raise from inside a kernel, where nobody can catch it.
-    """
-    size = 64
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        width = stop - start
-        if start > 0:
-            left = np.ascontiguousarray(A[start:n, :start])
-            own = np.ascontiguousarray(A[start:stop, :start].T)
-            A[start:n, start:stop] -= np.dot(left, own)
-        block = A[start:stop, start:stop].copy()
-        if not _chol_in_place(block, width):
-            return False
-        inverse = np.zeros((width, width))
-        for j in range(width):
-            inverse[j, j] = 1.0 / block[j, j]
-            for i in range(j + 1, width):
-                s = 0.0
-                for k in range(j, i):
-                    s -= block[i, k] * inverse[k, j]
-                inverse[i, j] = s / block[i, i]
-        A[start:stop, start:stop] = block
-        if stop < n:
-            below = np.ascontiguousarray(A[stop:n, start:stop])
-            A[stop:n, start:stop] = np.dot(below, np.ascontiguousarray(inverse.T))
-    return True
+@inner
+def factor_root(A: np.ndarray, n: int) -> bool:
+    """Lower Cholesky factor of any size, in place; False if A is not positive definite."""
+    if n <= _SMALL:
+        return _chol_in_place(A, n)
+    numbers = np.empty(4, dtype=np.int32)
+    # The lower triangle by rows is LAPACK's upper one by columns.
+    numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), n, A.shape[1], 0
+    at = numbers.ctypes
+    _dpotrf(at, numbers[1:].ctypes, A.ctypes, numbers[2:].ctypes, numbers[3:].ctypes)
+    return numbers[3] == 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _scale_node(
-    eq: Equations, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
+    eq: Arrays, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
 ) -> None:
     """Bring a node's raw cross-products to the scale of u: L' Z'W [...] L / s2."""
     q = eq.q[f]
@@ -185,7 +111,7 @@ def _scale_node(
             _columns_times(V, q, eq.list_column[k], L, eq.L_start[g], eq.q[g])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, size: int) -> None:
     """Multiply `size` columns of V from the right by the size x size matrix at `at`."""
     if size == 1:
@@ -204,7 +130,7 @@ def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, s
             V[i, column + c] = row[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
     """V := C^-1 V, in place."""
     for i in range(q):
@@ -217,9 +143,9 @@ def _solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
             V[i, c] *= d
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _scale_root(
-    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     root: np.ndarray, root_y: np.ndarray,
 ) -> None:  # fmt: skip
     """Bring the root's raw cross-products to the scale of u; add I and the prior of beta."""
@@ -268,9 +194,9 @@ def _scale_root(
         root_y[r + i] += prior_y[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _subtract_from_root(
-    eq: Equations, node: int, q: int, V: np.ndarray, first: int,
+    eq: Arrays, node: int, q: int, V: np.ndarray, first: int,
     root: np.ndarray, root_y: np.ndarray,
 ) -> None:  # fmt: skip
     """Root minus V'V over a node's columns that lie in the root (lower triangle)."""
@@ -314,9 +240,9 @@ def _subtract_from_root(
             root_y[row + a] -= s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _subtract_from_ancestors(
-    eq: Equations, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray
+    eq: Arrays, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray
 ) -> None:
     """Each ancestor's block and panel minus what the node contributes."""
     n_chain, p = eq.sizes[0], eq.sizes[4]
@@ -369,16 +295,14 @@ def _subtract_from_ancestors(
         column += q_a
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def factorise(
-    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray, out: np.ndarray,
-) -> bool:  # fmt: skip
+@kernel(i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS)
+def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root, root_y, out):  # type: ignore[no-untyped-def]
     """Factor M and half-solve for its right-hand side.
 
     Parameters
     ----------
-    eq : Equations
+    eq_ints, eq_floats : ndarray
+        Of `Equations`.
     L : ndarray
         Each factor's q x q matrix with b = L u, flat, one behind the other.
     precision : float
@@ -399,9 +323,24 @@ def factorise(
 
     Returns
     -------
-    bool
-        False if M is not positive definite in floating point.
+    int
+        0 if M is not positive definite in floating point, else 1.
     """
+    eq = equations_at(eq_ints, eq_floats)
+    r, p = eq.sizes[3], eq.sizes[4]
+    n = r + p
+    L = carray(L, (eq.L_start[-1],))
+    prior, prior_y = carray(prior, (p, p)), carray(prior_y, (p,))
+    K, panels = carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),))
+    root, root_y, out = carray(root, (n, n)), carray(root_y, (n,)), carray(out, (3,))
+    return 1 if _factorise(eq, L, precision, prior, prior_y, K, panels, root, root_y, out) else 0
+
+
+@inner
+def _factorise(
+    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray, out: np.ndarray,
+) -> bool:  # fmt: skip
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     n = r + p
     _scale_root(eq, L, precision, prior, prior_y, root, root_y)
@@ -443,10 +382,7 @@ def factorise(
                 _subtract_from_ancestors(eq, f, node, V, K, panels)
             _subtract_from_root(eq, node, q, V, first, root, root_y)
         log_det += np.log(product)
-    if n > 24:
-        if not _large_cholesky(root, n):
-            return False
-    elif not _chol_in_place(root, n):
+    if not factor_root(root, n):
         return False
     log_det_x = 0.0
     for i in range(n):
@@ -465,15 +401,14 @@ def factorise(
     return np.isfinite(length) and np.isfinite(log_det)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def solve_nodes(
-    eq: Equations, K: np.ndarray, panels: np.ndarray, solution: np.ndarray, u: np.ndarray
-) -> None:
+@kernel(types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS)
+def solve_nodes(eq_ints, eq_floats, K, panels, solution, u):  # type: ignore[no-untyped-def]
     """Back-substitute the nodes, coarse to fine.
 
     Parameters
     ----------
-    eq : Equations
+    eq_ints, eq_floats : ndarray
+        Of `Equations`.
     K, panels : ndarray
         From `factorise`.
     solution : ndarray, shape (n_root,)
@@ -482,10 +417,13 @@ def solve_nodes(
         On entry what is added to each half-solved right-hand side (zero for the
         mean, standard normals for a draw); on return u of each node.
     """
+    eq = equations_at(eq_ints, eq_floats)
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     u_start = np.zeros(n_chain + 1, dtype=np.int64)
     for f in range(n_chain):
         u_start[f + 1] = u_start[f] + eq.q[f] * (eq.node_start[f + 1] - eq.node_start[f])
+    K, panels = carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),))
+    solution, u = carray(solution, (r + p,)), carray(u, (u_start[n_chain],))
     for f in range(n_chain - 1, -1, -1):
         q = eq.q[f]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
@@ -518,44 +456,25 @@ def solve_nodes(
                 u[at + i] = s / C[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _large_inverse(root: np.ndarray, n: int, inverse: np.ndarray) -> None:
-    """Inverse from a Cholesky factor by blocks: about n^3 operations, most in products."""
-    size = 64
-    half = np.zeros((n, n))
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        for j in range(start, stop):
-            half[j, j] = 1.0 / root[j, j]
-            for i in range(j + 1, stop):
-                s = 0.0
-                for k in range(j, i):
-                    s -= root[i, k] * half[k, j]
-                half[i, j] = s / root[i, i]
-        if start > 0:
-            left = np.ascontiguousarray(root[start:stop, :start])
-            above = np.ascontiguousarray(half[:start, :start])
-            own = np.ascontiguousarray(half[start:stop, start:stop])
-            half[start:stop, :start] = -np.dot(own, np.dot(left, above))
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        rows = np.ascontiguousarray(half[start:, :stop].T)
-        columns = np.ascontiguousarray(half[start:, start:stop])
-        block = np.dot(rows, columns)
-        inverse[:stop, start:stop] = block
-        inverse[start:stop, :stop] = block.T
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> None:
+@inner
+def root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> None:
     """Inverse of the root's leading `used` rows from its factor; zero elsewhere."""
     for i in range(n):
         for j in range(n):
             inverse[i, j] = 0.0
     if used == 0:
         return
-    if used > 24:
-        _large_inverse(root, used, inverse)
+    if used > _SMALL:
+        for i in range(used):
+            for j in range(i + 1):
+                inverse[i, j] = root[i, j]
+        numbers = np.empty(4, dtype=np.int32)
+        numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), used, n, 0
+        at = numbers.ctypes
+        _dpotri(at, numbers[1:].ctypes, inverse.ctypes, numbers[2:].ctypes, numbers[3:].ctypes)
+        for i in range(used):
+            for j in range(i):
+                inverse[j, i] = inverse[i, j]
         return
     half = np.zeros((used, used))
     for j in range(used):
@@ -574,39 +493,58 @@ def _root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> N
             inverse[j, i] = s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def inverse_moments(
-    eq: Equations, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
-    inverse: np.ndarray, S: np.ndarray, diagonal: np.ndarray, cross: np.ndarray,
-) -> float:  # fmt: skip
+@kernel(f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS, i8, FLOATS)
+def inverse_moments(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, K, panels, root, with_fixed, inverse, S, n_diagonal, diagonal, n_cross,
+    cross,
+):  # fmt: skip
     """Blocks of the inverse of M that the gradient and the standard errors need.
 
     Parameters
     ----------
-    eq : Equations
+    eq_ints, eq_floats : ndarray
+        Of `Equations`.
     K, panels, root : ndarray
         From `factorise`.
-    with_fixed : bool
+    with_fixed : int
         Whether of M (REML, Bayes) or of M_uu alone (ML).
     inverse : ndarray, shape (n_root, n_root)
         Receives the root's inverse.
     S : ndarray
         Receives, like L, the sum over levels of each factor's diagonal blocks.
+    n_diagonal : int
+        Length of `diagonal`: 0 where it is not wanted.
     diagonal : ndarray
-        Receives the diagonal block of every node, like K; not touched if empty.
+        Receives the diagonal block of every node, like K.
+    n_cross : int
+        Rows of `cross`: 0 where it is not wanted.
     cross : ndarray, shape (number of group effects, p)
-        Receives the inverse between group effects and fixed effects; not touched if
-        empty, nor of use without fixed effects.
+        Receives the inverse between group effects and fixed effects; of no use
+        without fixed effects.
 
     Returns
     -------
     float
         Trace over all group effects.
     """
+    eq = equations_at(eq_ints, eq_floats)
+    n, p = eq.sizes[3] + eq.sizes[4], eq.sizes[4]
+    return _inverse_moments(
+        eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
+        with_fixed != 0, carray(inverse, (n, n)), carray(S, (eq.L_start[-1],)),
+        carray(diagonal, (n_diagonal,)), carray(cross, (n_cross, p)),
+    )  # fmt: skip
+
+
+@inner
+def _inverse_moments(
+    eq: Arrays, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
+    inverse: np.ndarray, S: np.ndarray, diagonal: np.ndarray, cross: np.ndarray,
+) -> float:  # fmt: skip
     n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
     n = r + p
     used = n if with_fixed else r
-    _root_inverse(root, n, used, inverse)
+    root_inverse(root, n, used, inverse)
     S[:] = 0.0
     if n_rest > 0:
         for block in range(len(eq.block_factor)):
@@ -701,7 +639,7 @@ def inverse_moments(
     return trace
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
     for j in range(q):
         half[j, j] = 1.0 / C[j, j]
@@ -712,9 +650,9 @@ def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
             half[i, j] = s / C[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _gather_inverse(
-    eq: Equations, f: int, node: int, first: int, n_columns: int, inverse: np.ndarray,
+    eq: Arrays, f: int, node: int, first: int, n_columns: int, inverse: np.ndarray,
     own: np.ndarray, across: np.ndarray, K_base: int, panel_base: int, J: np.ndarray,
 ) -> None:  # fmt: skip
     """Inverse of M between the columns of a node's panel: ancestors, root blocks, X."""

@@ -9,42 +9,51 @@ covariances) plus `U` (the squares of the conditional means).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import carray
 
+from bayesmix.gaussian.equations import Arrays, equations_at
 from bayesmix.gaussian.kernels import (
-    Equations,
-    _chol_in_place,
-    _root_inverse,
+    factor_root,
     factorise,
     inverse_moments,
+    root_inverse,
     solve_nodes,
 )
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 
 __all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U", "moments"]
 
+_factorise, _solve_nodes = factorise.external, solve_nodes.external
+_inverse_moments = inverse_moments.external
+
+# Bits of the flags.
+WITH_FIXED, GENERAL = 1, 2
 # Positions in the vector of scalars.
 LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def moments(
-    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
-    scalars: np.ndarray,
-) -> bool:  # fmt: skip
+@kernel(
+    i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    needs=(factorise, solve_nodes, inverse_moments),
+)  # fmt: skip
+def moments(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
+):
     """Factor the equations and take the moments of (u, beta) given y and theta.
 
     Parameters
     ----------
-    eq : Equations
+    eq_ints, eq_floats : ndarray
+        Of `Equations`.
     L : ndarray
         Each factor's q x q matrix with b = L u, flat.
     precision : float
         1 / s2.
     prior, prior_y : ndarray, shape (p, p) and (p,)
         Prior precision of the fixed effects, and its product with the prior mean.
-    with_fixed : bool
-        Whether covariances account for the fixed effects' uncertainty.
+    flags : int
+        WITH_FIXED if covariances account for the fixed effects' uncertainty; GENERAL
+        for the general way also where there is a shorter one.
     S, U : ndarray
         Receive, like L, the sums over levels of the covariances and of the
         squared means.
@@ -59,32 +68,30 @@ def moments(
 
     Returns
     -------
-    bool
-        False if the equations are not positive definite in floating point.
+    int
+        0 if the equations are not positive definite in floating point, else 1.
     """
-    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
-        return _one_factor(
-            eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
-        )
-    return _any_structure(
-        eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
-    )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _any_structure(
-    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
-    scalars: np.ndarray,
-) -> bool:  # fmt: skip
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    eq = equations_at(eq_ints, eq_floats)
+    p, n_L = eq.sizes[4], eq.L_start[-1]
+    with_fixed = flags & WITH_FIXED != 0
+    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2 and flags & GENERAL == 0:
+        return 1 if _one_factor(
+            eq, carray(L, (n_L,)), precision, carray(prior, (p, p)), carray(prior_y, (p,)),
+            with_fixed, carray(S, (n_L,)), carray(U, (n_L,)), carray(beta, (p,)),
+            carray(beta_cov, (p, p)), carray(scalars, (6,)),
+        ) else 0  # fmt: skip
+    r = eq.sizes[3]
     n = r + p
+    n_chain = eq.sizes[0]
     K = np.empty(len(eq.K))
     panels = np.empty(len(eq.panel))
     root = np.empty((n, n))
     root_y = np.empty(n)
-    if not factorise(eq, L, precision, prior, prior_y, K, panels, root, root_y, scalars):
-        return False
+    if _factorise(
+        eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, root.ctypes,
+        root_y.ctypes, scalars,
+    ) == 0:  # fmt: skip
+        return 0
     for i in range(n - 1, -1, -1):
         s = root_y[i]
         for k in range(i + 1, n):
@@ -94,10 +101,28 @@ def _any_structure(
     for f in range(n_chain):
         n_u += eq.q[f] * eq.n_levels[f]
     u = np.zeros(n_u)
-    solve_nodes(eq, K, panels, root_y, u)
+    _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
     inverse = np.empty((n, n))
-    scalars[TRACE_U] = inverse_moments(eq, K, panels, root, with_fixed, inverse, S, np.empty(0),
-                                       np.empty((0, 0)))  # fmt: skip
+    nothing = np.empty(0)
+    trace_u = _inverse_moments(
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED,
+        inverse.ctypes, S, 0, nothing.ctypes, 0, nothing.ctypes,
+    )  # fmt: skip
+    _sums_of_squares(
+        eq, u, root_y, inverse, carray(prior, (p, p)), carray(U, (n_L,)), carray(beta, (p,)),
+        carray(beta_cov, (p, p)), carray(scalars, (6,)),
+    )  # fmt: skip
+    scalars[TRACE_U] = trace_u
+    return 1
+
+
+@inner
+def _sums_of_squares(
+    eq: Arrays, u: np.ndarray, root_y: np.ndarray, inverse: np.ndarray, prior: np.ndarray,
+    U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray, scalars: np.ndarray,
+) -> None:  # fmt: skip
+    """Squares of the means, and what concerns the fixed effects."""
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     U[:] = 0.0
     at = 0
     for f in range(len(eq.q)):
@@ -122,12 +147,11 @@ def _any_structure(
             beta_cov[i, j] = inverse[r + i, r + j]
             trace_p += prior[i, j] * beta_cov[i, j]
     scalars[TRACE_P] = trace_p
-    return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _one_factor(
-    eq: Equations, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
+    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
     scalars: np.ndarray,
 ) -> bool:  # fmt: skip
@@ -154,7 +178,7 @@ def _one_factor(
             root[i, j] = eq.root[i, j] * precision + prior[i, j] - reduced[i, j]
         beta[i] = eq.root_y[i] * precision + prior_y[i] - reduced[i, p]
     length = reduced[p, p]
-    if not _chol_in_place(root, p):
+    if not factor_root(root, p):
         return False
     log_det_x = 0.0
     for i in range(p):
@@ -170,7 +194,7 @@ def _one_factor(
             s -= root[k, i] * beta[k]
         beta[i] = s / root[i, i]
     inverse = beta_cov
-    _root_inverse(root, p, p, inverse)
+    root_inverse(root, p, p, inverse)
     trace_p = 0.0
     for i in range(p):
         for j in range(p):
@@ -203,9 +227,9 @@ def _one_factor(
     return np.isfinite(length) and np.isfinite(log_det)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _pass_scalar(
-    eq: Equations, L: np.ndarray, precision: float, m: int,
+    eq: Arrays, L: np.ndarray, precision: float, m: int,
     reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
 ) -> float:  # fmt: skip
     scale = L[0] * precision
@@ -238,9 +262,9 @@ def _pass_scalar(
     return log_det + np.log(product)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _pass_pair(
-    eq: Equations, L: np.ndarray, precision: float, m: int,
+    eq: Arrays, L: np.ndarray, precision: float, m: int,
     reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
 ) -> float:  # fmt: skip
     l00, l01, l10, l11 = L[0], L[1], L[2], L[3]

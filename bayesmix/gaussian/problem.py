@@ -12,7 +12,7 @@ from bayesmix.gaussian import coordinates as codes
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.priors.model_priors import ModelPriors

@@ -25,29 +25,31 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def drop_stale_kernels(folders: tuple[Path, ...]) -> bool:
-    """Remove numba's files from cache folders that another version of the code filled.
+@functools.cache
+def drop_stale_kernels(folder: Path) -> bool:
+    """Remove numba's files from a cache folder that another version of the code filled.
+
+    Looks once a process.
 
     Parameters
     ----------
-    folders : tuple of Path
+    folder : Path
 
     Returns
     -------
     bool
         Whether anything was removed.
     """
+    stamp = folder / _STAMP
     removed = False
-    for folder in folders:
-        stamp = folder / _STAMP
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if stamp.is_file() and stamp.read_text() == fingerprint():
-                continue
-            for path in folder.glob("*.nb[ic]"):
-                path.unlink(missing_ok=True)
-                removed = True
-            stamp.write_text(fingerprint())
-        except OSError:  # a read-only place: whoever filled it answers for it
-            continue
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if stamp.is_file() and stamp.read_text() == fingerprint():
+            return False
+        for path in folder.glob("*.nb[ic]"):
+            path.unlink(missing_ok=True)
+            removed = True
+        stamp.write_text(fingerprint())
+    except OSError:  # a read-only place: whoever filled it answers for it
+        return False
     return removed

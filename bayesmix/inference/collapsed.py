@@ -23,7 +23,7 @@ from bayesmix.gaussian.conditional import (
     split_by_group,
     to_formula_scale,
 )
-from bayesmix.gaussian.coordinates import Coordinates, expand
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
@@ -196,10 +196,7 @@ def _theta(
     """Standard deviations, correlation matrices and sigma at each draw."""
     n_chains, n_draws = X.shape[:2]
     flat = X.reshape(-1, X.shape[2])
-    sd = np.empty((len(flat), int(co.sizes[1]) + 1))
-    C, L = np.empty((len(flat), len(co.T))), np.empty(len(co.T))
-    for s in range(len(flat)):
-        expand(co, np.ascontiguousarray(flat[s]), sd[s], C[s], L)
+    sd, C = unpack_theta(co, flat)
     posterior: dict[str, np.ndarray] = {}
     for f, group in enumerate(problem.groups):
         q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])

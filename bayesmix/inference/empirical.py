@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize
 
-from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, expand
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, unpack_theta
 from bayesmix.gaussian.density import (
     FixedPrior,
     log_density,
@@ -19,7 +19,7 @@ from bayesmix.gaussian.density import (
 )
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["Method", "Optimum", "flat_prior", "maximise", "start_point"]
+__all__ = ["Method", "Optimum", "maximise", "start_point"]
 
 Method = Literal["reml", "ml", "map"]
 
@@ -77,11 +77,6 @@ class Optimum:
     message: str
     at_zero: np.ndarray
     dependent: np.ndarray
-
-
-def flat_prior(p: int) -> FixedPrior:
-    """Flat prior of p working fixed effects."""
-    return FixedPrior(precision=np.zeros((p, p)), mean=np.zeros(p))
 
 
 def maximise(
@@ -341,8 +336,7 @@ def _optimum(
     starts: int, seconds: float,
 ) -> Optimum:  # fmt: skip
     n_sd = int(co.sizes[1])
-    sd, C, L = np.empty(n_sd + 1), np.empty(len(co.T)), np.empty(len(co.T))
-    expand(co, best.x, sd, C, L)
+    sd, C = unpack_theta(co, best.x)
     sigma = float(sd[-1])
     if method != "map" and not problem.sigma_is_known:
         variance = profiled_variance(problem.equations, co, best.x, method == "reml")

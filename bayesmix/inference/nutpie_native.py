@@ -8,96 +8,95 @@ alone, behind a pinned minor version, with the Python callable as the way back.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import nutpie
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, types
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import FixedPrior, compiled_log_density
-from bayesmix.gaussian.kernels import Equations
+from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, criterion
+from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 
 __all__ = ["compile_density", "density_from_python", "native_density"]
 
 _P = types.CPointer(types.float64)
-_N_EQUATIONS = len(Equations._fields)
-_N_COORDINATES = len(Coordinates._fields)
+_criterion = criterion.external
 
 
-@njit
-def _ints(table: np.ndarray, k: int) -> np.ndarray:
-    return carray(address_as_void_pointer(table[2 * k]), (table[2 * k + 1],), np.int64)
-
-
-@njit
-def _floats(table: np.ndarray, k: int) -> np.ndarray:
-    return carray(address_as_void_pointer(table[2 * k]), (table[2 * k + 1],), np.float64)
-
-
-@njit(error_model="numpy")
-def _whitened(
-    eq: Equations, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
-    z: np.ndarray, gradient: np.ndarray,
-) -> float:  # fmt: skip
+@kernel(
+    f8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS,
+    needs=(criterion,),
+)  # fmt: skip
+def whitened_density(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, prior_precision, prior_mean, d, center, A, z, gradient
+):
     """Log density at x = center + A z, with the gradient in z."""
-    d = len(center)
-    x = np.empty(d)
-    by_x = np.empty(d)
+    x, by_x, variance = np.empty(d), np.empty(d), np.empty(1)
     for i in range(d):
         x[i] = center[i]
         for j in range(d):
-            x[i] += A[i, j] * z[j]
-    value = compiled_log_density(eq, co, prior, x, True, True, True, by_x)
+            x[i] += A[i * d + j] * z[j]
+    value = _criterion(
+        eq_ints, eq_floats, co_ints, co_floats, prior_precision, prior_mean, x.ctypes,
+        WITH_FIXED | PRIORS | JACOBIAN, 0.0, by_x.ctypes, variance.ctypes,
+    )  # fmt: skip
     for j in range(d):
         s = 0.0
         for i in range(d):
-            s += A[i, j] * by_x[i]
+            s += A[i * d + j] * by_x[i]
         gradient[j] = s
     return value
 
 
-@cfunc(types.int64(types.uint64, _P, _P, _P, types.voidptr), cache=True)
+_whitened = whitened_density.external
+
+
+@inner
+def _ints(address):  # type: ignore[no-untyped-def]
+    return carray(address_as_void_pointer(address), (1,), np.int64)
+
+
+@inner
+def _floats(address):  # type: ignore[no-untyped-def]
+    return carray(address_as_void_pointer(address), (1,), np.float64)
+
+
 def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
-    count = carray(data, (1,), np.uint64)[0]
-    table = carray(data, (1 + 2 * count,), np.uint64)[1:]
-    n = table[2 * 18 + 1]
-    p = table[2 * 35 + 1]
-    d = table[2 * 36 + 1]
-    eq = Equations(
-        _ints(table, 0), _ints(table, 1), _ints(table, 2), _ints(table, 3), _ints(table, 4),
-        _ints(table, 5), _ints(table, 6), _ints(table, 7), _ints(table, 8), _ints(table, 9),
-        _ints(table, 10), _ints(table, 11), _ints(table, 12), _ints(table, 13), _ints(table, 14),
-        _floats(table, 15), _floats(table, 16), _floats(table, 17).reshape((n, n)),
-        _floats(table, 18), _floats(table, 19),
+    # Addresses of the four buffers, of the prior's two arrays, of center and of A.
+    at = carray(data, (8,), np.uint64)
+    result = _whitened(
+        _ints(at[0]).ctypes, _floats(at[1]).ctypes, _ints(at[2]).ctypes, _floats(at[3]).ctypes,
+        _floats(at[4]).ctypes, _floats(at[5]).ctypes, dim, _floats(at[6]).ctypes,
+        _floats(at[7]).ctypes, x, gradient,
     )  # fmt: skip
-    co = Coordinates(
-        _ints(table, 20), _ints(table, 21), _ints(table, 22), _ints(table, 23), _ints(table, 24),
-        _ints(table, 25), _ints(table, 26), _ints(table, 27), _floats(table, 28),
-        _ints(table, 29), _floats(table, 30), _floats(table, 31), _floats(table, 32),
-        _floats(table, 33),
-    )  # fmt: skip
-    prior = FixedPrior(_floats(table, 34).reshape((p, p)), _floats(table, 35))
-    A = _floats(table, 37).reshape((d, d))
-    z = carray(x, (dim,))
-    out = carray(gradient, (dim,))
-    result = _whitened(eq, co, prior, _floats(table, 36), A, z, out)
     value[0] = result
     if not np.isfinite(result):
         return 4  # nutpie's code for a bad log density: the trajectory ends there
     for i in range(dim):
-        if not np.isfinite(out[i]):
+        if not np.isfinite(gradient[i]):
             return 3
     return 0
 
 
-@cfunc(types.int64(types.uint64, types.uint64, _P, _P, types.voidptr), cache=True)
 def _expand(dim, n_out, x, out, data):  # type: ignore[no-untyped-def]  # noqa: ARG001
     for i in range(dim):
         out[i] = x[i]
     return 0
+
+
+@functools.cache
+def _functions() -> tuple[Any, Any]:
+    """Return nutpie's two C functions, compiled or from numba's cache."""
+    whitened_density.load()
+    signature = types.int64(types.uint64, _P, _P, _P, types.voidptr)
+    logp = cfunc(signature, cache=True)(_logp)
+    signature = types.int64(types.uint64, types.uint64, _P, _P, types.voidptr)
+    return logp, cfunc(signature, cache=True)(_expand)
 
 
 def compile_density(
@@ -136,20 +135,18 @@ def native_density(
     start: Callable[[int], np.ndarray],
 ) -> Any:  # fmt: skip
     """Return a model of nutpie that calls the C function."""
-    arrays = [np.ascontiguousarray(a) for a in (*eq, *co, *prior, center, A)]
-    table = np.empty(1 + 2 * len(arrays), dtype=np.uint64)
-    table[0] = len(arrays)
-    table[1::2] = [a.ctypes.data for a in arrays]
-    table[2::2] = [a.size for a in arrays]
+    arrays = _arrays(eq, co, prior, center, A)
+    table = np.asarray([a.ctypes.data for a in arrays], dtype=np.uint64)
     d = len(center)
+    logp, expand = _functions()
     return CompiledPyMCModel(
         dims={},
         _coords={},
         _shapes={"z": (d,)},
         _n_dim=d,
         n_expanded=d,
-        compiled_logp_func=_logp,
-        compiled_expand_func=_expand,
+        compiled_logp_func=logp,
+        compiled_expand_func=expand,
         initial_point_func=start,
         # Kept with the model, so that the addresses stay good.
         shared_data={str(i): a for i, a in enumerate(arrays)},
@@ -161,17 +158,28 @@ def native_density(
     )
 
 
+def _arrays(
+    eq: Equations, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray
+) -> list[np.ndarray]:
+    return [
+        eq.ints, eq.floats, co.ints, co.floats,
+        *(np.ascontiguousarray(a) for a in (*prior, center, A)),
+    ]  # fmt: skip
+
+
 def density_from_python(
     eq: Equations, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
     start: Callable[[int], np.ndarray],
 ) -> Any:  # fmt: skip
     """Return a model of nutpie that calls Python: slower, by its public interface."""
     d = len(center)
+    *before, center, A = _arrays(eq, co, prior, center, A)
+    after = (center, A)
 
     def make_logp() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
         def logp(z: np.ndarray) -> tuple[float, np.ndarray]:
             gradient = np.empty(d)
-            value = _whitened(eq, co, prior, center, A, np.ascontiguousarray(z), gradient)
+            value = whitened_density(*before, d, *after, np.ascontiguousarray(z), gradient)
             return value, gradient
 
         return logp

@@ -9,10 +9,10 @@ import numpy as np
 from scipy import optimize, stats
 
 from bayesmix.gaussian.conditional import add_moments
-from bayesmix.gaussian.coordinates import Coordinates, expand
-from bayesmix.gaussian.density import log_likelihood
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.density import flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import Optimum, flat_prior
+from bayesmix.inference.empirical import Optimum
 
 __all__ = ["Likelihood", "absolute_coordinates", "profile_coefficient", "profile_theta",
            "theta_covariance"]  # fmt: skip
@@ -263,15 +263,12 @@ def _end(excess: Callable[[float], float], center: float, step: float, at_center
 
 def standard_deviations(co: Coordinates, x: np.ndarray) -> np.ndarray:
     """Standard deviations at coordinates, the residual's last."""
-    sd = np.empty(int(co.sizes[1]) + 1)
-    expand(co, x, sd, np.empty(len(co.T)), np.empty(len(co.T)))
-    return sd
+    return unpack_theta(co, x)[0]
 
 
 def correlations(co: Coordinates, x: np.ndarray) -> list[np.ndarray]:
     """Correlation matrix of each factor at coordinates."""
-    sd, C = np.empty(int(co.sizes[1]) + 1), np.empty(len(co.T))
-    expand(co, x, sd, C, np.empty(len(co.T)))
+    C = unpack_theta(co, x)[1]
     out = []
     for f, q in enumerate(co.q.tolist()):
         factor = C[co.L_start[f] : co.L_start[f] + q * q].reshape(q, q)

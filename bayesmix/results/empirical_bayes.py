@@ -15,9 +15,9 @@ from scipy import stats
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import FixedPrior, log_likelihood
+from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import LARGEST_CORRELATION, Method, Optimum, flat_prior, maximise
+from bayesmix.inference.empirical import LARGEST_CORRELATION, Method, Optimum, maximise
 from bayesmix.inference.profile import (
     Likelihood,
     absolute_coordinates,

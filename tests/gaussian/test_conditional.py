@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numba import carray
 
 from bayesmix.gaussian.conditional import (
     conditional_moments,
@@ -11,8 +12,9 @@ from bayesmix.gaussian.conditional import (
     draw_fixed,
     split_by_group,
 )
-from bayesmix.gaussian.kernels import _large_cholesky, _large_inverse
-from bayesmix.gaussian.moments import _any_structure, _one_factor
+from bayesmix.gaussian.kernels import factor_root, root_inverse
+from bayesmix.gaussian.linking import FLOATS, i8, kernel
+from bayesmix.gaussian.moments import GENERAL, WITH_FIXED, moments
 from bayesmix.gaussian.structure import plan_elimination
 
 from .models import FORMULAS, dense_covariance, dense_Z, make_data, make_problem
@@ -97,10 +99,13 @@ def test_the_short_way_for_one_factor_is_the_general_one(
     L = np.tril(rng.normal(size=(q, q))).ravel()
     P = np.eye(p) * 0.3
     out = []
-    for kernel in (_one_factor, _any_structure):
+    for way in (0, GENERAL):
         S, U, beta, scalars = np.empty(q * q), np.empty(q * q), np.empty(p), np.empty(6)
         cov = np.empty((p, p))
-        assert kernel(eq, L, 1.7, P, P @ np.ones(p), with_fixed, S, U, beta, cov, scalars)
+        flags = way | (WITH_FIXED if with_fixed else 0)
+        assert moments(
+            eq.ints, eq.floats, L, 1.7, P, P @ np.ones(p), flags, S, U, beta, cov, scalars
+        )
         scalars[5] = scalars[5] if with_fixed else 0.0
         out.append(np.concatenate([S, U, beta, scalars]))
     np.testing.assert_allclose(out[0], out[1], rtol=1e-9, atol=1e-12)
@@ -132,18 +137,25 @@ def test_too_many_crossed_columns_are_refused_by_name(monkeypatch: pytest.Monkey
         make_problem("y ~ x + (1 | k) + (1 | m)", make_data())
 
 
-@pytest.mark.parametrize("n", [30, 64, 65, 200])
-def test_large_roots_are_factored_and_inverted_by_blocks(n: int, rng: np.random.Generator) -> None:
+@kernel(i8, i8, FLOATS, FLOATS)
+def factor_and_invert(n, A, inverse):  # type: ignore[no-untyped-def]
+    root, out = carray(A, (n, n)), carray(inverse, (n, n))
+    if not factor_root(root, n):
+        return 0
+    root_inverse(root, n, n, out)
+    return 1
+
+
+@pytest.mark.parametrize("n", [3, 24, 25, 200])
+def test_roots_of_any_size_are_factored_and_inverted(n: int, rng: np.random.Generator) -> None:
     A = rng.normal(size=(n, n + 5))
     A = A @ A.T
-    root = A.copy()
-    assert _large_cholesky(root, n)
+    root, inverse = A.copy(), np.empty((n, n))
+    assert factor_and_invert(n, root, inverse)
     np.testing.assert_allclose(np.tril(root), np.linalg.cholesky(A), rtol=1e-8, atol=1e-10)
-    inverse = np.empty((n, n))
-    _large_inverse(root, n, inverse)
     np.testing.assert_allclose(inverse @ A, np.eye(n), atol=1e-6)
     A[n // 2, n // 2] = -1.0
-    assert not _large_cholesky(A, n)
+    assert not factor_and_invert(n, A, inverse)
 
 
 def test_many_crossed_levels_with_many_effects_converge(rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from bayesmix import Prior
-from bayesmix.gaussian.coordinates import expand
+from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.density import log_density, log_likelihood, profiled_deviance
 
 from .models import FORMULAS, dense_covariance, dense_Z, make_data, make_problem
@@ -17,9 +17,7 @@ from .models import FORMULAS, dense_covariance, dense_Z, make_data, make_problem
 
 def theta_at(co: Any, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], float]:
     """Standard deviations, correlation matrices and sigma at coordinates x."""
-    sd = np.empty(int(co.sizes[1]) + 1)
-    C, L = np.empty(len(co.T)), np.empty(len(co.T))
-    expand(co, x, sd, C, L)
+    sd, C = unpack_theta(co, x)
     ends = [*co.L_start[1:], len(C)]
     factors = [C[a:b].reshape(q, q) for a, b, q in zip(co.L_start, ends, co.q, strict=False)]
     return sd[:-1], [factor @ factor.T for factor in factors], float(sd[-1])

@@ -1,0 +1,127 @@
+"""The mixed-model equations of a data set, as arrays that kernels read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmix.gaussian.linking import inner
+from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
+
+__all__ = ["Arrays", "Equations", "equations_at"]
+
+
+class Equations(Packed):
+    """The mixed-model equations of a data set.
+
+    Cross-products are of columns already shifted and scaled, and weighted.
+
+    Attributes
+    ----------
+    sizes : ndarray of int64
+        n_chain, n_rest, n_nodes, n_root_group_columns, p, n_obs.
+    q : ndarray of int64, shape (n_factors,)
+        Effects per level: the chain's factors first, then the others.
+    n_levels : ndarray of int64, shape (n_factors,)
+    L_start : ndarray of int64, shape (n_factors + 1,)
+        Where each factor's q x q matrix starts in the flat array of all.
+    node_start : ndarray of int64, shape (n_chain + 1,)
+        First node of each factor of the chain.
+    parent : ndarray of int64, shape (n_nodes,)
+        Node of the next coarser factor; -1 in the last.
+    K_start, panel_start : ndarray of int64, shape (n_nodes + 1,)
+        Where a node's q x q block and its q x m panel start.
+    width : ndarray of int64, shape (n_nodes,)
+        Columns m of a panel: ancestors, root blocks, fixed effects, response.
+    list_start : ndarray of int64, shape (n_nodes + 1,)
+        A node's range in the lists of root blocks.
+    list_block, list_column, list_parent : ndarray of int64
+        The root block of an entry, its first column in the node's panel, and the
+        entry of the same block in the parent's list.
+    block_factor, block_column : ndarray of int64, shape (n_blocks,)
+        Factor of a root block (among the rest) and its first root column.
+    K : ndarray
+        Z'WZ of each node.
+    panel : ndarray
+        Z'W [ancestors, root blocks, X, y] of each node.
+    root : ndarray, shape (n_root, n_root)
+        Z'WZ, Z'WX and X'WX of the root; symmetric.
+    root_y : ndarray, shape (n_root,)
+    yy : ndarray, shape (1,)
+        y'Wy.
+    """
+
+    _INTS = (
+        "sizes", "q", "n_levels", "L_start", "node_start", "parent", "K_start", "panel_start",
+        "width", "list_start", "list_block", "list_column", "list_parent", "block_factor",
+        "block_column",
+    )  # fmt: skip
+    _FLOATS = ("K", "panel", "root", "root_y", "yy")
+
+    sizes: np.ndarray
+    q: np.ndarray
+    n_levels: np.ndarray
+    L_start: np.ndarray
+    node_start: np.ndarray
+    parent: np.ndarray
+    K_start: np.ndarray
+    panel_start: np.ndarray
+    width: np.ndarray
+    list_start: np.ndarray
+    list_block: np.ndarray
+    list_column: np.ndarray
+    list_parent: np.ndarray
+    block_factor: np.ndarray
+    block_column: np.ndarray
+    K: np.ndarray
+    panel: np.ndarray
+    root: np.ndarray
+    root_y: np.ndarray
+    yy: np.ndarray
+
+
+class Arrays(NamedTuple):
+    """The same arrays within a kernel."""
+
+    sizes: Any
+    q: Any
+    n_levels: Any
+    L_start: Any
+    node_start: Any
+    parent: Any
+    K_start: Any
+    panel_start: Any
+    width: Any
+    list_start: Any
+    list_block: Any
+    list_column: Any
+    list_parent: Any
+    block_factor: Any
+    block_column: Any
+    K: Any
+    panel: Any
+    root: Any
+    root_y: Any
+    yy: Any
+
+
+_I = HEADER  # where the offsets of the integer arrays start
+_F = HEADER + len(Equations._INTS) + 1
+
+
+@inner
+def equations_at(ints, floats):  # type: ignore[no-untyped-def]
+    """Return the arrays of `Equations`, from the addresses of its buffers."""
+    a, b = unpack_ints(ints), unpack_floats(ints, floats)
+    root = b[a[_F + 2] : a[_F + 3]]
+    n = a[_F + 4] - a[_F + 3]
+    return Arrays(
+        a[a[_I] : a[_I + 1]], a[a[_I + 1] : a[_I + 2]], a[a[_I + 2] : a[_I + 3]],
+        a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
+        a[a[_I + 6] : a[_I + 7]], a[a[_I + 7] : a[_I + 8]], a[a[_I + 8] : a[_I + 9]],
+        a[a[_I + 9] : a[_I + 10]], a[a[_I + 10] : a[_I + 11]], a[a[_I + 11] : a[_I + 12]],
+        a[a[_I + 12] : a[_I + 13]], a[a[_I + 13] : a[_I + 14]], a[a[_I + 14] : a[_I + 15]],
+        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], root.reshape((n, n)),
+        b[a[_F + 3] : a[_F + 4]], b[a[_F + 4] : a[_F + 5]],
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""Compiled kernels that find each other by name, so that each is compiled once.
+
+numba copies the machine code of every function a compiled function calls into it
+and optimises the copy again: a chain of kernels is paid for at each of its links.
+So the large ones are C functions, entered under their names in the symbol table
+of the process, and others call them through it. Compiled files are kept on disk,
+and what is compiled first on a machine is only what a fit needs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from llvmlite import binding
+from numba import cfunc, njit, types
+from numba.core.caching import FunctionCache
+from numba.extending import get_cython_function_address
+
+from bayesmix.gaussian.staleness import drop_stale_kernels
+
+__all__ = ["FLOATS", "INTS", "Kernel", "f8", "i8", "inner", "kernel", "lapack"]
+
+i8, f8 = types.int64, types.float64
+INTS, FLOATS = types.CPointer(i8), types.CPointer(f8)
+_C_TYPES: dict[Any, Any] = {
+    i8: ctypes.c_int64, f8: ctypes.c_double, INTS: ctypes.c_void_p, FLOATS: ctypes.c_void_p,
+    types.void: None,
+}  # fmt: skip
+_DTYPES: dict[Any, np.dtype] = {INTS: np.dtype(np.int64), FLOATS: np.dtype(np.float64)}
+
+# For functions that only kernels call: no way in from Python or C is compiled for them.
+inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+class Kernel:
+    """A compiled C function, called from Python with arrays, from kernels by its name.
+
+    Attributes
+    ----------
+    external : numba ExternalFunction
+        What compiled code calls.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], result: Any, arguments: tuple[Any, ...],
+        needs: Iterable[Kernel],
+    ) -> None:  # fmt: skip
+        self.name = function.__name__
+        self.__doc__ = function.__doc__
+        self._function = function
+        self._signature = result(*arguments)
+        self._needs = tuple(needs)
+        self._dtypes = [_DTYPES.get(a) for a in arguments]
+        self._compiled: Any = None
+        self._call: Any = None
+        self.external = types.ExternalFunction(f"bayesmix_{self.name}", self._signature)
+
+    def __repr__(self) -> str:
+        """Name and state."""
+        return f"<kernel {self.name}, {'loaded' if self._compiled else 'not loaded'}>"
+
+    def load(self) -> Any:
+        """Compile the kernel and what it calls, or load them from numba's cache.
+
+        Returns
+        -------
+        numba CFunc
+        """
+        if self._compiled is None:
+            for other in self._needs:
+                other.load()
+            folder = self._cache_folder()
+            if folder is not None:
+                drop_stale_kernels(folder)
+            compiled = cfunc(self._signature, cache=folder is not None, error_model="numpy")(
+                self._function
+            )
+            binding.add_symbol(f"bayesmix_{self.name}", compiled.address)
+            prototype = ctypes.CFUNCTYPE(
+                _C_TYPES[self._signature.return_type],
+                *(_C_TYPES[a] for a in self._signature.args),
+            )
+            self._call = prototype(compiled.address)
+            self._compiled = compiled
+        return self._compiled
+
+    def is_compiled(self) -> bool:
+        """Whether the kernel is loaded, or in numba's cache on disk."""
+        folder = self._cache_folder()
+        if self._compiled is not None or folder is None:
+            return self._compiled is not None
+        drop_stale_kernels(folder)
+        return any(folder.glob(f"*{self.name}*.nbc"))
+
+    def _cache_folder(self) -> Path | None:
+        try:
+            return Path(FunctionCache(self._function).cache_path)
+        except RuntimeError:  # nowhere to keep it
+            return None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel; the global interpreter lock is released meanwhile."""
+        if self._compiled is None:
+            self.load()
+        passed = []
+        for value, dtype in zip(arguments, self._dtypes, strict=True):
+            if dtype is None:
+                passed.append(value)
+                continue
+            if value.dtype != dtype or not value.flags.c_contiguous:
+                raise TypeError(
+                    f"{self.name} takes contiguous arrays of {dtype}, not {value.dtype} "
+                    f"with strides {value.strides}"
+                )
+            passed.append(value.ctypes.data)
+        return self._call(*passed)
+
+
+def kernel(
+    result: Any, *arguments: Any, needs: Iterable[Kernel] = ()
+) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a C function of one that takes pointers and numbers.
+
+    Parameters
+    ----------
+    result : numba type
+    *arguments : numba type
+        INTS, FLOATS, i8 or f8.
+    needs : iterable of Kernel
+        Kernels that it calls.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns a `Kernel`.
+    """
+    return lambda function: Kernel(function, result, arguments, needs)
+
+
+def lapack(name: str, *arguments: Any) -> types.ExternalFunction:
+    """LAPACK's function of that name, as scipy ships it, for compiled code to call.
+
+    Parameters
+    ----------
+    name : str
+    *arguments : numba type
+
+    Returns
+    -------
+    numba ExternalFunction
+    """
+    symbol = f"bayesmix_lapack_{name}"
+    address = get_cython_function_address("scipy.linalg.cython_lapack", name)
+    binding.add_symbol(symbol, address)
+    return types.ExternalFunction(symbol, types.void(*arguments))

@@ -1,0 +1,83 @@
+"""Named arrays side by side in two buffers, which a kernel takes as two pointers."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numba import carray
+
+from bayesmix.gaussian.linking import inner
+
+__all__ = ["HEADER", "Packed", "unpack_floats", "unpack_ints"]
+
+# What comes before the offsets: the number of arrays and the length of either buffer.
+HEADER = 4
+
+
+class Packed:
+    """Integer and float arrays, each a view into one of two buffers.
+
+    The buffer of integers begins with the number of integer and of float arrays,
+    the length of either buffer, and where each array starts and ends.
+
+    Attributes
+    ----------
+    ints : ndarray of int64
+    floats : ndarray of float64
+    """
+
+    _INTS: tuple[str, ...] = ()
+    _FLOATS: tuple[str, ...] = ()
+
+    ints: np.ndarray
+    floats: np.ndarray
+
+    def __init__(self, **arrays: Any) -> None:
+        values = {name: np.asarray(arrays.pop(name), dtype=np.int64) for name in self._INTS}
+        reals = {name: np.asarray(arrays.pop(name), dtype=np.float64) for name in self._FLOATS}
+        if arrays:
+            raise TypeError(f"unknown arrays: {', '.join(arrays)}")
+        first = HEADER + len(values) + 1 + len(reals) + 1
+        starts = np.cumsum([first, *(v.size for v in values.values())])
+        real_starts = np.cumsum([0, *(v.size for v in reals.values())])
+        self.ints = np.empty(int(starts[-1]), dtype=np.int64)
+        self.floats = np.empty(int(real_starts[-1]))
+        self.ints[:first] = [
+            len(values), len(reals), starts[-1], real_starts[-1], *starts, *real_starts
+        ]  # fmt: skip
+        for buffer, of, at in (
+            (self.ints, values, starts), (self.floats, reals, real_starts),
+        ):  # fmt: skip
+            for k, (name, value) in enumerate(of.items()):
+                view = buffer[at[k] : at[k + 1]].reshape(value.shape)
+                view[...] = value
+                setattr(self, name, view)
+
+    def as_dict(self) -> dict[str, np.ndarray]:
+        """Return the arrays by name."""
+        return {name: getattr(self, name) for name in (*self._INTS, *self._FLOATS)}
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values for some of the arrays."""
+        return type(self)(**(self.as_dict() | changes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arrays, not the buffers, of which a copy would be no view."""
+        return _restore, (type(self), self.as_dict())
+
+
+def _restore(kind: type[Packed], arrays: dict[str, np.ndarray]) -> Packed:
+    return kind(**arrays)
+
+
+@inner
+def unpack_ints(ints):  # type: ignore[no-untyped-def]
+    """Return the buffer of integers as an array, from its address."""
+    return carray(ints, (carray(ints, (HEADER,))[2],))
+
+
+@inner
+def unpack_floats(ints, floats):  # type: ignore[no-untyped-def]
+    """Return the buffer of floats as an array, from the addresses of both."""
+    return carray(floats, (carray(ints, (HEADER,))[3],))
