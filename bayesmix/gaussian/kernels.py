@@ -28,7 +28,7 @@ import numpy as np
 from numba import carray, types
 
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, lapack
+from bayesmix.gaussian.linking import FLOATS, INTS, blas, f8, i8, inner, kernel, lapack
 
 __all__ = ["factor_root", "factorise", "inverse_moments", "root_inverse", "solve_nodes"]
 
@@ -36,6 +36,14 @@ __all__ = ["factor_root", "factorise", "inverse_moments", "root_inverse", "solve
 _INT32 = types.CPointer(types.int32)
 _dpotrf = lapack("dpotrf", _INT32, _INT32, FLOATS, _INT32, _INT32)
 _dpotri = lapack("dpotri", _INT32, _INT32, FLOATS, _INT32, _INT32)
+_dsyrk = blas(
+    "dsyrk", _INT32, _INT32, _INT32, _INT32, FLOATS, FLOATS, _INT32, FLOATS, FLOATS, _INT32
+)
+_dsymm = blas(
+    "dsymm", _INT32, _INT32, _INT32, _INT32, FLOATS, FLOATS, _INT32, FLOATS, _INT32, FLOATS,
+    FLOATS, _INT32,
+)  # fmt: skip
+_WIDE = 32  # columns of a panel from which BLAS is faster than loops
 _SMALL = 24  # up to here loops are faster than LAPACK
 
 
@@ -148,9 +156,36 @@ def _scale_root(
     eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
     root: np.ndarray, root_y: np.ndarray,
 ) -> None:  # fmt: skip
-    """Bring the root's raw cross-products to the scale of u; add I and the prior of beta."""
+    """Bring the root's raw cross-products to the scale of u; add I and the prior of beta.
+
+    Only the lower triangle counts.
+    """
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     n = r + p
+    if len(eq.block_factor) == r:  # one effect per block: a scale per column
+        scale = np.ones(n)
+        for i in range(r):
+            scale[i] = L[eq.L_start[n_chain + eq.block_factor[i]]]
+        for i in range(n):
+            by = precision * scale[i]
+            for j in range(i + 1):
+                root[i, j] = eq.root[i, j] * scale[j] * by
+            root_y[i] = eq.root_y[i] * by
+    else:
+        _scale_root_blocks(eq, L, precision, root, root_y)
+    for i in range(r):
+        root[i, i] += 1.0
+    for i in range(p):
+        for j in range(p):
+            root[r + i, r + j] += prior[i, j]
+        root_y[r + i] += prior_y[i]
+
+
+@inner
+def _scale_root_blocks(
+    eq: Arrays, L: np.ndarray, precision: float, root: np.ndarray, root_y: np.ndarray
+) -> None:
+    n_chain, n = eq.sizes[0], eq.sizes[3] + eq.sizes[4]
     for i in range(n):
         for j in range(n):
             root[i, j] = eq.root[i, j] * precision
@@ -186,12 +221,6 @@ def _scale_root(
             row[c] = s
         for c in range(q):
             root_y[first + c] = row[c]
-    for i in range(r):
-        root[i, i] += 1.0
-    for i in range(p):
-        for j in range(p):
-            root[r + i, r + j] += prior[i, j]
-        root_y[r + i] += prior_y[i]
 
 
 @inner
@@ -215,20 +244,42 @@ def _subtract_from_root(
         root_y[r + i] -= s
     if x0 == first:
         return
-    for e in range(eq.list_start[node], eq.list_start[node + 1]):
+    begin, end = eq.list_start[node], eq.list_start[node + 1]
+    w = x0 - first
+    wide = w >= _WIDE and q > 1
+    products = np.empty((w, w)) if wide else np.empty((0, 0))
+    if wide:
+        numbers = np.empty(6, dtype=np.int32)
+        numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), ord("N"), w, q
+        numbers[4], numbers[5] = m, w
+        factors = np.empty(2)
+        factors[0], factors[1] = 1.0, 0.0
+        _dsyrk(
+            numbers.ctypes, numbers[1:].ctypes, numbers[2:].ctypes, numbers[3:].ctypes,
+            factors.ctypes, V[0, first:].ctypes, numbers[4:].ctypes, factors[1:].ctypes,
+            products.ctypes, numbers[5:].ctypes,
+        )  # fmt: skip
+    for e in range(begin, end):
         block = eq.list_block[e]
         size = eq.q[n_chain + eq.block_factor[block]]
         row, column = eq.block_column[block], eq.list_column[e]
         for a in range(size):
-            for d in range(eq.list_start[node], e + 1):
+            for d in range(begin, e + 1):
                 other = eq.list_block[d]
                 size_2 = eq.q[n_chain + eq.block_factor[other]]
                 row_2, column_2 = eq.block_column[other], eq.list_column[d]
-                for b in range(size_2):
-                    s = 0.0
-                    for k in range(q):
-                        s += V[k, column + a] * V[k, column_2 + b]
-                    root[row + a, row_2 + b] -= s
+                if wide:
+                    size_2 = a + 1 if d == e else size_2
+                    for b in range(size_2):
+                        root[row + a, row_2 + b] -= products[
+                            column + a - first, column_2 + b - first
+                        ]
+                else:
+                    for b in range(size_2):
+                        s = 0.0
+                        for k in range(q):
+                            s += V[k, column + a] * V[k, column_2 + b]
+                        root[row + a, row_2 + b] -= s
             for i in range(p):
                 s = 0.0
                 for k in range(q):
@@ -576,6 +627,9 @@ def _inverse_moments(
         n_u -= q * eq.n_levels[f]
         half = np.empty((q, q))
         block_inverse = np.empty((q, q))
+        numbers, factors = np.empty(5, dtype=np.int32), np.empty(2)
+        numbers[0], numbers[1] = ord("L"), ord("U")
+        factors[0], factors[1] = 1.0, 0.0
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node] - 1
             C = K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q)
@@ -600,11 +654,19 @@ def _inverse_moments(
                 _gather_inverse(eq, f, node, first, n_columns, inverse, own, across,
                                 K_base, panel_base, J)  # fmt: skip
                 WJ = np.zeros((q, n_columns))
-                for i in range(q):
+                if n_columns >= _WIDE and q > 1:
+                    numbers[2], numbers[3], numbers[4] = n_columns, q, n_columns
+                    _dsymm(
+                        numbers.ctypes, numbers[1:].ctypes, numbers[2:].ctypes, numbers[3:].ctypes,
+                        factors.ctypes, J.ctypes, numbers[4:].ctypes, W.ctypes,
+                        numbers[4:].ctypes, factors[1:].ctypes, WJ.ctypes, numbers[4:].ctypes,
+                    )  # fmt: skip
+                else:
                     for c in range(n_columns):
-                        t = W[i, c]
-                        for d in range(n_columns):
-                            WJ[i, d] += t * J[c, d]
+                        for i in range(q):
+                            t = W[i, c]
+                            for d in range(n_columns):
+                                WJ[i, d] += t * J[c, d]
                 for i in range(q):
                     for j in range(i + 1):
                         s = 0.0
@@ -669,8 +731,11 @@ def _gather_inverse(
     for c in range(x0, n_columns):
         where[c] = r + c - x0
     for c in range(first, n_columns):
-        for d in range(first, n_columns):
-            J[c, d] = inverse[where[c], where[d]]
+        row = where[c]
+        for d in range(first, c + 1):
+            v = inverse[row, where[d]]
+            J[c, d] = v
+            J[d, c] = v
     ancestor = node
     column = 0
     # Column of each root block in the current ancestor's panel.

@@ -22,7 +22,7 @@ from numba.extending import get_cython_function_address
 
 from bayesmix.gaussian.staleness import drop_stale_kernels
 
-__all__ = ["FLOATS", "INTS", "Kernel", "f8", "i8", "inner", "kernel", "lapack"]
+__all__ = ["FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inner", "kernel", "lapack"]
 
 i8, f8 = types.int64, types.float64
 INTS, FLOATS = types.CPointer(i8), types.CPointer(f8)
@@ -153,7 +153,15 @@ def lapack(name: str, *arguments: Any) -> types.ExternalFunction:
     -------
     numba ExternalFunction
     """
-    symbol = f"bayesmix_lapack_{name}"
-    address = get_cython_function_address("scipy.linalg.cython_lapack", name)
-    binding.add_symbol(symbol, address)
+    return _of_scipy("cython_lapack", name, arguments)
+
+
+def blas(name: str, *arguments: Any) -> types.ExternalFunction:
+    """BLAS's function of that name; see `lapack`."""
+    return _of_scipy("cython_blas", name, arguments)
+
+
+def _of_scipy(module: str, name: str, arguments: tuple[Any, ...]) -> types.ExternalFunction:
+    symbol = f"bayesmix_{module}_{name}"
+    binding.add_symbol(symbol, get_cython_function_address(f"scipy.linalg.{module}", name))
     return types.ExternalFunction(symbol, types.void(*arguments))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy import optimize
+from threadpoolctl import threadpool_limits
 
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, unpack_theta
 from bayesmix.gaussian.density import (
@@ -26,6 +28,7 @@ Method = Literal["reml", "ml", "map"]
 _ZERO = -30.0  # log of a standard deviation that is zero, relative to its unit
 LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
 _NEWTON_SIZE = 12
+_FEW, _MANY = 24, 600  # columns of the root
 _SMALL = np.log(2e-3)
 
 
@@ -105,6 +108,22 @@ def maximise(
     Optimum
     """
     begin = time.perf_counter()
+    with _blas_threads(problem):
+        return _maximise(problem, method, coordinates, prior, begin)
+
+
+def _blas_threads(problem: Problem) -> AbstractContextManager[object]:
+    """One thread where BLAS is called often for little: there a second one costs more."""
+    n_root = len(problem.equations.root_y)
+    if _FEW <= n_root < _MANY:
+        return threadpool_limits(1)
+    return nullcontext()  # no BLAS at all, or enough work for threads
+
+
+def _maximise(
+    problem: Problem, method: Method, coordinates: Coordinates | None, prior: FixedPrior | None,
+    begin: float,
+) -> Optimum:  # fmt: skip
     if method == "map":
         if coordinates is None or prior is None:
             raise ValueError("the posterior mode needs the coordinates and the priors")
