@@ -198,7 +198,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
     blocks = np.empty(len(eq.K))
     _inverse_moments(
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, inverse.ctypes, S.ctypes,
-        len(blocks), blocks.ctypes, n_b, cross,
+        len(blocks), blocks.ctypes, n_b, cross, 0, cross,
     )  # fmt: skip
     cross_array = carray(cross, (n_b, p))
     column = np.empty(n_b)
@@ -215,7 +215,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
     if with_fixed == 0:
         _inverse_moments(
             eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
-            len(blocks), blocks.ctypes, 0, cross,
+            len(blocks), blocks.ctypes, 0, cross, 0, cross,
         )  # fmt: skip
     at, first = 0, 0
     for f in range(len(eq.q)):

@@ -355,13 +355,13 @@ def _chain_rule(
                 for k in range(j, i):
                     s -= C[at + i * q + k] * inverse[k, j]
                 inverse[i, j] = s / C[at + i * q + i]
-        # By log sd_k: (C E C^-1)_kk. By C_ij: (C^-T E)_ij.
+        # By log sd_k: (C E' C^-1)_kk. By C_ij: (C^-T E)_ij.
         for k in range(q):
             s = 0.0
             for a in range(k + 1):
                 t = 0.0
                 for b in range(k, q):
-                    t += E[at + a * q + b] * inverse[b, k]
+                    t += E[at + b * q + a] * inverse[b, k]
                 s += C[at + k * q + a] * t
             gradient[co.sd_start[f] + k] = s
         for block in range(co.sizes[2]):

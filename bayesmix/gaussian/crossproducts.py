@@ -11,7 +11,7 @@ from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import Elimination
 
-__all__ = ["build_equations"]
+__all__ = ["add_products", "build_equations", "empty_equations", "first_positions"]
 
 _CHUNK = 65_536
 
@@ -34,6 +34,53 @@ def build_equations(
         Response minus offset.
     weights : ndarray, shape (n,), or None
     scaling : Scaling
+    plan : Elimination
+
+    Returns
+    -------
+    Equations
+    """
+    groups = [design.groups[k] for k in (*plan.chain, *plan.rest)]
+    equations = empty_equations(design, plan)
+    q, first = equations.q, first_positions(equations)
+    order = (*plan.chain, *plan.rest)
+    n_columns = int(q.sum())
+    index = np.empty((len(groups), _CHUNK), dtype=np.int64)
+    for start in range(0, design.n_obs, _CHUNK):
+        rows = slice(start, min(start + _CHUNK, design.n_obs))
+        n = rows.stop - rows.start
+        X = (design.X[rows] - scaling.X_shift) / scaling.X_scale
+        r = y[rows] / scaling.y_scale - X @ scaling.beta_0
+        w = np.ones(n) if weights is None else np.ascontiguousarray(weights[rows])
+        Z = np.empty((n, n_columns))
+        column = 0
+        for f, k in enumerate(order):
+            shift, scale = scaling.Z_shift[k], scaling.Z_scale[k]
+            Z[:, column : column + q[f]] = (groups[f].Z[rows] - shift) / scale
+            column += int(q[f])
+            index[f, :n] = groups[f].index[rows]
+            index[f, :n] += first[f]
+        add_rows(
+            equations.ints, equations.floats, n, np.ascontiguousarray(X), r, w, Z,
+            np.ascontiguousarray(index[:, :n]),
+        )  # fmt: skip
+    mirror_root(equations.ints, equations.floats)
+    return equations
+
+
+def first_positions(equations: Equations) -> np.ndarray:
+    """Return the first node of each factor of the chain, the first block of each other."""
+    n_chain = int(equations.sizes[0])
+    blocks = np.cumsum(equations.n_levels[n_chain:]) - equations.n_levels[n_chain:]
+    return np.concatenate([equations.node_start[:n_chain], blocks]).astype(np.int64)
+
+
+def empty_equations(design: Design, plan: Elimination) -> Equations:
+    """Lay out the equations of a design, with zeros for all products.
+
+    Parameters
+    ----------
+    design : Design
     plan : Elimination
 
     Returns
@@ -75,7 +122,7 @@ def build_equations(
     panel_start = np.concatenate([[0], np.cumsum(q[factor_of_node] * width)]).astype(np.int64)
 
     n_root = n_root_groups + p
-    equations = Equations(
+    return Equations(
         sizes=np.asarray(
             [n_chain, n_rest, n_nodes, n_root_groups, p, design.n_obs], dtype=np.int64
         ),
@@ -99,29 +146,6 @@ def build_equations(
         root_y=np.zeros(n_root),
         yy=np.zeros(1),
     )
-    order = (*plan.chain, *plan.rest)
-    n_columns = int(q.sum())
-    index = np.empty((len(groups), _CHUNK), dtype=np.int64)
-    for start in range(0, design.n_obs, _CHUNK):
-        rows = slice(start, min(start + _CHUNK, design.n_obs))
-        n = rows.stop - rows.start
-        X = (design.X[rows] - scaling.X_shift) / scaling.X_scale
-        r = y[rows] / scaling.y_scale - X @ scaling.beta_0
-        w = np.ones(n) if weights is None else np.ascontiguousarray(weights[rows])
-        Z = np.empty((n, n_columns))
-        column = 0
-        for f, k in enumerate(order):
-            shift, scale = scaling.Z_shift[k], scaling.Z_scale[k]
-            Z[:, column : column + q[f]] = (groups[f].Z[rows] - shift) / scale
-            column += int(q[f])
-            index[f, :n] = groups[f].index[rows]
-            index[f, :n] += node_start[f] if f < n_chain else block_start[f - n_chain]
-        add_rows(
-            equations.ints, equations.floats, n, np.ascontiguousarray(X), r, w, Z,
-            np.ascontiguousarray(index[:, :n]),
-        )  # fmt: skip
-    mirror_root(equations.ints, equations.floats)
-    return equations
 
 
 def _node_lists(
@@ -188,28 +212,33 @@ def add_rows(eq_ints, eq_floats, n, X, y, w, Z, index):  # type: ignore[no-untyp
     n_columns = 0
     for f in range(n_factors):
         n_columns += eq.q[f]
-    _add_rows(
-        eq, carray(X, (n, p)), carray(y, (n,)), carray(w, (n,)), carray(Z, (n, n_columns)),
+    wy = np.empty(n)
+    for i in range(n):
+        wy[i] = w[i] * y[i]
+        eq.yy[0] += wy[i] * y[i]
+    add_products(
+        eq, carray(X, (n, p)), wy, carray(w, (n,)), carray(Z, (n, n_columns)),
         carray(index, (n_factors, n)),
     )  # fmt: skip
 
 
 @inner
-def _add_rows(
-    eq: Arrays, X: np.ndarray, y: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
+def add_products(
+    eq: Arrays, X: np.ndarray, wy: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
 ) -> None:
+    """Add A'WA and A'(Wy) of rows of A = [Z, X]; the root's lower triangle only."""
     n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
     z_start = np.zeros(n_chain + n_rest + 1, dtype=np.int64)
     for f in range(n_chain + n_rest):
         z_start[f + 1] = z_start[f] + eq.q[f]
-    for row in range(len(y)):
-        weight, value = w[row], y[row]
+    for row in range(len(w)):
+        weight, value = w[row], wy[row]
         for f in range(n_chain):
             node = index[f, row]
             q, m, at = eq.q[f], eq.width[node], eq.panel_start[node]
             for i in range(q):
                 z = weight * Z[row, z_start[f] + i]
-                if z == 0.0:
+                if Z[row, z_start[f] + i] == 0.0:
                     continue
                 for j in range(q):
                     eq.K[eq.K_start[node] + i * q + j] += z * Z[row, z_start[f] + j]
@@ -222,7 +251,7 @@ def _add_rows(
                         eq.panel[base + eq.list_column[entry] + c] += z * Z[row, z_start[g] + c]
                 for c in range(p):
                     eq.panel[base + m - p - 1 + c] += z * X[row, c]
-                eq.panel[base + m - 1] += z * value
+                eq.panel[base + m - 1] += Z[row, z_start[f] + i] * value
         for g in range(n_chain, n_chain + n_rest):
             first = eq.block_column[index[g, row]]
             for i in range(eq.q[g]):
@@ -233,13 +262,12 @@ def _add_rows(
                         eq.root[first + i, other + j] += z * Z[row, z_start[h] + j]
                 for c in range(p):
                     eq.root[r + c, first + i] += z * X[row, c]
-                eq.root_y[first + i] += z * value
+                eq.root_y[first + i] += Z[row, z_start[g] + i] * value
         for i in range(p):
             x = weight * X[row, i]
             for j in range(i + 1):
                 eq.root[r + i, r + j] += x * X[row, j]
-            eq.root_y[r + i] += x * value
-        eq.yy[0] += weight * value * value
+            eq.root_y[r + i] += X[row, i] * value
 
 
 @kernel(types.void, INTS, FLOATS)

@@ -544,10 +544,13 @@ def root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> No
             inverse[j, i] = s
 
 
-@kernel(f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS, i8, FLOATS)
+@kernel(
+    f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS, i8, FLOATS, i8,
+    FLOATS,
+)  # fmt: skip
 def inverse_moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, K, panels, root, with_fixed, inverse, S, n_diagonal, diagonal, n_cross,
-    cross,
+    cross, n_panel, panel_inverse,
 ):  # fmt: skip
     """Blocks of the inverse of M that the gradient and the standard errors need.
 
@@ -572,6 +575,10 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     cross : ndarray, shape (number of group effects, p)
         Receives the inverse between group effects and fixed effects; of no use
         without fixed effects.
+    n_panel : int
+        Length of `panel_inverse`: 0 where it is not wanted.
+    panel_inverse : ndarray
+        Receives, like the panels, the inverse between each node and its columns.
 
     Returns
     -------
@@ -584,6 +591,7 @@ def inverse_moments(  # type: ignore[no-untyped-def]
         eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
         with_fixed != 0, carray(inverse, (n, n)), carray(S, (eq.L_start[-1],)),
         carray(diagonal, (n_diagonal,)), carray(cross, (n_cross, p)),
+        carray(panel_inverse, (n_panel,)),
     )  # fmt: skip
 
 
@@ -591,6 +599,7 @@ def inverse_moments(  # type: ignore[no-untyped-def]
 def _inverse_moments(
     eq: Arrays, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
     inverse: np.ndarray, S: np.ndarray, diagonal: np.ndarray, cross: np.ndarray,
+    panel_inverse: np.ndarray,
 ) -> float:  # fmt: skip
     n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
     n = r + p
@@ -619,6 +628,9 @@ def _inverse_moments(
     across = np.empty(n_kept_panel)
     K_base = eq.K_start[eq.node_start[1]] if n_chain > 1 else 0
     panel_base = eq.panel_start[eq.node_start[1]] if n_chain > 1 else 0
+    everywhere = len(panel_inverse) > 0
+    if everywhere:
+        across, panel_base = panel_inverse, 0
     for f in range(n_chain - 1, -1, -1):
         q, at = eq.q[f], eq.L_start[f]
         first = 0
@@ -678,7 +690,7 @@ def _inverse_moments(
                     for i in range(q):
                         for j in range(p):
                             cross[u_at + i, j] = -WJ[i, m - p + j]
-                if f > 0:
+                if f > 0 or everywhere:
                     start = eq.panel_start[node] - panel_base
                     kept = across[start : start + q * (m + 1)].reshape(q, m + 1)
                     for i in range(q):

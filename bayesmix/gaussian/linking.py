@@ -22,7 +22,18 @@ from numba.extending import get_cython_function_address
 
 from bayesmix.gaussian.staleness import drop_stale_kernels
 
-__all__ = ["FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inner", "kernel", "lapack"]
+__all__ = [
+    "FLOATS",
+    "INTS",
+    "Kernel",
+    "blas",
+    "f8",
+    "i8",
+    "inner",
+    "inner_sums",
+    "kernel",
+    "lapack",
+]
 
 i8, f8 = types.int64, types.float64
 INTS, FLOATS = types.CPointer(i8), types.CPointer(f8)
@@ -33,7 +44,17 @@ _C_TYPES: dict[Any, Any] = {
 _DTYPES: dict[Any, np.dtype] = {INTS: np.dtype(np.int64), FLOATS: np.dtype(np.float64)}
 
 # For functions that only kernels call: no way in from Python or C is compiled for them.
-inner = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# Strict arithmetic is said aloud: otherwise it is inherited from whoever compiles first.
+inner = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True,
+    fastmath=False,
+)  # fmt: skip
+# Sums over rows in any order: several at a time. Infinities and NaN keep their meaning.
+REORDER = frozenset({"reassoc", "contract", "nsz"})
+inner_sums = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True,
+    fastmath=set(REORDER),
+)  # fmt: skip
 
 
 class Kernel:
@@ -47,13 +68,14 @@ class Kernel:
 
     def __init__(
         self, function: Callable[..., Any], result: Any, arguments: tuple[Any, ...],
-        needs: Iterable[Kernel],
+        needs: Iterable[Kernel], *, reorder: bool = False,
     ) -> None:  # fmt: skip
         self.name = function.__name__
         self.__doc__ = function.__doc__
         self._function = function
         self._signature = result(*arguments)
         self._needs = tuple(needs)
+        self._fastmath = set(REORDER) if reorder else False
         self._dtypes = [_DTYPES.get(a) for a in arguments]
         self._compiled: Any = None
         self._call: Any = None
@@ -76,9 +98,12 @@ class Kernel:
             folder = self._cache_folder()
             if folder is not None:
                 drop_stale_kernels(folder)
-            compiled = cfunc(self._signature, cache=folder is not None, error_model="numpy")(
-                self._function
-            )
+            compiled = cfunc(
+                self._signature,
+                cache=folder is not None,
+                error_model="numpy",
+                fastmath=self._fastmath,
+            )(self._function)
             binding.add_symbol(f"bayesmix_{self.name}", compiled.address)
             prototype = ctypes.CFUNCTYPE(
                 _C_TYPES[self._signature.return_type],
@@ -121,7 +146,7 @@ class Kernel:
 
 
 def kernel(
-    result: Any, *arguments: Any, needs: Iterable[Kernel] = ()
+    result: Any, *arguments: Any, needs: Iterable[Kernel] = (), reorder: bool = False
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Make a C function of one that takes pointers and numbers.
 
@@ -132,13 +157,15 @@ def kernel(
         INTS, FLOATS, i8 or f8.
     needs : iterable of Kernel
         Kernels that it calls.
+    reorder : bool
+        Whether sums may be taken in any order.
 
     Returns
     -------
     callable
         A decorator, which returns a `Kernel`.
     """
-    return lambda function: Kernel(function, result, arguments, needs)
+    return lambda function: Kernel(function, result, arguments, needs, reorder=reorder)
 
 
 def lapack(name: str, *arguments: Any) -> types.ExternalFunction:

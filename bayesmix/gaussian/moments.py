@@ -106,7 +106,7 @@ def moments(  # type: ignore[no-untyped-def]
     nothing = np.empty(0)
     trace_u = _inverse_moments(
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED,
-        inverse.ctypes, S, 0, nothing.ctypes, 0, nothing.ctypes,
+        inverse.ctypes, S, 0, nothing.ctypes, 0, nothing.ctypes, 0, nothing.ctypes,
     )  # fmt: skip
     _sums_of_squares(
         eq, u, root_y, inverse, carray(prior, (p, p)), carray(U, (n_L,)), carray(beta, (p,)),

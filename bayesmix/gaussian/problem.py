@@ -18,7 +18,7 @@ from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.prior import Prior
 
-__all__ = ["Problem", "build_problem", "unsupported_priors"]
+__all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -176,7 +176,7 @@ _SCALE_PRIORS = {
 }
 
 
-def _scale_prior(prior: Prior) -> tuple[int, float, float]:
+def scale_prior_codes(prior: Prior) -> tuple[int, float, float]:
     """Code and two parameters of a prior of a standard deviation, as PyMC defines it."""
     v = prior.parameters
     sigma = v.get("sigma", 1.0)
@@ -226,14 +226,14 @@ def _coordinates(
         T.append((problem.scaling.TZ[order[f]] / unit).ravel())
         if priors is not None:
             for entry in priors.sd[group.name]:
-                kinds[at_sd], a[at_sd], b[at_sd] = _scale_prior(entry.prior)
+                kinds[at_sd], a[at_sd], b[at_sd] = scale_prior_codes(entry.prior)
                 at_sd += 1
         for block in group.correlated_blocks:
             eta = 1.0 if priors is None else priors.corr[group.name].prior.parameters["eta"]
             blocks.append((f, block.start, block.size, at_x, eta))
             at_x += block.size * (block.size - 1) // 2
     if priors is not None and with_sigma:
-        kinds[-1], a[-1], b[-1] = _scale_prior(priors.family["sigma"].prior)
+        kinds[-1], a[-1], b[-1] = scale_prior_codes(priors.family["sigma"].prior)
     return Coordinates(
         sizes=np.asarray([at_x + with_sigma, n_sd, len(blocks), with_sigma], dtype=np.int64),
         sd_start=(np.cumsum(eq.q) - eq.q).astype(np.int64),

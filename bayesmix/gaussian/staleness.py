@@ -19,8 +19,9 @@ _STAMP = "bayesmix-kernels.sha256"
 def fingerprint() -> str:
     """Return a hash of every file that kernels are compiled from."""
     digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in [*sorted(folder.glob("*.py")), folder.parent / "inference" / "nutpie_native.py"]:
+    package = Path(__file__).parent.parent
+    own = [package / "inference" / "nutpie_native.py"]
+    for path in [*sorted(package.glob("gaussian/*.py")), *sorted(package.glob("glmm/*.py")), *own]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

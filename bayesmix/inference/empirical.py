@@ -21,7 +21,7 @@ from bayesmix.gaussian.density import (
 )
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["Method", "Optimum", "maximise", "start_point"]
+__all__ = ["Method", "Optimum", "Search", "blas_threads", "maximise", "start_point"]
 
 Method = Literal["reml", "ml", "map"]
 
@@ -108,11 +108,11 @@ def maximise(
     Optimum
     """
     begin = time.perf_counter()
-    with _blas_threads(problem):
+    with blas_threads(problem):
         return _maximise(problem, method, coordinates, prior, begin)
 
 
-def _blas_threads(problem: Problem) -> AbstractContextManager[object]:
+def blas_threads(problem: Problem) -> AbstractContextManager[object]:
     """One thread where BLAS is called often for little: there a second one costs more."""
     n_root = len(problem.equations.root_y)
     if _FEW <= n_root < _MANY:
@@ -143,7 +143,10 @@ def _maximise(
 
     absolute = method == "map" or problem.sigma_is_known
     unit = _units(problem) + (np.log(problem.scaling.y_scale) if absolute else 0.0)
-    search = _Search(criterion, co, unit)
+    n_x, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    search = Search(
+        criterion, n_x, n_sd, n_x - n_sd - int(co.sizes[3]), co.prior_kind[:-1] != UNIFORM, unit
+    )
     start = _start(problem, co, unit)
     best = search.run(start)
     starts = 1
@@ -169,29 +172,50 @@ class _Point:
     message: str
 
 
-class _Search:
-    """Minimise a criterion whose standard deviations may end at zero."""
+class Search:
+    """Minimise a criterion whose standard deviations may end at zero.
+
+    Parameters
+    ----------
+    criterion : callable
+        Of coordinates and a gradient to fill.
+    n_x, n_sd, n_corr : int
+        Number of coordinates; the first are log standard deviations, the next
+        inverse hyperbolic tangents of partial correlations.
+    may_be_zero : ndarray of bool, shape (n_sd,)
+    unit : ndarray, shape (n_sd,)
+        Logarithm of each standard deviation's unit.
+    """
 
     def __init__(
         self,
         criterion: Callable[[np.ndarray, np.ndarray], float],
-        co: Coordinates,
+        n_x: int,
+        n_sd: int,
+        n_corr: int,
+        may_be_zero: np.ndarray,
         unit: np.ndarray,
     ) -> None:
         self.criterion = criterion
+        self.n_x, self.n_sd, self.n_corr = n_x, n_sd, n_corr
+        self.may_be_zero = may_be_zero
         self.unit = unit
-        self.may_be_zero = co.prior_kind[:-1] != UNIFORM
-        self.n_x, self.n_sd = int(co.sizes[0]), int(co.sizes[1])
-        self.n_corr = self.n_x - self.n_sd - int(co.sizes[3])
         self.evaluations = 0
 
+    @property
+    def zero(self) -> np.ndarray:
+        """Logarithms of standard deviations that stand for zero."""
+        return _ZERO + self.unit
+
     def value(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the criterion, huge where it is not finite, and its gradient."""
         gradient = np.empty(self.n_x)
         self.evaluations += 1
         value = self.criterion(np.ascontiguousarray(x), gradient)
         return (value if np.isfinite(value) else 1e300), gradient
 
     def run(self, start: np.ndarray) -> _Point:
+        """Search from a start."""
         if self.n_x == 0:
             value, _ = self.value(start)
             return _Point(start, value, 0.0, True, "nothing to optimise")
@@ -351,7 +375,7 @@ def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
 
 
 def _optimum(
-    problem: Problem, co: Coordinates, method: Method, best: _Point, search: _Search,
+    problem: Problem, co: Coordinates, method: Method, best: _Point, search: Search,
     starts: int, seconds: float,
 ) -> Optimum:  # fmt: skip
     n_sd = int(co.sizes[1])

@@ -22,9 +22,13 @@ from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, 
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 
-__all__ = ["compile_density", "density_from_python", "native_density"]
+__all__ = [
+    "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
+    "native_density", "native_model", "python_model",
+]  # fmt: skip
 
 _P = types.CPointer(types.float64)
+LOGP_SIGNATURE = types.int64(types.uint64, _P, _P, _P, types.voidptr)
 _criterion = criterion.external
 
 
@@ -57,12 +61,14 @@ _whitened = whitened_density.external
 
 
 @inner
-def _ints(address):  # type: ignore[no-untyped-def]
+def ints_at(address):  # type: ignore[no-untyped-def]
+    """Return an array that begins at an address."""
     return carray(address_as_void_pointer(address), (1,), np.int64)
 
 
 @inner
-def _floats(address):  # type: ignore[no-untyped-def]
+def floats_at(address):  # type: ignore[no-untyped-def]
+    """Return an array that begins at an address."""
     return carray(address_as_void_pointer(address), (1,), np.float64)
 
 
@@ -70,9 +76,9 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
     # Addresses of the four buffers, of the prior's two arrays, of center and of A.
     at = carray(data, (8,), np.uint64)
     result = _whitened(
-        _ints(at[0]).ctypes, _floats(at[1]).ctypes, _ints(at[2]).ctypes, _floats(at[3]).ctypes,
-        _floats(at[4]).ctypes, _floats(at[5]).ctypes, dim, _floats(at[6]).ctypes,
-        _floats(at[7]).ctypes, x, gradient,
+        ints_at(at[0]).ctypes, floats_at(at[1]).ctypes, ints_at(at[2]).ctypes,
+        floats_at(at[3]).ctypes, floats_at(at[4]).ctypes, floats_at(at[5]).ctypes, dim,
+        floats_at(at[6]).ctypes, floats_at(at[7]).ctypes, x, gradient,
     )  # fmt: skip
     value[0] = result
     if not np.isfinite(result):
@@ -90,13 +96,17 @@ def _expand(dim, n_out, x, out, data):  # type: ignore[no-untyped-def]  # noqa: 
 
 
 @functools.cache
-def _functions() -> tuple[Any, Any]:
-    """Return nutpie's two C functions, compiled or from numba's cache."""
+def _logp_function() -> Any:
+    """Return nutpie's C function, compiled or from numba's cache."""
     whitened_density.load()
-    signature = types.int64(types.uint64, _P, _P, _P, types.voidptr)
-    logp = cfunc(signature, cache=True)(_logp)
+    return cfunc(LOGP_SIGNATURE, cache=True)(_logp)
+
+
+@functools.cache
+def _expand_function() -> Any:
+    whitened_density.load()  # it drops a stale cache
     signature = types.int64(types.uint64, types.uint64, _P, _P, types.voidptr)
-    return logp, cfunc(signature, cache=True)(_expand)
+    return cfunc(signature, cache=True)(_expand)
 
 
 def compile_density(
@@ -136,9 +146,48 @@ def native_density(
 ) -> Any:  # fmt: skip
     """Return a model of nutpie that calls the C function."""
     arrays = _arrays(eq, co, prior, center, A)
-    table = np.asarray([a.ctypes.data for a in arrays], dtype=np.uint64)
+    return native_model(
+        _logp_function(), len(center), start, [a.ctypes.data for a in arrays], arrays
+    )
+
+
+def density_from_python(
+    eq: Equations, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
+    start: Callable[[int], np.ndarray],
+) -> Any:  # fmt: skip
+    """Return a model of nutpie that calls Python: slower, by its public interface."""
     d = len(center)
-    logp, expand = _functions()
+    *before, center, A = _arrays(eq, co, prior, center, A)
+
+    def density(z: np.ndarray, gradient: np.ndarray) -> float:
+        value: float = whitened_density(*before, d, center, A, z, gradient)
+        return value
+
+    return python_model(density, d, start)
+
+
+def native_model(
+    logp: Any, d: int, start: Callable[[int], np.ndarray], table: list[int],
+    keep: list[np.ndarray],
+) -> Any:  # fmt: skip
+    """Fill nutpie's dataclass.
+
+    Parameters
+    ----------
+    logp : numba CFunc
+        Takes nutpie's arguments, the last the address of the table.
+    d : int
+    start : callable
+        From a seed to a first z.
+    table : list of int
+        Addresses and numbers that `logp` reads.
+    keep : list of ndarray
+        Arrays whose addresses must stay good.
+
+    Returns
+    -------
+    A compiled model of nutpie, with the one variable ``z``.
+    """
     return CompiledPyMCModel(
         dims={},
         _coords={},
@@ -146,15 +195,35 @@ def native_density(
         _n_dim=d,
         n_expanded=d,
         compiled_logp_func=logp,
-        compiled_expand_func=expand,
+        compiled_expand_func=_expand_function(),
         initial_point_func=start,
-        # Kept with the model, so that the addresses stay good.
-        shared_data={str(i): a for i, a in enumerate(arrays)},
+        shared_data={str(i): a for i, a in enumerate(keep)},
         shared_var_keys={},
-        user_data=table,
+        user_data=np.asarray(table, dtype=np.uint64),
         shape_info=(["z"], [slice(0, d)], [(d,)]),
         logp_func=None,
         expand_func=None,
+    )
+
+
+def python_model(
+    density: Callable[[np.ndarray, np.ndarray], float], d: int,
+    start: Callable[[int], np.ndarray],
+) -> Any:  # fmt: skip
+    """Make a model of nutpie from a function of (z, gradient to fill)."""
+
+    def make_logp() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        def logp(z: np.ndarray) -> tuple[float, np.ndarray]:
+            gradient = np.empty(d)
+            return density(np.ascontiguousarray(z), gradient), gradient
+
+        return logp
+
+    def make_expand(*_: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+        return lambda z: {"z": np.asarray(z)}
+
+    return nutpie.compiled_pyfunc.from_pyfunc(
+        d, make_logp, make_expand, [np.dtype("float64")], [(d,)], ["z"], make_initial_point_fn=start
     )
 
 
@@ -165,28 +234,3 @@ def _arrays(
         eq.ints, eq.floats, co.ints, co.floats,
         *(np.ascontiguousarray(a) for a in (*prior, center, A)),
     ]  # fmt: skip
-
-
-def density_from_python(
-    eq: Equations, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
-    start: Callable[[int], np.ndarray],
-) -> Any:  # fmt: skip
-    """Return a model of nutpie that calls Python: slower, by its public interface."""
-    d = len(center)
-    *before, center, A = _arrays(eq, co, prior, center, A)
-    after = (center, A)
-
-    def make_logp() -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
-        def logp(z: np.ndarray) -> tuple[float, np.ndarray]:
-            gradient = np.empty(d)
-            value = whitened_density(*before, d, *after, np.ascontiguousarray(z), gradient)
-            return value, gradient
-
-        return logp
-
-    def make_expand(*_: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        return lambda z: {"z": np.asarray(z)}
-
-    return nutpie.compiled_pyfunc.from_pyfunc(
-        d, make_logp, make_expand, [np.dtype("float64")], [(d,)], ["z"], make_initial_point_fn=start
-    )

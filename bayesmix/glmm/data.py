@@ -1,0 +1,93 @@
+"""The rows of a model beyond the normal, as arrays that kernels read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bayesmix.gaussian.linking import inner
+from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
+
+__all__ = ["RowArrays", "RowData", "rows_at"]
+
+
+class RowData(Packed):
+    """The rows: response, working columns, levels.
+
+    Attributes
+    ----------
+    sizes : ndarray of int64
+        n, p, number of group columns, of family parameters, code of the link.
+    index : ndarray of int64, shape (n_factors, n)
+        Node of each row in the factors of the chain, block in the others.
+    u_start : ndarray of int64, shape (n_factors + 1,)
+        First effect of each factor.
+    z_start : ndarray of int64, shape (n_factors + 1,)
+        First group column of each factor.
+    first : ndarray of int64, shape (n_factors,)
+        First node or block of each factor.
+    prior_kind : ndarray of int64, shape (n_phi,)
+        Code of the prior of each family parameter.
+    y, trials, offset : ndarray, shape (n,)
+    X : ndarray, shape (p, n)
+    Z : ndarray, shape (n_z, n)
+        Columns lie behind each other: loops over rows run several at a time.
+    prior_a, prior_b : ndarray, shape (n_phi,)
+    """
+
+    _INTS = ("sizes", "index", "u_start", "z_start", "first", "prior_kind")
+    _FLOATS = ("y", "trials", "offset", "X", "Z", "prior_a", "prior_b")
+
+    sizes: np.ndarray
+    index: np.ndarray
+    u_start: np.ndarray
+    z_start: np.ndarray
+    first: np.ndarray
+    prior_kind: np.ndarray
+    y: np.ndarray
+    trials: np.ndarray
+    offset: np.ndarray
+    X: np.ndarray
+    Z: np.ndarray
+    prior_a: np.ndarray
+    prior_b: np.ndarray
+
+
+class RowArrays(NamedTuple):
+    """The same arrays within a kernel."""
+
+    sizes: Any
+    index: Any
+    u_start: Any
+    z_start: Any
+    first: Any
+    prior_kind: Any
+    y: Any
+    trials: Any
+    offset: Any
+    X: Any
+    Z: Any
+    prior_a: Any
+    prior_b: Any
+
+
+_I = HEADER
+_F = HEADER + len(RowData._INTS) + 1
+
+
+@inner
+def rows_at(ints, floats):  # type: ignore[no-untyped-def]
+    """Return the arrays of `RowData`, from the addresses of its buffers."""
+    a, b = unpack_ints(ints), unpack_floats(ints, floats)
+    sizes = a[a[_I] : a[_I + 1]]
+    n, p, n_z = sizes[0], sizes[1], sizes[2]
+    u_start = a[a[_I + 2] : a[_I + 3]]
+    n_factors = len(u_start) - 1
+    return RowArrays(
+        sizes, a[a[_I + 1] : a[_I + 2]].reshape((n_factors, n)), u_start,
+        a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
+        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], b[a[_F + 2] : a[_F + 3]],
+        b[a[_F + 3] : a[_F + 4]].reshape((p, n)), b[a[_F + 4] : a[_F + 5]].reshape((n_z, n)),
+        b[a[_F + 5] : a[_F + 6]], b[a[_F + 6] : a[_F + 7]],
+    )  # fmt: skip

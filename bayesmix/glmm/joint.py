@@ -1,0 +1,216 @@
+"""The joint log density of all parameters, and coordinates in which it is nearly standard normal.
+
+Non-centred effects (b = L u), beta, the coordinates of theta and the logarithms of
+the family's parameters. The whitened coordinates follow from the factor of the
+Hessian of (u, beta) at the mode, in blocks, and from how that mode moves with
+theta: an affine change, so that the posterior is exactly the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import carray, types
+
+from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.equations import equations_at
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, kernel
+from bayesmix.gaussian.triangular import backward_solve, forward_solve
+from bayesmix.glmm.data import rows_at
+from bayesmix.glmm.predictor import effects, evaluate, gather, predictor, transpose_effects
+
+__all__ = ["joint_density", "unwhiten", "whitened_joint"]
+
+_expand, _chain_rule = expand.external, chain_rule.external
+_forward, _backward = forward_solve.external, backward_solve.external
+
+
+@kernel(
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    FLOATS, needs=(expand, chain_rule),
+)  # fmt: skip
+def joint_density(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean, t,
+    inside, by_t, by_inside,
+):  # fmt: skip
+    """Log density of everything, up to a constant, with its gradient.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats : ndarray
+        Of `Equations` (of which only the layout is read), `Coordinates`, `RowData`.
+    address : int
+        Of the family's row kernel.
+    prior, prior_mean : ndarray
+        Precision and mean of the working beta.
+    t : ndarray
+        Coordinates of theta, then logarithms of the family's parameters.
+    inside : ndarray
+        u, then the working beta.
+    by_t, by_inside : ndarray
+        Receive the gradient.
+
+    Returns
+    -------
+    float
+        As a density of (t, u, beta): with the Jacobian of t.
+    """
+    eq, co, rows = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats), rows_at(
+        row_ints, row_floats
+    )  # fmt: skip
+    n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
+    d, n_L, n_u = co.sizes[0], len(co.T), rows.u_start[-1]
+    sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
+    triangle, Q, L = np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    _expand(co_ints, co_floats, 1, t, sd.ctypes, C.ctypes, triangle.ctypes, Q.ctypes)
+    # As it was before it was made triangular: its derivative is simple.
+    for f in range(len(eq.q)):
+        q, at = eq.q[f], eq.L_start[f]
+        for i in range(q):
+            for j in range(q):
+                s = 0.0
+                for k in range(q):
+                    s += triangle[at + i * q + k] * Q[at + k * q + j]
+                L[at + i * q + j] = s
+        for i in range(q):
+            for j in range(q):
+                Q[at + i * q + j] = 1.0 if i == j else 0.0
+    phi = np.ones(max(n_phi, 1))
+    for k in range(n_phi):
+        phi[k] = math.exp(t[d + k])
+    u, beta = carray(inside, (n_u,)), np.empty(p)
+    for j in range(p):
+        beta[j] = inside[n_u + j]
+    b, eta, first = np.empty(n_u), np.empty(n), np.empty(n)
+    nothing, by_phi = np.empty(0), np.zeros(4)
+    effects(eq, L, u, b)
+    predictor(eq, rows, beta, b, eta)
+    value = evaluate(rows, address, phi, 1, eta, nothing, first, nothing, by_phi)
+    if not np.isfinite(value):
+        return -np.inf
+    by_beta, by_b, by_u = np.empty(p), np.empty(n_u), np.empty(n_u)
+    gather(eq, rows, first, by_beta, by_b)
+    transpose_effects(eq, L, by_b, by_u)
+    E = np.zeros(n_L)
+    at = 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                for j in range(q):
+                    E[start + i * q + j] += by_u[at + i] * u[at + j]
+            at += q
+    for i in range(n_u):
+        value -= 0.5 * u[i] * u[i]
+        by_inside[i] = by_u[i] - u[i]
+    P, mean = carray(prior, (p, p)), carray(prior_mean, (p,))
+    for i in range(p):
+        s = by_beta[i]
+        for j in range(p):
+            v = P[i, j] * (beta[j] - mean[j])
+            value -= 0.5 * (beta[i] - mean[i]) * v
+            s -= v
+        by_inside[n_u + i] = s
+    value += _chain_rule(
+        co_ints, co_floats, t, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t
+    )
+    two = np.empty(2)
+    for k in range(n_phi):
+        scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
+        value += two[0] + t[d + k]
+        by_t[d + k] = by_phi[k] * phi[k] + two[1] + 1.0
+    return value
+
+
+_joint = joint_density.external
+
+
+@kernel(
+    types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, i8, FLOATS, FLOATS, FLOATS, i8, FLOATS,
+    FLOATS, FLOATS, needs=(backward_solve,),
+)  # fmt: skip
+def unwhiten(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, K, panels, root, n_t, n_inside, center, A, B, n_draws, z, t, inside
+):
+    """From whitened coordinates to (t, u, beta), draw by draw.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats, K, panels, root : ndarray
+        The factor C of minus the Hessian of (u, beta) at the mode.
+    n_t, n_inside : int
+    center : ndarray, shape (n_t + n_inside,)
+    A : ndarray, shape (n_t, n_t)
+    B : ndarray, shape (n_inside, n_t)
+    n_draws : int
+    z : ndarray, shape (n_draws, n_t + n_inside)
+    t, inside : ndarray, shape (n_draws, n_t) and (n_draws, n_inside)
+        Receive ``t = center + A z_t`` and ``center + C'^-1 z + B z_t``.
+    """
+    eq = equations_at(eq_ints, eq_floats)
+    n_root = eq.sizes[3] + eq.sizes[4]
+    n_nodes = n_inside - n_root
+    u, values = np.empty(n_nodes), np.empty(n_root)
+    for s in range(n_draws):
+        first = s * (n_t + n_inside)
+        for i in range(n_t):
+            v = center[i]
+            for j in range(n_t):
+                v += A[i * n_t + j] * z[first + j]
+            t[s * n_t + i] = v
+        for i in range(n_nodes):
+            u[i] = z[first + n_t + i]
+        for i in range(n_root):
+            values[i] = z[first + n_t + n_nodes + i]
+        _backward(eq_ints, eq_floats, K, panels, root, 1, u.ctypes, values.ctypes)
+        for i in range(n_inside):
+            v = center[n_t + i] + (u[i] if i < n_nodes else values[i - n_nodes])
+            for j in range(n_t):
+                v += B[i * n_t + j] * z[first + j]
+            inside[s * n_inside + i] = v
+
+
+_unwhiten = unwhiten.external
+
+
+@kernel(
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, i8,
+    i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, needs=(joint_density, unwhiten, forward_solve),
+)  # fmt: skip
+def whitened_joint(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean, K,
+    panels, root, n_t, n_inside, center, A, B, z, gradient,
+):  # fmt: skip
+    """Joint log density at whitened coordinates, with the gradient there."""
+    eq = equations_at(eq_ints, eq_floats)
+    n_root = eq.sizes[3] + eq.sizes[4]
+    n_nodes = n_inside - n_root
+    t, inside = np.empty(n_t), np.empty(n_inside)
+    by_t, by_inside = np.empty(n_t), np.empty(n_inside)
+    _unwhiten(
+        eq_ints, eq_floats, K, panels, root, n_t, n_inside, center, A, B, 1, z, t.ctypes,
+        inside.ctypes,
+    )  # fmt: skip
+    value = _joint(
+        eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
+        t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
+    )  # fmt: skip
+    if not np.isfinite(value):
+        for i in range(n_t + n_inside):
+            gradient[i] = 0.0
+        return -np.inf
+    for j in range(n_t):
+        s = 0.0
+        for i in range(n_t):
+            s += A[i * n_t + j] * by_t[i]
+        for i in range(n_inside):
+            s += B[i * n_t + j] * by_inside[i]
+        gradient[j] = s
+    values = np.empty(n_root)
+    for i in range(n_root):
+        values[i] = by_inside[n_nodes + i]
+    _forward(eq_ints, eq_floats, K, panels, root, 1, by_inside.ctypes, values.ctypes)
+    for i in range(n_inside):
+        gradient[n_t + i] = by_inside[i] if i < n_nodes else values[i - n_nodes]
+    return value

@@ -1,0 +1,267 @@
+"""Laplace's approximation of the marginal likelihood, with its exact gradient.
+
+With u at its mode given (beta, theta, phi), the approximation is
+log p(y | u) - u'u / 2 - log|M| / 2. What its gradient needs of the third
+derivatives are those of each row, taken by central differences of the second.
+
+References
+----------
+Bates, D., Maechler, M., Bolker, B. and Walker, S. (2015). Fitting linear
+mixed-effects models using lme4. Journal of Statistical Software 67(1), 1-48.
+
+Kristensen, K., Nielsen, A., Berg, C. W., Skaug, H. and Bell, B. M. (2016). TMB:
+automatic differentiation and Laplace approximation. Journal of Statistical
+Software 70(5), 1-21.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import carray
+
+from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.crossproducts import _find_entry
+from bayesmix.gaussian.equations import Arrays, equations_at
+from bayesmix.gaussian.kernels import inverse_moments
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.triangular import backward_solve, forward_solve
+from bayesmix.glmm.data import RowArrays, rows_at
+from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
+from bayesmix.glmm.predictor import effects, evaluate, gather, predictor, transpose_effects
+
+__all__ = ["laplace"]
+
+_expand, _chain_rule, _find_mode = expand.external, chain_rule.external, find_mode.external
+_inverse, _forward, _backward = (
+    inverse_moments.external, forward_solve.external, backward_solve.external,
+)  # fmt: skip
+
+
+@kernel(
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, i8, FLOATS,
+    FLOATS, needs=(expand, chain_rule, find_mode, inverse_moments, forward_solve, backward_solve),
+)  # fmt: skip
+def laplace(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean, x,
+    priors, u, gradient,
+):  # fmt: skip
+    """Log marginal likelihood, or posterior density of (sd, R, phi, beta), approximately.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats : ndarray
+        Of `Equations`, `Coordinates` and `RowData`.
+    address : int
+        Of the family's row kernel.
+    prior, prior_mean : ndarray
+        Precision and mean of beta; looked at with `priors`.
+    x : ndarray
+        Coordinates of theta, logarithms of the family's parameters, working beta.
+    priors : int
+        0 without the priors, 1 with them, 2 with the Jacobian of x as well.
+    u : ndarray
+        A start; receives the mode.
+    gradient : ndarray
+        Receives the gradient in x.
+
+    Returns
+    -------
+    float
+        Minus infinity where there is no mode.
+    """
+    eq, co, rows = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats), rows_at(
+        row_ints, row_floats
+    )  # fmt: skip
+    n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
+    d, n_L, r, n_u = co.sizes[0], len(co.T), eq.sizes[3], rows.u_start[-1]
+    n_root, n_nodes_u = r + p, n_u - r
+    sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
+    L, Q = np.empty(n_L), np.empty(n_L)
+    _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+    phi, beta = np.ones(max(n_phi, 1)), np.empty(p)
+    for k in range(n_phi):
+        phi[k] = math.exp(x[d + k])
+    for j in range(p):
+        beta[j] = x[d + n_phi + j]
+    K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
+    eta, first, second = np.empty(n), np.empty(n), np.empty(n)
+    out, flat, zero = np.empty(6), np.eye(p), np.zeros(p)
+    fine = 0
+    if _all_finite(L) and _all_finite(phi) and _all_finite(beta):
+        fine = _find_mode(
+            eq_ints, eq_floats, row_ints, row_floats, address, L.ctypes, phi.ctypes, 0,
+            flat.ctypes, zero.ctypes, beta.ctypes, u, K.ctypes, panels.ctypes, root.ctypes,
+            eta.ctypes, first.ctypes, second.ctypes, out.ctypes,
+        )  # fmt: skip
+    if fine != 1:
+        for k in range(d + n_phi + p):
+            gradient[k] = 0.0
+        return -np.inf
+    value = out[ROWS] - out[PENALTY] - 0.5 * out[LOG_DET_U]
+    u_ = carray(u, (n_u,))
+
+    # Leverages and what they make of the rows' third derivatives.
+    inverse, S = np.empty((n_root, n_root)), np.empty(n_L)
+    diagonal, across = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    _inverse(
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
+        len(diagonal), diagonal.ctypes, 0, zero.ctypes, len(across), across.ctypes,
+    )  # fmt: skip
+    h = np.empty(n)
+    _leverages(eq, rows, L, diagonal, across, inverse, h)
+    value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+    eta_2, third = np.empty(n), np.zeros(n)
+    step = 1e-4
+    for sign in (1.0, -1.0):
+        for i in range(n):
+            eta_2[i] = eta[i] + sign * step
+        evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+        for i in range(n):
+            third[i] += sign * second_2[i] / (2.0 * step)
+    v = np.empty(n)
+    for i in range(n):
+        v[i] = 0.5 * h[i] * third[i]
+    by_beta, by_b = np.empty(p), np.empty(n_u)
+    a, a_root = np.empty(n_u), np.zeros(n_root)
+    gather(eq, rows, v, by_beta, by_b)
+    transpose_effects(eq, L, by_b, a)
+    for i in range(r):
+        a_root[i] = a[n_nodes_u + i]
+    _forward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, a.ctypes, a_root.ctypes)
+    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, a.ctypes, a_root.ctypes)
+    for i in range(r):
+        a[n_nodes_u + i] = a_root[i]
+    shift, b_of_a = np.empty(n), np.empty(n_u)
+    effects(eq, L, a, b_of_a)
+    predictor(eq, rows, zero, b_of_a, shift)
+    total = np.empty(n)
+    for i in range(n):
+        shift[i] -= rows.offset[i]
+        total[i] = first[i] + v[i] + second[i] * shift[i]
+
+    # By beta, by theta, by the family's parameters.
+    half, half_first = np.empty(n_u), np.empty(n_u)
+    gather(eq, rows, first, by_beta, by_b)
+    transpose_effects(eq, L, by_b, half_first)
+    gather(eq, rows, total, by_beta, by_b)
+    transpose_effects(eq, L, by_b, half)
+    for j in range(p):
+        gradient[d + n_phi + j] = by_beta[j]
+    E = np.empty(n_L)
+    at = 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        for i in range(q * q):
+            E[start + i] = S[start + i]
+        for i in range(q):
+            E[start + i * q + i] -= eq.n_levels[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                for j in range(q):
+                    E[start + i * q + j] += (
+                        half[at + i] * u_[at + j] + half_first[at + i] * a[at + j]
+                    )
+            at += q
+    value += _chain_rule(
+        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
+        1 if priors == 2 else 0, gradient,
+    )  # fmt: skip
+    base = np.zeros(4)
+    if n_phi > 0:
+        evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
+    for k in range(n_phi):
+        s = base[k] * phi[k]
+        center = phi[k]
+        for sign in (1.0, -1.0):
+            phi[k] = center * math.exp(sign * step)
+            evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
+            for i in range(n):
+                s += sign * (0.5 * h[i] * second_2[i] + shift[i] * first_2[i]) / (2.0 * step)
+        phi[k] = center
+        gradient[d + k] = s
+    if priors != 0:
+        value += _add_priors(rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)),
+                             d, priors == 2, carray(gradient, (d + n_phi + p,)))  # fmt: skip
+    return value
+
+
+@inner
+def _all_finite(x: np.ndarray) -> bool:
+    total = 0.0
+    for i in range(len(x)):
+        total += 0.0 * x[i]  # NaN of whatever is not finite
+    return total == 0.0
+
+
+@inner
+def _add_priors(
+    rows: RowArrays, phi: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, d: int,
+    jacobian: bool, gradient: np.ndarray,
+) -> float:  # fmt: skip
+    """Priors of beta and of the family's parameters, as densities of these."""
+    value = 0.0
+    two = np.empty(2)
+    n_phi, p = rows.sizes[3], rows.sizes[1]
+    for k in range(n_phi):
+        scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
+        value += two[0]
+        gradient[d + k] += two[1]
+        if jacobian:
+            value += math.log(phi[k])
+            gradient[d + k] += 1.0
+    for i in range(p):
+        for j in range(p):
+            t = P[i, j] * (beta[j] - mean[j])
+            value -= 0.5 * (beta[i] - mean[i]) * t
+            gradient[d + n_phi + i] -= t
+    return value
+
+
+@inner
+def _leverages(
+    eq: Arrays, rows: RowArrays, L: np.ndarray, diagonal: np.ndarray, across: np.ndarray,
+    inverse: np.ndarray, h: np.ndarray,
+) -> None:  # fmt: skip
+    """Variance of each row's Z L u under the inverse of M_uu."""
+    n_chain, n_factors = eq.sizes[0], len(eq.q)
+    n_z = rows.z_start[-1]
+    z = np.empty(max(n_z, 1))
+    for i in range(len(h)):
+        for f in range(n_factors):
+            q, at = eq.q[f], eq.L_start[f]
+            for k in range(q):
+                s = 0.0
+                for m in range(q):
+                    s += L[at + m * q + k] * rows.Z[rows.z_start[f] + m, i]
+                z[rows.z_start[f] + k] = s
+        total = 0.0
+        for f in range(n_chain):
+            q, node = eq.q[f], rows.index[f, i]
+            own, m = eq.K_start[node], eq.width[node]
+            for k in range(q):
+                zk = z[rows.z_start[f] + k]
+                for j in range(q):
+                    total += zk * diagonal[own + k * q + j] * z[rows.z_start[f] + j]
+                row = eq.panel_start[node] + k * m
+                s = 0.0
+                for c in range(rows.z_start[n_chain] - rows.z_start[f + 1]):
+                    s += across[row + c] * z[rows.z_start[f + 1] + c]
+                for g in range(n_chain, n_factors):
+                    column = eq.list_column[_find_entry(eq, node, rows.index[g, i])]
+                    for c in range(eq.q[g]):
+                        s += across[row + column + c] * z[rows.z_start[g] + c]
+                total += 2.0 * zk * s
+        for f in range(n_chain, n_factors):
+            to = eq.block_column[rows.index[f, i]]
+            for g in range(n_chain, n_factors):
+                other = eq.block_column[rows.index[g, i]]
+                for k in range(eq.q[f]):
+                    for j in range(eq.q[g]):
+                        total += (
+                            z[rows.z_start[f] + k]
+                            * inverse[to + k, other + j]
+                            * z[rows.z_start[g] + j]
+                        )
+        h[i] = total

@@ -1,0 +1,96 @@
+"""The linear predictor of all rows, and derivatives by it gathered back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.gaussian.equations import Arrays
+from bayesmix.gaussian.linking import inner, inner_sums
+from bayesmix.glmm.data import RowArrays
+from bayesmix.glmm.rows import call_rows
+
+__all__ = ["effects", "evaluate", "gather", "predictor", "transpose_effects"]
+
+
+@inner
+def effects(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
+    """B = L u by level, factor behind factor."""
+    at = 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                s = 0.0
+                for k in range(q):
+                    s += L[start + i * q + k] * u[at + k]
+                b[at + i] = s
+            at += q
+
+
+@inner
+def transpose_effects(eq: Arrays, L: np.ndarray, b: np.ndarray, u: np.ndarray) -> None:
+    """U = L' b by level."""
+    at = 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                s = 0.0
+                for k in range(q):
+                    s += L[start + k * q + i] * b[at + k]
+                u[at + i] = s
+            at += q
+
+
+@inner
+def predictor(
+    eq: Arrays, rows: RowArrays, beta: np.ndarray, b: np.ndarray, eta: np.ndarray
+) -> None:
+    """X beta + Z b + offset, column by column."""
+    n = len(eta)
+    for i in range(n):
+        eta[i] = rows.offset[i]
+    for j in range(rows.sizes[1]):
+        column, coefficient = rows.X[j], beta[j]
+        for i in range(n):
+            eta[i] += column[i] * coefficient
+    for f in range(len(eq.q)):
+        q, index = eq.q[f], rows.index[f]
+        base = rows.u_start[f] - q * rows.first[f]
+        for k in range(q):
+            column = rows.Z[rows.z_start[f] + k]
+            for i in range(n):
+                eta[i] += column[i] * b[base + q * index[i] + k]
+
+
+@inner_sums
+def gather(
+    eq: Arrays, rows: RowArrays, values: np.ndarray, by_beta: np.ndarray, by_b: np.ndarray
+) -> None:
+    """X'v and Z'v."""
+    n = len(values)
+    for j in range(rows.sizes[1]):
+        column, s = rows.X[j], 0.0
+        for i in range(n):
+            s += column[i] * values[i]
+        by_beta[j] = s
+    by_b[:] = 0.0
+    for f in range(len(eq.q)):
+        q, index = eq.q[f], rows.index[f]
+        base = rows.u_start[f] - q * rows.first[f]
+        for k in range(q):
+            column = rows.Z[rows.z_start[f] + k]
+            for i in range(n):
+                by_b[base + q * index[i] + k] += column[i] * values[i]
+
+
+@inner
+def evaluate(
+    rows: RowArrays, address: int, phi: np.ndarray, order: int, eta: np.ndarray,
+    value: np.ndarray, first: np.ndarray, second: np.ndarray, by_phi: np.ndarray,
+) -> float:  # fmt: skip
+    """Log density of all rows and its derivatives, those that the order asks for."""
+    return call_rows(
+        address, rows.sizes[4], rows.sizes[0], rows.y.ctypes, rows.trials.ctypes, eta.ctypes,
+        phi.ctypes, order, value.ctypes, first.ctypes, second.ctypes, by_phi.ctypes,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""A model beyond the normal as arrays: equations, rows, coordinates, priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.design import Design
+from bayesmix.gaussian.crossproducts import empty_equations, first_positions
+from bayesmix.gaussian.problem import Problem, scale_prior_codes
+from bayesmix.gaussian.scaling import Scaling, column_transform
+from bayesmix.gaussian.structure import plan_elimination
+from bayesmix.glmm.data import RowData
+from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+from bayesmix.priors.model_priors import ModelPriors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bayesmix.families import Family
+
+__all__ = ["GlmmProblem", "build_glmm_problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class GlmmProblem:
+    """Everything that Laplace's approximation and the joint density need.
+
+    Attributes
+    ----------
+    problem : Problem
+        Layout of the equations, scaling and coordinates, as of a normal model with
+        unit response scale; its products are scratch.
+    rows : RowData
+    parameters : tuple of str
+        Names of the family's parameters.
+    family : str
+    constant : float
+        What the row kernels leave out of the log density.
+    """
+
+    problem: Problem
+    rows: RowData
+    parameters: tuple[str, ...]
+    family: str
+    constant: float
+
+    @property
+    def n_effects(self) -> int:
+        """Number of group effects."""
+        return int(self.rows.u_start[-1])
+
+    def address(self) -> int:
+        """Return the address of the family's row kernel, loaded if need be."""
+        address: int = ROW_KERNELS[self.family].load().address
+        return address
+
+
+def build_glmm_problem(
+    design: Design, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
+    priors: ModelPriors,
+) -> GlmmProblem:  # fmt: skip
+    """Gather a model's arrays.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+        One that has a row kernel.
+    y : ndarray, shape (n,)
+    rows : mapping of str to ndarray
+        Of which "trials" is used.
+    priors : ModelPriors
+        For those of the family's parameters.
+
+    Returns
+    -------
+    GlmmProblem
+
+    Raises
+    ------
+    NotSupportedError
+        If crossed grouping factors are too large for the algebra.
+    """
+    plan = plan_elimination(design.groups)
+    order = (*plan.chain, *plan.rest)
+    names = design.fixed_effects
+    constant_column = names.index("Intercept") if design.has_intercept else None
+    X_shift, X_scale, TX = column_transform(design.X, constant_column)
+    Z = [
+        column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
+        for g in design.groups
+    ]
+    p = len(names)
+    scaling = Scaling(
+        TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,
+        Z_shift=tuple(shift for shift, _, _ in Z), Z_scale=tuple(scale for _, scale, _ in Z),
+        beta_0=np.zeros(p), y_scale=1.0,
+    )  # fmt: skip
+    equations = empty_equations(design, plan)
+    groups = tuple(design.groups[k] for k in order)
+    problem = Problem(
+        equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
+        log_weights=0.0,
+    )  # fmt: skip
+    n = design.n_obs
+    first = first_positions(equations)
+    q = equations.q
+    columns = [
+        (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
+        for k, group in zip(order, groups, strict=True)
+    ]
+    codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
+    data = RowData(
+        sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link]],
+        index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
+        u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
+        z_start=np.concatenate([[0], np.cumsum(q)]),
+        first=first,
+        prior_kind=[kind for kind, _, _ in codes],
+        y=y,
+        trials=rows.get("trials", np.ones(n)),
+        offset=np.zeros(n) if design.offset is None else design.offset,
+        X=((design.X - X_shift) / X_scale).T,
+        Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
+        prior_a=[a for _, a, _ in codes],
+        prior_b=[b for _, _, b in codes],
+    )
+    return GlmmProblem(
+        problem=problem, rows=data, parameters=family.parameters, family=family.name,
+        constant=float(constant(family.name, y, rows).sum()),
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+"""The fast engine beyond the normal: NUTS on the joint density, whitened at Laplace's mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bayesmix.gaussian.conditional import split_by_group
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.density import FixedPrior
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.announce import stage
+from bayesmix.inference.draws import Draws
+from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
+from bayesmix.inference.settings import SamplerSettings
+from bayesmix.inference.whitening import Whitening, find_whitening
+
+__all__ = ["sample_joint"]
+
+
+def sample_joint(
+    gp: GlmmProblem,
+    co: Coordinates,
+    prior: FixedPrior,
+    settings: SamplerSettings,
+    names: Mapping[str, tuple[str, str, str]],
+    link_start: float,
+) -> Draws:
+    """Sample everything with NUTS, without compiling anything per model.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+        With the priors.
+    prior : FixedPrior
+    settings : SamplerSettings
+    names : mapping of str to tuple of str
+        For each grouping factor the variables' names: sd, corr, b.
+    link_start : float
+        Linear predictor of the mean response.
+
+    Returns
+    -------
+    Draws
+    """
+    from bayesmix.inference.nutpie_joint import compile_joint
+
+    seconds: dict[str, float] = {}
+    with threadpool_limits(1):
+        with stage(seconds, "prepare"):
+            w = find_whitening(gp, co, prior, link_start)
+
+            def start(seed: int) -> np.ndarray:
+                # Around the mode, and never on it: nutpie refuses a gradient of zero.
+                return np.random.default_rng(seed).normal(0, 0.7, w.n_t + w.n_inside)
+
+            compiled = compile_joint(w, start)
+        z, stats = run_nutpie(compiled, ["z"], settings, seconds)
+        z, stats, interrupted = complete_or_warn(z, stats, settings)
+        with stage(seconds, "effects"):
+            posterior = _posterior(w, z["z"], names)
+    return Draws(
+        posterior=posterior,
+        sample_stats=stats,
+        engine="fast (joint density whitened at Laplace's mode, nutpie)",
+        seconds=seconds,
+        seed=settings.seed,
+        tune=settings.tune,
+        interrupted=interrupted,
+        group_moments={},
+    )
+
+
+def _posterior(
+    w: Whitening, z: np.ndarray, names: Mapping[str, tuple[str, str, str]]
+) -> dict[str, np.ndarray]:
+    """Draws of everything on the scale of the formula."""
+    n_chains, n_draws = z.shape[:2]
+    gp, co, problem = w.gp, w.co, w.gp.problem
+    t, inside = w.back(z.reshape(n_chains * n_draws, -1))
+    d, n_u = int(co.sizes[0]), gp.n_effects
+    sd, C = unpack_theta(co, np.ascontiguousarray(t[:, :d]))
+    posterior: dict[str, np.ndarray] = {}
+    b = np.empty((len(t), n_u))
+    T = np.asarray(co.T)
+    for f, group in enumerate(problem.groups):
+        q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
+        sd_name, corr_name, _ = names[group.name]
+        values = sd[:, first : first + q]
+        posterior[sd_name] = values.reshape(n_chains, n_draws, q)
+        factor = C[:, at : at + q * q].reshape(-1, q, q)
+        if group.correlated_blocks:
+            R = factor @ np.swapaxes(factor, 1, 2)
+            R[:, range(q), range(q)] = 1.0
+            posterior[corr_name] = R.reshape(n_chains, n_draws, q, q)
+        L = T[at : at + q * q].reshape(q, q) @ (values[:, :, None] * factor)
+        rows = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
+        u = inside[:, rows].reshape(len(t), -1, q)
+        b[:, rows] = (u @ np.swapaxes(L, 1, 2)).reshape(len(t), -1)
+    for group_name, effect in split_by_group(problem, b.reshape(n_chains, n_draws, n_u)).items():
+        posterior[names[group_name][2]] = effect
+    if problem.n_fixed:
+        back = np.linalg.inv(problem.scaling.TX)
+        posterior["beta"] = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
+    for k, name in enumerate(gp.parameters):
+        posterior[name] = np.exp(t[:, d + k]).reshape(n_chains, n_draws)
+    return posterior

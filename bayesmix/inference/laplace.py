@@ -1,0 +1,245 @@
+"""Maximising Laplace's approximation: empirical Bayes beyond the normal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.glmm.laplace import laplace
+from bayesmix.glmm.mode import find_mode
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.empirical import LARGEST_CORRELATION, Optimum, Search, blas_threads
+
+__all__ = ["InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "maximise_laplace"]
+
+Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaplaceOptimum:
+    """Where Laplace's approximation of the marginal likelihood is largest.
+
+    Attributes
+    ----------
+    theta : Optimum
+        Standard deviations and correlations, and how the search went.
+    x : ndarray
+        Coordinates of theta, logarithms of the family's parameters, working beta.
+    u : ndarray
+        Mode of the standardised group effects.
+    loglik : float
+        At the optimum, without the constants that the row kernels leave out.
+    gradient : ndarray
+    """
+
+    theta: Optimum
+    x: np.ndarray
+    u: np.ndarray
+    loglik: float
+    gradient: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerMode:
+    """The mode of (u, beta) or of u given theta, with the factor of the Hessian there."""
+
+    beta: np.ndarray
+    u: np.ndarray
+    K: np.ndarray
+    panels: np.ndarray
+    root: np.ndarray
+    eta: np.ndarray
+    weights: np.ndarray
+    status: int
+
+
+def _value(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, priors: Priors, x: np.ndarray,
+    u: np.ndarray, gradient: np.ndarray,
+) -> float:  # fmt: skip
+    eq, rows = gp.problem.equations, gp.rows
+    value: float = laplace(
+        eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
+        prior.precision, prior.mean, x, priors, u, gradient,
+    )  # fmt: skip
+    return value
+
+
+def inner_mode(
+    gp: GlmmProblem, L: np.ndarray, phi: np.ndarray, prior: FixedPrior, *, beta: np.ndarray,
+    u: np.ndarray, with_fixed: bool,
+) -> InnerMode:  # fmt: skip
+    """Find the mode of the effects given theta.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    L : ndarray
+        Flat triangular factors, as `expand` makes them.
+    phi : ndarray
+    prior : FixedPrior
+    beta, u : ndarray
+        Starts; not changed.
+    with_fixed : bool
+        Whether beta is at its mode as well.
+
+    Returns
+    -------
+    InnerMode
+    """
+    eq, rows = gp.problem.equations, gp.rows
+    n, n_root = len(rows.y), len(eq.root_y)
+    beta, u = beta.copy(), u.copy()
+    K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
+    eta, first, second = np.empty(n), np.empty(n), np.empty(n)
+    status = find_mode(
+        eq.ints, eq.floats, rows.ints, rows.floats, gp.address(), L,
+        np.append(np.asarray(phi, dtype=np.float64), 1.0), int(with_fixed), prior.precision,
+        prior.mean, beta, u, K, panels, root, eta, first, second, np.empty(6),
+    )  # fmt: skip
+    return InnerMode(
+        beta=beta, u=u, K=K, panels=panels, root=root, eta=eta, weights=-second, status=int(status)
+    )
+
+
+def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.ndarray:
+    """One unit of each working column, the family's parameters at 1, and beta to match."""
+    n_sd, p = int(co.sizes[1]), gp.problem.n_fixed
+    order = (*gp.problem.plan.chain, *gp.problem.plan.rest)
+    scales = [np.abs(np.diag(gp.problem.scaling.TZ[k])) for k in order]
+    x = np.zeros(int(co.sizes[0]))
+    if scales:
+        x[:n_sd] = np.log(0.5) - np.log(np.concatenate(scales))
+    phi = np.ones(len(gp.parameters))
+    beta = np.zeros(p)
+    names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
+    if names_constant.size:
+        beta[names_constant[0]] = link_start / gp.rows.X[names_constant[0], 0]
+    elif p:  # no intercept: spread over the columns
+        beta = np.linalg.lstsq(gp.rows.X.T, np.full(len(gp.rows.y), link_start), rcond=None)[0]
+    L = np.empty(len(co.T))
+    from bayesmix.gaussian.coordinates import expand
+
+    sd, C, Q = np.empty((1, n_sd + 1)), np.empty((1, len(co.T))), np.empty(len(co.T))
+    expand(co.ints, co.floats, 1, x, sd, C, L, Q)
+    found = inner_mode(
+        gp, L, phi, FixedPrior(1e-4 * np.eye(p), beta), beta=beta, u=np.zeros(gp.n_effects),
+        with_fixed=True,
+    )  # fmt: skip
+    if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50:
+        beta = found.beta
+    return np.concatenate([x, np.log(phi), beta])
+
+
+def maximise_laplace(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors, link_start: float
+) -> LaplaceOptimum:
+    """Find the best theta, family parameters and fixed effects together.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+    prior : FixedPrior or None
+        Of the working beta; None for flat.
+    priors : {0, 1, 2}
+        Maximum likelihood; the posterior mode of (sd, R, phi, beta); or that of the
+        coordinates themselves.
+    link_start : float
+        Linear predictor of the mean response, for the intercept's start.
+
+    Returns
+    -------
+    LaplaceOptimum
+    """
+    begin = time.perf_counter()
+    problem = gp.problem
+    fixed = flat_prior(problem.n_fixed) if prior is None else prior
+    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    n_x = d + len(gp.parameters) + problem.n_fixed
+    u = np.zeros(gp.n_effects)
+
+    def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
+        if not np.isfinite(u).all():
+            u[:] = 0.0
+        value = _value(gp, co, fixed, priors, x, u, gradient)
+        if not np.isfinite(value):
+            u[:] = 0.0
+            value = _value(gp, co, fixed, priors, x, u, gradient)
+        gradient *= -2.0
+        return -2.0 * value
+
+    order = (*problem.plan.chain, *problem.plan.rest)
+    scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
+    unit = -np.log(np.concatenate(scales)) if scales else np.zeros(0)
+    with blas_threads(problem):
+        search = Search(criterion, n_x, n_sd, d - n_sd, np.ones(n_sd, dtype=bool), unit)
+        start = start_of_laplace(gp, co, link_start)
+        best = search.run(start)
+        starts = 1
+        for shift in (np.log(0.2), np.log(4.0)):
+            if best.converged:
+                break
+            other = start.copy()
+            other[:n_sd] += shift
+            found = search.run(other)
+            starts += 1
+            if found.criterion < best.criterion:
+                best = found
+        gradient = np.empty(n_x)
+        criterion(best.x, gradient)
+    sd, C = unpack_theta(co, best.x[:d].copy())
+    at_zero = best.x[:n_sd] <= search.zero + 1e-9
+    q, at = problem.equations.q, problem.equations.L_start
+    factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
+    left = np.concatenate([np.diag(F) for F in factors]) if factors else np.zeros(0)
+    corr_at_end = np.abs(best.x[n_sd:d]).max(initial=0.0) > LARGEST_CORRELATION - 0.5
+    theta = Optimum(
+        x=best.x[:d], coordinates=co, criterion=best.criterion,
+        sd=np.where(at_zero, 0.0, sd[:n_sd]), sigma=1.0, corr=[F @ F.T for F in factors],
+        converged=best.converged, gradient=best.gradient, evaluations=search.evaluations,
+        starts=starts, seconds=time.perf_counter() - begin, message=best.message,
+        at_zero=at_zero, dependent=~at_zero & (left < 1e-4) & corr_at_end,
+    )  # fmt: skip
+    return LaplaceOptimum(theta=theta, x=best.x, u=u, loglik=-best.criterion / 2, gradient=gradient)
+
+
+def hessian(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors, x: np.ndarray,
+    u: np.ndarray, free: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Minus the Hessian of the approximation, by central differences of its gradient.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+    prior : FixedPrior or None
+    priors : {0, 1, 2}
+    x, u : ndarray
+        The optimum; not changed.
+    free : ndarray of bool
+        Coordinates that count.
+
+    Returns
+    -------
+    ndarray, shape (n_free, n_free)
+    """
+    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+    at = np.flatnonzero(free)
+    H = np.empty((len(at), len(at)))
+    up, down, work = np.empty(len(x)), np.empty(len(x)), u.copy()
+    for row, i in enumerate(at.tolist()):
+        step = np.zeros(len(x))
+        step[i] = 1e-3
+        work[:] = u
+        _value(gp, co, fixed, priors, x + step, work, up)
+        work[:] = u
+        _value(gp, co, fixed, priors, x - step, work, down)
+        H[row] = -(up - down)[at] / 2e-3
+    return (H + H.T) / 2

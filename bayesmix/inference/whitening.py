@@ -1,0 +1,182 @@
+"""Coordinates in which the posterior of a model beyond the normal is nearly standard normal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import SamplingError
+from bayesmix.gaussian.coordinates import Coordinates, expand
+from bayesmix.gaussian.density import FixedPrior
+from bayesmix.gaussian.triangular import backward_solve, forward_solve
+from bayesmix.glmm.joint import joint_density, unwhiten
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.laplace import hessian, inner_mode, maximise_laplace
+
+__all__ = ["Whitening", "find_whitening"]
+
+_STEP = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whitening:
+    """An affine map from whitened coordinates z to (t, u, beta).
+
+    ``t = center + A z_t`` and ``(u, beta) = center + C'^-1 z + B z_t``, with C the
+    blocked factor of minus the Hessian of (u, beta) at the mode.
+
+    Attributes
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+    prior : FixedPrior
+    K, panels, root : ndarray
+        The factor C.
+    n_t, n_inside : int
+    center, A, B : ndarray
+    """
+
+    gp: GlmmProblem
+    co: Coordinates
+    prior: FixedPrior
+    K: np.ndarray
+    panels: np.ndarray
+    root: np.ndarray
+    n_t: int
+    n_inside: int
+    center: np.ndarray
+    A: np.ndarray
+    B: np.ndarray
+
+    def arguments(self) -> list[Any]:
+        """Return what the kernel of the density takes before z."""
+        eq, rows, co = self.gp.problem.equations, self.gp.rows, self.co
+        return [
+            eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, self.gp.address(),
+            self.prior.precision, self.prior.mean, self.K, self.panels, self.root, self.n_t,
+            self.n_inside, self.center, self.A, self.B,
+        ]  # fmt: skip
+
+    def back(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bring draws back.
+
+        Parameters
+        ----------
+        z : ndarray, shape (S, n_t + n_inside)
+
+        Returns
+        -------
+        t : ndarray, shape (S, n_t)
+        inside : ndarray, shape (S, n_inside)
+            u, then the working beta.
+        """
+        z = np.ascontiguousarray(z)
+        t, inside = np.empty((len(z), self.n_t)), np.empty((len(z), self.n_inside))
+        eq = self.gp.problem.equations
+        unwhiten(
+            eq.ints, eq.floats, self.K, self.panels, self.root, self.n_t, self.n_inside,
+            self.center, self.A, self.B, len(z), z, t, inside,
+        )  # fmt: skip
+        return t, inside
+
+
+def find_whitening(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, link_start: float
+) -> Whitening:
+    """Start from Laplace's approximation of the posterior.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+        With the priors.
+    prior : FixedPrior
+    link_start : float
+
+    Returns
+    -------
+    Whitening
+
+    Raises
+    ------
+    SamplingError
+        If the posterior has no mode that can be found.
+    """
+    eq = gp.problem.equations
+    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    n_t = d + len(gp.parameters)
+    best = maximise_laplace(gp, co, prior, 2, link_start)
+    x = best.x
+    if not (np.isfinite(best.loglik) and np.isfinite(x).all()):
+        raise SamplingError("the posterior has no finite mode to start from")
+    # Where the marginal density is flat or bends the wrong way, a unit step is wide enough.
+    H = hessian(gp, co, prior, 2, x, best.u, np.ones(len(x), dtype=bool))
+    H = np.where(np.isfinite(H), H, 0.0)
+    values, vectors = np.linalg.eigh(H)
+    scale = np.clip(values, 1e-10 * max(float(values.max(initial=1.0)), 1.0), None)
+    covariance = (vectors / scale) @ vectors.T
+    outer, outer_vectors = np.linalg.eigh(covariance[:n_t, :n_t])
+    A = outer_vectors * np.sqrt(np.clip(outer, 1e-8, 4.0))
+
+    L, Q = np.empty(len(co.T)), np.empty(len(co.T))
+    sd, C = np.empty((1, n_sd + 1)), np.empty((1, len(co.T)))
+    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[:d]), sd, C, L, Q)
+    mode = inner_mode(
+        gp, _untriangular(gp, L, Q), np.exp(x[d:n_t]), prior, beta=x[n_t:],
+        u=_rotated(gp, best.u, Q), with_fixed=True,
+    )  # fmt: skip
+    if mode.status != 1:
+        raise SamplingError('the Hessian at the mode is not negative definite; take engine="pymc"')
+    inside = np.concatenate([mode.u, mode.beta])
+    t = np.ascontiguousarray(x[:n_t])
+    n_inside = len(inside)
+    n_nodes = n_inside - len(eq.root_y)
+    B = np.empty((n_inside, n_t))
+    rows = gp.rows
+    for k in range(n_t):
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = t.copy()
+            moved[k] += sign * _STEP
+            by_t, by_inside = np.empty(n_t), np.empty(n_inside)
+            joint_density(
+                eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
+                prior.precision, prior.mean, moved, inside, by_t, by_inside,
+            )  # fmt: skip
+            sides.append(by_inside)
+        change = (sides[0] - sides[1]) / (2 * _STEP)
+        u, values = change[:n_nodes].copy(), change[n_nodes:].copy()
+        for solve in (forward_solve, backward_solve):
+            solve(eq.ints, eq.floats, mode.K, mode.panels, mode.root, 1, u, values)
+        B[:, k] = np.concatenate([u, values])
+    B = np.where(np.isfinite(B), B, 0.0) @ A
+    return Whitening(
+        gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root, n_t=n_t,
+        n_inside=n_inside, center=np.concatenate([t, inside]), A=np.ascontiguousarray(A),
+        B=np.ascontiguousarray(B),
+    )  # fmt: skip
+
+
+def _blocks(gp: GlmmProblem, values: np.ndarray) -> list[np.ndarray]:
+    eq = gp.problem.equations
+    return [
+        values[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q) for f, q in enumerate(eq.q.tolist())
+    ]
+
+
+def _untriangular(gp: GlmmProblem, L: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """L as it was before it was made triangular, which is what the joint density uses."""
+    parts = [(a @ b).ravel() for a, b in zip(_blocks(gp, L), _blocks(gp, Q), strict=True)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _rotated(gp: GlmmProblem, u: np.ndarray, Q: np.ndarray) -> np.ndarray:
+    """Bring effects of the triangular L to those of the other: Q' u by level."""
+    out = u.copy()
+    start = gp.rows.u_start
+    for f, rotation in enumerate(_blocks(gp, Q)):
+        part = u[start[f] : start[f + 1]].reshape(-1, len(rotation))
+        out[start[f] : start[f + 1]] = (part @ rotation).ravel()
+    return out

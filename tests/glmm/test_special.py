@@ -1,0 +1,69 @@
+"""Special functions of compiled code, against scipy's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import carray
+from scipy import special
+
+from bayesmix.gaussian.linking import FLOATS, f8, i8, kernel
+from bayesmix.glmm import special as ours
+
+_exp, _digamma, _trigamma = ours.exp, ours.digamma, ours.trigamma
+_mills, _tail, _rising = ours.inverse_mills, ours.log_normal_cdf, ours.log_rising
+
+
+@kernel(f8, i8, i8, FLOATS, FLOATS)
+def apply_special(which, n, x, out):  # type: ignore[no-untyped-def]
+    a, b = carray(x, (n,)), carray(out, (n,))
+    for i in range(n):
+        if which == 0:
+            b[i] = _exp(a[i])
+        elif which == 1:
+            b[i] = _digamma(a[i])
+        elif which == 2:
+            b[i] = _trigamma(a[i])
+        elif which == 3:
+            b[i] = _mills(a[i])
+        else:
+            b[i] = _tail(a[i])
+    return 0.0
+
+
+@kernel(f8, f8, f8, FLOATS)
+def apply_rising(a, n, out):  # type: ignore[no-untyped-def]
+    out[0], out[1], out[2] = _rising(a, n)
+    return 0.0
+
+
+POSITIVE = np.concatenate([np.geomspace(1e-6, 1e8, 400), [1.0, 2.0, 8.0]])
+WIDE = np.concatenate([np.linspace(-40, 12, 2000), [-1e4, -300.0, 0.0, 5.0]])
+
+
+@pytest.mark.parametrize(
+    ("which", "x", "expected", "rtol"),
+    [
+        (0, np.linspace(-700, 700, 20011), np.exp, 1e-15),
+        (1, POSITIVE, special.digamma, 1e-13),
+        (2, POSITIVE, lambda x: special.polygamma(1, x), 1e-13),
+        (3, WIDE, lambda x: np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2)), 1e-9),
+        (4, WIDE, special.log_ndtr, 1e-12),
+    ],
+    ids=["exp", "digamma", "trigamma", "inverse Mills", "log normal cdf"],
+)
+def test_special_functions(which: int, x: np.ndarray, expected, rtol: float) -> None:  # type: ignore[no-untyped-def]
+    out = np.empty(len(x))
+    apply_special(which, len(x), x, out)
+    np.testing.assert_allclose(out, expected(x), rtol=rtol, atol=1e-15)
+
+
+@pytest.mark.parametrize("a", [0.1, 3.0, 1e7])
+@pytest.mark.parametrize("n", [0.0, 1.0, 32.0, 33.0, 500.0])
+def test_rising_factorials_and_their_derivatives(a: float, n: float) -> None:
+    out = np.empty(3)
+    apply_rising(a, n, out)
+    terms = a + np.arange(n)
+    np.testing.assert_allclose(out[0], np.log(terms).sum(), rtol=1e-9)
+    np.testing.assert_allclose(out[1], (1 / terms).sum(), rtol=1e-8)
+    np.testing.assert_allclose(out[2], -(1 / terms**2).sum(), rtol=1e-7)
