@@ -1,0 +1,98 @@
+"""The functions that densities are written in, under one name for numpy and PyTensor.
+
+A family writes its log density once; the numbers of a prediction and the graph of the
+PyMC model are the same formula over other arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+__all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions"]
+
+Functions = SimpleNamespace
+LOG_2PI = float(np.log(2 * np.pi))
+_SQRT_HALF = float(np.sqrt(0.5))
+
+
+def _log1mexp(x: Any) -> Any:
+    """log(1 - exp(x)) for x <= 0 (Maechler 2012)."""
+    near = x > -0.6931471805599453
+    return np.where(near, np.log(-np.expm1(np.where(near, x, -1.0))),
+                    np.log1p(-np.exp(np.where(near, -1.0, x))))  # fmt: skip
+
+
+def _pick(thresholds: Any, at: Any) -> Any:
+    """Take thresholds[at] for each row, whatever draws stand in front of either."""
+    at = np.asarray(at, dtype=np.int64)
+    thresholds = np.asarray(thresholds)
+    shape = np.broadcast_shapes(thresholds.shape[:-1], at.shape)
+    everywhere = np.broadcast_to(thresholds, (*shape, thresholds.shape[-1]))
+    return np.take_along_axis(everywhere, np.broadcast_to(at, shape)[..., None], axis=-1)[..., 0]
+
+
+NUMPY: Functions = SimpleNamespace(
+    abs=np.abs,
+    arctan2=np.arctan2,
+    betainc=special.betainc,
+    betaln=special.betaln,
+    exp=np.exp,
+    expm1=np.expm1,
+    gammainc=special.gammainc,
+    gammaincc=special.gammaincc,
+    gammaln=special.gammaln,
+    log=np.log,
+    log1mexp=_log1mexp,
+    log1p=np.log1p,
+    log_expit=special.log_expit,
+    log_ndtr=special.log_ndtr,
+    logaddexp=np.logaddexp,
+    maximum=np.maximum,
+    minimum=np.minimum,
+    pick=_pick,
+    sqrt=np.sqrt,
+    where=np.where,
+)
+
+
+@functools.cache
+def tensor_functions() -> Functions:
+    """Return the same functions of PyTensor, which is loaded by the first call."""
+    import pytensor.tensor as pt
+
+    def log_ndtr(x: Any) -> Any:
+        # PyMC's own takes sqrt(2) in single precision. Each side is kept in its range, so
+        # that the gradient of the side that is not taken is a number.
+        left = pt.minimum(x, -1.0)
+        near = pt.log1p(-0.5 * pt.erfc(pt.maximum(x, -1.0) * _SQRT_HALF))
+        far = pt.log(0.5 * pt.erfcx(-left * _SQRT_HALF)) - 0.5 * left**2
+        return pt.switch(pt.lt(x, -1.0), far, near)
+
+    return SimpleNamespace(
+        abs=pt.abs,
+        arctan2=pt.arctan2,
+        betainc=pt.betainc,
+        betaln=lambda a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
+        exp=pt.exp,
+        expm1=pt.expm1,
+        gammainc=pt.gammainc,
+        gammaincc=pt.gammaincc,
+        gammaln=pt.gammaln,
+        log=pt.log,
+        log1mexp=pt.log1mexp,
+        log1p=pt.log1p,
+        log_expit=lambda x: -pt.softplus(-x),
+        log_ndtr=log_ndtr,
+        logaddexp=pt.logaddexp,
+        maximum=pt.maximum,
+        minimum=pt.minimum,
+        # One vector for all rows, in front of which PyMC may put an axis of length one.
+        pick=lambda thresholds, at: thresholds.flatten()[at.astype("int64")],
+        sqrt=pt.sqrt,
+        where=pt.switch,
+    )
