@@ -112,6 +112,7 @@ def build_glmm_problem(
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
+    # Of a prior that the kernels do not know (maximum likelihood looks at none) a flat one.
     codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
     data = RowData(
         sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link]],

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from scipy import optimize
 
-from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.coordinates import Coordinates, expand, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.rows import ROW_KERNELS
 from bayesmix.inference.empirical import LARGEST_CORRELATION, Optimum, Search, blas_threads
 
-__all__ = ["InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "maximise_laplace"]
+__all__ = [
+    "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal", "maximise_laplace",
+    "quadrature_optimum",
+]  # fmt: skip
 
 Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
 
@@ -123,8 +128,6 @@ def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.
     elif p:  # no intercept: spread over the columns
         beta = np.linalg.lstsq(gp.rows.X.T, np.full(len(gp.rows.y), link_start), rcond=None)[0]
     L = np.empty(len(co.T))
-    from bayesmix.gaussian.coordinates import expand
-
     sd, C, Q = np.empty((1, n_sd + 1)), np.empty((1, len(co.T))), np.empty(len(co.T))
     expand(co.ints, co.floats, 1, x, sd, C, L, Q)
     found = inner_mode(
@@ -243,3 +246,95 @@ def hessian(
         _value(gp, co, fixed, priors, x - step, work, down)
         H[row] = -(up - down)[at] / 2e-3
     return (H + H.T) / 2
+
+
+def log_marginal(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> float:
+    """Approximate log-likelihood at x, leaving the equations with the weights there."""
+    p = gp.problem.n_fixed
+    return _value(gp, co, flat_prior(p), 0, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
+
+
+def quadrature_optimum(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, start: LaplaceOptimum, n_points: int
+) -> LaplaceOptimum:
+    """Improve Laplace's optimum by adaptive Gauss-Hermite quadrature.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+        With one grouping factor and one effect.
+    co : Coordinates
+    prior : FixedPrior or None
+        With the priors' part as in `maximise_laplace` with `priors` 1.
+    start : LaplaceOptimum
+    n_points : int
+
+    Returns
+    -------
+    LaplaceOptimum
+    """
+    begin = time.perf_counter()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n_points)
+    log_weights = np.log(weights) + nodes**2 / 2
+    d = int(co.sizes[0])
+    n_phi = len(gp.parameters)
+    rows = gp.rows
+    level = rows.index[0] - rows.first[0]
+    n, n_levels = len(rows.y), gp.n_effects
+    value, first, second = np.empty(n), np.empty(n), np.empty(n)
+    u_start = start.u.copy()
+    kernel = ROW_KERNELS[gp.family]
+    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+    evaluations = 0
+
+    def minus(x: np.ndarray) -> float:
+        nonlocal evaluations
+        evaluations += 1
+        x = np.ascontiguousarray(x)
+        L, Q = np.empty(len(co.T)), np.empty(len(co.T))
+        sd, C = np.empty((1, 2)), np.empty((1, 1))
+        expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
+        phi = np.append(np.exp(x[d : d + n_phi]), 1.0)
+        beta = x[d + n_phi :]
+        mode = inner_mode(gp, L, phi, fixed, beta=beta, u=u_start, with_fixed=False)
+        if mode.status != 1:
+            return 1e300
+        scale = 1.0 / mode.K[:n_levels]  # of the Cholesky factor of the curvature
+        z = rows.Z[0] * L[0]
+        base = mode.eta - z * mode.u[level]
+        terms = np.empty((len(nodes), n_levels))
+        for k, node in enumerate(nodes):
+            u = mode.u + scale * node
+            eta = base + z * u[level]
+            kernel(
+                rows.sizes[4], n, rows.y, rows.trials, eta, phi, 2, value, first, second,
+                np.zeros(4),
+            )  # fmt: skip
+            terms[k] = np.bincount(level, value, minlength=n_levels) - u**2 / 2 + log_weights[k]
+        top = terms.max(axis=0)
+        total = top + np.log(np.exp(terms - top).sum(axis=0)) + np.log(scale)
+        result = float(total.sum()) - n_levels * 0.5 * float(np.log(2 * np.pi))
+        if prior is not None:
+            gradient = np.empty(len(x))
+            work = mode.u.copy()
+            with_priors = _value(gp, co, fixed, 1, x, work, gradient)
+            result += with_priors - _value(gp, co, fixed, 0, x, work, gradient)
+        return -result
+
+    found = optimize.minimize(minus, start.x, jac="3-point", method="BFGS", options={"gtol": 1e-5})
+    x = np.ascontiguousarray(found.x)
+    L, Q = np.empty(len(co.T)), np.empty(len(co.T))
+    sd, C = np.empty((1, 2)), np.empty((1, 1))
+    expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
+    mode = inner_mode(
+        gp, L, np.exp(x[d : d + n_phi]), fixed, beta=x[d + n_phi :], u=u_start, with_fixed=False
+    )
+    theta = replace(
+        start.theta, x=x[:d], sd=sd[0, :1].copy(), criterion=2 * float(found.fun),
+        evaluations=start.theta.evaluations + evaluations, gradient=float(np.abs(found.jac).max()),
+        converged=bool(np.abs(found.jac).max() < 1e-2), message=str(found.message),
+        at_zero=np.asarray([sd[0, 0] < 1e-12]), seconds=time.perf_counter() - begin,
+    )  # fmt: skip
+    return LaplaceOptimum(
+        theta=theta, x=x, u=mode.u, loglik=-float(found.fun), gradient=np.asarray(found.jac)
+    )

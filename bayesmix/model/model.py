@@ -17,6 +17,12 @@ from bayesmix.errors import FormulaError, NotSupportedError, PriorError
 from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
 from bayesmix.families.checks import check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
+from bayesmix.model.engines import (
+    LAPLACE_FAMILIES,
+    why_not_collapsed,
+    why_not_joint,
+    why_not_normal,
+)
 from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.names import model_names
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
@@ -25,6 +31,7 @@ from bayesmix.priors.model_priors import ModelPriors, resolve_priors
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
+    from bayesmix.glmm.problem import GlmmProblem
     from bayesmix.priors.prior import Prior
     from bayesmix.results import EmpiricalBayes, Posterior
 
@@ -188,9 +195,12 @@ class Model:
         target_accept : float
             Mean acceptance probability that the step size is tuned to.
         engine : {"auto", "fast", "pymc"}
-            How the posterior is computed. "fast" integrates all effects out,
-            samples the variance parameters alone and then draws the effects
-            exactly: the same posterior, without compiling anything per model.
+            How the posterior is computed. "fast" compiles nothing per model. For a
+            normal response it integrates all effects out, samples the variance
+            parameters alone and then draws the effects exactly: the same posterior.
+            For bernoulli, binomial, poisson, negative_binomial, gamma, beta and
+            student_t responses it samples everything together, in coordinates
+            whitened at the mode of Laplace's approximation.
             "pymc" samples the PyMC model. "auto" takes "fast" where that is exact.
         sampler : {"nutpie", "pymc"}
             Which NUTS the PyMC engine runs.
@@ -239,7 +249,7 @@ class Model:
 
         why_not = self._why_not_fast()
         if engine == "fast" and why_not:
-            raise NotSupportedError(f'engine="fast" is not exact here: {why_not}; take "pymc"')
+            raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
         fast = engine != "pymc" and not why_not and not prior_only
         if tune is None:
             tune = _FAST_TUNE if fast else _PYMC_TUNE
@@ -270,40 +280,35 @@ class Model:
         return posterior
 
     def _why_not_fast(self) -> str:
-        """Why the effects do not integrate out, in words; empty if they do."""
-        from bayesmix.gaussian.problem import unsupported_priors
-        from bayesmix.gaussian.structure import root_columns
-
-        why_not = self._why_not_normal()
-        if why_not:
-            return why_not
-        unsupported = unsupported_priors(self._priors)
-        if unsupported:
-            return f"of the prior {unsupported[0]}"
-        return root_columns(self.design.groups)
-
-    def _why_not_normal(self) -> str:
-        """Why the likelihood is not that of a normal response, in words; empty if it is."""
-        if self.family.name != "gaussian" or self.family.link != "identity":
-            return f"the family is {self.family}"
-        for name, why in (
-            ("status", "of censored(...)"),
-            ("lower", "of truncated(...)"),
-            ("upper", "of truncated(...)"),
-            ("exponent", "of weighted(...), an exponent of the likelihood"),
-        ):
-            if name in self.rows:
-                return why
-        return ""
+        """Why neither the collapsed nor the joint density has kernels; empty if one has."""
+        if self.family.name == "gaussian":
+            return why_not_collapsed(self.design, self.family, self.rows, self._priors)
+        return why_not_joint(self.design, self.family, self.rows, self._priors)
 
     def _sample_fast(self, settings: Any, group_draws: Any) -> Any:
-        from bayesmix.inference.collapsed import sample_collapsed
-
-        problem = self.gaussian_problem
         names = {
             g.name: (self.names.sd(g.name), self.names.corr(g.name), self.names.b(g.name))
             for g in self.design.groups
         }
+        if self.family.name != "gaussian":
+            from bayesmix.inference.joint import sample_joint
+
+            if group_draws == "moments":
+                raise NotSupportedError(
+                    'group_draws="moments" needs effects that integrate out: a normal response; '
+                    'take "all"'
+                )
+            return sample_joint(
+                self.glmm_problem,
+                self.glmm_problem.problem.coordinates(self._priors),
+                self.glmm_problem.problem.fixed_prior(self.design, self._priors),
+                settings,
+                names,
+                self.link_start,
+            )
+        from bayesmix.inference.collapsed import sample_collapsed
+
+        problem = self.gaussian_problem
         return sample_collapsed(
             problem,
             problem.coordinates(self._priors),
@@ -313,18 +318,31 @@ class Model:
             group_draws,
         )
 
-    def fit_eb(self, method: Literal["reml", "ml", "map"] = "reml") -> EmpiricalBayes:
+    def fit_eb(
+        self,
+        method: Literal["reml", "ml", "map"] | None = None,
+        *,
+        n_quadrature: int = 1,
+    ) -> EmpiricalBayes:
         """Set the variance parameters to their best values: empirical Bayes.
 
-        The effects are integrated out exactly, and what is left, a function of
-        the variance parameters, is maximised. With a flat prior on the fixed
-        effects that is REML, and the results are lme4's.
+        For a normal response the effects are integrated out exactly, and what is
+        left, a function of the variance parameters, is maximised. With a flat prior
+        on the fixed effects that is REML, and the results are lme4's. For bernoulli,
+        binomial, poisson, negative_binomial, gamma and beta responses the group
+        effects are integrated out by Laplace's approximation, and fixed effects,
+        variance parameters and the family's parameters are maximised together
+        (glmer's nAGQ = 1).
 
         Parameters
         ----------
-        method : {"reml", "ml", "map"}
-            Restricted or plain maximum likelihood, which do not look at the
-            priors, or the marginal posterior mode of (sd, R, sigma), which does.
+        method : {"reml", "ml", "map"}, optional
+            Restricted (normal responses only) or plain maximum likelihood, which do
+            not look at the priors, or the marginal posterior mode of (sd, R, sigma),
+            which does. By default "reml" for normal responses and "ml" for others.
+        n_quadrature : int
+            Points of adaptive Gauss-Hermite quadrature for a non-normal response with
+            one scalar group term; 1 is Laplace's approximation.
 
         Returns
         -------
@@ -333,23 +351,74 @@ class Model:
         Raises
         ------
         NotSupportedError
-            For an unknown method, or a prior under which the effects do not
-            integrate out.
+            For an unknown method, a family without Laplace's approximation, or a
+            prior under which the effects do not integrate out.
         """
+        normal = self.family.name == "gaussian"
+        if method is None:
+            method = "reml" if normal else "ml"
         if method not in {"reml", "ml", "map"}:
             raise NotSupportedError(f"method={method!r} is not one of 'reml', 'ml', 'map'")
-        why_not = self._why_not_normal()
-        if why_not:
-            raise NotSupportedError(f"fit_eb() is for normal responses: {why_not}; take fit()")
         from bayesmix.gaussian.problem import unsupported_priors
         from bayesmix.results import EmpiricalBayes
 
         unsupported = unsupported_priors(self._priors) if method == "map" else []
         if unsupported:
             raise NotSupportedError(
-                f'method="map" does not know the prior {unsupported[0]}; take "reml", or fit()'
+                f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
             )
-        return EmpiricalBayes(self, method)
+        if normal:
+            why_not = why_not_normal(self.family, self.rows)
+            if why_not:
+                raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; "
+                                        "take fit()")  # fmt: skip
+            if n_quadrature != 1:
+                raise NotSupportedError(
+                    "n_quadrature is for non-normal responses: a normal one is integrated exactly"
+                )
+            return EmpiricalBayes(self, method)
+        return self._fit_laplace(method, n_quadrature)
+
+    def _fit_laplace(self, method: str, n_quadrature: int) -> EmpiricalBayes:
+        from bayesmix.results.laplace_fit import LaplaceFit
+
+        if method == "reml":
+            raise NotSupportedError(
+                f'method="reml" is for normal responses; the family is {self.family}: take "ml"'
+            )
+        if self.family.name not in LAPLACE_FAMILIES:
+            raise NotSupportedError(
+                f"fit_eb() knows {', '.join(('gaussian', *LAPLACE_FAMILIES))}; the family is "
+                f"{self.family}: take fit()"
+            )
+        # Priors do not matter to maximum likelihood: only the rows and the groups do.
+        why_not = why_not_joint(self.design, self.family, self.rows, self._priors)
+        if why_not and not (method == "ml" and "prior" in why_not):
+            raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; "
+                                    "take fit()")  # fmt: skip
+        if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
+            raise NotSupportedError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
+        groups = self.design.groups
+        if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
+            raise NotSupportedError(
+                f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
+                "here n_quadrature=1, Laplace's approximation, is possible"
+            )
+        return LaplaceFit(self, "map" if method == "map" else "ml", n_quadrature)
+
+    @functools.cached_property
+    def glmm_problem(self) -> GlmmProblem:
+        """Rows, layout and coordinates of a model beyond the normal."""
+        from bayesmix.glmm.problem import build_glmm_problem
+        from bayesmix.inference.kernel_cache import announce_compilation
+
+        announce_compilation()
+        return build_glmm_problem(self.design, self.family, self.y, self.rows, self._priors)
+
+    @property
+    def link_start(self) -> float:
+        """Linear predictor of the mean response."""
+        return self.family.response_scale(self.y, self.design.offset, self.rows).center
 
     @functools.cached_property
     def gaussian_problem(self) -> Problem:

@@ -335,7 +335,7 @@ class EmpiricalBayes:
         _check(ci_prob, method)
         lower, upper = self._sd_interval(ci_prob, method)
         sd, corr = self._by_group()
-        residual = np.asarray(self.sigma**2)
+        residual = self._residual_variance
         parts = variance_parts(self.model.design.groups, sd, corr, residual)
         rows: list[tuple[Any, ...]] = []
         for g in self.model.design.groups:
@@ -350,7 +350,7 @@ class EmpiricalBayes:
             rows.append(("Residual", "", self.sigma**2, self.sigma, *ends, share))
         names = ["group", "effect", "variance", "sd", "sd_lower", "sd_upper", "variance_share"]
         table = pd.DataFrame(rows, columns=names)
-        if self._problem.sigma_is_known:
+        if self.model.design.known_se is not None:
             table["variance_share"] = np.nan
         return table.astype({n: "str" if n in names[:2] else float for n in names})
 
@@ -404,7 +404,7 @@ class EmpiricalBayes:
         """
         sd, corr = self._by_group()
         groups = self.model.design.groups
-        parts = variance_parts(groups, sd, corr, np.asarray(self.sigma**2))
+        parts = variance_parts(groups, sd, corr, self._residual_variance)
         values = [float(parts.effects[g.name].sum() / parts.total) for g in groups]
         return pd.DataFrame({"group": text_column([g.name for g in groups]), "estimate": values})
 
@@ -420,11 +420,10 @@ class EmpiricalBayes:
         Summary
         """
         design = self.model.design
-        names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}
         head = "REML criterion" if self.method == "reml" else "deviance"
         lines = [
             *self.model.facts(),
-            f"empirical Bayes by {names[self.method]}, {1000 * self.seconds:.0f} ms",
+            f"empirical Bayes by {self._method_in_words()}, {1000 * self.seconds:.0f} ms",
             f"{head} {self.deviance:.2f}, loglik {self.loglik:.2f}, AIC {self.aic:.2f}, "
             f"BIC {self.bic:.2f}, df {self.df}",
         ]
@@ -444,6 +443,7 @@ class EmpiricalBayes:
         if len(pairs):
             text = ("group", "effect_1", "effect_2")
             sections.append(Section(title="Correlations", table=pairs, text_columns=text))
+        sections += self._more_sections(ci_prob)
         for g in design.groups:
             shown = max(1, _SHOWN_ROWS // g.n_effects)
             table = self.group_effects(g.name, ci_prob).head(shown * g.n_effects)
@@ -467,6 +467,7 @@ class EmpiricalBayes:
             footer.append(f"At the boundary: {self.singular}.")
         if not self.converged:
             footer.append(f"Not converged: {self.optimizer.message}.")
+        footer += self._more_notes()
         return Summary(
             title=str(self.model.formula),
             lines=tuple(lines),
@@ -481,6 +482,20 @@ class EmpiricalBayes:
         return self.summary()._repr_html_()
 
     # -- inside ---------------------------------------------------------------
+
+    @property
+    def _residual_variance(self) -> np.ndarray:
+        return np.asarray(self.sigma**2)
+
+    def _method_in_words(self) -> str:
+        names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}
+        return names[self.method]
+
+    def _more_sections(self, ci_prob: float) -> list[Section]:  # noqa: ARG002
+        return []
+
+    def _more_notes(self) -> list[str]:
+        return []
 
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         problem, o = self._problem, self._optimum
