@@ -1,9 +1,13 @@
 """The joint log density of all parameters, and coordinates in which it is nearly standard normal.
 
-Non-centred effects (b = L u), beta, the coordinates of theta and the logarithms of
-the family's parameters. The whitened coordinates follow from the factor of the
-Hessian of (u, beta) at the mode, in blocks, and from how that mode moves with
-theta: an affine change, so that the posterior is exactly the same.
+Effects, beta, the coordinates of theta and the logarithms of the family's parameters.
+A level's effects are stated non-centred (b = L v with v standard normal) where its
+data say little, and centred up to a constant (b = L_hat v, with L_hat of the mode)
+where they say much (Papaspiliopoulos, Roberts and Skoeld 2007, Statistical Science
+22(1)): each is close to independent of theta where the other is not. At the mode the
+two are the same. The whitened coordinates follow from the factor of the Hessian of
+(v, beta) at the mode, in blocks, and from how that mode moves with theta: a change
+with a constant Jacobian, so that the posterior is exactly the same.
 """
 
 from __future__ import annotations
@@ -15,10 +19,10 @@ from numba import carray, types
 
 from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
 from bayesmix.gaussian.equations import equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import rows_at
-from bayesmix.glmm.predictor import effects, evaluate, gather, predictor, transpose_effects
+from bayesmix.glmm.predictor import evaluate, gather, predictor
 
 __all__ = ["joint_density", "unwhiten", "whitened_joint"]
 
@@ -27,12 +31,12 @@ _forward, _backward = forward_solve.external, backward_solve.external
 
 
 @kernel(
-    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
-    FLOATS, needs=(expand, chain_rule),
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, INTS, FLOATS, FLOATS,
+    FLOATS, FLOATS, FLOATS, needs=(expand, chain_rule),
 )  # fmt: skip
 def joint_density(  # type: ignore[no-untyped-def]
-    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean, t,
-    inside, by_t, by_inside,
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
+    centered, L_hat, t, inside, by_t, by_inside,
 ):  # fmt: skip
     """Log density of everything, up to a constant, with its gradient.
 
@@ -44,17 +48,21 @@ def joint_density(  # type: ignore[no-untyped-def]
         Of the family's row kernel.
     prior, prior_mean : ndarray
         Precision and mean of the working beta.
+    centered : ndarray of int64
+        For each level, factor behind factor, whether its effects are centred.
+    L_hat : ndarray
+        Each factor's L at the mode, flat.
     t : ndarray
         Coordinates of theta, then logarithms of the family's parameters.
     inside : ndarray
-        u, then the working beta.
+        v, then the working beta.
     by_t, by_inside : ndarray
         Receive the gradient.
 
     Returns
     -------
     float
-        As a density of (t, u, beta): with the Jacobian of t.
+        As a density of (t, v, beta): with the Jacobian of t.
     """
     eq, co, rows = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats), rows_at(
         row_ints, row_floats
@@ -62,7 +70,7 @@ def joint_density(  # type: ignore[no-untyped-def]
     n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
     d, n_L, n_u = co.sizes[0], len(co.T), rows.u_start[-1]
     sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
-    triangle, Q, L = np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    triangle, Q, L, rotation = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, t, sd.ctypes, C.ctypes, triangle.ctypes, Q.ctypes)
     # As it was before it was made triangular: its derivative is simple.
     for f in range(len(eq.q)):
@@ -75,42 +83,94 @@ def joint_density(  # type: ignore[no-untyped-def]
                 L[at + i * q + j] = s
         for i in range(q):
             for j in range(q):
+                rotation[at + i * q + j] = Q[at + i * q + j]
                 Q[at + i * q + j] = 1.0 if i == j else 0.0
     phi = np.ones(max(n_phi, 1))
     for k in range(n_phi):
         phi[k] = math.exp(t[d + k])
-    u, beta = carray(inside, (n_u,)), np.empty(p)
+    v, beta = carray(inside, (n_u,)), np.empty(p)
     for j in range(p):
         beta[j] = inside[n_u + j]
     b, eta, first = np.empty(n_u), np.empty(n), np.empty(n)
     nothing, by_phi = np.empty(0), np.zeros(4)
-    effects(eq, L, u, b)
-    predictor(eq, rows, beta, b, eta)
-    value = evaluate(rows, address, phi, 1, eta, nothing, first, nothing, by_phi)
-    if not np.isfinite(value):
-        return -np.inf
-    by_beta, by_b, by_u = np.empty(p), np.empty(n_u), np.empty(n_u)
-    gather(eq, rows, first, by_beta, by_b)
-    transpose_effects(eq, L, by_b, by_u)
-    E = np.zeros(n_L)
-    at = 0
+    at, level = 0, 0
     for f in range(len(eq.q)):
         q, start = eq.q[f], eq.L_start[f]
         for _ in range(eq.n_levels[f]):
             for i in range(q):
-                for j in range(q):
-                    E[start + i * q + j] += by_u[at + i] * u[at + j]
+                s = 0.0
+                if centered[level] != 0:
+                    for k in range(q):
+                        s += L_hat[start + i * q + k] * v[at + k]
+                else:
+                    for k in range(q):
+                        s += L[start + i * q + k] * v[at + k]
+                b[at + i] = s
             at += q
-    for i in range(n_u):
-        value -= 0.5 * u[i] * u[i]
-        by_inside[i] = by_u[i] - u[i]
+            level += 1
+    predictor(eq, rows, beta, b, eta)
+    value = evaluate(rows, address, phi, 1, eta, nothing, first, nothing, by_phi)
+    if not np.isfinite(value):
+        return -np.inf
+    by_beta, by_b = np.empty(p), np.empty(n_u)
+    gather(eq, rows, first, by_beta, by_b)
+    E = np.zeros(n_L)
+    at, level = 0, 0
+    for f in range(len(eq.q)):
+        q, start = eq.q[f], eq.L_start[f]
+        log_det = 0.0
+        for i in range(q):
+            log_det += math.log(triangle[start + i * q + i])
+        w, u = np.empty(q), np.empty(q)
+        for _ in range(eq.n_levels[f]):
+            if centered[level] == 0:
+                for i in range(q):
+                    s = 0.0
+                    for k in range(q):
+                        s += L[start + k * q + i] * by_b[at + k]
+                    for j in range(q):
+                        E[start + i * q + j] += s * v[at + j]
+                    value -= 0.5 * v[at + i] * v[at + i]
+                    by_inside[at + i] = s - v[at + i]
+                at += q
+                level += 1
+                continue
+            # b ~ Normal(0, L L'): with w = L^-1 b for the triangular L, and u = Q'w.
+            for i in range(q):
+                s = b[at + i]
+                for k in range(i):
+                    s -= triangle[start + i * q + k] * w[k]
+                w[i] = s / triangle[start + i * q + i]
+                value -= 0.5 * w[i] * w[i]
+            value -= log_det
+            for i in range(q):
+                s = 0.0
+                for k in range(q):
+                    s += rotation[start + k * q + i] * w[k]
+                u[i] = s
+            for i in range(q):
+                for j in range(q):
+                    E[start + i * q + j] += u[i] * u[j]
+                E[start + i * q + i] -= 1.0
+            for i in range(q - 1, -1, -1):
+                s = w[i]
+                for k in range(i + 1, q):
+                    s -= triangle[start + k * q + i] * w[k]
+                w[i] = s / triangle[start + i * q + i]
+            for i in range(q):
+                s = 0.0
+                for k in range(q):
+                    s += L_hat[start + k * q + i] * (by_b[at + k] - w[k])
+                by_inside[at + i] = s
+            at += q
+            level += 1
     P, mean = carray(prior, (p, p)), carray(prior_mean, (p,))
     for i in range(p):
         s = by_beta[i]
         for j in range(p):
-            v = P[i, j] * (beta[j] - mean[j])
-            value -= 0.5 * (beta[i] - mean[i]) * v
-            s -= v
+            pull = P[i, j] * (beta[j] - mean[j])
+            value -= 0.5 * (beta[i] - mean[i]) * pull
+            s -= pull
         by_inside[n_u + i] = s
     value += _chain_rule(
         co_ints, co_floats, t, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t
@@ -126,39 +186,51 @@ def joint_density(  # type: ignore[no-untyped-def]
 _joint = joint_density.external
 
 
+@inner
+def _drift(x: float) -> float:
+    """How far effects follow a logarithm of a standard deviation.
+
+    Towards zero they are proportional to the standard deviation, so that they stop.
+    """
+    return x if x > 0.0 else np.expm1(x)
+
+
 @kernel(
-    types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, i8, FLOATS, FLOATS, FLOATS, i8, FLOATS,
-    FLOATS, FLOATS, needs=(backward_solve,),
+    types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, i8, i8, FLOATS, FLOATS, FLOATS, i8,
+    FLOATS, FLOATS, FLOATS, needs=(backward_solve,),
 )  # fmt: skip
 def unwhiten(  # type: ignore[no-untyped-def]
-    eq_ints, eq_floats, K, panels, root, n_t, n_inside, center, A, B, n_draws, z, t, inside
+    eq_ints, eq_floats, K, panels, root, n_sd, n_t, n_inside, center, A, B, n_draws, z, t, inside
 ):
-    """From whitened coordinates to (t, u, beta), draw by draw.
+    """From whitened coordinates to (t, v, beta), draw by draw.
 
     Parameters
     ----------
     eq_ints, eq_floats, K, panels, root : ndarray
-        The factor C of minus the Hessian of (u, beta) at the mode.
-    n_t, n_inside : int
+        The factor C of minus the Hessian of (v, beta) at the mode.
+    n_sd, n_t, n_inside : int
+        The first n_sd of t are logarithms of standard deviations.
     center : ndarray, shape (n_t + n_inside,)
     A : ndarray, shape (n_t, n_t)
     B : ndarray, shape (n_inside, n_t)
+        How the mode of (v, beta) moves with t.
     n_draws : int
     z : ndarray, shape (n_draws, n_t + n_inside)
     t, inside : ndarray, shape (n_draws, n_t) and (n_draws, n_inside)
-        Receive ``t = center + A z_t`` and ``center + C'^-1 z + B z_t``.
+        Receive ``t = center + A z_t`` and ``center + C'^-1 z + B drift(t - center)``.
     """
     eq = equations_at(eq_ints, eq_floats)
     n_root = eq.sizes[3] + eq.sizes[4]
     n_nodes = n_inside - n_root
-    u, values = np.empty(n_nodes), np.empty(n_root)
+    u, values, drift = np.empty(n_nodes), np.empty(n_root), np.empty(n_t)
     for s in range(n_draws):
         first = s * (n_t + n_inside)
         for i in range(n_t):
-            v = center[i]
+            v = 0.0
             for j in range(n_t):
                 v += A[i * n_t + j] * z[first + j]
-            t[s * n_t + i] = v
+            t[s * n_t + i] = center[i] + v
+            drift[i] = _drift(v) if i < n_sd else v
         for i in range(n_nodes):
             u[i] = z[first + n_t + i]
         for i in range(n_root):
@@ -167,7 +239,7 @@ def unwhiten(  # type: ignore[no-untyped-def]
         for i in range(n_inside):
             v = center[n_t + i] + (u[i] if i < n_nodes else values[i - n_nodes])
             for j in range(n_t):
-                v += B[i * n_t + j] * z[first + j]
+                v += B[i * n_t + j] * drift[j]
             inside[s * n_inside + i] = v
 
 
@@ -175,12 +247,13 @@ _unwhiten = unwhiten.external
 
 
 @kernel(
-    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, i8,
-    i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, needs=(joint_density, unwhiten, forward_solve),
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, INTS, FLOATS, FLOATS,
+    FLOATS, FLOATS, i8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    needs=(joint_density, unwhiten, forward_solve),
 )  # fmt: skip
 def whitened_joint(  # type: ignore[no-untyped-def]
-    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean, K,
-    panels, root, n_t, n_inside, center, A, B, z, gradient,
+    eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
+    centered, L_hat, K, panels, root, n_sd, n_t, n_inside, center, A, B, z, gradient,
 ):  # fmt: skip
     """Joint log density at whitened coordinates, with the gradient there."""
     eq = equations_at(eq_ints, eq_floats)
@@ -189,12 +262,12 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     t, inside = np.empty(n_t), np.empty(n_inside)
     by_t, by_inside = np.empty(n_t), np.empty(n_inside)
     _unwhiten(
-        eq_ints, eq_floats, K, panels, root, n_t, n_inside, center, A, B, 1, z, t.ctypes,
+        eq_ints, eq_floats, K, panels, root, n_sd, n_t, n_inside, center, A, B, 1, z, t.ctypes,
         inside.ctypes,
     )  # fmt: skip
     value = _joint(
         eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-        t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
+        centered, L_hat, t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
     )  # fmt: skip
     if not np.isfinite(value):
         for i in range(n_t + n_inside):
@@ -202,10 +275,14 @@ def whitened_joint(  # type: ignore[no-untyped-def]
         return -np.inf
     for j in range(n_t):
         s = 0.0
-        for i in range(n_t):
-            s += A[i * n_t + j] * by_t[i]
         for i in range(n_inside):
             s += B[i * n_t + j] * by_inside[i]
+        moved = t[j] - center[j]
+        by_t[j] += s * math.exp(moved) if j < n_sd and moved < 0.0 else s
+    for j in range(n_t):
+        s = 0.0
+        for i in range(n_t):
+            s += A[i * n_t + j] * by_t[i]
         gradient[j] = s
     values = np.empty(n_root)
     for i in range(n_root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,6 +20,9 @@ from bayesmix.inference.whitening import Whitening, find_whitening
 
 __all__ = ["sample_joint"]
 
+# Where a standard deviation may be ten times that of the mode, so may the curvature.
+_CAREFUL = 0.95
+
 
 def sample_joint(
     gp: GlmmProblem,
@@ -27,6 +31,8 @@ def sample_joint(
     settings: SamplerSettings,
     names: Mapping[str, tuple[str, str, str]],
     link_start: float,
+    *,
+    careful: bool = False,
 ) -> Draws:
     """Sample everything with NUTS, without compiling anything per model.
 
@@ -41,6 +47,9 @@ def sample_joint(
         For each grouping factor the variables' names: sd, corr, b.
     link_start : float
         Linear predictor of the mean response.
+    careful : bool
+        Whether the step size may be made smaller where the data say little about a
+        standard deviation.
 
     Returns
     -------
@@ -58,6 +67,8 @@ def sample_joint(
                 return np.random.default_rng(seed).normal(0, 0.7, w.n_t + w.n_inside)
 
             compiled = compile_joint(w, start)
+            if careful and not w.well_determined:
+                settings = replace(settings, target_accept=_CAREFUL)
         z, stats = run_nutpie(compiled, ["z"], settings, seconds)
         z, stats, interrupted = complete_or_warn(z, stats, settings)
         with stage(seconds, "effects"):
@@ -86,6 +97,7 @@ def _posterior(
     posterior: dict[str, np.ndarray] = {}
     b = np.empty((len(t), n_u))
     T = np.asarray(co.T)
+    level = 0
     for f, group in enumerate(problem.groups):
         q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
         sd_name, corr_name, _ = names[group.name]
@@ -98,8 +110,12 @@ def _posterior(
             posterior[corr_name] = R.reshape(n_chains, n_draws, q, q)
         L = T[at : at + q * q].reshape(q, q) @ (values[:, :, None] * factor)
         rows = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
-        u = inside[:, rows].reshape(len(t), -1, q)
-        b[:, rows] = (u @ np.swapaxes(L, 1, 2)).reshape(len(t), -1)
+        v = inside[:, rows].reshape(len(t), -1, q)
+        effect = v @ np.swapaxes(L, 1, 2)
+        centered = w.centered[level : level + group.n_levels] != 0
+        level += group.n_levels
+        effect[:, centered] = v[:, centered] @ w.L_hat[at : at + q * q].reshape(q, q).T
+        b[:, rows] = effect.reshape(len(t), -1)
     for group_name, effect in split_by_group(problem, b.reshape(n_chains, n_draws, n_u)).items():
         posterior[names[group_name][2]] = effect
     if problem.n_fixed:

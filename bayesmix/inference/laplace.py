@@ -18,8 +18,8 @@ from bayesmix.glmm.rows import ROW_KERNELS
 from bayesmix.inference.empirical import LARGEST_CORRELATION, Optimum, Search, blas_threads
 
 __all__ = [
-    "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal", "maximise_laplace",
-    "quadrature_optimum",
+    "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal", "log_posterior",
+    "maximise_laplace", "quadrature_optimum",
 ]  # fmt: skip
 
 Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
@@ -60,6 +60,7 @@ class InnerMode:
     root: np.ndarray
     eta: np.ndarray
     weights: np.ndarray
+    L: np.ndarray
     status: int
 
 
@@ -108,7 +109,15 @@ def inner_mode(
         prior.mean, beta, u, K, panels, root, eta, first, second, np.empty(6),
     )  # fmt: skip
     return InnerMode(
-        beta=beta, u=u, K=K, panels=panels, root=root, eta=eta, weights=-second, status=int(status)
+        beta=beta,
+        u=u,
+        K=K,
+        panels=panels,
+        root=root,
+        eta=eta,
+        weights=-second,
+        L=L,
+        status=int(status),
     )
 
 
@@ -254,6 +263,13 @@ def log_marginal(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray)
     return _value(gp, co, flat_prior(p), 0, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
 
 
+def log_posterior(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, x: np.ndarray, u: np.ndarray
+) -> float:
+    """Approximate log posterior density of the coordinates x, up to a constant."""
+    return _value(gp, co, prior, 2, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
+
+
 def quadrature_optimum(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, start: LaplaceOptimum, n_points: int
 ) -> LaplaceOptimum:
@@ -323,6 +339,7 @@ def quadrature_optimum(
 
     found = optimize.minimize(minus, start.x, jac="3-point", method="BFGS", options={"gtol": 1e-5})
     x = np.ascontiguousarray(found.x)
+    slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max())
     L, Q = np.empty(len(co.T)), np.empty(len(co.T))
     sd, C = np.empty((1, 2)), np.empty((1, 1))
     expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
@@ -331,8 +348,8 @@ def quadrature_optimum(
     )
     theta = replace(
         start.theta, x=x[:d], sd=sd[0, :1].copy(), criterion=2 * float(found.fun),
-        evaluations=start.theta.evaluations + evaluations, gradient=float(np.abs(found.jac).max()),
-        converged=bool(np.abs(found.jac).max() < 1e-2), message=str(found.message),
+        evaluations=start.theta.evaluations + evaluations, gradient=slope,
+        converged=slope < 1e-2, message=str(found.message),
         at_zero=np.asarray([sd[0, 0] < 1e-12]), seconds=time.perf_counter() - begin,
     )  # fmt: skip
     return LaplaceOptimum(

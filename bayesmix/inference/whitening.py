@@ -13,19 +13,28 @@ from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.joint import joint_density, unwhiten
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.inference.laplace import hessian, inner_mode, maximise_laplace
+from bayesmix.inference.laplace import (
+    InnerMode,
+    LaplaceOptimum,
+    hessian,
+    inner_mode,
+    log_posterior,
+    maximise_laplace,
+)
 
 __all__ = ["Whitening", "find_whitening"]
 
 _STEP = 1e-4
+_WELL = 0.3  # posterior sd of log sd: about twenty levels with enough data
+_NO_ROOM = 8.0  # of the log density, at a twentieth of the standard deviation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whitening:
-    """An affine map from whitened coordinates z to (t, u, beta).
+    """A map from whitened coordinates z to (t, v, beta), with a constant Jacobian.
 
-    ``t = center + A z_t`` and ``(u, beta) = center + C'^-1 z + B z_t``, with C the
-    blocked factor of minus the Hessian of (u, beta) at the mode.
+    ``t = center + A z_t`` and ``(v, beta) = center + C'^-1 z + B drift(t - center)``,
+    with C the blocked factor of minus the Hessian of (v, beta) at the mode.
 
     Attributes
     ----------
@@ -34,7 +43,12 @@ class Whitening:
     prior : FixedPrior
     K, panels, root : ndarray
         The factor C.
-    n_t, n_inside : int
+    centered : ndarray of int64
+        For each level whether its effects are centred: b = L_hat v, not L v.
+    L_hat : ndarray
+    well_determined : bool
+        Whether the data determine the logarithm of every standard deviation well.
+    n_sd, n_t, n_inside : int
     center, A, B : ndarray
     """
 
@@ -44,6 +58,10 @@ class Whitening:
     K: np.ndarray
     panels: np.ndarray
     root: np.ndarray
+    centered: np.ndarray
+    L_hat: np.ndarray
+    well_determined: bool
+    n_sd: int
     n_t: int
     n_inside: int
     center: np.ndarray
@@ -55,8 +73,9 @@ class Whitening:
         eq, rows, co = self.gp.problem.equations, self.gp.rows, self.co
         return [
             eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, self.gp.address(),
-            self.prior.precision, self.prior.mean, self.K, self.panels, self.root, self.n_t,
-            self.n_inside, self.center, self.A, self.B,
+            self.prior.precision, self.prior.mean, self.centered, self.L_hat, self.K,
+            self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center, self.A,
+            self.B,
         ]  # fmt: skip
 
     def back(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -70,14 +89,14 @@ class Whitening:
         -------
         t : ndarray, shape (S, n_t)
         inside : ndarray, shape (S, n_inside)
-            u, then the working beta.
+            v, then the working beta.
         """
         z = np.ascontiguousarray(z)
         t, inside = np.empty((len(z), self.n_t)), np.empty((len(z), self.n_inside))
         eq = self.gp.problem.equations
         unwhiten(
-            eq.ints, eq.floats, self.K, self.panels, self.root, self.n_t, self.n_inside,
-            self.center, self.A, self.B, len(z), z, t, inside,
+            eq.ints, eq.floats, self.K, self.panels, self.root, self.n_sd, self.n_t,
+            self.n_inside, self.center, self.A, self.B, len(z), z, t, inside,
         )  # fmt: skip
         return t, inside
 
@@ -123,8 +142,9 @@ def find_whitening(
     L, Q = np.empty(len(co.T)), np.empty(len(co.T))
     sd, C = np.empty((1, n_sd + 1)), np.empty((1, len(co.T)))
     expand(co.ints, co.floats, 1, np.ascontiguousarray(x[:d]), sd, C, L, Q)
+    L_hat = _untriangular(gp, L, Q)
     mode = inner_mode(
-        gp, _untriangular(gp, L, Q), np.exp(x[d:n_t]), prior, beta=x[n_t:],
+        gp, L_hat, np.exp(x[d:n_t]), prior, beta=x[n_t:],
         u=_rotated(gp, best.u, Q), with_fixed=True,
     )  # fmt: skip
     if mode.status != 1:
@@ -133,6 +153,10 @@ def find_whitening(
     t = np.ascontiguousarray(x[:n_t])
     n_inside = len(inside)
     n_nodes = n_inside - len(eq.root_y)
+    # Of each logarithm of a standard deviation the (approximate) posterior one.
+    spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
+    certain = _far_from_zero(gp, co, prior, best)
+    centered = _levels_with_much_data(gp, mode, certain)
     B = np.empty((n_inside, n_t))
     rows = gp.rows
     for k in range(n_t):
@@ -143,7 +167,7 @@ def find_whitening(
             by_t, by_inside = np.empty(n_t), np.empty(n_inside)
             joint_density(
                 eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-                prior.precision, prior.mean, moved, inside, by_t, by_inside,
+                prior.precision, prior.mean, centered, L_hat, moved, inside, by_t, by_inside,
             )  # fmt: skip
             sides.append(by_inside)
         change = (sides[0] - sides[1]) / (2 * _STEP)
@@ -151,12 +175,47 @@ def find_whitening(
         for solve in (forward_solve, backward_solve):
             solve(eq.ints, eq.floats, mode.K, mode.panels, mode.root, 1, u, values)
         B[:, k] = np.concatenate([u, values])
-    B = np.where(np.isfinite(B), B, 0.0) @ A
+    B = np.where(np.isfinite(B), B, 0.0)
     return Whitening(
-        gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root, n_t=n_t,
-        n_inside=n_inside, center=np.concatenate([t, inside]), A=np.ascontiguousarray(A),
+        gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root,
+        centered=centered, L_hat=L_hat, well_determined=bool((spread < _WELL).all()), n_sd=n_sd,
+        n_t=n_t, n_inside=n_inside, center=np.concatenate([t, inside]), A=np.ascontiguousarray(A),
         B=np.ascontiguousarray(B),
     )  # fmt: skip
+
+
+def _far_from_zero(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, best: LaplaceOptimum
+) -> np.ndarray:
+    """For each standard deviation whether the posterior leaves no room for one near zero."""
+    n_sd = int(co.sizes[1])
+    out = np.zeros(n_sd, dtype=bool)
+    for k in range(n_sd):
+        x = best.x.copy()
+        x[k] -= 3.0
+        value = log_posterior(gp, co, prior, x, best.u)
+        out[k] = not value > best.loglik - _NO_ROOM
+    return out
+
+
+def _levels_with_much_data(gp: GlmmProblem, mode: InnerMode, certain: np.ndarray) -> np.ndarray:
+    """Levels whose data weigh more than the group's distribution, at the mode.
+
+    The diagonal of minus the Hessian is one of the distribution plus what the rows
+    add: where they add more than two, averaged over a level's effects. Never where
+    the standard deviation may be close to zero: there a centred effect is a funnel.
+    """
+    eq, flags = gp.problem.equations, []
+    rows = gp.rows
+    w = np.maximum(mode.weights, 0.0)
+    for f, group in enumerate(gp.problem.groups):
+        L = mode.L[eq.L_start[f] : eq.L_start[f + 1]].reshape(group.n_effects, -1)
+        z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T @ L
+        level = rows.index[f] - rows.first[f]
+        added = np.bincount(level, w * (z**2).mean(axis=1), minlength=group.n_levels)
+        first = int(eq.q[:f].sum())
+        flags.append((added > 2.0) & certain[first : first + group.n_effects].all())
+    return np.concatenate(flags).astype(np.int64) if flags else np.zeros(0, dtype=np.int64)
 
 
 def _blocks(gp: GlmmProblem, values: np.ndarray) -> list[np.ndarray]:

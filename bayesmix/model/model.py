@@ -167,7 +167,7 @@ class Model:
         chains: int = 4,
         cores: int | None = None,
         seed: int | None = None,
-        target_accept: float = 0.8,
+        target_accept: float | None = None,
         engine: Engine = "auto",
         sampler: Literal["nutpie", "pymc"] = "nutpie",
         group_draws: Literal["auto", "all", "moments"] = "auto",
@@ -192,8 +192,10 @@ class Model:
         seed : int, optional
             Makes the draws reproducible. Without one a seed is drawn, and kept
             in ``idata.attrs["seed"]``.
-        target_accept : float
-            Mean acceptance probability that the step size is tuned to.
+        target_accept : float, optional
+            Mean acceptance probability that the step size is tuned to; by default
+            0.8, and 0.95 where the fast engine samples a non-normal model whose data
+            say little about a standard deviation.
         engine : {"auto", "fast", "pymc"}
             How the posterior is computed. "fast" compiles nothing per model. For a
             normal response it integrates all effects out, samples the variance
@@ -259,9 +261,10 @@ class Model:
             chains=chains,
             cores=cores,
             seed=seed,
-            target_accept=target_accept,
+            target_accept=0.8 if target_accept is None else target_accept,
             progress=progress,
         )
+        careful = target_accept is None
         variables = self._posterior_variables()
         if prior_only:
             if self._priors.improper:
@@ -271,7 +274,7 @@ class Model:
                 )
             return Posterior(self, sample_prior(self.pymc_model, variables, settings))
         if fast:
-            posterior = Posterior(self, self._sample_fast(settings, group_draws))
+            posterior = Posterior(self, self._sample_fast(settings, group_draws, careful))
         else:
             if engine == "auto":
                 announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
@@ -285,7 +288,7 @@ class Model:
             return why_not_collapsed(self.design, self.family, self.rows, self._priors)
         return why_not_joint(self.design, self.family, self.rows, self._priors)
 
-    def _sample_fast(self, settings: Any, group_draws: Any) -> Any:
+    def _sample_fast(self, settings: Any, group_draws: Any, careful: bool) -> Any:
         names = {
             g.name: (self.names.sd(g.name), self.names.corr(g.name), self.names.b(g.name))
             for g in self.design.groups
@@ -305,6 +308,7 @@ class Model:
                 settings,
                 names,
                 self.link_start,
+                careful=careful,
             )
         from bayesmix.inference.collapsed import sample_collapsed
 

@@ -491,7 +491,7 @@ class EmpiricalBayes:
         names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}
         return names[self.method]
 
-    def _more_sections(self, ci_prob: float) -> list[Section]:  # noqa: ARG002
+    def _more_sections(self, ci_prob: float) -> list[Section]:
         return []
 
     def _more_notes(self) -> list[str]:

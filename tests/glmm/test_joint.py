@@ -13,15 +13,17 @@ from bayesmix.inference.whitening import find_whitening
 from .models import FORMULAS, dense_parts, make_data, make_problem, with_priors
 
 
-def arguments(gp, co, prior):  # type: ignore[no-untyped-def]
+def arguments(gp, co, prior, centered: np.ndarray, L_hat: np.ndarray):  # type: ignore[no-untyped-def]
     eq, rows = gp.problem.equations, gp.rows
     return (
         eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-        prior.precision, prior.mean,
+        prior.precision, prior.mean, centered, L_hat,
     )  # fmt: skip
 
 
-def dense_density(gp, co, prior, t: np.ndarray, inside: np.ndarray) -> float:  # type: ignore[no-untyped-def]
+def dense_density(  # type: ignore[no-untyped-def]
+    gp, co, t: np.ndarray, inside: np.ndarray, centered: np.ndarray, L_hat: np.ndarray
+) -> float:
     """Everything but the constants; of partial correlations the LKJ with its Jacobian."""
     sd, C = unpack_theta(co, t)
     blocks = []
@@ -36,10 +38,24 @@ def dense_density(gp, co, prior, t: np.ndarray, inside: np.ndarray) -> float:  #
             # LKJ(2) of one correlation is proportional to 1 - r^2; d r / d atanh = 1 - r^2.
             value += 2.0 * np.log1p(-(factor[1, 0] ** 2))
     n_u = gp.n_effects
-    u, beta = inside[:n_u], inside[n_u:]
-    eta = gp.rows.offset + gp.rows.X.T @ beta + dense_parts(gp, blocks) @ u
+    v, beta = inside[:n_u], inside[n_u:]
+    b, level = np.empty(n_u), 0
+    for f, group in enumerate(gp.problem.groups):
+        q, at = group.n_effects, int(co.L_start[f])
+        hat, Sigma = L_hat[at : at + q * q].reshape(q, q), blocks[f] @ blocks[f].T
+        for g in range(group.n_levels):
+            rows = slice(int(gp.rows.u_start[f]) + g * q, int(gp.rows.u_start[f]) + (g + 1) * q)
+            if centered[level]:
+                b[rows] = hat @ v[rows]
+                value += stats.multivariate_normal.logpdf(b[rows], np.zeros(q), Sigma)
+            else:
+                b[rows] = blocks[f] @ v[rows]
+                value += stats.norm.logpdf(v[rows]).sum()
+            level += 1
+    unit = [np.eye(len(block)) for block in blocks]
+    eta = gp.rows.offset + gp.rows.X.T @ beta + dense_parts(gp, unit) @ b
     value += stats.poisson.logpmf(gp.rows.y, np.exp(eta)).sum()
-    value += stats.norm.logpdf(u).sum() + stats.norm.logpdf(beta, 0.3, 2.0).sum()
+    value += stats.norm.logpdf(beta, 0.3, 2.0).sum()
     return float(value)
 
 
@@ -48,12 +64,16 @@ def test_the_joint_density_is_the_dense_one(kind: str, rng: np.random.Generator)
     gp = make_problem(FORMULAS[kind], make_data(rng))
     co, prior = with_priors(gp)
     n_t, n_inside = int(co.sizes[0]), gp.n_effects + gp.problem.n_fixed
+    n_levels = sum(group.n_levels for group in gp.problem.groups)
+    centered = rng.integers(0, 2, n_levels)
+    L_hat = rng.normal(size=len(co.T))
+    given = arguments(gp, co, prior, centered, L_hat)
     ours, dense = [], []
     by_t, by_inside = np.empty(n_t), np.empty(n_inside)
     for _ in range(4):
         t, inside = rng.normal(0, 0.4, n_t), rng.normal(0, 0.5, n_inside)
-        ours.append(joint_density(*arguments(gp, co, prior), t, inside, by_t, by_inside))
-        dense.append(dense_density(gp, co, prior, t, inside))
+        ours.append(joint_density(*given, t, inside, by_t, by_inside))
+        dense.append(dense_density(gp, co, t, inside, centered, L_hat))
     assert np.abs(np.diff(ours) - np.diff(dense)).max() < 1e-8 * np.abs(dense).max()
     h = 1e-5
     scratch = np.empty(n_t), np.empty(n_inside)
@@ -61,10 +81,7 @@ def test_the_joint_density_is_the_dense_one(kind: str, rng: np.random.Generator)
         e = np.zeros(n_t + n_inside)
         e[i] = h
         sides = [
-            joint_density(
-                *arguments(gp, co, prior), t + s * e[:n_t], inside + s * e[n_t:], *scratch
-            )
-            for s in (1, -1)
+            joint_density(*given, t + s * e[:n_t], inside + s * e[n_t:], *scratch) for s in (1, -1)
         ]
         slope = by_t[i] if i < n_t else by_inside[i - n_t]
         assert slope == pytest.approx((sides[0] - sides[1]) / (2 * h), rel=1e-5, abs=1e-4)
@@ -83,7 +100,8 @@ def test_whitened_coordinates_are_the_same_density_and_nearly_standard(
     value = whitened_joint(*w.arguments(), z, gradient)
     t, inside = w.back(z[None])
     by_t, by_inside = np.empty(w.n_t), np.empty(w.n_inside)
-    plain = joint_density(*arguments(gp, co, prior), t[0], inside[0], by_t, by_inside)
+    given = arguments(gp, co, prior, w.centered, w.L_hat)
+    plain = joint_density(*given, t[0], inside[0], by_t, by_inside)
     assert value == pytest.approx(plain, rel=1e-13)
     h, scratch = 1e-5, np.empty(d)
     for i in range(d):
