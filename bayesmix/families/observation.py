@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["custom_distribution", "draw_within", "is_plain", "observation_log_prob"]
 
 _WRAPPING = ("status", "lower", "upper", "exponent")
+# Draws must know where there is no probability at all.
+_EXACT = Functions(**{**vars(NUMPY), "log_tail": np.log})
 _REJECTIONS = 30
 _BISECTIONS = 200
 
@@ -206,10 +208,10 @@ def _bisected(
     def log_part(y: np.ndarray) -> np.ndarray:
         """Return log P(lower <= Y <= y)."""
         inside = {**rows, "upper": y}
-        return np.asarray(_log_interval(family, NUMPY, eta, parameters, inside))
+        return np.asarray(_log_interval(family, _EXACT, eta, parameters, inside))
 
     with np.errstate(all="ignore"):
-        total = np.asarray(_log_interval(family, NUMPY, eta, parameters, rows))
+        total = np.asarray(_log_interval(family, _EXACT, eta, parameters, rows))
         if not np.all(total > -np.inf):
             raise DataError(
                 f"the {family.name} distribution has no probability between the limits of "
