@@ -38,6 +38,7 @@ def rows() -> pd.DataFrame:
         ("proportion(k, m)", "binomial", "m", 7.5, "are 7.5 in row r3: whole numbers from 0"),
         ("weighted(real, w)", "gaussian", "w", -1, r"weights of weighted\(y, w\) `w` are -1"),
         ("truncated(count, 0, 50)", "poisson", "count", 51, "is 51 in row r3, outside the limits"),
+        ("truncated(count, 0.5, 50)", "poisson", "count", 1, r"limit .* 0.5 in row r0: .* whole"),
         ("truncated(count, m, 0)", "poisson", "m", 3, "must be below the upper one"),
         ("censored(real, status)", "gaussian", "status", "dead", "is 'dead' in row r3: it must be"),
     ],
