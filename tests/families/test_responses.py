@@ -98,6 +98,8 @@ def test_rows_carry_what_the_left_hand_side_says(rows: pd.DataFrame) -> None:
     np.testing.assert_array_equal(model.rows["status"], expected)
     assert f"{(expected == 1).sum()} right-censored" in repr(model)
     assert "truncated" in repr(model)
+    assert r"y_i \le u_i" in model.equation()
+    assert "w_i" in bmx.Model("weighted(real, w) ~ x", rows).equation()
 
 
 def test_missing_values_beside_the_response_count(rows: pd.DataFrame) -> None:
