@@ -4,9 +4,13 @@ Effects, beta, the coordinates of theta and the logarithms of the family's param
 A level's effects are stated non-centred (b = L v with v standard normal) where its
 data say little, and centred up to a constant (b = L_hat v, with L_hat of the mode)
 where they say much (Papaspiliopoulos, Roberts and Skoeld 2007, Statistical Science
-22(1)): each is close to independent of theta where the other is not. At the mode the
-two are the same. The whitened coordinates follow from the factor of the Hessian of
-(v, beta) at the mode, in blocks, and from how that mode moves with theta: a change
+22(1)): each is close to independent of theta where the other is not. Of a scalar
+effect the one becomes the other as theta moves: b = s v with s = L sqrt((1 + L_hat^2 I)
+/ (1 + L^2 I)), where I is what the level's rows know at the mode, so that the curvature
+in v does not depend on theta. At the mode all are the same.
+
+The whitened coordinates follow from the factor of the Hessian of (v, beta) at the
+mode, in blocks, and from how that mode moves with theta: a change
 with a constant Jacobian, so that the posterior is exactly the same.
 """
 
@@ -31,12 +35,12 @@ _forward, _backward = forward_solve.external, backward_solve.external
 
 
 @kernel(
-    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, INTS, FLOATS, FLOATS,
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
     FLOATS, FLOATS, FLOATS, needs=(expand, chain_rule),
 )  # fmt: skip
 def joint_density(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-    centered, L_hat, t, inside, by_t, by_inside,
+    known, L_hat, t, inside, by_t, by_inside,
 ):  # fmt: skip
     """Log density of everything, up to a constant, with its gradient.
 
@@ -48,8 +52,9 @@ def joint_density(  # type: ignore[no-untyped-def]
         Of the family's row kernel.
     prior, prior_mean : ndarray
         Precision and mean of the working beta.
-    centered : ndarray of int64
-        For each level, factor behind factor, whether its effects are centred.
+    known : ndarray
+        For each level, factor behind factor, what its rows know at the mode (scalar
+        effects), or above zero if its effects are centred (several).
     L_hat : ndarray
         Each factor's L at the mode, flat.
     t : ndarray
@@ -99,7 +104,9 @@ def joint_density(  # type: ignore[no-untyped-def]
         for _ in range(eq.n_levels[f]):
             for i in range(q):
                 s = 0.0
-                if centered[level] != 0:
+                if q == 1:
+                    s = _scale(L[start], L_hat[start], known[level]) * v[at]
+                elif known[level] > 0.0:
                     for k in range(q):
                         s += L_hat[start + i * q + k] * v[at + k]
                 else:
@@ -123,7 +130,17 @@ def joint_density(  # type: ignore[no-untyped-def]
             log_det += math.log(triangle[start + i * q + i])
         w, u = np.empty(q), np.empty(q)
         for _ in range(eq.n_levels[f]):
-            if centered[level] == 0:
+            if q == 1:
+                scale = _scale(L[start], L_hat[start], known[level])
+                left = 1.0 / (1.0 + L[start] * L[start] * known[level])  # d log s / d log L
+                z = b[at] / L[start]
+                value += math.log(scale / L[start]) - 0.5 * z * z
+                E[start] += by_b[at] * b[at] * left + (z * z - 1.0) * (1.0 - left)
+                by_inside[at] = scale * (by_b[at] - z / L[start])
+                at += 1
+                level += 1
+                continue
+            if not known[level] > 0.0:
                 for i in range(q):
                     s = 0.0
                     for k in range(q):
@@ -187,6 +204,11 @@ _joint = joint_density.external
 
 
 @inner
+def _scale(sd: float, sd_hat: float, known: float) -> float:
+    return sd * math.sqrt((1.0 + sd_hat * sd_hat * known) / (1.0 + sd * sd * known))
+
+
+@inner
 def _drift(x: float) -> float:
     """How far effects follow a logarithm of a standard deviation.
 
@@ -247,13 +269,13 @@ _unwhiten = unwhiten.external
 
 
 @kernel(
-    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, INTS, FLOATS, FLOATS,
+    f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
     FLOATS, FLOATS, i8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
     needs=(joint_density, unwhiten, forward_solve),
 )  # fmt: skip
 def whitened_joint(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-    centered, L_hat, K, panels, root, n_sd, n_t, n_inside, center, A, B, z, gradient,
+    known, L_hat, K, panels, root, n_sd, n_t, n_inside, center, A, B, z, gradient,
 ):  # fmt: skip
     """Joint log density at whitened coordinates, with the gradient there."""
     eq = equations_at(eq_ints, eq_floats)
@@ -267,7 +289,7 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     value = _joint(
         eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-        centered, L_hat, t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
+        known, L_hat, t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
     )  # fmt: skip
     if not np.isfinite(value):
         for i in range(n_t + n_inside):

@@ -33,7 +33,7 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
     result = _whitened(
         ints_at(at[0]).ctypes, floats_at(at[1]).ctypes, ints_at(at[2]).ctypes,
         floats_at(at[3]).ctypes, ints_at(at[4]).ctypes, floats_at(at[5]).ctypes, at[6],
-        floats_at(at[7]).ctypes, floats_at(at[8]).ctypes, ints_at(at[9]).ctypes,
+        floats_at(at[7]).ctypes, floats_at(at[8]).ctypes, floats_at(at[9]).ctypes,
         floats_at(at[10]).ctypes, floats_at(at[11]).ctypes, floats_at(at[12]).ctypes,
         floats_at(at[13]).ctypes, at[14], at[15], at[16], floats_at(at[17]).ctypes,
         floats_at(at[18]).ctypes, floats_at(at[19]).ctypes, x, gradient,

@@ -71,7 +71,7 @@ def binary() -> bmx.Posterior:
 @pytest.mark.compiled
 def test_a_binary_response_from_formula_to_tables(binary: bmx.Posterior) -> None:
     assert_recovered(binary)
-    assert "pymc" in binary.idata.attrs["engine"]
+    assert "fast" in binary.idata.attrs["engine"]
     text = str(binary)
     assert "coefficients and group effects are on the logit scale" in text
     assert "Family parameters" not in text

@@ -167,9 +167,9 @@ def test_an_exposure_shifts_the_intercept(rows: pd.DataFrame) -> None:
     assert model.prior_entries.intercept.prior.parameters["mu"] == pytest.approx(expected)
 
 
-def test_only_normal_responses_take_the_fast_engine_and_precisions(rows: pd.DataFrame) -> None:
+def test_what_the_fast_engine_cannot_take_and_who_has_precisions(rows: pd.DataFrame) -> None:
     for left, family, why in (
-        ("count", "poisson", r"the family is poisson \(log link\)"),
+        ("count", "zero_inflated_poisson", r"the family is zero_inflated_poisson"),
         ("censored(real, status)", "gaussian", r"of censored"),
         ("truncated(real, None, 99)", "gaussian", r"of truncated"),
         ("weighted(real, w)", "gaussian", r"of weighted.*exponent of the likelihood"),

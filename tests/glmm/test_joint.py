@@ -13,16 +13,16 @@ from bayesmix.inference.whitening import find_whitening
 from .models import FORMULAS, dense_parts, make_data, make_problem, with_priors
 
 
-def arguments(gp, co, prior, centered: np.ndarray, L_hat: np.ndarray):  # type: ignore[no-untyped-def]
+def arguments(gp, co, prior, known: np.ndarray, L_hat: np.ndarray):  # type: ignore[no-untyped-def]
     eq, rows = gp.problem.equations, gp.rows
     return (
         eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-        prior.precision, prior.mean, centered, L_hat,
+        prior.precision, prior.mean, known, L_hat,
     )  # fmt: skip
 
 
 def dense_density(  # type: ignore[no-untyped-def]
-    gp, co, t: np.ndarray, inside: np.ndarray, centered: np.ndarray, L_hat: np.ndarray
+    gp, co, t: np.ndarray, inside: np.ndarray, known: np.ndarray, L_hat: np.ndarray
 ) -> float:
     """Everything but the constants; of partial correlations the LKJ with its Jacobian."""
     sd, C = unpack_theta(co, t)
@@ -45,7 +45,12 @@ def dense_density(  # type: ignore[no-untyped-def]
         hat, Sigma = L_hat[at : at + q * q].reshape(q, q), blocks[f] @ blocks[f].T
         for g in range(group.n_levels):
             rows = slice(int(gp.rows.u_start[f]) + g * q, int(gp.rows.u_start[f]) + (g + 1) * q)
-            if centered[level]:
+            if q == 1:
+                sd_g, hat_l = blocks[f][0, 0], hat[0, 0]
+                s = sd_g * np.sqrt((1 + hat_l**2 * known[level]) / (1 + sd_g**2 * known[level]))
+                b[rows] = s * v[rows]
+                value += stats.norm.logpdf(b[rows], 0, sd_g).sum() + np.log(s)
+            elif known[level] > 0:
                 b[rows] = hat @ v[rows]
                 value += stats.multivariate_normal.logpdf(b[rows], np.zeros(q), Sigma)
             else:
@@ -65,15 +70,15 @@ def test_the_joint_density_is_the_dense_one(kind: str, rng: np.random.Generator)
     co, prior = with_priors(gp)
     n_t, n_inside = int(co.sizes[0]), gp.n_effects + gp.problem.n_fixed
     n_levels = sum(group.n_levels for group in gp.problem.groups)
-    centered = rng.integers(0, 2, n_levels)
+    known = np.where(rng.random(n_levels) < 0.5, 0.0, rng.exponential(3, n_levels))
     L_hat = rng.normal(size=len(co.T))
-    given = arguments(gp, co, prior, centered, L_hat)
+    given = arguments(gp, co, prior, known, L_hat)
     ours, dense = [], []
     by_t, by_inside = np.empty(n_t), np.empty(n_inside)
     for _ in range(4):
         t, inside = rng.normal(0, 0.4, n_t), rng.normal(0, 0.5, n_inside)
         ours.append(joint_density(*given, t, inside, by_t, by_inside))
-        dense.append(dense_density(gp, co, t, inside, centered, L_hat))
+        dense.append(dense_density(gp, co, t, inside, known, L_hat))
     assert np.abs(np.diff(ours) - np.diff(dense)).max() < 1e-8 * np.abs(dense).max()
     h = 1e-5
     scratch = np.empty(n_t), np.empty(n_inside)
@@ -100,7 +105,7 @@ def test_whitened_coordinates_are_the_same_density_and_nearly_standard(
     value = whitened_joint(*w.arguments(), z, gradient)
     t, inside = w.back(z[None])
     by_t, by_inside = np.empty(w.n_t), np.empty(w.n_inside)
-    given = arguments(gp, co, prior, w.centered, w.L_hat)
+    given = arguments(gp, co, prior, w.known, w.L_hat)
     plain = joint_density(*given, t[0], inside[0], by_t, by_inside)
     assert value == pytest.approx(plain, rel=1e-13)
     h, scratch = 1e-5, np.empty(d)

@@ -83,7 +83,7 @@ def test_the_kernels_density_is_pymcs(name: str, rng: np.random.Generator) -> No
         eq, rows = gp.problem.equations, gp.rows
         value = joint_density(
             eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-            prior.precision, prior.mean, np.zeros(13, dtype=np.int64), np.zeros(len(co.T)), t,
+            prior.precision, prior.mean, np.zeros(13), np.zeros(len(co.T)), t,
             inside, np.empty(n_t), np.empty(n_u + 2),
         )  # fmt: skip
         ours.append(value - t.sum())  # the Jacobian of the logarithms
@@ -133,13 +133,16 @@ def test_both_parametrizations_are_used_where_groups_differ_in_size(
     data = pd.DataFrame({"g": np.repeat(levels, sizes)})
     effect = rng.normal(0, 1, 40)
     data["y"] = rng.poisson(np.exp(np.repeat(effect, sizes) - 1))
-    model = bmx.Model("y ~ 1 + (1 | g)", data, family="poisson")
+    data["x"] = rng.normal(size=len(data))
+    data["y"] += rng.poisson(np.exp(data["x"] * np.repeat(effect, sizes)[::-1] - 1))
+    model = bmx.Model("y ~ 1 + (x | g)", data, family="poisson")
     gp = model.glmm_problem
     w = find_whitening(
         gp, gp.problem.coordinates(model.prior_entries),
         gp.problem.fixed_prior(model.design, model.prior_entries), model.link_start,
     )  # fmt: skip
-    assert w.centered.tolist() == [0] * 10 + [1] * 30
+    assert w.known[:10].mean() < 0.5
+    assert w.known[10:].tolist() == [1.0] * 30
     assert w.well_determined
 
 
