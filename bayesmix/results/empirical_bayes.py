@@ -610,7 +610,8 @@ class EmpiricalBayes:
             at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
             se = np.sqrt(np.diag(self._theta_cov)[at])
             z = stats.norm.ppf((1 + ci_prob) / 2)
-            lower, upper = sd * np.exp(-z * se), sd * np.exp(z * se)
+            with np.errstate(over="ignore"):  # infinite where the data say nothing
+                lower, upper = sd * np.exp(-z * se), sd * np.exp(z * se)
             lower[:n_sd][self._optimum.at_zero] = 0.0
         low, high, start = {}, {}, 0
         for group in self._problem.groups:

@@ -30,7 +30,7 @@ from bayesmix.inference.laplace import (
 )
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
 from bayesmix.results.summary import Section
-from bayesmix.results.tables import text_column
+from bayesmix.results.tables import exponentiated, text_column
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
@@ -169,9 +169,9 @@ class LaplaceFit(EmpiricalBayes):
         ci_method : {"wald"}
             Normal interval from the Hessian over all parameters.
         exponentiate : bool
-            Whether to return odds ratios (logit) or rate ratios (log): estimate and
-            interval are exponentiated, and `sd` is that of the ratio by the delta
-            method.
+            Whether to return odds ratios (logit), rate ratios (log) or hazard ratios
+            (cloglog): estimate and interval are exponentiated, and `sd` is that of the
+            ratio by the delta method.
 
         Returns
         -------
@@ -191,16 +191,37 @@ class LaplaceFit(EmpiricalBayes):
         table = super().fixed_effects(ci_prob)
         if not exponentiate:
             return table
-        if self.model.family.link not in {"logit", "log", "cloglog"}:
-            raise NotSupportedError(
-                f"exponentiate=True has no meaning under the {self.model.family.link} link; "
-                "it gives odds ratios (logit), rate ratios (log) or hazard ratios (cloglog)"
-            )
-        ratio = np.exp(table["estimate"])
-        return table.assign(
-            estimate=ratio, sd=ratio * table["sd"], lower=np.exp(table["lower"]),
-            upper=np.exp(table["upper"]),
-        )  # fmt: skip
+        return exponentiated(table, self.model.family)
+
+    def variance_components(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
+    ) -> pd.DataFrame:
+        """Return the standard deviations of the group effects, on the scale of the link.
+
+        Parameters
+        ----------
+        ci_prob : float
+        ci_method : {"wald"}, optional
+            A normal interval of the logarithm.
+
+        Returns
+        -------
+        DataFrame
+            One row per effect of a grouping factor: group, effect, variance, sd,
+            sd_lower, sd_upper, variance_share. For a binary response the last row is
+            the latent variable's residual, which is not estimated.
+        """
+        table = super().variance_components(ci_prob, ci_method=ci_method)
+        residual = float(self._residual_variance)
+        if np.isnan(residual):
+            return table
+        sd = np.sqrt(residual)
+        row = {
+            "group": "Residual", "effect": "latent", "variance": residual, "sd": sd,
+            "sd_lower": sd, "sd_upper": sd,
+            "variance_share": 1.0 - float(table["variance_share"].sum()),
+        }  # fmt: skip
+        return pd.concat([table, pd.DataFrame([row]).astype(table.dtypes)], ignore_index=True)
 
     def family_parameters(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Summarise the family's own parameters, with Wald intervals of their logarithms.
@@ -280,10 +301,14 @@ class LaplaceFit(EmpiricalBayes):
     @property
     def _residual_variance(self) -> np.ndarray:
         """On the latent scale, where the link has one."""
-        latent = {"logit": np.pi**2 / 3, "probit": 1.0, "cloglog": np.pi**2 / 6}
-        if self.model.family.name in {"bernoulli", "binomial"}:
-            return np.asarray(latent.get(self.model.family.link, np.nan))
-        return np.asarray(np.nan)
+        values = dict(zip(self._gp.parameters, np.exp(self._phi), strict=True))
+        latent = self.model.family.residual_variance(values)
+        return np.asarray(np.nan if latent is None else latent, dtype=np.float64)
+
+    @property
+    def _phi(self) -> np.ndarray:
+        """Logarithms of the family's parameters."""
+        return self._laplace.x[int(self._co.sizes[0]) : self._n_outer]
 
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         gp, co, problem = self._gp, self._co, self._problem
@@ -316,6 +341,12 @@ class LaplaceFit(EmpiricalBayes):
                     variance = variance + np.einsum("gip,pr,gir->gi", J, outer, J)
                 crossed[group.name] = J @ outer @ back.T
             variances[group.name] = variance
+        at = 0
+        for group in problem.groups:  # zero is zero, not 1e-27
+            zero = self._optimum.at_zero[at : at + group.n_effects]
+            for values in (b, variances, crossed):
+                values[group.name][:, zero] = 0.0
+            at += group.n_effects
         with np.errstate(invalid="ignore"):
             covariance = back @ outer @ back.T
         return Conditional(
