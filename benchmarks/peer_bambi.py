@@ -9,18 +9,25 @@ import pandas as pd
 
 warnings.filterwarnings("ignore")
 
-path, formula, groups, method = sys.argv[1:5]
+path, formula, groups, family, method, draws = sys.argv[1:7]
 data = pd.read_csv(path)
 for column in groups.split(","):
     data[column] = data[column].astype(str).astype("category")
+if family == "cumulative":
+    data["y"] = pd.Categorical(data["y"], ordered=True)
 
 import arviz as az
 import bambi as bmb
 
 start = time.perf_counter()
-model = bmb.Model(formula, data)
+model = bmb.Model(formula, data, family=family)
 idata = model.fit(
-    draws=1000, tune=1000, chains=4, inference_method=method, random_seed=1, progressbar=False
+    draws=int(draws),
+    tune=max(int(draws), 50),
+    chains=4,
+    inference_method=method,
+    random_seed=1,
+    progressbar=False,
 )
 seconds = time.perf_counter() - start
 posterior = idata["posterior"].to_dataset()
@@ -29,4 +36,12 @@ wanted = [
     name for name in posterior.data_vars if not str(name).endswith("_offset") and name != "mu"
 ]
 ess = az.ess(posterior[wanted])
-print(json.dumps({"seconds": seconds, "ess": min(float(ess[name].min()) for name in wanted)}))
+print(
+    json.dumps(
+        {
+            "seconds": seconds,
+            "ess": min(float(ess[name].min()) for name in wanted),
+            "divergences": float(idata["sample_stats"]["diverging"].sum()),
+        }
+    )
+)

@@ -8,50 +8,105 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE / ".envs" / "bambi"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Data, formula with uncorrelated and with correlated effects, groups, family."""
+
+    data: str
+    plain: str
+    full: str = ""
+    groups: tuple[str, ...]
+    family: str = "gaussian"
+
+
 CASES = {
-    "sleepstudy slopes": (
-        "sleepstudy.csv", "Reaction ~ Days + (Days || Subject)", "Reaction ~ Days + (Days | Subject)",
-        ["Subject"],
+    "sleepstudy slopes": Case(
+        data="sleepstudy.csv", plain="Reaction ~ Days + (Days || Subject)",
+        full="Reaction ~ Days + (Days | Subject)", groups=("Subject",),
     ),
-    "gpa slopes": (
-        "gpa.csv", "gpa ~ occasion + (occasion || student)", "gpa ~ occasion + (occasion | student)",
-        ["student"],
+    "gpa slopes": Case(
+        data="gpa.csv", plain="gpa ~ occasion + (occasion || student)",
+        full="gpa ~ occasion + (occasion | student)", groups=("student",),
     ),
-    "pupils crossed": (
-        "pupils.csv",
-        "achievement ~ sex + ses + (1 | primary_school_id) + (1 | secondary_school_id)",
-        "achievement ~ sex + ses + (1 | primary_school_id) + (1 | secondary_school_id)",
-        ["primary_school_id", "secondary_school_id"],
+    "pupils crossed": Case(
+        data="pupils.csv",
+        plain="achievement ~ sex + ses + (1 | primary_school_id) + (1 | secondary_school_id)",
+        groups=("primary_school_id", "secondary_school_id"),
     ),
-    "nurses nested": (
-        "nurses.csv", "stress ~ age + sex + treatment + (1 | hospital) + (1 | wardid)",
-        "stress ~ age + sex + treatment + (1 | hospital) + (1 | wardid)", ["hospital", "wardid"],
+    "nurses nested": Case(
+        data="nurses.csv",
+        plain="stress ~ age + sex + treatment + (1 | hospital) + (1 | wardid)",
+        groups=("hospital", "wardid"),
+    ),
+    "speed_dating": Case(
+        data="speed_dating",
+        plain="y ~ sex + samerace + attractive_sc + sincere_sc + intelligent_sc + (1 | iid)",
+        groups=("iid",), family="bernoulli",
+    ),
+    "poisson, 10,000 rows, 500 x 100": Case(
+        data="poisson", plain="y ~ x + (1 | g) + (1 | h)", groups=("g", "h"), family="poisson",
+    ),
+    "beta, 2,000 rows, 50 groups": Case(
+        data="beta", plain="y ~ x + (1 | g)", groups=("g",), family="beta",
+    ),
+    "cumulative, 1,000 rows, 50 groups": Case(
+        data="cumulative", plain="y ~ x + (1 | g)", groups=("g",), family="cumulative",
     ),
 }  # fmt: skip
+
+
+def make_data(name: str, reference: Path) -> pd.DataFrame:
+    """Data of a case: from the reference folder, or simulated."""
+    if name.endswith(".csv"):
+        return pd.read_csv(reference / "data" / name)
+    rng = np.random.default_rng(7)
+    if name == "speed_dating":
+        data = pd.read_csv(reference / "data" / "speed_dating.csv").dropna()
+        return data.assign(y=(data["decision"] == "Yes").astype(int)).reset_index(drop=True)
+    n, n_g = {"poisson": (10_000, 500), "beta": (2_000, 50), "cumulative": (1_000, 50)}[name]
+    g, h, x = rng.integers(0, n_g, n), rng.integers(0, 100, n), rng.normal(size=n)
+    eta = 0.3 * x + rng.normal(0, 0.5, n_g)[g]
+    if name == "poisson":
+        y = rng.poisson(np.exp(eta + 0.5 + rng.normal(0, 0.4, 100)[h]))
+    elif name == "beta":
+        mu = 1 / (1 + np.exp(-eta))
+        y = np.clip(rng.beta(8 * mu, 8 * (1 - mu)), 1e-4, 1 - 1e-4)
+    else:
+        y = np.searchsorted([-1.0, 0.0, 1.2], eta + rng.logistic(size=n)) + 1
+    return pd.DataFrame({"y": y, "x": x, "g": g, "h": h})
+
 
 OURS = """
 import json, sys, time, warnings
 warnings.filterwarnings("ignore")
 import numpy as np, pandas as pd
 import bayesmix as bmx
-path, formula, groups = sys.argv[1:4]
+path, formula, groups, family = sys.argv[1:5]
 data = pd.read_csv(path)
 for column in groups.split(","):
     data[column] = data[column].astype(str).astype("category")
-warm = pd.DataFrame({"y": np.arange(12.0) ** 2, "g": list("aabbccddeeff"), "h": list("xyzxyzxyzxyz")})
-for text in ("y ~ 1 + (1 | g)", "y ~ 1 + (1 | g) + (1 | h)"):
-    bmx.Model(text, warm).fit(draws=20, tune=20, chains=1, seed=1, progress=False)
+if family == "cumulative":
+    data["y"] = pd.Categorical(data["y"], ordered=True)
+warm = pd.DataFrame({"y": np.arange(12.0) % 2, "g": list("aabbccddeeff"), "h": list("xyzxyzxyzxyz")})
+warm["y"] = warm["y"].clip(0.1, 0.9) if family == "beta" else warm["y"]
+if family != "cumulative":
+    for text in ("y ~ 1 + (1 | g)", "y ~ 1 + (1 | g) + (1 | h)"):
+        bmx.Model(text, warm, family=family).fit(draws=20, tune=20, chains=1, seed=1, progress=False)
 start = time.perf_counter()
-post = bmx.Model(formula, data).fit(draws=1000, chains=4, seed=1, progress=False)
+post = bmx.Model(formula, data, family=family).fit(draws=1000, chains=4, seed=1, progress=False)
 seconds = time.perf_counter() - start
 ess = min(post.diagnostics().min_ess_bulk, post.group_effects()["ess_bulk"].min())
-print(json.dumps({"seconds": seconds, "ess": ess}))
+print(json.dumps({"seconds": seconds, "ess": ess, "divergences": post.diagnostics().divergences}))
 """
 
 
@@ -78,31 +133,47 @@ def compare() -> list[str]:
     make_environment()
     python = str(ENVIRONMENT / "bin" / "python")
     lines = [
-        "| case | who | seconds | smallest bulk ESS | ESS per second | ratio to the best bambi |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| case | who | seconds | smallest bulk ESS | divergences | ESS per second | ratio to the best bambi |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    chosen = os.environ.get("BENCH_CASES", ",".join(CASES)).split(",")
-    for name in chosen:
-        file, plain, full, groups = CASES[name]
-        path, columns = str(Path(folder) / "data" / file), ",".join(groups)
-        found: list[tuple[str, dict[str, float]]] = []
-        for method in ("nutpie", "pymc"):
-            formula = plain.replace("||", "|")  # bambi's | has no correlation
-            command = [python, str(HERE / "peer_bambi.py"), path, formula, columns, method]
-            run(command)  # fills PyTensor's cache: the second run is the one that counts
-            found.append((f"bambi ({method})", run(command)))
-        best = max(result["ess"] / result["seconds"] for _, result in found)
-        for formula in dict.fromkeys((plain, full)):
-            runs = [run([sys.executable, "-c", OURS, path, formula, columns]) for _ in range(3)]
-            middle = {key: float(np.median([r[key] for r in runs])) for key in ("seconds", "ess")}
-            what = "correlated" if formula != plain else ("||" if plain != full else "same model")
-            found.append((f"bayesmix ({what})", middle))
-        for who, result in found:
-            rate = result["ess"] / result["seconds"]
-            lines.append(
-                f"| {name} | {who.replace('|', chr(92) + '|')} | {result['seconds']:.2f} | "
-                f"{result['ess']:.0f} | {rate:.0f} | {rate / best:.1f} |"
-            )
+    chosen = os.environ.get("BENCH_CASES", ";".join(CASES)).split(";")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in chosen:
+            case = CASES[name]
+            path = str(Path(scratch) / "data.csv")
+            make_data(case.data, Path(folder)).to_csv(path, index=False)
+            rows = one_case(name, case, path, python)
+            print(*rows, sep="\n", flush=True)
+            lines += rows
+    return lines
+
+
+def one_case(name: str, case: Case, path: str, python: str) -> list[str]:
+    columns = ",".join(case.groups)
+    found: list[tuple[str, dict[str, float]]] = []
+    for method in ("nutpie", "pymc"):
+        formula = case.plain.replace("||", "|")  # bambi's | has no correlation
+        command = [python, str(HERE / "peer_bambi.py"), path, formula, columns, case.family, method]
+        run([*command, "10"])  # fills PyTensor's cache: the second run is the one that counts
+        found.append((f"bambi ({method})", run([*command, "1000"])))
+    best = max(result["ess"] / result["seconds"] for _, result in found)
+    for formula in dict.fromkeys((case.plain, case.full or case.plain)):
+        command = [sys.executable, "-c", OURS, path, formula, columns, case.family]
+        runs = [run(command) for _ in range(3)]
+        keys = ("seconds", "ess", "divergences")
+        middle = {key: float(np.median([r[key] for r in runs])) for key in keys}
+        if not case.full:
+            what = "same model"
+        else:
+            what = "||" if formula == case.plain else "correlated"
+        found.append((f"bayesmix ({what})", middle))
+    lines = []
+    for who, result in found:
+        rate = result["ess"] / result["seconds"]
+        lines.append(
+            f"| {name} | {who.replace('|', chr(92) + '|')} | {result['seconds']:.2f} | "
+            f"{result['ess']:.0f} | {result['divergences']:.0f} | {rate:.0f} | {rate / best:.1f} |"
+        )
     return lines
 
 
@@ -158,6 +229,12 @@ N = 73_000; s, t, k = rng.integers(0, 2972, N), rng.integers(0, 1128, N), rng.in
 d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
 d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)
 timed(lambda: bmx.Model("y ~ x + (1 | s) + (1 | t) + (1 | k)", d).fit_eb())
+""",
+    "the same crossed data: NUTS 4 x 500": """
+N = 73_000; s, t, k = rng.integers(0, 2972, N), rng.integers(0, 1128, N), rng.integers(0, 14, N)
+d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
+d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)
+timed(lambda: bmx.Model("y ~ x + (1 | s) + (1 | t) + (1 | k)", d).fit(draws=500, seed=1, progress=False))
 """,
     "1,800 rows, crossed 56 x 32, 8 correlated effects each: REML": """
 n = 1800; s, i = np.repeat(np.arange(56), 33)[:n], rng.integers(0, 32, n)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import frequentist
 import peers
 
 import bayesmix as bmx
@@ -106,6 +107,12 @@ def main() -> None:
         "bambi has no correlation between group effects, so `||` stands beside the full model.",
         "",
         *peers.compare(),
+        "",
+        "## REML beside statsmodels and lme4 (one fit, from the frame to the estimates)",
+        "",
+        f"Each in a new process, and given {frequentist.LIMIT} s.",
+        "",
+        *frequentist.compare(),
         "",
     ]
     REPORT.write_text("\n".join(lines))

@@ -39,6 +39,8 @@ __all__ = ["Engine", "Model"]
 
 Engine = Literal["auto", "fast", "pymc"]
 _FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
+_DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
+_LARGE_ROOT = 500  # columns
 _PYMC_TUNE = 1000
 
 
@@ -184,8 +186,8 @@ class Model:
         draws : int
             Draws kept per chain.
         tune : int, optional
-            Warm-up steps per chain, at least 20; by default 300 for the fast
-            engine and 1000 for PyMC.
+            Warm-up steps per chain, at least 20; by default 1000 for PyMC, 300 for
+            the fast engine, and 100 there where crossed factors have over 500 columns.
         chains : int
             Number of independent chains.
         cores : int, optional
@@ -255,7 +257,7 @@ class Model:
             raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
         fast = engine != "pymc" and not why_not and not prior_only
         if tune is None:
-            tune = _FAST_TUNE if fast else _PYMC_TUNE
+            tune = self._fast_tune() if fast else _PYMC_TUNE
         settings = SamplerSettings.checked(
             draws=draws,
             tune=tune,
@@ -288,6 +290,14 @@ class Model:
         if self.family.name == "gaussian":
             return why_not_collapsed(self.design, self.family, self.rows, self._priors)
         return why_not_joint(self.design, self.family, self.rows, self._priors)
+
+    def _fast_tune(self) -> int:
+        from bayesmix.gaussian.structure import plan_elimination
+
+        groups = self.design.groups
+        rest = plan_elimination(groups).rest
+        dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
+        return _DEAR_TUNE if dear and self.family.name == "gaussian" else _FAST_TUNE
 
     def _sample_fast(self, settings: Any, group_draws: Any, careful: bool) -> Any:
         names = {
