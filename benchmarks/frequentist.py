@@ -16,7 +16,7 @@ import bayesmix as bmx
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE / ".envs" / "statsmodels"
-LIMIT = 900  # seconds that a peer is given
+LIMIT = 240  # seconds that a peer is given
 
 OURS = """
 import json, sys, time

@@ -162,10 +162,8 @@ def one_case(name: str, case: Case, path: str, python: str) -> list[str]:
         runs = [run(command) for _ in range(3)]
         keys = ("seconds", "ess", "divergences")
         middle = {key: float(np.median([r[key] for r in runs])) for key in keys}
-        if not case.full:
-            what = "same model"
-        else:
-            what = "||" if formula == case.plain else "correlated"
+        what = "||" if formula == case.plain else "correlated"
+        what = what if case.full else "same model"
         found.append((f"bayesmix ({what})", middle))
     lines = []
     for who, result in found:

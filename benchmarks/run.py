@@ -10,9 +10,9 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import frequentist
 import numpy as np
 import pandas as pd
-import frequentist
 import peers
 
 import bayesmix as bmx
