@@ -63,6 +63,8 @@ class Design:
         Precision weights: the residual variance of a row is sigma^2 / w.
     known_se : ndarray, shape (n,), or None
         Known residual standard errors, in units of the response.
+    extras : mapping of str to ndarray, shape (n,)
+        What the functions of the left-hand side give per row.
     """
 
     formula: Formula
@@ -82,6 +84,7 @@ class Design:
     weights: np.ndarray | None = None
     known_se: np.ndarray | None = None
     functions: Functions = field(default_factory=dict)
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_obs(self) -> int:
@@ -92,6 +95,19 @@ class Design:
     def row_positions(self) -> np.ndarray:
         """Positions of the rows in the caller's data, shape (n,)."""
         return np.arange(self.n_obs) if self.rows is None else self.rows
+
+    @property
+    def row_data(self) -> dict[str, np.ndarray]:
+        """All that is given per row beside the response, each of shape (n,).
+
+        Precision "weights" and "known_se", and what the left-hand side says with
+        ``proportion``, ``censored``, ``truncated`` and ``weighted``: "trials",
+        "status", "lower", "upper", "exponent".
+        """
+        given = {"weights": self.weights, "known_se": self.known_se}
+        return {name: values for name, values in given.items() if values is not None} | dict(
+            self.extras
+        )
 
     @property
     def has_intercept(self) -> bool:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.families.functions import NUMPY, Functions, tensor_functions
+from bayesmix.families.links import LINKS, Link
 from bayesmix.formula import Formula
 
-__all__ = ["Family", "PriorSpec", "ResponseScale"]
+__all__ = ["NO_ROWS", "Family", "PriorSpec", "ResponseScale", "Rows"]
 
 # A distribution's name and parameters, before it becomes a Prior.
 PriorSpec = tuple[str, Mapping[str, float]]
+Rows = Mapping[str, Any]
+NO_ROWS: Rows = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +36,26 @@ class ResponseScale:
         The unit of the default priors: s_y in the design.
     rms : float
         Root mean square, the unit where there is no intercept.
+    response_mean, response_sd : float
+        Of the response itself, for parameters that are in its units.
     """
 
     center: float
     sd: float
     rms: float
+    response_mean: float = 1.0
+    response_sd: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Family(ABC):
     """A response distribution with a link.
+
+    Arrays eta and y have shape (..., n), with draws in front; each of `parameters`
+    broadcasts against eta. `rows` holds what is given per row, of shape (n,):
+    "weights" (precision) and "known_se" of normal responses, "trials", "status" (-1,
+    0, 1 for a left-censored, seen, right-censored value), "lower" and "upper"
+    (truncation) and "exponent" (the w of ``weighted(y, w)``).
 
     Parameters
     ----------
@@ -50,7 +66,17 @@ class Family(ABC):
     name: ClassVar[str]
     links: ClassVar[tuple[str, ...]]
     parameters: ClassVar[tuple[str, ...]] = ()
+    # Parameters are above zero, but for those between 0 and 1 and for ordered vectors.
+    unit_parameters: ClassVar[tuple[str, ...]] = ()
+    vector_parameters: ClassVar[tuple[str, ...]] = ()
+    # Whether levels with a row each compete with a residual.
     residual_is_estimated: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
+    # What may be given per row, beside "exponent", and what must be.
+    accepts: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+    # Whether parameters of the family stand in the intercept's place.
+    replaces_intercept: ClassVar[bool] = False
 
     link: str = ""
 
@@ -63,8 +89,38 @@ class Family(ABC):
                 f"there is {', '.join(repr(link) for link in self.links)}"
             )
 
+    # -- the link -------------------------------------------------------------
+
+    @property
+    def link_functions(self) -> Link:
+        """The link with its derivations."""
+        return LINKS[self.link]
+
+    def inverse_link(self, eta: Any) -> np.ndarray:
+        """Return mu of the linear predictor, in the shape of `eta`."""
+        with np.errstate(over="ignore", divide="ignore"):
+            eta = np.asarray(eta, dtype=np.float64)
+            return np.asarray(self.link_functions.inverse(NUMPY, eta))
+
+    def link_function(self, mu: Any) -> np.ndarray:
+        """Return the linear predictor that gives `mu`, in its shape."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.link_functions.forward(np.asarray(mu, dtype=np.float64)))
+
+    def tensor_mean(self, eta: Any) -> Any:
+        """Return mu of a PyTensor linear predictor."""
+        return self.link_functions.inverse(tensor_functions(), eta)
+
+    # -- the response ---------------------------------------------------------
+
     @abstractmethod
-    def response_values(self, response: Any, formula: Formula) -> np.ndarray:
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
         """Turn the left-hand side into numbers, or say what is wrong with it.
 
         Parameters
@@ -72,6 +128,9 @@ class Family(ABC):
         response : ndarray or Series, shape (n,)
         formula : Formula
             For the message.
+        rows : mapping of str to ndarray, shape (n,)
+        labels : Index, length n, optional
+            Labels of the rows, for the message.
 
         Returns
         -------
@@ -85,15 +144,137 @@ class Family(ABC):
             If a value is not possible under this family.
         """
 
+    def response_in_words(self, response: Any) -> str:
+        """Say how the response is read, where that needs saying."""
+        return ""
+
+    def parameter_labels(self, response: Any) -> Mapping[str, tuple[str, ...]]:
+        """Return the labels of each parameter that is a vector."""
+        return {}
+
     @abstractmethod
-    def response_scale(self, y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
         """Return the scale that the default priors take their units from."""
 
     @abstractmethod
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Return the default prior of each of the family's own parameters."""
 
+    # -- the distribution -----------------------------------------------------
+
     @abstractmethod
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return E[y | eta], before truncation and censoring, shape (..., n)."""
+
+    @abstractmethod
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return Var[y | eta], before truncation and censoring, shape (..., n)."""
+
+    @abstractmethod
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density or log probability of y, in the functions `f`."""
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write log P(Y <= y) and log P(Y > y); only where censoring is known."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw a response for each entry of eta, without truncation."""
+
+    def log_prob(
+        self, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS
+    ) -> np.ndarray:
+        """Return the log density of each observation.
+
+        Censored values count with the probability of their side, truncation divides
+        by the probability of the interval, and the exponent of ``weighted`` multiplies.
+
+        Parameters
+        ----------
+        y : array_like, shape (..., n)
+        eta : array_like, shape (..., n)
+            Linear predictor.
+        parameters : mapping of str to array_like
+            That broadcast against eta.
+        rows : mapping of str to ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (..., n)
+        """
+        from bayesmix.families.observation import observation_log_prob
+
+        y = np.asarray(y, dtype=np.float64)
+        eta = np.asarray(eta, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            return np.asarray(observation_log_prob(self, NUMPY, y, eta, parameters, rows))
+
+    def simulate(
+        self,
+        eta: Any,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw a replicate of the response.
+
+        Parameters
+        ----------
+        eta : array_like, shape (..., n)
+        parameters : mapping of str to array_like
+            That broadcast against eta.
+        rows : mapping of str to ndarray, shape (n,)
+            Truncation is respected; censoring and the exponent are not looked at.
+        rng : numpy Generator
+
+        Returns
+        -------
+        ndarray of float, shape (..., n)
+
+        Raises
+        ------
+        DataError
+            If there is no probability between the limits of a truncation.
+        """
+        from bayesmix.families.observation import draw_within
+
+        eta = np.asarray(eta, dtype=np.float64)
+        return draw_within(self, eta, parameters, rows, rng)
+
+    # -- PyMC -----------------------------------------------------------------
+
+    @abstractmethod
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the PyMC distribution of one observation and its arguments.
+
+        Parameters
+        ----------
+        eta : TensorVariable, shape (n,)
+        parameters : mapping of str to TensorVariable
+        rows : mapping of str to TensorVariable, shape (n,)
+
+        Returns
+        -------
+        class
+            A PyMC distribution, or one that `custom_distribution` makes.
+        dict of str to TensorVariable
+        """
+
     def pymc_likelihood(
         self,
         name: str,
@@ -101,16 +282,25 @@ class Family(ABC):
         parameters: Mapping[str, Any],
         observed: Any,
         dims: str,
-        rows: Mapping[str, Any],
+        rows: Rows,
     ) -> Any:
-        """Add the observed variable to the PyMC model on the context stack.
+        """Add the observed variable to the PyMC model on the context stack."""
+        from bayesmix.families.observation import custom_distribution, is_plain
 
-        `rows` holds what is given per row: "weights" and "known_se", if any.
-        """
+        if is_plain(rows):
+            distribution, arguments = self.pymc_distribution(eta, parameters, rows)
+        else:
+            distribution, arguments = custom_distribution(self, eta, parameters, rows)
+        return distribution(name, **arguments, observed=observed, dims=dims)
+
+    # -- results --------------------------------------------------------------
 
     @abstractmethod
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the residual variance on the scale of the linear predictor.
+
+        For binary and ordinal responses that is the variance of the latent variable:
+        pi^2 / 3 for the logit, 1 for the probit, pi^2 / 6 for the cloglog link.
 
         Parameters
         ----------
@@ -120,8 +310,19 @@ class Family(ABC):
         Returns
         -------
         ndarray or None
-            Of that shape; None where the family has no such variance.
+            Of a shape that broadcasts against theirs; None where the family has no
+            such variance.
         """
+
+    @property
+    def ratio(self) -> str:
+        """What exp(coefficient) is, in words; empty where it means nothing."""
+        return self.link_functions.ratio
+
+    @property
+    def scale_in_words(self) -> str:
+        """Which scale coefficients and group effects are on; empty for the response's own."""
+        return "" if self.link == "identity" else f"the {self.link} scale"
 
     @abstractmethod
     def latex(self) -> str:

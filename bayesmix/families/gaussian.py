@@ -9,82 +9,135 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import DataError, FormulaError
-from bayesmix.families.base import Family, PriorSpec, ResponseScale
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
+from bayesmix.families.checks import data_scale, link_scale, numeric_response, refuse_constant
+from bayesmix.families.functions import LOG_2PI, Functions
 from bayesmix.formula import Formula
 
-__all__ = ["Gaussian", "GaussianKnownSE"]
+__all__ = ["Gaussian", "GaussianKnownSE", "Real"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gaussian(Family):
-    """Normal response: y ~ Normal(eta, sigma).
+class Real(Family):
+    """What the families of a real response share: eta gives its location.
 
     Parameters
     ----------
-    link : {"identity"}
+    link : {"identity", "log"}
     """
 
-    name: ClassVar[str] = "gaussian"
-    links: ClassVar[tuple[str, ...]] = ("identity",)
+    links: ClassVar[tuple[str, ...]] = ("identity", "log")
     parameters: ClassVar[tuple[str, ...]] = ("sigma",)
     residual_is_estimated: ClassVar[bool] = True
+    accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
-    def response_values(self, response: Any, formula: Formula) -> np.ndarray:
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
         """Return the response as float64, shape (n,); it must be numeric and vary."""
-        expr = formula.response.text
-        if isinstance(getattr(response, "dtype", None), pd.CategoricalDtype):
-            levels = ", ".join(repr(level) for level in response.cat.categories[:4])
-            raise FormulaError(
-                f"the response `{expr}` is not numeric: it holds {levels}",
-                text=formula.text,
-                start=formula.response.start,
-                stop=formula.response.stop,
-            )
-        y = np.ascontiguousarray(response, dtype=np.float64)
-        if np.ptp(y) == 0:
-            raise DataError(
-                f"the response `{expr}` is constant ({y[0]:g} in all {len(y)} rows): "
-                "there is nothing to explain"
-            )
+        y = numeric_response(response, formula)
+        refuse_constant(y, formula)
         return y
 
-    def response_scale(self, y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
-        """Mean, sample standard deviation and root mean square of y minus the offset."""
-        z = y if offset is None else y - offset
-        top = float(np.abs(z).max()) or 1.0  # so that squares neither over- nor underflow
-        rms = top * float(np.sqrt(np.mean((z / top) ** 2)))
-        sd = top * float(np.std(z / top, ddof=1)) if len(z) > 1 else 0.0
-        return ResponseScale(center=float(z.mean()), sd=sd or 1.0, rms=rms or 1.0)
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """Mean, sd and root mean square of y minus the offset; log(mean) and 1 for the log link."""
+        if self.link == "identity":
+            return data_scale(y, offset)
+        mean = float(y.mean())
+        center = float(np.log(mean if mean > 0 else np.std(y) or 1.0))
+        return link_scale(center, 1.0, y, offset)
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy on sigma with the response's standard deviation as its scale."""
-        return {"sigma": ("HalfCauchy", {"beta": scale.sd})}
+        unit = scale.sd if self.link == "identity" else scale.response_sd
+        return {"sigma": ("HalfCauchy", {"beta": unit})}
 
-    def pymc_likelihood(
-        self,
-        name: str,
-        eta: Any,
-        parameters: Mapping[str, Any],
-        observed: Any,
-        dims: str,
-        rows: Mapping[str, Any],
-    ) -> Any:
-        """Add y ~ Normal(eta, sigma / sqrt(w))."""
-        import pymc as pm
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu."""
+        return self.inverse_link(eta)
 
-        sigma = parameters["sigma"]
-        if "weights" in rows:
-            sigma = sigma / rows["weights"] ** 0.5
-        return pm.Normal(name, mu=eta, sigma=sigma, observed=observed, dims=dims)
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return sigma squared."""
+        return np.broadcast_to(np.square(parameters["sigma"]), np.shape(eta))
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Return sigma squared."""
+        """Return the variance with an identity link, and None off it."""
+        if self.link != "identity":
+            return None
+        return self._residual(parameters)
+
+    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         return np.square(parameters["sigma"])
 
+    def _mu_latex(self) -> str:
+        return self.link_functions.latex
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian(Real):
+    """Normal response: y ~ Normal(mu, sigma).
+
+    Parameters
+    ----------
+    link : {"identity", "log"}
+    """
+
+    name: ClassVar[str] = "gaussian"
+    accepts: ClassVar[tuple[str, ...]] = ("weights", "known_se", "status", "lower", "upper")
+
+    def _sigma(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Residual standard deviation of each row."""
+        sigma = parameters["sigma"]
+        return sigma / rows["weights"] ** 0.5 if "weights" in rows else sigma
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return sigma^2 / w."""
+        sigma = np.asarray(self._sigma(parameters, rows))
+        return np.broadcast_to(sigma**2, np.broadcast_shapes(np.shape(eta), sigma.shape))
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the normal log density."""
+        sigma = self._sigma(parameters, rows)
+        z = (y - self.link_functions.inverse(f, eta)) / sigma
+        return -0.5 * (z**2 + LOG_2PI) - f.log(sigma)
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both tails of the normal."""
+        z = (y - self.link_functions.inverse(f, eta)) / self._sigma(parameters, rows)
+        return f.log_ndtr(z), f.log_ndtr(-z)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from the normal."""
+        return rng.normal(self.inverse_link(eta), self._sigma(parameters, rows))
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return Normal(mu, sigma / sqrt(w))."""
+        import pymc as pm
+
+        mu = self.tensor_mean(eta)
+        return pm.Normal, {"mu": mu, "sigma": self._sigma(parameters, rows)}
+
     def latex(self) -> str:
-        """Return Normal(eta_i, sigma)."""
-        return r"\operatorname{Normal}(\eta_i, \sigma)"
+        """Return Normal(mu_i, sigma)."""
+        return rf"\operatorname{{Normal}}({self._mu_latex()}, \sigma)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +151,14 @@ class GaussianKnownSE(Gaussian):
         """Nothing to estimate."""
         return {}
 
-    def pymc_likelihood(
-        self,
-        name: str,
-        eta: Any,
-        parameters: Mapping[str, Any],
-        observed: Any,
-        dims: str,
-        rows: Mapping[str, Any],
-    ) -> Any:
-        """Add y ~ Normal(eta, known_se)."""
-        import pymc as pm
-
-        return pm.Normal(name, mu=eta, sigma=rows["known_se"], observed=observed, dims=dims)
+    def _sigma(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """The known standard error of each row."""
+        return rows["known_se"]
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return None: it differs from row to row."""
         return None
 
     def latex(self) -> str:
-        """Return Normal(eta_i, se_i)."""
-        return r"\operatorname{Normal}(\eta_i, \text{se}_i)"
+        """Return Normal(mu_i, se_i)."""
+        return rf"\operatorname{{Normal}}({self._mu_latex()}, \text{{se}}_i)"

@@ -7,6 +7,7 @@ import html
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.design import Design, build_design
@@ -112,7 +113,10 @@ class Model:
             weights=weights,
             known_se=known_se,
         )
-        self.y = self.family.response_values(self.design.response, self.formula)
+        self.rows: Mapping[str, np.ndarray] = self.design.row_data
+        self.y = self.family.response_values(
+            self.design.response, self.formula, self.rows, self.design.row_labels
+        )
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)

@@ -41,6 +41,6 @@ def test_families_are_found_by_name() -> None:
     assert get_family("normal") == get_family("Gaussian") == get_family(Gaussian) == Gaussian()
     with pytest.raises(NotSupportedError, match="did you mean 'gaussian'"):
         get_family("gausian")
-    with pytest.raises(NotSupportedError, match="no link 'cloglog'; there is 'identity'"):
+    with pytest.raises(NotSupportedError, match="no link 'cloglog'; there is 'identity', 'log'"):
         Gaussian(link="cloglog")
     assert str(Gaussian()) == "gaussian (identity link)"

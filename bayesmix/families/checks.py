@@ -1,0 +1,113 @@
+"""What is wrong with a response: what was found, where, and what is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.families.base import ResponseScale
+from bayesmix.formula import Formula
+
+__all__ = ["data_scale", "link_scale", "numeric_response", "refuse_constant", "refuse_where"]
+
+
+def numeric_response(response: Any, formula: Formula, advice: str = "") -> np.ndarray:
+    """Return the response as float64, or say that it is not numeric.
+
+    Raises
+    ------
+    FormulaError
+        If it is categorical or text.
+    """
+    expr = formula.response.text
+    if isinstance(getattr(response, "dtype", None), pd.CategoricalDtype):
+        levels = ", ".join(repr(level) for level in response.cat.categories[:4])
+        raise FormulaError(
+            f"the response `{expr}` is not numeric: it holds {levels}{advice}",
+            text=formula.text,
+            start=formula.response.start,
+            stop=formula.response.stop,
+        )
+    return np.ascontiguousarray(response, dtype=np.float64)
+
+
+def refuse_constant(y: np.ndarray, formula: Formula) -> None:
+    """Refuse a response of a location-scale family that is the same in all rows.
+
+    Raises
+    ------
+    DataError
+    """
+    if np.ptp(y) == 0:
+        raise DataError(
+            f"the response `{formula.response.text}` is constant ({y[0]:g} in all {len(y)} "
+            "rows): there is nothing to explain"
+        )
+
+
+def refuse_where(
+    bad: np.ndarray,
+    y: np.ndarray,
+    formula: Formula,
+    labels: pd.Index[Any] | None,
+    wanted: str,
+) -> None:
+    """Refuse the first value that is impossible, with its row and what is wanted.
+
+    Parameters
+    ----------
+    bad : ndarray of bool, shape (n,)
+    y : ndarray, shape (n,)
+    formula : Formula
+    labels : Index, length n, optional
+    wanted : str
+        Such as "the poisson family wants whole numbers from 0".
+
+    Raises
+    ------
+    DataError
+    """
+    found = np.flatnonzero(bad)
+    if not found.size:
+        return
+    row = found[0] if labels is None else labels[found[0]]
+    more = f" (and in {found.size - 1} more rows)" if found.size > 1 else ""
+    raise DataError(
+        f"the response `{formula.response.text}` is {y[found[0]]:.10g} in row {row}{more}: {wanted}"
+    )
+
+
+def data_scale(y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
+    """Mean, sample standard deviation and root mean square of y minus the offset."""
+    z = y if offset is None else y - offset
+    top = float(np.abs(z).max()) or 1.0  # so that squares neither over- nor underflow
+    rms = top * float(np.sqrt(np.mean((z / top) ** 2)))
+    sd = top * float(np.std(z / top, ddof=1)) if len(z) > 1 else 0.0
+    mean, spread = _moments(y)
+    return ResponseScale(
+        center=float(z.mean()),
+        sd=sd or 1.0,
+        rms=rms or 1.0,
+        response_mean=mean,
+        response_sd=spread,
+    )
+
+
+def link_scale(
+    center: float, unit: float, y: np.ndarray, offset: np.ndarray | None
+) -> ResponseScale:
+    """Return the scale off the identity link: a centre, and one unit on the link scale."""
+    mean, spread = _moments(y)
+    shift = 0.0 if offset is None else float(offset.mean())
+    return ResponseScale(
+        center=center - shift, sd=unit, rms=unit, response_mean=mean, response_sd=spread
+    )
+
+
+def _moments(y: np.ndarray) -> tuple[float, float]:
+    top = float(np.abs(y).max()) or 1.0
+    spread = top * float(np.std(y / top, ddof=1)) if len(y) > 1 else 0.0
+    return float(y.mean()), spread or 1.0
