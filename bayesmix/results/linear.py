@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 from bayesmix.results.levels import GroupScale, NewGroups
 from bayesmix.results.rows import Rows
 
-__all__ = ["LinearDraws", "Parameters", "for_each_block"]
+__all__ = ["LinearDraws", "ParameterDraws", "for_each_block"]
 
 _BLOCK = 131_072  # numbers in a block of rows x draws: 1 MB, which caches hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class ParameterDraws:
     """Posterior draws in one row of S, by role.
 
     Attributes
@@ -53,13 +53,13 @@ class LinearDraws:
 
     Parameters
     ----------
-    parameters : Parameters
+    parameters : ParameterDraws
     rows : Rows
     seed : int
         Of the effects of new groups.
     """
 
-    def __init__(self, parameters: Parameters, rows: Rows, seed: int) -> None:
+    def __init__(self, parameters: ParameterDraws, rows: Rows, seed: int) -> None:
         self._parameters = parameters
         self._rows = rows
         self._new: dict[str, NewGroups] = {}

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.levels import group_scales, name_key
-from bayesmix.results.linear import Parameters
+from bayesmix.results.linear import ParameterDraws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ def posterior_parameters(
     levels: Mapping[str, np.ndarray],
     chosen: np.ndarray,
     seed: int,
-) -> Parameters:
+) -> ParameterDraws:
     """Gather the draws that a prediction needs.
 
     Parameters
@@ -66,12 +66,14 @@ def posterior_parameters(
 
     Returns
     -------
+
     Parameters
+    ----------
     """
 
     def flat(values: np.ndarray) -> np.ndarray:
         picked = values[:, chosen]
-        return picked.reshape(-1, *values.shape[2:])
+        return picked.reshape(picked.shape[0] * picked.shape[1], *values.shape[2:])
 
     sd = {name: flat(values) for name, values in draws.sd.items()}
     corr = {name: flat(values) for name, values in draws.corr.items()}
@@ -91,7 +93,7 @@ def posterior_parameters(
             position = np.full(group.n_levels, -1, dtype=np.int64)
             position[levels[group.name]] = np.arange(len(levels[group.name]))
             level_rows[group.name] = position
-    return Parameters(
+    return ParameterDraws(
         beta=np.ascontiguousarray(beta.T),
         b=b,
         level_rows=level_rows,
@@ -162,8 +164,7 @@ def _redrawn(
             problem.equations, co, known, prior, np.ascontiguousarray(X[rows]), noise, effects
         ):
             raise NotSupportedError(
-                "the equations could not be factored at a draw of theta; fit with "
-                'group_draws="all"'
+                'the equations could not be factored at a draw of theta; fit with group_draws="all"'
             )
         beta[rows] = (noise + problem.scaling.beta_0) @ back.T
         for name, values in split_by_group(problem, effects).items():

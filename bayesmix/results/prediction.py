@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,11 @@ class Predicts:
 
     model: Model
     idata: xr.DataTree
-    _draws: PosteriorDraws
+
+    if TYPE_CHECKING:
+
+        @property
+        def _draws(self) -> PosteriorDraws: ...
 
     def predict(
         self,
@@ -188,12 +192,8 @@ class Predicts:
         """
         one_of("kind", kind, get_args(Residual))
         wanted: Kind = "response" if kind == "quantile" else "linear"
-        rows, predictor, n_draws = self._predictor(
-            None, PredictionRequest(kind=wanted), None, seed
-        )
-        values = residual_values(
-            kind, self.model.family, self.model.y, rows, predictor, n_draws, self._seed(seed)
-        )
+        rows, predictor, n_draws = self._predictor(None, PredictionRequest(kind=wanted), None, seed)
+        values = residual_values(kind, self.model.y, predictor, n_draws, self._seed(seed))
         return pd.Series(values, index=rows.labels, name="residual")
 
     def simulate(
@@ -263,7 +263,7 @@ class Predicts:
         levels: Mapping[str, np.ndarray] = {
             name: np.unique(index[index >= 0]) for name, index in rows.index.items()
         }
-        chosen = chosen_draws(*found.beta.shape[:2], draws)
+        chosen = chosen_draws(found.beta.shape[0], found.beta.shape[1], draws)
         parameters = posterior_parameters(self.model, found, levels, chosen, seed)
         predictor = Predictor(self.model.family, parameters, rows, request, seed)
         return rows, predictor, parameters.n_draws

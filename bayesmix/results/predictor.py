@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.families import Family
 from bayesmix.results.levels import name_key
-from bayesmix.results.linear import LinearDraws, Parameters
+from bayesmix.results.linear import LinearDraws, ParameterDraws
 from bayesmix.results.request import PredictionRequest
 from bayesmix.results.rows import Rows
 
@@ -25,7 +25,7 @@ class Predictor:
     Parameters
     ----------
     family : Family
-    parameters : Parameters
+    parameters : ParameterDraws
     rows : Rows
     request : PredictionRequest
     seed : int
@@ -34,7 +34,7 @@ class Predictor:
     def __init__(
         self,
         family: Family,
-        parameters: Parameters,
+        parameters: ParameterDraws,
         rows: Rows,
         request: PredictionRequest,
         seed: int,
@@ -72,7 +72,7 @@ class Predictor:
     def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of an observation given its linear predictor.
 
-        Parameters
+        ParameterDraws
         ----------
         eta : ndarray, shape (rows, S)
         rows : slice

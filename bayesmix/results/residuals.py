@@ -11,9 +11,7 @@ from bayesmix.results.levels import name_key
 from bayesmix.results.linear import for_each_block
 
 if TYPE_CHECKING:
-    from bayesmix.families import Family
     from bayesmix.results.predictor import Predictor
-    from bayesmix.results.rows import Rows
 
 __all__ = ["Residual", "residual_values"]
 
@@ -22,9 +20,7 @@ Residual = Literal["response", "pearson", "quantile"]
 
 def residual_values(
     kind: Residual,
-    family: Family,
     y: np.ndarray,
-    rows: Rows,
     predictor: Predictor,
     n_draws: int,
     seed: int,
@@ -34,9 +30,7 @@ def residual_values(
     Parameters
     ----------
     kind : {"response", "pearson", "quantile"}
-    family : Family
     y : ndarray, shape (n,)
-    rows : Rows
     predictor : Predictor
         Of replicates for "quantile", else of the linear predictor.
     n_draws : int

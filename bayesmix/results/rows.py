@@ -23,6 +23,8 @@ _OF_NEW_ROWS = {
     "weights": "precision weight",
     "known_se": "standard error",
     "trials": "number of trials",
+    "lower": "lower limit of the truncation",
+    "upper": "upper limit of the truncation",
 }
 
 __all__ = ["Rows", "rows_to_predict"]
@@ -78,8 +80,7 @@ class Rows:
             self,
             index={name: np.full_like(index, -1) for name, index in self.index.items()},
             new_levels={
-                name: design.group(name).levels.labels[index]
-                for name, index in self.index.items()
+                name: design.group(name).levels.labels[index] for name, index in self.index.items()
             },
         )
 
@@ -158,19 +159,28 @@ def new_per_row(
     for name in model.rows:
         if name not in _OF_NEW_ROWS:
             continue
-        column = model.row_columns.get(name)
-        if column is not None and column in known:
-            values = row_column(name, column, data, known, len(labels))
-            found[name] = positive_values(name, values, labels)
+        values, why_not = _new_values(name, model, data, known, labels)
+        if values is not None:
+            found[name] = values
         elif kind == "response" or name == "trials":
-            where = (
-                f"the new data have no column `{column}`"
-                if column is not None
-                else f"the model was given {name}= as an array, which new rows do not have; give "
-                "it a column's name there"
-            )
             raise DataError(
-                f'{where}: kind="{kind}" needs the {_OF_NEW_ROWS[name]} of each row '
-                '(kind="linear" does not)'
+                f'kind="{kind}" needs the {_OF_NEW_ROWS[name]} of each row, and {why_not} '
+                '(kind="linear" does not need it)'
             )
     return found
+
+
+def _new_values(
+    name: str, model: Model, data: Any, known: list[str], labels: pd.Index[Any]
+) -> tuple[np.ndarray | None, str]:
+    """Values of one of these for new rows, or why there are none."""
+    column = model.row_columns.get(name)
+    if column is None:
+        return None, (
+            f"the model was given {name}= as an array, which says nothing of new rows; give it a "
+            "column's name"
+        )
+    if column not in known:
+        return None, f"the new data have no column `{column}`"
+    values = row_column(name, column, data, known, len(labels))
+    return positive_values(name, values, labels), ""
