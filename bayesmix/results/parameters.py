@@ -66,9 +66,7 @@ def posterior_parameters(
 
     Returns
     -------
-
-    Parameters
-    ----------
+    ParameterDraws
     """
 
     def flat(values: np.ndarray) -> np.ndarray:
