@@ -22,7 +22,7 @@ from bayesmix.design.matrices import (
 )
 from bayesmix.design.missing import MissingAction, check_finite, complete_rows
 from bayesmix.design.rank import aliased_columns
-from bayesmix.design.rowdata import positive_values, row_column
+from bayesmix.design.rowdata import positive_values, response_extras, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
@@ -117,7 +117,8 @@ class Design:
     @property
     def all_fixed_columns(self) -> tuple[str, ...]:
         """Names of the columns of X with the aliased ones among them, in order."""
-        return self.fixed_columns.names
+        known = {*self.fixed_effects, *self.aliased}
+        return tuple(name for name in self.fixed_columns.names if name in known)
 
     def group(self, name: str) -> GroupingFactor:
         """Return the grouping factor called `name`."""
@@ -142,6 +143,7 @@ def build_design(
     residual_is_estimated: bool = True,
     weights: Any = None,
     known_se: Any = None,
+    drop_intercept: bool = False,
 ) -> Design:
     """Evaluate a formula over a table.
 
@@ -160,6 +162,9 @@ def build_design(
     weights, known_se : str or array_like, shape (n,), optional
         Precision weights and known residual standard errors: a column's name or
         an array.
+    drop_intercept : bool
+        Whether the constant column is taken out after X was coded with it: where
+        thresholds stand in its place, a factor must not get a column per level.
 
     Returns
     -------
@@ -200,6 +205,7 @@ def build_design(
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
+    extras = response_extras(formula, frame, functions, row_labels)
     fixed = build_columns(formula.fixed, frame, functions)
     columns, X = fixed
     check_finite(X, columns.names, row_labels, "the fixed effect")
@@ -208,6 +214,8 @@ def build_design(
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
     offset, offset_columns = _offset(formula, frame, functions, row_labels)
+    if drop_intercept:
+        kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
     groups = tuple(
@@ -216,7 +224,7 @@ def build_design(
     return Design(
         formula=formula,
         response=response,
-        X=X if not aliased else X[:, kept],
+        X=X if len(kept) == X.shape[1] else X[:, kept],
         fixed_effects=names,
         aliased=aliased,
         terms={
@@ -234,6 +242,7 @@ def build_design(
         n_rows_given=len(given),
         fixed_columns=columns,
         functions=functions,
+        extras=extras,
     )
 
 

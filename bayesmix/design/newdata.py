@@ -95,8 +95,8 @@ def design_rows(
         index=given.index,
     )
     X = design.fixed_columns.build(frame)
-    if design.aliased:
-        X = X[:, [design.all_fixed_columns.index(name) for name in design.fixed_effects]]
+    if X.shape[1] > len(design.fixed_effects):
+        X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
     check_finite(X, design.fixed_effects, labels, "the fixed effect")
     varying = design.groups if effects else ()
     Z = {group.name: group.build_Z(frame) for group in varying}

@@ -6,14 +6,92 @@ import difflib
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.families.base import Family, ResponseScale
+from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.gaussian import Gaussian, GaussianKnownSE
+from bayesmix.families.inflated import (
+    HurdleGamma,
+    HurdleNegativeBinomial,
+    HurdlePoisson,
+    ZeroInflatedBinomial,
+    ZeroInflatedNegativeBinomial,
+    ZeroInflatedPoisson,
+)
+from bayesmix.families.ordinal import Cumulative
+from bayesmix.families.positive import Exponential, Gamma, InverseGaussian, Weibull
+from bayesmix.families.proportions import Bernoulli, Beta, BetaBinomial, Binomial
+from bayesmix.families.real import Laplace, LogNormal, StudentT
 
-__all__ = ["Family", "Gaussian", "GaussianKnownSE", "ResponseScale", "get_family"]
+__all__ = [
+    "FAMILIES",
+    "Bernoulli",
+    "Beta",
+    "BetaBinomial",
+    "Binomial",
+    "Cumulative",
+    "Exponential",
+    "Family",
+    "Gamma",
+    "Gaussian",
+    "GaussianKnownSE",
+    "HurdleGamma",
+    "HurdleNegativeBinomial",
+    "HurdlePoisson",
+    "InverseGaussian",
+    "Laplace",
+    "LogNormal",
+    "NegativeBinomial",
+    "Poisson",
+    "ResponseScale",
+    "StudentT",
+    "Weibull",
+    "ZeroInflatedBinomial",
+    "ZeroInflatedNegativeBinomial",
+    "ZeroInflatedPoisson",
+    "get_family",
+]
 
-_FAMILIES: dict[str, type[Family]] = {family.name: family for family in (Gaussian,)}
+FAMILIES: dict[str, type[Family]] = {
+    family.name: family
+    for family in (
+        Gaussian,
+        StudentT,
+        LogNormal,
+        Laplace,
+        Bernoulli,
+        Binomial,
+        BetaBinomial,
+        Poisson,
+        NegativeBinomial,
+        Gamma,
+        InverseGaussian,
+        Exponential,
+        Weibull,
+        Beta,
+        Cumulative,
+        ZeroInflatedPoisson,
+        ZeroInflatedNegativeBinomial,
+        ZeroInflatedBinomial,
+        HurdlePoisson,
+        HurdleNegativeBinomial,
+        HurdleGamma,
+    )
+}
+_OTHER_NAMES = {
+    "normal": "gaussian",
+    "t": "student_t",
+    "student": "student_t",
+    "studentt": "student_t",
+    "binary": "bernoulli",
+    "negbinomial": "negative_binomial",
+    "negativebinomial": "negative_binomial",
+    "nbinom": "negative_binomial",
+    "wald": "inverse_gaussian",
+    "ordinal": "cumulative",
+    "ordered": "cumulative",
+}
 
 
-def get_family(family: str | Family) -> Family:
+def get_family(family: str | Family | type[Family]) -> Family:
     """Find a family by name.
 
     Parameters
@@ -34,12 +112,12 @@ def get_family(family: str | Family) -> Family:
         return family
     if isinstance(family, type) and issubclass(family, Family):
         return family()
-    name = str(family).lower().replace(" ", "_")
-    name = {"normal": "gaussian"}.get(name, name)
-    if name not in _FAMILIES:
-        near = difflib.get_close_matches(name, _FAMILIES, n=1)
+    name = str(family).lower().replace(" ", "_").replace("-", "_")
+    name = _OTHER_NAMES.get(name, name)
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, n=1)
         advice = f"did you mean {near[0]!r}? " if near else ""
         raise NotSupportedError(
-            f"there is no family {family!r}; {advice}known: {', '.join(_FAMILIES)}"
+            f"there is no family {family!r}; {advice}known: {', '.join(FAMILIES)}"
         )
-    return _FAMILIES[name]()
+    return FAMILIES[name]()

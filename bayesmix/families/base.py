@@ -72,6 +72,8 @@ class Family(ABC):
     # Whether levels with a row each compete with a residual.
     residual_is_estimated: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
+    # Whether the mean must be above zero, which the identity link does not see to.
+    mean_is_positive: ClassVar[bool] = False
     # What may be given per row, beside "exponent", and what must be.
     accepts: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
@@ -243,6 +245,7 @@ class Family(ABC):
         Returns
         -------
         ndarray of float, shape (..., n)
+            NaN where the link gives a mean that is not possible.
 
         Raises
         ------
@@ -317,6 +320,8 @@ class Family(ABC):
     @property
     def ratio(self) -> str:
         """What exp(coefficient) is, in words; empty where it means nothing."""
+        if self.link == "log" and self.discrete:
+            return "rate ratios"
         return self.link_functions.ratio
 
     @property

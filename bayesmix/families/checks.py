@@ -8,10 +8,18 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.families.base import ResponseScale
+from bayesmix.families.base import Family, ResponseScale, Rows
 from bayesmix.formula import Formula
 
-__all__ = ["data_scale", "link_scale", "numeric_response", "refuse_constant", "refuse_where"]
+__all__ = [
+    "check_limits",
+    "check_row_data",
+    "data_scale",
+    "link_scale",
+    "numeric_response",
+    "refuse_constant",
+    "refuse_where",
+]
 
 
 def numeric_response(response: Any, formula: Formula, advice: str = "") -> np.ndarray:
@@ -111,3 +119,62 @@ def _moments(y: np.ndarray) -> tuple[float, float]:
     top = float(np.abs(y).max()) or 1.0
     spread = top * float(np.std(y / top, ddof=1)) if len(y) > 1 else 0.0
     return float(y.mean()), spread or 1.0
+
+
+_WRITTEN = {
+    "trials": "proportion(successes, trials)",
+    "status": "censored(y, status)",
+    "lower": "truncated(y, lower, upper)",
+    "upper": "truncated(y, lower, upper)",
+}
+
+
+def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
+    """Compare what the left-hand side says per row with what the family takes.
+
+    Raises
+    ------
+    FormulaError
+        If the family needs, or cannot take, a function of the left-hand side.
+    """
+    place = {"text": formula.text, "start": 0, "stop": formula.text.find("~")}
+    for name in family.needs:
+        if name not in rows:
+            raise FormulaError(
+                f"the {family.name} family wants {_WRITTEN[name]} on the left-hand side",
+                **place,  # type: ignore[arg-type]
+            )
+    for name in rows:
+        if name in _WRITTEN and name not in family.accepts:
+            advice = '; take family="binomial" or "beta_binomial"' if name == "trials" else ""
+            raise FormulaError(
+                f"{_WRITTEN[name]} does not go with the {family.name} family{advice}",
+                **place,  # type: ignore[arg-type]
+            )
+
+
+def check_limits(y: np.ndarray, rows: Rows, formula: Formula, labels: pd.Index[Any]) -> None:
+    """Check that the limits of a truncation leave room, and that y lies between them.
+
+    Raises
+    ------
+    DataError
+        Naming the row and the values.
+    """
+    lower = np.broadcast_to(rows.get("lower", -np.inf), y.shape)
+    upper = np.broadcast_to(rows.get("upper", np.inf), y.shape)
+    empty = np.flatnonzero(lower >= upper)
+    if empty.size:
+        i = empty[0]
+        raise DataError(
+            f"the limits of truncated(...) are {lower[i]:g} and {upper[i]:g} in row {labels[i]}: "
+            "the lower one must be below the upper one"
+        )
+    outside = np.flatnonzero((y < lower) | (y > upper))
+    if outside.size:
+        i = outside[0]
+        raise DataError(
+            f"the response `{formula.response.text}` is {y[i]:g} in row {labels[i]}, outside the "
+            f"limits {lower[i]:g} and {upper[i]:g} of truncated(...): such a row could not have "
+            "been seen; leave it out or correct the limits"
+        )

@@ -17,6 +17,7 @@ __all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions"]
 
 Functions = SimpleNamespace
 LOG_2PI = float(np.log(2 * np.pi))
+_SQRT_HALF = float(np.sqrt(0.5))
 
 
 def _log1mexp(x: Any) -> Any:
@@ -24,6 +25,15 @@ def _log1mexp(x: Any) -> Any:
     near = x > -0.6931471805599453
     return np.where(near, np.log(-np.expm1(np.where(near, x, -1.0))),
                     np.log1p(-np.exp(np.where(near, -1.0, x))))  # fmt: skip
+
+
+def _pick(thresholds: Any, at: Any) -> Any:
+    """Take thresholds[at] for each row, whatever draws stand in front of either."""
+    at = np.asarray(at, dtype=np.int64)
+    thresholds = np.asarray(thresholds)
+    shape = np.broadcast_shapes(thresholds.shape[:-1], at.shape)
+    everywhere = np.broadcast_to(thresholds, (*shape, thresholds.shape[-1]))
+    return np.take_along_axis(everywhere, np.broadcast_to(at, shape)[..., None], axis=-1)[..., 0]
 
 
 NUMPY: Functions = SimpleNamespace(
@@ -44,6 +54,7 @@ NUMPY: Functions = SimpleNamespace(
     logaddexp=np.logaddexp,
     maximum=np.maximum,
     minimum=np.minimum,
+    pick=_pick,
     sqrt=np.sqrt,
     where=np.where,
 )
@@ -53,7 +64,14 @@ NUMPY: Functions = SimpleNamespace(
 def tensor_functions() -> Functions:
     """Return the same functions of PyTensor, which is loaded by the first call."""
     import pytensor.tensor as pt
-    from pymc.distributions.dist_math import normal_lcdf
+
+    def log_ndtr(x: Any) -> Any:
+        # PyMC's own takes sqrt(2) in single precision. Each side is kept in its range, so
+        # that the gradient of the side that is not taken is a number.
+        left = pt.minimum(x, -1.0)
+        near = pt.log1p(-0.5 * pt.erfc(pt.maximum(x, -1.0) * _SQRT_HALF))
+        far = pt.log(0.5 * pt.erfcx(-left * _SQRT_HALF)) - 0.5 * left**2
+        return pt.switch(pt.lt(x, -1.0), far, near)
 
     return SimpleNamespace(
         abs=pt.abs,
@@ -69,10 +87,12 @@ def tensor_functions() -> Functions:
         log1mexp=pt.log1mexp,
         log1p=pt.log1p,
         log_expit=lambda x: -pt.softplus(-x),
-        log_ndtr=lambda x: normal_lcdf(0.0, 1.0, x),
+        log_ndtr=log_ndtr,
         logaddexp=pt.logaddexp,
         maximum=pt.maximum,
         minimum=pt.minimum,
+        # One vector for all rows, in front of which PyMC may put an axis of length one.
+        pick=lambda thresholds, at: thresholds.flatten()[at.astype("int64")],
         sqrt=pt.sqrt,
         where=pt.switch,
     )

@@ -173,6 +173,11 @@ def draw_within(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw responses between the limits of a truncation: by rejection, then by bisection."""
+    if family.mean_is_positive:
+        possible = family.inverse_link(eta) > 0
+        if not possible.all():
+            some = np.where(possible, eta, family.link_function(1.0))
+            return np.where(possible, draw_within(family, some, parameters, rows, rng), np.nan)
     y = np.asarray(family.draw(eta, parameters, rows, rng), dtype=np.float64)
     if "lower" not in rows and "upper" not in rows:
         return y
@@ -217,7 +222,7 @@ def _bisected(
             reached = log_part(middle) >= target
             high = np.where(reached, middle, high)
             low = np.where(reached, low, middle)
-            if np.all(high - low <= max(step, 0.0) + 1e-12 * (1 + np.abs(high)) * (not step)):
+            if np.all(high - low <= (step or 1e-12 * (1 + np.abs(high)))):
                 break
     return high
 

@@ -18,6 +18,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.brackets import check_bars
 from bayesmix.formula.quoting import decode, encode, encode_quoted
+from bayesmix.formula.response import is_response_function, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 
@@ -105,9 +106,14 @@ class _MixedFormulaParser(DefaultFormulaParser):
     ) -> Iterable[Token]:
         """Tokens with the intercepts written out, on the right and in each group."""
         raw = list(tokenize(formula))
+        left = True  # of the tilde
         for token in raw:
+            left = left and not (token.kind is Token.Kind.OPERATOR and "~" in token.token)
             if token.kind is Token.Kind.PYTHON:
                 token.token = encode_quoted(token.token)
+                if left and is_response_function(token.token, self.functions):
+                    read_response(token.token, self.functions)
+                    continue
                 read_expression(_without_offset(token.token)[0], self.functions)
             elif token.kind is Token.Kind.NAME and _is_dunder(formula, token):
                 raise ExpressionError(
@@ -148,7 +154,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
 def _assemble(
     text: str, lhs: OrderedSet[Term], rhs: OrderedSet[Term], functions: tuple[str, ...]
 ) -> Formula:
-    response = _response(text, list(lhs))
+    response, extras = _response(text, list(lhs), functions)
     fixed: list[Term] = []
     offsets: list[Piece] = []
     groups: list[GroupTerm] = []
@@ -173,11 +179,10 @@ def _assemble(
             start, stop = _place(term.factors[0])
             raise _own_predictor(text, response, start, stop)
     groups = _checked_groups(text, _same_order(groups))
-    uses = _columns_used(list(lhs), fixed, offsets, groups, _Uses(text, functions))
-    if next(iter(lhs)).factors[0].eval_method is Factor.EvalMethod.LOOKUP:
-        roles = uses.roles[response.text]
-        if len(roles) > 1:
-            raise _own_predictor(text, response, response.start, response.stop)
+    pieces = [response, *extras.values()]
+    uses = _columns_used(pieces, fixed, offsets, groups, _Uses(text, functions))
+    if len(uses.roles.get(response.text, ())) > 1:
+        raise _own_predictor(text, response, response.start, response.stop)
     if "Intercept" in uses.roles:
         start, stop = uses.places["Intercept"]
         raise FormulaError(
@@ -189,6 +194,7 @@ def _assemble(
     return Formula(
         text=text,
         response=response,
+        extras=extras,
         fixed=tuple(fixed),
         offsets=tuple(offsets),
         groups=tuple(groups),
@@ -198,7 +204,10 @@ def _assemble(
     )
 
 
-def _response(text: str, terms: list[Term]) -> Piece:
+def _response(
+    text: str, terms: list[Term], functions: tuple[str, ...]
+) -> tuple[Piece, dict[str, Piece]]:
+    """The response, and what the functions around it say of each row."""
     if len(terms) != 1 or len(terms[0].factors) != 1:
         written = text[: text.find("~")].strip()
         raise FormulaError(
@@ -217,7 +226,16 @@ def _response(text: str, terms: list[Term]) -> Piece:
             start=start,
             stop=stop,
         )
-    return Piece(expr=factor.expr, start=start, stop=stop)
+    if factor.eval_method is Factor.EvalMethod.LOOKUP:
+        return Piece(expr=factor.expr, start=start, stop=stop), {}
+    parts = read_response(factor.expr, functions)
+    if parts.extras:
+        extras = {
+            name: Piece(expr=expr, start=start, stop=stop) for name, expr in parts.extras.items()
+        }
+        start, stop = _find_name(text, decode(parts.response), start, stop)
+        return Piece(expr=parts.response, start=start, stop=stop), extras
+    return Piece(expr=factor.expr, start=start, stop=stop), {}
 
 
 def _offset(text: str, term: Term) -> Piece:
@@ -323,13 +341,14 @@ class _Uses:
 
 
 def _columns_used(
-    response: list[Term],
+    response: list[Piece],
     fixed: list[Term],
     offsets: list[Piece],
     groups: list[GroupTerm],
     uses: _Uses,
 ) -> _Uses:
-    uses.terms(response, "response")
+    for piece in response:
+        uses.expression(piece.expr, "response", (piece.start, piece.stop))
     uses.terms(fixed, "fixed")
     for offset in offsets:
         uses.expression(offset.expr, "offset", (offset.start, offset.stop))

@@ -78,7 +78,11 @@ class Formula:
     text : str
         The formula as the user wrote it.
     response : Piece
-        The left-hand side, an expression of Python.
+        The response of the left-hand side, an expression of Python.
+    extras : mapping of str to Piece
+        What the functions of the left-hand side give per row: "trials" of
+        ``proportion``, "status" of ``censored``, "lower" and "upper" of ``truncated``,
+        "exponent" of ``weighted``; a column, an expression or a number.
     fixed : tuple of formulaic Term
         The fixed terms; the literal term ``1`` stands for the intercept.
     offsets : tuple of Piece
@@ -102,6 +106,7 @@ class Formula:
     columns: Mapping[str, tuple[str, ...]]
     places: Mapping[str, tuple[int, int]] = field(repr=False)
     categorical: frozenset[str] = frozenset()
+    extras: Mapping[str, Piece] = field(default_factory=dict)
 
     @property
     def has_intercept(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
-from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 
 __all__ = ["Equation", "model_equation"]
@@ -117,8 +117,12 @@ def _prior_lines(design: Design, priors: ModelPriors, symbols: Sequence[str]) ->
 
 
 def _family_line(name: str, entry: PriorInForce) -> str:
-    greek = {"sigma", "nu", "alpha", "phi", "psi"}
-    symbol = rf"\{name}" if name in greek else rf"\text{{{_escape(name)}}}"
+    greek = {"sigma", "nu", "alpha", "phi"}
+    special = {"lam": r"\lambda", "thresholds": r"\tau_k"}
+    plain = rf"\{name}" if name in greek else rf"\text{{{_escape(name)}}}"
+    symbol = special.get(name, plain)
+    if name == "thresholds" and entry.note.endswith(AT_MEANS):
+        symbol += r" - \textstyle\sum_k \beta_k \bar x_k"
     return rf"{symbol} &\sim {_distribution(entry.prior)}"
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import NotSupportedError, PriorError
+from bayesmix.errors import FormulaError, NotSupportedError, PriorError
 from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
+from bayesmix.families.checks import check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.names import model_names
@@ -41,11 +42,15 @@ class Model:
     ----------
     formula : str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
-        top of all that formulaic reads.
+        top of all that formulaic reads. On the left-hand side may stand
+        ``proportion(successes, trials)``, ``censored(y, status)``,
+        ``truncated(y, lower, upper)`` and ``weighted(y, w)``, where w is an exponent
+        of the row's likelihood and no precision.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family
-        The response distribution.
+        The response distribution: a name such as ``"poisson"``, with its default
+        link, or an object such as ``bmx.families.Binomial(link="probit")``.
     priors : mapping of str to Prior, optional
         Priors that replace the defaults, by the name of their parameter:
         ``"Intercept"``, a term, ``"fixed"``, ``"sd"``, ``"sd(Subject)"``,
@@ -104,6 +109,12 @@ class Model:
         self.formula: Formula = parse_formula(
             formula, available=column_names(data), functions=functions
         )
+        if self.family.replaces_intercept and not self.formula.has_intercept:
+            raise FormulaError(
+                f"the thresholds of the {self.family.name} family take the place of the "
+                "intercept; take the 0 or -1 out",
+                text=self.formula.text,
+            )
         self.design: Design = build_design(
             self.formula,
             data,
@@ -112,6 +123,7 @@ class Model:
             residual_is_estimated=self.family.residual_is_estimated,
             weights=weights,
             known_se=known_se,
+            drop_intercept=self.family.replaces_intercept,
         )
         self.rows: Mapping[str, np.ndarray] = self.design.row_data
         # Where new data hold the same, if that was said by a column's name.
@@ -120,9 +132,11 @@ class Model:
             for name, value in (("weights", weights), ("known_se", known_se))
             if isinstance(value, str)
         }
+        check_row_data(self.family, self.formula, self.rows)
         self.y = self.family.response_values(
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
+        check_limits(self.y, self.rows, self.formula, self.design.row_labels)
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
@@ -266,12 +280,27 @@ class Model:
         from bayesmix.gaussian.problem import unsupported_priors
         from bayesmix.gaussian.structure import root_columns
 
-        if self.family.name != "gaussian" or self.family.link != "identity":
-            return f"the family is {self.family}"
+        why_not = self._why_not_normal()
+        if why_not:
+            return why_not
         unsupported = unsupported_priors(self._priors)
         if unsupported:
             return f"of the prior {unsupported[0]}"
         return root_columns(self.design.groups)
+
+    def _why_not_normal(self) -> str:
+        """Why the likelihood is not that of a normal response, in words; empty if it is."""
+        if self.family.name != "gaussian" or self.family.link != "identity":
+            return f"the family is {self.family}"
+        for name, why in (
+            ("status", "of censored(...)"),
+            ("lower", "of truncated(...)"),
+            ("upper", "of truncated(...)"),
+            ("exponent", "of weighted(...), an exponent of the likelihood"),
+        ):
+            if name in self.rows:
+                return why
+        return ""
 
     def _sample_fast(self, settings: Any, group_draws: Any) -> Any:
         from bayesmix.inference.collapsed import sample_collapsed
@@ -315,6 +344,9 @@ class Model:
         """
         if method not in {"reml", "ml", "map"}:
             raise NotSupportedError(f"method={method!r} is not one of 'reml', 'ml', 'map'")
+        why_not = self._why_not_normal()
+        if why_not:
+            raise NotSupportedError(f"fit_eb() is for normal responses: {why_not}; take fit()")
         from bayesmix.gaussian.problem import unsupported_priors
         from bayesmix.results import EmpiricalBayes
 
@@ -391,7 +423,11 @@ def _with_row_data(family: Family, weights: Any, known_se: Any) -> Family:
     """Check that weights and standard errors belong to this family."""
     argument = "weights" if known_se is None else "known_se"
     if not isinstance(family, Gaussian):
-        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}")
+        advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
+        raise NotSupportedError(
+            f"{argument}= belongs to normal responses, not to {family}"
+            + (advice if argument == "weights" else "")
+        )
     if weights is not None and known_se is not None:
         raise NotSupportedError("give weights= or known_se=, not both")
     return family if known_se is None else GaussianKnownSE(link=family.link)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bayesmix.design import Design
 from bayesmix.errors import DataError
@@ -24,10 +25,18 @@ class Names:
         The observed variable; no column of the data has this name.
     obs_dim : str
         The dimension of the rows.
+    parameter_labels : mapping of str to tuple of str
+        The labels of those parameters of the family that are vectors.
     """
 
     observed: str
     obs_dim: str
+    parameter_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def parameter_dim(parameter: str) -> str:
+        """Dimension of a parameter that is a vector: ``threshold`` of ``thresholds``."""
+        return parameter.removesuffix("s")
 
     @staticmethod
     def sd(group: str) -> str:
@@ -79,8 +88,12 @@ def model_names(design: Design, family: Family) -> Names:
     while obs_dim in taken:
         obs_dim += "_"
     variables = {"beta", "coefficients", "intercept", "intercept_at_means", "X", "offset"}
-    variables |= {observed, f"{observed}_data", "weights", "known_se", *family.parameters}
+    variables |= {observed, f"{observed}_data", *family.parameters}
+    variables |= {"weights", "known_se", "trials", "status", "lower", "upper", "exponent"}
+    labels = family.parameter_labels(design.response)
+    variables |= {f"{name}_at_means" for name in labels}
     dims = {FIXED_EFFECT, FIXED_SLOPE, obs_dim, "chain", "draw"}
+    dims |= {Names.parameter_dim(name) for name in labels}
     for group in design.groups:
         g = group.name
         own = {Names.level_dim(g), Names.effect_dim(g), Names.effect_dim_bis(g)}
@@ -93,4 +106,4 @@ def model_names(design: Design, family: Family) -> Names:
             )
         dims |= own
         variables |= new
-    return Names(observed=observed, obs_dim=obs_dim)
+    return Names(observed=observed, obs_dim=obs_dim, parameter_labels=labels)

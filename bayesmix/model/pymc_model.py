@@ -59,22 +59,32 @@ def build_pymc_model(
         coords[names.effect_dim(group.name)] = list(group.effects)
         if group.correlated_blocks:
             coords[names.effect_dim_bis(group.name)] = list(group.effects)
+    for name, labels in names.parameter_labels.items():
+        coords[names.parameter_dim(name)] = list(labels)
 
     with pm.Model(coords=coords) as model:
-        eta: Any = 0.0
+        eta: Any = np.zeros(design.n_obs)
+        beta = None
         if design.fixed_effects:
             X = pm.Data("X", design.X, dims=(names.obs_dim, FIXED_EFFECT))
-            eta = X @ _beta(design, priors)
+            beta = _beta(design, priors)
+            eta = X @ beta
         if design.offset is not None:
             eta = eta + pm.Data("offset", design.offset, dims=names.obs_dim)
         for group in design.groups:
             eta = eta + _group_part(group, priors, names, parametrization)
-        parameters = {name: _variable(name, entry.prior) for name, entry in priors.family.items()}
-        observed = pm.Data(f"{names.observed}_data", y, dims=names.obs_dim)
+        parameters = {
+            name: _ordered_vector(name, entry, design, beta, names)
+            if name in names.parameter_labels
+            else _variable(name, entry.prior)
+            for name, entry in priors.family.items()
+        }
+        # PyMC wants whole numbers for a discrete distribution to be of an integer type.
+        data = y.astype(np.int64) if family.discrete else y
+        observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
         rows = {
             name: pm.Data(name, values, dims=names.obs_dim)
-            for name, values in (("weights", design.weights), ("known_se", design.known_se))
-            if values is not None
+            for name, values in design.row_data.items()
         }
         family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
     return model
@@ -157,6 +167,35 @@ def _cholesky_of_correlation(
         L = factor if whole else L[block.start : block.stop, block.start : block.stop].set(factor)
     pm.Deterministic(names.corr(g), L @ L.T, dims=(names.effect_dim(g), names.effect_dim_bis(g)))
     return L
+
+
+def _ordered_vector(
+    name: str, entry: PriorInForce, design: Design, beta: Any | None, names: Names
+) -> Any:
+    """Thresholds in rising order, with one prior for each.
+
+    The default prior holds at the predictors' means, as the intercept's does: a
+    threshold there is tau_k - mean(x)'beta.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.distributions.transforms import ordered
+
+    k = len(names.parameter_labels[name])
+    start = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
+    centered = entry.origin == "default" and beta is not None
+    raw = getattr(pm, entry.prior.distribution)(
+        f"{name}_at_means" if centered else f"{name}_unordered",
+        **entry.prior.parameters,
+        shape=k,
+        transform=ordered,
+        initval=start,
+    )
+    # Sorting leaves what NUTS sees as it is, and orders independent draws from the prior.
+    vector = pt.sort(raw)
+    if centered:
+        vector = vector + pt.dot(design.X.mean(axis=0), beta)
+    return pm.Deterministic(name, vector, dims=names.parameter_dim(name))
 
 
 def _variable(name: str, prior: Prior) -> Any:

@@ -24,11 +24,35 @@ def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
         rows += ", weighted"
     if design.known_se is not None:
         rows += ", known standard errors"
-    lines = [f"family {family}, {rows}"]
+    rows += "".join(_row_data_in_words(design))
+    lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
     if design.groups:
         sizes = [f"{g.name} ({g.n_levels} levels)" for g in design.groups]
         lines.append(f"groups: {', '.join(sizes)}")
     return tuple(lines)
+
+
+def _row_data_in_words(design: Design) -> list[str]:
+    """What the functions of the left-hand side say, as parts of a line."""
+    extras = design.extras
+    parts = []
+    if "status" in extras:
+        sides = (("right", 1), ("left", -1))
+        counts = [(int((extras["status"] == code).sum()), side) for side, code in sides]
+        parts += [f", {n} {side}-censored" for n, side in counts if n]
+    if "lower" in extras or "upper" in extras:
+        parts.append(", truncated")
+    if "exponent" in extras:
+        parts.append(", likelihood weighted")
+    return parts
+
+
+def _scale_in_words(design: Design, family: Family) -> list[str]:
+    """How the response is read, and which scale the effects are on."""
+    lines = [family.response_in_words(design.response)]
+    if family.scale_in_words:
+        lines.append(f"coefficients and group effects are on {family.scale_in_words}")
+    return [line for line in lines if line]
 
 
 def groups_in_words(group: GroupingFactor) -> str:
@@ -47,7 +71,8 @@ def groups_in_words(group: GroupingFactor) -> str:
 def model_in_words(formula: str, design: Design, family: Family, priors: ModelPriors) -> str:
     """Return formula, data, effects and priors as lines of at most 80 columns."""
     lines = [formula]
-    lines += _item(facts_in_words(design, family)[0])
+    for line in facts_in_words(design, family)[: -1 if design.groups else None]:
+        lines += _item(line)
     lines += _item(f"fixed effects: {', '.join(design.fixed_effects) or 'none'}")
     if design.aliased:
         lines += _item(f"left out as aliased: {', '.join(design.aliased)}")

@@ -19,6 +19,7 @@ __all__ = [
     "is_improper",
     "is_known",
     "lower_bound",
+    "upper_bound",
 ]
 
 
@@ -34,14 +35,15 @@ class Distribution:
         Parameters that may be any finite number.
     required : tuple of tuple of str
         Of each inner tuple one parameter must be given.
-    lower : float
-        Lower end of the support.
+    lower, upper : float
+        Ends of the support.
     """
 
     positive: tuple[str, ...] = ()
     real: tuple[str, ...] = ()
     required: tuple[tuple[str, ...], ...] = ()
     lower: float = -math.inf
+    upper: float = math.inf
 
 
 _KNOWN: dict[str, Distribution] = {
@@ -67,6 +69,12 @@ _KNOWN: dict[str, Distribution] = {
     "LogNormal": Distribution(real=("mu",), positive=("sigma", "tau"), lower=0),
     "Weibull": Distribution(positive=("alpha", "beta"), required=(("alpha",), ("beta",)), lower=0),
     "Uniform": Distribution(real=("lower", "upper")),
+    "Beta": Distribution(
+        positive=("alpha", "beta", "mu", "sigma", "nu"),
+        required=(("alpha", "mu"), ("beta", "sigma", "nu")),
+        lower=0,
+        upper=1,
+    ),
     "LKJ": Distribution(positive=("eta",), required=(("eta",),)),
 }
 
@@ -104,6 +112,31 @@ def lower_bound(name: str, parameters: Mapping[str, float]) -> float:
     points = -np.logspace(-8, 8, 33)
     density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
     return 0.0 if np.all(np.isneginf(density)) else -math.inf
+
+
+def upper_bound(name: str, parameters: Mapping[str, float]) -> float:
+    """Upper end of the support of a distribution.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping of str to float
+
+    Returns
+    -------
+    float
+        Exact for the distributions known here; for others 1 where PyMC's log density
+        is minus infinity above 1, else infinity.
+    """
+    if name == "Uniform":
+        return float(parameters.get("upper", 1.0))
+    if name in _KNOWN:
+        return _KNOWN[name].upper
+    import pymc as pm
+
+    points = 1 + np.logspace(-8, 8, 33)
+    density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
+    return 1.0 if np.all(np.isneginf(density)) else math.inf
 
 
 def check_parameters(name: str, parameters: Mapping[str, float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +14,14 @@ from bayesmix.design import Design
 from bayesmix.errors import PriorError
 from bayesmix.families import Family
 from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
-from bayesmix.priors.distributions import is_improper, lower_bound
+from bayesmix.priors.distributions import is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 
-__all__ = ["ModelPriors", "PriorInForce", "resolve_priors"]
+__all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "resolve_priors"]
+
+
+AT_MEANS = "at the predictors' means"
+_AS_WRITTEN = "as the formula writes it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +127,11 @@ def resolve_priors(
         If a name is unknown, or a prior does not fit its parameter.
     """
     chosen = _Choices(design, family, user or {})
-    scale = family.response_scale(y, design.offset)
+    scale = family.response_scale(y, design.offset, design.row_data)
     with_intercept = design.has_intercept
     slopes = [j for j, n in enumerate(design.fixed_effects) if not _is_intercept(design, n)]
-    defaults = coefficient_priors(design.X[:, slopes], scale, with_intercept=with_intercept)
+    centers = with_intercept or family.replaces_intercept
+    defaults = coefficient_priors(design.X[:, slopes], scale, with_intercept=centers)
     coefficients = []
     for j, default in zip(slopes, defaults, strict=True):
         name = design.fixed_effects[j]
@@ -147,7 +152,7 @@ def resolve_priors(
             parameter="Intercept",
             prior=intercept.prior,
             origin=intercept.origin,
-            note="at the predictors' means" if centered else "as the formula writes it",
+            note=AT_MEANS if centered else _AS_WRITTEN,
         )
 
     sd = {}
@@ -165,7 +170,7 @@ def resolve_priors(
             corr[g] = _lkj(chosen.take(f"corr({g})", [f"corr({g})", "corr"], default))
 
     parameters = {
-        name: _positive(chosen.take(name, [name], Prior(distribution, **values)))
+        name: _family_parameter(family, chosen.take(name, [name], Prior(distribution, **values)))
         for name, (distribution, values) in family.default_priors(scale).items()
     }
     for entry in coefficients:
@@ -245,11 +250,36 @@ def _is_intercept(design: Design, name: str) -> bool:
     return design.has_intercept and name == "Intercept"
 
 
+def _family_parameter(family: Family, entry: PriorInForce) -> PriorInForce:
+    """Check the prior of a family's parameter: in the unit interval, ordered, or positive."""
+    if entry.parameter in family.vector_parameters:
+        _real(entry)
+        note = f"each, in order, {AT_MEANS if entry.origin == 'default' else _AS_WRITTEN}"
+        return replace(entry, note=note)
+    if entry.parameter in family.unit_parameters:
+        return _unit(entry)
+    return _positive(entry)
+
+
+def _unit(entry: PriorInForce) -> PriorInForce:
+    prior = entry.prior
+    inside = prior.distribution != "LKJ" and (
+        lower_bound(prior.distribution, prior.parameters) >= 0
+        and upper_bound(prior.distribution, prior.parameters) <= 1
+    )
+    if not inside:
+        raise PriorError(
+            f"{prior} does not fit {entry.parameter!r}: it is a probability, between 0 and 1; "
+            'take Prior("Beta", alpha=1, beta=1) or Prior("Uniform", lower=0, upper=1)'
+        )
+    return entry
+
+
 def _positive(entry: PriorInForce) -> PriorInForce:
     prior = entry.prior
     if prior.distribution == "LKJ" or lower_bound(prior.distribution, prior.parameters) < 0:
         raise PriorError(
-            f"{prior} does not fit {entry.parameter!r}: a standard deviation is not negative; "
+            f"{prior} does not fit {entry.parameter!r}: it is not negative; "
             "take HalfNormal, HalfCauchy, HalfStudentT, Exponential, Gamma or LogNormal"
         )
     return entry

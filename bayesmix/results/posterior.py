@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
+from bayesmix.families.gaussian import Real
 from bayesmix.inference.announce import announce
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results import tables
@@ -78,6 +79,7 @@ class Posterior(Predicts):
         ci_kind: IntervalKind = "eti",
         point: Point = "mean",
         diagnostics: bool = True,
+        exponentiate: bool = False,
     ) -> pd.DataFrame:
         """Summarise the fixed effects.
 
@@ -91,16 +93,51 @@ class Posterior(Predicts):
             What `estimate` is.
         diagnostics : bool
             Whether to add ess_bulk, ess_tail and r_hat.
+        exponentiate : bool
+            Whether to exponentiate estimates and intervals: odds ratios with the
+            logit link, rate ratios or ratios of means with the log link. The sd is
+            then that of the delta method.
 
         Returns
         -------
         DataFrame
             One row per coefficient: term, estimate, sd, lower, upper, ess_bulk,
-            ess_tail, r_hat, in units of the response per unit of the predictor.
-            A coefficient that was left out as aliased has NaN.
+            ess_tail, r_hat, in units of the response per unit of the predictor;
+            where there is a link, in units of the linear predictor. A coefficient
+            that was left out as aliased has NaN.
+
+        Raises
+        ------
+        NotSupportedError
+            If `exponentiate` means nothing under the model's link.
         """
         options = _options(ci_prob, ci_kind, point, diagnostics)
-        return tables.fixed_effects_table(self._draws, options)
+        table = tables.fixed_effects_table(self._draws, options)
+        return tables.exponentiated(table, self.model.family) if exponentiate else table
+
+    def family_parameters(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind = "eti",
+        point: Point = "mean",
+        diagnostics: bool = True,
+    ) -> pd.DataFrame:
+        """Summarise the family's own parameters: shapes, precisions, thresholds.
+
+        Parameters
+        ----------
+        ci_prob, ci_kind, point, diagnostics
+            As in `fixed_effects`.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter: parameter, estimate, sd, lower, upper, ess_bulk,
+            ess_tail, r_hat. A threshold is called ``thresholds[low|mid]``.
+        """
+        options = _options(ci_prob, ci_kind, point, diagnostics)
+        return tables.family_parameters_table(self._draws, options)
 
     def group_effects(
         self,
@@ -283,6 +320,12 @@ class Posterior(Predicts):
             table = tables.fixed_effects_table(self._draws, coefficients)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip
+        # The sigma of a normal response is the residual of the variance components.
+        if self.model.family.parameters and self.model.family.name != "gaussian":
+            own = tables.family_parameters_table(self._draws, coefficients)
+            sections.append(
+                Section(title="Family parameters", table=own, text_columns=("parameter",))
+            )
         sections.append(
             Section(
                 title="Variance components",
@@ -352,7 +395,7 @@ class Posterior(Predicts):
                 f"corr({g}, {group.effects[k]}, {group.effects[m]})": draws.corr[g][:, :, k, m]
                 for k, m in tables.estimated_pairs(group)
             }
-        parameters |= draws.parameters
+        parameters |= tables.family_parameters(draws)
         stats = {}
         if "sample_stats" in self.idata.children:
             found = self.idata["sample_stats"].to_dataset()
@@ -444,7 +487,19 @@ class Posterior(Predicts):
         Returns
         -------
         Shrinkage
+
+        Raises
+        ------
+        NotSupportedError
+            If the response is not on the scale of the linear predictor, where least
+            squares would not estimate what the model does.
         """
+        family = self.model.family
+        if family.scale_in_words or not isinstance(family, Real):
+            raise NotSupportedError(
+                f"shrinkage compares with least squares, which says nothing for {family}; "
+                "plot_group_effects() shows the group effects"
+            )
         return shrinkage_of(self._draws, self.model.y, self._one_group(group))
 
     # -- printing -------------------------------------------------------------

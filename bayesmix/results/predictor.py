@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bayesmix.families import Family
+from bayesmix.families import Family, Gaussian
 from bayesmix.results.levels import name_key
 from bayesmix.results.linear import LinearDraws, ParameterDraws
 from bayesmix.results.request import PredictionRequest
@@ -61,7 +61,7 @@ class Predictor:
                 eta += spread * rng.standard_normal(eta.shape)
             drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
-        if not request.marginal or self._family.link == "identity":
+        if not request.marginal or isinstance(self._family, Gaussian):
             return self._mean(eta, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)

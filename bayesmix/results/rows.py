@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import Design, design_rows
-from bayesmix.design.frame import column_names
-from bayesmix.design.rowdata import positive_values, row_column
+from bayesmix.design.frame import column_names, prepare_column, select_columns
+from bayesmix.design.rowdata import positive_values, response_extras, row_column
 from bayesmix.errors import DataError
+from bayesmix.formula.quoting import encode
 from bayesmix.results.request import Kind
 
 if TYPE_CHECKING:
@@ -174,6 +176,19 @@ def _new_values(
     name: str, model: Model, data: Any, known: list[str], labels: pd.Index[Any]
 ) -> tuple[np.ndarray | None, str]:
     """Values of one of these for new rows, or why there are none."""
+    formula = model.formula
+    piece = formula.extras.get(name)
+    if piece is not None:  # said by the left-hand side
+        needed = [column for column in formula.columns if _mentions(piece.expr, column)]
+        lacking = [column for column in needed if column not in known]
+        if lacking:
+            return None, f"the new data have no column `{lacking[0]}`"
+        frame = select_columns(data, needed).reset_index(drop=True)
+        prepared = pd.DataFrame(
+            {c: prepare_column(frame[c]) for c in needed}, index=range(len(labels))
+        )
+        only = replace(formula, extras={name: piece})
+        return response_extras(only, prepared, model.design.functions, labels)[name], ""
     column = model.row_columns.get(name)
     if column is None:
         return None, (
@@ -184,3 +199,8 @@ def _new_values(
         return None, f"the new data have no column `{column}`"
     values = row_column(name, column, data, known, len(labels))
     return positive_values(name, values, labels), ""
+
+
+def _mentions(expr: str, column: str) -> bool:
+    """Whether a checked expression uses a column."""
+    return re.search(rf"(?<![\w.]){re.escape(encode(column))}(?!\w)", expr) is not None

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.design import Design, GroupingFactor
+from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
 from bayesmix.inference.draws import GroupMoments
 from bayesmix.results.components import variance_parts
@@ -19,6 +20,9 @@ __all__ = [
     "PosteriorDraws",
     "correlations_table",
     "estimated_pairs",
+    "exponentiated",
+    "family_parameters",
+    "family_parameters_table",
     "fixed_effects_table",
     "group_table",
     "icc_table",
@@ -42,7 +46,7 @@ class PosteriorDraws:
     corr : mapping of str to ndarray, shape (chains, draws, q, q)
     b : mapping of str to ndarray, shape (chains, draws, G, q)
     parameters : mapping of str to ndarray, shape (chains, draws)
-        The family's own parameters.
+        The family's own parameters; vectors of them have a further axis.
     moments : mapping of str to GroupMoments
         For grouping factors whose effects have no draws in `b`.
     """
@@ -55,6 +59,11 @@ class PosteriorDraws:
     b: Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
     moments: Mapping[str, GroupMoments]
+
+    def residual_variance(self) -> np.ndarray | None:
+        """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
+        residual = self.family.residual_variance(self.parameters)
+        return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
 
     def mean_effects(self, group: str) -> np.ndarray:
         """Posterior means of the group effects, shape (G, q)."""
@@ -71,6 +80,50 @@ def fixed_effects_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.Da
         {"term": text_column(design.fixed_effects), **summarise(draws.beta, options)}
     )
     return with_aliased_terms(table, design)
+
+
+def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
+    """Turn coefficients into ratios: odds ratios, rate ratios.
+
+    Estimate and interval are exponentiated, so a median or an equal-tailed interval is
+    that of the ratio; sd is the ratio times the sd of the coefficient (delta method).
+
+    Raises
+    ------
+    NotSupportedError
+        If exp(coefficient) means nothing under the family's link.
+    """
+    if not family.ratio:
+        raise NotSupportedError(
+            f"exponentiate=True makes no sense for the family {family}: its coefficients are "
+            "no logarithms of ratios, as they are with the logit, log and cloglog links"
+        )
+    ratios = table.copy()
+    for name in ("estimate", "lower", "upper"):
+        ratios[name] = np.exp(table[name])
+    ratios["sd"] = ratios["estimate"] * table["sd"]
+    return ratios
+
+
+def family_parameters(draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    """Draws of the family's parameters by label, shape (chains, draws) each."""
+    labels = draws.family.parameter_labels(draws.design.response)
+    found: dict[str, np.ndarray] = {}
+    for name, values in draws.parameters.items():
+        if name in labels:
+            found |= {f"{name}[{label}]": values[..., k] for k, label in enumerate(labels[name])}
+        else:
+            found[name] = values
+    return found
+
+
+def family_parameters_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
+    """One row per parameter of the family; a vector of thresholds has one for each."""
+    found = family_parameters(draws)
+    stacked = np.zeros((*draws.beta.shape[:2], 0))
+    if found:
+        stacked = np.stack(list(found.values()), axis=-1)
+    return pd.DataFrame({"parameter": text_column(list(found)), **summarise(stacked, options)})
 
 
 def with_aliased_terms(table: pd.DataFrame, design: Design) -> pd.DataFrame:
@@ -163,7 +216,7 @@ def _matching_fixed(draws: PosteriorDraws, group: GroupingFactor) -> np.ndarray:
 
 def variance_components_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
     """One row per standard deviation of a group's effect, and the residual's."""
-    residual = draws.family.residual_variance(draws.parameters)
+    residual = draws.residual_variance()
     parts = None
     if residual is not None:
         parts = variance_parts(draws.design.groups, draws.sd, draws.corr, residual)
@@ -176,7 +229,8 @@ def variance_components_table(draws: PosteriorDraws, options: SummaryOptions) ->
         if parts is not None:
             shares.append(parts.effects[group.name] / parts.total[..., None])
     if parts is not None and residual is not None:
-        labels.append(("Residual", ""))
+        # That of a binary response is of the latent variable, and not estimated.
+        labels.append(("Residual", "" if draws.family.residual_is_estimated else "latent"))
         sds.append(np.sqrt(residual)[..., None])
         shares.append((parts.residual / parts.total)[..., None])
     sd = np.concatenate(sds, axis=-1) if sds else np.zeros((*draws.beta.shape[:2], 0))
@@ -227,7 +281,7 @@ def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
 
 def icc_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
     """One row per grouping factor: its share of the variance, with an interval."""
-    residual = draws.family.residual_variance(draws.parameters)
+    residual = draws.residual_variance()
     groups = draws.design.groups
     if residual is None:
         residual = np.full(draws.beta.shape[:2], np.nan)

@@ -24,6 +24,7 @@ MOMENTS_GROUP = "group_moments_data"
 def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
     """Dimensions of each posterior variable, behind chain and draw."""
     dims: dict[str, list[str]] = {"beta": [FIXED_EFFECT]}
+    dims |= {name: [names.parameter_dim(name)] for name in names.parameter_labels}
     for group in design.groups:
         g = group.name
         effect = names.effect_dim(g)
@@ -66,10 +67,9 @@ def build_tree(
     if design.offset is not None:
         constant["offset"] = design.offset
         dims["offset"] = [names.obs_dim]
-    for name, values in (("weights", design.weights), ("known_se", design.known_se)):
-        if values is not None:
-            constant[name] = values
-            dims[name] = [names.obs_dim]
+    for name, values in design.row_data.items():
+        constant[name] = values
+        dims[name] = [names.obs_dim]
     for group in design.groups:
         g = group.name
         constant |= {f"Z_{g}": group.Z, f"index_{g}": group.index}
@@ -117,6 +117,8 @@ def _coords(design: Design, names: Names) -> dict[str, Any]:
     coords: dict[str, Any] = {names.obs_dim: design.row_positions}
     if design.fixed_effects:
         coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)
+    for name, labels in names.parameter_labels.items():
+        coords[names.parameter_dim(name)] = np.asarray(labels, dtype=object)
     for group in design.groups:
         g = group.name
         effects = np.asarray(group.effects, dtype=object)

@@ -11,6 +11,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.inference import Draws
 
 from .test_tables import fake_posterior
 
@@ -234,7 +235,11 @@ def test_simulated_responses(post: bmx.Posterior) -> None:
     assert len(post.simulate(700).columns) == 700
     new = post.simulate(300, new_groups=True).to_numpy()
     same = post.simulate(300).to_numpy()
-    # Of the same groups in every replicate the means differ less than of new ones.
+    # Rows of one group agree where the groups are new in every replicate.
+    index = post.model.design.group("g").index
+    first, second = np.flatnonzero(index == 0)[:2]
+    other = np.flatnonzero(index == 1)[0]
+    assert np.corrcoef(new[[first, second]])[0, 1] > np.corrcoef(new[[first, other]])[0, 1] + 0.2
     assert not np.allclose(new, same)
     with pytest.raises(NotSupportedError, match="n=0"):
         post.simulate(0)
@@ -247,6 +252,101 @@ def test_models_without_groups_or_fixed_effects_predict(
         post = fake_posterior(bmx.Model(text, data), rng)
         assert np.isfinite(post.predict(data)).all(axis=None)
         assert np.isfinite(post.predict(data, groups="population")).all(axis=None)
+
+
+# -- other families -----------------------------------------------------------
+
+
+def non_normal(
+    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator
+) -> bmx.Posterior:
+    """Invented draws of a model with a link, each coefficient around 0.3."""
+    data["count"] = rng.poisson(3, len(data))
+    data["n"] = data["count"] + rng.integers(1, 9, len(data))
+    data["won"] = rng.integers(0, 2, len(data))
+    data["size"] = pd.Categorical(rng.choice(list("abc"), len(data)), ordered=True)
+    model = bmx.Model(text, data, family=family)
+    shape = (2, 300)
+    posterior: dict[str, np.ndarray] = {
+        "beta": 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))
+    }
+    for group in model.design.groups:
+        posterior[f"sd_{group.name}"] = rng.gamma(30, 0.05, (*shape, 1))
+        posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, 1))
+    for name in model.family.parameters:
+        posterior[name] = rng.gamma(30, 0.1, shape)
+        if name == "thresholds":
+            posterior[name] = np.sort(rng.normal(size=(*shape, 2)), axis=-1)
+    return bmx.Posterior(
+        model,
+        Draws(posterior=posterior, sample_stats={}, engine="invented", seconds={}, seed=1, tune=0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [
+        ("bernoulli", "won ~ x + (1 | g)"),
+        ("poisson", "count ~ x + (1 | g)"),
+        ("negative_binomial", "count ~ x + (1 | g)"),
+        ("binomial", "proportion(count, n) ~ x + (1 | g)"),
+        ("cumulative", "size ~ x + (1 | g)"),
+    ],
+)
+def test_every_family_predicts_its_mean(
+    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = non_normal(family, text, data, rng)
+    mean = post.predict_draws(kind="mean").values
+    response = post.predict_draws(kind="response").values
+    linear = post.predict_draws(kind="linear").values
+    parameters = {
+        k: v.values[:, :, None] for k, v in post.idata["posterior"].items()
+        if k in post.model.family.parameters
+    }  # fmt: skip
+    expected = post.model.family.mean(linear, parameters, post.model.rows)
+    np.testing.assert_allclose(mean, expected)
+    variance = post.model.family.variance(linear, parameters, post.model.rows)
+    z = (response - mean).sum() / np.sqrt(variance.sum())
+    assert abs(z) < 4
+    table = post.predict(data)
+    np.testing.assert_allclose(table["estimate"], mean.mean(axis=(0, 1)))
+    for kind in ("response", "pearson", "quantile"):
+        assert np.isfinite(post.residuals(kind)).all()  # type: ignore[arg-type]
+
+
+def test_the_average_over_groups_is_not_the_middle_group(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = non_normal("poisson", "count ~ x + (1 | g)", data, rng)
+    tree = post.idata["posterior"]
+    typical = post.predict_draws(data, groups="population").values
+    average = post.predict_draws(data, marginal=True).values
+    factor = np.exp(tree["sd_g"].values ** 2 / 2)  # the mean of a log-normal
+    keep = tree["sd_g"].values[..., 0] < 2
+    np.testing.assert_allclose(average[keep], (typical * factor)[keep], rtol=1e-6)
+    won = non_normal("bernoulli", "won ~ x + (1 | g)", data, rng)
+    rows = data.head(3)
+    new = pd.concat([rows] * 1).assign(g="new")
+    by_quadrature = won.predict(rows, marginal=True)["estimate"]
+    from_new_groups = won.predict(new)
+    error = from_new_groups["sd"] / np.sqrt(600)
+    assert (np.abs(by_quadrature - from_new_groups["estimate"]) < 4 * error).all()
+
+
+def test_trials_are_needed_for_counts_out_of_trials(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = non_normal("binomial", "proportion(count, n) ~ x + (1 | g)", data, rng)
+    new = data.drop(columns=["count", "n"])
+    assert len(post.predict(new, kind="linear")) == 240
+    with pytest.raises(DataError, match=r"number of trials.*no column `n`"):
+        post.predict(new, kind="response")
+    few, many = post.predict(new.assign(n=1)), post.predict(new.assign(n=10))
+    np.testing.assert_allclose(10 * few["estimate"], many["estimate"])
+    for value in (-1, 2.5):
+        with pytest.raises(DataError, match="trials `n`"):
+            post.predict(new.assign(n=value), kind="response")
 
 
 @pytest.mark.slow

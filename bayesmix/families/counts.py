@@ -1,0 +1,223 @@
+"""Counts: Poisson and negative binomial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
+from bayesmix.families.checks import data_scale, link_scale, numeric_response, refuse_where
+from bayesmix.families.functions import Functions
+from bayesmix.formula import Formula
+
+__all__ = ["Count", "NegativeBinomial", "Poisson", "count_scale"]
+
+
+def count_scale(
+    family: Family, y: np.ndarray, offset: np.ndarray | None, link: str
+) -> ResponseScale:
+    """One unit on the link scale around link(mean(y)), finite also where all counts are 0."""
+    if link == "identity":
+        return data_scale(y, offset)
+    mean = max(float(y.mean()), 0.5 / len(y))
+    return link_scale(float(family.link_function(mean)), 1.0, y, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Family):
+    """What the families of counts share.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+        With the identity link the linear predictor must stay above zero; where it does
+        not, the likelihood is zero.
+    """
+
+    links: ClassVar[tuple[str, ...]] = ("log", "identity", "sqrt")
+    discrete: ClassVar[bool] = True
+    mean_is_positive: ClassVar[bool] = True
+    accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
+
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
+        """Return the response as float64, shape (n,); whole numbers from 0."""
+        y = numeric_response(response, formula)
+        wanted = f"the {self.name} family wants counts, whole numbers from 0"
+        refuse_where(~((y >= 0) & (y == np.floor(y))), y, formula, labels, wanted)
+        return y
+
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """One unit on the link scale around link(mean(y))."""
+        return count_scale(self, y, offset, self.link)
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu."""
+        return self.inverse_link(eta)
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: the variance depends on the mean."""
+        return None
+
+    def _times_log_mu(self, f: Functions, y: Any, eta: Any) -> Any:
+        """Write y log(mu), which is 0 at y = 0 whatever mu."""
+        log_mu = self.link_functions.log_inverse(f, eta)
+        return f.where(y > 0, y * f.where(y > 0, log_mu, 0.0), 0.0)
+
+    def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
+        return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Poisson(Count):
+    """Poisson counts with mean mu.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    name: ClassVar[str] = "poisson"
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Nothing to estimate."""
+        return {}
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu."""
+        return self.inverse_link(eta)
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability."""
+        mu = self.link_functions.inverse(f, eta)
+        return self._checked(f, y, mu, self._times_log_mu(f, y, eta) - mu - f.gammaln(y + 1.0))
+
+    def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Write log P(Y = 0)."""
+        return -self.link_functions.inverse(f, eta)
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both incomplete gamma functions."""
+        mu = self.link_functions.inverse(f, eta)
+        k = f.maximum(y, 0.0) + 1.0
+        below, above = f.log(f.gammaincc(k, mu)), f.log(f.gammainc(k, mu))
+        return f.where(y >= 0, below, -np.inf), f.where(y >= 0, above, 0.0)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw counts."""
+        return poisson_draws(self.inverse_link(eta), rng)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return Poisson(mu)."""
+        import pymc as pm
+
+        return pm.Poisson, {"mu": self.tensor_mean(eta)}
+
+    def latex(self) -> str:
+        """Return Poisson(mu_i)."""
+        return rf"\operatorname{{Poisson}}({self.link_functions.latex})"
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeBinomial(Count):
+    """Negative binomial counts with mean mu: variance mu + mu^2 / alpha.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    name: ClassVar[str] = "negative_binomial"
+    parameters: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Half-Cauchy on alpha, whose tail leaves room for the Poisson."""
+        return {"alpha": ("HalfCauchy", {"beta": 1.0})}
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu + mu^2 / alpha."""
+        mu = self.inverse_link(eta)
+        return mu + mu**2 / parameters["alpha"]
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability, stable also for a large alpha."""
+        alpha = parameters["alpha"]
+        mu = self.link_functions.inverse(f, eta)
+        # (y + a - 1 over y) = 1 / ((y + a) B(a, y + 1)) does not cancel as gammaln does.
+        choose = -f.log(y + alpha) - f.betaln(alpha, y + 1.0)
+        lp = choose + self._times_log_mu(f, y, eta)
+        lp = lp - (alpha + y) * f.log1p(mu / alpha) - y * f.log(alpha)
+        return self._checked(f, y, mu, lp)
+
+    def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Write log P(Y = 0)."""
+        alpha = parameters["alpha"]
+        return -alpha * f.log1p(self.link_functions.inverse(f, eta) / alpha)
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both incomplete beta functions."""
+        alpha = parameters["alpha"]
+        mu = self.link_functions.inverse(f, eta)
+        k = f.maximum(y, 0.0) + 1.0
+        below = f.log(f.betainc(alpha, k, alpha / (alpha + mu)))
+        above = f.log(f.betainc(k, alpha, mu / (alpha + mu)))
+        return f.where(y >= 0, below, -np.inf), f.where(y >= 0, above, 0.0)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw counts: Poisson with a gamma distributed mean."""
+        alpha = parameters["alpha"]
+        return poisson_draws(rng.gamma(alpha, self.inverse_link(eta) / alpha), rng)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return NegativeBinomial(mu, alpha)."""
+        import pymc as pm
+
+        return pm.NegativeBinomial, {"mu": self.tensor_mean(eta), "alpha": parameters["alpha"]}
+
+    def latex(self) -> str:
+        """Return NegativeBinomial(mu_i, alpha)."""
+        return rf"\operatorname{{NegativeBinomial}}({self.link_functions.latex}, \alpha)"
+
+
+def poisson_draws(mu: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw Poisson counts as float64; beyond 1e15, where numpy refuses, the normal limit."""
+    small = rng.poisson(np.minimum(mu, 1e15)).astype(np.float64)
+    if not np.any(mu > 1e15):
+        return small
+    large = np.floor(mu + np.sqrt(mu) * rng.standard_normal(np.shape(mu)))
+    return np.where(mu > 1e15, large, small)

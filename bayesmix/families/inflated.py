@@ -1,0 +1,290 @@
+"""Responses with extra zeros.
+
+A zero-inflated response is 0 with probability zi, and otherwise what its base family says, which
+may be 0 as well. A hurdle response is 0 with probability hu, and otherwise what the base family
+says of values above 0. The link applies to the mean of the base family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
+from bayesmix.families.checks import numeric_response, refuse_where
+from bayesmix.families.counts import NegativeBinomial, Poisson
+from bayesmix.families.functions import NUMPY, Functions
+from bayesmix.families.observation import custom_distribution, draw_within
+from bayesmix.families.positive import Gamma
+from bayesmix.families.proportions import Binomial
+from bayesmix.formula import Formula
+
+__all__ = [
+    "HurdleGamma",
+    "HurdleNegativeBinomial",
+    "HurdlePoisson",
+    "ZeroInflatedBinomial",
+    "ZeroInflatedNegativeBinomial",
+    "ZeroInflatedPoisson",
+]
+
+_UNIFORM: PriorSpec = ("Beta", {"alpha": 1.0, "beta": 1.0})
+
+
+class _ZeroInflated:
+    """Adds zeros to the family `base`, the next class in the order of inheritance."""
+
+    __slots__ = ()
+
+    base: ClassVar[Any]
+    unit_parameters: ClassVar[tuple[str, ...]] = ("zi",)
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Those of the base family, and uniform on zi."""
+        return {**self.base.default_priors(self, scale), "zi": _UNIFORM}
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: the variance depends on the mean."""
+        return None
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return (1 - zi) times the base mean."""
+        return np.asarray((1 - parameters["zi"]) * self.base.mean(self, eta, parameters, rows))
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return (1 - zi) (v + zi m^2), of the base mean m and variance v."""
+        zi = parameters["zi"]
+        m = self.base.mean(self, eta, parameters, rows)
+        v = self.base.variance(self, eta, parameters, rows)
+        return np.asarray((1 - zi) * (v + zi * m**2))
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability."""
+        zi = parameters["zi"]
+        log_rest = f.log1p(-zi)
+        zero = f.logaddexp(f.log(zi), log_rest + self.base.log_zero(self, f, eta, parameters, rows))
+        lp = log_rest + self.base.log_density(self, f, y, eta, parameters, rows)
+        return f.where((y < 0) | (y > 0), lp, zero)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from the base family, and put zeros in."""
+        y = self.base.draw(self, eta, parameters, rows, rng)
+        return np.where(rng.random(np.shape(y)) < parameters["zi"], 0.0, y)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution."""
+        return custom_distribution(self, eta, parameters, rows)  # type: ignore[arg-type]
+
+    def latex(self) -> str:
+        """Return the mixture of 0 and the base distribution."""
+        return (
+            rf"\text{{zi}}\,\delta_0 + (1 - \text{{zi}})\,"
+            rf"{self.base.latex(self).split(', \\quad')[0]}"
+        )
+
+
+class _Hurdle:
+    """Zeros apart from the family `base`, which keeps the values above 0."""
+
+    __slots__ = ()
+
+    base: ClassVar[Any]
+    unit_parameters: ClassVar[tuple[str, ...]] = ("hu",)
+
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """Return the base family's scale for the values above 0."""
+        above = y > 0
+        if not above.any():
+            return ResponseScale(center=0.0, sd=1.0, rms=1.0)
+        kept = None if offset is None else offset[above]
+        scale: ResponseScale = self.base.response_scale(self, y[above], kept)
+        return scale
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Those of the base family, and uniform on hu."""
+        return {**self.base.default_priors(self, scale), "hu": _UNIFORM}
+
+    def _positive_part(self, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
+        """P(Y > 0) under the base family."""
+        log_zero = self.log_zero(NUMPY, np.asarray(eta, dtype=np.float64), parameters, rows)
+        return np.asarray(-np.expm1(log_zero))
+
+    def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Write log P(Y = 0) under the base family."""
+        return self.base.log_zero(self, f, eta, parameters, rows)
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return (1 - hu) times the base mean of values above 0."""
+        m = self.base.mean(self, eta, parameters, rows)
+        return np.asarray((1 - parameters["hu"]) * m / self._positive_part(eta, parameters, rows))
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return E[y^2] - E[y]^2."""
+        m = self.base.mean(self, eta, parameters, rows)
+        v = self.base.variance(self, eta, parameters, rows)
+        square = (1 - parameters["hu"]) * (v + m**2) / self._positive_part(eta, parameters, rows)
+        return np.asarray(square - self.mean(eta, parameters, rows) ** 2)
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density."""
+        hu = parameters["hu"]
+        above = (y < 0) | (y > 0)
+        lp = f.log1p(-hu) - self._log_above(f, eta, parameters, rows)
+        lp = lp + self.base.log_density(self, f, f.where(above, y, 1), eta, parameters, rows)
+        return f.where(above, lp, f.log(hu))
+
+    def _log_above(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        return f.log1mexp(f.minimum(self.log_zero(f, eta, parameters, rows), -1e-300))
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw values above 0 from the base family, and put zeros in."""
+        base = self.base(link=self.link)  # type: ignore[attr-defined]
+        inside = {**rows, "lower": np.ones(np.shape(eta)[-1:])} if base.discrete else rows
+        y = draw_within(base, eta, parameters, inside, rng)
+        return np.where(rng.random(np.shape(y)) < parameters["hu"], 0.0, y)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution."""
+        return custom_distribution(self, eta, parameters, rows)  # type: ignore[arg-type]
+
+    def latex(self) -> str:
+        """Return the mixture of 0 and the base distribution above 0."""
+        return (
+            rf"\text{{hu}}\,\delta_0 + (1 - \text{{hu}})\,"
+            rf"{self.base.latex(self).split(', \\quad')[0]}_{{> 0}}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroInflatedPoisson(_ZeroInflated, Poisson):
+    """Poisson counts with extra zeros, of probability zi.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    base: ClassVar[Any] = Poisson
+    name: ClassVar[str] = "zero_inflated_poisson"
+    parameters: ClassVar[tuple[str, ...]] = ("zi",)
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroInflatedNegativeBinomial(_ZeroInflated, NegativeBinomial):
+    """Negative binomial counts with extra zeros, of probability zi.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    base: ClassVar[Any] = NegativeBinomial
+    name: ClassVar[str] = "zero_inflated_negative_binomial"
+    parameters: ClassVar[tuple[str, ...]] = ("alpha", "zi")
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroInflatedBinomial(_ZeroInflated, Binomial):
+    """Successes of trials with extra zeros, of probability zi.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+    """
+
+    base: ClassVar[Any] = Binomial
+    name: ClassVar[str] = "zero_inflated_binomial"
+    parameters: ClassVar[tuple[str, ...]] = ("zi",)
+
+
+@dataclass(frozen=True, slots=True)
+class HurdlePoisson(_Hurdle, Poisson):
+    """Zeros with probability hu, and Poisson counts above 0.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    base: ClassVar[Any] = Poisson
+    name: ClassVar[str] = "hurdle_poisson"
+    parameters: ClassVar[tuple[str, ...]] = ("hu",)
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HurdleNegativeBinomial(_Hurdle, NegativeBinomial):
+    """Zeros with probability hu, and negative binomial counts above 0.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+    """
+
+    base: ClassVar[Any] = NegativeBinomial
+    name: ClassVar[str] = "hurdle_negative_binomial"
+    parameters: ClassVar[tuple[str, ...]] = ("alpha", "hu")
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HurdleGamma(_Hurdle, Gamma):
+    """Zeros with probability hu, and gamma distributed values above 0.
+
+    Parameters
+    ----------
+    link : {"log", "inverse", "identity"}
+    """
+
+    base: ClassVar[Any] = Gamma
+    name: ClassVar[str] = "hurdle_gamma"
+    parameters: ClassVar[tuple[str, ...]] = ("alpha", "hu")
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
+        """Return the response as float64, shape (n,); from 0."""
+        y = numeric_response(response, formula)
+        wanted = "the hurdle_gamma family wants numbers from 0"
+        refuse_where(~(y >= 0), y, formula, labels, wanted)
+        return y
+
+    def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Write log P(Y = 0), which a gamma distributed value never is."""
+        return -np.inf + 0.0 * eta
+
+    def _log_above(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        return 0.0

@@ -1,0 +1,187 @@
+"""Ordered categories: the cumulative model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import FormulaError
+from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
+from bayesmix.families.functions import NUMPY, Functions
+from bayesmix.families.observation import custom_distribution
+from bayesmix.families.proportions import Unit
+from bayesmix.formula import Formula
+
+__all__ = ["Cumulative"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cumulative(Unit):
+    """Ordered categories 1 to K: P(y <= k) = F(tau_k - eta), F the inverse link.
+
+    The K - 1 ordered thresholds tau take the place of the intercept. A positive
+    coefficient moves the response towards higher categories.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+
+    References
+    ----------
+    McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal
+    Statistical Society B 42, 109-142.
+    """
+
+    name: ClassVar[str] = "cumulative"
+    parameters: ClassVar[tuple[str, ...]] = ("thresholds",)
+    vector_parameters: ClassVar[tuple[str, ...]] = ("thresholds",)
+    discrete: ClassVar[bool] = True
+    replaces_intercept: ClassVar[bool] = True
+
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
+        """Return the categories as 1.0 to K, shape (n,)."""
+        expr = formula.response.text
+        dtype = getattr(response, "dtype", None)
+        problem = ""
+        if not isinstance(dtype, pd.CategoricalDtype):
+            problem = f"holds {dtype} values"
+        elif not dtype.ordered:
+            levels = ", ".join(repr(level) for level in response.cat.categories[:4])
+            problem = f"has categories without an order ({levels})"
+        elif len(dtype.categories) < 2:
+            problem = f"has one category only, {dtype.categories[0]!r}"
+        if problem:
+            raise FormulaError(
+                f"the response `{expr}` {problem}; the cumulative family wants an ordered "
+                f"categorical: data[{expr!r}] = pd.Categorical(data[{expr!r}], "
+                "categories=[lowest, ..., highest], ordered=True)",
+                text=formula.text,
+                start=formula.response.start,
+                stop=formula.response.stop,
+            )
+        return np.asarray(response.cat.codes, dtype=np.float64) + 1
+
+    def response_in_words(self, response: Any) -> str:
+        """Return the categories in their order."""
+        return "categories " + " < ".join(str(level) for level in response.cat.categories)
+
+    def parameter_labels(self, response: Any) -> Mapping[str, tuple[str, ...]]:
+        """Label each threshold by the categories that it parts: ``low|mid``."""
+        levels = [str(level) for level in response.cat.categories]
+        pairs = itertools.pairwise(levels)
+        return {"thresholds": tuple(f"{below}|{above}" for below, above in pairs)}
+
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """One unit on the link scale."""
+        return ResponseScale(center=0.0, sd=1.0, rms=1.0)
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Student t with 3 degrees of freedom and scale 2.5 on each threshold, as brms."""
+        return {"thresholds": ("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5})}
+
+    def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
+        """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
+        thresholds = np.asarray(parameters["thresholds"], dtype=np.float64)
+        eta = np.asarray(eta, dtype=np.float64)
+        complement = self.unit_link.log_complement
+        with np.errstate(over="ignore"):
+            return [
+                np.exp(complement(NUMPY, thresholds[..., k] - eta))
+                for k in range(thresholds.shape[-1])
+            ]
+
+    def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+        """Return the probability of each category.
+
+        Parameters
+        ----------
+        eta : array_like, shape (..., n)
+        parameters : mapping
+            With "thresholds", shape (..., 1, K - 1).
+
+        Returns
+        -------
+        ndarray, shape (..., n, K)
+        """
+        above = self._above(eta, parameters)
+        one = np.ones_like(above[0])
+        return np.stack(
+            [high - low for high, low in zip([one, *above], [*above, 0 * one], strict=True)],
+            axis=-1,
+        )
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return the expected category, between 1 and K."""
+        return np.asarray(1.0 + sum(self._above(eta, parameters)))
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return the variance of the category's number."""
+        above = self._above(eta, parameters)
+        square = 1.0 + sum((2 * k + 1) * p for k, p in enumerate(above, start=1))
+        return np.asarray(square - self.mean(eta, parameters, rows) ** 2)
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write log(F(tau_k - eta) - F(tau_(k-1) - eta)) without cancellation."""
+        thresholds = parameters["thresholds"]
+        last = thresholds.shape[-1] + 1
+        middle = (y > 1) & (y < last)
+        upper = f.pick(thresholds, f.minimum(y, last - 1) - 1) - eta
+        lower = f.pick(thresholds, f.maximum(y, 2) - 2) - eta
+        link = self.unit_link
+        # Where one of the two is not there, the difference must not be 0 in the gradient.
+        between = self._log_between(f, upper, f.where(middle, lower, upper - 1.0))
+        return f.where(
+            y <= 1,
+            link.log_inverse(f, upper),
+            f.where(y >= last, link.log_complement(f, lower), between),
+        )
+
+    def _log_between(self, f: Functions, a: Any, b: Any) -> Any:
+        """Write log(F(a) - F(b)) for b < a."""
+        if self.link == "logit":  # F(a) - F(b) = F(a) (1 - F(b)) (1 - exp(b - a))
+            return f.log_expit(a) + f.log_expit(-b) + f.log1mexp(b - a)
+        if self.link == "cloglog":
+            lower = f.exp(b)
+            return -lower + f.log1mexp(lower - f.exp(a))
+        # In the right tail the normal is taken from its mirror image.
+        right = b > 0
+        top = f.log_ndtr(f.where(right, -b, a))
+        return top + f.log1mexp(f.log_ndtr(f.where(right, -a, b)) - top)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw categories, 1 to K."""
+        above = self._above(eta, parameters)
+        u = rng.random(np.shape(above[0]))
+        return np.asarray(1.0 + sum((u < p).astype(np.float64) for p in above))
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution: PyMC's ordered ones lose the tails."""
+        return custom_distribution(self, eta, parameters, {})
+
+    def latex(self) -> str:
+        """Return Cumulative(tau, eta_i)."""
+        F = self.link_functions.latex.replace(r"\eta_i", r"\tau_k - \eta_i")
+        return rf"\operatorname{{Cumulative}}, \quad P(y_i \le k) = {F}"

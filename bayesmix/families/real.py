@@ -1,0 +1,260 @@
+"""Real responses beside the normal: heavier tails, sharper peaks, a logarithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
+from bayesmix.families.checks import data_scale, numeric_response, refuse_constant, refuse_where
+from bayesmix.families.functions import LOG_2PI, Functions
+from bayesmix.families.gaussian import Real
+from bayesmix.formula import Formula
+
+__all__ = ["Laplace", "LogNormal", "StudentT"]
+
+_LOG_2 = float(np.log(2.0))
+
+
+@dataclass(frozen=True, slots=True)
+class StudentT(Real):
+    """Student's t, for a real response with outliers: y ~ mu + sigma t(nu).
+
+    The mean is mu where nu > 1, and the variance finite where nu > 2; in the tables of
+    means mu stands for the location also where there is no mean.
+
+    Parameters
+    ----------
+    link : {"identity", "log"}
+
+    References
+    ----------
+    Juarez, M. A. and Steel, M. F. J. (2010). Model-based clustering of non-Gaussian
+    panel data based on skew-t distributions. Journal of Business and Economic
+    Statistics 28, 52-66 (the Gamma(2, 0.1) prior of nu, which brms has too).
+    """
+
+    name: ClassVar[str] = "student_t"
+    parameters: ClassVar[tuple[str, ...]] = ("nu", "sigma")
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Gamma(2, 0.1) on nu, half-Cauchy on sigma."""
+        unit = scale.sd if self.link == "identity" else scale.response_sd
+        return {
+            "nu": ("Gamma", {"alpha": 2.0, "beta": 0.1}),
+            "sigma": ("HalfCauchy", {"beta": unit}),
+        }
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return sigma^2 nu / (nu - 2), infinite where nu <= 2."""
+        nu = np.asarray(parameters["nu"], dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            factor = np.where(nu > 2, nu / np.where(nu > 2, nu - 2, 1.0), np.inf)
+        value = np.square(parameters["sigma"]) * factor
+        return np.broadcast_to(value, np.broadcast_shapes(np.shape(eta), np.shape(value)))
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density of t."""
+        nu, sigma = parameters["nu"], parameters["sigma"]
+        z = (y - self.link_functions.inverse(f, eta)) / sigma
+        constant = f.gammaln((nu + 1) / 2) - f.gammaln(nu / 2) - 0.5 * f.log(nu * np.pi)
+        return constant - f.log(sigma) - (nu + 1) / 2 * f.log1p(z**2 / nu)
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both tails, each from the regularised incomplete beta function."""
+        nu = parameters["nu"]
+        z = (y - self.link_functions.inverse(f, eta)) / parameters["sigma"]
+        outer = 0.5 * f.betainc(nu / 2, 0.5, nu / (nu + z**2))
+        small, large = f.log(outer), f.log1p(-outer)
+        return f.where(z < 0, small, large), f.where(z < 0, large, small)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from t."""
+        nu = np.broadcast_to(parameters["nu"], np.shape(eta))
+        return self.inverse_link(eta) + parameters["sigma"] * rng.standard_t(nu)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return StudentT(nu, mu, sigma)."""
+        import pymc as pm
+
+        return pm.StudentT, {"mu": self.tensor_mean(eta), **parameters}
+
+    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        # It is infinite for part of the draws wherever nu may be below 2.
+        return None
+
+    def latex(self) -> str:
+        """Return StudentT(nu, mu_i, sigma)."""
+        return rf"\operatorname{{StudentT}}(\nu, {self._mu_latex()}, \sigma)"
+
+
+@dataclass(frozen=True, slots=True)
+class Laplace(Real):
+    """Double exponential, whose centre is the median: y ~ Laplace(mu, sigma).
+
+    `sigma` is the scale b of the density exp(-|y - mu| / b) / (2 b).
+
+    Parameters
+    ----------
+    link : {"identity", "log"}
+    """
+
+    name: ClassVar[str] = "laplace"
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return 2 sigma^2."""
+        value = 2 * np.square(parameters["sigma"])
+        return np.broadcast_to(value, np.broadcast_shapes(np.shape(eta), np.shape(value)))
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density."""
+        sigma = parameters["sigma"]
+        return -f.abs(y - self.link_functions.inverse(f, eta)) / sigma - f.log(sigma) - _LOG_2
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both tails."""
+        z = (y - self.link_functions.inverse(f, eta)) / parameters["sigma"]
+        small = -f.abs(z) - _LOG_2
+        large = f.log1p(-f.exp(small))
+        return f.where(z < 0, small, large), f.where(z < 0, large, small)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from the double exponential."""
+        return rng.laplace(self.inverse_link(eta), parameters["sigma"])
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return Laplace(mu, b)."""
+        import pymc as pm
+
+        return pm.Laplace, {"mu": self.tensor_mean(eta), "b": parameters["sigma"]}
+
+    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        return 2 * np.square(parameters["sigma"])
+
+    def latex(self) -> str:
+        """Return Laplace(mu_i, sigma)."""
+        return rf"\operatorname{{Laplace}}({self._mu_latex()}, \sigma)"
+
+
+@dataclass(frozen=True, slots=True)
+class LogNormal(Real):
+    """Log-normal: log y ~ Normal(mu, sigma), so that exp(mu) is the median of y.
+
+    With the identity link coefficients are on the log scale of the response.
+
+    Parameters
+    ----------
+    link : {"identity", "log"}
+    """
+
+    name: ClassVar[str] = "lognormal"
+
+    def response_values(
+        self,
+        response: Any,
+        formula: Formula,
+        rows: Rows = NO_ROWS,
+        labels: pd.Index[Any] | None = None,
+    ) -> np.ndarray:
+        """Return the response as float64, shape (n,); it must be above zero and vary."""
+        y = numeric_response(response, formula)
+        wanted = "the lognormal family wants numbers above zero"
+        refuse_where(~(y > 0), y, formula, labels, wanted)
+        refuse_constant(y, formula)
+        return y
+
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """Return the scale of log y; it is what eta predicts."""
+        if self.link == "identity":
+            return data_scale(np.log(y), offset)
+        # A zero-argument super() does not find its class behind slots.
+        return Real.response_scale(self, np.log(y), offset, rows)
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return exp(mu + sigma^2 / 2)."""
+        return np.exp(self.inverse_link(eta) + np.square(parameters["sigma"]) / 2)
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return (exp(sigma^2) - 1) mean^2."""
+        mean = self.mean(eta, parameters, rows)
+        return np.expm1(np.square(parameters["sigma"])) * mean**2
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density."""
+        sigma = parameters["sigma"]
+        log_y = f.log(y)
+        z = (log_y - self.link_functions.inverse(f, eta)) / sigma
+        return -0.5 * (z**2 + LOG_2PI) - f.log(sigma) - log_y
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both tails of the normal of log y."""
+        log_y = f.log(f.maximum(y, 0.0))
+        z = (log_y - self.link_functions.inverse(f, eta)) / parameters["sigma"]
+        return f.log_ndtr(z), f.log_ndtr(-z)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from the log-normal."""
+        return rng.lognormal(self.inverse_link(eta), parameters["sigma"])
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return LogNormal(mu, sigma)."""
+        import pymc as pm
+
+        return pm.LogNormal, {"mu": self.tensor_mean(eta), **parameters}
+
+    @property
+    def ratio(self) -> str:
+        """What exp(coefficient) is."""
+        return "ratios of medians" if self.link == "identity" else ""
+
+    @property
+    def scale_in_words(self) -> str:
+        """Which scale coefficients are on."""
+        base = "the log scale of the response"
+        return base if self.link == "identity" else f"the {self.link} scale of log y"
+
+    def latex(self) -> str:
+        """Return LogNormal(mu_i, sigma)."""
+        return rf"\operatorname{{LogNormal}}({self._mu_latex()}, \sigma)"
