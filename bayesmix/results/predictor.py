@@ -85,6 +85,18 @@ class Predictor:
         variance = self._family.variance(eta.T, self._parameters, per_row)
         return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
 
+    def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:
+        """Log density of responses at each draw, shape (S, rows).
+
+        Parameters
+        ----------
+        y : ndarray, shape (rows,)
+        rows : slice
+        """
+        eta = self._linear.block(rows)
+        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        return np.asarray(self._family.log_prob(y, eta.T, self._parameters, per_row))
+
     def _mean(self, eta: np.ndarray, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
         mean = self._family.mean(eta.T, self._parameters, per_row)
         return np.ascontiguousarray(np.asarray(mean, dtype=np.float64).T)
