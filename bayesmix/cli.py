@@ -67,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("formula", help='such as "y ~ x + (x | g)"')
     fit.add_argument("data", type=Path, help="a CSV file with a header")
-    fit.add_argument("--family", default="gaussian", help="response distribution (%(default)s)")
+    fit.add_argument(
+        "--family", default="gaussian", help="such as poisson or bernoulli (%(default)s)"
+    )
+    fit.add_argument("--link", default="", help="link function (the family's own)")
     fit.add_argument("--draws", type=int, default=1000, help="kept per chain (%(default)s)")
     fit.add_argument("--tune", type=int, default=None, help="warm-up steps (the engine's own)")
     fit.add_argument("--chains", type=int, default=4, help="(%(default)s)")
@@ -94,9 +97,13 @@ def _fit(options: argparse.Namespace) -> int | None:
     if output is not None and output.is_dir():
         print(f"bayesmix: {output} is a folder; name a file such as fit.nc", file=sys.stderr)
         return _WRONG_USE
+    from bayesmix.families import get_family
     from bayesmix.model import Model
 
-    model = Model(options.formula, _read_csv(options.data), family=options.family)
+    family = get_family(options.family)
+    if options.link:
+        family = type(family)(link=options.link)
+    model = Model(options.formula, _read_csv(options.data), family=family)
     posterior = model.fit(
         options.draws,
         tune=options.tune,

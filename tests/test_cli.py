@@ -56,6 +56,8 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
         (["fit", "Reaction ~ Days | Subject", "DATA"], "outside parentheses"),
         (["fit", "Reaction ~ {open('x', 'w')}", "DATA"], "not allowed"),
         (["fit", "Reaction ~ Days", "DATA", "--family", "gausian"], "did you mean 'gaussian'"),
+        (["fit", "Reaction ~ Days", "DATA", "--link", "probit"], "no link 'probit'"),
+        (["fit", "Reaction ~ Days", "DATA", "--family", "beta"], "the beta family wants"),
         (["fit", "Reaction ~ Days", "DATA", "--engine", "stan"], "engine='stan'"),
         (["fit", "Reaction ~ Days", "DATA", "--draws", "0"], "draws=0"),
         (["fit", "Reaction ~ Days", "DATA", "--output", "/no/such/folder/x.nc"], "no folder"),

@@ -246,11 +246,6 @@ class Family(ABC):
         -------
         ndarray of float, shape (..., n)
             NaN where the link gives a mean that is not possible.
-
-        Raises
-        ------
-        DataError
-            If there is no probability between the limits of a truncation.
         """
         from bayesmix.families.observation import draw_within
 

@@ -153,7 +153,9 @@ def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
             )
 
 
-def check_limits(y: np.ndarray, rows: Rows, formula: Formula, labels: pd.Index[Any]) -> None:
+def check_limits(
+    family: Family, y: np.ndarray, rows: Rows, formula: Formula, labels: pd.Index[Any]
+) -> None:
     """Check that the limits of a truncation leave room, and that y lies between them.
 
     Raises
@@ -163,6 +165,14 @@ def check_limits(y: np.ndarray, rows: Rows, formula: Formula, labels: pd.Index[A
     """
     lower = np.broadcast_to(rows.get("lower", -np.inf), y.shape)
     upper = np.broadcast_to(rows.get("upper", np.inf), y.shape)
+    for limit in (lower, upper):
+        broken = np.flatnonzero(np.isfinite(limit) & (limit != np.floor(limit)))
+        if family.discrete and broken.size:
+            i = broken[0]
+            raise DataError(
+                f"a limit of truncated(...) is {limit[i]:g} in row {labels[i]}: those of counts "
+                "are whole numbers, and can occur themselves"
+            )
     empty = np.flatnonzero(lower >= upper)
     if empty.size:
         i = empty[0]

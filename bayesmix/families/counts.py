@@ -115,7 +115,7 @@ class Poisson(Count):
         """Write both incomplete gamma functions."""
         mu = self.link_functions.inverse(f, eta)
         k = f.maximum(y, 0.0) + 1.0
-        below, above = f.log(f.gammaincc(k, mu)), f.log(f.gammainc(k, mu))
+        below, above = f.log_tail(f.gammaincc(k, mu)), f.log_tail(f.gammainc(k, mu))
         return f.where(y >= 0, below, -np.inf), f.where(y >= 0, above, 0.0)
 
     def draw(
@@ -186,8 +186,8 @@ class NegativeBinomial(Count):
         alpha = parameters["alpha"]
         mu = self.link_functions.inverse(f, eta)
         k = f.maximum(y, 0.0) + 1.0
-        below = f.log(f.betainc(alpha, k, alpha / (alpha + mu)))
-        above = f.log(f.betainc(k, alpha, mu / (alpha + mu)))
+        below = f.log_tail(f.betainc(alpha, k, alpha / (alpha + mu)))
+        above = f.log_tail(f.betainc(k, alpha, mu / (alpha + mu)))
         return f.where(y >= 0, below, -np.inf), f.where(y >= 0, above, 0.0)
 
     def draw(

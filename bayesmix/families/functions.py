@@ -17,6 +17,9 @@ __all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions"]
 
 Functions = SimpleNamespace
 LOG_2PI = float(np.log(2 * np.pi))
+# Tail probabilities that are only known as numbers, not as logarithms, stop here: the logarithm
+# of 0 would make the gradient of rows that do not even look at this tail no number.
+_SMALLEST = 1e-300
 _SQRT_HALF = float(np.sqrt(0.5))
 
 
@@ -51,6 +54,7 @@ NUMPY: Functions = SimpleNamespace(
     log1p=np.log1p,
     log_expit=special.log_expit,
     log_ndtr=special.log_ndtr,
+    log_tail=lambda p: np.log(np.maximum(p, _SMALLEST)),
     logaddexp=np.logaddexp,
     maximum=np.maximum,
     minimum=np.minimum,
@@ -88,6 +92,7 @@ def tensor_functions() -> Functions:
         log1p=pt.log1p,
         log_expit=lambda x: -pt.softplus(-x),
         log_ndtr=log_ndtr,
+        log_tail=lambda p: pt.log(pt.maximum(p, _SMALLEST)),
         logaddexp=pt.logaddexp,
         maximum=pt.maximum,
         minimum=pt.minimum,

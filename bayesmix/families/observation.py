@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import DataError
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["custom_distribution", "draw_within", "is_plain", "observation_log_prob"]
 
 _WRAPPING = ("status", "lower", "upper", "exponent")
+# Draws must know where there is no probability at all.
+_EXACT = Functions(**{**vars(NUMPY), "log_tail": np.log})
 _REJECTIONS = 30
 _BISECTIONS = 200
 
@@ -206,15 +207,10 @@ def _bisected(
     def log_part(y: np.ndarray) -> np.ndarray:
         """Return log P(lower <= Y <= y)."""
         inside = {**rows, "upper": y}
-        return np.asarray(_log_interval(family, NUMPY, eta, parameters, inside))
+        return np.asarray(_log_interval(family, _EXACT, eta, parameters, inside))
 
     with np.errstate(all="ignore"):
-        total = np.asarray(_log_interval(family, NUMPY, eta, parameters, rows))
-        if not np.all(total > -np.inf):
-            raise DataError(
-                f"the {family.name} distribution has no probability between the limits of "
-                "truncated(...) for some rows: they lie too far from the prediction"
-            )
+        total = np.asarray(_log_interval(family, _EXACT, eta, parameters, rows))
         target = np.log(rng.uniform(size=eta.shape)) + total
         low, high = _bracket(family, eta, rows, log_part, target)
         for _ in range(_BISECTIONS):
@@ -224,7 +220,12 @@ def _bisected(
             low = np.where(reached, low, middle)
             if np.all(high - low <= (step or 1e-12 * (1 + np.abs(high)))):
                 break
-    return high
+        # Too far out for a number, what is left of the distribution sits at the near limit.
+        upper = np.broadcast_to(rows.get("upper", np.inf), eta.shape)
+        lower = np.broadcast_to(rows.get("lower", -np.inf), eta.shape)
+        beyond = np.asarray(family.log_tails(_EXACT, upper, eta, parameters, rows)[1]) > -0.5
+        near = np.where(np.isfinite(upper) & beyond, upper, lower)
+    return np.where(total > -np.inf, high, near)
 
 
 def _bracket(
@@ -236,6 +237,7 @@ def _bracket(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points below and above the value that is sought, both finite."""
     start = np.asarray(family.inverse_link(eta))
+    start = np.floor(start) if family.discrete else start
     finite_low = rows.get("lower", -np.inf)
     finite_high = rows.get("upper", np.inf)
     step = 1.0 if family.discrete else 0.0

@@ -111,7 +111,7 @@ class Gamma(Positive):
         """Write both incomplete gamma functions."""
         alpha = parameters["alpha"]
         x = alpha * f.maximum(y, 0.0) / self.link_functions.inverse(f, eta)
-        below, above = f.log(f.gammainc(alpha, x)), f.log(f.gammaincc(alpha, x))
+        below, above = f.log_tail(f.gammainc(alpha, x)), f.log_tail(f.gammaincc(alpha, x))
         return self._positive_tails(f, y, below, above)
 
     def draw(

@@ -375,8 +375,12 @@ class Beta(Unit):
     ) -> tuple[Any, Any]:
         """Write both incomplete beta functions."""
         a, b = self._shapes(f, eta, parameters)
-        x = f.minimum(f.maximum(y, 0.0), 1.0)
-        return f.log(f.betainc(a, b, x)), f.log(f.betainc(b, a, 1 - x))
+        x = f.where((y > 0) & (y < 1), y, 0.5)
+        below, above = f.log_tail(f.betainc(a, b, x)), f.log_tail(f.betainc(b, a, 1 - x))
+        return (
+            f.where(y <= 0, -np.inf, f.where(y >= 1, 0.0, below)),
+            f.where(y <= 0, 0.0, f.where(y >= 1, -np.inf, above)),
+        )
 
     def draw(
         self,

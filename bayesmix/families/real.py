@@ -73,7 +73,7 @@ class StudentT(Real):
         nu = parameters["nu"]
         z = (y - self.link_functions.inverse(f, eta)) / parameters["sigma"]
         outer = 0.5 * f.betainc(nu / 2, 0.5, nu / (nu + z**2))
-        small, large = f.log(outer), f.log1p(-outer)
+        small, large = f.log_tail(outer), f.log1p(-outer)
         return f.where(z < 0, small, large), f.where(z < 0, large, small)
 
     def draw(
@@ -222,7 +222,7 @@ class LogNormal(Real):
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
     ) -> tuple[Any, Any]:
         """Write both tails of the normal of log y."""
-        log_y = f.log(f.maximum(y, 0.0))
+        log_y = f.log(f.maximum(y, 1e-300))
         z = (log_y - self.link_functions.inverse(f, eta)) / parameters["sigma"]
         return f.log_ndtr(z), f.log_ndtr(-z)
 

@@ -41,6 +41,15 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
     likelihood = family.latex()
     if design.weights is not None:
         likelihood = likelihood.replace(r"\sigma", r"\sigma / \sqrt{w_i}")
+    if "exponent" in design.extras:
+        likelihood = rf"\left[{likelihood}\right]^{{w_i}}"
+    for name, where in (
+        ("lower", r"y_i \ge l_i"),
+        ("upper", r"y_i \le u_i"),
+        ("status", r"\text{censored by } s_i"),
+    ):
+        if name in design.extras:
+            likelihood += rf", \quad {where}"
     lines = [rf"{_text(design.formula.response.text)}_i &\sim {likelihood}"]
     lines += _predictor(design, symbols)
     for number, group in enumerate(design.groups):

@@ -54,7 +54,8 @@ class Model:
     priors : mapping of str to Prior, optional
         Priors that replace the defaults, by the name of their parameter:
         ``"Intercept"``, a term, ``"fixed"``, ``"sd"``, ``"sd(Subject)"``,
-        ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``, ``"sigma"``.
+        ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``, ``"sigma"`` or
+        another parameter of the family.
     functions : mapping of str to callable, optional
         Functions that the formula calls beside formulaic's transforms and the
         row-wise functions of numpy. They get a column and return an array.
@@ -136,7 +137,7 @@ class Model:
         self.y = self.family.response_values(
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
-        check_limits(self.y, self.rows, self.formula, self.design.row_labels)
+        check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)

@@ -274,7 +274,10 @@ class Posterior(Checks):
         """Summarise the intraclass correlation of each grouping factor.
 
         The grouping factor's share of the variance, slopes included through the
-        mean over the data of z' Sigma z (Johnson 2014).
+        mean over the data of z' Sigma z (Johnson 2014). For a binary, binomial or
+        ordinal response the residual is that of the latent variable: pi^2 / 3 for the
+        logit, 1 for the probit, pi^2 / 6 for the cloglog link. NaN where the family has
+        no residual variance on the scale of the linear predictor.
 
         Parameters
         ----------

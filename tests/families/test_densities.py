@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError
 from bayesmix.families import FAMILIES
 from tests.families.cases import (
     CASES,
@@ -179,10 +178,10 @@ def test_truncation_far_out_draws_from_the_tail(name: str, rng: np.random.Genera
     assert abs(above - exact) < 4.5 * np.sqrt(exact * (1 - exact) / 2000)
 
 
-def test_no_probability_between_the_limits_is_said(rng: np.random.Generator) -> None:
-    limits = {"lower": np.full(2, 1e200), "upper": np.full(2, 2e200)}
-    with pytest.raises(DataError, match="no probability between the limits"):
-        FAMILIES["gaussian"]().simulate(np.zeros(2), {"sigma": 1.0}, limits, rng)
+def test_where_no_probability_is_left_the_near_limit_is_drawn(rng: np.random.Generator) -> None:
+    limits = {"lower": np.full(2, 5.0), "upper": np.full(2, 7.0)}
+    drawn = FAMILIES["poisson"]().simulate(np.array([9.0, -200]), {}, limits, rng)
+    np.testing.assert_array_equal(drawn, [7, 5])
 
 
 def test_a_mean_that_the_link_makes_impossible_has_no_replicate(rng: np.random.Generator) -> None:

@@ -38,6 +38,7 @@ def rows() -> pd.DataFrame:
         ("proportion(k, m)", "binomial", "m", 7.5, "are 7.5 in row r3: whole numbers from 0"),
         ("weighted(real, w)", "gaussian", "w", -1, r"weights of weighted\(y, w\) `w` are -1"),
         ("truncated(count, 0, 50)", "poisson", "count", 51, "is 51 in row r3, outside the limits"),
+        ("truncated(count, 0.5, 50)", "poisson", "count", 1, r"limit .* 0.5 in row r0: .* whole"),
         ("truncated(count, m, 0)", "poisson", "m", 3, "must be below the upper one"),
         ("censored(real, status)", "gaussian", "status", "dead", "is 'dead' in row r3: it must be"),
     ],
@@ -97,6 +98,8 @@ def test_rows_carry_what_the_left_hand_side_says(rows: pd.DataFrame) -> None:
     np.testing.assert_array_equal(model.rows["status"], expected)
     assert f"{(expected == 1).sum()} right-censored" in repr(model)
     assert "truncated" in repr(model)
+    assert r"y_i \le u_i" in model.equation()
+    assert "w_i" in bmx.Model("weighted(real, w) ~ x", rows).equation()
 
 
 def test_missing_values_beside_the_response_count(rows: pd.DataFrame) -> None:

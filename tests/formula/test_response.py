@@ -63,5 +63,10 @@ def test_what_cannot_stand_there_is_refused(text: str, message: str) -> None:
         parse_formula(text)
 
 
+def test_a_dot_leaves_out_what_the_left_hand_side_names() -> None:
+    formula = parse_formula("weighted(y, w) ~ .", available=["y", "w", "x", "z"])
+    assert [str(term) for term in formula.fixed] == ["1", "x", "z"]
+
+
 def test_the_trials_may_be_a_predictor() -> None:
     assert parse_formula("proportion(k, n) ~ n").columns["n"] == ("response", "fixed")
