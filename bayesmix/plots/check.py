@@ -30,25 +30,26 @@ def plot_check(data: CheckData) -> Any:
     -------
     matplotlib Figure
     """
-    grouped = bool(data.statistics)
-    if grouped:
-        figure, axes = new_figure(2, 4, (14.0, 7.0))
-        top = axes[0]
-    else:
-        figure, axes = new_figure(1, 3, (11.0, 3.6))
-        top = axes[0]
+    n_panels = 3 + bool(data.effects) + len(data.statistics)
+    n_columns = 4 if n_panels > 6 else 3
+    n_rows = -(-n_panels // n_columns)
+    figure, axes = new_figure(n_rows, n_columns, (3.5 * n_columns, 3.5 * n_rows))
+    top = axes.ravel()
     if data.discrete and len(np.unique(data.y)) <= _VALUES:
         _draw_bars(top[0], data)
     else:
         _draw_densities(top[0], data)
     _draw_pit(top[1], data.pit)
     _draw_residuals(top[2], data)
-    if grouped:
+    if data.effects:
         _draw_effects(top[3], data)
-        for axis, statistic in zip(axes[1], data.statistics, strict=True):
-            _draw_levels(axis, statistic)
-            axis.set_title(f"{statistic.name} by {shorten(statistic.group)}")
-    for axis in axes.ravel():
+    first = n_panels - len(data.statistics)
+    for axis, statistic in zip(top[first:n_panels], data.statistics, strict=True):
+        _draw_levels(axis, statistic)
+        axis.set_title(f"{statistic.name} by {shorten(statistic.group)}")
+    for axis in top[n_panels:]:
+        axis.remove()
+    for axis in figure.axes:
         axis.spines[["top", "right"]].set_visible(False)
     return finish(figure)
 
@@ -129,6 +130,7 @@ def _draw_bars(axis: Any, data: CheckData) -> None:
     axis.bar(values, observed, color=NEUTRAL, alpha=0.5, label="data")
     axis.errorbar(values, middle, [middle - lower, upper - middle], fmt="o", color=MAIN,
                   markersize=4, label="replicates, 95 %")  # fmt: skip
+    axis.set_ylim(0, 1.3 * float(max(observed.max(), upper.max())))  # room for the legend
     axis.set_title("Response and replicates")
     axis.set_xlabel(shorten(data.response))
     axis.set_ylabel("share of rows")

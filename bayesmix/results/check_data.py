@@ -123,9 +123,9 @@ def check_data(
     statistics: list[Statistic] = []
     effects: dict[str, np.ndarray] = {}
     if factor is not None:
-        statistics = [
-            statistic_data(name, y, replicates, factor) for name in ("mean", "sd", "min", "max")
-        ]
+        # Of two values the mean says everything.
+        names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
+        statistics = [statistic_data(name, y, replicates, factor) for name in names]
         means = post._draws.mean_effects(factor.name)
         effects = {effect: means[:, k] for k, effect in enumerate(factor.effects)}
     return CheckData(

@@ -142,6 +142,50 @@ class Checks(Predicts):
         values = group_log_density(self.model, self._draws, member)
         return psis_loo(values, groups, name, data_key(y, member), self.diagnostics())
 
+    def kfold(
+        self,
+        k: int | None = None,
+        by: Any = None,
+        *,
+        draws: int = 1000,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> Loo:
+        """Estimate how well left-out data are predicted, by refitting without them.
+
+        The refits have the same priors. Of a normal model the effects of new levels
+        are integrated out; elsewhere they are drawn, which makes the estimate for
+        whole groups noisier.
+
+        Parameters
+        ----------
+        k : int, optional
+            Number of folds; 10 by default, or as many as there are rows or groups.
+        by : str or array_like, shape (n,), optional
+            Leave whole groups out, as in `loo`.
+        draws : int
+            Per chain of each refit.
+        seed : int, optional
+            Of the folds and the refits; the fit's own by default.
+        progress : bool
+            Whether to say on standard error which fold is being fitted.
+
+        Returns
+        -------
+        Loo
+            Without Pareto k. `compare` takes it.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+        DataError
+            If a fold alone knows a coefficient.
+        """
+        from bayesmix.results.kfold import kfold
+
+        return kfold(self, k, by, draws, self._seed(seed), progress=progress)
+
     def check(
         self,
         stat: Callable[[np.ndarray], float] | str | None = None,

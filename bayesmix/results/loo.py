@@ -32,7 +32,8 @@ class Loo:
     se : float
         Its standard error over rows (or groups).
     p : float
-        Effective number of parameters: what the fit gains by having seen each.
+        Effective number of parameters: what the fit gains by having seen each; NaN for
+        exact refits.
     pointwise : DataFrame
         One row per row of the data or level: elpd and pareto_k (NaN for exact refits).
     good_k : float
@@ -91,8 +92,9 @@ class Loo:
 
     def __str__(self) -> str:
         what = "rows" if self.by == "row" else f"levels of {self.by}, each left out as a whole"
+        parameters = f", effective parameters {self.p:.1f}" if np.isfinite(self.p) else ""
         return (
-            f"elpd {self.elpd:.1f} (se {self.se:.1f}), effective parameters {self.p:.1f}, over "
+            f"elpd {self.elpd:.1f} (se {self.se:.1f}){parameters}, over "
             f"{len(self.pointwise)} {what}\n{self.report()}"
         )
 

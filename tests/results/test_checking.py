@@ -181,6 +181,27 @@ def test_leaving_students_out_of_gpa_takes_seconds(reference_folder: Path) -> No
     assert found.ok
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.parametrize("by", [None, "Subject"])
+def test_refits_agree_with_importance_weights(sleep_post: bmx.Posterior, by: str | None) -> None:
+    found = sleep_post.kfold(18, by=by, progress=False)
+    weighted = sleep_post.loo(by)
+    # Ten rows at a time leave less to learn from than one.
+    trusted = (weighted.pointwise["pareto_k"] < 0.5).to_numpy()
+    difference = (found.pointwise["elpd"] - weighted.pointwise["elpd"]).to_numpy()[trusted]
+    assert np.abs(difference).max() < (1.0 if by is None else 0.3)
+    assert np.abs(difference.sum()) < (5.0 if by is None else 1.0)
+    assert "Exact refits" in str(found)
+    table = bmx.compare({"refits": found, "weights": weighted})
+    assert set(table["model"]) == {"refits", "weights"}
+
+
+def test_folds_out_of_range_are_named(sleep_post: bmx.Posterior) -> None:
+    for k in (1, 19):
+        with pytest.raises(NotSupportedError, match=f"k={k} .* 18, the number of levels"):
+            sleep_post.kfold(k, by="Subject")
+
+
 @pytest.mark.compiled
 def test_the_prior_predicts_too(sleep_post: bmx.Posterior) -> None:
     tree = sleep_post.prior_predictive(draws=200)
