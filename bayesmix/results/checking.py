@@ -22,7 +22,7 @@ __all__ = ["Checks"]
 
 _MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
 _REPLICATES = 200  # of a picture
-_NUMBERS = 40_000_000  # in all of them
+_NUMBERS = 20_000_000  # in all of them
 
 
 class Checks(Predicts):
