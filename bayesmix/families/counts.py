@@ -35,7 +35,7 @@ class Count(Family):
     ----------
     link : {"log", "identity", "sqrt"}
         With the identity link the linear predictor must stay above zero; where it does
-        not, the likelihood is zero.
+        not, the likelihood is zero. With the sqrt link eta and -eta have the same mean.
     """
 
     links: ClassVar[tuple[str, ...]] = ("log", "identity", "sqrt")

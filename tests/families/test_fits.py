@@ -40,6 +40,10 @@ def simulated(name: str, seed: int = 11) -> pd.DataFrame:
 
 def fitted(name: str, **settings: Any) -> bmx.Posterior:
     model = bmx.Model(f"{LEFT_SIDE[name]} ~ x + (1 | g)", simulated(name), family=name)
+    return sampled(model, **settings)
+
+
+def sampled(model: bmx.Model, **settings: Any) -> bmx.Posterior:
     with warnings.catch_warnings():
         # So few draws are enough for what is asked here, and not for every diagnostic.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -174,7 +178,7 @@ def test_links_that_can_leave_the_means_are_sampled(name: str, link: str, interc
     eta = intercept + SLOPE * data["x"] + rng.normal(0, 0.3, LEVELS)[data["g"]]
     data["y"] = family.simulate(eta, parameters, {}, rng)
     model = bmx.Model("y ~ x + (1 | g)", data, family=family)
-    posterior = model.fit(2000, chains=2, seed=3, target_accept=0.95, progress=False)
+    posterior = sampled(model, draws=1000, chains=2)
     slope = posterior.fixed_effects().set_index("term").loc["x"]
     assert abs(slope["estimate"] - SLOPE) < 4 * slope["sd"]
 
@@ -193,5 +197,5 @@ def test_censored_and_truncated_rows_recover_what_they_hide() -> None:
     hidden = bmx.Model("censored(y, late) ~ x", data, family="gamma")
     cut = bmx.Model("truncated(count, 1) ~ x", data[data["count"] > 0], family="poisson")
     for model in (hidden, cut):
-        table = model.fit(1000, chains=2, seed=1, progress=False).fixed_effects()
+        table = sampled(model, draws=500, chains=2).fixed_effects()
         assert np.all(np.abs(table["estimate"] - [0.4, 0.6]) < 4 * table["sd"])
