@@ -96,7 +96,8 @@ def _log_density(
     y = model.y[test]
     units = np.unique(member)
     plain = not {"status", "lower", "upper", "exponent"} & set(rows.per_row)
-    if isinstance(model.family, Gaussian) and plain and len(units) < len(member):
+    linear = isinstance(model.family, Gaussian) and model.family.link == "identity"
+    if linear and plain and len(units) < len(member):
         return _normal_units(refit, rows, y, member, seed)
     _, predictor, n_draws = refit._predictor_of(rows, request, None, seed)
     by_row = predictor.log_prob(y, slice(0, len(test)))

@@ -61,7 +61,8 @@ class Predictor:
                 eta += spread * rng.standard_normal(eta.shape)
             drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
-        if not request.marginal or isinstance(self._family, Gaussian):
+        linear = isinstance(self._family, Gaussian) and self._family.link == "identity"
+        if linear or not request.marginal:
             return self._mean(eta, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)

@@ -334,6 +334,17 @@ def test_the_average_over_groups_is_not_the_middle_group(
     assert (np.abs(by_quadrature - from_new_groups["estimate"]) < 4 * error).all()
 
 
+def test_a_normal_response_with_a_log_link_is_averaged_too(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    family = bmx.families.Gaussian(link="log")
+    post = fake_posterior(bmx.Model("y ~ 1 + (1 | g)", data, family=family), rng)
+    tree = post.idata["posterior"]
+    average = post.predict_draws(data.head(1), marginal=True).values[..., 0]
+    factor = np.exp(tree["sd_g"].values[..., 0] ** 2 / 2)
+    np.testing.assert_allclose(average, np.exp(tree["beta"].values[..., 0]) * factor, rtol=1e-5)
+
+
 def test_trials_are_needed_for_counts_out_of_trials(
     data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
