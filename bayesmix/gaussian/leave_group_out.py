@@ -8,6 +8,7 @@ importance weights over theta alone.
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,7 +21,7 @@ from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["log_density_of_groups"]
+__all__ = ["expected_seconds", "log_density_of_groups"]
 
 _CHUNK = 2_000_000  # numbers
 
@@ -60,13 +61,11 @@ def log_density_of_groups(
         If the other groups do not determine a fixed effect that has a flat prior.
     """
     n_groups = int(member.max()) + 1
+    level_of = _level_of(problem, member, n_groups)
     with threadpool_limits(1), np.errstate(all="ignore"):
-        found = None
-        if len(problem.groups) == 1:
-            level_of = _one_to_one(problem.groups[0].index, member, n_groups)
-            if level_of is not None:
-                found = _by_level(problem, design, y, weights, prior, X)[:, level_of]
-        if found is None:
+        if level_of is not None:
+            found = _by_level(problem, design, y, weights, prior, X)[:, level_of]
+        else:
             found = _by_removal(problem, design, y, weights, prior, X, member, n_groups)
     if not np.isfinite(found).all():
         bad = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
@@ -82,8 +81,27 @@ def log_density_of_groups(
     return found + constant
 
 
-def _one_to_one(index: np.ndarray, member: np.ndarray, n_groups: int) -> np.ndarray | None:
-    """Level of each group, if groups and levels are the same thing."""
+def expected_seconds(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, member: np.ndarray
+) -> float:
+    """Say how long `log_density_of_groups` may take, from a few evaluations."""
+    n_groups = int(member.max()) + 1
+    if _level_of(problem, member, n_groups) is not None:
+        return 0.0
+    co, gradient = problem.absolute_coordinates(), np.empty(X.shape[1])
+    log_density(problem.equations, co, prior, X[0], False, gradient)
+    start = time.perf_counter()
+    for x in X[:5]:
+        log_density(problem.equations, co, prior, x, False, gradient)
+    each = (time.perf_counter() - start) / len(X[:5])
+    return each * len(X) * n_groups / min(n_groups, os.cpu_count() or 1)
+
+
+def _level_of(problem: Problem, member: np.ndarray, n_groups: int) -> np.ndarray | None:
+    """Level of each group, if these are the levels of the only grouping factor."""
+    if len(problem.groups) != 1:
+        return None
+    index = problem.groups[0].index
     level_of = np.full(n_groups, -1, dtype=np.int64)
     level_of[member] = index
     if not np.array_equal(level_of[member], index) or len(set(level_of)) < n_groups:

@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.inference.announce import announce
 from bayesmix.results.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
     from bayesmix.results.tables import PosteriorDraws
+
+_SLOW = 3.0  # seconds; longer is announced
 
 __all__ = ["Loo", "group_log_density", "groups_of_rows", "psis_loo"]
 
@@ -221,7 +224,7 @@ def group_log_density(model: Model, draws: PosteriorDraws, member: np.ndarray) -
     NotSupportedError
         If the effects do not integrate out.
     """
-    from bayesmix.gaussian.leave_group_out import log_density_of_groups
+    from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
     from bayesmix.gaussian.theta import pack_theta
 
     why_not = model._why_not_fast()
@@ -243,6 +246,12 @@ def group_log_density(model: Model, draws: PosteriorDraws, member: np.ndarray) -
         {name: flat(values) for name, values in draws.corr.items()},
         sigma,
     )
+    prior = problem.fixed_prior(design, model.prior_entries)
+    seconds = expected_seconds(problem, prior, X, member)
+    announce(
+        f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
+        progress=seconds > _SLOW,
+    )
     weights = design.weights
     if design.known_se is not None:
         weights = design.known_se**-2.0
@@ -251,7 +260,7 @@ def group_log_density(model: Model, draws: PosteriorDraws, member: np.ndarray) -
         design,
         model.y if design.offset is None else model.y - design.offset,
         weights,
-        problem.fixed_prior(design, model.prior_entries),
+        prior,
         X,
         member,
     )
