@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
     from bayesmix.priors import Prior
-    from bayesmix.results import EmpiricalBayes, Posterior, anova
+    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare
 
 __all__ = [
     "EmpiricalBayes",
@@ -21,6 +21,7 @@ __all__ = [
     "Posterior",
     "Prior",
     "anova",
+    "compare",
     "errors",
     "families",
     "load_dataset",
@@ -32,6 +33,7 @@ __version__ = _version("bayesmix")
 _WHERE = {
     "EmpiricalBayes": "bayesmix.results",
     "anova": "bayesmix.results",
+    "compare": "bayesmix.results",
     "Model": "bayesmix.model",
     "Posterior": "bayesmix.results",
     "Prior": "bayesmix.priors",

@@ -76,6 +76,25 @@ class Levels:
         wanted = pd.MultiIndex.from_arrays([_labels(frame[c]) for c in self.columns])
         return np.asarray(known.get_indexer(wanted), dtype=np.int32)
 
+    def labels_of(self, frame: pd.DataFrame) -> np.ndarray:
+        """Label of each row of a frame, whether or not it is a known level.
+
+        Parameters
+        ----------
+        frame : DataFrame, n rows
+            Holds the columns of the grouping factor.
+
+        Returns
+        -------
+        ndarray of object, shape (n,)
+            Text; None where a column has a missing value.
+        """
+        parts = [_labels(frame[column]) for column in self.columns]
+        out = np.empty(len(frame), dtype=object)
+        for i, level in enumerate(zip(*parts, strict=True)):
+            out[i] = None if None in level else ":".join(level)
+        return out
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupingFactor:

@@ -25,19 +25,29 @@ class DesignRows:
     ----------
     X : ndarray, shape (n, p)
     Z : mapping of str to ndarray, shape (n, q)
-        By grouping factor.
+        By grouping factor; empty where effects were not asked for.
     index : mapping of str to ndarray of int32, shape (n,)
-        By grouping factor; -1 where the level is new or missing.
+        By grouping factor; -1 where the level is new or missing. Empty where
+        levels were not asked for.
+    new_levels : mapping of str to ndarray of object
+        By grouping factor, the label of each row whose index is -1, in order; None
+        where it is missing.
     offset : ndarray, shape (n,), or None
+    row_labels : Index, length n
+        The labels of the rows in the caller's data.
     """
 
     X: np.ndarray
     Z: Mapping[str, np.ndarray]
     index: Mapping[str, np.ndarray]
+    new_levels: Mapping[str, np.ndarray]
     offset: np.ndarray | None
+    row_labels: pd.Index[Any]
 
 
-def design_rows(design: Design, data: Any) -> DesignRows:
+def design_rows(
+    design: Design, data: Any, *, effects: bool = True, levels: bool = True
+) -> DesignRows:
     """Build the arrays of a fitted design for new data.
 
     Parameters
@@ -45,6 +55,10 @@ def design_rows(design: Design, data: Any) -> DesignRows:
     design : Design
     data : pandas, polars or pyarrow table
         Needs the columns of the right-hand side only; others are ignored.
+    effects : bool
+        Whether the columns that vary by group are needed.
+    levels : bool
+        Whether the columns that hold the levels are needed.
 
     Returns
     -------
@@ -58,13 +72,20 @@ def design_rows(design: Design, data: Any) -> DesignRows:
     """
     formula = design.formula
     known = column_names(data)
-    predictors = formula.columns_of("fixed", "effect", "offset")
-    grouping = formula.columns_of("group")
+    roles = ("fixed", "effect", "offset") if effects else ("fixed", "offset")
+    predictors = formula.columns_of(*roles)
+    grouping = formula.columns_of("group") if levels else ()
     for name in (*predictors, *grouping):
         if name not in known:
+            advice = ""
+            if name in grouping and name not in predictors:
+                advice = (
+                    " (fill it with None for groups that are not known, or predict with "
+                    'groups="population")'
+                )
             raise DataError(
                 f"the new data have no column `{name}`, which the model "
-                f"`{formula}` needs; there are {', '.join(known[:12])}"
+                f"`{formula}` needs{advice}; there are {', '.join(known[:12]) or 'none'}"
             )
     given = select_columns(data, (*predictors, *grouping))
     labels = given.index
@@ -77,8 +98,9 @@ def design_rows(design: Design, data: Any) -> DesignRows:
     if X.shape[1] > len(design.fixed_effects):
         X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
     check_finite(X, design.fixed_effects, labels, "the fixed effect")
-    Z = {group.name: group.build_Z(frame) for group in design.groups}
-    for group in design.groups:
+    varying = design.groups if effects else ()
+    Z = {group.name: group.build_Z(frame) for group in varying}
+    for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
     offset = None
     if formula.offsets:
@@ -86,11 +108,18 @@ def design_rows(design: Design, data: Any) -> DesignRows:
         for columns in design.offset_columns:
             offset += columns.build(frame)[:, 0]
         check_finite(offset[:, None], ("offset",), labels, "the term")
+    index, new_levels = {}, {}
+    for group in design.groups if levels else ():
+        index[group.name] = group.levels.index_of(given)
+        unknown = given[index[group.name] < 0]
+        new_levels[group.name] = group.levels.labels_of(unknown)
     return DesignRows(
         X=X,
         Z=Z,
-        index={group.name: group.levels.index_of(given) for group in design.groups},
+        index=index,
+        new_levels=new_levels,
         offset=offset,
+        row_labels=labels,
     )
 
 

@@ -136,6 +136,12 @@ class Model:
             drop_intercept=self.family.replaces_intercept,
         )
         self.rows: Mapping[str, np.ndarray] = self.design.row_data
+        # Where new data hold the same, if that was said by a column's name.
+        self.row_columns: dict[str, str] = {
+            name: value
+            for name, value in (("weights", weights), ("known_se", known_se))
+            if isinstance(value, str)
+        }
         check_row_data(self.family, self.formula, self.rows)
         self.y = self.family.response_values(
             self.design.response, self.formula, self.rows, self.design.row_labels

@@ -1,10 +1,21 @@
 """What a fit returns: tables, diagnostics, summaries."""
 
 from bayesmix.results.anova import anova
+from bayesmix.results.comparison import compare
 from bayesmix.results.diagnostics import Diagnostics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
+from bayesmix.results.loo import Loo
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.shrinkage import Shrinkage
 from bayesmix.results.summary import Summary
 
-__all__ = ["Diagnostics", "EmpiricalBayes", "Posterior", "Shrinkage", "Summary", "anova"]
+__all__ = [
+    "Diagnostics",
+    "EmpiricalBayes",
+    "Loo",
+    "Posterior",
+    "Shrinkage",
+    "Summary",
+    "anova",
+    "compare",
+]

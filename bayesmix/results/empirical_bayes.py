@@ -28,6 +28,7 @@ from bayesmix.inference.profile import (
     theta_covariance,
 )
 from bayesmix.results.components import variance_parts
+from bayesmix.results.eb_prediction import PredictsAtModes
 from bayesmix.results.summary import Section, Summary
 from bayesmix.results.tables import (
     estimated_pairs,
@@ -70,7 +71,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes:
+class EmpiricalBayes(PredictsAtModes):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

@@ -16,6 +16,7 @@ from bayesmix.families.gaussian import Real
 from bayesmix.inference.announce import announce
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results import tables
+from bayesmix.results.checking import Checks
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
@@ -34,7 +35,7 @@ _SLOW_TABLE = 1000  # effects; ArviZ needs about 3 ms to diagnose one
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior:
+class Posterior(Checks):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is

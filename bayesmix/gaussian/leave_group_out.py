@@ -1,0 +1,222 @@
+"""Density of the rows of one group given all other rows and theta, effects integrated out.
+
+p(y_g | y_-g, theta) is the ratio of two collapsed likelihoods: of all rows, and of the rows
+without the group's. Both are exact, so that leave-one-group-out cross-validation is left with
+importance weights over theta alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bayesmix.design import Design
+from bayesmix.errors import NotSupportedError
+from bayesmix.gaussian.coordinates import unpack_theta
+from bayesmix.gaussian.crossproducts import build_equations
+from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.problem import Problem
+
+__all__ = ["expected_seconds", "log_density_of_groups"]
+
+_CHUNK = 2_000_000  # numbers
+
+
+def log_density_of_groups(
+    problem: Problem,
+    design: Design,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    prior: FixedPrior,
+    X: np.ndarray,
+    member: np.ndarray,
+) -> np.ndarray:
+    """Log p(y_g | y_-g, theta) for each theta and each group of rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    design : Design
+    y : ndarray, shape (n,)
+        Response minus offset.
+    weights : ndarray, shape (n,), or None
+        Precision of each row relative to 1 / sigma^2 (absolute where it is known).
+    prior : FixedPrior
+    X : ndarray, shape (S, n_x)
+        Thetas, in `Problem.absolute_coordinates`.
+    member : ndarray of int, shape (n,)
+        Group of each row, 0 to m - 1.
+
+    Returns
+    -------
+    ndarray, shape (S, m)
+
+    Raises
+    ------
+    NotSupportedError
+        If the other groups do not determine a fixed effect that has a flat prior.
+    """
+    n_groups = int(member.max()) + 1
+    level_of = _level_of(problem, member, n_groups)
+    with threadpool_limits(1), np.errstate(all="ignore"):
+        if level_of is not None:
+            found = _by_level(problem, design, y, weights, prior, X)[:, level_of]
+        else:
+            found = _by_removal(problem, design, y, weights, prior, X, member, n_groups)
+    if not np.isfinite(found).all():
+        bad = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
+        raise NotSupportedError(
+            f"without the {int((member == bad).sum())} rows of group number {bad + 1} the model "
+            "is not determined: a fixed effect that only they know has a flat prior; give it a "
+            "proper one"
+        )
+    sizes = np.bincount(member, minlength=n_groups)
+    constant = -sizes * (0.5 * np.log(2 * np.pi) + np.log(problem.scaling.y_scale))
+    if weights is not None:
+        constant = constant + 0.5 * np.bincount(member, np.log(weights), minlength=n_groups)
+    return found + constant
+
+
+def expected_seconds(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, member: np.ndarray
+) -> float:
+    """Say how long `log_density_of_groups` may take, from a few evaluations."""
+    n_groups = int(member.max()) + 1
+    if _level_of(problem, member, n_groups) is not None:
+        return 0.0
+    co, gradient = problem.absolute_coordinates(), np.empty(X.shape[1])
+    log_density(problem.equations, co, prior, X[0], False, gradient)
+    start = time.perf_counter()
+    for x in X[:5]:
+        log_density(problem.equations, co, prior, x, False, gradient)
+    each = (time.perf_counter() - start) / len(X[:5])
+    return each * len(X) * n_groups / min(n_groups, os.cpu_count() or 1)
+
+
+def _level_of(problem: Problem, member: np.ndarray, n_groups: int) -> np.ndarray | None:
+    """Level of each group, if these are the levels of the only grouping factor."""
+    if len(problem.groups) != 1:
+        return None
+    index = problem.groups[0].index
+    level_of = np.full(n_groups, -1, dtype=np.int64)
+    level_of[member] = index
+    if not np.array_equal(level_of[member], index) or len(set(level_of)) < n_groups:
+        return None
+    return level_of
+
+
+def _by_removal(
+    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None,
+    prior: FixedPrior, X: np.ndarray, member: np.ndarray, n_groups: int,
+) -> np.ndarray:  # fmt: skip
+    """Any model: the likelihood again with each group's rows at weight zero."""
+    co = problem.absolute_coordinates()
+    X = np.ascontiguousarray(X)
+    gradient_size = X.shape[1]
+
+    def values(equations: object) -> np.ndarray:
+        gradient = np.empty(gradient_size)
+        return np.asarray([log_density(equations, co, prior, x, False, gradient) for x in X])  # type: ignore[arg-type]
+
+    def without(g: int) -> np.ndarray:
+        w = np.ones(len(y)) if weights is None else weights.copy()
+        w[member == g] = 0.0
+        equations = build_equations(design, y, w, problem.scaling, problem.plan)
+        equations.sizes[5] = int((member != g).sum())
+        return values(equations)
+
+    whole = values(problem.equations)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        rest = list(pool.map(without, range(n_groups)))
+    return whole[:, None] - np.stack(rest, axis=1)
+
+
+def _by_level(
+    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None,
+    prior: FixedPrior, X: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """One grouping factor, left out level by level: all levels and many thetas at once."""
+    eq = problem.equations
+    q, p, n_levels = int(eq.q[0]), problem.n_fixed, int(eq.n_levels[0])
+    B = eq.K.reshape(n_levels, q, q)
+    panel = eq.panel.reshape(n_levels, q, p + 1)
+    whole = np.empty((p + 1, p + 1))
+    whole[:p, :p], whole[p, :p], whole[:p, p] = eq.root, eq.root_y, eq.root_y
+    whole[p, p] = eq.yy[0]
+    own = _own_products(problem, design, y, weights)
+    of_prior = np.empty((p + 1, p + 1))
+    of_prior[:p, :p] = prior.precision
+    of_prior[p, :p] = of_prior[:p, p] = prior.precision @ prior.mean
+    of_prior[p, p] = prior.mean @ prior.precision @ prior.mean
+    sizes = np.bincount(design.groups[0].index, minlength=n_levels)
+
+    co = problem.absolute_coordinates()
+    sd, C = unpack_theta(co, X)
+    T = co.T.reshape(q, q)
+    L = T @ (sd[:, :q, None] * C.reshape(-1, q, q))
+    # The lower triangle of L = L_new Q keeps the digits where columns are nearly parallel.
+    L = np.swapaxes(np.linalg.qr(np.swapaxes(L, 1, 2), mode="r"), 1, 2)
+    sigma = sd[:, -1] / problem.scaling.y_scale
+
+    def chunk(rows: slice) -> np.ndarray:
+        precision = sigma[rows] ** -2.0
+        Ls = L[rows]
+        LBL = np.einsum("ska,gkl,slb->sgab", Ls, B, Ls, optimize=True)
+        K = LBL * precision[:, None, None, None]
+        K[..., range(q), range(q)] += 1.0
+        V = np.einsum("ska,gkm->sgam", Ls, panel, optimize=True)
+        V *= precision[:, None, None, None]
+        factor = np.linalg.cholesky(K)
+        W = _solve_lower(factor, V)
+        log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+        products = np.swapaxes(W, -1, -2) @ W
+        root = precision[:, None, None] * whole + of_prior - products.sum(axis=1)
+        rest = root[:, None] - precision[:, None, None, None] * own + products
+        all_rows = _log_ratio(root)
+        without = _log_ratio(rest)
+        return -0.5 * (log_det + all_rows[:, None] - without) - sizes * np.log(sigma[rows, None])
+
+    step = max(1, _CHUNK // (n_levels * (p + 1) * (p + 1 + q)))
+    pieces = [slice(start, start + step) for start in range(0, len(X), step)]
+    try:
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            return np.concatenate(list(pool.map(chunk, pieces)))
+    except np.linalg.LinAlgError:
+        return np.full((len(X), n_levels), np.nan)
+
+
+def _log_ratio(M: np.ndarray) -> np.ndarray:
+    """log|M_xx| plus what is left of M_yy, for matrices with y last."""
+    diagonal = np.diagonal(np.linalg.cholesky(M), axis1=-2, axis2=-1)
+    found: np.ndarray = 2 * np.log(diagonal[..., :-1]).sum(axis=-1) + diagonal[..., -1] ** 2
+    return found
+
+
+def _solve_lower(C: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """C^-1 V for many small triangular C; V is overwritten."""
+    for i in range(C.shape[-1]):
+        for k in range(i):
+            V[..., i, :] -= C[..., i, k, None] * V[..., k, :]
+        V[..., i, :] /= C[..., i, i, None]
+    return V
+
+
+def _own_products(
+    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray:
+    """Products of each level's own rows of [X, y], shape (G, p + 1, p + 1)."""
+    scaling, group = problem.scaling, design.groups[0]
+    A = np.empty((len(y), problem.n_fixed + 1))
+    A[:, :-1] = (design.X - scaling.X_shift) / scaling.X_scale
+    A[:, -1] = y / scaling.y_scale - A[:, :-1] @ scaling.beta_0
+    out = np.empty((group.n_levels, A.shape[1], A.shape[1]))
+    for i in range(A.shape[1]):
+        left = A[:, i] if weights is None else A[:, i] * weights
+        for j in range(i + 1):
+            out[:, i, j] = np.bincount(group.index, left * A[:, j], minlength=group.n_levels)
+            out[:, j, i] = out[:, i, j]
+    return out

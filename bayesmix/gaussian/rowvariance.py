@@ -1,0 +1,180 @@
+"""Variance of v'(b, beta) given theta and y, for rows v of new data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["MAX_DENSE", "RowVariance", "row_variance"]
+
+MAX_DENSE = 6000  # columns of what is left when the largest factor is eliminated
+_CHUNK = 4_000_000  # numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowVariance:
+    """The precision matrix of all effects, factored for one theta.
+
+    The group with the most columns is eliminated: its levels share no row, so their
+    block K of the precision is block-diagonal. What is left is dense.
+
+    Attributes
+    ----------
+    first : GroupingFactor or None
+        The eliminated grouping factor.
+    others : tuple of GroupingFactor
+    roots : mapping of str to ndarray, shape (q, q)
+        With b = root u, u standard normal.
+    K_inverse : ndarray, shape (G, q, q)
+        Of the first factor.
+    B : sparse matrix, shape (G q, m)
+        Its products with the columns that are left.
+    covariance : ndarray, shape (m, m)
+        Of the others' u and beta, given y.
+    """
+
+    first: GroupingFactor | None
+    others: tuple[GroupingFactor, ...]
+    roots: Mapping[str, np.ndarray]
+    K_inverse: np.ndarray
+    B: sparse.csr_matrix
+    covariance: np.ndarray
+
+    def of_rows(
+        self, X: np.ndarray, Z: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Variance of x' beta + z' b, shape (n,).
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, p)
+        Z : mapping of str to ndarray, shape (n, q)
+            For the grouping factors that play a part.
+        index : mapping of str to ndarray of int, shape (n,)
+            Level of each row, -1 where the row has no known level.
+        """
+        out = np.empty(len(X))
+        step = max(1, _CHUNK // max(1, len(self.covariance)))
+        for start in range(0, len(X), step):
+            rows = slice(start, min(start + step, len(X)))
+            out[rows] = self._chunk(
+                X[rows],
+                {name: values[rows] for name, values in Z.items()},
+                {name: values[rows] for name, values in index.items()},
+            )
+        return out
+
+    def _chunk(
+        self, X: np.ndarray, Z: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        parts = [
+            _columns(g, Z[g.name] @ self.roots[g.name], index[g.name])
+            if g.name in index
+            else sparse.csr_matrix((len(X), g.n_levels * g.n_effects))
+            for g in self.others
+        ]
+        rest = sparse.hstack([*parts, sparse.csr_matrix(X)]).toarray()
+        own = np.zeros(len(X))
+        if self.first is not None and self.first.name in index:
+            g = self.first
+            at = index[g.name]
+            v = Z[g.name] @ self.roots[g.name]
+            t = np.einsum("nij,nj->ni", self.K_inverse[np.maximum(at, 0)], v)
+            known = at >= 0
+            own = np.where(known, np.einsum("ni,ni->n", t, v), 0.0)
+            rest -= (_columns(g, t, at) @ self.B).toarray()
+        return own + np.einsum("ni,ni->n", rest @ self.covariance, rest)
+
+
+def row_variance(
+    design: Design,
+    roots: Mapping[str, np.ndarray],
+    precision: np.ndarray,
+    prior_precision: np.ndarray,
+) -> RowVariance:
+    """Factor the precision matrix of all effects.
+
+    Parameters
+    ----------
+    design : Design
+    roots : mapping of str to ndarray, shape (q, q)
+        By grouping factor, a root of the covariance of its effects.
+    precision : ndarray, shape (n,)
+        Inverse residual variance of each row.
+    prior_precision : ndarray, shape (p, p)
+        Of the fixed effects; zero where their prior is flat.
+
+    Returns
+    -------
+    RowVariance
+
+    Raises
+    ------
+    NotSupportedError
+        If more than `MAX_DENSE` columns are left.
+    """
+    order = sorted(design.groups, key=lambda g: -g.n_levels * g.n_effects)
+    first, others = (order[0], tuple(order[1:])) if order else (None, ())
+    m = sum(g.n_levels * g.n_effects for g in others) + design.X.shape[1]
+    if m > MAX_DENSE:
+        raise NotSupportedError(
+            f"the prediction error needs the covariance of {m} effects at once, and at most "
+            f'{MAX_DENSE} are held in memory; take groups="population", or predict from fit()'
+        )
+    weights = sparse.diags(precision)
+    blocks = [_columns(g, g.Z @ roots[g.name], g.index) for g in others]
+    A = sparse.hstack([*blocks, sparse.csr_matrix(design.X)]).tocsr()
+    M = (A.T @ weights @ A).toarray()
+    p = design.X.shape[1]
+    at = np.arange(m - p)
+    M[at, at] += 1.0
+    M[m - p :, m - p :] += prior_precision
+    if first is None:
+        return RowVariance(
+            first=None, others=(), roots=roots, K_inverse=np.zeros((0, 0, 0)),
+            B=sparse.csr_matrix((0, m)), covariance=_inverse(M),
+        )  # fmt: skip
+    V = first.Z @ roots[first.name]
+    q = first.n_effects
+    K = np.zeros((first.n_levels, q, q))
+    for i in range(q):
+        for j in range(q):
+            K[:, i, j] = np.bincount(
+                first.index, precision * V[:, i] * V[:, j], minlength=first.n_levels
+            )
+    K[:, range(q), range(q)] += 1.0
+    K_inverse = np.linalg.inv(K)
+    B = (_columns(first, V, first.index).T @ weights @ A).tocsr()
+    solved = sparse.bsr_matrix(
+        (K_inverse, np.arange(first.n_levels), np.arange(first.n_levels + 1)),
+        shape=(first.n_levels * q, first.n_levels * q),
+    )
+    M -= (B.T @ (solved @ B)).toarray()
+    return RowVariance(
+        first=first, others=others, roots=roots, K_inverse=K_inverse, B=B, covariance=_inverse(M)
+    )
+
+
+def _columns(group: GroupingFactor, V: np.ndarray, index: np.ndarray) -> sparse.csr_matrix:
+    """Spread each row's values over the columns of its level; nothing where it has none."""
+    n, q = V.shape
+    known = index >= 0
+    rows = np.repeat(np.flatnonzero(known), q)
+    at = (index[known].astype(np.int64)[:, None] * q + np.arange(q)).ravel()
+    return sparse.csr_matrix((V[known].ravel(), (rows, at)), shape=(n, group.n_levels * q))
+
+
+def _inverse(M: np.ndarray) -> np.ndarray:
+    """Inverse of a positive definite matrix, its rows brought to one scale first."""
+    if not len(M):
+        return M
+    scale = 1.0 / np.sqrt(np.diag(M))
+    factor = linalg.cho_factor(M * scale[:, None] * scale, lower=True)
+    found: np.ndarray = linalg.cho_solve(factor, np.diag(scale)) * scale[:, None]
+    return (found + found.T) / 2

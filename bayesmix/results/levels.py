@@ -1,0 +1,155 @@
+"""Effects of groups that were not seen in fitting: drawn from the group distribution."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["GroupScale", "NewGroups", "covariance_roots", "name_key"]
+
+
+def name_key(text: str) -> int:
+    """Return 64 bits that stand for a name, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupScale:
+    """Draws of the distribution of one grouping factor's effects.
+
+    Attributes
+    ----------
+    name : str
+    root : ndarray, shape (S, q, q)
+        Lower triangular; its product with its transpose is Sigma.
+    """
+
+    name: str
+    root: np.ndarray
+
+    def row_variance(self, Z: np.ndarray) -> np.ndarray:
+        """Variance z' Sigma z of each row's contribution, shape (n, S)."""
+        total = np.zeros((len(Z), len(self.root)))
+        for k in range(self.root.shape[2]):
+            total += (Z @ self.root[:, :, k].T) ** 2
+        return total
+
+
+def covariance_roots(sd: np.ndarray, corr: np.ndarray | None) -> np.ndarray:
+    """Triangular roots of Sigma = diag(sd) R diag(sd).
+
+    Parameters
+    ----------
+    sd : ndarray, shape (S, q)
+    corr : ndarray, shape (S, q, q), or None
+        None where all effects are independent.
+
+    Returns
+    -------
+    ndarray, shape (S, q, q)
+    """
+    if corr is None:
+        root = np.zeros((*sd.shape, sd.shape[1]))
+        at = np.arange(sd.shape[1])
+        root[:, at, at] = sd
+        return root
+    try:
+        factor = np.linalg.cholesky(corr)
+    except np.linalg.LinAlgError:  # a correlation of 1 up to rounding
+        values, vectors = np.linalg.eigh(corr)
+        half = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        R = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
+        factor = np.swapaxes(R, 1, 2)
+    return sd[:, :, None] * factor
+
+
+class NewGroups:
+    """Effects of the new and the unknown groups of some rows, without storing them.
+
+    The draws of a new level depend on the seed, the grouping factor and the level's
+    label alone: they are the same in all of its rows, in whatever order and pieces
+    the rows are worked through, and in every call with the same seed. A row whose
+    level is missing has a group of its own.
+
+    Parameters
+    ----------
+    scale : GroupScale
+    seed : int
+    labels : ndarray of object, shape (m,)
+        Label of each new row's level; None where it is missing.
+    positions : ndarray of int, shape (m,)
+        Positions of these rows in the data.
+    """
+
+    def __init__(
+        self, scale: GroupScale, seed: int, labels: np.ndarray, positions: np.ndarray
+    ) -> None:
+        self._scale = scale
+        words = np.random.SeedSequence([seed, name_key(scale.name)]).generate_state(2, np.uint64)
+        self._key = words
+        known: dict[str, int] = {}
+        self._identity = np.empty(len(labels), dtype=np.uint64)
+        self._missing = np.asarray([label is None for label in labels], dtype=bool)
+        for i, label in enumerate(labels):
+            if label is None:
+                self._identity[i] = positions[i]
+            else:
+                if label not in known:
+                    known[label] = name_key(label)
+                self._identity[i] = known[label]
+
+    def effects(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the effects of the groups that some of the new rows belong to.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Positions among the new rows.
+
+        Returns
+        -------
+        effects : ndarray, shape (q, groups, S)
+        group : ndarray of int, one for each of `rows`
+        """
+        n_draws, q = self._scale.root.shape[:2]
+        pairs = np.stack([self._identity[rows], self._missing[rows].astype(np.uint64)], axis=1)
+        groups, group = np.unique(pairs, axis=0, return_inverse=True)
+        bits = np.random.Philox(key=self._key)
+        generator = np.random.Generator(bits)
+        state = bits.state
+        z = np.empty((len(groups), q, n_draws))
+        for i, (identity, missing) in enumerate(groups):
+            # The counter counts up in its first word: each group has its own range.
+            state["state"]["counter"][:] = (0, 0, identity, missing)
+            bits.state = state
+            generator.standard_normal(out=z[i])
+        root = self._scale.root
+        out = np.zeros((q, len(groups), n_draws))
+        for j in range(q):
+            for k in range(j + 1):
+                out[j] += z[:, k] * root[:, j, k]
+        return out, group.reshape(-1)
+
+
+def group_scales(
+    sd: Mapping[str, np.ndarray], corr: Mapping[str, np.ndarray]
+) -> dict[str, GroupScale]:
+    """Gather the distribution of each grouping factor's effects.
+
+    Parameters
+    ----------
+    sd : mapping of str to ndarray, shape (S, q)
+    corr : mapping of str to ndarray, shape (S, q, q)
+        For those grouping factors that have correlations.
+
+    Returns
+    -------
+    dict of str to GroupScale
+    """
+    return {
+        name: GroupScale(name=name, root=covariance_roots(values, corr.get(name)))
+        for name, values in sd.items()
+    }

@@ -1,0 +1,101 @@
+"""The picture of a check shows what fits and what does not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.check_data import check_data, statistic_data
+from tests.results.test_prediction import non_normal
+
+
+def simulated(rng: np.random.Generator, noise: np.ndarray) -> pd.DataFrame:
+    g = np.repeat(np.arange(30), 20)
+    x = rng.normal(size=600)
+    return pd.DataFrame({"g": g, "x": x, "y": 2 * rng.normal(size=30)[g] + x + noise})
+
+
+def numbers(post: bmx.Posterior, group: str | None = "g"):  # type: ignore[no-untyped-def]
+    every = post._replicates(new_groups=False, draws=200, seed=None)
+    replicates = post._filled(every.rows, every.predictor, every.n_draws)
+    return check_data(post, replicates, post.model.design.group(group) if group else None, None)
+
+
+def test_a_right_model_is_calibrated_and_a_wrong_one_is_not(rng: np.random.Generator) -> None:
+    good = bmx.Model("y ~ x + (1 | g)", simulated(rng, rng.normal(size=600)))
+    found = numbers(good.fit(seed=1, progress=False))
+    assert stats.kstest(found.pit, "uniform").pvalue > 0.01
+    heavy = bmx.Model("y ~ x + (1 | g)", simulated(rng, rng.standard_t(1.3, size=600)))
+    found = numbers(heavy.fit(seed=1, progress=False))
+    assert stats.kstest(found.pit, "uniform").pvalue < 1e-4
+
+
+def test_levels_that_replicates_do_not_reach_are_found(rng: np.random.Generator) -> None:
+    data = simulated(rng, rng.normal(size=600))
+    data.loc[data["g"] == 3, "y"] += rng.normal(0, 8, 20)
+    found = numbers(bmx.Model("y ~ x + (1 | g)", data).fit(seed=1, progress=False))
+    spread = found.statistics[1]
+    lower, upper = spread.interval()
+    assert spread.name == "sd"
+    assert spread.observed[3] > upper[3]
+    np.testing.assert_allclose(spread.observed, data.groupby("g")["y"].std())
+    assert ((spread.observed < lower) | (spread.observed > upper)).sum() >= 1
+    assert spread.p_value[3] < 0.01
+
+
+def test_statistics_of_the_whole_data(rng: np.random.Generator) -> None:
+    y, replicates = rng.normal(size=50), rng.normal(size=(40, 50))
+    found = statistic_data(np.ptp, y, replicates, None)
+    assert found.observed[0] == np.ptp(y)
+    np.testing.assert_allclose(found.replicates[:, 0], np.ptp(replicates, axis=1))
+    with pytest.raises(NotSupportedError, match="'mode' is not one of"):
+        statistic_data("mode", y, replicates, None)
+    with pytest.raises(NotSupportedError, match="one number"):
+        statistic_data(lambda values: values, y, replicates, None)
+
+
+def test_pictures_have_their_panels(sleepstudy: pd.DataFrame) -> None:
+    post = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit(seed=1, progress=False)
+    figure = post.check()
+    titles = [axis.get_title() for axis in figure.axes]
+    assert len(titles) == 8
+    assert titles[4:] == [f"{name} by Subject" for name in ("mean", "sd", "min", "max")]
+    assert all(axis.get_xlabel() and axis.get_ylabel() for axis in figure.axes)
+    assert len(post.check(stat="max").axes) == 1
+    assert "median by Subject" in post.check("median", "Subject").axes[0].get_title()
+    with pytest.raises(DataError, match="no grouping factor"):
+        post.check(group="Nobody")
+    plain = bmx.Model("Reaction ~ Days", sleepstudy).fit(seed=1, progress=False)
+    assert len(plain.check().axes) == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [
+        ("bernoulli", "won ~ x + (1 | g)"),
+        ("poisson", "count ~ x + (1 | g)"),
+        ("cumulative", "size ~ x + (1 | g)"),
+        ("binomial", "proportion(count, n) ~ x + (1 | g)"),
+    ],
+)
+def test_other_families_have_their_picture(
+    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    figure = non_normal(family, text, data, rng).check()
+    figure.canvas.draw()
+    assert figure.axes[2].get_ylabel() == "quantile residual"
+
+
+def test_checking_gpa_takes_seconds(reference_folder: Path) -> None:
+    gpa = pd.read_csv(reference_folder / "data" / "gpa.csv")
+    post = bmx.Model("gpa ~ occasion + (occasion | student)", gpa).fit(seed=1, progress=False)
+    start = time.perf_counter()
+    post.check().canvas.draw()
+    assert time.perf_counter() - start < 5

@@ -1,0 +1,212 @@
+"""Replicates go where ArviZ looks for them, and left-out groups are what refits say."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special, stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, NotSupportedError
+
+from .test_prediction import non_normal
+from .test_tables import fake_posterior
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+@pytest.fixture(scope="module")
+def sleep_post() -> bmx.Posterior:
+    model = bmx.Model(SLEEP, bmx.load_dataset("sleepstudy"))
+    return model.fit(seed=1, progress=False)
+
+
+def test_replicates_are_where_arviz_looks(sleep_post: bmx.Posterior) -> None:
+    import arviz_plots
+
+    tree = sleep_post.posterior_predictive(draws=100)
+    name = sleep_post.model.names.observed
+    replicates = tree["posterior_predictive"][name]
+    assert replicates.dims == ("chain", "draw", "row")
+    assert replicates.shape == (4, 25, 180)
+    np.testing.assert_array_equal(replicates["row"], tree["observed_data"]["row"])
+    arviz_plots.plot_ppc_dist(tree, num_samples=20)
+
+
+def test_new_groups_make_replicates_wider(sleep_post: bmx.Posterior) -> None:
+    name = sleep_post.model.names.observed
+
+    def spread(**options: bool) -> float:
+        tree = sleep_post.posterior_predictive(**options)  # type: ignore[arg-type]
+        return float(tree["posterior_predictive"][name].std(("chain", "draw")).mean())
+
+    assert spread(new_groups=True) > 1.3 * spread()
+
+
+def test_the_log_likelihood_is_the_density_of_each_row(sleep_post: bmx.Posterior) -> None:
+    tree = sleep_post.log_likelihood()
+    found = tree["log_likelihood"][sleep_post.model.names.observed]
+    mean = sleep_post.predict_draws(kind="linear")
+    sigma = tree["posterior"]["sigma"].values[:, :, None]
+    expected = stats.norm.logpdf(sleep_post.model.y, mean.values, sigma)
+    np.testing.assert_allclose(found.values, expected)
+
+
+def test_loo_is_arviz_s(sleep_post: bmx.Posterior) -> None:
+    import arviz_stats
+
+    mine = sleep_post.loo()
+    tree = sleep_post.log_likelihood()
+    with pytest.warns(UserWarning, match="Pareto"):
+        theirs = arviz_stats.loo(tree, pointwise=True)
+    assert mine.elpd == pytest.approx(float(theirs.elpd), abs=0.5)
+    assert len(mine.pointwise) == 180
+    assert "Pareto k" in str(mine)
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_every_family_has_a_log_likelihood(
+    family: str, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    text = {"bernoulli": "won ~ x + (1 | g)", "poisson": "count ~ x + (1 | g)"}[family]
+    post = non_normal(family, text, data, rng)
+    eta = post.predict_draws(kind="linear").values
+    expected = post.model.family.log_prob(post.model.y, eta, {})
+    found = post.log_likelihood()["log_likelihood"][post.model.names.observed]
+    np.testing.assert_allclose(found.values, expected)
+    assert len(post.loo().pointwise) == 240
+    with pytest.raises(NotSupportedError, match="kfold"):
+        post.loo(by="g")
+
+
+def test_left_out_groups_are_what_refits_say() -> None:
+    """Brute force: fit without each subject, then the density of its rows."""
+    sleep = bmx.load_dataset("sleepstudy")
+    sleep = sleep[sleep["Subject"].isin(sorted(sleep["Subject"].unique())[:8])]
+    # The default priors take their scale from the data: every refit has the same.
+    priors = {
+        "Intercept": bmx.Prior("Normal", mu=280, sigma=150),
+        "Days": bmx.Prior("Normal", mu=0, sigma=40),
+        "sd(Subject, Intercept)": bmx.Prior("HalfNormal", sigma=50),
+        "sd(Subject, Days)": bmx.Prior("HalfNormal", sigma=15),
+        "sigma": bmx.Prior("HalfNormal", sigma=50),
+    }
+    model = bmx.Model(SLEEP, sleep, priors=priors)
+    post = model.fit(draws=2000, seed=1, progress=False)
+    found = post.loo(by="Subject")
+    trusted = found.pointwise[found.pointwise["pareto_k"] < 0.5]
+    for subject in trusted.index[:4]:
+        own = sleep[sleep["Subject"].astype(str) == subject]
+        rest = sleep[sleep["Subject"].astype(str) != subject]
+        refit = bmx.Model(SLEEP, rest, priors=priors).fit(draws=2000, seed=2, progress=False)
+        # Given (beta, theta) of the refit, a new subject's rows are jointly normal.
+        tree = refit.idata["posterior"]
+        beta = tree["beta"].values.reshape(-1, 2)[::4]
+        sd = tree["sd_Subject"].values.reshape(-1, 2)[::4]
+        R = tree["corr_Subject"].values.reshape(-1, 2, 2)[::4]
+        sigma = tree["sigma"].values.reshape(-1)[::4]
+        Z = np.column_stack([np.ones(len(own)), own["Days"]])
+        y = own["Reaction"].to_numpy()
+        S = sd[:, :, None] * R * sd[:, None, :]
+        V = Z @ S @ Z.T + sigma[:, None, None] ** 2 * np.eye(len(y))
+        log_p = np.asarray(
+            [stats.multivariate_normal(Z @ b, v).logpdf(y) for b, v in zip(beta, V, strict=True)]
+        )
+        expected = special.logsumexp(log_p) - np.log(len(log_p))
+        weights = np.exp(log_p - log_p.max())
+        error = weights.std() / weights.mean() / np.sqrt(len(log_p))
+        assert found.pointwise.loc[subject, "elpd"] == pytest.approx(
+            expected, abs=4 * np.hypot(error, 0.02)
+        )
+
+
+def test_groups_may_be_any_partition_of_the_rows(data: pd.DataFrame) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + f + (1 | g)", data), np.random.default_rng(1))
+    assert list(post.loo(by="f").pointwise.index) == ["high", "low", "mid"]
+    halves = post.loo(by=np.repeat(["a", "b"], 120))
+    assert list(halves.pointwise.index) == ["a", "b"]
+    with pytest.raises(DataError, match="neither a grouping factor nor a column"):
+        post.loo(by="nothing")
+    with pytest.raises(DataError, match="240 rows"):
+        post.loo(by=[1, 2, 3])
+
+
+def test_the_report_names_what_cannot_be_trusted(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    found = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng).loo()  # absurd draws
+    assert not found.ok
+    assert "not reliable" in found.report()
+    assert str(found.bad["pareto_k"].idxmax()) in found.report()
+
+
+def test_compare_puts_the_better_model_first(sleep_post: bmx.Posterior) -> None:
+    sleep = bmx.load_dataset("sleepstudy")
+    plain = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep).fit(seed=1, progress=False)
+    for by in (None, "Subject"):
+        table = bmx.compare({"plain": plain, "slopes": sleep_post}, by=by)
+        assert list(table["model"]) == ["slopes", "plain"]
+        a, b = sleep_post.loo(by), plain.loo(by)
+        difference = b.pointwise["elpd"] - a.pointwise["elpd"]
+        assert table["elpd_diff"].iloc[1] == pytest.approx(difference.sum())
+        expected = np.sqrt(len(difference) * difference.var(ddof=0))
+        assert table["se_diff"].iloc[1] == pytest.approx(expected)
+        assert table["weight"].sum() == pytest.approx(1)
+
+
+def test_models_of_different_data_are_not_compared(sleep_post: bmx.Posterior) -> None:
+    sleep = bmx.load_dataset("sleepstudy")
+    logs = bmx.Model("np.log(Reaction) ~ Days + (1 | Subject)", sleep)
+    fewer = bmx.Model(SLEEP, sleep.iloc[:-10])
+    for model in (logs, fewer):
+        with pytest.raises(DataError, match="same left-out data"):
+            bmx.compare({"a": sleep_post, "b": model.fit(seed=1, progress=False)})
+    with pytest.raises(DataError, match="same left-out data"):
+        bmx.compare({"a": sleep_post.loo(), "b": sleep_post.loo("Subject")})
+    with pytest.raises(NotSupportedError, match="at least two"):
+        bmx.compare({"a": sleep_post})
+
+
+def test_leaving_students_out_of_gpa_takes_seconds(reference_folder: Path) -> None:
+    gpa = pd.read_csv(reference_folder / "data" / "gpa.csv")
+    post = bmx.Model("gpa ~ occasion + (occasion | student)", gpa).fit(seed=1, progress=False)
+    start = time.perf_counter()
+    found = post.loo(by="student")
+    assert time.perf_counter() - start < 5
+    assert len(found.pointwise) == 200
+    assert found.ok
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.parametrize("by", [None, "Subject"])
+def test_refits_agree_with_importance_weights(sleep_post: bmx.Posterior, by: str | None) -> None:
+    found = sleep_post.kfold(18, by=by, progress=False)
+    weighted = sleep_post.loo(by)
+    # Ten rows at a time leave less to learn from than one.
+    trusted = (weighted.pointwise["pareto_k"] < 0.5).to_numpy()
+    difference = (found.pointwise["elpd"] - weighted.pointwise["elpd"]).to_numpy()[trusted]
+    assert np.abs(difference).max() < (1.0 if by is None else 0.3)
+    assert np.abs(difference.sum()) < (5.0 if by is None else 1.0)
+    assert "Exact refits" in str(found)
+    table = bmx.compare({"refits": found, "weights": weighted})
+    assert set(table["model"]) == {"refits", "weights"}
+
+
+def test_folds_out_of_range_are_named(sleep_post: bmx.Posterior) -> None:
+    for k in (1, 19):
+        with pytest.raises(NotSupportedError, match=f"k={k} .* 18, the number of levels"):
+            sleep_post.kfold(k, by="Subject")
+
+
+@pytest.mark.compiled
+def test_the_prior_predicts_too(sleep_post: bmx.Posterior) -> None:
+    tree = sleep_post.prior_predictive(draws=200)
+    replicates = tree["prior_predictive"][sleep_post.model.names.observed]
+    assert replicates.shape == (1, 200, 180)
+    assert {"beta", "sigma", "sd_Subject"} <= set(tree["prior"].data_vars)
+    y = sleep_post.model.y
+    assert float(replicates.std()) > 2 * y.std()
