@@ -336,7 +336,7 @@ class EmpiricalBayes(PredictsAtModes):
         _check(ci_prob, method)
         lower, upper = self._sd_interval(ci_prob, method)
         sd, corr = self._by_group()
-        residual = self._residual_variance
+        residual = self._residual_on_link
         parts = variance_parts(self.model.design.groups, sd, corr, residual)
         rows: list[tuple[Any, ...]] = []
         for g in self.model.design.groups:
@@ -405,7 +405,7 @@ class EmpiricalBayes(PredictsAtModes):
         """
         sd, corr = self._by_group()
         groups = self.model.design.groups
-        parts = variance_parts(groups, sd, corr, self._residual_variance)
+        parts = variance_parts(groups, sd, corr, self._residual_on_link)
         values = [float(parts.effects[g.name].sum() / parts.total) for g in groups]
         return pd.DataFrame({"group": text_column([g.name for g in groups]), "estimate": values})
 
@@ -485,7 +485,7 @@ class EmpiricalBayes(PredictsAtModes):
     # -- inside ---------------------------------------------------------------
 
     @property
-    def _residual_variance(self) -> np.ndarray:
+    def _residual_on_link(self) -> np.ndarray:
         return np.asarray(self.sigma**2)
 
     def _method_in_words(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -212,7 +212,7 @@ class LaplaceFit(EmpiricalBayes):
             the latent variable's residual, which is not estimated.
         """
         table = super().variance_components(ci_prob, ci_method=ci_method)
-        residual = float(self._residual_variance)
+        residual = float(self._residual_on_link)
         if np.isnan(residual):
             return table
         sd = np.sqrt(residual)
@@ -248,6 +248,45 @@ class LaplaceFit(EmpiricalBayes):
                 "lower": estimate * np.exp(-z * se),
                 "upper": estimate * np.exp(z * se),
             }
+        )
+
+    # -- rows -----------------------------------------------------------------
+
+    def predict(self, *_: Any, **__: Any) -> pd.DataFrame:
+        """Refuse: prediction beyond the normal is from a posterior.
+
+        Raises
+        ------
+        NotSupportedError
+            Always.
+        """
+        raise NotSupportedError(
+            "a fit by Laplace's approximation does not predict: the error of a mean off the "
+            "identity link is not normal; model.fit() gives a posterior, whose predict() does"
+        )
+
+    def residuals(self, *_: Any, **__: Any) -> pd.Series[float]:
+        """Refuse, as `predict` does.
+
+        Raises
+        ------
+        NotSupportedError
+            Always.
+        """
+        raise NotSupportedError(
+            "a fit by Laplace's approximation has no residuals(); a posterior of model.fit() has"
+        )
+
+    def simulate(self, *_: Any, **__: Any) -> Any:
+        """Refuse, as `predict` does.
+
+        Raises
+        ------
+        NotSupportedError
+            Always.
+        """
+        raise NotSupportedError(
+            "a fit by Laplace's approximation does not simulate; model.fit() does"
         )
 
     # -- inside ---------------------------------------------------------------
@@ -299,7 +338,7 @@ class LaplaceFit(EmpiricalBayes):
         return super()._sd_interval(ci_prob, method)
 
     @property
-    def _residual_variance(self) -> np.ndarray:
+    def _residual_on_link(self) -> np.ndarray:
         """On the latent scale, where the link has one."""
         values = dict(zip(self._gp.parameters, np.exp(self._phi), strict=True))
         latent = self.model.family.residual_variance(values)

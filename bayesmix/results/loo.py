@@ -226,8 +226,9 @@ def group_log_density(model: Model, draws: PosteriorDraws, member: np.ndarray) -
     """
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
     from bayesmix.gaussian.theta import pack_theta
+    from bayesmix.model.engines import why_not_collapsed
 
-    why_not = model._why_not_fast()
+    why_not = why_not_collapsed(model.design, model.family, model.rows, model.prior_entries)
     if why_not:
         raise NotSupportedError(
             f"leaving whole groups out takes the effects integrated out exactly, but {why_not}; "
