@@ -234,12 +234,12 @@ def _blocks(terms: Sequence[GroupTerm], sizes: Sequence[int]) -> tuple[Block, ..
 
 def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Levels, np.ndarray]:
     """Observed combinations of the columns, in the order of the columns' own levels."""
-    code = np.zeros(len(frame), dtype=np.int64)
-    for column in term.columns:
+    code, n_levels = np.zeros(0, dtype=np.int64), 1
+    for k, column in enumerate(term.columns):
         codes, n_values = _codes(frame[column], term, formula)
         # Renumbered after each column, so that the product cannot overflow.
-        _, code = np.unique(code * n_values + codes, return_inverse=True)
-    n_levels = int(code.max()) + 1
+        code, n_levels = _renumbered(codes if k == 0 else code * n_values + codes,
+                                     n_levels * n_values)  # fmt: skip
     first = np.zeros(n_levels, dtype=np.int64)
     first[code[::-1]] = np.arange(len(frame))[::-1]
     values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
@@ -272,8 +272,19 @@ def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[n
                 start=term.start,
                 stop=term.stop,
             )
-    unique, codes = np.unique(values, return_inverse=True)
+    codes, unique = pd.factorize(values, sort=True)
     return codes, len(unique)
+
+
+def _renumbered(code: np.ndarray, n_possible: int) -> tuple[np.ndarray, int]:
+    """Number the codes that occur from zero, in their order; and how many there are."""
+    if n_possible > 4 * len(code):
+        values, code = np.unique(code, return_inverse=True)
+        return code, len(values)
+    occurs = np.bincount(code, minlength=n_possible) > 0
+    if not occurs.all():
+        code = (np.cumsum(occurs) - 1)[code]
+    return code, int(occurs.sum())
 
 
 def _labels(column: pd.Series[Any]) -> np.ndarray:

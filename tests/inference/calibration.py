@@ -1,0 +1,97 @@
+"""Simulation-based calibration: parameters from the prior, data from them, ranks among draws.
+
+Run as ``python -m tests.inference.calibration`` to write the rank histograms that
+`calibration.json` keeps.
+
+References
+----------
+Talts, S., Betancourt, M., Simpson, D., Vehtari, A. and Gelman, A. (2018). Validating
+Bayesian inference algorithms with simulation-based calibration. arXiv:1804.06788.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import bayesmix as bmx
+
+KEPT = Path(__file__).with_name("calibration.json")
+N_LEVELS, N_ROWS, N_RANKS, N_BINS = 8, 64, 99, 20
+PRIORS: dict[str, bmx.Prior] = {
+    "Intercept": bmx.Prior("Normal", mu=0.3, sigma=0.7),
+    "x": bmx.Prior("Normal", mu=0, sigma=0.6),
+    "sd": bmx.Prior("HalfNormal", sigma=0.7),
+}
+FAMILIES = ("gaussian", "bernoulli", "poisson")
+
+
+def ranks(family: str, n_simulations: int, seed: int) -> dict[str, np.ndarray]:
+    """Ranks of the true parameters among 99 thinned draws, by parameter."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[int]] = {}
+    priors = dict(PRIORS)
+    if family == "gaussian":
+        priors["sigma"] = bmx.Prior("HalfNormal", sigma=1.0)
+    for simulation in range(n_simulations):
+        truth = {
+            "Intercept": rng.normal(0.3, 0.7), "x": rng.normal(0, 0.6),
+            "sd": abs(rng.normal(0, 0.7)),
+        }  # fmt: skip
+        x, g = rng.normal(size=N_ROWS), np.arange(N_ROWS) % N_LEVELS
+        b = rng.normal(0, truth["sd"], N_LEVELS)
+        truth["b"] = b[0]
+        eta = truth["Intercept"] + truth["x"] * x + b[g]
+        if family == "gaussian":
+            truth["sigma"] = abs(rng.normal(0, 1.0))
+            y = rng.normal(eta, truth["sigma"])
+        elif family == "bernoulli":
+            y = rng.binomial(1, 1 / (1 + np.exp(-eta)))
+        else:
+            y = rng.poisson(np.exp(eta))
+        data = pd.DataFrame({"y": y, "x": x, "g": [f"g{i}" for i in g]})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+            model = bmx.Model("y ~ x + (1 | g)", data, family=family, priors=priors)
+            post = model.fit(
+                draws=495, chains=2, cores=2, seed=simulation, engine="fast", progress=False
+            )
+        draws = post.idata["posterior"]
+        values: dict[str, Any] = {
+            "Intercept": draws["beta"].values[..., 0], "x": draws["beta"].values[..., 1],
+            "sd": draws["sd_g"].values[..., 0], "b": draws["b_g"].values[:, :, 0, 0],
+        }  # fmt: skip
+        if family == "gaussian":
+            values["sigma"] = draws["sigma"].values
+        for name, of_name in values.items():
+            thinned = of_name.reshape(-1)[::10]
+            found.setdefault(name, []).append(int((thinned < truth[name]).sum()))
+    return {name: np.asarray(of_name) for name, of_name in found.items()}
+
+
+def histogram(of_ranks: np.ndarray) -> np.ndarray:
+    return np.bincount(of_ranks * N_BINS // (N_RANKS + 1), minlength=N_BINS)
+
+
+def p_value(counts: np.ndarray) -> float:
+    """Of the chi-squared test that ranks are uniform."""
+    return float(stats.chisquare(counts).pvalue)
+
+
+def main() -> None:
+    kept: dict[str, Any] = {}
+    for family in FAMILIES:
+        found = ranks(family, 500, 20261121)
+        kept[family] = {name: histogram(of_name).tolist() for name, of_name in found.items()}
+        print(family, {k: round(p_value(np.asarray(v)), 3) for k, v in kept[family].items()})
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Posteriors are calibrated: true parameters have uniform ranks among the draws."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from .calibration import FAMILIES, KEPT, histogram, p_value, ranks
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_histograms_that_are_kept_are_flat(family: str) -> None:
+    """Of 500 simulations; 13 parameters in all, hence the small level."""
+    kept = json.loads(KEPT.read_text())[family]
+    assert {"Intercept", "x", "sd", "b"} <= set(kept)
+    for name, counts in kept.items():
+        assert sum(counts) == 500
+        assert p_value(np.asarray(counts)) > 1e-3, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ranks_are_uniform(family: str) -> None:
+    for name, of_name in ranks(family, 200, 5).items():
+        assert p_value(histogram(of_name)) > 1e-3, name
+        # Too wide or too narrow posteriors show in the middle half of the ranks.
+        inside = ((of_name >= 25) & (of_name < 75)).mean()
+        assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 200), name
