@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import optimize
 
-from bayesmix.gaussian.coordinates import Coordinates, expand, unpack_theta
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, expand, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
@@ -129,6 +129,7 @@ def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.
     x = np.zeros(int(co.sizes[0]))
     if scales:
         x[:n_sd] = np.log(0.5) - np.log(np.concatenate(scales))
+        x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
     phi = np.ones(len(gp.parameters))
     beta = np.zeros(p)
     names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
@@ -190,7 +191,7 @@ def maximise_laplace(
     scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
     unit = -np.log(np.concatenate(scales)) if scales else np.zeros(0)
     with blas_threads(problem):
-        search = Search(criterion, n_x, n_sd, d - n_sd, np.ones(n_sd, dtype=bool), unit)
+        search = Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
         start = start_of_laplace(gp, co, link_start)
         best = search.run(start)
         starts = 1

@@ -201,6 +201,17 @@ def test_moments_of_the_effects_need_a_normal_response(rng: np.random.Generator)
         model.fit(group_draws="moments")
 
 
+def test_a_bounded_prior_of_a_standard_deviation_is_kept(rng: np.random.Generator) -> None:
+    priors = {"sd(g)": bmx.Prior("Uniform", lower=0.05, upper=0.4)}
+    model = bmx.Model("count ~ x + (1 | g)", make_data(rng, 400), family="poisson", priors=priors)
+    posterior = model.fit(seed=1, chains=2, progress=False)
+    assert posterior.idata.attrs["engine"].startswith("fast")
+    sd = posterior.idata["posterior"]["sd_g"].values
+    assert 0.05 < sd.min() < sd.max() < 0.4
+    mode = model.fit_eb("map").variance_components()["sd"][0]
+    assert 0.05 < mode <= 0.4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "negative_binomial", "student_t"])
 def test_the_two_engines_agree(name: str, rng: np.random.Generator) -> None:
