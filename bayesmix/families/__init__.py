@@ -85,6 +85,8 @@ _OTHER_NAMES = {
     "negbinomial": "negative_binomial",
     "negativebinomial": "negative_binomial",
     "nbinom": "negative_binomial",
+    "nbinom2": "negative_binomial",
+    "logistic": "bernoulli",
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
     "ordered": "cumulative",

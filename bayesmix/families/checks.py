@@ -140,8 +140,9 @@ def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
     place = {"text": formula.text, "start": 0, "stop": formula.text.find("~")}
     for name in family.needs:
         if name not in rows:
+            advice = '; for 0/1 responses take family="bernoulli"' if name == "trials" else ""
             raise FormulaError(
-                f"the {family.name} family wants {_WRITTEN[name]} on the left-hand side",
+                f"the {family.name} family wants {_WRITTEN[name]} on the left-hand side{advice}",
                 **place,  # type: ignore[arg-type]
             )
     for name in rows:

@@ -193,6 +193,10 @@ def test_probabilities_take_a_prior_on_the_unit_interval(rows: pd.DataFrame) -> 
 
 
 def test_a_family_is_a_name_or_an_object(rows: pd.DataFrame) -> None:
+    assert bmx.Model("binary ~ x", rows, family="logistic").family.name == "bernoulli"
+    assert bmx.Model("count ~ x", rows, family="nbinom2").family.name == "negative_binomial"
+    with pytest.raises(FormulaError, match=r"proportion.*take family=\"bernoulli\""):
+        bmx.Model("binary ~ x", rows, family="binomial")
     probit = bmx.families.Binomial(link="probit")
     model = bmx.Model("proportion(k, m) ~ x", rows, family=probit)
     assert str(model.family) == "binomial (probit link)"
