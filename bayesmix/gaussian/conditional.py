@@ -87,9 +87,69 @@ def _effects_from_u(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> 
             at += q
 
 
+@inner
+def _draw_one_factor(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta, b
+):
+    """One grouping factor with one or two effects: beta first, then each level by itself."""
+    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
+    p, q, d, n_L = eq.sizes[4], eq.q[0], co.sizes[0], len(co.T)
+    n_levels, m = eq.n_levels[0], eq.sizes[4] + 1
+    X_, beta_ = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
+    b_ = carray(b, (n_draws, n_levels * q))
+    sd = np.empty(co.sizes[1] + 1)
+    C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
+    prior_y = np.empty(p)
+    _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
+    for s in range(n_draws):
+        _expand(co_ints, co_floats, 1, X_[s].ctypes, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
+        precision = _residual_precision(co, sd, known)
+        fine = _moments(
+            eq_ints, eq_floats, L.ctypes, precision, prior_precision, prior_y.ctypes, WITH_FIXED,
+            S.ctypes, U.ctypes, mean.ctypes, cov.ctypes, scalars.ctypes,
+        )  # fmt: skip
+        if fine == 0 or not factor_root(cov, p):
+            return 0
+        for i in range(p - 1, -1, -1):
+            value = mean[i]
+            for j in range(i + 1):
+                value += cov[i, j] * beta_[s, j]
+            beta_[s, i] = value
+        for g in range(n_levels):
+            at, panel = q * g, q * m * g
+            r0 = eq.panel[panel + p]
+            for j in range(p):
+                r0 -= eq.panel[panel + j] * beta_[s, j]
+            if q == 1:
+                k = 1.0 + L[0] * L[0] * precision * eq.K[g]
+                r0 *= L[0] * precision
+                b_[s, at] = L[0] * (r0 / k + b_[s, at] / np.sqrt(k))
+                continue
+            r1 = eq.panel[panel + m + p]
+            for j in range(p):
+                r1 -= eq.panel[panel + m + j] * beta_[s, j]
+            # With L lower triangular: u = M^-1 L'r and noise, through M = C C'.
+            a00, a10, a11 = eq.K[4 * g], eq.K[4 * g + 2], eq.K[4 * g + 3]
+            l00, l10, l11 = L[0], L[2], L[3]
+            c00, c10 = a00 * l00 + a10 * l10, a10 * l00 + a11 * l10
+            k00 = 1.0 + precision * (l00 * c00 + l10 * c10)
+            k10 = precision * l11 * c10
+            k11 = 1.0 + precision * l11 * a11 * l11
+            f00 = np.sqrt(k00)
+            f10 = k10 / f00
+            f11 = np.sqrt(k11 - f10 * f10)
+            t0 = precision * (l00 * r0 + l10 * r1) / f00
+            t1 = (precision * l11 * r1 - f10 * t0) / f11
+            u1 = (t1 + b_[s, at + 1]) / f11
+            u0 = (t0 + b_[s, at] - f10 * u1) / f00
+            b_[s, at], b_[s, at + 1] = l00 * u0, l10 * u0 + l11 * u1
+    return 1
+
+
 @kernel(
     i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
-    needs=(expand, factorise, solve_nodes),
+    needs=(expand, factorise, solve_nodes, moments),
 )  # fmt: skip
 def draw_all(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta,
@@ -99,6 +159,11 @@ def draw_all(  # type: ignore[no-untyped-def]
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     r, p, d, n_L = eq.sizes[3], eq.sizes[4], co.sizes[0], len(co.T)
     n = r + p
+    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
+        return _draw_one_factor(
+            eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X,
+            beta, b,
+        )  # fmt: skip
     X, beta, b = carray(X, (n_draws, d)), carray(beta, (n_draws, p)), carray(b, (n_draws, n_b))
     sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
