@@ -28,7 +28,18 @@ import numpy as np
 from numba import carray, types
 
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, blas, f8, i8, inner, kernel, lapack
+from bayesmix.gaussian.linking import (
+    FLOATS,
+    INTS,
+    blas,
+    f8,
+    i8,
+    inlined,
+    inner,
+    kernel,
+    lapack,
+    matrix,
+)  # fmt: skip
 
 __all__ = ["factor_root", "factorise", "inverse_moments", "root_inverse", "solve_nodes"]
 
@@ -79,7 +90,7 @@ def factor_root(A: np.ndarray, n: int) -> bool:
     return numbers[3] == 0
 
 
-@inner
+@inlined
 def _scale_node(
     eq: Arrays, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
 ) -> None:
@@ -88,8 +99,8 @@ def _scale_node(
     n_chain = eq.sizes[0]
     p = eq.sizes[4]
     m = eq.width[node]
-    Lf = L[eq.L_start[f] : eq.L_start[f] + q * q].reshape(q, q)
-    raw = eq.K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q)
+    Lf = matrix(L, eq.L_start[f], q, q)
+    raw = matrix(eq.K, eq.K_start[node], q, q)
     for i in range(q):
         for j in range(i + 1):
             s = 0.0
@@ -101,7 +112,7 @@ def _scale_node(
             K[i, j] = s * precision
             K[j, i] = K[i, j]
         K[i, i] += 1.0
-    panel = eq.panel[eq.panel_start[node] : eq.panel_start[node + 1]].reshape(q, m)
+    panel = matrix(eq.panel, eq.panel_start[node], q, m)
     for i in range(q):
         for c in range(m):
             s = 0.0
@@ -119,7 +130,7 @@ def _scale_node(
             _columns_times(V, q, eq.list_column[k], L, eq.L_start[g], eq.q[g])
 
 
-@inner
+@inlined
 def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, size: int) -> None:
     """Multiply `size` columns of V from the right by the size x size matrix at `at`."""
     if size == 1:
@@ -138,7 +149,7 @@ def _columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, s
             V[i, column + c] = row[c]
 
 
-@inner
+@inlined
 def _solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
     """V := C^-1 V, in place."""
     for i in range(q):
@@ -223,10 +234,10 @@ def _scale_root_blocks(
             root_y[first + c] = row[c]
 
 
-@inner
+@inlined
 def _subtract_from_root(
     eq: Arrays, node: int, q: int, V: np.ndarray, first: int,
-    root: np.ndarray, root_y: np.ndarray,
+    root: np.ndarray, root_y: np.ndarray, products: np.ndarray,
 ) -> None:  # fmt: skip
     """Root minus V'V over a node's columns that lie in the root (lower triangle)."""
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
@@ -247,11 +258,10 @@ def _subtract_from_root(
     begin, end = eq.list_start[node], eq.list_start[node + 1]
     w = x0 - first
     wide = w >= _WIDE and q > 1
-    products = np.empty((w, w)) if wide else np.empty((0, 0))
     if wide:
         numbers = np.empty(6, dtype=np.int32)
         numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), ord("N"), w, q
-        numbers[4], numbers[5] = m, w
+        numbers[4], numbers[5] = m, products.shape[1]
         factors = np.empty(2)
         factors[0], factors[1] = 1.0, 0.0
         _dsyrk(
@@ -291,16 +301,18 @@ def _subtract_from_root(
             root_y[row + a] -= s
 
 
-@inner
+@inlined
 def _subtract_from_ancestors(
-    eq: Arrays, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray
-) -> None:
+    eq: Arrays, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray,
+    where: np.ndarray,
+) -> None:  # fmt: skip
     """Each ancestor's block and panel minus what the node contributes."""
     n_chain, p = eq.sizes[0], eq.sizes[4]
     q, m = eq.q[f], eq.width[node]
     entries = eq.list_start[node + 1] - eq.list_start[node]
     # Positions of the root blocks in the panels of ever higher ancestors.
-    where = np.arange(entries) + eq.list_start[node]
+    for e in range(entries):
+        where[e] = eq.list_start[node] + e
     ancestor = node
     column = 0
     for g in range(f + 1, n_chain):
@@ -308,8 +320,8 @@ def _subtract_from_ancestors(
         child = ancestor
         ancestor = eq.parent[ancestor]
         m_a = eq.width[ancestor]
-        K_a = K[eq.K_start[ancestor] : eq.K_start[ancestor + 1]].reshape(q_a, q_a)
-        V_a = panels[eq.panel_start[ancestor] : eq.panel_start[ancestor + 1]].reshape(q_a, m_a)
+        K_a = matrix(K, eq.K_start[ancestor], q_a, q_a)
+        V_a = matrix(panels, eq.panel_start[ancestor], q_a, m_a)
         if entries > 0 and child != node:
             for e in range(entries):
                 where[e] = eq.list_parent[where[e]]
@@ -401,9 +413,14 @@ def _factorise(
             m = eq.width[node]
             _scale_node(
                 eq, f, node, L, precision,
-                K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q),
-                panels[eq.panel_start[node] : eq.panel_start[node + 1]].reshape(q, m),
+                matrix(K, eq.K_start[node], q, q),
+                matrix(panels, eq.panel_start[node], q, m),
             )  # fmt: skip
+    # Room to work in, for the widest node.
+    m_max, entries_max = _widest(eq)
+    where = np.empty(entries_max, dtype=np.int64)
+    side = m_max if m_max >= _WIDE else 1
+    products = np.empty((side, side))
     log_det = 0.0
     length = 0.0
     for f in range(n_chain):
@@ -415,8 +432,8 @@ def _factorise(
         product = 1.0
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node]
-            C = K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q)
-            V = panels[eq.panel_start[node] : eq.panel_start[node + 1]].reshape(q, m)
+            C = matrix(K, eq.K_start[node], q, q)
+            V = matrix(panels, eq.panel_start[node], q, m)
             if f == 0:
                 _scale_node(eq, f, node, L, precision, C, V)
             if not _chol_in_place(C, q):
@@ -430,8 +447,8 @@ def _factorise(
             for i in range(q):
                 length += V[i, m - 1] * V[i, m - 1]
             if first > 0:
-                _subtract_from_ancestors(eq, f, node, V, K, panels)
-            _subtract_from_root(eq, node, q, V, first, root, root_y)
+                _subtract_from_ancestors(eq, f, node, V, K, panels, where)
+            _subtract_from_root(eq, node, q, V, first, root, root_y, products)
         log_det += np.log(product)
     if not factor_root(root, n):
         return False
@@ -479,8 +496,8 @@ def solve_nodes(eq_ints, eq_floats, K, panels, solution, u):  # type: ignore[no-
         q = eq.q[f]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node]
-            C = K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q)
-            V = panels[eq.panel_start[node] : eq.panel_start[node + 1]].reshape(q, m)
+            C = matrix(K, eq.K_start[node], q, q)
+            V = matrix(panels, eq.panel_start[node], q, m)
             at = u_start[f] + q * (node - eq.node_start[f])
             for i in range(q):
                 s = V[i, m - 1] + u[at + i]
@@ -631,6 +648,12 @@ def _inverse_moments(
     everywhere = len(panel_inverse) > 0
     if everywhere:
         across, panel_base = panel_inverse, 0
+    m_max, entries_max = _widest(eq)
+    q_max = 1
+    for f in range(n_chain):
+        q_max = max(q_max, eq.q[f])
+    W, WJ, J = np.empty((q_max, m_max)), np.empty((q_max, m_max)), np.empty((m_max, m_max))
+    where, entry = np.empty(m_max, dtype=np.int64), np.empty(entries_max, dtype=np.int64)
     for f in range(n_chain - 1, -1, -1):
         q, at = eq.q[f], eq.L_start[f]
         first = 0
@@ -644,8 +667,8 @@ def _inverse_moments(
         factors[0], factors[1] = 1.0, 0.0
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node] - 1
-            C = K[eq.K_start[node] : eq.K_start[node + 1]].reshape(q, q)
-            V = panels[eq.panel_start[node] : eq.panel_start[node + 1]].reshape(q, m + 1)
+            C = matrix(K, eq.K_start[node], q, q)
+            V = matrix(panels, eq.panel_start[node], q, m + 1)
             _invert_lower(C, q, half)
             for i in range(q):
                 for j in range(i + 1):
@@ -655,19 +678,17 @@ def _inverse_moments(
                     block_inverse[i, j] = s
             n_columns = m if with_fixed else m - p
             if n_columns > 0:
-                W = np.empty((q, n_columns))
                 for i in range(q):
                     for c in range(n_columns):
+                        WJ[i, c] = 0.0
                         s = 0.0
                         for k in range(i, q):
                             s += half[k, i] * V[k, c]
                         W[i, c] = s
-                J = np.empty((n_columns, n_columns))
                 _gather_inverse(eq, f, node, first, n_columns, inverse, own, across,
-                                K_base, panel_base, J)  # fmt: skip
-                WJ = np.zeros((q, n_columns))
+                                K_base, panel_base, where, entry, J)  # fmt: skip
                 if n_columns >= _WIDE and q > 1:
-                    numbers[2], numbers[3], numbers[4] = n_columns, q, n_columns
+                    numbers[2], numbers[3], numbers[4] = n_columns, q, m_max
                     _dsymm(
                         numbers.ctypes, numbers[1:].ctypes, numbers[2:].ctypes, numbers[3:].ctypes,
                         factors.ctypes, J.ctypes, numbers[4:].ctypes, W.ctypes,
@@ -692,7 +713,7 @@ def _inverse_moments(
                             cross[u_at + i, j] = -WJ[i, m - p + j]
                 if f > 0 or everywhere:
                     start = eq.panel_start[node] - panel_base
-                    kept = across[start : start + q * (m + 1)].reshape(q, m + 1)
+                    kept = matrix(across, start, q, m + 1)
                     for i in range(q):
                         for c in range(m + 1):
                             kept[i, c] = -WJ[i, c] if c < n_columns else 0.0
@@ -714,6 +735,16 @@ def _inverse_moments(
 
 
 @inner
+def _widest(eq: Arrays) -> tuple[int, int]:
+    """Columns of the widest panel, and the most root blocks of a node (at least 1)."""
+    m_max, entries_max = 1, 1
+    for node in range(eq.sizes[2]):
+        m_max = max(m_max, eq.width[node])
+        entries_max = max(entries_max, eq.list_start[node + 1] - eq.list_start[node])
+    return m_max, entries_max
+
+
+@inlined
 def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
     for j in range(q):
         half[j, j] = 1.0 / C[j, j]
@@ -724,17 +755,20 @@ def _invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
             half[i, j] = s / C[i, i]
 
 
-@inner
+@inlined
 def _gather_inverse(
     eq: Arrays, f: int, node: int, first: int, n_columns: int, inverse: np.ndarray,
-    own: np.ndarray, across: np.ndarray, K_base: int, panel_base: int, J: np.ndarray,
+    own: np.ndarray, across: np.ndarray, K_base: int, panel_base: int, where: np.ndarray,
+    entry: np.ndarray, J: np.ndarray,
 ) -> None:  # fmt: skip
-    """Inverse of M between the columns of a node's panel: ancestors, root blocks, X."""
+    """Inverse of M between the columns of a node's panel: ancestors, root blocks, X.
+
+    `where` and `entry` are room to work in.
+    """
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     x0 = eq.width[node] - 1 - p
     begin, end = eq.list_start[node], eq.list_start[node + 1]
     # Root columns of the panel's columns behind the ancestors.
-    where = np.empty(n_columns, dtype=np.int64)
     if x0 > first:
         for e in range(begin, end):
             block = eq.list_block[e]
@@ -751,7 +785,8 @@ def _gather_inverse(
     ancestor = node
     column = 0
     # Column of each root block in the current ancestor's panel.
-    entry = np.arange(begin, end)
+    for e in range(end - begin):
+        entry[e] = begin + e
     for g in range(f + 1, n_chain):
         q_a = eq.q[g]
         ancestor = eq.parent[ancestor]
@@ -759,7 +794,7 @@ def _gather_inverse(
             entry[e] = eq.list_parent[entry[e]]
         m_a = eq.width[ancestor]
         start = eq.panel_start[ancestor] - panel_base
-        kept = across[start : start + q_a * m_a].reshape(q_a, m_a)
+        kept = matrix(across, start, q_a, m_a)
         K_at = eq.K_start[ancestor] - K_base
         for i in range(q_a):
             for j in range(q_a):
