@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -360,17 +362,32 @@ def test_trials_are_needed_for_counts_out_of_trials(
             post.predict(new.assign(n=value), kind="response")
 
 
-@pytest.mark.slow
-def test_a_million_rows_stay_within_time_and_memory(rng: np.random.Generator) -> None:
-    import resource
+_MILLION_ROWS = """
+import resource, time
+import numpy as np, pandas as pd
+import bayesmix as bmx
+from tests.results.test_tables import fake_posterior
 
-    data = pd.DataFrame({"x": rng.normal(size=50_000), "g": rng.integers(0, 10_000, 50_000)})
-    data["y"] = data["x"] + rng.normal(size=50_000)
-    post = fake_posterior(bmx.Model("y ~ x + (x | g)", data), rng, n_chains=4, n_draws=250)
-    n = 1_000_000
-    new = pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, 10_500, n)})
-    start = time.perf_counter()
-    table = post.predict(new)
-    assert time.perf_counter() - start < 60
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000
-    assert len(table) == n
+rng = np.random.default_rng(1)
+data = pd.DataFrame({"x": rng.normal(size=50_000), "g": rng.integers(0, 10_000, 50_000)})
+data["y"] = data["x"] + rng.normal(size=50_000)
+post = fake_posterior(bmx.Model("y ~ x + (x | g)", data), rng, n_chains=4, n_draws=250)
+n = 1_000_000
+new = pd.DataFrame({"x": rng.normal(size=n), "g": rng.integers(0, 10_500, n)})
+start = time.process_time()
+assert len(post.predict(new)) == n
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_a_million_rows_stay_within_time_and_memory() -> None:
+    # In a process of its own: the peak of this one is that of whatever ran before.
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", _MILLION_ROWS], capture_output=True, text=True, cwd=root, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    seconds, kilobytes = (float(word) for word in run.stdout.split())
+    assert seconds < 60
+    assert kilobytes < 2_000_000
