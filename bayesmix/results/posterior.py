@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
-from bayesmix.families.gaussian import Real
-from bayesmix.inference.announce import announce
+from bayesmix.errors import OWN_FILES, ConvergenceWarning
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results import tables
 from bayesmix.results.checking import Checks
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
-from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
+from bayesmix.results.posterior_plots import PosteriorPlots
+from bayesmix.results.posterior_tables import PosteriorTables
 from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
 from bayesmix.results.summary import Section, Summary
 from bayesmix.results.tree import MOMENTS_GROUP, build_tree, versions
@@ -31,11 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Posterior"]
 
-_SLOW_TABLE = 1000  # effects; ArviZ needs about 3 ms to diagnose one
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(Checks):
+class Posterior(PosteriorTables, PosteriorPlots, Checks):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is
@@ -70,227 +66,6 @@ class Posterior(Checks):
         }
         self.idata: xr.DataTree = build_tree(model.design, model.names, model.y, draws, attributes)
 
-    # -- tables ---------------------------------------------------------------
-
-    def fixed_effects(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "mean",
-        diagnostics: bool = True,
-        exponentiate: bool = False,
-    ) -> pd.DataFrame:
-        """Summarise the fixed effects.
-
-        Parameters
-        ----------
-        ci_prob : float
-            Probability inside the interval.
-        ci_kind : {"eti", "hdi"}
-            Equal-tailed or highest-density interval.
-        point : {"mean", "median"}
-            What `estimate` is.
-        diagnostics : bool
-            Whether to add ess_bulk, ess_tail and r_hat.
-        exponentiate : bool
-            Whether to exponentiate estimates and intervals: odds ratios with the
-            logit link, rate ratios or ratios of means with the log link. The sd is
-            then that of the delta method.
-
-        Returns
-        -------
-        DataFrame
-            One row per coefficient: term, estimate, sd, lower, upper, ess_bulk,
-            ess_tail, r_hat, in units of the response per unit of the predictor;
-            where there is a link, in units of the linear predictor. A coefficient
-            that was left out as aliased has NaN.
-
-        Raises
-        ------
-        NotSupportedError
-            If `exponentiate` means nothing under the model's link.
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics)
-        table = tables.fixed_effects_table(self._draws, options)
-        return tables.exponentiated(table, self.model.family) if exponentiate else table
-
-    def family_parameters(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "mean",
-        diagnostics: bool = True,
-    ) -> pd.DataFrame:
-        """Summarise the family's own parameters: shapes, precisions, thresholds.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind, point, diagnostics
-            As in `fixed_effects`.
-
-        Returns
-        -------
-        DataFrame
-            One row per parameter: parameter, estimate, sd, lower, upper, ess_bulk,
-            ess_tail, r_hat. A threshold is called ``thresholds[low|mid]``.
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics)
-        return tables.family_parameters_table(self._draws, options)
-
-    def group_effects(
-        self,
-        group: str | None = None,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "mean",
-        wide: bool = False,
-        diagnostics: bool = True,
-    ) -> pd.DataFrame:
-        """Summarise the group effects: each level's deviation from the fixed effects.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; all of them by default.
-        ci_prob, ci_kind, point, diagnostics
-            As in `fixed_effects`. Diagnostics take about 3 ms per effect.
-        wide : bool
-            Whether to return the estimates only, a row per level and a column
-            per effect.
-
-        Returns
-        -------
-        DataFrame
-            One row per level and effect: group, level, effect, estimate, sd,
-            lower, upper, ess_bulk, ess_tail, r_hat. `level` is always text.
-
-        Raises
-        ------
-        DataError
-            If there is no such grouping factor.
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
-        return self._group_tables(group, options, wide=wide, with_fixed=False)
-
-    def group_coefficients(
-        self,
-        group: str | None = None,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "mean",
-        wide: bool = False,
-        diagnostics: bool = True,
-    ) -> pd.DataFrame:
-        """Summarise each level's own coefficients: fixed effect plus group effect.
-
-        The two are added draw by draw, so the intervals account for their
-        covariance. An effect without a fixed effect of its name stands alone.
-
-        Parameters
-        ----------
-        group, ci_prob, ci_kind, point, wide, diagnostics
-            As in `group_effects`.
-
-        Returns
-        -------
-        DataFrame
-            With the columns of `group_effects`.
-
-        Raises
-        ------
-        DataError
-            If there is no such grouping factor.
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
-        return self._group_tables(group, options, wide=wide, with_fixed=True)
-
-    def variance_components(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "median",
-        diagnostics: bool = True,
-    ) -> pd.DataFrame:
-        """Summarise the standard deviations of the group effects and the residual.
-
-        Variance, sd and share are each summarised from their own draws. A share
-        is of the mean over the data of z' Sigma z plus the residual variance.
-        The shares of each draw add up to 1, and so do their means, but not their
-        medians.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind, diagnostics
-            As in `fixed_effects`.
-        point : {"median", "mean"}
-            The mean of a variance need not exist where there are few levels.
-
-        Returns
-        -------
-        DataFrame
-            One row per effect of a grouping factor, and the residual: group,
-            effect, variance, sd, sd_lower, sd_upper, variance_share, ess_bulk,
-            ess_tail, r_hat (of the sd).
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics)
-        return tables.variance_components_table(self._draws, options)
-
-    def correlations(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "mean",
-        diagnostics: bool = True,
-    ) -> pd.DataFrame:
-        """Summarise the correlations between effects of one grouping factor.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind, point, diagnostics
-            As in `fixed_effects`.
-
-        Returns
-        -------
-        DataFrame
-            One row per pair of effects whose correlation is estimated: group,
-            effect_1, effect_2, estimate, lower, upper, ess_bulk, ess_tail, r_hat.
-        """
-        options = _options(ci_prob, ci_kind, point, diagnostics)
-        return tables.correlations_table(self._draws, options)
-
-    def icc(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "median",
-    ) -> pd.DataFrame:
-        """Summarise the intraclass correlation of each grouping factor.
-
-        The grouping factor's share of the variance, slopes included through the
-        mean over the data of z' Sigma z (Johnson 2014). For a binary, binomial or
-        ordinal response the residual is that of the latent variable: pi^2 / 3 for the
-        logit, 1 for the probit, pi^2 / 6 for the cloglog link. NaN where the family has
-        no residual variance on the scale of the linear predictor.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind, point
-            As in `variance_components`.
-
-        Returns
-        -------
-        DataFrame
-            One row per grouping factor: group, estimate, sd, lower, upper.
-        """
-        return tables.icc_table(self._draws, _options(ci_prob, ci_kind, point, False))
-
     def summary(
         self,
         ci_prob: float = 0.95,
@@ -315,8 +90,8 @@ class Posterior(Checks):
         design = self.model.design
         if self.is_prior:
             point = point or "median"
-        coefficients = _options(ci_prob, ci_kind, point or "mean", True)
-        components = _options(ci_prob, ci_kind, point or "median", True)
+        coefficients = SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, point=point or "mean")
+        components = replace(coefficients, point=point or "median")
         sections = []
         if design.all_fixed_columns:
             note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
@@ -420,91 +195,6 @@ class Posterior(Checks):
                 skip_file_prefixes=OWN_FILES,
             )
 
-    # -- pictures -------------------------------------------------------------
-
-    def plot_group_effects(
-        self,
-        group: str | None = None,
-        *,
-        effects: Iterable[str] | None = None,
-        ci_prob: float = 0.95,
-        ci_kind: IntervalKind = "eti",
-        max_levels: int | None = None,
-    ) -> Any:
-        """Draw the group effects, sorted, with intervals: one panel per effect.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; the first by default.
-        effects : iterable of str, optional
-            Some of its effects; all by default.
-        ci_prob, ci_kind
-            As in `group_effects`.
-        max_levels : int, optional
-            Draw only so many of the lowest and of the highest levels together.
-
-        Returns
-        -------
-        matplotlib Figure
-        """
-        from bayesmix.plots.caterpillar import plot_caterpillar
-
-        chosen = self._one_group(group)
-        options = _options(ci_prob, ci_kind, "mean", False)
-        table = tables.group_table(self._draws, chosen, options, with_fixed=False)
-        shown = _chosen_effects(chosen, effects)
-        return plot_caterpillar(table, shown, ci_prob=ci_prob, max_levels=max_levels)
-
-    def plot_shrinkage(
-        self, group: str | None = None, *, effects: Sequence[str] | None = None
-    ) -> Any:
-        """Draw each level's estimate without pooling and with partial pooling.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; the first by default.
-        effects : sequence of str, optional
-            One or two of its effects; by default the first two, drawn against
-            each other.
-
-        Returns
-        -------
-        matplotlib Figure
-        """
-        from bayesmix.plots.shrinkage import plot_shrinkage
-
-        chosen = self._one_group(group)
-        shown = _chosen_effects(chosen, effects)[:2]
-        return plot_shrinkage(self.shrinkage(chosen.name), shown)
-
-    def shrinkage(self, group: str | None = None) -> Shrinkage:
-        """Set each level's own least-squares estimate beside its posterior mean.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; the first by default.
-
-        Returns
-        -------
-        Shrinkage
-
-        Raises
-        ------
-        NotSupportedError
-            If the response is not on the scale of the linear predictor, where least
-            squares would not estimate what the model does.
-        """
-        family = self.model.family
-        if family.scale_in_words or not isinstance(family, Real):
-            raise NotSupportedError(
-                f"shrinkage compares with least squares, which says nothing for {family}; "
-                "plot_group_effects() shows the group effects"
-            )
-        return shrinkage_of(self._draws, self.model.y, self._one_group(group))
-
     # -- printing -------------------------------------------------------------
 
     def __repr__(self) -> str:
@@ -555,24 +245,6 @@ class Posterior(Checks):
             parameters={name: values(name) for name in model.family.parameters},
         )
 
-    def _group_tables(
-        self, group: str | None, options: SummaryOptions, *, wide: bool, with_fixed: bool
-    ) -> pd.DataFrame:
-        design = self.model.design
-        if not design.groups:
-            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        chosen = design.groups if group is None else (design.group(group),)
-        n_effects = sum(g.n_levels * g.n_effects for g in chosen)
-        if options.diagnostics and n_effects > _SLOW_TABLE and not self._draws.moments:
-            announce(
-                f"Diagnosing {n_effects} group effects, about {n_effects * 0.003:.0f} s "
-                "(diagnostics=False leaves it out) ...",
-                progress=True,
-            )
-        found = [tables.group_table(self._draws, g, options, with_fixed=with_fixed) for g in chosen]
-        table = pd.concat(found, ignore_index=True)
-        return tables.wide_table(table) if wide else table
-
     def _first_levels(self, group: GroupingFactor, options: SummaryOptions) -> Section:
         shown = min(max(1, _SHOWN_ROWS // group.n_effects), group.n_levels)
         table = tables.group_table(
@@ -590,12 +262,6 @@ class Posterior(Checks):
             note=f"and {rest} more levels: group_effects({group.name!r})" if rest else "",
         )
 
-    def _one_group(self, group: str | None) -> GroupingFactor:
-        design = self.model.design
-        if not design.groups:
-            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return design.groups[0] if group is None else design.group(group)
-
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs
         sizes = self.idata["posterior"].sizes
@@ -605,21 +271,3 @@ class Posterior(Checks):
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
         return text + (" (interrupted)" if self._interrupted else "")
-
-
-def _options(
-    ci_prob: float, ci_kind: IntervalKind, point: Point, diagnostics: bool
-) -> SummaryOptions:
-    return SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics)
-
-
-def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
-    if effects is None:
-        return list(group.effects)
-    chosen = [effects] if isinstance(effects, str) else list(effects)
-    for effect in chosen:
-        if effect not in group.effects:
-            raise NotSupportedError(
-                f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
-            )
-    return chosen
