@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.families.base import Family, ResponseScale
+from bayesmix.families.base import Family
 from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.gaussian import Gaussian, GaussianKnownSE
 from bayesmix.families.inflated import (
@@ -20,6 +20,7 @@ from bayesmix.families.ordinal import Cumulative
 from bayesmix.families.positive import Exponential, Gamma, InverseGaussian, Weibull
 from bayesmix.families.proportions import Bernoulli, Beta, BetaBinomial, Binomial
 from bayesmix.families.real import Laplace, LogNormal, StudentT
+from bayesmix.families.scale import ResponseScale
 
 __all__ = [
     "FAMILIES",

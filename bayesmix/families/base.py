@@ -12,39 +12,18 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions
 from bayesmix.families.links import LINKS, Link
+from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
 
-__all__ = ["NO_ROWS", "Family", "PriorSpec", "ResponseScale", "Rows"]
+__all__ = ["NO_ROWS", "Family", "PriorSpec", "Rows"]
 
 # A distribution's name and parameters, before it becomes a Prior.
 PriorSpec = tuple[str, Mapping[str, float]]
 Rows = Mapping[str, Any]
 NO_ROWS: Rows = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseScale:
-    """Where the response lies on the scale of the linear predictor.
-
-    Attributes
-    ----------
-    center : float
-        Centre of the default prior of the intercept.
-    sd : float
-        The unit of the default priors: s_y in the design.
-    rms : float
-        Root mean square, the unit where there is no intercept.
-    response_mean, response_sd : float
-        Of the response itself, for parameters that are in its units.
-    """
-
-    center: float
-    sd: float
-    rms: float
-    response_mean: float = 1.0
-    response_sd: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +92,28 @@ class Family(ABC):
         """Return mu of a PyTensor linear predictor."""
         return self.link_functions.inverse(tensor_functions(), eta)
 
+    @property
+    def mu_latex(self) -> str:
+        """The mean mu as a function of eta_i, in LaTeX."""
+        return self.link_functions.latex
+
     # -- the response ---------------------------------------------------------
 
-    @abstractmethod
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Say which numbers can be a response, and in words what the family wants.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        str
+            Such as "whole numbers from 0".
+        """
+        return np.ones(y.shape, dtype=np.bool_), "numbers"
+
     def response_values(
         self,
         response: Any,
@@ -145,6 +143,10 @@ class Family(ABC):
         DataError
             If a value is not possible under this family.
         """
+        y = numeric_response(response, formula)
+        possible, wants = self.possible(y)
+        refuse_where(~possible, y, formula, labels, f"the {self.name} family wants {wants}")
+        return y
 
     def response_in_words(self, response: Any) -> str:
         """Say how the response is read, where that needs saying."""
@@ -160,15 +162,15 @@ class Family(ABC):
     ) -> ResponseScale:
         """Return the scale that the default priors take their units from."""
 
-    @abstractmethod
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
-        """Return the default prior of each of the family's own parameters."""
+        """Return the default prior of each of `parameters`; here there is none."""
+        return {}
 
     # -- the distribution -----------------------------------------------------
 
-    @abstractmethod
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return E[y | eta], before truncation and censoring, shape (..., n)."""
+        """Return E[y | eta], before truncation and censoring, shape (..., n); here mu."""
+        return self.inverse_link(eta)
 
     @abstractmethod
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -293,7 +295,6 @@ class Family(ABC):
 
     # -- results --------------------------------------------------------------
 
-    @abstractmethod
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the residual variance on the scale of the linear predictor.
 
@@ -309,8 +310,9 @@ class Family(ABC):
         -------
         ndarray or None
             Of a shape that broadcasts against theirs; None where the family has no
-            such variance.
+            such variance, because it depends on the mean.
         """
+        return None
 
     @property
     def ratio(self) -> str:

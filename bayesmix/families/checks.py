@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, FormulaError
-from bayesmix.families.base import Family, ResponseScale, Rows
 from bayesmix.formula import Formula
+
+if TYPE_CHECKING:
+    from bayesmix.families.base import Family, Rows
 
 __all__ = [
     "check_limits",
     "check_row_data",
-    "data_scale",
-    "link_scale",
     "numeric_response",
     "refuse_constant",
     "refuse_where",
@@ -86,39 +86,6 @@ def refuse_where(
     raise DataError(
         f"the response `{formula.response.text}` is {y[found[0]]:.10g} in row {row}{more}: {wanted}"
     )
-
-
-def data_scale(y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
-    """Mean, sample standard deviation and root mean square of y minus the offset."""
-    z = y if offset is None else y - offset
-    top = float(np.abs(z).max()) or 1.0  # so that squares neither over- nor underflow
-    rms = top * float(np.sqrt(np.mean((z / top) ** 2)))
-    sd = top * float(np.std(z / top, ddof=1)) if len(z) > 1 else 0.0
-    mean, spread = _moments(y)
-    return ResponseScale(
-        center=float(z.mean()),
-        sd=sd or 1.0,
-        rms=rms or 1.0,
-        response_mean=mean,
-        response_sd=spread,
-    )
-
-
-def link_scale(
-    center: float, unit: float, y: np.ndarray, offset: np.ndarray | None
-) -> ResponseScale:
-    """Return the scale off the identity link: a centre, and one unit on the link scale."""
-    mean, spread = _moments(y)
-    shift = 0.0 if offset is None else float(offset.mean())
-    return ResponseScale(
-        center=center - shift, sd=unit, rms=unit, response_mean=mean, response_sd=spread
-    )
-
-
-def _moments(y: np.ndarray) -> tuple[float, float]:
-    top = float(np.abs(y).max()) or 1.0
-    spread = top * float(np.std(y / top, ddof=1)) if len(y) > 1 else 0.0
-    return float(y.mean()), spread or 1.0
 
 
 _WRITTEN = {

@@ -7,24 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import data_scale, link_scale, numeric_response, refuse_where
-from bayesmix.families.functions import Functions
-from bayesmix.formula import Formula
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
+from bayesmix.families.functions import Functions, times_log
+from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
-__all__ = ["Count", "NegativeBinomial", "Poisson", "count_scale"]
-
-
-def count_scale(
-    family: Family, y: np.ndarray, offset: np.ndarray | None, link: str
-) -> ResponseScale:
-    """One unit on the link scale around link(mean(y)), finite also where all counts are 0."""
-    if link == "identity":
-        return data_scale(y, offset)
-    mean = max(float(y.mean()), 0.5 / len(y))
-    return link_scale(float(family.link_function(mean)), 1.0, y, offset)
+__all__ = ["Count", "NegativeBinomial", "Poisson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +31,18 @@ class Count(Family):
     mean_is_positive: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
-    def response_values(
-        self,
-        response: Any,
-        formula: Formula,
-        rows: Rows = NO_ROWS,
-        labels: pd.Index[Any] | None = None,
-    ) -> np.ndarray:
-        """Return the response as float64, shape (n,); whole numbers from 0."""
-        y = numeric_response(response, formula)
-        wanted = f"the {self.name} family wants counts, whole numbers from 0"
-        refuse_where(~((y >= 0) & (y == np.floor(y))), y, formula, labels, wanted)
-        return y
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Whole numbers from 0."""
+        return (y >= 0) & (y == np.floor(y)), "counts, whole numbers from 0"
 
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:
-        """One unit on the link scale around link(mean(y))."""
-        return count_scale(self, y, offset, self.link)
-
-    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return mu."""
-        return self.inverse_link(eta)
-
-    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Return None: the variance depends on the mean."""
-        return None
-
-    def _times_log_mu(self, f: Functions, y: Any, eta: Any) -> Any:
-        """Write y log(mu), which is 0 at y = 0 whatever mu."""
-        log_mu = self.link_functions.log_inverse(f, eta)
-        return f.where(y > 0, y * f.where(y > 0, log_mu, 0.0), 0.0)
+        """One unit on the link scale around link(mean(y)), finite also where all counts are 0."""
+        if self.link == "identity":
+            return data_scale(y, offset)
+        mean = max(float(y.mean()), 0.5 / len(y))
+        return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
@@ -90,10 +59,6 @@ class Poisson(Count):
 
     name: ClassVar[str] = "poisson"
 
-    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
-        """Nothing to estimate."""
-        return {}
-
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu."""
         return self.inverse_link(eta)
@@ -103,7 +68,8 @@ class Poisson(Count):
     ) -> Any:
         """Write the log probability."""
         mu = self.link_functions.inverse(f, eta)
-        return self._checked(f, y, mu, self._times_log_mu(f, y, eta) - mu - f.gammaln(y + 1.0))
+        log_mu = self.link_functions.log_inverse(f, eta)
+        return self._checked(f, y, mu, times_log(f, y, log_mu) - mu - f.gammaln(y + 1.0))
 
     def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Write log P(Y = 0)."""
@@ -138,7 +104,7 @@ class Poisson(Count):
 
     def latex(self) -> str:
         """Return Poisson(mu_i)."""
-        return rf"\operatorname{{Poisson}}({self.link_functions.latex})"
+        return rf"\operatorname{{Poisson}}({self.mu_latex})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +136,7 @@ class NegativeBinomial(Count):
         mu = self.link_functions.inverse(f, eta)
         # (y + a - 1 over y) = 1 / ((y + a) B(a, y + 1)) does not cancel as gammaln does.
         choose = -f.log(y + alpha) - f.betaln(alpha, y + 1.0)
-        lp = choose + self._times_log_mu(f, y, eta)
+        lp = choose + times_log(f, y, self.link_functions.log_inverse(f, eta))
         lp = lp - (alpha + y) * f.log1p(mu / alpha) - y * f.log(alpha)
         return self._checked(f, y, mu, lp)
 
@@ -211,7 +177,7 @@ class NegativeBinomial(Count):
 
     def latex(self) -> str:
         """Return NegativeBinomial(mu_i, alpha)."""
-        return rf"\operatorname{{NegativeBinomial}}({self.link_functions.latex}, \alpha)"
+        return rf"\operatorname{{NegativeBinomial}}({self.mu_latex}, \alpha)"
 
 
 def poisson_draws(mu: np.ndarray, rng: np.random.Generator) -> np.ndarray:

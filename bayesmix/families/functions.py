@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-__all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions"]
+__all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions", "times_log"]
 
 Functions = SimpleNamespace
 LOG_2PI = float(np.log(2 * np.pi))
@@ -21,6 +21,11 @@ LOG_2PI = float(np.log(2 * np.pi))
 # of 0 would make the gradient of rows that do not even look at this tail no number.
 _SMALLEST = 1e-300
 _SQRT_HALF = float(np.sqrt(0.5))
+
+
+def times_log(f: Functions, times: Any, log_p: Any) -> Any:
+    """Write `times` times `log_p`, which is 0 at 0 times whatever log_p, with its gradient."""
+    return f.where(times > 0, times * f.where(times > 0, log_p, 0.0), 0.0)
 
 
 def _log1mexp(x: Any) -> Any:

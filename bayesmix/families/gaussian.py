@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import data_scale, link_scale, numeric_response, refuse_constant
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
+from bayesmix.families.checks import refuse_constant
 from bayesmix.families.functions import LOG_2PI, Functions
+from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 from bayesmix.formula import Formula
 
 __all__ = ["Gaussian", "GaussianKnownSE", "Real"]
@@ -39,7 +40,7 @@ class Real(Family):
         labels: pd.Index[Any] | None = None,
     ) -> np.ndarray:
         """Return the response as float64, shape (n,); it must be numeric and vary."""
-        y = numeric_response(response, formula)
+        y = Family.response_values(self, response, formula, rows, labels)
         refuse_constant(y, formula)
         return y
 
@@ -58,25 +59,20 @@ class Real(Family):
         unit = scale.sd if self.link == "identity" else scale.response_sd
         return {"sigma": ("HalfCauchy", {"beta": unit})}
 
-    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return mu."""
-        return self.inverse_link(eta)
-
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return sigma squared."""
-        return np.broadcast_to(np.square(parameters["sigma"]), np.shape(eta))
+        """Return the variance around mu."""
+        value = np.asarray(self._residual(parameters, rows))
+        return np.broadcast_to(value, np.broadcast_shapes(np.shape(eta), value.shape))
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the variance with an identity link, and None off it."""
         if self.link != "identity":
             return None
-        return self._residual(parameters)
+        return np.asarray(self._residual(parameters, NO_ROWS))
 
-    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Variance around the location; with `rows`, of each row."""
         return np.square(parameters["sigma"])
-
-    def _mu_latex(self) -> str:
-        return self.link_functions.latex
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +92,8 @@ class Gaussian(Real):
         sigma = parameters["sigma"]
         return sigma / rows["weights"] ** 0.5 if "weights" in rows else sigma
 
-    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return sigma^2 / w."""
-        sigma = np.asarray(self._sigma(parameters, rows))
-        return np.broadcast_to(sigma**2, np.broadcast_shapes(np.shape(eta), sigma.shape))
+    def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        return np.square(self._sigma(parameters, rows))
 
     def log_density(
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
@@ -137,7 +131,7 @@ class Gaussian(Real):
 
     def latex(self) -> str:
         """Return Normal(mu_i, sigma)."""
-        return rf"\operatorname{{Normal}}({self._mu_latex()}, \sigma)"
+        return rf"\operatorname{{Normal}}({self.mu_latex}, \sigma)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,4 +155,4 @@ class GaussianKnownSE(Gaussian):
 
     def latex(self) -> str:
         """Return Normal(mu_i, se_i)."""
-        return rf"\operatorname{{Normal}}({self._mu_latex()}, \text{{se}}_i)"
+        return rf"\operatorname{{Normal}}({self.mu_latex}, \text{{se}}_i)"

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import numeric_response, refuse_where
+from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.functions import NUMPY, Functions
 from bayesmix.families.observation import custom_distribution, draw_within
 from bayesmix.families.positive import Gamma
 from bayesmix.families.proportions import Binomial
-from bayesmix.formula import Formula
+from bayesmix.families.scale import ResponseScale
 
 __all__ = [
     "HurdleGamma",
@@ -269,18 +267,9 @@ class HurdleGamma(_Hurdle, Gamma):
     parameters: ClassVar[tuple[str, ...]] = ("alpha", "hu")
     accepts: ClassVar[tuple[str, ...]] = ()
 
-    def response_values(
-        self,
-        response: Any,
-        formula: Formula,
-        rows: Rows = NO_ROWS,
-        labels: pd.Index[Any] | None = None,
-    ) -> np.ndarray:
-        """Return the response as float64, shape (n,); from 0."""
-        y = numeric_response(response, formula)
-        wanted = "the hurdle_gamma family wants numbers from 0"
-        refuse_where(~(y >= 0), y, formula, labels, wanted)
-        return y
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Numbers from 0."""
+        return y >= 0, "numbers from 0"
 
     def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Write log P(Y = 0), which a gamma distributed value never is."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.families.functions import NUMPY, Functions, tensor_functions
+from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family, Rows
@@ -51,9 +51,7 @@ def observation_log_prob(
         outside = (y < rows.get("lower", -np.inf)) | (y > rows.get("upper", np.inf))
         lp = f.where(outside, -np.inf, lp)
     if "exponent" in rows:
-        # 0 times minus infinity would be no number.
-        w = rows["exponent"]
-        lp = f.where(w > 0, w * f.where(w > 0, lp, 0.0), 0.0)
+        lp = times_log(f, rows["exponent"], lp)
     return lp
 
 

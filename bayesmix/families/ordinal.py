@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FormulaError
-from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
+from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.functions import NUMPY, Functions
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.proportions import Unit
+from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
 
 __all__ = ["Cumulative"]

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from scipy import special
 
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import data_scale, link_scale, numeric_response, refuse_where
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import LOG_2PI, Functions
-from bayesmix.formula import Formula
+from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Exponential", "Gamma", "InverseGaussian", "Positive", "Weibull"]
 
@@ -33,20 +31,10 @@ class Positive(Family):
     mean_is_positive: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
-    def response_values(
-        self,
-        response: Any,
-        formula: Formula,
-        rows: Rows = NO_ROWS,
-        labels: pd.Index[Any] | None = None,
-    ) -> np.ndarray:
-        """Return the response as float64, shape (n,); it must be above zero."""
-        y = numeric_response(response, formula)
-        wanted = f"the {self.name} family wants numbers above zero"
-        if (y == 0).any():
-            wanted += "; for a response with zeros there is hurdle_gamma"
-        refuse_where(~(y > 0), y, formula, labels, wanted)
-        return y
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Numbers above zero."""
+        zeros = "; for a response with zeros there is hurdle_gamma" if (y == 0).any() else ""
+        return y > 0, f"numbers above zero{zeros}"
 
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
@@ -61,14 +49,6 @@ class Positive(Family):
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy on the shape, which has no unit."""
         return {"alpha": ("HalfCauchy", {"beta": 1.0})}
-
-    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return mu."""
-        return self.inverse_link(eta)
-
-    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Return None: the variance depends on the mean."""
-        return None
 
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         """Minus infinity for an impossible value, and where the mean is not above zero."""
@@ -136,10 +116,7 @@ class Gamma(Positive):
 
     def latex(self) -> str:
         """Return Gamma(alpha, alpha / mu_i)."""
-        return rf"\operatorname{{Gamma}}(\alpha, \alpha / \mu_i), \quad \mu_i = {self._mu_latex()}"
-
-    def _mu_latex(self) -> str:
-        return self.link_functions.latex
+        return rf"\operatorname{{Gamma}}(\alpha, \alpha / \mu_i), \quad \mu_i = {self.mu_latex}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +185,7 @@ class InverseGaussian(Positive):
 
     def latex(self) -> str:
         """Return InverseGaussian(mu_i, lambda)."""
-        return rf"\operatorname{{InverseGaussian}}({self.link_functions.latex}, \lambda)"
+        return rf"\operatorname{{InverseGaussian}}({self.mu_latex}, \lambda)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +241,7 @@ class Exponential(Positive):
 
     def latex(self) -> str:
         """Return Exponential(1 / mu_i)."""
-        return (
-            rf"\operatorname{{Exponential}}(1 / \mu_i), \quad \mu_i = {self.link_functions.latex}"
-        )
+        return rf"\operatorname{{Exponential}}(1 / \mu_i), \quad \mu_i = {self.mu_latex}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,5 +308,5 @@ class Weibull(Positive):
 
     def latex(self) -> str:
         """Return Weibull(alpha, mu_i / Gamma(1 + 1 / alpha))."""
-        scale = rf"{self.link_functions.latex} / \Gamma(1 + 1 / \alpha)"
+        scale = rf"{self.mu_latex} / \Gamma(1 + 1 / \alpha)"
         return rf"\operatorname{{Weibull}}(\alpha, {scale})"

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FormulaError
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import check_row_data, link_scale, numeric_response, refuse_where
-from bayesmix.families.functions import NUMPY, Functions, tensor_functions
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
+from bayesmix.families.checks import check_row_data, numeric_response, refuse_where
+from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
 from bayesmix.families.links import UNIT_LINKS, UnitLink
+from bayesmix.families.scale import ResponseScale, link_scale
 from bayesmix.formula import Formula
 
 __all__ = ["Bernoulli", "Beta", "BetaBinomial", "Binomial", "Unit"]
@@ -44,10 +45,6 @@ class Unit(Family):
         mean = float(np.clip(y.sum() / total, 0.5 / total, 1 - 0.5 / total))
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
-    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
-        """Nothing to estimate."""
-        return {}
-
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the variance of the latent variable that the link stands for."""
         variance = self.unit_link.latent_variance
@@ -64,14 +61,6 @@ class Unit(Family):
         """Shapes of the beta distribution with precision phi, each exact where it is small."""
         phi, link = parameters["phi"], self.unit_link
         return phi * f.exp(link.log_inverse(f, eta)), phi * f.exp(link.log_complement(f, eta))
-
-    def _mu_latex(self) -> str:
-        return self.link_functions.latex
-
-
-def _times(f: Functions, count: Any, log_p: Any) -> Any:
-    """Write count log(p), which is 0 at a count of 0 whatever p."""
-    return f.where(count > 0, count * f.where(count > 0, log_p, 0.0), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +96,14 @@ class Bernoulli(Unit):
                     stop=formula.response.stop,
                 )
             return np.asarray(response.cat.codes, dtype=np.float64)
-        y = numeric_response(response, formula)
-        wanted = (
-            "the bernoulli family wants 0 or 1, a boolean or a column with two levels; for counts "
-            'of successes write proportion(successes, trials) ~ ... with family="binomial"'
+        return Family.response_values(self, response, formula, rows, labels)
+
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """0 and 1."""
+        return (y == 0) | (y == 1), (
+            "0 or 1, a boolean or a column with two levels; for counts of successes write "
+            'proportion(successes, trials) ~ ... with family="binomial"'
         )
-        refuse_where(~((y == 0) | (y == 1)), y, formula, labels, wanted)
-        return y
 
     def response_in_words(self, response: Any) -> str:
         """Say which level is success."""
@@ -121,10 +111,6 @@ class Bernoulli(Unit):
             failure, success = response.cat.categories
             return f"success is {success!r}, failure {failure!r}"
         return ""
-
-    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return P(y = 1)."""
-        return self.inverse_link(eta)
 
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return p (1 - p)."""
@@ -159,7 +145,7 @@ class Bernoulli(Unit):
 
     def latex(self) -> str:
         """Return Bernoulli(mu_i)."""
-        return rf"\operatorname{{Bernoulli}}({self._mu_latex()})"
+        return rf"\operatorname{{Bernoulli}}({self.mu_latex})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +201,13 @@ class Binomial(Unit):
         """Write the log probability."""
         n, link = rows["trials"], self.unit_link
         choose = -f.log1p(n) - f.betaln(n - y + 1.0, y + 1.0)
-        lp = choose + _times(f, y, link.log_inverse(f, eta))
-        lp = lp + _times(f, n - y, link.log_complement(f, eta))
+        lp = choose + times_log(f, y, link.log_inverse(f, eta))
+        lp = lp + times_log(f, n - y, link.log_complement(f, eta))
         return f.where((y >= 0) & (y <= n), lp, -np.inf)
 
     def log_zero(self, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Write log P(Y = 0)."""
-        return _times(f, rows["trials"], self.unit_link.log_complement(f, eta))
+        return times_log(f, rows["trials"], self.unit_link.log_complement(f, eta))
 
     def draw(
         self,
@@ -244,7 +230,7 @@ class Binomial(Unit):
 
     def latex(self) -> str:
         """Return Binomial(n_i, mu_i)."""
-        return rf"\operatorname{{Binomial}}(n_i, {self._mu_latex()})"
+        return rf"\operatorname{{Binomial}}(n_i, {self.mu_latex})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +293,7 @@ class BetaBinomial(Binomial):
 
     def latex(self) -> str:
         """Return BetaBinomial(n_i, mu_i phi, (1 - mu_i) phi)."""
-        mu = self._mu_latex()
+        mu = self.mu_latex
         return (
             r"\operatorname{BetaBinomial}(n_i, \mu_i \phi, (1 - \mu_i) \phi), "
             rf"\quad \mu_i = {mu}"
@@ -332,18 +318,9 @@ class Beta(Unit):
     parameters: ClassVar[tuple[str, ...]] = ("phi",)
     accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
-    def response_values(
-        self,
-        response: Any,
-        formula: Formula,
-        rows: Rows = NO_ROWS,
-        labels: pd.Index[Any] | None = None,
-    ) -> np.ndarray:
-        """Return the response as float64, shape (n,); strictly between 0 and 1."""
-        y = numeric_response(response, formula)
-        wanted = "the beta family wants fractions above 0 and below 1"
-        refuse_where(~((y > 0) & (y < 1)), y, formula, labels, wanted)
-        return y
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Numbers strictly between 0 and 1."""
+        return (y > 0) & (y < 1), "fractions above 0 and below 1"
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy(10) on phi; a phi of 2 at mu = 1/2 is the uniform distribution."""
@@ -352,10 +329,6 @@ class Beta(Unit):
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return None: the variance depends on the mean."""
         return None
-
-    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return mu."""
-        return self.inverse_link(eta)
 
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu (1 - mu) / (1 + phi)."""
@@ -403,7 +376,7 @@ class Beta(Unit):
 
     def latex(self) -> str:
         """Return Beta(mu_i phi, (1 - mu_i) phi)."""
-        mu = self._mu_latex()
+        mu = self.mu_latex
         return rf"\operatorname{{Beta}}(\mu_i \phi, (1 - \mu_i) \phi), \quad \mu_i = {mu}"
 
 

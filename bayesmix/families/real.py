@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
-from bayesmix.families.base import NO_ROWS, PriorSpec, ResponseScale, Rows
-from bayesmix.families.checks import data_scale, numeric_response, refuse_constant, refuse_where
+from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.functions import LOG_2PI, Functions
 from bayesmix.families.gaussian import Real
-from bayesmix.formula import Formula
+from bayesmix.families.scale import ResponseScale, data_scale
 
 __all__ = ["Laplace", "LogNormal", "StudentT"]
 
@@ -49,13 +47,15 @@ class StudentT(Real):
             "sigma": ("HalfCauchy", {"beta": unit}),
         }
 
-    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return sigma^2 nu / (nu - 2), infinite where nu <= 2."""
+    def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """sigma^2 nu / (nu - 2), infinite where nu <= 2."""
         nu = np.asarray(parameters["nu"], dtype=np.float64)
-        with np.errstate(divide="ignore"):
-            factor = np.where(nu > 2, nu / np.where(nu > 2, nu - 2, 1.0), np.inf)
-        value = np.square(parameters["sigma"]) * factor
-        return np.broadcast_to(value, np.broadcast_shapes(np.shape(eta), np.shape(value)))
+        factor = np.where(nu > 2, nu / np.where(nu > 2, nu - 2, 1.0), np.inf)
+        return np.square(parameters["sigma"]) * factor
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: it is infinite for part of the draws wherever nu may be below 2."""
+        return None
 
     def log_density(
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
@@ -95,13 +95,9 @@ class StudentT(Real):
 
         return pm.StudentT, {"mu": self.tensor_mean(eta), **parameters}
 
-    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        # It is infinite for part of the draws wherever nu may be below 2.
-        return None
-
     def latex(self) -> str:
         """Return StudentT(nu, mu_i, sigma)."""
-        return rf"\operatorname{{StudentT}}(\nu, {self._mu_latex()}, \sigma)"
+        return rf"\operatorname{{StudentT}}(\nu, {self.mu_latex}, \sigma)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +113,8 @@ class Laplace(Real):
 
     name: ClassVar[str] = "laplace"
 
-    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return 2 sigma^2."""
-        value = 2 * np.square(parameters["sigma"])
-        return np.broadcast_to(value, np.broadcast_shapes(np.shape(eta), np.shape(value)))
+    def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        return 2 * np.square(parameters["sigma"])
 
     def log_density(
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
@@ -156,12 +150,9 @@ class Laplace(Real):
 
         return pm.Laplace, {"mu": self.tensor_mean(eta), "b": parameters["sigma"]}
 
-    def _residual(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        return 2 * np.square(parameters["sigma"])
-
     def latex(self) -> str:
         """Return Laplace(mu_i, sigma)."""
-        return rf"\operatorname{{Laplace}}({self._mu_latex()}, \sigma)"
+        return rf"\operatorname{{Laplace}}({self.mu_latex}, \sigma)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +168,9 @@ class LogNormal(Real):
 
     name: ClassVar[str] = "lognormal"
 
-    def response_values(
-        self,
-        response: Any,
-        formula: Formula,
-        rows: Rows = NO_ROWS,
-        labels: pd.Index[Any] | None = None,
-    ) -> np.ndarray:
-        """Return the response as float64, shape (n,); it must be above zero and vary."""
-        y = numeric_response(response, formula)
-        wanted = "the lognormal family wants numbers above zero"
-        refuse_where(~(y > 0), y, formula, labels, wanted)
-        refuse_constant(y, formula)
-        return y
+    def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
+        """Numbers above zero."""
+        return y > 0, "numbers above zero"
 
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
@@ -257,4 +238,4 @@ class LogNormal(Real):
 
     def latex(self) -> str:
         """Return LogNormal(mu_i, sigma)."""
-        return rf"\operatorname{{LogNormal}}({self._mu_latex()}, \sigma)"
+        return rf"\operatorname{{LogNormal}}({self.mu_latex}, \sigma)"
