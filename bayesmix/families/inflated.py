@@ -33,17 +33,54 @@ __all__ = [
 _UNIFORM: PriorSpec = ("Beta", {"alpha": 1.0, "beta": 1.0})
 
 
-class _ZeroInflated:
-    """Adds zeros to the family `base`, the next class in the order of inheritance."""
+class _ExtraZeros:
+    """Adds zeros to the family `base`, the second class that a family is derived from.
+
+    Such a family is called after its base, and has its parameters and that of the zeros.
+    """
 
     __slots__ = ()
 
+    prefix: ClassVar[str]
+    zeros: ClassVar[str]
     base: ClassVar[Any]
-    unit_parameters: ClassVar[tuple[str, ...]] = ("zi",)
+    name: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]]
+    unit_parameters: ClassVar[tuple[str, ...]]
+    accepts: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        if len(cls.__bases__) == 2:
+            base: Any = cls.__bases__[1]
+            cls.base = base
+            cls.name = f"{cls.prefix}_{base.name}"
+            cls.parameters = (*base.parameters, cls.zeros)
+            cls.unit_parameters = (cls.zeros,)
+            cls.accepts = base.needs
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
-        """Those of the base family, and uniform on zi."""
-        return {**self.base.default_priors(self, scale), "zi": _UNIFORM}
+        """Those of the base family, and uniform on the probability of the zeros."""
+        return {**self.base.default_priors(self, scale), self.zeros: _UNIFORM}
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution."""
+        return custom_distribution(self, eta, parameters, rows)  # type: ignore[arg-type]
+
+    def latex(self) -> str:
+        """Return the mixture of 0 and the base distribution."""
+        p, base = rf"\text{{{self.zeros}}}", self.base.latex(self).split(r", \quad")[0]
+        return rf"{p}\,\delta_0 + (1 - {p})\,{base}"
+
+
+class _ZeroInflated(_ExtraZeros):
+    """What a zero-inflated family adds to its base."""
+
+    __slots__ = ()
+
+    prefix: ClassVar[str] = "zero_inflated"
+    zeros: ClassVar[str] = "zi"
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return None: the variance depends on the mean."""
@@ -81,27 +118,14 @@ class _ZeroInflated:
         y = self.base.draw(self, eta, parameters, rows, rng)
         return np.where(rng.random(np.shape(y)) < parameters["zi"], 0.0, y)
 
-    def pymc_distribution(
-        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return a custom distribution."""
-        return custom_distribution(self, eta, parameters, rows)  # type: ignore[arg-type]
 
-    def latex(self) -> str:
-        """Return the mixture of 0 and the base distribution."""
-        return (
-            rf"\text{{zi}}\,\delta_0 + (1 - \text{{zi}})\,"
-            rf"{self.base.latex(self).split(', \\quad')[0]}"
-        )
-
-
-class _Hurdle:
-    """Zeros apart from the family `base`, which keeps the values above 0."""
+class _Hurdle(_ExtraZeros):
+    """Zeros apart from the base family, which keeps the values above 0."""
 
     __slots__ = ()
 
-    base: ClassVar[Any]
-    unit_parameters: ClassVar[tuple[str, ...]] = ("hu",)
+    prefix: ClassVar[str] = "hurdle"
+    zeros: ClassVar[str] = "hu"
 
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
@@ -113,10 +137,6 @@ class _Hurdle:
         kept = None if offset is None else offset[above]
         scale: ResponseScale = self.base.response_scale(self, y[above], kept)
         return scale
-
-    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
-        """Those of the base family, and uniform on hu."""
-        return {**self.base.default_priors(self, scale), "hu": _UNIFORM}
 
     def _positive_part(self, eta: Any, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
         """P(Y > 0) under the base family."""
@@ -165,18 +185,9 @@ class _Hurdle:
         y = draw_within(base, eta, parameters, inside, rng)
         return np.where(rng.random(np.shape(y)) < parameters["hu"], 0.0, y)
 
-    def pymc_distribution(
-        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return a custom distribution."""
-        return custom_distribution(self, eta, parameters, rows)  # type: ignore[arg-type]
-
     def latex(self) -> str:
         """Return the mixture of 0 and the base distribution above 0."""
-        return (
-            rf"\text{{hu}}\,\delta_0 + (1 - \text{{hu}})\,"
-            rf"{self.base.latex(self).split(', \\quad')[0]}_{{> 0}}"
-        )
+        return f"{_ExtraZeros.latex(self)}_{{> 0}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +199,6 @@ class ZeroInflatedPoisson(_ZeroInflated, Poisson):
     link : {"log", "identity", "sqrt"}
     """
 
-    base: ClassVar[Any] = Poisson
-    name: ClassVar[str] = "zero_inflated_poisson"
-    parameters: ClassVar[tuple[str, ...]] = ("zi",)
-    accepts: ClassVar[tuple[str, ...]] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class ZeroInflatedNegativeBinomial(_ZeroInflated, NegativeBinomial):
@@ -202,11 +208,6 @@ class ZeroInflatedNegativeBinomial(_ZeroInflated, NegativeBinomial):
     ----------
     link : {"log", "identity", "sqrt"}
     """
-
-    base: ClassVar[Any] = NegativeBinomial
-    name: ClassVar[str] = "zero_inflated_negative_binomial"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha", "zi")
-    accepts: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +219,6 @@ class ZeroInflatedBinomial(_ZeroInflated, Binomial):
     link : {"logit", "probit", "cloglog"}
     """
 
-    base: ClassVar[Any] = Binomial
-    name: ClassVar[str] = "zero_inflated_binomial"
-    parameters: ClassVar[tuple[str, ...]] = ("zi",)
-
 
 @dataclass(frozen=True, slots=True)
 class HurdlePoisson(_Hurdle, Poisson):
@@ -231,11 +228,6 @@ class HurdlePoisson(_Hurdle, Poisson):
     ----------
     link : {"log", "identity", "sqrt"}
     """
-
-    base: ClassVar[Any] = Poisson
-    name: ClassVar[str] = "hurdle_poisson"
-    parameters: ClassVar[tuple[str, ...]] = ("hu",)
-    accepts: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,11 +239,6 @@ class HurdleNegativeBinomial(_Hurdle, NegativeBinomial):
     link : {"log", "identity", "sqrt"}
     """
 
-    base: ClassVar[Any] = NegativeBinomial
-    name: ClassVar[str] = "hurdle_negative_binomial"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha", "hu")
-    accepts: ClassVar[tuple[str, ...]] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class HurdleGamma(_Hurdle, Gamma):
@@ -261,11 +248,6 @@ class HurdleGamma(_Hurdle, Gamma):
     ----------
     link : {"log", "inverse", "identity"}
     """
-
-    base: ClassVar[Any] = Gamma
-    name: ClassVar[str] = "hurdle_gamma"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha", "hu")
-    accepts: ClassVar[tuple[str, ...]] = ()
 
     def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
         """Numbers from 0."""
