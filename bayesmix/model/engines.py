@@ -58,9 +58,23 @@ def why_not_collapsed(
 
 
 def why_not_joint(
-    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors | None
 ) -> str:
-    """Why no kernel has the joint density, in words; empty if one has; see above."""
+    """Why no kernel has the joint density, in words; empty if one has.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    rows : mapping of str to ndarray
+        What is given per row.
+    priors : ModelPriors or None
+        None where they do not matter.
+
+    Returns
+    -------
+    str
+    """
     from bayesmix.gaussian.problem import unsupported_priors
     from bayesmix.gaussian.structure import root_columns
     from bayesmix.glmm.rows import LINKS, ROW_KERNELS
@@ -70,12 +84,12 @@ def why_not_joint(
     why_not = _why_not_plain(rows)
     if why_not:
         return why_not
-    unsupported = unsupported_priors(priors)
-    if not unsupported:  # bounded ones, whose coordinate is not a logarithm
-        unsupported = [
+    unsupported = []
+    if priors is not None:
+        unsupported = unsupported_priors(priors) + [
             f"{name} ~ {entry.prior}"
             for name, entry in priors.family.items()
-            if entry.prior.distribution == "Uniform"
+            if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
     if unsupported:
         return f"of the prior {unsupported[0]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import html
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,17 +13,12 @@ import pandas as pd
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import FormulaError, NotSupportedError, PriorError
+from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
 from bayesmix.families.checks import check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
-from bayesmix.model.engines import (
-    LAPLACE_FAMILIES,
-    why_not_collapsed,
-    why_not_joint,
-    why_not_normal,
-)
 from bayesmix.model.equation import Equation, model_equation
+from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.names import model_names
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
 from bayesmix.model.words import facts_in_words, model_in_words
@@ -35,13 +30,7 @@ if TYPE_CHECKING:
     from bayesmix.priors.prior import Prior
     from bayesmix.results import EmpiricalBayes, Posterior
 
-__all__ = ["Engine", "Model"]
-
-Engine = Literal["auto", "fast", "pymc"]
-_FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
-_DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
-_LARGE_ROOT = 500  # columns
-_PYMC_TUNE = 1000
+__all__ = ["Model"]
 
 
 class Model:
@@ -178,8 +167,8 @@ class Model:
         seed: int | None = None,
         target_accept: float | None = None,
         engine: Engine = "auto",
-        sampler: Literal["nutpie", "pymc"] = "nutpie",
-        group_draws: Literal["auto", "all", "moments"] = "auto",
+        sampler: Sampler = "nutpie",
+        group_draws: GroupDraws = "auto",
         prior_only: bool = False,
         progress: bool = True,
     ) -> Posterior:
@@ -245,103 +234,24 @@ class Model:
         SamplingWarning
             If sampling was interrupted.
         """
-        for name, value, known in (
-            ("engine", engine, get_args(Engine)),
-            ("sampler", sampler, ("nutpie", "pymc")),
-            ("group_draws", group_draws, ("auto", "all", "moments")),
-        ):
-            if value not in known:
-                listed = ", ".join(repr(choice) for choice in known)
-                raise NotSupportedError(f"{name}={value!r} is not one of {listed}")
-        from bayesmix.inference.announce import announce
-        from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
-        from bayesmix.inference.settings import SamplerSettings
-        from bayesmix.results import Posterior
-
-        why_not = self._why_not_fast()
-        if engine == "fast" and why_not:
-            raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
-        fast = engine != "pymc" and not why_not and not prior_only
-        if tune is None:
-            tune = self._fast_tune() if fast else _PYMC_TUNE
-        settings = SamplerSettings.checked(
+        return sample(
+            self,
             draws=draws,
             tune=tune,
             chains=chains,
             cores=cores,
             seed=seed,
-            target_accept=0.8 if target_accept is None else target_accept,
+            target_accept=target_accept,
+            engine=engine,
+            sampler=sampler,
+            group_draws=group_draws,
+            prior_only=prior_only,
             progress=progress,
-        )
-        careful = target_accept is None
-        variables = self._posterior_variables()
-        if prior_only:
-            if self._priors.improper:
-                raise PriorError(
-                    f"the prior of {', '.join(self._priors.improper)} is flat and cannot be "
-                    "drawn from; give a proper one for prior_only=True"
-                )
-            return Posterior(self, sample_prior(self.pymc_model, variables, settings))
-        if fast:
-            posterior = Posterior(self, self._sample_fast(settings, group_draws, careful))
-        else:
-            if engine == "auto":
-                announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-            posterior = Posterior(self, sample_nuts(self.pymc_model, variables, settings, sampler))
-        posterior.warn_if_unconverged()
-        return posterior
-
-    def _why_not_fast(self) -> str:
-        """Why neither the collapsed nor the joint density has kernels; empty if one has."""
-        if self.family.name == "gaussian":
-            return why_not_collapsed(self.design, self.family, self.rows, self._priors)
-        return why_not_joint(self.design, self.family, self.rows, self._priors)
-
-    def _fast_tune(self) -> int:
-        from bayesmix.gaussian.structure import plan_elimination
-
-        groups = self.design.groups
-        rest = plan_elimination(groups).rest
-        dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
-        return _DEAR_TUNE if dear and self.family.name == "gaussian" else _FAST_TUNE
-
-    def _sample_fast(self, settings: Any, group_draws: Any, careful: bool) -> Any:
-        names = {
-            g.name: (self.names.sd(g.name), self.names.corr(g.name), self.names.b(g.name))
-            for g in self.design.groups
-        }
-        if self.family.name != "gaussian":
-            from bayesmix.inference.joint import sample_joint
-
-            if group_draws == "moments":
-                raise NotSupportedError(
-                    'group_draws="moments" needs effects that integrate out: a normal response; '
-                    'take "all"'
-                )
-            return sample_joint(
-                self.glmm_problem,
-                self.glmm_problem.problem.coordinates(self._priors),
-                self.glmm_problem.problem.fixed_prior(self.design, self._priors),
-                settings,
-                names,
-                self.link_start,
-                careful=careful,
-            )
-        from bayesmix.inference.collapsed import sample_collapsed
-
-        problem = self.gaussian_problem
-        return sample_collapsed(
-            problem,
-            problem.coordinates(self._priors),
-            problem.fixed_prior(self.design, self._priors),
-            settings,
-            names,
-            group_draws,
         )
 
     def fit_eb(
         self,
-        method: Literal["reml", "ml", "map"] | None = None,
+        method: Method | None = None,
         *,
         n_quadrature: int = 1,
     ) -> EmpiricalBayes:
@@ -375,57 +285,7 @@ class Model:
             For an unknown method, a family without Laplace's approximation, or a
             prior under which the effects do not integrate out.
         """
-        normal = self.family.name == "gaussian"
-        if method is None:
-            method = "reml" if normal else "ml"
-        if method not in {"reml", "ml", "map"}:
-            raise NotSupportedError(f"method={method!r} is not one of 'reml', 'ml', 'map'")
-        from bayesmix.gaussian.problem import unsupported_priors
-        from bayesmix.results import EmpiricalBayes
-
-        unsupported = unsupported_priors(self._priors) if method == "map" else []
-        if unsupported:
-            raise NotSupportedError(
-                f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
-            )
-        if normal:
-            why_not = why_not_normal(self.family, self.rows)
-            if why_not:
-                raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; "
-                                        "take fit()")  # fmt: skip
-            if n_quadrature != 1:
-                raise NotSupportedError(
-                    "n_quadrature is for non-normal responses: a normal one is integrated exactly"
-                )
-            return EmpiricalBayes(self, method)
-        return self._fit_laplace(method, n_quadrature)
-
-    def _fit_laplace(self, method: str, n_quadrature: int) -> EmpiricalBayes:
-        from bayesmix.results.laplace_fit import LaplaceFit
-
-        if method == "reml":
-            raise NotSupportedError(
-                f'method="reml" is for normal responses; the family is {self.family}: take "ml"'
-            )
-        if self.family.name not in LAPLACE_FAMILIES:
-            raise NotSupportedError(
-                f"fit_eb() knows {', '.join(('gaussian', *LAPLACE_FAMILIES))}; the family is "
-                f"{self.family}: take fit()"
-            )
-        # Priors do not matter to maximum likelihood: only the rows and the groups do.
-        why_not = why_not_joint(self.design, self.family, self.rows, self._priors)
-        if why_not and not (method == "ml" and "prior" in why_not):
-            raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; "
-                                    "take fit()")  # fmt: skip
-        if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
-            raise NotSupportedError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
-        groups = self.design.groups
-        if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
-            raise NotSupportedError(
-                f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
-                "here n_quadrature=1, Laplace's approximation, is possible"
-            )
-        return LaplaceFit(self, "map" if method == "map" else "ml", n_quadrature)
+        return maximise(self, method, n_quadrature)
 
     @functools.cached_property
     def glmm_problem(self) -> GlmmProblem:
@@ -482,15 +342,6 @@ class Model:
     def facts(self) -> tuple[str, ...]:
         """Return family, rows and groups, in lines for the head of a summary."""
         return facts_in_words(self.design, self.family)
-
-    def _posterior_variables(self) -> list[str]:
-        variables = ["beta"] if self.design.fixed_effects else []
-        for group in self.design.groups:
-            variables.append(self.names.sd(group.name))
-            if group.correlated_blocks:
-                variables.append(self.names.corr(group.name))
-            variables.append(self.names.b(group.name))
-        return [*variables, *self.family.parameters]
 
     def __repr__(self) -> str:
         return model_in_words(str(self.formula), self.design, self.family, self._priors)

@@ -1,0 +1,205 @@
+"""How a model is fitted: what the user asks for is checked, and an engine is chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from bayesmix.errors import NotSupportedError, PriorError
+from bayesmix.model.engines import (
+    LAPLACE_FAMILIES,
+    why_not_collapsed,
+    why_not_joint,
+    why_not_normal,
+)
+
+if TYPE_CHECKING:
+    from bayesmix.inference.draws import Draws
+    from bayesmix.inference.settings import SamplerSettings
+    from bayesmix.model.model import Model
+    from bayesmix.results import EmpiricalBayes, Posterior
+
+__all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "warm_up_steps"]
+
+Engine = Literal["auto", "fast", "pymc"]
+Sampler = Literal["nutpie", "pymc"]
+GroupDraws = Literal["auto", "all", "moments"]
+Method = Literal["reml", "ml", "map"]
+
+_FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
+_DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
+_LARGE_ROOT = 500  # columns
+_PYMC_TUNE = 1000
+
+
+def sample(
+    model: Model,
+    *,
+    tune: int | None,
+    target_accept: float | None,
+    engine: Engine,
+    sampler: Sampler,
+    group_draws: GroupDraws,
+    prior_only: bool,
+    progress: bool,
+    **settings: Any,
+) -> Posterior:
+    """Draw from the posterior, or from the prior; the arguments are those of `Model.fit`."""
+    from bayesmix.inference.announce import announce
+    from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
+    from bayesmix.inference.settings import SamplerSettings
+    from bayesmix.results import Posterior
+    from bayesmix.results.request import one_of
+
+    one_of("engine", engine, get_args(Engine))
+    one_of("sampler", sampler, get_args(Sampler))
+    one_of("group_draws", group_draws, get_args(GroupDraws))
+    why_not = _why_not_fast(model)
+    if engine == "fast" and why_not:
+        raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
+    fast = engine != "pymc" and not why_not and not prior_only
+    if tune is None:
+        tune = warm_up_steps(model) if fast else _PYMC_TUNE
+    checked = SamplerSettings.checked(
+        tune=tune,
+        target_accept=0.8 if target_accept is None else target_accept,
+        progress=progress,
+        **settings,
+    )
+    if prior_only:
+        improper = model.prior_entries.improper
+        if improper:
+            raise PriorError(
+                f"the prior of {', '.join(improper)} is flat and cannot be drawn from; give a "
+                "proper one for prior_only=True"
+            )
+        return Posterior(model, sample_prior(model.pymc_model, _variables(model), checked))
+    if fast:
+        draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
+    else:
+        if engine == "auto":
+            announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
+        draws = sample_nuts(model.pymc_model, _variables(model), checked, sampler)
+    posterior = Posterior(model, draws)
+    posterior.warn_if_unconverged()
+    return posterior
+
+
+def warm_up_steps(model: Model) -> int:
+    """Return how long the fast engine warms up, if the user does not say."""
+    from bayesmix.gaussian.structure import plan_elimination
+
+    groups = model.design.groups
+    rest = plan_elimination(groups).rest
+    dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
+    return _DEAR_TUNE if dear and _is_normal(model) else _FAST_TUNE
+
+
+def maximise(model: Model, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
+    """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
+    from bayesmix.gaussian.problem import unsupported_priors
+    from bayesmix.results import EmpiricalBayes
+    from bayesmix.results.request import one_of
+
+    if method is None:
+        method = "reml" if _is_normal(model) else "ml"
+    one_of("method", method, get_args(Method))
+    unsupported = unsupported_priors(model.prior_entries) if method == "map" else []
+    if unsupported:
+        raise NotSupportedError(
+            f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
+        )
+    if not _is_normal(model):
+        return _maximise_laplace(model, method, n_quadrature)
+    why_not = why_not_normal(model.family, model.rows)
+    if why_not:
+        raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; take fit()")
+    if n_quadrature != 1:
+        raise NotSupportedError(
+            "n_quadrature is for non-normal responses: a normal one is integrated exactly"
+        )
+    return EmpiricalBayes(model, method)
+
+
+def _is_normal(model: Model) -> bool:
+    return model.family.name == "gaussian"
+
+
+def _why_not_fast(model: Model) -> str:
+    """Why neither the collapsed nor the joint density has kernels; empty if one has."""
+    why_not = why_not_collapsed if _is_normal(model) else why_not_joint
+    return why_not(model.design, model.family, model.rows, model.prior_entries)
+
+
+def _variables(model: Model) -> list[str]:
+    """Names of the PyMC model's variables that a posterior keeps."""
+    names = model.names
+    variables = ["beta"] if model.design.fixed_effects else []
+    for group in model.design.groups:
+        variables.append(names.sd(group.name))
+        if group.correlated_blocks:
+            variables.append(names.corr(group.name))
+        variables.append(names.b(group.name))
+    return [*variables, *model.family.parameters]
+
+
+def _sample_fast(
+    model: Model, settings: SamplerSettings, group_draws: GroupDraws, *, careful: bool
+) -> Draws:
+    from bayesmix.inference.collapsed import sample_collapsed
+    from bayesmix.inference.joint import sample_joint
+
+    design, priors, names = model.design, model.prior_entries, model.names
+    variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
+                 for g in design.groups}  # fmt: skip
+    if _is_normal(model):
+        problem = model.gaussian_problem
+        return sample_collapsed(
+            problem,
+            problem.coordinates(priors),
+            problem.fixed_prior(design, priors),
+            settings,
+            variables,
+            group_draws,
+        )
+    if group_draws == "moments":
+        raise NotSupportedError(
+            'group_draws="moments" needs effects that integrate out: a normal response; take "all"'
+        )
+    gp = model.glmm_problem
+    return sample_joint(
+        gp,
+        gp.problem.coordinates(priors),
+        gp.problem.fixed_prior(design, priors),
+        settings,
+        variables,
+        model.link_start,
+        careful=careful,
+    )
+
+
+def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> EmpiricalBayes:
+    from bayesmix.results.laplace_fit import LaplaceFit
+
+    family, groups = model.family, model.design.groups
+    if method == "reml":
+        raise NotSupportedError(
+            f'method="reml" is for normal responses; the family is {family}: take "ml"'
+        )
+    if family.name not in LAPLACE_FAMILIES:
+        raise NotSupportedError(
+            f"fit_eb() knows {', '.join(('gaussian', *LAPLACE_FAMILIES))}; the family is "
+            f"{family}: take fit()"
+        )
+    # Priors do not matter to maximum likelihood: only the rows and the groups do.
+    priors = model.prior_entries if method == "map" else None
+    why_not = why_not_joint(model.design, family, model.rows, priors)
+    if why_not:
+        raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
+    if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
+        raise NotSupportedError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
+    if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
+        raise NotSupportedError(
+            f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
+            "here n_quadrature=1, Laplace's approximation, is possible"
+        )
+    return LaplaceFit(model, method, n_quadrature)
