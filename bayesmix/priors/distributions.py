@@ -107,11 +107,7 @@ def lower_bound(name: str, parameters: Mapping[str, float]) -> float:
         return float(parameters.get("lower", 0.0))
     if name in _KNOWN:
         return _KNOWN[name].lower
-    import pymc as pm
-
-    points = -np.logspace(-8, 8, 33)
-    density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
-    return 0.0 if np.all(np.isneginf(density)) else -math.inf
+    return 0.0 if _vanishes(name, parameters, -np.logspace(-8, 8, 33)) else -math.inf
 
 
 def upper_bound(name: str, parameters: Mapping[str, float]) -> float:
@@ -132,11 +128,15 @@ def upper_bound(name: str, parameters: Mapping[str, float]) -> float:
         return float(parameters.get("upper", 1.0))
     if name in _KNOWN:
         return _KNOWN[name].upper
+    return 1.0 if _vanishes(name, parameters, 1 + np.logspace(-8, 8, 33)) else math.inf
+
+
+def _vanishes(name: str, parameters: Mapping[str, float], points: np.ndarray) -> bool:
+    """Whether PyMC's density is zero at all points."""
     import pymc as pm
 
-    points = 1 + np.logspace(-8, 8, 33)
     density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
-    return 1.0 if np.all(np.isneginf(density)) else math.inf
+    return bool(np.all(np.isneginf(density)))
 
 
 def check_parameters(name: str, parameters: Mapping[str, float]) -> None:

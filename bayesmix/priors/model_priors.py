@@ -148,12 +148,7 @@ def resolve_priors(
         intercept = chosen.take("Intercept", ["beta(Intercept)", "Intercept"],
                                 intercept_prior(scale))  # fmt: skip
         centered = intercept.origin == "default"
-        intercept = PriorInForce(
-            parameter="Intercept",
-            prior=intercept.prior,
-            origin=intercept.origin,
-            note=AT_MEANS if centered else _AS_WRITTEN,
-        )
+        intercept = replace(intercept, note=AT_MEANS if centered else _AS_WRITTEN)
 
     sd = {}
     corr = {}
