@@ -50,6 +50,15 @@ def sample(
     from bayesmix.results import Posterior
     from bayesmix.results.request import one_of
 
+    asked = {
+        "tune": tune,
+        "target_accept": target_accept,
+        "engine": engine,
+        "sampler": sampler,
+        "group_draws": group_draws,
+        "prior_only": prior_only,
+        **settings,
+    }
     one_of("engine", engine, get_args(Engine))
     one_of("sampler", sampler, get_args(Sampler))
     one_of("group_draws", group_draws, get_args(GroupDraws))
@@ -72,14 +81,14 @@ def sample(
                 f"the prior of {', '.join(improper)} is flat and cannot be drawn from; give a "
                 "proper one for prior_only=True"
             )
-        return Posterior(model, sample_prior(model.pymc_model, _variables(model), checked))
+        return Posterior(model, sample_prior(model.pymc_model, _variables(model), checked), asked)
     if fast:
         draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
         draws = sample_nuts(model.pymc_model, _variables(model), checked, sampler)
-    posterior = Posterior(model, draws)
+    posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
 

@@ -21,6 +21,7 @@ from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.names import model_names
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
+from bayesmix.model.specification import Specification
 from bayesmix.model.words import facts_in_words, model_in_words
 from bayesmix.priors.model_priors import ModelPriors, resolve_priors
 
@@ -103,6 +104,17 @@ class Model:
             known = " or ".join(repr(name) for name in get_args(Parametrization))
             raise NotSupportedError(f"parametrization={parametrization!r} must be {known}")
         self.family: Family = get_family(family)
+        self.specification = Specification(
+            formula=formula,
+            family=self.family,
+            priors=priors or {},
+            functions=functions or {},
+            missing=missing,
+            weights=weights,
+            known_se=known_se,
+            parametrization=parametrization,
+        )
+        self._data = data
         if known_se is not None or weights is not None:
             self.family = _with_row_data(self.family, weights, known_se)
         self.formula: Formula = parse_formula(
@@ -286,6 +298,69 @@ class Model:
             prior under which the effects do not integrate out.
         """
         return maximise(self, method, n_quadrature)
+
+    def update(
+        self,
+        formula: str | None = None,
+        data: Any = None,
+        *,
+        family: str | Family | None = None,
+        priors: Mapping[str, Prior | None] | None = None,
+        weights: Any = None,
+        known_se: Any = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        missing: MissingAction | None = None,
+        parametrization: Parametrization | None = None,
+    ) -> Model:
+        """Make a changed model; what is not named stays as it is.
+
+        Parameters
+        ----------
+        formula : str, optional
+            Such as ``". ~ . + x"`` or ``". ~ . - (1 | school)"``: a dot stands for what
+            was on its side. A formula without dots replaces the old one.
+        data : table, optional
+            By default the table that this model was made of, as it is now.
+        family, weights, known_se, functions, missing, parametrization
+            As in `Model`.
+        priors : mapping of str to Prior or None, optional
+            Added to those given before, or in their place; None takes one back to
+            its default.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        FormulaError
+            If the formula takes out what is not there, or does not fit the data.
+        DataError, PriorError
+            As `Model`; also if weights that were an array meet other data.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+        >>> model.update(". ~ . - (Days | Subject) + (1 | Subject)").formula.text
+        'Reaction ~ Days + (1 | Subject)'
+        """
+        changed = self.specification.changed(
+            formula=formula,
+            family=family,
+            priors=priors,
+            weights=weights,
+            known_se=known_se,
+            functions=functions,
+            missing=missing,
+            parametrization=parametrization,
+        )
+        return changed.build(
+            type(self),
+            self._data if data is None else data,
+            kept_from=self.specification,
+            same_data=data is None,
+        )
 
     @functools.cached_property
     def glmm_problem(self) -> GlmmProblem:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,9 @@ from bayesmix.results.summary import Section, Summary
 from bayesmix.results.tables import estimated_pairs
 
 if TYPE_CHECKING:
+    from bayesmix.families import Family
     from bayesmix.model import Model
+    from bayesmix.priors import Prior
 
 __all__ = ["EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
 
@@ -192,6 +195,40 @@ class EmpiricalBayes(ModeTables, PredictsAtModes):
         names = list(self.model.design.fixed_effects)
         return pd.DataFrame(self._conditional.beta_cov, index=names, columns=names)
 
+    def update(
+        self,
+        formula: str | None = None,
+        data: Any = None,
+        *,
+        family: str | Family | None = None,
+        priors: Mapping[str, Prior | None] | None = None,
+        weights: Any = None,
+        known_se: Any = None,
+        method: Method | None = None,
+    ) -> EmpiricalBayes:
+        """Change the model and fit it again by the same method.
+
+        Parameters
+        ----------
+        formula, data, family, priors, weights, known_se
+            As in `Model.update`: ``". ~ . + x"`` adds a term to the formula.
+        method : {"reml", "ml", "map"}, optional
+
+        Returns
+        -------
+        EmpiricalBayes
+
+        Raises
+        ------
+        BayesmixError
+            As `Model.update` and `Model.fit_eb`.
+        """
+        model = self.model.update(
+            formula, data, family=family, priors=priors, weights=weights, known_se=known_se
+        )
+        kept = self.method if family is None else None
+        return model.fit_eb(method or kept, **self._fit_options)
+
     def summary(self, ci_prob: float = 0.95) -> Summary:
         """Gather the fit and its tables as one object that prints within 80 columns.
 
@@ -270,6 +307,10 @@ class EmpiricalBayes(ModeTables, PredictsAtModes):
     @property
     def _residual_on_link(self) -> np.ndarray:
         return np.asarray(self.sigma**2)
+
+    @property
+    def _fit_options(self) -> dict[str, Any]:
+        return {}
 
     def _method_in_words(self) -> str:
         names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}

@@ -64,15 +64,13 @@ def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
     def some(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[train]
 
-    refit = type(model)(
-        model.formula.text,
-        design.frame.iloc[train],
-        family=model.family,
-        functions=design.functions,
+    specification = replace(
+        model.specification,
+        priors={},
         weights=some(design.weights),
         known_se=some(design.known_se),
-        parametrization=model.parametrization,
     )
+    refit = specification.build(type(model), design.frame.iloc[train])
     if refit.design.fixed_effects != design.fixed_effects:
         lost = [c for c in design.fixed_effects if c not in refit.design.fixed_effects]
         raise DataError(

@@ -291,6 +291,10 @@ class LaplaceFit(EmpiricalBayes):
 
     # -- inside ---------------------------------------------------------------
 
+    @property
+    def _fit_options(self) -> dict[str, Any]:
+        return {"n_quadrature": self.n_quadrature}
+
     @functools.cached_property
     def _outer_cov(self) -> np.ndarray:
         """Covariance of all outer coordinates; zero for those at a boundary."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.design import GroupingFactor
+    from bayesmix.families import Family
     from bayesmix.model import Model
+    from bayesmix.priors import Prior
 
 __all__ = ["Posterior"]
 
@@ -41,6 +45,8 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
     ----------
     model : Model
     draws : Draws
+    options : mapping of str to object, optional
+        The arguments of `Model.fit`, for `update`.
 
     Attributes
     ----------
@@ -49,9 +55,10 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
         With the groups posterior, sample_stats, observed_data and constant_data.
     """
 
-    def __init__(self, model: Model, draws: Draws) -> None:
+    def __init__(
+        self, model: Model, draws: Draws, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.model = model
-        self._interrupted = draws.interrupted
         attributes: dict[str, str | float | int] = {
             "formula": str(model.formula),
             "family": str(model.family),
@@ -60,6 +67,7 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
             "tune": draws.tune,
             "prior_only": int(draws.prior_only),
             "interrupted": int(draws.interrupted),
+            "fit_options": json.dumps({} if options is None else options, default=int),
             "seconds": float(sum(draws.seconds.values())),
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
             **versions(),
@@ -133,6 +141,45 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
             sections=tuple(sections),
             footer=tuple(footer),
         )
+
+    # -- changed models -------------------------------------------------------
+
+    def update(
+        self,
+        formula: str | None = None,
+        data: Any = None,
+        *,
+        family: str | Family | None = None,
+        priors: Mapping[str, Prior | None] | None = None,
+        weights: Any = None,
+        known_se: Any = None,
+        **fit: Any,
+    ) -> Posterior:
+        """Change the model and fit it again, with the rest as it was.
+
+        Parameters
+        ----------
+        formula, data, family, priors, weights, known_se
+            As in `Model.update`: ``". ~ . + x"`` adds a term to the formula.
+        **fit
+            Arguments of `Model.fit` that are to differ from this fit's, the seed
+            among them.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        BayesmixError
+            As `Model.update` and `Model.fit`.
+        """
+        model = self.model.update(
+            formula, data, family=family, priors=priors, weights=weights, known_se=known_se
+        )
+        options = {"seed": self.idata.attrs["seed"]}
+        options |= {k: v for k, v in self._fit_options.items() if v is not None}
+        return model.fit(**{**options, **fit})
 
     # -- the run --------------------------------------------------------------
 
@@ -209,6 +256,11 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
 
     # -- inside ---------------------------------------------------------------
 
+    @property
+    def _fit_options(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.idata.attrs["fit_options"])
+        return found
+
     @functools.cached_property
     def _draws(self) -> tables.PosteriorDraws:
         model = self.model
@@ -270,4 +322,4 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
             f"{sizes['chain']} chains x {sizes['draw']} {what}, engine {attributes['engine']}, "
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
-        return text + (" (interrupted)" if self._interrupted else "")
+        return text + (" (interrupted)" if bool(self.idata.attrs["interrupted"]) else "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bayesmix.results.markup import latex_table, latex_text, markdown_table, markdown_text
 from bayesmix.results.text import WIDTH, compact, html_table, text_table
 
 __all__ = ["Section", "Summary"]
@@ -73,6 +74,57 @@ class Summary:
                 parts.append(f"<div>{html.escape(section.note)}</div>")
         parts += [f"<div>{html.escape(line)}</div>" for line in self.footer]
         return f"<div>{''.join(parts)}</div>"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Stack the tables into one.
+
+        Returns
+        -------
+        DataFrame
+            The tables below each other, at full precision, with the title of each in
+            the column `section`; a column that a table lacks is empty there.
+        """
+        tables = []
+        for section in self.sections:
+            table = section.table.copy()
+            table.insert(0, "section", section.title)
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def to_markdown(self) -> str:
+        """Write the summary as Markdown, with pipe tables.
+
+        Returns
+        -------
+        str
+        """
+        out = [f"#### {markdown_text(self.title)}", *_bullets(self.lines)]
+        for section in self.sections:
+            table = markdown_table(compact(section.table), section.text_columns)
+            out += [f"**{markdown_text(section.title)}**", table]
+            if section.note:
+                out.append(markdown_text(section.note))
+        return "\n\n".join([*out, *_bullets(self.footer)]) + "\n"
+
+    def to_latex(self) -> str:
+        r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``.
+
+        Returns
+        -------
+        str
+            One table environment per section; notes and diagnostics as text.
+        """
+        out = [" ".join(latex_text(line.rstrip(".")) + "." for line in (self.title, *self.lines))]
+        for section in self.sections:
+            out.append(latex_table(compact(section.table), section.text_columns, section.title))
+            if section.note:
+                out.append(latex_text(section.note))
+        out.append(" ".join(latex_text(line) for line in self.footer))
+        return "\n\n".join(out) + "\n"
+
+
+def _bullets(lines: tuple[str, ...]) -> list[str]:
+    return ["\n".join(f"- {markdown_text(line)}" for line in lines)] if lines else []
 
 
 def _wrapped(lines: tuple[str, ...] | list[str]) -> list[str]:

@@ -1,0 +1,77 @@
+"""A changed model keeps what was not named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, PriorError
+
+WIDE = bmx.Prior("HalfNormal", sigma=7)
+
+
+def test_what_is_not_named_stays(data: pd.DataFrame) -> None:
+    data = data.assign(count=np.arange(len(data)) % 7)
+    model = bmx.Model(
+        "count ~ x + (1 | g)",
+        data,
+        family=bmx.families.NegativeBinomial(),
+        priors={"sd(g)": WIDE, "x": bmx.Prior("Normal", mu=0, sigma=3)},
+        parametrization="centered",
+    )
+    new = model.update(". ~ . + z - (1 | g) + (z | g)", priors={"x": None})
+    assert new.formula.text == "count ~ x + z + (z | g)"
+    assert new.family == model.family
+    assert new.parametrization == "centered"
+    in_force = new.priors.set_index("parameter")
+    assert in_force.loc["sd(g, z)", "prior"] == str(WIDE)
+    assert in_force.loc["x", "origin"] == "default"
+    assert model.priors.set_index("parameter").loc["x", "origin"] == "user"
+    assert str(model.update(family="poisson").family).startswith("poisson")
+
+
+def test_a_prior_that_lost_its_parameter_says_how_to_let_it_go(data: pd.DataFrame) -> None:
+    model = bmx.Model("y ~ x + z + (1 | g)", data, priors={"z": bmx.Prior("Normal", mu=0, sigma=1)})
+    with pytest.raises(PriorError, match=r"kept from the old model: z; priors=\{\"name\": None\}"):
+        model.update(". ~ . - z")
+    assert model.update(". ~ . - z", priors={"z": None}).design.fixed_effects == ("Intercept", "x")
+
+
+def test_new_data_need_new_weights_unless_these_are_a_column(data: pd.DataFrame) -> None:
+    data = data.assign(w=np.arange(1.0, len(data) + 1))
+    by_name = bmx.Model("y ~ x + (1 | g)", data, weights="w")
+    half = data.iloc[: len(data) // 2]
+    np.testing.assert_array_equal(by_name.update(data=half).design.weights, half["w"])
+    by_value = bmx.Model("y ~ x + (1 | g)", data, weights=data["w"].to_numpy())
+    np.testing.assert_array_equal(by_value.update(". ~ . + z").design.weights, data["w"])
+    with pytest.raises(DataError, match="weights= was an array"):
+        by_value.update(data=half)
+    again = by_value.update(data=half, weights=half["w"].to_numpy())
+    np.testing.assert_array_equal(again.design.weights, half["w"])
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_fits_are_repeated_with_their_options(data: pd.DataFrame) -> None:
+    data = data.assign(count=np.arange(len(data)) % 7)
+    post = bmx.Model("y ~ x + (1 | g)", data).fit(
+        draws=60, tune=50, chains=2, seed=3, progress=False
+    )
+    changed = post.update(". ~ . - x", progress=False)
+    sizes = changed.idata["posterior"].sizes
+    assert (sizes["chain"], sizes["draw"]) == (2, 60)
+    assert changed.idata.attrs["seed"] == 3
+    assert changed.idata.attrs["tune"] == 50
+    assert changed.model.design.fixed_effects == ("Intercept",)
+    same = post.update(progress=False)
+    np.testing.assert_array_equal(
+        same.idata["posterior"]["sigma"], post.idata["posterior"]["sigma"]
+    )
+    assert post.update(draws=40, progress=False).idata["posterior"].sizes["draw"] == 40
+    eb = post.model.fit_eb("ml").update(". ~ . + z")
+    assert eb.method == "ml"
+    assert list(eb.fixed_effects()["term"]) == ["Intercept", "x", "z"]
+    assert eb.update("count ~ x + (1 | g)", family="poisson").method == "ml"
+    quadrature = bmx.Model("count ~ x + (1 | g)", data, family="poisson").fit_eb(n_quadrature=5)
+    assert quadrature.update(". ~ . - x").n_quadrature == 5

@@ -1,0 +1,49 @@
+"""Summaries as Markdown, LaTeX and one table."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+
+@pytest.fixture
+def summary(data: pd.DataFrame) -> bmx.results.Summary:
+    data = data.rename(columns={"x": "x_1|%"})
+    return bmx.Model("y ~ `x_1|%` + (`x_1|%` | g)", data).fit_eb().summary()
+
+
+def test_one_table_holds_all_at_full_precision(summary: bmx.results.Summary) -> None:
+    table = summary.to_dataframe()
+    assert list(dict.fromkeys(table["section"])) == [s.title for s in summary.sections]
+    fixed = table[table["section"] == "Fixed effects"]
+    np.testing.assert_array_equal(fixed["estimate"], summary.sections[0].table["estimate"])
+
+
+def test_markdown_tables_have_a_cell_for_each_column(summary: bmx.results.Summary) -> None:
+    text = summary.to_markdown()
+    rows = [line for line in text.split("\n") if line.startswith("|")]
+    assert len(rows) == sum(len(s.table) + 2 for s in summary.sections)
+    for start, section in zip(
+        np.cumsum([0, *[len(s.table) + 2 for s in summary.sections]]),
+        summary.sections,
+        strict=False,
+    ):
+        for row in rows[start : start + len(section.table) + 2]:
+            cells = re.split(r"(?<!\\)\|", row)[1:-1]
+            assert len(cells) == len(section.table.columns)
+    assert r"x\_1\|%" in text
+
+
+def test_latex_is_escaped_and_has_a_table_per_section(summary: bmx.results.Summary) -> None:
+    text = summary.to_latex()
+    assert text.count(r"\begin{tabular}") == len(summary.sections)
+    assert r"x\_1\textbar{}\%" in text
+    assert not re.search(r"(?<!\\)[_%#]", text)
+    for line in text.split("\n"):
+        if line.endswith(r"\\"):
+            assert "|" not in line
