@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
     from bayesmix.priors import Prior
-    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare
+    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, load
 
 __all__ = [
     "EmpiricalBayes",
@@ -24,6 +24,7 @@ __all__ = [
     "compare",
     "errors",
     "families",
+    "load",
     "load_dataset",
 ]
 
@@ -38,6 +39,7 @@ _WHERE = {
     "Posterior": "bayesmix.results",
     "Prior": "bayesmix.priors",
     "families": "bayesmix.families",
+    "load": "bayesmix.results",
     "load_dataset": "bayesmix.datasets",
 }
 

@@ -11,6 +11,7 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DataWarning",
+    "FileError",
     "FormulaError",
     "NotSupportedError",
     "PriorError",
@@ -70,6 +71,10 @@ class PriorError(BayesmixError, ValueError):
 
 class NotSupportedError(BayesmixError, ValueError):
     """A valid request that this engine, family or object does not answer."""
+
+
+class FileError(BayesmixError, OSError):
+    """A file that cannot be written, or is not what it should be."""
 
 
 class SamplingError(BayesmixError, RuntimeError):

@@ -11,6 +11,7 @@ from bayesmix.model.engines import (
     why_not_joint,
     why_not_normal,
 )
+from bayesmix.model.names import posterior_variables
 
 if TYPE_CHECKING:
     from bayesmix.inference.draws import Draws
@@ -81,13 +82,26 @@ def sample(
                 f"the prior of {', '.join(improper)} is flat and cannot be drawn from; give a "
                 "proper one for prior_only=True"
             )
-        return Posterior(model, sample_prior(model.pymc_model, _variables(model), checked), asked)
+        return Posterior(
+            model,
+            sample_prior(
+                model.pymc_model,
+                posterior_variables(model.design, model.names, model.family),
+                checked,
+            ),
+            asked,
+        )
     if fast:
         draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-        draws = sample_nuts(model.pymc_model, _variables(model), checked, sampler)
+        draws = sample_nuts(
+            model.pymc_model,
+            posterior_variables(model.design, model.names, model.family),
+            checked,
+            sampler,
+        )
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
@@ -137,18 +151,6 @@ def _why_not_fast(model: Model) -> str:
     """Why neither the collapsed nor the joint density has kernels; empty if one has."""
     why_not = why_not_collapsed if _is_normal(model) else why_not_joint
     return why_not(model.design, model.family, model.rows, model.prior_entries)
-
-
-def _variables(model: Model) -> list[str]:
-    """Names of the PyMC model's variables that a posterior keeps."""
-    names = model.names
-    variables = ["beta"] if model.design.fixed_effects else []
-    for group in model.design.groups:
-        variables.append(names.sd(group.name))
-        if group.correlated_blocks:
-            variables.append(names.corr(group.name))
-        variables.append(names.b(group.name))
-    return [*variables, *model.family.parameters]
 
 
 def _sample_fast(

@@ -9,7 +9,7 @@ from bayesmix.design import Design
 from bayesmix.errors import DataError
 from bayesmix.families import Family
 
-__all__ = ["Names", "model_names"]
+__all__ = ["Names", "model_names", "posterior_variables"]
 
 FIXED_EFFECT = "fixed_effect"
 FIXED_SLOPE = "fixed_slope"  # the fixed effects without the intercept
@@ -107,3 +107,14 @@ def model_names(design: Design, family: Family) -> Names:
         dims |= own
         variables |= new
     return Names(observed=observed, obs_dim=obs_dim, parameter_labels=labels)
+
+
+def posterior_variables(design: Design, names: Names, family: Family) -> list[str]:
+    """Names of the PyMC model's variables that a posterior keeps."""
+    variables = ["beta"] if design.fixed_effects else []
+    for group in design.groups:
+        variables.append(names.sd(group.name))
+        if group.correlated_blocks:
+            variables.append(names.corr(group.name))
+        variables.append(names.b(group.name))
+    return [*variables, *family.parameters]

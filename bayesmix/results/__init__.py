@@ -4,6 +4,7 @@ from bayesmix.results.anova import anova
 from bayesmix.results.comparison import compare
 from bayesmix.results.diagnostics import Diagnostics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
+from bayesmix.results.loading import load
 from bayesmix.results.loo import Loo
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.shrinkage import Shrinkage
@@ -18,4 +19,5 @@ __all__ = [
     "Summary",
     "anova",
     "compare",
+    "load",
 ]

@@ -19,6 +19,7 @@ from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.eb_intervals import IntervalMethod
 from bayesmix.results.eb_prediction import PredictsAtModes
 from bayesmix.results.eb_tables import ModeTables
+from bayesmix.results.saving import SavesEstimates
 from bayesmix.results.summary import Section, Summary
 from bayesmix.results.tables import estimated_pairs
 
@@ -54,7 +55,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(ModeTables, PredictsAtModes):
+class EmpiricalBayes(ModeTables, PredictsAtModes, SavesEstimates):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

@@ -18,6 +18,7 @@ from bayesmix.results.checking import Checks
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.posterior_plots import PosteriorPlots
 from bayesmix.results.posterior_tables import PosteriorTables
+from bayesmix.results.saving import SavesDraws
 from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
 from bayesmix.results.summary import Section, Summary
 from bayesmix.results.tree import MOMENTS_GROUP, build_tree, versions
@@ -35,7 +36,7 @@ __all__ = ["Posterior"]
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(PosteriorTables, PosteriorPlots, Checks):
+class Posterior(PosteriorTables, PosteriorPlots, Checks, SavesDraws):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is
@@ -73,6 +74,23 @@ class Posterior(PosteriorTables, PosteriorPlots, Checks):
             **versions(),
         }
         self.idata: xr.DataTree = build_tree(model.design, model.names, model.y, draws, attributes)
+
+    @classmethod
+    def from_tree(cls, model: Model, tree: xr.DataTree) -> Posterior:
+        """Make a posterior of labelled draws, as `idata` of another holds them.
+
+        Parameters
+        ----------
+        model : Model
+        tree : DataTree
+
+        Returns
+        -------
+        Posterior
+        """
+        posterior = cls.__new__(cls)
+        posterior.model, posterior.idata = model, tree
+        return posterior
 
     def summary(
         self,

@@ -16,7 +16,7 @@ from bayesmix.model.names import FIXED_EFFECT, Names
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MOMENTS_GROUP", "build_tree", "posterior_dims"]
+__all__ = ["MOMENTS_GROUP", "build_tree", "coordinates", "posterior_dims", "versions"]
 
 MOMENTS_GROUP = "group_moments_data"
 
@@ -60,7 +60,7 @@ def build_tree(
     """
     import arviz_base
 
-    coords = _coords(design, names)
+    coords = coordinates(design, names)
     constant: dict[str, Any] = {"X": design.X} if design.fixed_effects else {}
     dims = posterior_dims(design, names)
     dims |= {"X": [names.obs_dim, FIXED_EFFECT], names.observed: [names.obs_dim]}
@@ -113,7 +113,8 @@ def versions() -> dict[str, str]:
     return {f"version_{name}": importlib.metadata.version(name) for name in packages}
 
 
-def _coords(design: Design, names: Names) -> dict[str, Any]:
+def coordinates(design: Design, names: Names) -> dict[str, Any]:
+    """Labels along each dimension of a tree, chain and draw apart."""
     coords: dict[str, Any] = {names.obs_dim: design.row_positions}
     if design.fixed_effects:
         coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)

@@ -1,0 +1,287 @@
+"""A loaded fit is the fit that was saved, and a hostile file is an error that ran nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import bayesmix as bmx
+from bayesmix.errors import DataWarning, FileError
+
+from .test_prediction import non_normal
+from .test_tables import fake_posterior
+
+
+def double(values: Any) -> Any:
+    return 2 * values
+
+
+def case(name: str, data: pd.DataFrame) -> bmx.Model:
+    data = data.assign(
+        w=np.arange(1.0, len(data) + 1),
+        cut=pd.cut(data["x"], [-100, 2, 4, 100]),
+        day=pd.date_range("2024-01-01", periods=len(data)),
+        rank=pd.Categorical(data["f"], ["low", "mid", "high"], ordered=True),
+    )
+    data.loc[data.index[5], "x"] = np.nan if name == "missing" else 1.0
+    texts = {
+        "many terms": "y ~ x * f + center(z) + offset(u) + (x | g) + (1 | h/ward) + (0 + z | g)",
+        "intervals": "y ~ cut + C(rank) + (1 | g)",
+        "text index": "y ~ bs(x, df=4) + (1 | flag)",
+        "date index": "y ~ x + (x || h)",
+        "missing": "y ~ x + (1 | g)",
+        "functions": "double(y) ~ double(x) + (1 | g)",
+        "no groups": "y ~ x",
+        "no fixed": "y ~ 0 + (1 | g)",
+    }
+    options: dict[str, Any] = {}
+    if name == "text index":
+        data.index = pd.Index([f"row {i}" for i in range(len(data))])
+    if name == "date index":
+        data = data.set_index("day")
+    if name == "functions":
+        options["functions"] = {"double": double}
+    if name == "weights":
+        options["weights"] = "w"
+    if name == "array":
+        options["known_se"] = data["w"].to_numpy()
+    if name == "many terms":
+        options["priors"] = {
+            "sd(g, x)": bmx.Prior("HalfNormal", sigma=3),
+            "corr": bmx.Prior("LKJ", eta=4),
+        }
+    return bmx.Model(texts.get(name, "y ~ x + (1 | g)"), data, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("many terms", "nc"),
+        ("many terms", "zarr"),
+        ("intervals", "zarr"),
+        ("text index", "zarr"),
+        ("intervals", "nc"),
+        ("text index", "nc"),
+        ("date index", "nc"),
+        ("missing", "nc"),
+        ("functions", "nc"),
+        ("weights", "nc"),
+        ("array", "nc"),
+        ("no groups", "nc"),
+        ("no fixed", "nc"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.DataWarning")
+def test_posteriors_come_back_as_they_were(
+    name: str, ending: str, data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    post = fake_posterior(case(name, data), rng)
+    path = post.save(tmp_path / f"fit.{ending}")
+    functions = {"double": double} if name == "functions" else None
+    again = bmx.load(path, functions=functions)
+    assert repr(again) == repr(post)
+    assert isinstance(again, bmx.Posterior)
+    assert set(again.idata.children) == set(post.idata.children)
+    for group in post.idata.children:
+        theirs, ours = again.idata[group].to_dataset(), post.idata[group].to_dataset()
+        xr.testing.assert_identical(theirs.drop_attrs(), ours.drop_attrs())
+    pd.testing.assert_frame_equal(again.model.priors, post.model.priors)
+    pd.testing.assert_index_equal(again.model.design.row_labels, post.model.design.row_labels)
+    pd.testing.assert_frame_equal(again.predict(), post.predict())
+    new = data.iloc[:3].assign(cut=post.model.design.frame.get("cut"), rank=data["f"])
+    new["rank"] = pd.Categorical(new["rank"], ["low", "mid", "high"], ordered=True)
+    if name == "weights":
+        new["w"] = 2.0
+    pd.testing.assert_frame_equal(again.predict(new), post.predict(new))
+    twice = bmx.load(again.save(tmp_path / f"twice.{ending}"), functions=functions)
+    assert repr(twice) == repr(post)
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [
+        ("bernoulli", "won ~ x + (1 | g)"),
+        ("binomial", "proportion(count, n) ~ x + (1 | g)"),
+        ("cumulative", "size ~ x + (1 | g)"),
+        ("zero_inflated_poisson", "count ~ x + (1 | g)"),
+        ("gaussian", "censored(y, flag) ~ x + (1 | g)"),
+    ],
+)
+def test_every_family_comes_back(
+    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    post = non_normal(family, text, data, rng)
+    again = bmx.load(post.save(tmp_path / "fit.nc"))
+    assert again.model.family == post.model.family
+    pd.testing.assert_frame_equal(again.predict(kind="response"), post.predict(kind="response"))
+
+
+def test_moments_and_added_groups_come_back(data: pd.DataFrame, tmp_path: Path) -> None:
+    post = bmx.Model("y ~ x + (1 | g)", data).fit(
+        seed=1, progress=False, group_draws="moments", draws=500
+    )
+    post.log_likelihood()
+    again = bmx.load(post.save(tmp_path / "fit.nc"))
+    pd.testing.assert_frame_equal(again.group_effects(), post.group_effects())
+    pd.testing.assert_frame_equal(again.predict(), post.predict())
+    assert "log_likelihood" in again.idata.children
+    assert again.update(". ~ . - x", progress=False).model.formula.text == "y ~ (1 | g)"
+
+
+def test_estimates_are_made_again(data: pd.DataFrame, tmp_path: Path) -> None:
+    for eb in (
+        bmx.Model("y ~ x + (x | g)", data).fit_eb("ml"),
+        bmx.Model("flag ~ x + (1 | h)", data, family="bernoulli").fit_eb(n_quadrature=3),
+    ):
+        again = bmx.load(eb.save(tmp_path / "fit.nc"))
+        assert type(again) is type(eb)
+        assert again.loglik == eb.loglik
+        pd.testing.assert_frame_equal(again.fixed_effects(), eb.fixed_effects())
+    with h5py.File(tmp_path / "fit.nc", "a") as file:
+        file.attrs["loglik"] = 0.0
+    with pytest.warns(DataWarning, match=r"log-likelihood was 0\.000"):
+        bmx.load(tmp_path / "fit.nc")
+
+
+def test_saving_replaces_results_and_nothing_else(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    for ending in ("nc", "zarr"):
+        path = tmp_path / f"fit.{ending}"
+        post.save(path)
+        post.save(str(path))
+        assert repr(bmx.load(path)) == repr(post)
+    own = tmp_path / "thesis.zarr"
+    own.mkdir()
+    (own / "chapter.txt").write_text("years of work")
+    with pytest.raises(FileError, match="did not write"):
+        post.save(own)
+    assert (own / "chapter.txt").read_text() == "years of work"
+    with pytest.raises(FileError, match=r"must end in \.nc"):
+        post.save(tmp_path / "fit.pkl")
+    with pytest.raises(FileError, match="no folder"):
+        post.save(tmp_path / "nowhere" / "fit.nc")
+    with pytest.raises(FileError, match="no file"):
+        bmx.load(tmp_path / "nothing.nc")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit.nc", "fit.zarr", "thesis.zarr"]
+
+
+@pytest.fixture
+def saved(data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path) -> Path:
+    post = fake_posterior(bmx.Model("y ~ x + f + (x | g)", data), rng)
+    return post.save(tmp_path / "fit.nc")
+
+
+def change(path: Path, **entries: Any) -> None:
+    """Change the JSON text in a file."""
+    with h5py.File(path, "a") as file:
+        group = file["bayesmix_model"]
+        described = json.loads(group.attrs["specification"])
+        group.attrs["specification"] = json.dumps(described | entries)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"formula": "y ~ __import__('os').system('touch ran') + (1 | g)"},
+        {"formula": "y ~ (lambda: open('ran', 'w'))() + (1 | g)"},
+        {"formula": "y ~ x.__class__ + (1 | g)"},
+        {"formula": "z ~ x + (1 | g)"},
+        {"formula": "y ~ x + f + z + (x | g)"},
+        {"formula": 7},
+        {"family": "os.system"},
+        {"link": "logit"},
+        {"user_priors": {"sigma": ["eval", {"code": 1}]}},
+        {"user_priors": {"sigma": ["sampling", {}]}},
+        {"user_priors": [1, 2]},
+        {"priors": {}},
+        {"columns": [{"name": "y", "kind": "values", "at": "nowhere"}]},
+        {"columns": "x" * 100},
+        {"functions": ["double"]},
+        {"format": 99},
+        {"format": None},
+        {"row_labels": {"kind": "range", "range": [0, 3, 1]}},
+        {"parametrization": "eval"},
+    ],
+)
+def test_hostile_descriptions_end_in_an_error(
+    entries: dict[str, Any], saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    change(saved, **entries)
+    with pytest.raises(FileError, match=r"fit\.nc"):
+        bmx.load(saved)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_files_end_in_an_error(saved: Path, data: pd.DataFrame) -> None:
+    whole = saved.read_bytes()
+    for content in (b"", b"not a file of any kind", whole[: len(whole) // 2], whole[:-2000]):
+        saved.write_bytes(content)
+        with pytest.raises(FileError):
+            bmx.load(saved)
+    saved.write_bytes(whole)
+    with h5py.File(saved, "a") as file:
+        file["bayesmix_model"].attrs["specification"] = "[" * 100_000
+    with pytest.raises(FileError):
+        bmx.load(saved)
+
+
+@pytest.mark.parametrize("name", ["beta", "sd_g", "corr_g", "b_g", "sigma"])
+def test_draws_that_do_not_fit_the_model_end_in_an_error(name: str, saved: Path) -> None:
+    whole = saved.read_bytes()
+    with h5py.File(saved, "a") as file:
+        file["posterior"][name][0, 0] = np.nan
+    with pytest.raises(FileError, match=f"draws of {name} are not all finite"):
+        bmx.load(saved)
+    saved.write_bytes(whole)
+    with h5py.File(saved, "a") as file:
+        del file["posterior"][name]
+    with pytest.raises(FileError, match=f"no draws of {name}"):
+        bmx.load(saved)
+
+
+def test_arrays_that_no_file_can_hold_are_not_made(saved: Path) -> None:
+    with h5py.File(saved, "a") as file:
+        large = file.create_dataset(
+            "posterior/large", shape=(10**9, 10**4), dtype="f8", chunks=(1000, 1000)
+        )
+        large.dims[0].label = "a"
+    with pytest.raises(FileError, match=r"claims 8e\+13 bytes|no readable netCDF"):
+        bmx.load(saved)
+
+
+def test_a_zarr_folder_cannot_ask_for_a_decoder_that_runs_code(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    path = post.save(tmp_path / "fit.zarr")
+    described = path / "posterior" / "beta" / "zarr.json"
+    content = json.loads(described.read_text())
+    content["codecs"] = [{"name": "numcodecs.pickle", "configuration": {}}]
+    described.write_text(json.dumps(content))
+    with pytest.raises(FileError, match=r"decoder 'numcodecs\.pickle'"):
+        bmx.load(path)
+    post.save(path)
+    (path / "posterior" / "extra").mkdir()
+    (path / "posterior" / "extra" / ".zarray").write_text("{}")
+    with pytest.raises(FileError, match="format 2"):
+        bmx.load(path)
+
+
+def test_functions_of_ones_own_are_asked_for_and_checked(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    path = fake_posterior(case("functions", data), rng).save(tmp_path / "fit.nc")
+    with pytest.raises(FileError, match=r"calls double.*functions="):
+        bmx.load(path)
+    with pytest.raises(FileError, match="does not make"):
+        bmx.load(path, functions={"double": lambda values: 3 * values})
