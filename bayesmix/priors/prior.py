@@ -43,11 +43,16 @@ class Prior:
     distribution: str
     parameters: Mapping[str, float]
 
-    def __init__(self, distribution: str, **parameters: float) -> None:
+    def __init__(self, distribution: str, *unnamed: float, **parameters: float) -> None:
         if not isinstance(distribution, str):
             raise PriorError(
                 f'a prior starts with the name of a distribution, as in Prior("Normal", mu=0, '
                 f"sigma=1), not with {type(distribution).__name__}"
+            )
+        if unnamed:
+            raise PriorError(
+                f"{distribution} was given {', '.join(map(repr, unnamed))}: parameters go by name, "
+                'as in Prior("Normal", mu=0, sigma=1)'
             )
         name = {"LKJCorr": "LKJ", "Lognormal": "LogNormal"}.get(distribution, distribution)
         values = {key: _number(name, key, value) for key, value in parameters.items()}

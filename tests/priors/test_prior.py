@@ -60,6 +60,11 @@ def test_what_is_no_prior_is_refused(name: str, parameters: dict, message: str) 
         Prior(name, **parameters)
 
 
+def test_parameters_go_by_name() -> None:
+    with pytest.raises(PriorError, match="Normal was given 0, 1: parameters go by name"):
+        Prior("Normal", 0, 1)
+
+
 def test_any_distribution_of_pymc_is_accepted() -> None:
     assert Prior("ChiSquared", nu=2).distribution == "ChiSquared"
     assert Prior("SkewNormal", mu=0, sigma=1, alpha=2).distribution == "SkewNormal"
