@@ -83,6 +83,8 @@ _OTHER_NAMES = {
     "student": "student_t",
     "studentt": "student_t",
     "binary": "bernoulli",
+    "nb": "negative_binomial",
+    "negbin": "negative_binomial",
     "negbinomial": "negative_binomial",
     "negativebinomial": "negative_binomial",
     "nbinom": "negative_binomial",
@@ -91,6 +93,11 @@ _OTHER_NAMES = {
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
     "ordered": "cumulative",
+    "zip": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negative_binomial",
+    "zib": "zero_inflated_binomial",
+    "zero_inflated_negbinomial": "zero_inflated_negative_binomial",
+    "hurdle_negbinomial": "hurdle_negative_binomial",
 }
 
 
@@ -118,8 +125,9 @@ def get_family(family: str | Family | type[Family]) -> Family:
     name = str(family).lower().replace(" ", "_").replace("-", "_")
     name = _OTHER_NAMES.get(name, name)
     if name not in FAMILIES:
-        near = difflib.get_close_matches(name, FAMILIES, n=1)
-        advice = f"did you mean {near[0]!r}? " if near else ""
+        near = [known for known in FAMILIES if known.startswith(f"{name}_")]
+        near = near or difflib.get_close_matches(name, FAMILIES, n=1)
+        advice = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise NotSupportedError(
             f"there is no family {family!r}; {advice}known: {', '.join(FAMILIES)}"
         )

@@ -39,6 +39,10 @@ def test_an_infinite_response_names_its_row(data: pd.DataFrame) -> None:
 
 def test_families_are_found_by_name() -> None:
     assert get_family("normal") == get_family("Gaussian") == get_family(Gaussian) == Gaussian()
+    assert get_family("nb").name == get_family("negbin").name == "negative_binomial"
+    assert get_family("zinb") == get_family("zero_inflated_negbinomial")
+    with pytest.raises(NotSupportedError, match=r"mean 'hurdle_poisson' or .* or 'hurdle_gamma'"):
+        get_family("hurdle")
     with pytest.raises(NotSupportedError, match="did you mean 'gaussian'"):
         get_family("gausian")
     with pytest.raises(NotSupportedError, match="no link 'cloglog'; there is 'identity', 'log'"):
