@@ -61,6 +61,8 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "std": "scale(x) remembers the standard deviation for new data",
         "sd": "scale(x) remembers the standard deviation for new data",
         "exp10": "write I(10**x)",
+        "ln": "write log(x)",
+        "pow": "write I(x**2)",
         "lag": "make the lagged column before, within each group",
         "cbind": "write proportion(successes, trials) on the left-hand side",
         "Surv": "write censored(time, status) on the left-hand side",

@@ -460,6 +460,11 @@ def _from_formulaic(error: FormulaicError, text: str) -> FormulaError:
     """Translate an error of formulaic, whose message marks the place itself."""
     message = _ANSI.sub("", str(error))
     reason, _, marked = decode(message).partition("\n\n")
+    if reason.startswith("Missing operator"):
+        reason = (
+            f"{reason.rstrip('.')}: is a + missing? A column's name with a space goes between "
+            "backquotes"
+        )
     if "⧛" in marked:
         start = marked.index("⧛")
         stop = marked.index("⧚") - 1

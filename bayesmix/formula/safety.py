@@ -213,7 +213,8 @@ class _Reader:
             self.found.functions.add(name)
             self._arguments(node)
         elif "." in name and not name.startswith(("np.", "contr.")):
-            self._refuse_kind(node.func)
+            advice = "compute it as a column of the data first, or pass functions={...}"
+            self._refuse(f"attribute access `.{name.partition('.')[2]}`", node, advice)
         else:
             bar = any(isinstance(part, ast.BitOr) for part in ast.walk(node))
             hint = "is a + missing before the parenthesis?" if bar else hint_for(name)
