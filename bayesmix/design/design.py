@@ -21,6 +21,7 @@ from bayesmix.design.matrices import (
     expression_values,
 )
 from bayesmix.design.missing import MissingAction, check_finite, complete_rows
+from bayesmix.design.numerals import not_numbers
 from bayesmix.design.rank import aliased_columns
 from bayesmix.design.rowdata import positive_values, response_extras, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
@@ -288,7 +289,7 @@ def _offset(
         values = expression_values(piece.expr, frame, functions)
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             raise FormulaError(
-                f"offset({piece.text}) is not numeric",
+                f"offset({piece.text}) is not numeric: {not_numbers(values)}",
                 text=formula.text,
                 start=piece.start,
                 stop=piece.stop,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.numerals import warn_of_numbers_as_text
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
 
@@ -86,7 +88,17 @@ def _as_table(data: Any) -> Any:
         try:
             return pd.DataFrame(dict(data))
         except (ValueError, TypeError) as error:
-            raise DataError(f"the columns of the mapping do not make a table: {error}") from error
+            raise DataError(
+                "the columns of the mapping do not make a table, each a list with a value per "
+                f"row: {error}"
+            ) from error
+    if isinstance(data, str | Path):
+        advice = (
+            'the formula comes first, as in Model("y ~ x + (x | g)", data)'
+            if "~" in str(data)
+            else f"if it is a file, read it first: pd.read_csv({str(data)!r})"
+        )
+        raise DataError(f"the data are {str(data)!r}, which is no table: {advice}")
     try:
         return nw.from_native(data, eager_only=True)
     except nw.exceptions.DuplicateError as error:
@@ -122,9 +134,13 @@ def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:
     products cannot overflow; those that only name groups or categories stay.
     """
     keep = set(formula.columns_of("group")) | formula.categorical
+    predictors = set(formula.columns_of("fixed", "effect")) - keep
     prepared = {}
     for name in frame.columns:
         column = prepare_column(frame[name])
+        made = column.dtype != frame[name].dtype and isinstance(column.dtype, pd.CategoricalDtype)
+        if made and name in predictors:
+            warn_of_numbers_as_text(column)
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column
@@ -188,10 +204,15 @@ def _objects(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.Series(pd.Categorical(column), index=column.index, name=column.name)
     if kind in {"floating", "decimal", "mixed-integer-float"}:
         return column.astype(np.float64)
+    if kind == "empty":
+        return pd.Series(pd.Categorical(column), index=column.index, name=column.name)
     if kind == "categorical":
         return column.astype("category")
     kinds = sorted({type(value).__name__ for value in column})
+    text = next((value for value in column if isinstance(value, str)), None)
+    advice = "a column must hold numbers, booleans, text or categories"
+    if text is not None:
+        advice = f'such as {text!r}; pd.to_numeric(column, errors="coerce") makes text missing'
     raise DataError(
-        f"column `{column.name}` holds values of kind {kind} ({', '.join(kinds[:4])}); "
-        "a column must hold numbers, booleans, text or categories"
+        f"column `{column.name}` holds values of kind {kind} ({', '.join(kinds[:4])}), {advice}"
     )

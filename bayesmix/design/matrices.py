@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from formulaic import ModelSpec, SimpleFormula
 from formulaic.errors import DataMismatchWarning
 from formulaic.parser.types import Factor, Term
 
+from bayesmix.design.numerals import not_numbers
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.quoting import decode, encode
 
@@ -167,13 +169,26 @@ def _matrix(
                 raise DataError(message) from error
             # Whatever the user's own functions, or formulaic for odd arguments, may raise.
             except Exception as error:
-                raise DataError(_clean(str(error) or type(error).__name__)) from error
+                message = _clean(str(error) or type(error).__name__)
+                raise DataError(message + _text_in(message, frame)) from error
     values = np.asarray(matrix, dtype=np.float64)
     if values.ndim != 2 or len(values) != len(frame):
         raise DataError(
             f"a function of the formula gave {len(values)} values for {len(frame)} rows"
         )
     return values, matrix.model_spec
+
+
+def _text_in(message: str, frame: pd.DataFrame) -> str:
+    """Say which of the columns that a message names hold no numbers."""
+    expr = message.partition("[")[0]
+    found = [
+        f"; column `{name}`: {not_numbers(frame[name])}"
+        for name in frame.columns
+        if isinstance(frame[name].dtype, pd.CategoricalDtype)
+        and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", expr)
+    ]
+    return "".join(found)
 
 
 def _clean(message: str) -> str:

@@ -105,9 +105,10 @@ def design_rows(
     offset = None
     if formula.offsets:
         offset = np.zeros(len(frame))
-        for columns in design.offset_columns:
-            offset += columns.build(frame)[:, 0]
-        check_finite(offset[:, None], ("offset",), labels, "the term")
+        for piece, columns in zip(formula.offsets, design.offset_columns, strict=True):
+            values = columns.build(frame)
+            check_finite(values, (f"offset({piece.text})",), labels, "the term")
+            offset += values[:, 0]
     index, new_levels = {}, {}
     for group in design.groups if levels else ():
         index[group.name] = group.levels.index_of(given)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.numerals import not_numbers
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
 
@@ -22,8 +23,8 @@ __all__ = [
 ]
 
 
-def numeric_response(response: Any, formula: Formula, advice: str = "") -> np.ndarray:
-    """Return the response as float64, or say that it is not numeric.
+def numeric_response(response: Any, formula: Formula) -> np.ndarray:
+    """Return the response as float64, or say that it is not numeric, and why.
 
     Raises
     ------
@@ -32,9 +33,8 @@ def numeric_response(response: Any, formula: Formula, advice: str = "") -> np.nd
     """
     expr = formula.response.text
     if isinstance(getattr(response, "dtype", None), pd.CategoricalDtype):
-        levels = ", ".join(repr(level) for level in response.cat.categories[:4])
         raise FormulaError(
-            f"the response `{expr}` is not numeric: it holds {levels}{advice}",
+            f"the response `{expr}` is not numeric: {not_numbers(response)}",
             text=formula.text,
             start=formula.response.start,
             stop=formula.response.stop,

@@ -220,6 +220,10 @@ def test_an_empty_frame_and_what_is_no_table(data: pd.DataFrame) -> None:
         design("y ~ x", data.head(0))
     with pytest.raises(DataError, match="collect"):
         design("y ~ x", pl.from_pandas(data).lazy())
+    with pytest.raises(DataError, match=r"read it first: pd.read_csv\('frogs.csv'\)"):
+        design("y ~ x", "frogs.csv")
+    with pytest.raises(DataError, match="the formula comes first"):
+        design("y ~ x", "y ~ x")
     with pytest.raises(DataError, match="ndarray are not a table"):
         design("y ~ x", np.zeros((3, 2)))
     with pytest.raises(DataError, match="2 columns called `x`"):
@@ -371,7 +375,7 @@ def test_tables_with_repeated_columns_or_none(data: pd.DataFrame) -> None:
     twice = pa.table([data["x"], data["x"], data["y"]], names=["x", "x", "y"])
     with pytest.raises(DataError, match="x"):
         design("y ~ x", twice)
-    with pytest.raises(DataError, match="do not make a table"):
+    with pytest.raises(DataError, match="do not make a table, each a list with a value per row"):
         design("y ~ x", {"y": [1, 2, 4], "x": {1, 2, 3}})
     with pytest.raises(FormulaError, match="there are none"):
         design("y ~ x", pd.DataFrame(index=range(3)))

@@ -113,3 +113,16 @@ def test_state_is_kept_wherever_a_transform_stands(data: pd.DataFrame, text: str
     if built.offset is not None:
         np.testing.assert_allclose(new.offset, built.offset[5:9])
     np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_no_rows_give_no_rows(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula("y ~ x + f + offset(z) + (x | g)"), data)
+    rows = design_rows(built, data.head(0).assign(f=pd.Series([], dtype=object)))
+    assert rows.X.shape == (0, built.X.shape[1])
+    assert len(rows.index["g"]) == 0
+
+
+def test_an_offset_without_a_value_is_named(data: pd.DataFrame) -> None:
+    built = build_design(parse_formula("y ~ x + offset(z) + offset(log(u))"), data.assign(u=2.0))
+    with pytest.raises(DataError, match=r"`offset\(log\(u\)\)` is -inf in row 0"):
+        design_rows(built, data.head(3).assign(u=0.0))

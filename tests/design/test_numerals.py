@@ -1,0 +1,70 @@
+"""Numbers that came as text are named as such, with the way to read them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.design.numerals import not_numbers
+from bayesmix.errors import DataError, DataWarning, FormulaError
+
+READ = r"data\['x'\] = pd.to_numeric\(data\['x'\]"
+
+
+@pytest.fixture
+def text(rng: np.random.Generator) -> pd.DataFrame:
+    """A data set whose x is read from a file as text."""
+    x = rng.normal(size=60).round(3)
+    return pd.DataFrame({"y": rng.normal(size=60), "x": x.astype(str), "g": np.arange(60) % 6})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["1", "2", "3.5"], "it holds numbers as text; write"),
+        (["1", "2", "?"], "it holds numbers as text, and '?'; write"),
+        (["a", "2"], "it holds '2', 'a'"),
+        (["low", "high"], "it holds 'high', 'low'"),
+    ],
+)
+def test_text_is_numbers_where_most_of_it_reads_as_numbers(values: list[str], said: str) -> None:
+    assert not_numbers(pd.Series(values, name="x", dtype="category")).startswith(said)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x", "y ~ 1 + (x | g)"])
+def test_a_predictor_of_many_numbers_as_text_is_warned_of(text: pd.DataFrame, formula: str) -> None:
+    with pytest.warns(DataWarning) as seen:
+        bmx.Model(formula, text)
+    first = str(seen[0].message)
+    assert "`x` is taken as" in first
+    assert "data['x'] = pd.to_numeric(data['x'])" in first
+
+
+@pytest.mark.parametrize("formula", ["y ~ C(x)", "y ~ 1 + (1 | x)"])
+def test_categories_that_are_meant_are_not_warned_of(text: pd.DataFrame, formula: str) -> None:
+    text["x"] = (text.index % 15).astype(str)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bmx.Model(formula, text)
+        bmx.Model("y ~ x", text.assign(x=text["x"].astype("category")))
+        bmx.Model("y ~ x", text.assign(x=(text.index % 9).astype(str)))  # such as years
+
+
+@pytest.mark.parametrize("formula", ["x ~ 1", "y ~ offset(x)", "y ~ np.log(x)", "y ~ I(x**2)"])
+def test_where_only_numbers_will_do_the_error_says_how_to_read_them(
+    text: pd.DataFrame, formula: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        with pytest.raises(FormulaError, match=READ):
+            bmx.Model(formula, text)
+
+
+def test_a_column_of_both_names_the_text(text: pd.DataFrame) -> None:
+    mixed = text.assign(x=[1, "n/a"] * 30)
+    with pytest.raises(DataError, match=r"values of kind .*such as 'n/a'; pd.to_numeric"):
+        bmx.Model("y ~ x", mixed)
