@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmix.errors import FormulaError
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
-from bayesmix.families.checks import check_row_data, numeric_response, refuse_where
+from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
 from bayesmix.families.links import UNIT_LINKS, UnitLink
 from bayesmix.families.scale import ResponseScale, link_scale
@@ -173,8 +173,6 @@ class Binomial(Unit):
     ) -> np.ndarray:
         """Return the successes as float64, shape (n,); whole, and at most the trials."""
         y = numeric_response(response, formula)
-        if "trials" not in rows:
-            check_row_data(self, formula, rows)
         trials = rows["trials"]
         impossible = ~((y >= 0) & (y == np.floor(y)) & (y <= trials))
         if impossible.any():
