@@ -183,7 +183,7 @@ def build_design(
     known = column_names(data)
     for name in formula.columns:
         if name not in known:
-            raise unknown_column(name, known, formula)
+            raise unknown_column(name, known, formula, data)
     given = select_columns(data, formula.columns)
     beside = {
         argument: row_column(argument, value, data, known, len(given))

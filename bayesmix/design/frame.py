@@ -110,13 +110,18 @@ def _as_table(data: Any) -> Any:
         raise DataError(f"data of type {type(data).__name__} are not a table: {advice}") from error
 
 
-def unknown_column(name: str, known: list[str], formula: Formula) -> FormulaError:
+def unknown_column(name: str, known: list[str], formula: Formula, data: Any) -> FormulaError:
     """Build the error for a name that is no column, with the nearest names there are."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     lower = {column.lower(): column for column in known}
     if name.lower() in lower and lower[name.lower()] not in near:
         near.insert(0, lower[name.lower()])
-    if near:
+    if name in getattr(getattr(data, "index", None), "names", ()):
+        advice = "it is the index: pass data.reset_index()"
+    elif len(known) == 1 and {";", "\t"} & set(known[0]):
+        separator = ";" if ";" in known[0] else "\t"
+        advice = f"all there is is {known[0]!r}: read the file with pd.read_csv(sep={separator!r})"
+    elif near:
         advice = f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
     else:
         shown = ", ".join(f"`{column}`" for column in known[:12])

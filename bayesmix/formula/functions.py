@@ -65,6 +65,8 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "pow": "write I(x**2)",
         "lag": "make the lagged column before, within each group",
         "cbind": "write proportion(successes, trials) on the left-hand side",
+        "trials": "write proportion(successes, trials) on the left-hand side",
+        "p": "write proportion(successes, trials) on the left-hand side",
         "Surv": "write censored(time, status) on the left-hand side",
         "cens": "write censored(y, status) on the left-hand side",
         "trunc": "write truncated(y, lower, upper) on the left-hand side",

@@ -371,6 +371,13 @@ def test_more_that_does_not_fit(
         build_design(formula, data.assign(**change), functions=functions)
 
 
+def test_a_column_that_the_table_hides_is_named(data: pd.DataFrame) -> None:
+    with pytest.raises(FormulaError, match=r"`g`; it is the index: pass data.reset_index\(\)"):
+        design("y ~ x + (1 | g)", data.set_index("g"))
+    with pytest.raises(FormulaError, match=r"`y`; all there is is 'y;x': .*sep=';'"):
+        design("y ~ x", pd.DataFrame({"y;x": ["1;2", "3;4"]}))
+
+
 def test_tables_with_repeated_columns_or_none(data: pd.DataFrame) -> None:
     twice = pa.table([data["x"], data["x"], data["y"]], names=["x", "x", "y"])
     with pytest.raises(DataError, match="x"):

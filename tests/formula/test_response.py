@@ -54,6 +54,8 @@ def test_a_function_of_the_caller_of_that_name_comes_first() -> None:
         ("censored(y, __import__('os')) ~ x", "not allowed"),
         ("y ~ proportion(k, n)", r"proportion\(successes, trials\) is a left-hand side"),
         ("cbind(k, n) ~ x", r"write proportion\(successes, trials\)"),
+        ("k | trials(n) ~ x", r"write proportion\(successes, trials\)"),
+        ("p(k, n) ~ x", r"write proportion\(successes, trials\)"),
         ("Surv(t, d) ~ x", r"write censored\(time, status\)"),
         ("proportion(k, n) ~ k", "`k` is also a predictor"),
     ],
