@@ -21,6 +21,7 @@ __all__ = [
     "prepare_frame",
     "select_columns",
     "unknown_column",
+    "which_columns",
 ]
 
 
@@ -111,25 +112,31 @@ def _as_table(data: Any) -> Any:
 
 
 def unknown_column(name: str, known: list[str], formula: Formula, data: Any) -> FormulaError:
-    """Build the error for a name that is no column, with the nearest names there are."""
+    """Build the error for a name of the formula that is no column of the data."""
+    start, stop = formula.places.get(name, (None, None))
+    return FormulaError(
+        f"the data have no column `{name}`; {which_columns(name, known, data)}",
+        text=formula.text,
+        start=start,
+        stop=stop,
+    )
+
+
+def which_columns(name: str, known: list[str], data: Any) -> str:
+    """Say where a column may be that is not there, or which there are that it may be."""
+    if name in getattr(getattr(data, "index", None), "names", ()):
+        return "it is the index: pass data.reset_index()"
+    if len(known) == 1 and {";", "\t"} & set(known[0]):
+        separator = ";" if ";" in known[0] else "\t"
+        return f"all there is is {known[0]!r}: read the file with pd.read_csv(sep={separator!r})"
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     lower = {column.lower(): column for column in known}
     if name.lower() in lower and lower[name.lower()] not in near:
         near.insert(0, lower[name.lower()])
-    if name in getattr(getattr(data, "index", None), "names", ()):
-        advice = "it is the index: pass data.reset_index()"
-    elif len(known) == 1 and {";", "\t"} & set(known[0]):
-        separator = ";" if ";" in known[0] else "\t"
-        advice = f"all there is is {known[0]!r}: read the file with pd.read_csv(sep={separator!r})"
-    elif near:
-        advice = f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
-    else:
-        shown = ", ".join(f"`{column}`" for column in known[:12])
-        advice = f"there are {shown or 'none'}{', ...' if len(known) > 12 else ''}"
-    start, stop = formula.places.get(name, (None, None))
-    return FormulaError(
-        f"the data have no column `{name}`; {advice}", text=formula.text, start=start, stop=stop
-    )
+    if near:
+        return f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
+    shown = ", ".join(f"`{column}`" for column in known[:12])
+    return f"there are {shown or 'none'}{', ...' if len(known) > 12 else ''}"
 
 
 def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design.frame import select_columns
+from bayesmix.design.frame import select_columns, which_columns
 from bayesmix.design.matrices import Functions, expression_values
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula, Piece
@@ -42,7 +42,8 @@ def row_column(argument: str, value: Any, data: Any, known: list[str], n_rows: i
     """
     if isinstance(value, str):
         if value not in known:
-            raise DataError(f"{argument}={value!r}: the data have no such column")
+            advice = which_columns(value, known, data)
+            raise DataError(f"{argument}={value!r}: the data have no such column; {advice}")
         column = select_columns(data, [value])[value]
     else:
         column = pd.Series(np.asarray(value))

@@ -111,7 +111,7 @@ def test_rows_without_a_weight_are_dropped(rows: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"weights": "nope"}, DataError, "no such column"),
+        ({"weights": "nope"}, DataError, r"no such column; there are `"),
         ({"weights": [1, 2]}, DataError, r"shape \(2,\), the data have 240 rows"),
         ({"weights": "f"}, DataError, "not numeric"),
         ({"weights": "z"}, DataError, "weights is -.* it must be above zero"),
