@@ -79,7 +79,8 @@ class SavesEstimates:
         Parameters
         ----------
         path : str or path
-            Ending in .nc (netCDF 4, one file) or .zarr (a folder). A former file is replaced when the new one is complete.
+            Ending in .nc (netCDF 4, one file) or .zarr (a folder). A former file is
+            replaced when the new one is complete.
 
         Returns
         -------
