@@ -18,6 +18,7 @@ from bayesmix.results.checking import Checks
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.posterior_plots import PosteriorPlots
 from bayesmix.results.posterior_tables import PosteriorTables
+from bayesmix.results.reporting import ReportsDraws
 from bayesmix.results.saving import SavesDraws
 from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
 from bayesmix.results.summary import Section, Summary
@@ -36,7 +37,7 @@ __all__ = ["Posterior"]
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(PosteriorTables, PosteriorPlots, Checks, SavesDraws):
+class Posterior(PosteriorTables, PosteriorPlots, Checks, ReportsDraws, SavesDraws):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is

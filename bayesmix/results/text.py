@@ -83,19 +83,34 @@ def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "
     return "\n".join(lines)
 
 
-def html_table(table: pd.DataFrame, caption: str) -> str:
-    """Write a table as HTML with a caption; names are escaped."""
-    head = "".join(f"<th>{html.escape(str(column))}</th>" for column in table.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td>{html.escape(cell(value, str(column)))}</td>"
-            for column, value in zip(table.columns, row, strict=True)
+def html_table(table: pd.DataFrame, caption: str, *, names: Sequence[str] = ()) -> str:
+    """Write a table as HTML; names are escaped.
+
+    Parameters
+    ----------
+    table : DataFrame
+    caption : str
+        None is written if it is empty.
+    names : sequence of str
+        Columns whose cells get the class "name".
+
+    Returns
+    -------
+    str
+    """
+    columns = [str(column) for column in table.columns]
+    marks = [' class="name"' if column in names else "" for column in columns]
+
+    def row(kind: str, texts: Sequence[str]) -> str:
+        cells = "".join(
+            f"<{kind}{mark}>{html.escape(text)}</{kind}>"
+            for text, mark in zip(texts, marks, strict=True)
         )
-        + "</tr>"
-        for row in table.itertuples(index=False, name=None)
+        return f"<tr>{cells}</tr>"
+
+    body = "".join(
+        row("td", [cell(v, c) for v, c in zip(values, columns, strict=True)])
+        for values in table.itertuples(index=False, name=None)
     )
-    return (
-        f"<table><caption>{html.escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead>{row('th', columns)}</thead><tbody>{body}</tbody></table>"
