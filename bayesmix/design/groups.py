@@ -291,19 +291,19 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
     """Text for each value, the same whatever type a column arrives in."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         column = column.astype(str).where(column.notna())  # as prepare_column writes them
-    values = column.astype(object).to_numpy()
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return np.asarray([_label(value) for value in column], dtype=object)
+    codes, values = pd.factorize(column)  # a label is written once for all of its rows
+    return np.asarray([*map(_label, values.astype(object)), None], dtype=object)[codes]
+
+
+def _label(value: Any) -> str | None:
+    if pd.isna(value):
+        return None
     # A column of integers with holes arrives as floats: 308.0 is still level 308.
-    return np.asarray(
-        [
-            None
-            if pd.isna(value)
-            else str(int(value))
-            if isinstance(value, float | np.floating) and value == np.floor(value)
-            else str(value)
-            for value in values
-        ],
-        dtype=object,
-    )
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _check_name(name: str) -> None:
