@@ -77,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--seed", type=int, default=None, help="makes the draws reproducible")
     fit.add_argument("--engine", default="auto", help="auto, fast or pymc (%(default)s)")
     fit.add_argument("--output", type=Path, default=None, metavar="FIT.nc",
-                     help="save the draws with their data as netCDF")  # fmt: skip
+                     help="save the fit, for bayesmix.load() and ArviZ")  # fmt: skip
+    fit.add_argument("--report", type=Path, default=None, metavar="FIT.html",
+                     help="write the fit as a page with tables and pictures")  # fmt: skip
+    fit.add_argument("--sep", default=",", help="between the fields of the file (a comma)")
     fit.add_argument("--quiet", action="store_true", help="no progress")
     fit.set_defaults(run=_fit)
     return parser
@@ -89,21 +92,21 @@ def _demo(options: argparse.Namespace) -> None:
     run_demo(options.folder, seed=options.seed)
 
 
-def _fit(options: argparse.Namespace) -> int | None:
-    output = options.output
-    if output is not None and not output.resolve().parent.is_dir():
-        print(f"bayesmix: there is no folder {output.resolve().parent}", file=sys.stderr)
-        return _WRONG_USE
-    if output is not None and output.is_dir():
-        print(f"bayesmix: {output} is a folder; name a file such as fit.nc", file=sys.stderr)
-        return _WRONG_USE
+def _fit(options: argparse.Namespace) -> None:
+    from bayesmix.results.report import report_place
+    from bayesmix.results.storage import writable_place
+
+    if options.output is not None:
+        writable_place(options.output)
+    if options.report is not None:
+        report_place(options.report)
     from bayesmix.families import get_family
     from bayesmix.model import Model
 
     family = get_family(options.family)
     if options.link:
         family = type(family)(link=options.link)
-    model = Model(options.formula, _read_csv(options.data), family=family)
+    model = Model(options.formula, _read_csv(options.data, options.sep), family=family)
     posterior = model.fit(
         options.draws,
         tune=options.tune,
@@ -114,12 +117,12 @@ def _fit(options: argparse.Namespace) -> int | None:
     )
     print(posterior.summary())
     if options.output is not None:
-        posterior.idata.to_netcdf(options.output)
-        print(f"\nSaved to {options.output}")
-    return None
+        print(f"\nSaved to {posterior.save(options.output)}: bayesmix.load() reads it")
+    if options.report is not None:
+        print(f"\nReport in {posterior.report(options.report)}")
 
 
-def _read_csv(path: Path) -> Any:
+def _read_csv(path: Path, separator: str) -> Any:
     import pandas as pd
 
     from bayesmix.errors import DataError
@@ -128,7 +131,9 @@ def _read_csv(path: Path) -> Any:
         with warnings.catch_warnings():
             # Lines longer than the header would shift every column.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, index_col=False)
+            return pd.read_csv(path, index_col=False, sep=separator)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
     except pd.errors.ParserWarning as error:
         raise DataError(f"lines of {path} have more fields than its header") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -43,6 +43,22 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
     assert list(tree["posterior"]["beta"]["fixed_effect"].values) == ["Intercept", "Days"]
 
 
+def test_fits_and_reports_are_written_and_semicolons_read(
+    csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sleepstudy.to_csv(csv, index=False, sep=";")
+    output, page = csv.parent / "fit.zarr", csv.parent / "fit.html"
+    code = cli.main(
+        ["fit", "Reaction ~ Days + (Days | Subject)", str(csv), "--seed", "1", "--quiet",
+         "--sep", ";", "--output", str(output), "--report", str(page)]
+    )  # fmt: skip
+    assert code == 0
+    assert f"Report in {page}" in capsys.readouterr().out
+    post = bmx.load(output)
+    assert post.idata.attrs["seed"] == 1
+    assert "<math" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -51,7 +67,7 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
         (["fit", "y ~ x"], "required"),
         (["paint"], "invalid choice"),
         (["fit", "y ~ x", "DATA", "--draws", "many"], "invalid int"),
-        (["fit", "y ~ x", "nowhere.csv"], "No such file"),
+        (["fit", "y ~ x", "nowhere.csv"], "no file nowhere.csv"),
         (["fit", "Reaction ~ Dais", "DATA"], "did you mean `Days`"),
         (["fit", "Reaction ~ Days | Subject", "DATA"], "outside parentheses"),
         (["fit", "Reaction ~ {open('x', 'w')}", "DATA"], "not allowed"),
@@ -63,7 +79,10 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
         (["fit", "Reaction ~ Days", "DATA", "--output", "/no/such/folder/x.nc"], "no folder"),
         (["fit", "Reaction ~ Days", "EMPTY"], "not a CSV file"),
         (["fit", "y ~ x", "SHIFTED"], "more fields than its header"),
-        (["fit", "Reaction ~ Days", "DATA", "--output", "FOLDER"], "is a folder"),
+        (["fit", "Reaction ~ Days", "DATA", "--output", "FOLDER"], "must end in"),
+        (["fit", "Reaction ~ Days", "DATA", "--output", "fit.pkl"], "must end in .nc"),
+        (["fit", "Reaction ~ Days", "DATA", "--report", "fit.pdf"], "ends in .html"),
+        (["fit", "Reaction ~ Days", "DATA", "--sep", ";"], "all there is is"),
         (["demo", "--folder", "EMPTY"], "File exists"),
     ],
 )

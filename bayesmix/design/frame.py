@@ -126,8 +126,9 @@ def which_columns(name: str, known: list[str], data: Any) -> str:
     """Say where a column may be that is not there, or which there are that it may be."""
     if name in getattr(getattr(data, "index", None), "names", ()):
         return "it is the index: pass data.reset_index()"
-    if len(known) == 1 and {";", "\t"} & set(known[0]):
-        separator = ";" if ";" in known[0] else "\t"
+    separators = [s for s in (";", "\t", ",") if len(known) == 1 and s in known[0]]
+    if separators:
+        separator = separators[0]
         return f"all there is is {known[0]!r}: read the file with pd.read_csv(sep={separator!r})"
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     lower = {column.lower(): column for column in known}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bayesmix.model import Model
 
-__all__ = ["Picture", "write_report"]
+__all__ = ["Picture", "report_place", "write_report"]
 
 _DPI = 110
 _MOST_ROWS = 2000  # of group effects on the page
@@ -103,11 +103,7 @@ def write_report(
     FileError
         If the file cannot be written.
     """
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in {".html", ".htm"}:
-        raise FileError(f"{str(target)!r} must end in .html")
-    if not target.parent.is_dir():
-        raise FileError(f"there is no folder {str(target.parent)!r} to write {target.name!r} in")
+    target = report_place(path)
     if pictures:
         announce(f"Drawing {len(pictures)} pictures for {target.name} ...", progress=True)
     parts = [f"<h1>{html.escape(summary.title)}</h1>", _lines(summary.lines)]
@@ -145,6 +141,22 @@ def write_report(
         target.write_text(page, encoding="utf-8")
     except OSError as error:
         raise FileError(f"{str(target)!r} cannot be written: {error}") from error
+    return target
+
+
+def report_place(path: str | os.PathLike[str]) -> Path:
+    """Check that a page could be written there.
+
+    Raises
+    ------
+    FileError
+        If the ending is not .html or the folder does not exist.
+    """
+    target = Path(path).expanduser()
+    if target.suffix.lower() not in {".html", ".htm"} or target.is_dir():
+        raise FileError(f"{str(target)!r} must be a file that ends in .html")
+    if not target.parent.is_dir():
+        raise FileError(f"there is no folder {str(target.parent)!r} to write {target.name!r} in")
     return target
 
 

@@ -18,7 +18,7 @@ from bayesmix.errors import FileError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["read_tree", "write_tree"]
+__all__ = ["read_tree", "writable_place", "write_tree"]
 
 _NETCDF = (".nc", ".netcdf", ".nc4", ".h5")
 _ZARR = ".zarr"
@@ -56,12 +56,8 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
         If the ending is another, the folder does not exist, or something else than a
         former result is there.
     """
-    target = Path(path).expanduser()
+    target = writable_place(path)
     kind = _kind(target)
-    if not target.parent.is_dir():
-        raise FileError(f"there is no folder {str(target.parent)!r} to save {target.name!r} in")
-    if target.is_dir() and not (kind == "zarr" and (target / "zarr.json").is_file()):
-        raise FileError(f"{str(target)!r} is a folder that bayesmix did not write")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         draft = Path(folder) / target.name
         try:
@@ -76,6 +72,23 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
         if target.is_dir():
             shutil.rmtree(target)
         os.replace(draft, target)
+    return target
+
+
+def writable_place(path: str | os.PathLike[str]) -> Path:
+    """Check that a result could be written there, before the work of making one.
+
+    Raises
+    ------
+    FileError
+        As `write_tree`.
+    """
+    target = Path(path).expanduser()
+    kind = _kind(target)
+    if not target.parent.is_dir():
+        raise FileError(f"there is no folder {str(target.parent)!r} to save {target.name!r} in")
+    if target.is_dir() and not (kind == "zarr" and (target / "zarr.json").is_file()):
+        raise FileError(f"{str(target)!r} is a folder that bayesmix did not write")
     return target
 
 

@@ -145,7 +145,7 @@ def test_an_equation_that_cannot_be_read_stays_latex() -> None:
 
 def test_a_report_needs_a_place(data: pd.DataFrame, tmp_path: Path) -> None:
     eb = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
-    with pytest.raises(FileError, match=r"must end in \.html"):
+    with pytest.raises(FileError, match=r"ends in \.html"):
         eb.report(tmp_path / "report.pdf")
     with pytest.raises(FileError, match="no folder"):
         eb.report(tmp_path / "nowhere" / "report.html")
