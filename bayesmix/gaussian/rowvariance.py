@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg, sparse
@@ -90,6 +90,64 @@ class RowVariance:
             own = np.where(known, np.einsum("ni,ni->n", t, v), 0.0)
             rest -= (_columns(g, t, at) @ self.B).toarray()
         return own + np.einsum("ni,ni->n", rest @ self.covariance, rest)
+
+    def with_fixed(self, fixed: np.ndarray) -> RowVariance:
+        """Return the same with another covariance of the fixed effects.
+
+        That of b given beta stays as it is, and so does how b moves with beta.
+
+        Parameters
+        ----------
+        fixed : ndarray, shape (p, p)
+        """
+        p = len(fixed)
+        at = slice(len(self.covariance) - p, None)
+        moves = np.linalg.solve(self.covariance[at, at], self.covariance[at]).T
+        difference = fixed - self.covariance[at, at]
+        return replace(self, covariance=self.covariance + moves @ difference @ moves.T)
+
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw deviations of (beta, b) from their mean, jointly.
+
+        Parameters
+        ----------
+        levels : mapping of str to ndarray of int
+            By grouping factor, the levels whose effects are wanted.
+        n_draws : int
+        rng : numpy Generator
+
+        Returns
+        -------
+        beta : ndarray, shape (p, S)
+        b : dict of str to ndarray, shape (q, levels, S)
+        """
+        m = len(self.covariance)
+        values, vectors = np.linalg.eigh(self.covariance)
+        half = vectors * np.sqrt(np.maximum(values, 0.0))
+        rest = half @ rng.standard_normal((m, n_draws))
+        out, at = {}, 0
+        for g in self.others:
+            size = g.n_levels * g.n_effects
+            if g.name in levels:
+                u = rest[at : at + size].reshape(g.n_levels, g.n_effects, n_draws)
+                out[g.name] = self._effects(g, u[levels[g.name]])
+            at += size
+        if self.first is not None and self.first.name in levels:
+            g, wanted = self.first, levels[self.first.name]
+            q = g.n_effects
+            columns = (wanted[:, None] * q + np.arange(q)).ravel()
+            u = rng.standard_normal((len(wanted), q, n_draws))
+            given = (self.B[columns] @ rest).reshape(len(wanted), q, n_draws)
+            K_inverse = self.K_inverse[wanted]
+            u = np.linalg.cholesky(K_inverse) @ u - K_inverse @ given
+            out[g.name] = self._effects(g, u)
+        return rest[at:], out
+
+    def _effects(self, group: GroupingFactor, u: np.ndarray) -> np.ndarray:
+        """Turn u, shape (levels, q, S), into b = root u, shape (q, levels, S)."""
+        return np.einsum("ik,gks->igs", self.roots[group.name], u)
 
 
 def row_variance(

@@ -12,11 +12,16 @@ from scipy import stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
-from bayesmix.results.levels import covariance_roots
+from bayesmix.results.levels import GroupScale, covariance_roots, name_key
+from bayesmix.results.linear import ParameterDraws
+from bayesmix.results.parameters import check_size
+from bayesmix.results.predictor import Predictor
 from bayesmix.results.request import Groups, Kind, PredictionRequest, checked_seed, one_of
 from bayesmix.results.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayesmix.gaussian.conditional import Conditional
     from bayesmix.gaussian.density import FixedPrior
     from bayesmix.gaussian.problem import Problem
@@ -101,6 +106,53 @@ class PredictsAtModes:
             index=rows.labels,
         )
 
+    def predict_draws(
+        self,
+        data: Any = None,
+        kind: Kind = "mean",
+        groups: Groups = "conditional",
+        *,
+        marginal: bool = False,
+        draws: int = 1000,
+        seed: int | None = None,
+    ) -> xr.DataArray:
+        """Draw predictions from the normal distribution of the effects at the estimates.
+
+        Fixed and group effects are drawn jointly; the variance parameters and those of
+        the family stay at their estimates.
+
+        Parameters
+        ----------
+        data, kind, groups, marginal
+            As in `predict`.
+        draws : int
+            Number of draws.
+        seed : int, optional
+            0 by default, so that the same call gives the same numbers.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, row)
+            With one chain, in units of the response, or of the link scale for
+            ``kind="linear"``.
+
+        Raises
+        ------
+        DataError, NotSupportedError
+            As in `predict`.
+        """
+        import xarray as xr
+
+        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
+        rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        row = self.model.names.obs_dim
+        return xr.DataArray(
+            predictor.all_draws(rows.n_rows, n_draws)[None],
+            dims=("chain", "draw", row),
+            coords={"chain": [0], "draw": np.arange(n_draws), row: rows.positions},
+            name=kind,
+        )
+
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the expected response of the rows of the fit.
 
@@ -182,6 +234,59 @@ class PredictsAtModes:
 
     # -- inside ---------------------------------------------------------------
 
+    def _predictor(
+        self, data: Any, request: PredictionRequest, draws: int, seed: int | None
+    ) -> tuple[Rows, Predictor, int]:
+        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+            raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+        rows = rows_to_predict(
+            self.model,
+            data,
+            effects=request.uses_effects,
+            levels=request.uses_levels,
+            kind=request.kind,
+        )
+        chosen = checked_seed(seed, 0)
+        levels = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
+        parameters = self._parameters(levels, int(draws), chosen)
+        return rows, Predictor(self.model.family, parameters, rows, request, chosen), int(draws)
+
+    def _parameters(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+    ) -> ParameterDraws:
+        """Draw (beta, b) at the estimates, b for the levels that are asked for."""
+        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
+        check_size(sum(n_effects[name] * len(at) for name, at in levels.items()), n_draws)
+        words = [seed, name_key("effects at the modes")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        beta, b = self._row_variance.draw(levels, n_draws, rng)
+        found = self._conditional
+        for name in b:
+            b[name] += found.b[name][levels[name]].T[:, :, None]
+        positions = {}
+        for group in self.model.design.groups:
+            if group.name in levels:
+                position = np.full(group.n_levels, -1, dtype=np.int64)
+                position[levels[group.name]] = np.arange(len(levels[group.name]))
+                positions[group.name] = position
+        return ParameterDraws(
+            beta=beta + found.beta[:, None],
+            b=b,
+            level_rows=positions,
+            scales={
+                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
+                for name, root in self._roots.items()
+            },
+            family={
+                name: np.full(n_draws, float(value)) for name, value in self._family_values.items()
+            },
+            n_draws=n_draws,
+        )
+
+    @property
+    def _family_values(self) -> Mapping[str, np.ndarray]:
+        return {} if self._problem.sigma_is_known else {"sigma": np.asarray(self.sigma)}
+
     @functools.cached_property
     def _roots(self) -> Mapping[str, np.ndarray]:
         sd, corr = self._by_group()
@@ -225,6 +330,6 @@ class PredictsAtModes:
         return self._means(rows), variance
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
-        sigma = {} if self._problem.sigma_is_known else {"sigma": np.asarray(self.sigma)}
-        found = self.model.family.variance(np.zeros(rows.n_rows), sigma, rows.per_row)
+        eta, values = np.zeros(rows.n_rows), self._family_values
+        found = self.model.family.variance(eta, values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))

@@ -24,11 +24,13 @@ from bayesmix.inference.empirical import LARGEST_CORRELATION
 from bayesmix.inference.laplace import (
     LaplaceOptimum,
     hessian,
+    inner_mode,
     log_marginal,
     maximise_laplace,
     quadrature_optimum,
 )
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
+from bayesmix.results.laplace_prediction import PredictsAtLaplaceModes
 from bayesmix.results.summary import Section
 from bayesmix.results.tables import exponentiated, text_column
 
@@ -40,7 +42,7 @@ __all__ = ["LaplaceFit"]
 _RUNAWAY = 15.0  # of a coefficient of a standardised column, on the scale of the link
 
 
-class LaplaceFit(EmpiricalBayes):
+class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     """A mixed model of a non-normal response at its best parameters.
 
     Made by `Model.fit_eb`. The group effects are integrated out by Laplace's
@@ -250,45 +252,6 @@ class LaplaceFit(EmpiricalBayes):
             }
         )
 
-    # -- rows -----------------------------------------------------------------
-
-    def predict(self, *_: Any, **__: Any) -> pd.DataFrame:
-        """Refuse: prediction beyond the normal is from a posterior.
-
-        Raises
-        ------
-        NotSupportedError
-            Always.
-        """
-        raise NotSupportedError(
-            "a fit by Laplace's approximation does not predict: the error of a mean off the "
-            "identity link is not normal; model.fit() gives a posterior, whose predict() does"
-        )
-
-    def residuals(self, *_: Any, **__: Any) -> pd.Series[float]:
-        """Refuse, as `predict` does.
-
-        Raises
-        ------
-        NotSupportedError
-            Always.
-        """
-        raise NotSupportedError(
-            "a fit by Laplace's approximation has no residuals(); a posterior of model.fit() has"
-        )
-
-    def simulate(self, *_: Any, **__: Any) -> Any:
-        """Refuse, as `predict` does.
-
-        Raises
-        ------
-        NotSupportedError
-            Always.
-        """
-        raise NotSupportedError(
-            "a fit by Laplace's approximation does not simulate; model.fit() does"
-        )
-
     # -- inside ---------------------------------------------------------------
 
     @property
@@ -344,8 +307,7 @@ class LaplaceFit(EmpiricalBayes):
     @property
     def _residual_on_link(self) -> np.ndarray:
         """On the latent scale, where the link has one."""
-        values = dict(zip(self._gp.parameters, np.exp(self._phi), strict=True))
-        latent = self.model.family.residual_variance(values)
+        latent = self.model.family.residual_variance(self._family_values)
         return np.asarray(np.nan if latent is None else latent, dtype=np.float64)
 
     @property
@@ -397,14 +359,31 @@ class LaplaceFit(EmpiricalBayes):
             cross=crossed,
         )  # fmt: skip
 
-    def _effects(self) -> np.ndarray:
-        """Working group effects b = L u, factor behind factor."""
-        co, eq = self._co, self._problem.equations
+    @property
+    def _family_values(self) -> dict[str, np.ndarray]:
+        return dict(zip(self._gp.parameters, np.exp(self._phi), strict=True))
+
+    def _row_precision(self) -> np.ndarray:
+        """Curvature of each row's log density at the mode."""
+        found = inner_mode(
+            self._gp, self._factors(), np.exp(self._phi), flat_prior(self._problem.n_fixed),
+            beta=self._laplace.x[self._n_outer :], u=self._laplace.u, with_fixed=False,
+        )  # fmt: skip
+        return found.weights
+
+    def _factors(self) -> np.ndarray:
+        """Each factor's L with working b = L u, flat."""
+        co = self._co
         n_L = len(co.T)
         L, Q = np.empty(n_L), np.empty(n_L)
         sd, C = np.empty((1, int(co.sizes[1]) + 1)), np.empty((1, n_L))
         x = np.ascontiguousarray(self._laplace.x[: int(co.sizes[0])])
         expand(co.ints, co.floats, 1, x, sd, C, L, Q)
+        return L
+
+    def _effects(self) -> np.ndarray:
+        """Working group effects b = L u, factor behind factor."""
+        eq, L = self._problem.equations, self._factors()
         out = np.empty(self._gp.n_effects)
         start = self._gp.rows.u_start
         for f, q in enumerate(eq.q.tolist()):

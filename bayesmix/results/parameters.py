@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bayesmix.model import Model
     from bayesmix.results.tables import PosteriorDraws
 
-__all__ = ["chosen_draws", "posterior_parameters"]
+__all__ = ["check_size", "chosen_draws", "posterior_parameters"]
 
 _MOST = 200_000_000  # numbers: 1.6 GB of redrawn group effects
 _AT_ONCE = 4_000_000  # numbers drawn in one piece
@@ -99,6 +99,21 @@ def posterior_parameters(
         family=family,
         n_draws=len(beta),
     )
+
+
+def check_size(n_effects: int, n_draws: int) -> None:
+    """Refuse to draw more group effects than memory should hold.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if n_effects * n_draws > _MOST:
+        raise NotSupportedError(
+            f"draws of {n_draws} x {n_effects} group effects would take "
+            f"{n_effects * n_draws * 8e-9:.1f} GB; ask for fewer with draws=, or predict for "
+            "fewer levels at a time"
+        )
 
 
 def _levels_first(b: np.ndarray, chosen: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.linear import for_each_block
 from bayesmix.results.parameters import chosen_draws, posterior_parameters
-from bayesmix.results.predictor import Predictor, row_summaries
+from bayesmix.results.predictor import Predictor
 from bayesmix.results.request import Groups, Kind, PredictionRequest, checked_seed, one_of
 from bayesmix.results.residuals import Residual, residual_values
 from bayesmix.results.rows import Rows, rows_to_predict
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bayesmix.results.tables import PosteriorDraws
 
 __all__ = ["Predicts"]
-
-_MOST = 1_000_000_000  # numbers in a table of draws: 8 GB
 
 
 class Predicts:
@@ -111,12 +109,7 @@ class Predicts:
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
-        out = np.empty((4, rows.n_rows))
-
-        def summarise(number: int, block: slice) -> None:
-            out[:, block] = row_summaries(predictor.block(number, block), ci_prob)
-
-        for_each_block(rows.n_rows, n_draws, summarise)
+        out = predictor.summaries(rows.n_rows, n_draws, ci_prob)
         names = ("estimate", "sd", "lower", "upper")
         return pd.DataFrame(dict(zip(names, out, strict=True)), index=rows.labels)
 
@@ -278,19 +271,7 @@ class Predicts:
 
     def _filled(self, rows: Rows, predictor: Predictor, n_draws: int) -> np.ndarray:
         """All draws of all rows, shape (S, n)."""
-        if rows.n_rows * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{rows.n_rows} rows x {n_draws} draws would take "
-                f"{rows.n_rows * n_draws * 8e-9:.0f} GB; use fewer with draws=, or predict(), "
-                "which keeps their mean and interval only"
-            )
-        out = np.empty((n_draws, rows.n_rows))
-
-        def fill(number: int, block: slice) -> None:
-            out[:, block] = predictor.block(number, block).T
-
-        for_each_block(rows.n_rows, n_draws, fill)
-        return out
+        return predictor.all_draws(rows.n_rows, n_draws)
 
     def _labelled(
         self, values: np.ndarray, rows: Rows, draws: int | None, name: str

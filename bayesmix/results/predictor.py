@@ -6,17 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family, Gaussian
 from bayesmix.results.levels import name_key
-from bayesmix.results.linear import LinearDraws, ParameterDraws
+from bayesmix.results.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.request import PredictionRequest
 from bayesmix.results.rows import Rows
 
-__all__ = ["Predictor", "row_summaries"]
+__all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
+
+_MOST = 1_000_000_000  # numbers in a table of draws: 8 GB
 
 # Points and weights that integrate over a standard normal (Gauss and Hermite).
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
 class Predictor:
@@ -66,14 +69,14 @@ class Predictor:
             return self._mean(eta, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
             total += weight * self._mean(eta + node * spread, per_row)
         return total
 
     def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of an observation given its linear predictor.
 
-        ParameterDraws
+        Parameters
         ----------
         eta : ndarray, shape (rows, S)
         rows : slice
@@ -97,6 +100,37 @@ class Predictor:
         eta = self._linear.block(rows)
         per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
         return np.asarray(self._family.log_prob(y, eta.T, self._parameters, per_row))
+
+    def all_draws(self, n_rows: int, n_draws: int) -> np.ndarray:
+        """Return the draws of all rows, shape (S, n).
+
+        Raises
+        ------
+        NotSupportedError
+            For more than a thousand million numbers.
+        """
+        if n_rows * n_draws > _MOST:
+            raise NotSupportedError(
+                f"{n_rows} rows x {n_draws} draws would take {n_rows * n_draws * 8e-9:.0f} GB; "
+                "use fewer with draws=, or predict(), which keeps their mean and interval only"
+            )
+        out = np.empty((n_draws, n_rows))
+
+        def fill(number: int, block: slice) -> None:
+            out[:, block] = self.block(number, block).T
+
+        for_each_block(n_rows, n_draws, fill)
+        return out
+
+    def summaries(self, n_rows: int, n_draws: int, ci_prob: float) -> np.ndarray:
+        """Mean, standard deviation and equal-tailed interval of all rows, shape (4, n)."""
+        out = np.empty((4, n_rows))
+
+        def summarise(number: int, block: slice) -> None:
+            out[:, block] = row_summaries(self.block(number, block), ci_prob)
+
+        for_each_block(n_rows, n_draws, summarise)
+        return out
 
     def _mean(self, eta: np.ndarray, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
         mean = self._family.mean(eta.T, self._parameters, per_row)

@@ -50,9 +50,6 @@ def test_a_logistic_model_from_formula_to_tables(data: pd.DataFrame) -> None:
     np.testing.assert_allclose(coefficients["estimate"], effects["estimate"] + plain["estimate"][0])
     with pytest.raises(NotSupportedError, match="family_parameters"):
         _ = fit.sigma
-    for method in (fit.predict, fit.fitted, fit.residuals, fit.simulate):
-        with pytest.raises(NotSupportedError, match=r"model\.fit\(\)"):
-            method()
     with pytest.raises(NotSupportedError, match="wald"):
         fit.fixed_effects(ci_method="profile")
     with pytest.raises(NotSupportedError, match="wald"):
