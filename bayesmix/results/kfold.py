@@ -97,14 +97,39 @@ def _log_density(
     linear = isinstance(model.family, Gaussian) and model.family.link == "identity"
     if linear and plain and len(units) < len(member):
         return _normal_units(refit, rows, y, member, seed)
-    _, predictor, n_draws = refit._predictor_of(rows, request, None, seed)
+    if len(units) < len(member):
+        return _integrated_units(refit, rows, y, np.searchsorted(units, member), seed)
+    _, predictor, _ = refit._predictor_of(rows, request, None, seed)
     by_row = predictor.log_prob(y, slice(0, len(test)))
-    if len(units) == len(member):
-        return by_row[:, np.argsort(member)]
-    out = np.zeros((n_draws, len(units)))
-    for u, unit in enumerate(units):
-        out[:, u] = by_row[:, member == unit].sum(axis=1)
-    return out
+    return by_row[:, np.argsort(member)]
+
+
+def _integrated_units(
+    refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Effects of new levels are integrated out, those of known ones are the draws'."""
+    from bayesmix.results.integrated import integrated_log_density
+    from bayesmix.results.parameters import posterior_parameters
+
+    draws = refit._draws
+    known = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
+    parameters = posterior_parameters(
+        refit.model, draws, known, np.arange(draws.beta.shape[1]), seed
+    )
+    return integrated_log_density(
+        refit.model.family, parameters, rows, y, member, _new_labels(rows), seed
+    )
+
+
+def _new_labels(rows: Rows) -> dict[str, np.ndarray]:
+    """Number the new levels of each grouping factor; -1 where the level is known."""
+    labels: dict[str, np.ndarray] = {}
+    for name, index in rows.index.items():
+        labels[name] = np.full(rows.n_rows, -1)
+        new = [str(i) if label is None else f"={label}"
+               for i, label in enumerate(rows.new_levels[name])]  # fmt: skip
+        labels[name][index < 0] = pd.factorize(np.asarray(new, dtype=object))[0]
+    return labels
 
 
 def _normal_units(
@@ -131,12 +156,7 @@ def _normal_units(
     )
     parameters = {name: flat(values)[:, None] for name, values in draws.parameters.items()}
     noise = refit.model.family.variance(eta, parameters, rows.per_row)
-    labels: dict[str, np.ndarray] = {}
-    for name, index in rows.index.items():
-        labels[name] = np.full(len(y), -1)
-        new = [str(i) if label is None else f"={label}"
-               for i, label in enumerate(rows.new_levels[name])]  # fmt: skip
-        labels[name][index < 0] = pd.factorize(np.asarray(new, dtype=object))[0]
+    labels = _new_labels(rows)
     units = np.unique(member)
     out = np.empty((n_draws, len(units)))
     for u, unit in enumerate(units):

@@ -216,24 +216,76 @@ def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
     return name, np.asarray(labels, dtype=object), member.astype(np.int64)
 
 
-def group_log_density(model: Model, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
-    """Log p(y_g | y_-g, theta) at each draw of theta, shape (chains, draws, m).
+def group_log_density(
+    model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Log density of each group's rows with their own effects integrated out.
 
-    Raises
-    ------
-    NotSupportedError
-        If the effects do not integrate out.
+    Of a normal model log p(y_g | y_-g, theta), exactly; else see
+    `integrated_log_density`.
+
+    Parameters
+    ----------
+    model : Model
+    draws : PosteriorDraws
+    member : ndarray of int, shape (n,)
+        Group of each row.
+    seed : int
+        Where effects have to be drawn.
+
+    Returns
+    -------
+    ndarray, shape (chains, draws, m)
     """
-    from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
-    from bayesmix.gaussian.theta import pack_theta
     from bayesmix.model.engines import why_not_collapsed
 
-    why_not = why_not_collapsed(model.design, model.family, model.rows, model.prior_entries)
-    if why_not:
+    if why_not_collapsed(model.design, model.family, model.rows, model.prior_entries):
+        return _integrated(model, draws, member, seed)
+    return _collapsed(model, draws, member)
+
+
+def _integrated(model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int) -> np.ndarray:
+    """Given beta and the effects that a group shares with others; by quadrature."""
+    from bayesmix.results.integrated import (
+        expected_seconds,
+        integrated_log_density,
+        levels_of_one_unit,
+    )
+    from bayesmix.results.parameters import posterior_parameters
+    from bayesmix.results.rows import rows_to_predict
+
+    n_chains, n_draws = draws.beta.shape[:2]
+    rows = rows_to_predict(model, None, effects=True, levels=True, kind="linear")
+    own, shared = {}, {}
+    for group in model.design.groups:
+        whole = levels_of_one_unit(group.index, member, group.n_levels)
+        own[group.name] = np.where(whole[group.index], group.index, -1)
+        if not whole.all():
+            shared[group.name] = np.flatnonzero(~whole)
+    parameters = posterior_parameters(model, draws, shared, np.arange(n_draws), seed)
+    effects = {group.name: group.n_effects for group in model.design.groups}
+    seconds = expected_seconds(own, effects, member, parameters.n_draws)
+    announce(
+        f"Leaving out {int(member.max()) + 1} groups at {parameters.n_draws} draws, about "
+        f"{seconds:.0f} s ...",
+        progress=seconds > _SLOW,
+    )
+    found = integrated_log_density(model.family, parameters, rows, model.y, member, own, seed)
+    wrong = ~np.isfinite(found)
+    if wrong.any():
         raise NotSupportedError(
-            f"leaving whole groups out takes the effects integrated out exactly, but {why_not}; "
-            "loo() leaves single rows out, kfold(by=...) refits without the groups"
+            f"of {int(wrong.any(axis=0).sum())} groups the log density cannot be integrated over "
+            f"their effects at {int(wrong.any(axis=1).sum())} of {len(found)} draws; "
+            "kfold(by=...) refits without the groups"
         )
+    return found.reshape(n_chains, n_draws, -1)
+
+
+def _collapsed(model: Model, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
+    """Of a normal model, all effects integrated out."""
+    from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
+    from bayesmix.gaussian.theta import pack_theta
+
     problem, design = model.gaussian_problem, model.design
     n_chains, n_draws = draws.beta.shape[:2]
 
