@@ -19,6 +19,7 @@ __all__ = [
     "is_improper",
     "is_known",
     "lower_bound",
+    "pymc_distribution",
     "upper_bound",
 ]
 
@@ -135,7 +136,7 @@ def _vanishes(name: str, parameters: Mapping[str, float], points: np.ndarray) ->
     """Whether PyMC's density is zero at all points."""
     import pymc as pm
 
-    density = pm.logp(_pymc_dist(name, parameters), points).eval(mode="FAST_COMPILE")
+    density = pm.logp(pymc_distribution(name, parameters), points).eval(mode="FAST_COMPILE")
     return bool(np.all(np.isneginf(density)))
 
 
@@ -194,7 +195,7 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
     unknown = [key for key in parameters if names and key not in names]
     if unknown:
         raise PriorError(f"{name} has no parameter {unknown[0]!r}; it has {', '.join(names)}")
-    variable = _pymc_dist(name, parameters)
+    variable = pymc_distribution(name, parameters)
     if variable.ndim != 0 or variable.dtype.startswith(("int", "uint", "bool")):
         raise PriorError(f"{name} is not a distribution of one continuous number")
     try:
@@ -205,7 +206,14 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
         raise PriorError(f"PyMC refuses {name}({dict(parameters)}): {error}") from error
 
 
-def _pymc_dist(name: str, parameters: Mapping[str, float]) -> Any:
+def pymc_distribution(name: str, parameters: Mapping[str, float]) -> Any:
+    """Return the PyMC distribution, outside any model.
+
+    Raises
+    ------
+    PriorError
+        If PyMC refuses the parameters.
+    """
     import pymc as pm
 
     try:

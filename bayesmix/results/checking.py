@@ -11,11 +11,14 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.diagnostics import Diagnostics
 from bayesmix.results.linear import for_each_block
 from bayesmix.results.loo import Loo, data_key, group_log_density, groups_of_rows, psis_loo
+from bayesmix.results.parameters import chosen_draws
 from bayesmix.results.prediction import Predicts
 from bayesmix.results.request import PredictionRequest
 from bayesmix.results.rows import rows_to_predict
+from bayesmix.results.sensitivity import log_prior_of, parameters_by_label, power_scaling_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 __all__ = ["Checks"]
@@ -105,6 +108,102 @@ class Checks(Predicts):
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
         array = self._labelled(self._log_likelihood(), rows, None, name)
         return self._with_group("log_likelihood", array.to_dataset(name=name))
+
+    def log_prior(self) -> xr.DataTree:
+        """Compute the log density of the priors at every draw, into the DataTree.
+
+        In the parameters of the tables, without log Jacobians. What the group effects
+        are distributed as is part of the model, and no prior. With `log_likelihood`
+        it is what ArviZ's functions for power scaling want.
+
+        Returns
+        -------
+        DataTree
+            `idata`, with the group log_prior, a variable of dims (chain, draw) for
+            each variable that has a prior.
+        """
+        import xarray as xr
+
+        found = self._draws
+        by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
+        posterior = self.idata["posterior"]
+        coords = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
+        arrays = {name: (("chain", "draw"), values) for name, values in by_variable.items()}
+        return self._with_group("log_prior", xr.Dataset(arrays, coords=coords))
+
+    def prior_sensitivity(
+        self, *, threshold: float = 0.05, draws: int | None = None, seed: int | None = None
+    ) -> pd.DataFrame:
+        """Say which parameters depend on their priors, by power scaling through ArviZ.
+
+        The posterior is weighted to what it would be if the priors of fixed effects,
+        standard deviations, correlations and the family's parameters were raised to a
+        power near 1, all together, and again for the likelihood. A sensitivity is how
+        far a parameter's distribution moves then, per doubling of the power (as a
+        cumulative Jensen-Shannon distance). The distribution of the group effects
+        given their standard deviations is part of the model and stays; the likelihood
+        is that of the rows given the group effects.
+
+        Parameters
+        ----------
+        threshold : float
+            From where on a sensitivity counts; that of Kallioinen et al. by default.
+        draws : int, optional
+            Number of posterior draws to use, evenly spaced; all by default.
+        seed : int, optional
+            Where a fit kept means of the group effects only and they are drawn again;
+            the fit's own by default.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter: parameter, prior and likelihood (sensitivities), and
+            diagnosis:
+
+            - "no sign of trouble": the prior hardly matters.
+            - "potential strong prior / weak likelihood": the prior decides and the data
+              do not. That is well where it is meant so; else the prior says more than
+              was intended, or the data do not determine the parameter.
+            - "potential prior-data conflict": both matter, so prior and data may pull
+              in different directions. A look at both is worth while; a prior that is
+              meant to be informative will often be named here.
+
+        Raises
+        ------
+        NotSupportedError
+            For draws from the prior, or an argument out of its range.
+
+        References
+        ----------
+        Kallioinen, N., Paananen, T., Bürkner, P.-C. and Vehtari, A. (2024). Detecting
+        and diagnosing prior and likelihood sensitivity with power-scaling. Statistics
+        and Computing 34, 57.
+        """
+        if self.idata.attrs.get("prior_only"):
+            raise NotSupportedError(
+                "these are draws from the prior (prior_only=True), which no data have changed; "
+                "prior_sensitivity() is for a posterior"
+            )
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not (number and 0 < threshold < np.inf):
+            raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
+        found, model = self._draws, self.model
+        n_chains, n_draws = found.beta.shape[:2]
+        chosen = chosen_draws(n_chains, n_draws, draws)
+        # Effects that are drawn again come with coefficients of their own.
+        rows, predictor, _ = self._predictor(None, PredictionRequest(kind="linear"), draws, seed)
+        shape = (n_chains, len(chosen))
+        beta = predictor.parameters.beta.T.reshape(*shape, -1)
+        sd, corr, family = (
+            {name: values[:, chosen] for name, values in kind.items()}
+            for kind in (found.sd, found.corr, found.parameters)
+        )
+        log_prior = sum(log_prior_of(model, beta, sd, corr, family).values())
+        log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
+        values = parameters_by_label(model, beta, sd, corr, family)
+        return power_scaling_table(
+            values, np.broadcast_to(log_prior, shape), log_likelihood, threshold
+        )
 
     def loo(self, by: Any = None) -> Loo:
         """Estimate how well left-out data are predicted, without refitting.

@@ -32,6 +32,10 @@ class Predictor:
     rows : Rows
     request : PredictionRequest
     seed : int
+
+    Attributes
+    ----------
+    parameters : ParameterDraws
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Predictor:
         seed: int,
     ) -> None:
         self._family = family
+        self.parameters = parameters
         self._parameters = parameters.family_columns()
         self._rows = rows
         self._request = request
@@ -100,6 +105,17 @@ class Predictor:
         eta = self._linear.block(rows)
         per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
         return np.asarray(self._family.log_prob(y, eta.T, self._parameters, per_row))
+
+    def total_log_prob(self, y: np.ndarray, n_rows: int) -> np.ndarray:
+        """Log density of all rows together at each draw, shape (S,)."""
+        parts: dict[int, np.ndarray] = {}
+
+        def add(number: int, block: slice) -> None:
+            parts[number] = self.log_prob(y[block], block).sum(axis=1)
+
+        for_each_block(n_rows, self.parameters.n_draws, add)
+        total: np.ndarray = np.sum([parts[number] for number in sorted(parts)], axis=0)
+        return total
 
     def all_draws(self, n_rows: int, n_draws: int) -> np.ndarray:
         """Return the draws of all rows, shape (S, n).
