@@ -156,6 +156,10 @@ class Family(ABC):
         """Return the labels of each parameter that is a vector."""
         return {}
 
+    def categories(self, response: Any) -> tuple[Any, ...]:
+        """Return the categories of an ordered response, the lowest first; else nothing."""
+        return ()
+
     @abstractmethod
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS

@@ -83,6 +83,10 @@ class Cumulative(Unit):
         pairs = itertools.pairwise(levels)
         return {"thresholds": tuple(f"{below}|{above}" for below, above in pairs)}
 
+    def categories(self, response: Any) -> tuple[Any, ...]:
+        """Return the categories in their order."""
+        return tuple(response.cat.categories)
+
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:

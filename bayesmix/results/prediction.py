@@ -10,6 +10,13 @@ import pandas as pd
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.linear import for_each_block
+from bayesmix.results.ordinal import (
+    as_categories,
+    category_table,
+    probability_draws,
+    probability_table,
+    with_categories,
+)
 from bayesmix.results.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predictor import Predictor
 from bayesmix.results.request import Groups, Kind, PredictionRequest, checked_seed, one_of
@@ -62,10 +69,12 @@ class Predicts:
             New rows; those of the fit by default. It needs the predictors and, for
             `groups="conditional"`, the grouping columns. The response is not needed
             and other columns are ignored.
-        kind : {"mean", "response", "linear"}
+        kind : {"mean", "response", "linear", "probability"}
             The expected response, a new observation (the interval then includes the
             residual or sampling variation), or the linear predictor on the link
-            scale.
+            scale. Of ordered categories (the cumulative family) "probability" is the
+            probability of each, "mean" the expected number of the category, the
+            lowest being 1, and "response" the category that is drawn.
         groups : {"conditional", "population"}
             Whether rows have the effects of their groups, or those effects are zero:
             a group in the middle of the population.
@@ -91,6 +100,13 @@ class Predicts:
             lower, upper, in units of the response, or of the link scale for
             `kind="linear"`.
 
+            For `kind="probability"` one row per row of the data and category, the
+            categories of a row one below the other: category, estimate, sd, lower,
+            upper. (A column each would have no room for the intervals; pivot the
+            table for that.) For `kind="response"` of ordered categories there is also
+            the column category, the one that is drawn most often; the other columns
+            are of its number.
+
         Raises
         ------
         DataError
@@ -109,6 +125,11 @@ class Predicts:
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        categories = self.model.family.categories(self.model.design.response)
+        if kind == "probability":
+            return probability_table(predictor, rows, n_draws, categories, ci_prob)
+        if kind == "response" and categories:
+            return category_table(predictor, rows, n_draws, categories, ci_prob)
         out = predictor.summaries(rows.n_rows, n_draws, ci_prob)
         names = ("estimate", "sd", "lower", "upper")
         return pd.DataFrame(dict(zip(names, out, strict=True)), index=rows.labels)
@@ -133,7 +154,10 @@ class Predicts:
         Returns
         -------
         DataArray, dims (chain, draw, row)
-            In units of the response, or of the link scale for ``kind="linear"``.
+            In units of the response, or of the link scale for ``kind="linear"``. For
+            ``kind="probability"`` with a further dimension response_category, whose
+            coordinates are the categories as text; ``kind="response"`` of ordered
+            categories has their numbers, the lowest being 1.
 
         Raises
         ------
@@ -142,10 +166,18 @@ class Predicts:
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        if kind == "probability":
+            categories = self.model.family.categories(self.model.design.response)
+            values = probability_draws(predictor, rows, n_draws, categories)
+            found = self._labelled(values[..., 0], rows, draws, kind)
+            return with_categories(found, values, categories)
         return self._labelled(self._filled(rows, predictor, n_draws), rows, draws, kind)
 
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the expected response of the rows of the fit.
+
+        Of ordered categories that is the expected number of the category; their
+        probabilities are in ``predict(kind="probability")``.
 
         Parameters
         ----------
@@ -207,7 +239,8 @@ class Predicts:
         -------
         DataFrame
             One row per row of the fit, with its index, one column per replicate:
-            ``sim_1``, ``sim_2``, ...
+            ``sim_1``, ``sim_2``, ... Ordered categories are that, of the type of the
+            response.
 
         Raises
         ------
@@ -229,7 +262,9 @@ class Predicts:
 
         for_each_block(every.rows.n_rows, n_draws, fill)
         names = [f"sim_{k + 1}" for k in range(int(n))]
-        return pd.DataFrame(out, index=every.rows.labels, columns=names)
+        table = pd.DataFrame(out, index=every.rows.labels, columns=names)
+        categories = self.model.family.categories(self.model.design.response)
+        return as_categories(table, categories) if categories else table
 
     # -- inside ---------------------------------------------------------------
 

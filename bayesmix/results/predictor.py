@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.families import Family, Gaussian
+from bayesmix.families import Cumulative, Family, Gaussian
 from bayesmix.results.levels import name_key
 from bayesmix.results.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.request import PredictionRequest
@@ -77,6 +77,24 @@ class Predictor:
         for node, weight in zip(NODES, WEIGHTS, strict=True):
             total += weight * self._mean(eta + node * spread, per_row)
         return total
+
+    def category_block(self, rows: slice) -> np.ndarray:
+        """Return draws of the probability of each category, shape (K, rows, S)."""
+        eta = self._linear.block(rows)
+        if not self._request.marginal:
+            return self._probabilities(eta)
+        spread = np.sqrt(self._linear.group_variance(rows))
+        return np.asarray(
+            sum(
+                weight * self._probabilities(eta + node * spread)
+                for node, weight in zip(NODES, WEIGHTS, strict=True)
+            )
+        )
+
+    def _probabilities(self, eta: np.ndarray) -> np.ndarray:
+        assert isinstance(self._family, Cumulative)  # noqa: S101
+        found = self._family.probabilities(eta.T, self._parameters)
+        return np.ascontiguousarray(np.moveaxis(found, (0, 1, 2), (2, 1, 0)))
 
     def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of an observation given its linear predictor.

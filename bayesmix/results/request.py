@@ -11,7 +11,7 @@ from bayesmix.errors import NotSupportedError
 
 __all__ = ["Groups", "Kind", "PredictionRequest", "checked_seed", "one_of"]
 
-Kind = Literal["mean", "response", "linear"]
+Kind = Literal["mean", "response", "linear", "probability"]
 Groups = Literal["conditional", "population"]
 
 
@@ -21,7 +21,7 @@ class PredictionRequest:
 
     Attributes
     ----------
-    kind : {"mean", "response", "linear"}
+    kind : {"mean", "response", "linear", "probability"}
     groups : {"conditional", "population"}
     marginal : bool
     ci_prob : float

@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmix.design import Design, design_rows
 from bayesmix.design.frame import column_names, prepare_column, select_columns
 from bayesmix.design.rowdata import positive_values, response_extras, row_column
-from bayesmix.errors import DataError
+from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.formula.quoting import encode
 from bayesmix.results.request import Kind
 
@@ -104,7 +104,7 @@ def rows_to_predict(
         None for the rows of the fit.
     effects, levels : bool
         Whether the columns that vary by group, and those of the levels, matter.
-    kind : {"mean", "response", "linear"}
+    kind : {"mean", "response", "linear", "probability"}
         What is predicted: a response may need weights, known standard errors or
         trials.
 
@@ -116,8 +116,16 @@ def rows_to_predict(
     ------
     DataError
         If the data do not fit the model.
+    NotSupportedError
+        If probabilities of categories are asked for where there are none.
     """
     design = model.design
+    if kind == "probability" and not model.family.categories(design.response):
+        raise NotSupportedError(
+            'kind="probability" is for ordered categories, family="cumulative"; the family is '
+            f'{model.family}: kind="mean" is the expected response (of a bernoulli response the '
+            "probability of 1)"
+        )
     if data is None:
         groups = design.groups
         return Rows(
