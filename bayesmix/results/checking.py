@@ -218,7 +218,7 @@ class Checks(Predicts):
         (its own, and those nested in it) are integrated out at each draw, over their
         normal distribution; fixed effects, and effects of other factors that cross, are
         those of the draw and weighted. One to three such effects are integrated by
-        adaptive Gauss-Hermite quadrature around their mode (15, 7 x 7 and 5 x 5 x 5
+        adaptive Gauss-Hermite quadrature around their mode (21, 7 x 7 and 5 x 5 x 5
         points), more by importance sampling around it (64 points a draw). That is exact
         to some thousandths; to some hundredths for the Laplace family, whose density has
         a kink.

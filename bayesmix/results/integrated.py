@@ -4,7 +4,7 @@ Given the parameters of a draw, the rows of a unit share effects that no other r
 density is an integral over the normal distribution of those effects, which is taken around
 the mode of the integrand: by adaptive Gauss-Hermite quadrature for up to three effects, by
 importance sampling for more. It needs the log density of a row only, so that every family
-has it, censored and truncated responses included.
+has it, censored and truncated responses included; those that have a compiled one take that.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesmix.families import Family
+from bayesmix.families.observation import is_plain
 from bayesmix.results.levels import name_key
 from bayesmix.results.linear import LinearDraws, ParameterDraws
 from bayesmix.results.rows import Rows
 
 __all__ = ["expected_seconds", "integrated_log_density", "levels_of_one_unit"]
 
-_NODES = {1: 15, 2: 7, 3: 5}  # per effect of a unit
+_NODES = {1: 21, 2: 7, 3: 5}  # per effect of a unit
 _PAIRS = 32  # of importance samples, each with its mirror image
 _TAIL = 8.0  # degrees of freedom of their distribution
 _AT_ONCE = 131_072  # numbers: 1 MB, which caches hold
@@ -64,12 +65,17 @@ def levels_of_one_unit(index: np.ndarray, member: np.ndarray, n_levels: int) -> 
 
 
 def expected_seconds(
-    own: Mapping[str, np.ndarray], n_effects: Mapping[str, int], member: np.ndarray, n_draws: int
+    family: Family,
+    own: Mapping[str, np.ndarray],
+    n_effects: Mapping[str, int],
+    member: np.ndarray,
+    n_draws: int,
 ) -> float:
     """Return about how long `integrated_log_density` takes.
 
     Parameters
     ----------
+    family : Family
     own : mapping of str to ndarray of int, shape (n,)
     n_effects : mapping of str to int
         Of one level, by grouping factor.
@@ -86,7 +92,9 @@ def expected_seconds(
         points[width == d] = nodes**d
     evaluations = np.where(width == 0, 1.0, points + 12.0)
     total = float((evaluations * np.bincount(member)).sum()) * n_draws
-    return total * 6e-8 / (os.cpu_count() or 1)
+    from bayesmix.glmm.rows import ROW_KERNELS
+
+    return total * (2e-8 if family.name in ROW_KERNELS else 6e-8) / (os.cpu_count() or 1)
 
 
 def integrated_log_density(
@@ -135,6 +143,7 @@ def integrated_log_density(
     Z = {name: rows.Z[name][order] for name in labels}
     family_parameters = parameters.family_columns()
     y = y[order]
+    compiled = _compiled_rows(family, y, given.per_row)
     out = np.empty((parameters.n_draws, len(ends) - 1))
 
     def one_unit(unit: int) -> None:
@@ -164,6 +173,10 @@ def integrated_log_density(
                 part.fill(A, parameters.scales[part.group].root[draws])
             if not n_effects:
                 out[draws, unit] = log_prob(eta[draws], slice(None)).sum(axis=1)
+                continue
+            if compiled is not None and n_effects in _NODES:
+                phi = {name: v[draws] for name, v in parameters.family.items()}
+                out[draws, unit], pilot = compiled.log_integral(at, eta[draws], A, phi, pilot)
                 continue
             step = _LONG_STEP if family.name in _KINKED else _STEP
             problem = _Unit(log_prob=log_prob, eta=eta[draws], A=A, step=step)
@@ -244,6 +257,64 @@ def _columns(own: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[_Columns]
     return found
 
 
+def _compiled_rows(
+    family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray]
+) -> _CompiledRows | None:
+    """Rows of a family that has a kernel; None for another, or an observation that is not plain."""
+    from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+
+    if family.name not in ROW_KERNELS or family.link not in LINKS or not is_plain(per_row):
+        return None
+    return _CompiledRows(
+        family=family,
+        address=ROW_KERNELS[family.name].load().address,
+        link=LINKS[family.link],
+        y=y,
+        trials=per_row.get("trials", np.ones(len(y))),
+        constant=constant(family.name, y, per_row),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CompiledRows:
+    """All rows, as the compiled integral reads them."""
+
+    family: Family
+    address: int
+    link: int
+    y: np.ndarray
+    trials: np.ndarray
+    constant: np.ndarray
+
+    def log_integral(
+        self, at: slice, eta: np.ndarray, A: np.ndarray, phi: Mapping[str, np.ndarray],
+        u: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Return the logarithm of the integral at S draws, and a start for other draws."""
+        from bayesmix.glmm.integral import integrate_effects
+
+        n_draws, n, d = A.shape
+        nodes, log_weights = _product_rule(d)
+        names = self.family.parameters
+        columns = [phi[name] for name in names] or [np.ones(n_draws)]
+        sizes = [n_draws, n, d, len(nodes), len(names), self.link]
+        u = np.zeros(d) if u is None else u
+        out = np.empty(n_draws)
+        integrate_effects(
+            self.address, np.asarray(sizes, dtype=np.int64), self.y[at], self.trials[at],
+            np.ascontiguousarray(eta), A, np.stack(columns, axis=1), nodes, log_weights, u, out,
+        )  # fmt: skip
+        return out + self.constant[at].sum(), u
+
+
+def _product_rule(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes, shape (m, d), and the logarithms of their weights over the normal density."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES[d])
+    log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
+    at = np.asarray(list(itertools.product(range(_NODES[d]), repeat=d)))
+    return nodes[at], log_weights[at].sum(axis=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
     """The integrand of one unit at some draws: rows' density times standard normals.
@@ -282,10 +353,7 @@ class _Unit:
         u, H = self.mode(np.broadcast_to(pilot, (n_draws, d)).copy())
         root = np.linalg.cholesky(np.linalg.inv(H))
         log_scale = np.log(np.einsum("sii->si", root)).sum(axis=1)
-        if d in _NODES:
-            terms = self._quadrature(u, root, _NODES[d])
-        else:
-            terms = self._importance(u, root, rng)
+        terms = self._quadrature(u, root) if d in _NODES else self._importance(u, root, rng)
         top = terms.max(axis=0)
         with np.errstate(invalid="ignore"):
             total = top + np.log(np.exp(terms - top).sum(axis=0)) + log_scale
@@ -342,16 +410,14 @@ class _Unit:
         total: np.ndarray = row.sum(axis=1) - 0.5 * np.einsum("sd,sd->s", u, u)
         return total
 
-    def _quadrature(self, u: np.ndarray, root: np.ndarray, n_nodes: int) -> np.ndarray:
+    def _quadrature(self, u: np.ndarray, root: np.ndarray) -> np.ndarray:
         """Logarithms of the terms of the product rule, shape (terms, S)."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
-        log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
-        d = u.shape[1]
-        terms = np.empty((n_nodes**d, len(u)))
-        for k, at in enumerate(itertools.product(range(n_nodes), repeat=d)):
-            point = u + root @ nodes[list(at)]
+        nodes, log_weights = _product_rule(u.shape[1])
+        terms = np.empty((len(nodes), len(u)))
+        for k, node in enumerate(nodes):
+            point = u + root @ node
             _, row = self._at(point, slice(None))
-            terms[k] = self._objective(row, point) + log_weights[list(at)].sum()
+            terms[k] = self._objective(row, point) + log_weights[k]
         return terms
 
     def _importance(self, u: np.ndarray, root: np.ndarray, rng: np.random.Generator) -> np.ndarray:

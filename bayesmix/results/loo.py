@@ -264,7 +264,7 @@ def _integrated(model: Model, draws: PosteriorDraws, member: np.ndarray, seed: i
             shared[group.name] = np.flatnonzero(~whole)
     parameters = posterior_parameters(model, draws, shared, np.arange(n_draws), seed)
     effects = {group.name: group.n_effects for group in model.design.groups}
-    seconds = expected_seconds(own, effects, member, parameters.n_draws)
+    seconds = expected_seconds(model.family, own, effects, member, parameters.n_draws)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {parameters.n_draws} draws, about "
         f"{seconds:.0f} s ...",
