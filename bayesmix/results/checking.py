@@ -212,16 +212,16 @@ class Checks(Predicts):
         groups, through Pareto-smoothed importance sampling. With `by`, whole groups are
         left out: how well would a new group be predicted?
 
-        For normal models p(y_g | y_-g, theta) is exact, all effects integrated out, also
-        where other factors cross, and only the variance parameters are weighted. For
-        every other response the effects of levels that occur in the left-out group alone
-        (its own, and those nested in it) are integrated out at each draw, over their
-        normal distribution; fixed effects, and effects of other factors that cross, are
-        those of the draw and weighted. One to three such effects are integrated by
-        adaptive Gauss-Hermite quadrature around their mode (21, 7 x 7 and 5 x 5 x 5
-        points), more by importance sampling around it (64 points a draw). That is exact
-        to some thousandths; to some hundredths for the Laplace family, whose density has
-        a kink.
+        For normal models that the fast engine takes p(y_g | y_-g, theta) is exact, all
+        effects integrated out, also where other factors cross, and only the variance
+        parameters are weighted. For every other model the effects of levels that occur in
+        the left-out group alone (its own, and those nested in it) are integrated out at
+        each draw, over their normal distribution; fixed effects, and effects of other
+        factors that cross, are those of the draw and weighted. Up to three such effects
+        are integrated by adaptive Gauss-Hermite quadrature around their mode (21, 7 x 7
+        and 5 x 5 x 5 points), more by importance sampling around it (64 points a draw).
+        That is exact to some thousandths; to some hundredths for the Laplace family, whose
+        density has a kink.
 
         Parameters
         ----------
