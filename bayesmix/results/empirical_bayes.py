@@ -19,6 +19,7 @@ from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.eb_intervals import IntervalMethod
 from bayesmix.results.eb_prediction import PredictsAtModes
 from bayesmix.results.eb_tables import ModeTables
+from bayesmix.results.effects import EffectsAtModes
 from bayesmix.results.reporting import ReportsEstimates
 from bayesmix.results.saving import SavesEstimates
 from bayesmix.results.summary import Section, Summary
@@ -56,7 +57,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(ModeTables, PredictsAtModes, ReportsEstimates, SavesEstimates):
+class EmpiricalBayes(ModeTables, EffectsAtModes, PredictsAtModes, ReportsEstimates, SavesEstimates):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

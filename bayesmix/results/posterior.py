@@ -16,6 +16,7 @@ from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results import tables
 from bayesmix.results.checking import Checks
 from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
+from bayesmix.results.effects import EffectsOfDraws
 from bayesmix.results.posterior_plots import PosteriorPlots
 from bayesmix.results.posterior_tables import PosteriorTables
 from bayesmix.results.reporting import ReportsDraws
@@ -37,7 +38,7 @@ __all__ = ["Posterior"]
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(PosteriorTables, PosteriorPlots, Checks, ReportsDraws, SavesDraws):
+class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, ReportsDraws, SavesDraws):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is
