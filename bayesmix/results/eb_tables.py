@@ -227,20 +227,6 @@ class ModeTables(ModeIntervals):
         table = pd.DataFrame(rows, columns=names)
         return table.astype({n: "str" if n in names[:3] else float for n in names})
 
-    def icc(self) -> pd.DataFrame:
-        """Return the intraclass correlation of each grouping factor.
-
-        Returns
-        -------
-        DataFrame
-            One row per grouping factor: group, estimate.
-        """
-        sd, corr = self._by_group()
-        groups = self.model.design.groups
-        parts = variance_parts(groups, sd, corr, self._residual_on_link)
-        values = [float(parts.effects[g.name].sum() / parts.total) for g in groups]
-        return pd.DataFrame({"group": text_column([g.name for g in groups]), "estimate": values})
-
     # -- inside
     def _group_tables(
         self,

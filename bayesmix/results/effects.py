@@ -25,6 +25,7 @@ from bayesmix.results.contrasts import (
     slope_step,
 )
 from bayesmix.results.counterfactual import By, Grid, counterfactual_rows, grid_of
+from bayesmix.results.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.request import Groups, PredictionRequest, checked_seed, one_of
 from bayesmix.results.tables import text_column
@@ -340,7 +341,7 @@ class Effects:
             )
 
 
-class EffectsOfDraws(Effects):
+class EffectsOfDraws(Effects, ExplainedVariance):
     """Effects from the draws of a posterior."""
 
     idata: xr.DataTree
@@ -363,7 +364,7 @@ class EffectsOfDraws(Effects):
         return DrawSource(self.model, parameters, number)
 
 
-class EffectsAtModes(Effects):
+class EffectsAtModes(Effects, ExplainedVarianceAtModes):
     """Effects at the best variance parameters: exact for a normal response.
 
     A fit of another family draws (beta, b) from their normal approximation, by its

@@ -221,33 +221,6 @@ class PosteriorTables:
         options = _options(ci_prob, ci_kind, point, diagnostics)
         return tables.correlations_table(self._draws, options)
 
-    def icc(
-        self,
-        ci_prob: float = 0.95,
-        *,
-        ci_kind: IntervalKind = "eti",
-        point: Point = "median",
-    ) -> pd.DataFrame:
-        """Summarise the intraclass correlation of each grouping factor.
-
-        The grouping factor's share of the variance, slopes included through the
-        mean over the data of z' Sigma z (Johnson 2014). For a binary, binomial or
-        ordinal response the residual is that of the latent variable: pi^2 / 3 for the
-        logit, 1 for the probit, pi^2 / 6 for the cloglog link. NaN where the family has
-        no residual variance on the scale of the linear predictor.
-
-        Parameters
-        ----------
-        ci_prob, ci_kind, point
-            As in `variance_components`.
-
-        Returns
-        -------
-        DataFrame
-            One row per grouping factor: group, estimate, sd, lower, upper.
-        """
-        return tables.icc_table(self._draws, _options(ci_prob, ci_kind, point, False))
-
     # -- inside ---------------------------------------------------------------
 
     def _group_tables(

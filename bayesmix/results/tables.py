@@ -25,7 +25,6 @@ __all__ = [
     "family_parameters_table",
     "fixed_effects_table",
     "group_table",
-    "icc_table",
     "text_column",
     "variance_components_table",
     "wide_table",
@@ -277,19 +276,6 @@ def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
         for k in range(block.start, block.stop)
         for m in range(k + 1, block.stop)
     ]
-
-
-def icc_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
-    """One row per grouping factor: its share of the variance, with an interval."""
-    residual = draws.residual_variance()
-    groups = draws.design.groups
-    if residual is None:
-        residual = np.full(draws.beta.shape[:2], np.nan)
-    parts = variance_parts(groups, draws.sd, draws.corr, residual)
-    shares = [parts.effects[group.name].sum(axis=-1) / parts.total for group in groups]
-    stacked = np.stack(shares, axis=-1) if shares else np.zeros((*draws.beta.shape[:2], 0))
-    summary = summarise(stacked, replace(options, diagnostics=False))
-    return pd.DataFrame({"group": text_column([group.name for group in groups]), **summary})
 
 
 def text_column(values: Sequence[str] | np.ndarray) -> pd.Series[str]:

@@ -99,7 +99,11 @@ def test_counts_from_formula_to_tables() -> None:
     assert_recovered(posterior)
     assert posterior.family_parameters()["parameter"].tolist() == ["alpha"]
     assert "Family parameters" in str(posterior)
-    assert posterior.icc()["estimate"].isna().all()
+    tree = posterior.idata["posterior"]
+    between = tree["sd_g"].to_numpy()[..., 0] ** 2
+    residual = np.log1p(1 / posterior.model.y.mean() + 1 / tree["alpha"].to_numpy())
+    share = np.median(between / (between + residual))
+    assert posterior.icc()["estimate"][0] == pytest.approx(share)
 
 
 @pytest.mark.compiled
