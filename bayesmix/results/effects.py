@@ -26,6 +26,7 @@ from bayesmix.results.contrasts import (
 )
 from bayesmix.results.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.explained import ExplainedVariance, ExplainedVarianceAtModes
+from bayesmix.results.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
 from bayesmix.results.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.request import Groups, PredictionRequest, checked_seed, one_of
 from bayesmix.results.tables import text_column
@@ -341,7 +342,7 @@ class Effects:
             )
 
 
-class EffectsOfDraws(Effects, ExplainedVariance):
+class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
     """Effects from the draws of a posterior."""
 
     idata: xr.DataTree
@@ -364,7 +365,7 @@ class EffectsOfDraws(Effects, ExplainedVariance):
         return DrawSource(self.model, parameters, number)
 
 
-class EffectsAtModes(Effects, ExplainedVarianceAtModes):
+class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
     """Effects at the best variance parameters: exact for a normal response.
 
     A fit of another family draws (beta, b) from their normal approximation, by its

@@ -1,0 +1,272 @@
+"""Density of the prior of a combination of parameters at a point, for Savage and Dickey's ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.priors.prior import Prior
+from bayesmix.results.expressions import Expression
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = ["density_at_zero", "draws_density", "prior_density"]
+
+_DRAWS = 200_000
+_AT_MEANS = "Intercept at the predictors' means"
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """The absolute value of a symmetric distribution."""
+
+    base: Any
+
+    def pdf(self, x: float) -> float:
+        """Density."""
+        return 2 * float(self.base.pdf(x)) if x >= 0 else 0.0
+
+    def rvs(self, size: int, random_state: Any) -> np.ndarray:
+        """Draws."""
+        return np.abs(self.base.rvs(size=size, random_state=random_state))
+
+
+class NoDensityError(Exception):
+    """Why a prior density is not to be had, in words."""
+
+
+def density_at_zero(model: Model, difference: Expression) -> tuple[float, str]:
+    """Density of the prior of an expression at zero.
+
+    Exact for linear combinations of coefficients with normal priors and for a linear
+    function of one parameter; otherwise from draws of the priors.
+
+    Parameters
+    ----------
+    model : Model
+    difference : Expression
+
+    Returns
+    -------
+    density : float
+        NaN where there is none.
+    reason : str
+        Why there is none; or how it was found, where it is not exact.
+    """
+    try:
+        return _density(model, difference)
+    except NoDensityError as reason:
+        return np.nan, str(reason)
+
+
+def _density(model: Model, difference: Expression) -> tuple[float, str]:
+    linear = difference.linear()
+    if linear is not None:
+        constant, weights = linear
+        weights = {n: w for n, w in _independent(model, weights).items() if w != 0}
+        if not weights:
+            raise NoDensityError("both sides are always the same, or never")
+        if all(_is_normal(model, name) for name in weights):
+            found = {name: _distribution(model, name) for name in weights}
+            mean = constant + sum(w * found[n].mean() for n, w in weights.items())
+            variance = sum(w**2 * found[n].var() for n, w in weights.items())
+            return float(stats.norm(mean, np.sqrt(variance)).pdf(0.0)), ""
+        if len(weights) == 1:
+            name, weight = next(iter(weights.items()))
+            point = -constant / weight
+            density = float(_distribution(model, name).pdf(point)) / abs(weight)
+            _check_inside(_draws(model, {name})[name] - point)
+            return density, ""
+    values = _coefficients(model, _draws(model, _needed(model, difference.names)))
+    draws = difference.value(values)
+    if not np.isfinite(draws).mean() > 0.999:
+        raise NoDensityError("the expression has no value at part of the prior's draws")
+    draws = draws[np.isfinite(draws)]
+    _check_inside(draws)
+    return draws_density(draws), "the prior density is from draws of the priors"
+
+
+def draws_density(draws: np.ndarray) -> float:
+    """Density of draws at zero, by a normal kernel.
+
+    The draws are shrunk towards their mean so that the smoothed distribution keeps
+    their variance (West 1993), which is exact where they are normal.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (S,)
+
+    References
+    ----------
+    West, M. (1993). Approximating posterior distributions by mixtures. Journal of the
+    Royal Statistical Society B 55, 409-422.
+    """
+    sd = float(draws.std(ddof=1))
+    low, high = np.quantile(draws, [0.25, 0.75])
+    robust = float(high - low) / 1.349
+    scale = min(sd, robust) if robust > 0 else sd
+    if not scale > 0:
+        return np.inf if float(draws.mean()) == 0 else 0.0
+    width = len(draws) ** -0.2
+    # Heavy tails have no variance to keep; their middle stays where it is.
+    normal = sd < 1.5 * robust
+    center = float(draws.mean())
+    shrunk = center + np.sqrt(1 - width**2) * (draws - center) if normal else draws
+    h = width * scale * (1.0 if normal else 0.5)
+    return float(stats.norm.pdf(shrunk / h).mean() / h)
+
+
+def _check_inside(draws: np.ndarray) -> None:
+    """Refuse a point that the prior has on its edge or beyond it."""
+    if (draws >= 0).all() or (draws <= 0).all():
+        raise NoDensityError(
+            "under the prior all values lie on one side: the point is at the edge of what is "
+            "possible or beyond it; compare models with and without the effect instead, by loo()"
+        )
+
+
+def _independent(model: Model, weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights of parameters that are independent under the prior."""
+    out = dict(weights)
+    priors, design = model.prior_entries, model.design
+    if priors.intercept is not None and priors.intercept_is_centered:
+        weight = out.pop("beta(Intercept)", 0.0)
+        if weight:
+            out[_AT_MEANS] = weight
+            for j, name in enumerate(design.fixed_effects):
+                if name != "Intercept":
+                    key = f"beta({name})"
+                    out[key] = out.get(key, 0.0) - weight * float(design.X[:, j].mean())
+    return out
+
+
+def _needed(model: Model, names: tuple[str, ...]) -> set[str]:
+    needed = set(_independent(model, dict.fromkeys(names, 1.0)))
+    return needed | {name for name in names if _AT_MEANS not in needed or name != "beta(Intercept)"}
+
+
+def _coefficients(model: Model, draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add the intercept as the formula writes it."""
+    if _AT_MEANS not in draws:
+        return draws
+    design = model.design
+    intercept = draws[_AT_MEANS].copy()
+    for j, name in enumerate(design.fixed_effects):
+        if name != "Intercept":
+            intercept -= float(design.X[:, j].mean()) * draws[f"beta({name})"]
+    return {**draws, "beta(Intercept)": intercept}
+
+
+def _draws(model: Model, names: set[str]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(20130701)
+    pairs = [name for name in names if name.startswith("corr(")]
+    if len(pairs) > 1:
+        raise NoDensityError("correlations are not independent under the prior")
+    return {name: _distribution(model, name).rvs(_DRAWS, rng) for name in sorted(names)}
+
+
+def _distribution(model: Model, name: str) -> Any:
+    if not name.startswith("corr("):
+        return prior_density(_prior(model, name))
+    for group in model.design.groups:
+        for block in group.correlated_blocks:
+            effects = group.effects[block.start : block.stop]
+            pairs = {f"corr({group.name}, {a}, {b})" for a in effects for b in effects}
+            if name in pairs:
+                eta = model.prior_entries.corr[group.name].prior.parameters["eta"]
+                a = eta + (block.size - 2) / 2  # each correlation of an LKJ is 2 Beta(a, a) - 1
+                return stats.beta(a, a, loc=-1, scale=2)
+    raise NoDensityError(f"{name} is not estimated")
+
+
+def _is_normal(model: Model, name: str) -> bool:
+    return not name.startswith("corr(") and _prior(model, name).distribution == "Normal"
+
+
+def _prior(model: Model, name: str) -> Prior:
+    priors, design = model.prior_entries, model.design
+    entries = {f"beta({e.parameter})": e for e in priors.coefficients}
+    if priors.intercept is not None:
+        key = _AT_MEANS if priors.intercept_is_centered else "beta(Intercept)"
+        entries[key] = priors.intercept
+    for group in design.groups:
+        for effect, entry in zip(group.effects, priors.sd[group.name], strict=True):
+            entries[f"sd({group.name}, {effect})"] = entry
+    entries |= {k: e for k, e in priors.family.items() if k not in model.family.vector_parameters}
+    if name not in entries:
+        raise NoDensityError(f"the prior density of {name} is not known")
+    prior = entries[name].prior
+    if prior.distribution in {"Flat", "HalfFlat"}:
+        raise NoDensityError(
+            f"the prior of {name} is flat and has no density; give it a proper one"
+        )
+    return prior
+
+
+def prior_density(prior: Prior) -> Any:
+    """Return the distribution of a prior, with ``pdf`` and ``rvs``.
+
+    Parameters
+    ----------
+    prior : Prior
+
+    Raises
+    ------
+    NoDensityError
+        If the distribution is known to PyMC alone.
+    """
+    v = prior.parameters
+    mu, sigma = v.get("mu", 0.0), v.get("sigma", 1.0)
+    for precision in ("tau", "lam"):
+        if precision in v:
+            sigma = v[precision] ** -0.5
+    made: dict[str, Callable[[], Any]] = {
+        "Normal": lambda: stats.norm(mu, sigma),
+        "StudentT": lambda: stats.t(v["nu"], mu, sigma),
+        "Cauchy": lambda: stats.cauchy(v["alpha"], v["beta"]),
+        "Laplace": lambda: stats.laplace(mu, v["b"]),
+        "Logistic": lambda: stats.logistic(mu, v.get("s", 1.0)),
+        "HalfNormal": lambda: _Folded(stats.norm(0, sigma)),
+        "HalfCauchy": lambda: _Folded(stats.cauchy(0, v["beta"])),
+        "HalfStudentT": lambda: _Folded(stats.t(v["nu"], 0, sigma)),
+        "Exponential": lambda: stats.expon(scale=v["scale"] if "scale" in v else 1 / v["lam"]),
+        "Gamma": lambda: _gamma(v),
+        "InverseGamma": lambda: _inverse_gamma(v),
+        "LogNormal": lambda: stats.lognorm(sigma, scale=np.exp(mu)),
+        "Weibull": lambda: stats.weibull_min(v["alpha"], scale=v["beta"]),
+        "Uniform": lambda: _uniform(v),
+        "Beta": lambda: _beta(v),
+    }
+    if prior.distribution not in made:
+        raise NoDensityError(f"the density of {prior} is not known here")
+    return made[prior.distribution]()
+
+
+def _gamma(v: Mapping[str, float]) -> Any:
+    if "mu" in v:
+        return stats.gamma(v["mu"] ** 2 / v["sigma"] ** 2, scale=v["sigma"] ** 2 / v["mu"])
+    return stats.gamma(v["alpha"], scale=1 / v["beta"])
+
+
+def _inverse_gamma(v: Mapping[str, float]) -> Any:
+    if "mu" in v:
+        ratio = v["mu"] ** 2 / v["sigma"] ** 2
+        return stats.invgamma(ratio + 2, scale=v["mu"] * (ratio + 1))
+    return stats.invgamma(v["alpha"], scale=v.get("beta", 1.0))
+
+
+def _uniform(v: Mapping[str, float]) -> Any:
+    low = v.get("lower", 0.0)
+    return stats.uniform(low, v.get("upper", 1.0) - low)
+
+
+def _beta(v: Mapping[str, float]) -> Any:
+    if "mu" not in v:
+        return stats.beta(v["alpha"], v["beta"])
+    total = v["nu"] if "nu" in v else v["mu"] * (1 - v["mu"]) / v["sigma"] ** 2 - 1
+    return stats.beta(v["mu"] * total, (1 - v["mu"]) * total)
