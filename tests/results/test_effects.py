@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import special
 
@@ -73,6 +74,24 @@ def test_subgroups_are_averaged_draw_by_draw(post: bmx.Posterior, data: pd.DataF
         np.testing.assert_allclose(row[NUMBERS].astype(float), expected)
     everyone = post.predictions()
     np.testing.assert_allclose(everyone[NUMBERS].iloc[0], summary_of(draws.mean(axis=1)))
+
+
+def test_other_tables_are_read(binary: bmx.Posterior, data: pd.DataFrame) -> None:
+    given = data[["x", "f", "g"]]
+    expected = binary.predictions("f", data=given)
+    pd.testing.assert_frame_equal(binary.predictions("f", data=pl.from_pandas(given)), expected)
+    as_dict = {name: given[name].tolist() for name in given}
+    pd.testing.assert_frame_equal(binary.predictions(["f"], data=as_dict), expected)
+    with pytest.raises(DataError, match="no column `g`"):
+        binary.predictions(data=given[["x", "f"]])
+    assert len(binary.predictions(data=given[["x", "f"]], groups="population")) == 1
+
+
+def test_missing_groups_are_a_subgroup(binary: bmx.Posterior, data: pd.DataFrame) -> None:
+    kind = np.where(np.arange(len(data)) % 3 == 0, None, data["h"].astype(str))
+    table = binary.predictions("kind", data=data.assign(kind=kind))
+    assert len(table) == 6
+    assert table["kind"].isna().sum() == 1
 
 
 def test_rows_apart_are_predict(post: bmx.Posterior) -> None:
