@@ -27,7 +27,7 @@ __all__ = ["Cells", "DrawSource", "Source", "Transform"]
 Transform = Callable[..., np.ndarray]
 
 _MOST = 500_000_000  # numbers: 4 GB of averages
-_SLOW = 300_000_000  # numbers predicted; longer than a few seconds
+_SLOW = 100_000_000  # numbers predicted; longer than a few seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +85,11 @@ class DrawSource:
         self._model = model
         self._parameters = parameters
         self._seed = seed
+        self._last: tuple[dict[str, np.ndarray], ParameterDraws] | None = None
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
-        found = self._parameters(_levels(cells.parts))
+        found = self._found(_levels(cells.parts))
         predictors = [
             Predictor(self._model.family, found, rows, request, self._seed) for rows in cells.parts
         ]
@@ -106,6 +107,16 @@ class DrawSource:
         with np.errstate(all="ignore"):
             values = cells.transform(*averages)
         return np.stack(row_summaries(values, request.ci_prob))
+
+    def _found(self, levels: dict[str, np.ndarray]) -> ParameterDraws:
+        """The draws for some levels; those of the last call where they are the same."""
+        if self._last is None or not _same(self._last[0], levels):
+            self._last = levels, self._parameters(levels)
+        return self._last[1]
+
+
+def _same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def _levels(parts: Sequence[Rows]) -> dict[str, np.ndarray]:

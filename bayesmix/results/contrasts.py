@@ -22,6 +22,7 @@ __all__ = ["COMPARE", "Compare", "Contrast", "contrasts_of", "numeric_column", "
 Compare = Literal["difference", "ratio", "lnratio", "odds_ratio", "lnor"]
 _OF_LEVELS = ("reference", "pairwise", "sequential")
 _OF_NUMBERS = ("sd", "2sd", "iqr", "minmax")
+_MOST = 1000  # comparisons of levels
 _STEP = 1e-5  # of a derivative, in ranges of the predictor
 
 
@@ -196,6 +197,11 @@ def _of_levels(name: str, levels: list[Any], contrast: Any) -> list[Contrast]:
         raise NotSupportedError(
             f"contrast={contrast!r}: `{name}` has levels; take one of "
             f"{', '.join(map(repr, _OF_LEVELS))}, or a pair of levels (low, high)"
+        )
+    if len(pairs) > _MOST:
+        raise NotSupportedError(
+            f"`{name}` has {len(levels)} levels, and {len(pairs)} comparisons are more than "
+            f'{_MOST}; name a pair with contrast=("{levels[0]}", "{levels[1]}")'
         )
     return [
         Contrast(high=high, low=low, added=False, label=f"{_safe(high)} {{}} {_safe(low)}")

@@ -55,7 +55,8 @@ class ExplainedVariance:
         "nakagawa" divides the variance on the scale of the linear predictor: that of
         X beta over the rows, the mean over the rows of z' Sigma z, and the residual
         variance or what stands for it beyond the normal (see `icc`). The marginal R2 is
-        the share of X beta, the conditional R2 that of X beta and the groups.
+        the share of X beta (an offset is no part of it), the conditional R2 that of X
+        beta and the groups.
 
         "gelman" stays on the scale of the response: the variance over the rows of the
         expected response, over that plus the mean variance of an observation. For the

@@ -45,8 +45,9 @@ def observation_variance(
     rows : mapping of str to ndarray, shape (n,)
         What is given per row: trials, known standard errors.
     y : ndarray, shape (n,)
-        The response: lambda is its mean (successes by trials where there are trials),
-        which is what the model without predictors estimates.
+        The response: lambda is its mean (successes by trials where there are trials). A
+        model without predictors estimates the same, to which the R package performance
+        refits: exp(intercept + sum of variances / 2) under the log link.
     approximation : {"lognormal", "delta", "trigamma"}
 
     Returns

@@ -11,6 +11,8 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference import Draws
+from bayesmix.results.linear import ParameterDraws
+from tests.families.cases import LEFT_SIDE, family_data
 
 from .test_tables import fake_posterior
 
@@ -308,6 +310,58 @@ def test_without_groups_and_without_fixed_effects(
 def test_errors_name_the_way_out(binary: bmx.Posterior, call, error, message: str) -> None:
     with pytest.raises(error, match=message):
         call(binary)
+
+
+def test_very_many_levels_want_a_pair(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"y": rng.normal(size=2400), "g": np.repeat(np.arange(1200), 2)})
+    post = fake_posterior(bmx.Model("y ~ 1 + (1 | g)", data), rng, n_draws=5)
+    with pytest.raises(NotSupportedError, match="1199 comparisons are more than 1000"):
+        post.comparisons("g")
+    assert len(post.comparisons("g", contrast=(3, 7))) == 1
+
+
+@pytest.mark.parametrize("name", LEFT_SIDE)
+def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
+    data = family_data()
+    model = bmx.Model(f"{LEFT_SIDE[name]} ~ x + (1 | g)", data, family=name)
+    post = family_posterior(model, rng)
+    expected = draws_of(post, data.assign(x=1.0)).mean(axis=1)
+    table = post.predictions(at={"x": 1}, data=data)
+    np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(expected))
+    low = draws_of(post, data.assign(x=0.999)).mean(axis=1)
+    slope = post.slopes("x", at={"x": 0.9995}, data=data)["estimate"][0]
+    assert slope == pytest.approx((expected - low).mean() / 1e-3, rel=1e-4)
+    r2 = post.r2()
+    assert r2[NUMBERS].notna().all(axis=None)
+    assert r2["estimate"].between(0, 1).all()
+    # The groups explain something, and cannot explain less than nothing.
+    assert r2["estimate"][1] > r2["estimate"][0]
+    icc = post.icc()
+    assert 0 < icc["estimate"][0] < 1
+    parts = post.variance_partition(point="mean")
+    assert parts["estimate"].sum() == pytest.approx(1)
+
+
+def test_beyond_the_normal_empirical_bayes_takes_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = family_data()
+    fit = bmx.Model("binary ~ x + (1 | g)", data, family="bernoulli").fit_eb()
+    monkeypatch.setattr(type(fit), "_parameters", None, raising=False)
+    with pytest.raises(NotSupportedError, match=r"model.fit\(\) gives a posterior"):
+        fit.comparisons("x")
+    rng = np.random.default_rng(1)
+    drawn = {}
+
+    def parameters(self, levels, n_draws: int, seed: int) -> ParameterDraws:
+        drawn["beta"] = rng.normal(size=(2, n_draws))
+        b = {"g": rng.normal(size=(1, len(levels["g"]), n_draws))}
+        return ParameterDraws(
+            beta=drawn["beta"], b=b, level_rows={"g": np.arange(5)}, scales={}, family={},
+            n_draws=n_draws,
+        )  # fmt: skip
+
+    monkeypatch.setattr(type(fit), "_parameters", parameters)
+    table = fit.comparisons("x", kind="linear", draws=50)
+    np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(drawn["beta"][1]))
 
 
 def test_odds_want_probabilities(post: bmx.Posterior) -> None:
