@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +11,7 @@ from scipy import sparse
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
+from bayesmix.results.in_order import InOrder
 from bayesmix.results.linear import ParameterDraws, for_each_block
 from bayesmix.results.predictor import Predictor, row_summaries
 from bayesmix.results.request import PredictionRequest
@@ -145,7 +144,7 @@ def _by_row(
 def _averages(predictor: Predictor, cells: Cells, cell: np.ndarray, n_draws: int) -> np.ndarray:
     """Weighted sums of the rows of each cell, shape (cells, S)."""
     out = np.zeros((cells.n_cells, n_draws))
-    order = _Order()
+    order = InOrder()
 
     def add(number: int, rows: slice) -> None:
         used, sums = np.zeros(0, dtype=np.intp), np.zeros((0, n_draws))
@@ -161,22 +160,3 @@ def _averages(predictor: Predictor, cells: Cells, cell: np.ndarray, n_draws: int
 
     for_each_block(len(cell), n_draws, add)
     return out
-
-
-class _Order:
-    """Lets threads add one after the other, so that rounding is the same each time."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def turn(self, number: int) -> Iterator[None]:
-        """Wait until all lower numbers have had their turn."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._next == number)
-            try:
-                yield
-            finally:
-                self._next += 1
-                self._changed.notify_all()

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 By = str | Sequence[str] | bool
+_OWN_COLUMNS = ("term", "contrast", "estimate", "sd", "lower", "upper")
 _ROLES = ("fixed", "effect", "offset")
 
 
@@ -116,6 +117,11 @@ def grid_of(model: Model, data: Any, by: Any, at: Any, others: Any) -> Grid:
     points = _points(model, frame, at)
     fixed = tuple(points[0])
     names = [name for name in _by_columns(by, frame) if name not in fixed]
+    for name in (*fixed, *names):
+        if name in _OWN_COLUMNS:
+            raise NotSupportedError(
+                f"the table has a column `{name}` of its own; rename that of the data"
+            )
     if others == "typical":
         frame = _typical(model, frame, names, by)
         by = True if by is False else by

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,9 @@ import numpy as np
 
 from bayesmix.design import Design
 from bayesmix.families import Family
+from bayesmix.families.gaussian import Real
 from bayesmix.results.components import variance_parts
+from bayesmix.results.in_order import InOrder
 from bayesmix.results.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.rows import Rows
 
@@ -123,9 +124,8 @@ def bayesian_r2(
     columns = parameters.family_columns()
     n_draws, n = parameters.n_draws, rows.n_rows
     moments = np.zeros((3, n_draws))  # sums of mean - shift, its square, variance
-    shift = np.zeros(n_draws)
-    sums: dict[int, np.ndarray] = {}
-    guard = threading.Lock()
+    order = InOrder()
+    straight = isinstance(family, Real) and family.link == "identity" and family.name != "lognormal"
 
     def of_rows(block: slice) -> tuple[np.ndarray, np.ndarray]:
         eta = linear.block(block)
@@ -138,20 +138,24 @@ def bayesian_r2(
 
         if not marginal:
             return mean_and_variance(eta)
+        if straight:
+            mean, variance = mean_and_variance(eta)
+            return mean, variance + linear.group_variance(block)
         return _over_groups(mean_and_variance, eta, np.sqrt(linear.group_variance(block)))
 
     shift = of_rows(slice(0, 1))[0][0].copy()
 
     def add(number: int, block: slice) -> None:
-        mean, variance = of_rows(block)
-        deviation = mean - shift
-        found = np.stack([deviation.sum(0), (deviation**2).sum(0), variance.sum(0)])
-        with guard:
-            sums[number] = found
+        found = np.zeros_like(moments)
+        try:
+            mean, variance = of_rows(block)
+            deviation = mean - shift
+            found = np.stack([deviation.sum(0), (deviation**2).sum(0), variance.sum(0)])
+        finally:
+            with order.turn(number):
+                np.add(moments, found, out=moments)
 
     for_each_block(n, n_draws, add)
-    for number in sorted(sums):
-        moments += sums[number]
     first, second, residual = moments / n
     explained = np.maximum(second - first**2, 0.0)
     if n > 1:

@@ -320,6 +320,21 @@ def test_very_many_levels_want_a_pair(rng: np.random.Generator) -> None:
     assert len(post.comparisons("g", contrast=(3, 7))) == 1
 
 
+def test_a_column_of_the_tables_own_name_is_refused(
+    binary: bmx.Posterior, data: pd.DataFrame
+) -> None:
+    with pytest.raises(NotSupportedError, match="column `sd` of its own; rename"):
+        binary.predictions("sd", data=data.assign(sd=1))
+
+
+def test_a_group_that_is_not_known_is_drawn(binary: bmx.Posterior) -> None:
+    table = binary.predictions(at={"g": [None, "a"]}, kind="linear")
+    assert table["g"].isna().tolist() == [True, False]
+    # Each row has a group of its own: the population's spread averages out.
+    middle = binary.predictions(kind="linear", groups="population")
+    assert table["estimate"][0] == pytest.approx(middle["estimate"][0], abs=0.05)
+
+
 @pytest.mark.parametrize("name", LEFT_SIDE)
 def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
     data = family_data()
