@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
@@ -10,7 +12,7 @@ from scipy import special, stats
 from bayesmix.priors.distributions import pymc_distribution
 from bayesmix.priors.prior import Prior
 
-__all__ = ["lkj_log_density", "prior_log_density"]
+__all__ = ["lkj_correlation", "lkj_log_density", "prior_distribution", "prior_log_density"]
 
 _Parameters = Mapping[str, float]
 
@@ -44,34 +46,60 @@ def _beta(p: _Parameters) -> tuple[float, float]:
     return p["alpha"], p["beta"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """The absolute value of a symmetric distribution."""
+
+    base: Any
+
+    def logpdf(self, x: Any) -> np.ndarray:
+        return np.where(np.asarray(x) >= 0, np.log(2.0) + self.base.logpdf(x), -np.inf)
+
+    def pdf(self, x: Any) -> np.ndarray:
+        return np.exp(self.logpdf(x))
+
+    def rvs(self, size: Any, random_state: Any) -> np.ndarray:
+        return np.abs(self.base.rvs(size=size, random_state=random_state))
+
+
 # KeyError where the parameters are of two parametrisations: PyMC may know better.
-_KNOWN: dict[str, Callable[[np.ndarray, _Parameters], np.ndarray]] = {
-    "Flat": lambda x, _: np.zeros_like(x),
-    "HalfFlat": lambda x, _: np.where(x >= 0, 0.0, -np.inf),
-    "Normal": lambda x, p: stats.norm.logpdf(x, p.get("mu", 0.0), _sigma(p)),
-    "StudentT": lambda x, p: stats.t.logpdf(x, p["nu"], p.get("mu", 0.0), _sigma(p)),
-    "Cauchy": lambda x, p: stats.cauchy.logpdf(x, p["alpha"], p["beta"]),
-    "Laplace": lambda x, p: stats.laplace.logpdf(x, p["mu"], p["b"]),
-    "Logistic": lambda x, p: stats.logistic.logpdf(x, p.get("mu", 0.0), p.get("s", 1.0)),
-    "HalfNormal": lambda x, p: stats.halfnorm.logpdf(x, 0.0, _sigma(p)),
-    "HalfCauchy": lambda x, p: stats.halfcauchy.logpdf(x, 0.0, p["beta"]),
-    "HalfStudentT": lambda x, p: np.where(
-        x >= 0, np.log(2.0) + stats.t.logpdf(x, p["nu"], 0.0, _sigma(p)), -np.inf
+_KNOWN: dict[str, Callable[[_Parameters], Any]] = {
+    "Normal": lambda p: stats.norm(p.get("mu", 0.0), _sigma(p)),
+    "StudentT": lambda p: stats.t(p["nu"], p.get("mu", 0.0), _sigma(p)),
+    "Cauchy": lambda p: stats.cauchy(p["alpha"], p["beta"]),
+    "Laplace": lambda p: stats.laplace(p["mu"], p["b"]),
+    "Logistic": lambda p: stats.logistic(p.get("mu", 0.0), p.get("s", 1.0)),
+    "HalfNormal": lambda p: stats.halfnorm(0.0, _sigma(p)),
+    "HalfCauchy": lambda p: stats.halfcauchy(0.0, p["beta"]),
+    "HalfStudentT": lambda p: _Folded(stats.t(p["nu"], 0.0, _sigma(p))),
+    "Exponential": lambda p: stats.expon(0.0, p["scale"] if "scale" in p else 1.0 / p["lam"]),
+    "Gamma": lambda p: stats.gamma(_gamma(p)[0], 0.0, 1.0 / _gamma(p)[1]),
+    "InverseGamma": lambda p: stats.invgamma(_inverse_gamma(p)[0], 0.0, _inverse_gamma(p)[1]),
+    "LogNormal": lambda p: stats.lognorm(_sigma(p), 0.0, np.exp(p.get("mu", 0.0))),
+    "Weibull": lambda p: stats.weibull_min(p["alpha"], 0.0, p["beta"]),
+    "Uniform": lambda p: stats.uniform(
+        p.get("lower", 0.0), p.get("upper", 1.0) - p.get("lower", 0.0)
     ),
-    "Exponential": lambda x, p: stats.expon.logpdf(
-        x, 0.0, p["scale"] if "scale" in p else 1.0 / p["lam"]
-    ),
-    "Gamma": lambda x, p: stats.gamma.logpdf(x, _gamma(p)[0], 0.0, 1.0 / _gamma(p)[1]),
-    "InverseGamma": lambda x, p: stats.invgamma.logpdf(
-        x, _inverse_gamma(p)[0], 0.0, _inverse_gamma(p)[1]
-    ),
-    "LogNormal": lambda x, p: stats.lognorm.logpdf(x, _sigma(p), 0.0, np.exp(p.get("mu", 0.0))),
-    "Weibull": lambda x, p: stats.weibull_min.logpdf(x, p["alpha"], 0.0, p["beta"]),
-    "Uniform": lambda x, p: stats.uniform.logpdf(
-        x, p.get("lower", 0.0), p.get("upper", 1.0) - p.get("lower", 0.0)
-    ),
-    "Beta": lambda x, p: stats.beta.logpdf(x, *_beta(p)),
+    "Beta": lambda p: stats.beta(*_beta(p)),
 }
+
+
+def prior_distribution(prior: Prior) -> Any:
+    """Return a proper prior of one number as a distribution of SciPy.
+
+    Parameters
+    ----------
+    prior : Prior
+
+    Returns
+    -------
+    frozen distribution or None
+        With ``logpdf``, ``pdf`` and ``rvs``; None if PyMC alone knows it.
+    """
+    try:
+        return _KNOWN[prior.distribution](prior.parameters)
+    except KeyError:
+        return None
 
 
 def prior_log_density(prior: Prior, values: np.ndarray) -> np.ndarray:
@@ -89,11 +117,13 @@ def prior_log_density(prior: Prior, values: np.ndarray) -> np.ndarray:
         In the shape of `values`.
     """
     x = np.asarray(values, dtype=np.float64)
-    if prior.distribution in _KNOWN:
-        try:
-            return np.asarray(_KNOWN[prior.distribution](x, prior.parameters))
-        except KeyError:
-            pass
+    if prior.distribution == "Flat":
+        return np.zeros_like(x)
+    if prior.distribution == "HalfFlat":
+        return np.where(x >= 0, 0.0, -np.inf)
+    known = prior_distribution(prior)
+    if known is not None:
+        return np.asarray(known.logpdf(x))
     import pymc as pm
 
     distribution = pymc_distribution(prior.distribution, prior.parameters)
@@ -127,3 +157,20 @@ def lkj_log_density(eta: float, R: np.ndarray) -> np.ndarray:
         return np.full(R.shape[:-2], -log_normalizer)
     log_det: np.ndarray = np.linalg.slogdet(R)[1]
     return (eta - 1.0) * log_det - log_normalizer
+
+
+def lkj_correlation(eta: float, q: int) -> Any:
+    """Return the distribution of one correlation under an LKJ: 2 Beta(a, a) - 1.
+
+    Parameters
+    ----------
+    eta : float
+    q : int
+        Number of effects.
+
+    Returns
+    -------
+    frozen distribution
+    """
+    a = eta + (q - 2) / 2
+    return stats.beta(a, a, loc=-1.0, scale=2.0)

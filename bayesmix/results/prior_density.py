@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
+from bayesmix.priors.density import lkj_correlation, prior_distribution
 from bayesmix.priors.prior import Prior
 from bayesmix.results.expressions import Expression
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
 
-__all__ = ["density_at_zero", "draws_density", "prior_density"]
+__all__ = ["density_at_zero", "draws_density"]
 
 _DRAWS = 200_000
 _AT_MEANS = "Intercept at the predictors' means"
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    """The absolute value of a symmetric distribution."""
-
-    base: Any
-
-    def pdf(self, x: float) -> float:
-        """Density."""
-        return 2 * float(self.base.pdf(x)) if x >= 0 else 0.0
-
-    def rvs(self, size: int, random_state: Any) -> np.ndarray:
-        """Draws."""
-        return np.abs(self.base.rvs(size=size, random_state=random_state))
 
 
 class NoDensityError(Exception):
@@ -172,15 +157,18 @@ def _draws(model: Model, names: set[str]) -> dict[str, np.ndarray]:
 
 def _distribution(model: Model, name: str) -> Any:
     if not name.startswith("corr("):
-        return prior_density(_prior(model, name))
+        prior = _prior(model, name)
+        distribution = prior_distribution(prior)
+        if distribution is None:
+            raise NoDensityError(f"the density of {prior} is not known here")
+        return distribution
     for group in model.design.groups:
         for block in group.correlated_blocks:
             effects = group.effects[block.start : block.stop]
             pairs = {f"corr({group.name}, {a}, {b})" for a in effects for b in effects}
             if name in pairs:
                 eta = model.prior_entries.corr[group.name].prior.parameters["eta"]
-                a = eta + (block.size - 2) / 2  # each correlation of an LKJ is 2 Beta(a, a) - 1
-                return stats.beta(a, a, loc=-1, scale=2)
+                return lkj_correlation(eta, block.size)
     raise NoDensityError(f"{name} is not estimated")
 
 
@@ -206,67 +194,3 @@ def _prior(model: Model, name: str) -> Prior:
             f"the prior of {name} is flat and has no density; give it a proper one"
         )
     return prior
-
-
-def prior_density(prior: Prior) -> Any:
-    """Return the distribution of a prior, with ``pdf`` and ``rvs``.
-
-    Parameters
-    ----------
-    prior : Prior
-
-    Raises
-    ------
-    NoDensityError
-        If the distribution is known to PyMC alone.
-    """
-    v = prior.parameters
-    mu, sigma = v.get("mu", 0.0), v.get("sigma", 1.0)
-    for precision in ("tau", "lam"):
-        if precision in v:
-            sigma = v[precision] ** -0.5
-    made: dict[str, Callable[[], Any]] = {
-        "Normal": lambda: stats.norm(mu, sigma),
-        "StudentT": lambda: stats.t(v["nu"], mu, sigma),
-        "Cauchy": lambda: stats.cauchy(v["alpha"], v["beta"]),
-        "Laplace": lambda: stats.laplace(mu, v["b"]),
-        "Logistic": lambda: stats.logistic(mu, v.get("s", 1.0)),
-        "HalfNormal": lambda: _Folded(stats.norm(0, sigma)),
-        "HalfCauchy": lambda: _Folded(stats.cauchy(0, v["beta"])),
-        "HalfStudentT": lambda: _Folded(stats.t(v["nu"], 0, sigma)),
-        "Exponential": lambda: stats.expon(scale=v["scale"] if "scale" in v else 1 / v["lam"]),
-        "Gamma": lambda: _gamma(v),
-        "InverseGamma": lambda: _inverse_gamma(v),
-        "LogNormal": lambda: stats.lognorm(sigma, scale=np.exp(mu)),
-        "Weibull": lambda: stats.weibull_min(v["alpha"], scale=v["beta"]),
-        "Uniform": lambda: _uniform(v),
-        "Beta": lambda: _beta(v),
-    }
-    if prior.distribution not in made:
-        raise NoDensityError(f"the density of {prior} is not known here")
-    return made[prior.distribution]()
-
-
-def _gamma(v: Mapping[str, float]) -> Any:
-    if "mu" in v:
-        return stats.gamma(v["mu"] ** 2 / v["sigma"] ** 2, scale=v["sigma"] ** 2 / v["mu"])
-    return stats.gamma(v["alpha"], scale=1 / v["beta"])
-
-
-def _inverse_gamma(v: Mapping[str, float]) -> Any:
-    if "mu" in v:
-        ratio = v["mu"] ** 2 / v["sigma"] ** 2
-        return stats.invgamma(ratio + 2, scale=v["mu"] * (ratio + 1))
-    return stats.invgamma(v["alpha"], scale=v.get("beta", 1.0))
-
-
-def _uniform(v: Mapping[str, float]) -> Any:
-    low = v.get("lower", 0.0)
-    return stats.uniform(low, v.get("upper", 1.0) - low)
-
-
-def _beta(v: Mapping[str, float]) -> Any:
-    if "mu" not in v:
-        return stats.beta(v["alpha"], v["beta"])
-    total = v["nu"] if "nu" in v else v["mu"] * (1 - v["mu"]) / v["sigma"] ** 2 - 1
-    return stats.beta(v["mu"] * total, (1 - v["mu"]) * total)

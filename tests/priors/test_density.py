@@ -7,7 +7,12 @@ import pytest
 from scipy import integrate
 
 import bayesmix as bmx
-from bayesmix.priors.density import lkj_log_density, prior_log_density
+from bayesmix.priors.density import (
+    lkj_correlation,
+    lkj_log_density,
+    prior_distribution,
+    prior_log_density,
+)
 from bayesmix.priors.distributions import pymc_distribution
 
 PRIORS = [
@@ -78,3 +83,17 @@ def test_the_lkj_of_three_integrates_to_one() -> None:
     inside = np.linalg.eigvalsh(R)[:, 0] > 0
     density = np.where(inside, np.exp(lkj_log_density(2.0, R)), 0.0)
     assert 8 * density.mean() == pytest.approx(1.0, abs=0.02)
+
+
+def test_one_correlation_of_an_lkj_is_a_beta() -> None:
+    rho = np.array([-0.8, 0.0, 0.5])
+    R = np.stack([np.array([[1.0, r], [r, 1.0]]) for r in rho])
+    np.testing.assert_allclose(lkj_correlation(3.0, 2).logpdf(rho), lkj_log_density(3.0, R))
+
+
+def test_distributions_draw_what_their_density_says(rng: np.random.Generator) -> None:
+    prior = prior_distribution(bmx.Prior("HalfStudentT", nu=4, sigma=2))
+    draws = prior.rvs(100_000, rng)
+    inside = integrate.quad(prior.pdf, 0, 1)[0]
+    assert np.mean(draws < 1) == pytest.approx(inside, abs=0.01)
+    assert prior_distribution(bmx.Prior("SkewNormal", mu=0, sigma=1, alpha=2)) is None

@@ -13,7 +13,7 @@ import bayesmix as bmx
 from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.priors import Prior
 from bayesmix.results.expressions import parse_hypothesis
-from bayesmix.results.prior_density import density_at_zero, draws_density, prior_density
+from bayesmix.results.prior_density import density_at_zero, draws_density
 
 from .test_effects import family_posterior
 from .test_tables import fake_posterior
@@ -356,28 +356,3 @@ def test_known_standard_errors_have_no_sigma() -> None:
     assert np.isfinite(eb.hypothesis("Intercept / sd(study) > 1").table["z"][0])
     with pytest.raises(FormulaError, match="no parameter 'sigma'"):
         eb.hypothesis("sigma > 0")
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize(
-    "prior",
-    [
-        Prior("Normal", mu=1, tau=4), Prior("StudentT", nu=3, mu=1, lam=0.5),
-        Prior("Cauchy", alpha=1, beta=2), Prior("Laplace", mu=1, b=2),
-        Prior("Logistic", mu=0.3, s=2), Prior("HalfNormal", tau=0.5), Prior("HalfCauchy", beta=2),
-        Prior("HalfStudentT", nu=3, sigma=2), Prior("HalfStudentT", nu=3, lam=2),
-        Prior("Exponential", lam=2), Prior("Exponential", scale=2), Prior("Gamma", alpha=2, beta=3),
-        Prior("Gamma", mu=2, sigma=3), Prior("InverseGamma", alpha=2, beta=3),
-        Prior("InverseGamma", mu=2, sigma=3), Prior("LogNormal", mu=0.4, sigma=0.7),
-        Prior("LogNormal", mu=0.4, tau=2), Prior("Weibull", alpha=2, beta=3),
-        Prior("Uniform", lower=-1, upper=3), Prior("Beta", alpha=2, beta=3),
-        Prior("Beta", mu=0.3, sigma=0.1), Prior("Beta", mu=0.3, nu=5),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_prior_densities_are_pymcs(prior: Prior) -> None:
-    import pymc as pm
-
-    distribution = getattr(pm, prior.distribution).dist(**prior.parameters)
-    theirs = pm.logp(distribution, 0.4).eval(mode="FAST_COMPILE")
-    assert np.log(prior_density(prior).pdf(0.4)) == pytest.approx(float(theirs))
