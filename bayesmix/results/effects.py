@@ -398,6 +398,7 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
             'kind="response" is for new observations, of which predict(kind="response") tells; '
             'take "mean" or "linear"'
         )
+    one_of("kind", kind, get_args(EffectKind))
     return PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
 
 

@@ -127,8 +127,10 @@ class WeighsHypotheses:
             that of its opposite. For = it is Savage and Dickey's ratio, the posterior
             density of the difference at zero over its prior density: the Bayes factor
             of equality against the model as it is, which depends on how wide the prior
-            is; its probability is that under even prior odds. It is NaN where the prior
-            has no density there, and `note` says why.
+            is; its probability is that under even prior odds. The posterior density is
+            by a kernel, or the normal approximation's where hardly a draw lies beyond
+            the point. It is NaN where the prior has no density there, and `note` says
+            why.
 
         Raises
         ------
@@ -280,12 +282,14 @@ def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tu
     if prior == 0:
         return np.nan, "no ratio: the prior has no density at the point"
     notes = [note] if note else []
+    density = draws_density(flat)
     if min((flat > 0).sum(), (flat < 0).sum()) < _FEW:
+        density = float(stats.norm(flat.mean(), flat.std(ddof=1)).pdf(0.0))
         notes.append(
-            "fewer than ten draws lie beyond the point, so that the ratio is a small number "
-            "which the draws do not tell exactly"
+            "the posterior density is that of a normal distribution, as fewer than ten draws lie "
+            "beyond the point: take the ratio's size and not its digits"
         )
-    return draws_density(flat) / prior, "; ".join(notes)
+    return density / prior, "; ".join(notes)
 
 
 # -- at the modes -----------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,6 +106,23 @@ def test_what_is_exact_takes_no_draws(sleep_fit: bmx.EmpiricalBayes) -> None:
         sleep_fit.comparisons("Days", compare="lnor")
     with pytest.raises(NotSupportedError, match=r"lnratio.* may be below"):
         sleep_fit.comparisons("Days", compare="lnratio")
+
+
+def test_beyond_the_normal_they_are_drawn_at_the_modes() -> None:
+    data = pd.read_csv(Path(__file__).parents[1] / "reference" / "glmm.csv")
+    fit = bmx.Model("bin ~ x + (1 | g)", data, family="bernoulli").fit_eb()
+    fixed = fit.fixed_effects().iloc[1]
+    slope = fit.slopes("x", kind="linear", groups="population", draws=8000).iloc[0]
+    assert slope["estimate"] == pytest.approx(fixed["estimate"], abs=4 * fixed["sd"] / 8000**0.5)
+    assert slope["sd"] == pytest.approx(fixed["sd"], rel=0.05)
+    # mean(predict(x + 1) - predict(x)) and the odds ratio of the averages, of glmer's modes;
+    # a mean over uncertain modes is a little closer to no effect.
+    difference = fit.comparisons("x", seed=3).iloc[0]
+    assert difference["estimate"] == pytest.approx(0.1036014, abs=0.3 * difference["sd"])
+    odds = fit.comparisons("x", compare="odds_ratio", seed=3).iloc[0]
+    assert odds["estimate"] == pytest.approx(1.532138, abs=0.3 * odds["sd"])
+    again = fit.comparisons("x", seed=3).iloc[0]
+    assert again["sd"] == difference["sd"]
 
 
 def test_models_without_groups_or_with_known_errors() -> None:

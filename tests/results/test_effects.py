@@ -291,6 +291,7 @@ def test_without_groups_and_without_fixed_effects(
         (lambda p: p.predictions(at=[1]), NotSupportedError, "must be a dict"),
         (lambda p: p.predictions(at={"x": []}), NotSupportedError, "names no value of `x`"),
         (lambda p: p.predictions(kind="response"), NotSupportedError, "new observations"),
+        (lambda p: p.predictions(kind="probability"), NotSupportedError, "is not one of 'mean'"),
         (lambda p: p.predictions(others="mean"), NotSupportedError, "others='mean' is not one"),
         (lambda p: p.predictions(False, others="typical"), NotSupportedError, "take by=True"),
         (lambda p: p.predictions(data=pd.DataFrame({"x": []})), DataError, "no rows"),

@@ -264,10 +264,12 @@ def test_the_kernel_keeps_the_density_of_normal_draws() -> None:
     assert draws_density(heavy) == pytest.approx(1 / np.pi, rel=0.03)
 
 
-def test_far_points_are_marked(data: pd.DataFrame, rng: np.random.Generator) -> None:
-    post = fake_posterior(bmx.Model("y ~ x", data), rng)
+def test_far_points_have_the_normal_tail(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    priors = {"x": Prior("Normal", mu=0, sigma=4)}
+    post = fake_posterior(bmx.Model("y ~ x", data, priors=priors), rng, n_draws=4000)
     row = post.hypothesis("x = 6").table.iloc[0]
-    assert row["evidence_ratio"] < 1e-3
+    expected = stats.norm.logpdf(6) - stats.norm(0, 4).logpdf(6)
+    assert np.log(row["evidence_ratio"]) == pytest.approx(expected, abs=1)
     assert "fewer than ten draws" in row["note"]
 
 
