@@ -28,7 +28,8 @@ def integrate_effects(  # type: ignore[no-untyped-def]
         Of the family's row kernel.
     sizes : ndarray of int64
         Number of draws S, of rows n, of effects d, of points m, of the family's
-        parameters k; code of the link.
+        parameters k; code of the link; order at which the row kernel is called for the
+        points (see `rows.py`: for some families 1 is faster than 0).
     y, trials : ndarray, shape (n,)
     eta : ndarray, shape (S, n)
         Linear predictor without the effects.
@@ -43,7 +44,7 @@ def integrate_effects(  # type: ignore[no-untyped-def]
     out : ndarray, shape (S,)
         Receives the logarithms of the integrals, without the rows' constants.
     """
-    sizes_ = carray(sizes, (6,))
+    sizes_ = carray(sizes, (7,))
     n_draws, n, d, m, link = sizes_[0], sizes_[1], sizes_[2], sizes_[3], sizes_[5]
     n_phi = max(sizes_[4], 1)
     y_, trials_ = carray(y, (n,)), carray(trials, (n,))
@@ -102,8 +103,8 @@ def integrate_effects(  # type: ignore[no-untyped-def]
         for k in range(m):
             _spread(H, nodes_[k], u_, trial)
             terms[k] = log_weights_[k] + _value(
-                address, link, y_, trials_, base, Z, phi_s, trial, 0, at, value, first, second,
-                by_phi,
+                address, link, y_, trials_, base, Z, phi_s, trial, sizes_[6], at, value,
+                first, second, by_phi,
             )  # fmt: skip
             top = max(top, terms[k])
         total = 0.0

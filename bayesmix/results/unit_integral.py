@@ -26,6 +26,8 @@ _STEP = 0.02
 _LONG_STEP = 0.5
 _KINKED = ("laplace",)
 _MOST_STEPS = 50
+# Families whose row kernel takes several rows at a time where first derivatives are wanted.
+_FAST_WITH_SLOPES = {("bernoulli", "logit"), ("binomial", "logit"), ("poisson", "log")}
 _CLOSE = 0.1  # standard deviations that the last Newton step may have been long
 
 LogProb = Callable[[np.ndarray, np.ndarray | slice], np.ndarray]
@@ -76,7 +78,8 @@ class CompiledRows:
         nodes, log_weights = _product_rule(d)
         names = self.family.parameters
         columns = [phi[name] for name in names] or [np.ones(n_draws)]
-        sizes = [n_draws, n, d, len(nodes), len(names), self.link]
+        fast = (self.family.name, self.family.link) in _FAST_WITH_SLOPES
+        sizes = [n_draws, n, d, len(nodes), len(names), self.link, int(fast)]
         u = np.zeros(d) if u is None else u
         out = np.empty(n_draws)
         integrate_effects(
