@@ -8,12 +8,16 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.coordinates import Coordinates, Theta, expand, theta_at
+from bayesmix.gaussian.dense import factor_root
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.gaussian.equations import Arrays, Equations, equations_at
-from bayesmix.gaussian.kernels import factor_root, factorise, inverse_moments, solve_nodes
+from bayesmix.gaussian.effects import effects
+from bayesmix.gaussian.equations import Equations, equations_at
+from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.moments import WITH_FIXED, moments
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.selected_inverse import inverse_moments
+from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
 __all__ = ["Conditional", "add_moments", "conditional_moments", "draw_effects", "draw_fixed"]
 
@@ -41,10 +45,8 @@ class Conditional:
     cross: dict[str, np.ndarray]
 
 
-_expand, _factorise = expand.external, factorise.external
-_solve_nodes, _inverse_moments, _moments = (
-    solve_nodes.external, inverse_moments.external, moments.external,
-)  # fmt: skip
+_expand, _factorise, _backward = expand.external, factorise.external, backward_solve.external
+_inverse_moments, _moments = inverse_moments.external, moments.external
 
 
 @inner
@@ -61,30 +63,6 @@ def _times(P: np.ndarray, mean: np.ndarray, out: np.ndarray) -> None:
         out[i] = 0.0
         for j in range(len(mean)):
             out[i] += P[i, j] * mean[j]
-
-
-@inner
-def _solve_root(root: np.ndarray, values: np.ndarray) -> None:
-    for i in range(len(values) - 1, -1, -1):
-        s = values[i]
-        for k in range(i + 1, len(values)):
-            s -= root[k, i] * values[k]
-        values[i] = s / root[i, i]
-
-
-@inner
-def _effects_from_u(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
-    """B = L u by level, factor behind factor."""
-    at = 0
-    for f in range(len(eq.q)):
-        q, start = eq.q[f], eq.L_start[f]
-        for _ in range(eq.n_levels[f]):
-            for i in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += L[start + i * q + k] * u[at + k]
-                b[at + i] = s
-            at += q
 
 
 @inner
@@ -149,7 +127,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
 
 @kernel(
     i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
-    needs=(expand, factorise, solve_nodes, moments),
+    needs=(expand, factorise, backward_solve, moments),
 )  # fmt: skip
 def draw_all(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta,
@@ -183,13 +161,15 @@ def draw_all(  # type: ignore[no-untyped-def]
             root_y[i] += b[s, n_nodes + i]
         for i in range(p):
             root_y[r + i] += beta[s, i]
-        _solve_root(root, root_y)
         for i in range(n_nodes):
             u[i] = b[s, i]
-        _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
+        add_half_solved(eq, panels, u)
+        _backward(
+            eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u.ctypes, root_y.ctypes
+        )
         for i in range(r):
             u[n_nodes + i] = root_y[i]
-        _effects_from_u(eq, L, u, b[s])
+        effects(eq, L, u, b[s])
         for i in range(p):
             beta[s, i] = root_y[r + i]
     return 1
@@ -230,7 +210,7 @@ def draw_beta(  # type: ignore[no-untyped-def]
 
 @kernel(
     i8, INTS, FLOATS, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
-    FLOATS, FLOATS, needs=(expand, factorise, solve_nodes, inverse_moments),
+    FLOATS, FLOATS, needs=(expand, factorise, backward_solve, inverse_moments),
 )  # fmt: skip
 def effect_moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, x, known, prior_precision, prior_mean, with_fixed,
@@ -253,12 +233,12 @@ def effect_moments(  # type: ignore[no-untyped-def]
         prior_y.ctypes, K.ctypes, panels.ctypes, root.ctypes, root_y.ctypes, scalars.ctypes,
     ) == 0:  # fmt: skip
         return 0
-    _solve_root(root, root_y)
     u = np.zeros(n_b)
-    _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
+    add_half_solved(eq, panels, u)
+    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u.ctypes, root_y.ctypes)
     for i in range(r):
         u[n_nodes + i] = root_y[i]
-    _effects_from_u(eq, L, u, carray(b, (n_b,)))
+    effects(eq, L, u, carray(b, (n_b,)))
     inverse = np.empty((n, n))
     blocks = np.empty(len(eq.K))
     _inverse_moments(
@@ -270,7 +250,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
     for j in range(p):
         for i in range(n_b):
             u[i] = cross_array[i, j]
-        _effects_from_u(eq, L, u, column)
+        effects(eq, L, u, column)
         for i in range(n_b):
             cross_array[i, j] = column[i]
     for i in range(p):

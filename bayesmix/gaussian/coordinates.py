@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import carray, types
 
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.dense import invert_lower
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, matrix
 from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
 
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
-    "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "chain_rule", "expand",
-    "scale_prior", "theta_at", "unpack_theta",
+    "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "Factors", "chain_rule", "expand",
+    "factors_at", "scale_prior", "theta_at", "unpack_theta",
 ]  # fmt: skip
 
 (
@@ -133,6 +134,45 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     sd, C = np.empty((n, int(co.sizes[1]) + 1)), np.empty((n, len(co.T)))
     expand(co.ints, co.floats, n, X, sd, C, np.empty(len(co.T)), np.empty(len(co.T)))
     return (sd[0], C[0]) if X.ndim == 1 else (sd, C)
+
+
+class Factors(NamedTuple):
+    """What one vector of coordinates stands for, as kernels take it.
+
+    Attributes
+    ----------
+    sd : ndarray, shape (n_sd + 1,)
+        The residual's last (1 if it is known).
+    C, L, Q : ndarray, shape (n_L,)
+        Of each factor a q x q matrix, flat: the Cholesky factor of its correlation
+        matrix, the triangular L with b = L u, and the rotation that made it so.
+    """
+
+    sd: np.ndarray
+    C: np.ndarray
+    L: np.ndarray
+    Q: np.ndarray
+
+
+def factors_at(co: Coordinates, x: np.ndarray) -> Factors:
+    """Standard deviations and factors at one vector of coordinates.
+
+    Parameters
+    ----------
+    co : Coordinates
+    x : ndarray
+        Whose first `n_x` elements are the coordinates.
+
+    Returns
+    -------
+    Factors
+    """
+    n_L = len(co.T)
+    out = Factors(
+        np.empty(int(co.sizes[1]) + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    )  # fmt: skip
+    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: int(co.sizes[0])]), *out)
+    return out
 
 
 @inner
@@ -347,14 +387,8 @@ def _chain_rule(
     two, four = np.empty(2), np.empty(4)
     for f in range(len(co.q)):
         q, at = co.q[f], co.L_start[f]
-        inverse = np.zeros((q, q))
-        for j in range(q):
-            inverse[j, j] = 1.0 / C[at + j * q + j]
-            for i in range(j + 1, q):
-                s = 0.0
-                for k in range(j, i):
-                    s -= C[at + i * q + k] * inverse[k, j]
-                inverse[i, j] = s / C[at + i * q + i]
+        inverse = np.empty((q, q))
+        invert_lower(matrix(C, at, q, q), q, inverse)
         # By log sd_k: (C E' C^-1)_kk. By C_ij: (C^-T E)_ij.
         for k in range(q):
             s = 0.0

@@ -11,7 +11,9 @@ from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import Elimination
 
-__all__ = ["add_products", "build_equations", "empty_equations", "first_positions"]
+__all__ = [
+    "add_products", "build_equations", "empty_equations", "find_entry", "first_positions",
+]  # fmt: skip
 
 _CHUNK = 65_536
 
@@ -180,7 +182,8 @@ def _node_lists(
 
 
 @inner
-def _find_entry(eq: Arrays, node: int, block: int) -> int:
+def find_entry(eq: Arrays, node: int, block: int) -> int:
+    """Position of a root block in a node's list, which is sorted."""
     low, high = eq.list_start[node], eq.list_start[node + 1]
     while low < high:
         middle = (low + high) // 2
@@ -246,7 +249,7 @@ def add_products(
                 for c in range(z_start[n_chain] - z_start[f + 1]):
                     eq.panel[base + c] += z * Z[row, z_start[f + 1] + c]
                 for g in range(n_chain, n_chain + n_rest):
-                    entry = _find_entry(eq, node, index[g, row])
+                    entry = find_entry(eq, node, index[g, row])
                     for c in range(eq.q[g]):
                         eq.panel[base + eq.list_column[entry] + c] += z * Z[row, z_start[g] + c]
                 for c in range(p):

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.gaussian.linking import inner
 from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
 
-__all__ = ["Arrays", "Equations", "equations_at"]
+__all__ = ["Arrays", "Equations", "equations_at", "node_starts", "widest"]
 
 
 class Equations(Packed):
@@ -125,3 +125,22 @@ def equations_at(ints, floats):  # type: ignore[no-untyped-def]
         b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], root.reshape((n, n)),
         b[a[_F + 3] : a[_F + 4]], b[a[_F + 4] : a[_F + 5]],
     )  # fmt: skip
+
+
+@inner
+def widest(eq: Arrays) -> tuple[int, int]:
+    """Columns of the widest panel, and the most root blocks of a node (at least 1)."""
+    m_max, entries_max = 1, 1
+    for node in range(eq.sizes[2]):
+        m_max = max(m_max, eq.width[node])
+        entries_max = max(entries_max, eq.list_start[node + 1] - eq.list_start[node])
+    return m_max, entries_max
+
+
+@inner
+def node_starts(eq: Arrays) -> np.ndarray:
+    """Return where each factor of the chain starts in a vector of effects, and their number."""
+    start = np.zeros(eq.sizes[0] + 1, dtype=np.int64)
+    for f in range(eq.sizes[0]):
+        start[f + 1] = start[f] + eq.q[f] * eq.n_levels[f]
+    return start

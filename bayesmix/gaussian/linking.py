@@ -10,6 +10,7 @@ and what is compiled first on a machine is only what a fit needs.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def matrix(flat: np.ndarray, start: int, rows: int, columns: int) -> np.ndarray:
     return carray(_pointer(flat.ctypes.data + 8 * start), (rows, columns))
 
 
+_LOADING = threading.RLock()  # chains in threads ask for the same kernels
+
+
 class Kernel:
     """A compiled C function, called from Python with arrays, from kernels by its name.
 
@@ -108,6 +112,10 @@ class Kernel:
         -------
         numba CFunc
         """
+        with _LOADING:
+            return self._load()
+
+    def _load(self) -> Any:
         if self._compiled is None:
             for other in self._needs:
                 other.load()

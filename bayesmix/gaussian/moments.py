@@ -11,19 +11,16 @@ from __future__ import annotations
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.kernels import (
-    factor_root,
-    factorise,
-    inverse_moments,
-    root_inverse,
-    solve_nodes,
-)
+from bayesmix.gaussian.dense import factor_root, root_inverse, solve_lower, solve_upper
+from bayesmix.gaussian.equations import Arrays, equations_at, node_starts
+from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.selected_inverse import inverse_moments
+from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
 __all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U", "moments"]
 
-_factorise, _solve_nodes = factorise.external, solve_nodes.external
+_factorise, _backward = factorise.external, backward_solve.external
 _inverse_moments = inverse_moments.external
 
 # Bits of the flags.
@@ -34,7 +31,7 @@ LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 
 @kernel(
     i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
-    needs=(factorise, solve_nodes, inverse_moments),
+    needs=(factorise, backward_solve, inverse_moments),
 )  # fmt: skip
 def moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
@@ -82,7 +79,6 @@ def moments(  # type: ignore[no-untyped-def]
         ) else 0  # fmt: skip
     r = eq.sizes[3]
     n = r + p
-    n_chain = eq.sizes[0]
     K = np.empty(len(eq.K))
     panels = np.empty(len(eq.panel))
     root = np.empty((n, n))
@@ -92,16 +88,9 @@ def moments(  # type: ignore[no-untyped-def]
         root_y.ctypes, scalars,
     ) == 0:  # fmt: skip
         return 0
-    for i in range(n - 1, -1, -1):
-        s = root_y[i]
-        for k in range(i + 1, n):
-            s -= root[k, i] * root_y[k]
-        root_y[i] = s / root[i, i]
-    n_u = 0
-    for f in range(n_chain):
-        n_u += eq.q[f] * eq.n_levels[f]
-    u = np.zeros(n_u)
-    _solve_nodes(eq_ints, eq_floats, K.ctypes, panels.ctypes, root_y.ctypes, u.ctypes)
+    u = np.zeros(node_starts(eq)[-1])
+    add_half_solved(eq, panels, u)
+    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u.ctypes, root_y.ctypes)
     inverse = np.empty((n, n))
     nothing = np.empty(0)
     trace_u = _inverse_moments(
@@ -180,19 +169,12 @@ def _one_factor(
     length = reduced[p, p]
     if not factor_root(root, p):
         return False
+    solve_lower(root, p, beta)
     log_det_x = 0.0
     for i in range(p):
-        s = beta[i]
-        for k in range(i):
-            s -= root[i, k] * beta[k]
-        beta[i] = s / root[i, i]
         length += beta[i] * beta[i]
         log_det_x += np.log(root[i, i])
-    for i in range(p - 1, -1, -1):
-        s = beta[i]
-        for k in range(i + 1, p):
-            s -= root[k, i] * beta[k]
-        beta[i] = s / root[i, i]
+    solve_upper(root, p, beta)
     inverse = beta_cov
     root_inverse(root, p, p, inverse)
     trace_p = 0.0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, types
 
-from bayesmix.gaussian.equations import Arrays, equations_at
+from bayesmix.gaussian.dense import solve_lower, solve_upper
+from bayesmix.gaussian.equations import Arrays, equations_at, node_starts
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 
-__all__ = ["backward_solve", "forward_solve"]
+__all__ = ["add_half_solved", "backward_solve", "forward_solve"]
 
 
 @kernel(types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS)
@@ -32,7 +33,7 @@ def forward_solve(eq_ints, eq_floats, K, panels, root, with_fixed, u, values):  
     n = eq.sizes[3] + eq.sizes[4]
     _forward(
         eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
-        with_fixed != 0, carray(u, (_n_u(eq),)), carray(values, (n,)),
+        with_fixed != 0, carray(u, (node_starts(eq)[-1],)), carray(values, (n,)),
     )  # fmt: skip
 
 
@@ -43,24 +44,21 @@ def backward_solve(eq_ints, eq_floats, K, panels, root, with_fixed, u, values): 
     n = eq.sizes[3] + eq.sizes[4]
     _backward(
         eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
-        with_fixed != 0, carray(u, (_n_u(eq),)), carray(values, (n,)),
+        with_fixed != 0, carray(u, (node_starts(eq)[-1],)), carray(values, (n,)),
     )  # fmt: skip
 
 
 @inner
-def _n_u(eq: Arrays) -> int:
-    n = 0
+def add_half_solved(eq: Arrays, panels: np.ndarray, u: np.ndarray) -> None:
+    """Add the nodes' part of C^-1 times the right-hand side, the last column of each panel."""
+    at = 0
     for f in range(eq.sizes[0]):
-        n += eq.q[f] * eq.n_levels[f]
-    return n
-
-
-@inner
-def _starts(eq: Arrays) -> np.ndarray:
-    start = np.zeros(eq.sizes[0] + 1, dtype=np.int64)
-    for f in range(eq.sizes[0]):
-        start[f + 1] = start[f] + eq.q[f] * eq.n_levels[f]
-    return start
+        q = eq.q[f]
+        for node in range(eq.node_start[f], eq.node_start[f + 1]):
+            m = eq.width[node]
+            for i in range(q):
+                u[at] += panels[eq.panel_start[node] + i * m + m - 1]
+                at += 1
 
 
 @inner
@@ -69,7 +67,7 @@ def _forward(
     u: np.ndarray, values: np.ndarray,
 ) -> None:  # fmt: skip
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    start = _starts(eq)
+    start = node_starts(eq)
     for f in range(n_chain):
         q = eq.q[f]
         first = 0
@@ -103,11 +101,7 @@ def _forward(
                 if with_fixed:
                     for c in range(p):
                         values[r + c] -= panels[row + m - p - 1 + c] * t
-    for i in range(r + p if with_fixed else r):
-        s = values[i]
-        for k in range(i):
-            s -= root[i, k] * values[k]
-        values[i] = s / root[i, i]
+    solve_lower(root, r + p if with_fixed else r, values)
 
 
 @inner
@@ -116,13 +110,8 @@ def _backward(
     u: np.ndarray, values: np.ndarray,
 ) -> None:  # fmt: skip
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    used = r + p if with_fixed else r
-    for i in range(used - 1, -1, -1):  # by rows of the factor, which lie behind each other
-        t = values[i] / root[i, i]
-        values[i] = t
-        for k in range(i):
-            values[k] -= root[i, k] * t
-    start = _starts(eq)
+    solve_upper(root, r + p if with_fixed else r, values)
+    start = node_starts(eq)
     for f in range(n_chain - 1, -1, -1):
         q = eq.q[f]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):

@@ -22,14 +22,15 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
-from bayesmix.gaussian.crossproducts import _find_entry
+from bayesmix.gaussian.crossproducts import find_entry
+from bayesmix.gaussian.effects import effects, transpose_effects
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.kernels import inverse_moments
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
-from bayesmix.glmm.predictor import effects, evaluate, gather, predictor, transpose_effects
+from bayesmix.glmm.predictor import evaluate, gather, predictor
 
 __all__ = ["laplace"]
 
@@ -249,7 +250,7 @@ def _leverages(
                 for c in range(rows.z_start[n_chain] - rows.z_start[f + 1]):
                     s += across[row + c] * z[rows.z_start[f + 1] + c]
                 for g in range(n_chain, n_factors):
-                    column = eq.list_column[_find_entry(eq, node, rows.index[g, i])]
+                    column = eq.list_column[find_entry(eq, node, rows.index[g, i])]
                     for c in range(eq.q[g]):
                         s += across[row + column + c] * z[rows.z_start[g] + c]
                 total += 2.0 * zk * s

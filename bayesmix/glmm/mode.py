@@ -6,12 +6,13 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.crossproducts import add_products
+from bayesmix.gaussian.effects import effects
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.kernels import factorise
+from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
-from bayesmix.gaussian.triangular import backward_solve
+from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
-from bayesmix.glmm.predictor import effects, evaluate, predictor
+from bayesmix.glmm.predictor import evaluate, predictor
 
 __all__ = ["BETA", "LOG_DET", "find_mode"]
 
@@ -109,7 +110,8 @@ def find_mode(  # type: ignore[no-untyped-def]
         if iteration >= _MOST:
             return -2
         iteration += 1
-        _half_solved(eq, carray(panels, (len(eq.panel),)), new_u)
+        new_u[:] = 0.0
+        add_half_solved(eq, carray(panels, (len(eq.panel),)), new_u)
         if with_fixed == 0:
             for j in range(p):
                 new_root[r + j] = 0.0
@@ -191,16 +193,3 @@ def _products(
         for i in range(n):
             for j in range(i):
                 eq.root[j, i] = eq.root[i, j]
-
-
-@inner
-def _half_solved(eq: Arrays, panels: np.ndarray, u: np.ndarray) -> None:
-    """Collect the nodes' half-solved right-hand side, the last column of each panel."""
-    at = 0
-    for f in range(eq.sizes[0]):
-        q = eq.q[f]
-        for node in range(eq.node_start[f], eq.node_start[f + 1]):
-            m = eq.width[node]
-            for i in range(q):
-                u[at] = panels[eq.panel_start[node] + i * m + m - 1]
-                at += 1

@@ -9,37 +9,7 @@ from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.data import RowArrays
 from bayesmix.glmm.rows import call_rows
 
-__all__ = ["effects", "evaluate", "gather", "predictor", "transpose_effects"]
-
-
-@inner
-def effects(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
-    """B = L u by level, factor behind factor."""
-    at = 0
-    for f in range(len(eq.q)):
-        q, start = eq.q[f], eq.L_start[f]
-        for _ in range(eq.n_levels[f]):
-            for i in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += L[start + i * q + k] * u[at + k]
-                b[at + i] = s
-            at += q
-
-
-@inner
-def transpose_effects(eq: Arrays, L: np.ndarray, b: np.ndarray, u: np.ndarray) -> None:
-    """U = L' b by level."""
-    at = 0
-    for f in range(len(eq.q)):
-        q, start = eq.q[f], eq.L_start[f]
-        for _ in range(eq.n_levels[f]):
-            for i in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += L[start + k * q + i] * b[at + k]
-                u[at + i] = s
-            at += q
+__all__ = ["evaluate", "gather", "predictor"]
 
 
 @inner

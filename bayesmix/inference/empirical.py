@@ -21,7 +21,9 @@ from bayesmix.gaussian.density import (
 )
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["Method", "Optimum", "Search", "blas_threads", "maximise", "start_point"]
+__all__ = [
+    "Method", "Optimum", "Search", "blas_threads", "maximise", "optimum_at", "start_point", "units",
+]  # fmt: skip
 
 Method = Literal["reml", "ml", "map"]
 
@@ -142,7 +144,7 @@ def _maximise(
             return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
 
     absolute = method == "map" or problem.sigma_is_known
-    unit = _units(problem) + (np.log(problem.scaling.y_scale) if absolute else 0.0)
+    unit = units(problem) + (np.log(problem.scaling.y_scale) if absolute else 0.0)
     n_x, n_sd = int(co.sizes[0]), int(co.sizes[1])
     search = Search(
         criterion, n_x, n_sd, n_x - n_sd - int(co.sizes[3]), co.prior_kind[:-1] != UNIFORM, unit
@@ -327,7 +329,7 @@ class Search:
         return float(_SMALL + self.unit[k])
 
 
-def _units(problem: Problem) -> np.ndarray:
+def units(problem: Problem) -> np.ndarray:
     """Log of what one unit of each effect's working column is, factor behind factor."""
     order = (*problem.plan.chain, *problem.plan.rest)
     scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
@@ -336,7 +338,7 @@ def _units(problem: Problem) -> np.ndarray:
 
 def start_point(problem: Problem, co: Coordinates) -> np.ndarray:
     """Where a search among absolute coordinates may start."""
-    return _start(problem, co, _units(problem) + np.log(problem.scaling.y_scale))
+    return _start(problem, co, units(problem) + np.log(problem.scaling.y_scale))
 
 
 def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
@@ -378,28 +380,53 @@ def _optimum(
     problem: Problem, co: Coordinates, method: Method, best: _Point, search: Search,
     starts: int, seconds: float,
 ) -> Optimum:  # fmt: skip
-    n_sd = int(co.sizes[1])
     sd, C = unpack_theta(co, best.x)
     sigma = float(sd[-1])
     if method != "map" and not problem.sigma_is_known:
         variance = profiled_variance(problem.equations, co, best.x, method == "reml")
         sigma = float(np.sqrt(variance)) * problem.scaling.y_scale
         sd = sd * sigma
-    at_zero = best.x[:n_sd] <= _ZERO + search.unit + 1e-9
+    return optimum_at(problem, co, best, search, sd[:-1], C, sigma, starts, seconds)
+
+
+def optimum_at(
+    problem: Problem, co: Coordinates, best: _Point, search: Search, sd: np.ndarray,
+    C: np.ndarray, sigma: float, starts: int, seconds: float,
+) -> Optimum:  # fmt: skip
+    """Say what a search has found.
+
+    Parameters
+    ----------
+    problem : Problem
+    co : Coordinates
+    best : the point that was found
+    search : Search
+    sd : ndarray, shape (n_sd,)
+        On the scale of the formula.
+    C : ndarray, shape (n_L,)
+        Cholesky factors of the correlation matrices, flat.
+    sigma : float
+        Residual standard deviation; 1 where there is none.
+    starts : int
+    seconds : float
+
+    Returns
+    -------
+    Optimum
+    """
+    at_zero = best.x[: len(sd)] <= search.zero + 1e-9
     q, at = problem.equations.q, problem.equations.L_start
-    left = np.concatenate(
-        [np.diag(C[at[f] : at[f + 1]].reshape(q[f], q[f])) for f in range(len(q))]
-    ) if len(q) else np.zeros(0)  # fmt: skip
-    scales = np.exp(-_units(problem))
-    dependent = ~at_zero & (left < 0.999) & (left * sd[:n_sd] * scales < 1e-4 * sigma)
     factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
+    left = np.concatenate([np.diag(F) for F in factors]) if factors else np.zeros(0)
+    scales = np.exp(-units(problem))
+    dependent = ~at_zero & (left < 0.999) & (left * sd * scales < 1e-4 * sigma)
     return Optimum(
-        x=best.x,
+        x=best.x[: int(co.sizes[0])],
         coordinates=co,
         criterion=best.criterion,
-        sd=np.where(at_zero, 0.0, sd[:n_sd]),
+        sd=np.where(at_zero, 0.0, sd),
         sigma=sigma,
-        corr=[factor @ factor.T for factor in factors],
+        corr=[F @ F.T for F in factors],
         converged=best.converged,
         gradient=best.gradient,
         evaluations=search.evaluations,

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from scipy import optimize
 
-from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, expand, unpack_theta
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.glmm.rows import ROW_KERNELS
-from bayesmix.inference.empirical import LARGEST_CORRELATION, Optimum, Search, blas_threads
+from bayesmix.inference.empirical import Optimum, Search, blas_threads, optimum_at, units
 
 __all__ = [
     "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal", "log_posterior",
@@ -124,12 +124,9 @@ def inner_mode(
 def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.ndarray:
     """One unit of each working column, the family's parameters at 1, and beta to match."""
     n_sd, p = int(co.sizes[1]), gp.problem.n_fixed
-    order = (*gp.problem.plan.chain, *gp.problem.plan.rest)
-    scales = [np.abs(np.diag(gp.problem.scaling.TZ[k])) for k in order]
     x = np.zeros(int(co.sizes[0]))
-    if scales:
-        x[:n_sd] = np.log(0.5) - np.log(np.concatenate(scales))
-        x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
+    x[:n_sd] = np.log(0.5) + units(gp.problem)
+    x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
     phi = np.ones(len(gp.parameters))
     beta = np.zeros(p)
     names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
@@ -137,12 +134,9 @@ def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.
         beta[names_constant[0]] = link_start / gp.rows.X[names_constant[0], 0]
     elif p:  # no intercept: spread over the columns
         beta = np.linalg.lstsq(gp.rows.X.T, np.full(len(gp.rows.y), link_start), rcond=None)[0]
-    L = np.empty(len(co.T))
-    sd, C, Q = np.empty((1, n_sd + 1)), np.empty((1, len(co.T))), np.empty(len(co.T))
-    expand(co.ints, co.floats, 1, x, sd, C, L, Q)
     found = inner_mode(
-        gp, L, phi, FixedPrior(1e-4 * np.eye(p), beta), beta=beta, u=np.zeros(gp.n_effects),
-        with_fixed=True,
+        gp, factors_at(co, x).L, phi, FixedPrior(1e-4 * np.eye(p), beta), beta=beta,
+        u=np.zeros(gp.n_effects), with_fixed=True,
     )  # fmt: skip
     if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50:
         beta = found.beta
@@ -187,11 +181,10 @@ def maximise_laplace(
         gradient *= -2.0
         return -2.0 * value
 
-    order = (*problem.plan.chain, *problem.plan.rest)
-    scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
-    unit = -np.log(np.concatenate(scales)) if scales else np.zeros(0)
     with blas_threads(problem):
-        search = Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
+        search = Search(
+            criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, units(problem)
+        )
         start = start_of_laplace(gp, co, link_start)
         best = search.run(start)
         starts = 1
@@ -206,18 +199,10 @@ def maximise_laplace(
                 best = found
         gradient = np.empty(n_x)
         criterion(best.x, gradient)
-    sd, C = unpack_theta(co, best.x[:d].copy())
-    at_zero = best.x[:n_sd] <= search.zero + 1e-9
-    q, at = problem.equations.q, problem.equations.L_start
-    factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
-    left = np.concatenate([np.diag(F) for F in factors]) if factors else np.zeros(0)
-    corr_at_end = np.abs(best.x[n_sd:d]).max(initial=0.0) > LARGEST_CORRELATION - 0.5
-    theta = Optimum(
-        x=best.x[:d], coordinates=co, criterion=best.criterion,
-        sd=np.where(at_zero, 0.0, sd[:n_sd]), sigma=1.0, corr=[F @ F.T for F in factors],
-        converged=best.converged, gradient=best.gradient, evaluations=search.evaluations,
-        starts=starts, seconds=time.perf_counter() - begin, message=best.message,
-        at_zero=at_zero, dependent=~at_zero & (left < 1e-4) & corr_at_end,
+    at = factors_at(co, best.x)
+    theta = optimum_at(
+        problem, co, best, search, at.sd[:n_sd], at.C, 1.0, starts,
+        time.perf_counter() - begin,
     )  # fmt: skip
     return LaplaceOptimum(theta=theta, x=best.x, u=u, loglik=-best.criterion / 2, gradient=gradient)
 
@@ -308,9 +293,7 @@ def quadrature_optimum(
         nonlocal evaluations
         evaluations += 1
         x = np.ascontiguousarray(x)
-        L, Q = np.empty(len(co.T)), np.empty(len(co.T))
-        sd, C = np.empty((1, 2)), np.empty((1, 1))
-        expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
+        L = factors_at(co, x).L
         phi = np.append(np.exp(x[d : d + n_phi]), 1.0)
         beta = x[d + n_phi :]
         mode = inner_mode(gp, L, phi, fixed, beta=beta, u=u_start, with_fixed=False)
@@ -341,17 +324,15 @@ def quadrature_optimum(
     found = optimize.minimize(minus, start.x, jac="3-point", method="BFGS", options={"gtol": 1e-5})
     x = np.ascontiguousarray(found.x)
     slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max())
-    L, Q = np.empty(len(co.T)), np.empty(len(co.T))
-    sd, C = np.empty((1, 2)), np.empty((1, 1))
-    expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
+    at = factors_at(co, x)
     mode = inner_mode(
-        gp, L, np.exp(x[d : d + n_phi]), fixed, beta=x[d + n_phi :], u=u_start, with_fixed=False
+        gp, at.L, np.exp(x[d : d + n_phi]), fixed, beta=x[d + n_phi :], u=u_start, with_fixed=False
     )
     theta = replace(
-        start.theta, x=x[:d], sd=sd[0, :1].copy(), criterion=2 * float(found.fun),
+        start.theta, x=x[:d], sd=at.sd[:1], criterion=2 * float(found.fun),
         evaluations=start.theta.evaluations + evaluations, gradient=slope,
         converged=slope < 1e-2, message=str(found.message),
-        at_zero=np.asarray([sd[0, 0] < 1e-12]), seconds=time.perf_counter() - begin,
+        at_zero=at.sd[:1] < 1e-12, seconds=time.perf_counter() - begin,
     )  # fmt: skip
     return LaplaceOptimum(
         theta=theta, x=x, u=mode.u, loglik=-float(found.fun), gradient=np.asarray(found.jac)

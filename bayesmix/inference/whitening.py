@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import SamplingError
-from bayesmix.gaussian.coordinates import Coordinates, expand
+from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.joint import joint_density, unwhiten
@@ -140,13 +140,11 @@ def find_whitening(
     outer, outer_vectors = np.linalg.eigh(covariance[:n_t, :n_t])
     A = outer_vectors * np.sqrt(np.clip(outer, 1e-8, 4.0))
 
-    L, Q = np.empty(len(co.T)), np.empty(len(co.T))
-    sd, C = np.empty((1, n_sd + 1)), np.empty((1, len(co.T)))
-    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[:d]), sd, C, L, Q)
-    L_hat = _untriangular(gp, L, Q)
+    at = factors_at(co, x)
+    L_hat = _untriangular(gp, at.L, at.Q)
     mode = inner_mode(
         gp, L_hat, np.exp(x[d:n_t]), prior, beta=x[n_t:],
-        u=_rotated(gp, best.u, Q), with_fixed=True,
+        u=_rotated(gp, best.u, at.Q), with_fixed=True,
     )  # fmt: skip
     if mode.status != 1:
         raise SamplingError('the Hessian at the mode is not negative definite; take engine="pymc"')

@@ -17,7 +17,7 @@ from bayesmix.gaussian.conditional import (
     split_by_group,
     to_formula_scale,
 )
-from bayesmix.gaussian.coordinates import Coordinates, expand
+from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import LARGEST_CORRELATION
@@ -366,24 +366,20 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def _row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""
         found = inner_mode(
-            self._gp, self._factors(), np.exp(self._phi), flat_prior(self._problem.n_fixed),
-            beta=self._laplace.x[self._n_outer :], u=self._laplace.u, with_fixed=False,
-        )  # fmt: skip
+            self._gp,
+            factors_at(self._co, self._laplace.x).L,
+            np.exp(self._phi),
+            flat_prior(self._problem.n_fixed),
+            beta=self._laplace.x[self._n_outer :],
+            u=self._laplace.u,
+            with_fixed=False,
+        )
         return found.weights
-
-    def _factors(self) -> np.ndarray:
-        """Each factor's L with working b = L u, flat."""
-        co = self._co
-        n_L = len(co.T)
-        L, Q = np.empty(n_L), np.empty(n_L)
-        sd, C = np.empty((1, int(co.sizes[1]) + 1)), np.empty((1, n_L))
-        x = np.ascontiguousarray(self._laplace.x[: int(co.sizes[0])])
-        expand(co.ints, co.floats, 1, x, sd, C, L, Q)
-        return L
 
     def _effects(self) -> np.ndarray:
         """Working group effects b = L u, factor behind factor."""
-        eq, L = self._problem.equations, self._factors()
+        co, eq = self._co, self._problem.equations
+        L = factors_at(co, self._laplace.x).L
         out = np.empty(self._gp.n_effects)
         start = self._gp.rows.u_start
         for f, q in enumerate(eq.q.tolist()):

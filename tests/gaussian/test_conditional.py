@@ -12,7 +12,7 @@ from bayesmix.gaussian.conditional import (
     draw_fixed,
     split_by_group,
 )
-from bayesmix.gaussian.kernels import factor_root, root_inverse
+from bayesmix.gaussian.dense import factor_root, root_inverse
 from bayesmix.gaussian.linking import FLOATS, i8, kernel
 from bayesmix.gaussian.moments import GENERAL, WITH_FIXED, moments
 from bayesmix.gaussian.structure import plan_elimination
