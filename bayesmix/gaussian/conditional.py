@@ -47,6 +47,7 @@ class Conditional:
 
 _expand, _factorise, _backward = expand.external, factorise.external, backward_solve.external
 _inverse_moments, _moments = inverse_moments.external, moments.external
+_factor_root = factor_root.external
 
 
 @inner
@@ -71,7 +72,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
 ):
     """One grouping factor with one or two effects: beta first, then each level by itself."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
-    p, q, d, n_L = eq.sizes[4], eq.q[0], co.sizes[0], len(co.T)
+    p, q, d, n_L = eq.sizes[4], eq.q[0], co.sizes[0], co.L_size
     n_levels, m = eq.n_levels[0], eq.sizes[4] + 1
     X_, beta_ = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
     b_ = carray(b, (n_draws, n_levels * q))
@@ -87,7 +88,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
             eq_ints, eq_floats, L.ctypes, precision, prior_precision, prior_y.ctypes, WITH_FIXED,
             S.ctypes, U.ctypes, mean.ctypes, cov.ctypes, scalars.ctypes,
         )  # fmt: skip
-        if fine == 0 or not factor_root(cov, p):
+        if fine == 0 or _factor_root(cov.ctypes, p) == 0:
             return 0
         for i in range(p - 1, -1, -1):
             value = mean[i]
@@ -127,7 +128,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
 
 @kernel(
     i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, i8, FLOATS,
-    needs=(expand, factorise, backward_solve, moments),
+    needs=(expand, factorise, backward_solve, moments, factor_root),
 )  # fmt: skip
 def draw_all(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta,
@@ -135,7 +136,7 @@ def draw_all(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Draw working (beta, b) at each of `n_draws` thetas; see `draw_effects`."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
-    r, p, d, n_L = eq.sizes[3], eq.sizes[4], co.sizes[0], len(co.T)
+    r, p, d, n_L = eq.sizes[3], eq.sizes[4], co.sizes[0], co.L_size
     n = r + p
     if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
         return _draw_one_factor(
@@ -144,7 +145,7 @@ def draw_all(  # type: ignore[no-untyped-def]
         )  # fmt: skip
     X, beta, b = carray(X, (n_draws, d)), carray(beta, (n_draws, p)), carray(b, (n_draws, n_b))
     sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
     root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
     prior_y = np.empty(p)
     _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
@@ -177,14 +178,14 @@ def draw_all(  # type: ignore[no-untyped-def]
 
 @kernel(
     i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS,
-    needs=(expand, moments),
+    needs=(expand, moments, factor_root),
 )  # fmt: skip
 def draw_beta(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta
 ):
     """Draw working beta at each of `n_draws` thetas; see `draw_fixed`."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
-    p, d, n_L = eq.sizes[4], co.sizes[0], len(co.T)
+    p, d, n_L = eq.sizes[4], co.sizes[0], co.L_size
     X, beta = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
     sd = np.empty(co.sizes[1] + 1)
     C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
@@ -198,7 +199,7 @@ def draw_beta(  # type: ignore[no-untyped-def]
             prior_y.ctypes, WITH_FIXED, S.ctypes, U.ctypes, mean.ctypes, cov.ctypes,
             scalars.ctypes,
         )  # fmt: skip
-        if fine == 0 or not factor_root(cov, p):
+        if fine == 0 or _factor_root(cov.ctypes, p) == 0:
             return 0
         for i in range(p - 1, -1, -1):
             value = mean[i]
@@ -219,11 +220,11 @@ def effect_moments(  # type: ignore[no-untyped-def]
     """Conditional means and covariance blocks at one theta; see `add_moments`."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    n, n_L = r + p, len(co.T)
+    n, n_L = r + p, co.L_size
     n_nodes = n_b - r
     sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     S = np.empty(n_L)
-    K, panels = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
     root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
     prior_y = np.empty(p)
     _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
@@ -240,7 +241,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
         u[n_nodes + i] = root_y[i]
     effects(eq, L, u, carray(b, (n_b,)))
     inverse = np.empty((n, n))
-    blocks = np.empty(len(eq.K))
+    blocks = np.empty(eq.K_size)
     _inverse_moments(
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, inverse.ctypes, S.ctypes,
         len(blocks), blocks.ctypes, n_b, cross, 0, cross,
@@ -263,7 +264,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
             len(blocks), blocks.ctypes, 0, cross, 0, cross,
         )  # fmt: skip
     at, first = 0, 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         block = np.empty((q, q))
         half = np.empty((q, q))

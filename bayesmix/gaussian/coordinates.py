@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray, types
+from numba import types
 
 from bayesmix.gaussian.dense import invert_lower
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, matrix
-from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inlined, inner, kernel, pointer, shifted
+from bayesmix.gaussian.packing import HEADER, Packed
 
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
@@ -79,7 +79,7 @@ class Coordinates(Packed):
 
 
 class Theta(NamedTuple):
-    """The same arrays within a kernel."""
+    """The same arrays within a kernel, as pointers; the number of factors; the length of L."""
 
     sizes: Any
     sd_start: Any
@@ -95,22 +95,24 @@ class Theta(NamedTuple):
     prior_b: Any
     T: Any
     unit: Any
+    n_factors: Any
+    L_size: Any
 
 
 _I = HEADER  # where the offsets of the integer arrays start
 _F = HEADER + len(Coordinates._INTS) + 1
 
 
-@inner
-def theta_at(ints, floats):  # type: ignore[no-untyped-def]
+@inlined
+def theta_at(a, b):  # type: ignore[no-untyped-def]
     """Return the arrays of `Coordinates`, from the addresses of its buffers."""
-    a, b = unpack_ints(ints), unpack_floats(ints, floats)
     return Theta(
-        a[a[_I] : a[_I + 1]], a[a[_I + 1] : a[_I + 2]], a[a[_I + 2] : a[_I + 3]],
-        a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
-        a[a[_I + 6] : a[_I + 7]], a[a[_I + 7] : a[_I + 8]], a[a[_I + 8] : a[_I + 9]],
-        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], b[a[_F + 2] : a[_F + 3]],
-        b[a[_F + 3] : a[_F + 4]], b[a[_F + 4] : a[_F + 5]],
+        shifted(a, a[_I]), shifted(a, a[_I + 1]), shifted(a, a[_I + 2]), shifted(a, a[_I + 3]),
+        shifted(a, a[_I + 4]), shifted(a, a[_I + 5]), shifted(a, a[_I + 6]),
+        shifted(a, a[_I + 7]), shifted(a, a[_I + 8]),
+        shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]),
+        shifted(b, a[_F + 4]),
+        a[_I + 3] - a[_I + 2], a[_F + 4] - a[_F + 3],
     )  # fmt: skip
 
 
@@ -239,16 +241,16 @@ def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-de
         rotations that do so: T diag(sd) C = L Q.
     """
     co = theta_at(co_ints, co_floats)
-    d, n_sd, n_L = co.sizes[0], co.sizes[1] + 1, len(co.T)
-    X, sd, C = carray(X, (n, d)), carray(sd, (n, n_sd)), carray(C, (n, n_L))
-    L, Q = carray(L, (n_L,)), carray(Q, (n_L,))
     for s in range(n):
-        _expand(co, X[s], sd[s], C[s], L)
+        _expand(
+            co, shifted(X, s * co.sizes[0]), shifted(sd, s * (co.sizes[1] + 1)),
+            shifted(C, s * co.L_size), L,
+        )  # fmt: skip
     _make_triangular(co, L, Q)
 
 
 @inner
-def _expand(co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarray) -> None:
+def _expand(co, x, sd, C, L):  # type: ignore[no-untyped-def]
     four = np.empty(4)
     n_sd = co.sizes[1]
     for k in range(n_sd):
@@ -259,8 +261,9 @@ def _expand(co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarr
         last = co.sizes[0] - 1
         _scale_at(co.prior_kind[n_sd], co.prior_a[n_sd], co.prior_b[n_sd], x[last], four)
         sd[n_sd] = four[0]
-    C[:] = 0.0
-    for f in range(len(co.q)):
+    for i in range(co.L_size):
+        C[i] = 0.0
+    for f in range(co.n_factors):
         for i in range(co.q[f]):
             C[co.L_start[f] + i * co.q[f] + i] = 1.0
     for block in range(co.sizes[2]):
@@ -275,7 +278,7 @@ def _expand(co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarr
                 left /= np.cosh(x[position])
                 position += 1
             C[at + (first + i) * q + first + i] = left
-    for f in range(len(co.q)):
+    for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
         for i in range(q):
             for j in range(q):
@@ -286,14 +289,14 @@ def _expand(co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, L: np.ndarr
 
 
 @inner
-def _make_triangular(co: Theta, L: np.ndarray, Q: np.ndarray) -> None:
+def _make_triangular(co, L, Q):  # type: ignore[no-untyped-def]
     """Replace each L by the lower triangle of L = L_new Q, with Q orthogonal.
 
     An intercept far outside the data makes the columns of L nearly parallel, and
     the equations would lose the digits that tell them apart. In u_new = Q u they
     are not.
     """
-    for f in range(len(co.q)):
+    for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
         for i in range(q):
             row = at + i * q
@@ -319,9 +322,9 @@ def _make_triangular(co: Theta, L: np.ndarray, Q: np.ndarray) -> None:
 
 
 @inner
-def _rotate_back(co: Theta, E: np.ndarray, Q: np.ndarray) -> None:
+def _rotate_back(co, E, Q):  # type: ignore[no-untyped-def]
     """Bring moments of Q u back to those of u: Q' E Q, in place."""
-    for f in range(len(co.q)):
+    for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
         half = np.empty((q, q))
         for i in range(q):
@@ -368,34 +371,33 @@ def chain_rule(  # type: ignore[no-untyped-def]
         Log density of the priors, with the log Jacobian if asked for; 0 without.
     """
     co = theta_at(co_ints, co_floats)
-    n_L = len(co.T)
-    E = carray(E, (n_L,))
-    _rotate_back(co, E, carray(Q, (n_L,)))
+    _rotate_back(co, E, Q)
+    q_max = 1
+    for f in range(co.n_factors):
+        q_max = max(q_max, co.q[f])
     return _chain_rule(
-        co, carray(x, (co.sizes[0],)), carray(sd, (co.sizes[1] + 1,)), carray(C, (n_L,)), E,
-        by_log_sigma, priors != 0, jacobian != 0, carray(gradient, (co.sizes[0],)),
-    )  # fmt: skip
+        co, x, sd, C, E, by_log_sigma, priors != 0, jacobian != 0, gradient, np.empty(q_max * q_max)
+    )
 
 
 @inner
-def _chain_rule(
-    co: Theta, x: np.ndarray, sd: np.ndarray, C: np.ndarray, E: np.ndarray,
-    by_log_sigma: float, priors: bool, jacobian: bool, gradient: np.ndarray,
-) -> float:  # fmt: skip
+def _chain_rule(  # type: ignore[no-untyped-def]
+    co, x, sd, C, E, by_log_sigma, priors, jacobian, gradient, inverse
+):
     n_sd = co.sizes[1]
+    inverse = pointer(inverse)
     value = 0.0
     two, four = np.empty(2), np.empty(4)
-    for f in range(len(co.q)):
+    for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
-        inverse = np.empty((q, q))
-        invert_lower(matrix(C, at, q, q), q, inverse)
+        invert_lower(shifted(C, at), q, q, inverse)
         # By log sd_k: (C E' C^-1)_kk. By C_ij: (C^-T E)_ij.
         for k in range(q):
             s = 0.0
             for a in range(k + 1):
                 t = 0.0
                 for b in range(k, q):
-                    t += E[at + b * q + a] * inverse[b, k]
+                    t += E[at + b * q + a] * inverse[b * q + k]
                 s += C[at + k * q + a] * t
             gradient[co.sd_start[f] + k] = s
         for block in range(co.sizes[2]):
@@ -410,7 +412,7 @@ def _chain_rule(
                 for j in range(i + 1):
                     s = 0.0
                     for a in range(row, q):
-                        s += inverse[a, row] * E[at + a * q + first + j]
+                        s += inverse[a * q + row] * E[at + a * q + first + j]
                     by[j] = s
                 tail = by[i] * C[at + row * q + row]
                 for j in range(i - 1, -1, -1):
@@ -447,7 +449,7 @@ def _chain_rule(
 
 
 @inner
-def _left(x: np.ndarray, position: int, j: int) -> float:
+def _left(x, position, j):  # type: ignore[no-untyped-def]
     left = 1.0
     for k in range(j):
         left /= np.cosh(x[position + k])

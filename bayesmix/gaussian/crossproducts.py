@@ -6,7 +6,7 @@ import numpy as np
 from numba import carray, types
 
 from bayesmix.design import Design
-from bayesmix.gaussian.equations import Arrays, Equations, equations_at
+from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import Elimination
@@ -182,7 +182,7 @@ def _node_lists(
 
 
 @inner
-def find_entry(eq: Arrays, node: int, block: int) -> int:
+def find_entry(eq, node, block):  # type: ignore[no-untyped-def]
     """Position of a root block in a node's list, which is sorted."""
     low, high = eq.list_start[node], eq.list_start[node + 1]
     while low < high:
@@ -211,7 +211,7 @@ def add_rows(eq_ints, eq_floats, n, X, y, w, Z, index):  # type: ignore[no-untyp
         Node of each row in the factors of the chain, block in the others.
     """
     eq = equations_at(eq_ints, eq_floats)
-    n_factors, p = len(eq.q), eq.sizes[4]
+    n_factors, p = eq.n_factors, eq.sizes[4]
     n_columns = 0
     for f in range(n_factors):
         n_columns += eq.q[f]
@@ -226,11 +226,10 @@ def add_rows(eq_ints, eq_floats, n, X, y, w, Z, index):  # type: ignore[no-untyp
 
 
 @inner
-def add_products(
-    eq: Arrays, X: np.ndarray, wy: np.ndarray, w: np.ndarray, Z: np.ndarray, index: np.ndarray
-) -> None:
+def add_products(eq, X, wy, w, Z, index):  # type: ignore[no-untyped-def]
     """Add A'WA and A'(Wy) of rows of A = [Z, X]; the root's lower triangle only."""
     n_chain, n_rest, r, p = eq.sizes[0], eq.sizes[1], eq.sizes[3], eq.sizes[4]
+    n = eq.n_root
     z_start = np.zeros(n_chain + n_rest + 1, dtype=np.int64)
     for f in range(n_chain + n_rest):
         z_start[f + 1] = z_start[f] + eq.q[f]
@@ -262,14 +261,14 @@ def add_products(
                 for h in range(n_chain, g + 1):
                     other = eq.block_column[index[h, row]]
                     for j in range(eq.q[h]):
-                        eq.root[first + i, other + j] += z * Z[row, z_start[h] + j]
+                        eq.root[(first + i) * n + other + j] += z * Z[row, z_start[h] + j]
                 for c in range(p):
-                    eq.root[r + c, first + i] += z * X[row, c]
+                    eq.root[(r + c) * n + first + i] += z * X[row, c]
                 eq.root_y[first + i] += Z[row, z_start[g] + i] * value
         for i in range(p):
             x = weight * X[row, i]
             for j in range(i + 1):
-                eq.root[r + i, r + j] += x * X[row, j]
+                eq.root[(r + i) * n + r + j] += x * X[row, j]
             eq.root_y[r + i] += X[row, i] * value
 
 
@@ -277,6 +276,7 @@ def add_products(
 def mirror_root(eq_ints, eq_floats):  # type: ignore[no-untyped-def]
     """Fill the root's upper triangle."""
     eq = equations_at(eq_ints, eq_floats)
-    for i in range(len(eq.root)):
+    n = eq.n_root
+    for i in range(n):
         for j in range(i):
-            eq.root[j, i] = eq.root[i, j]
+            eq.root[j * n + i] = eq.root[i * n + j]

@@ -1,145 +1,207 @@
-"""Small and dense matrices: Cholesky factors, triangular solves, inverses."""
+"""Small and dense matrices, by rows: Cholesky factors, triangular solves, inverses."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import types
 
-from bayesmix.gaussian.linking import FLOATS, inlined, inner, lapack
+from bayesmix.gaussian.linking import (
+    FLOATS,
+    i8,
+    inlined,
+    inner_sums,
+    kernel,
+    lapack,
+    pointer,
+    shifted,
+)
 
 __all__ = [
     "columns_times", "factor_root", "invert_lower", "root_inverse", "small_cholesky", "solve_lower",
-    "solve_lower_panel", "solve_upper",
+    "solve_lower_panel", "solve_root", "solve_upper",
 ]  # fmt: skip
 
 _INT32 = types.CPointer(types.int32)
 _dpotrf = lapack("dpotrf", _INT32, _INT32, FLOATS, _INT32, _INT32)
 _dpotri = lapack("dpotri", _INT32, _INT32, FLOATS, _INT32, _INT32)
-_SMALL = 24  # up to here loops are faster than LAPACK
+_SMALL = 48  # up to here loops are faster than LAPACK
 
 
-@inner
-def small_cholesky(A: np.ndarray, n: int) -> bool:
-    """Lower Cholesky factor of a small matrix, in place; False if it is not positive."""
+@inlined
+def small_cholesky(A, n):  # type: ignore[no-untyped-def]
+    """Lower Cholesky factor of a small n x n matrix, in place; False if it is not positive."""
     for j in range(n):
-        d = A[j, j]
+        d = A[j * n + j]
         for k in range(j):
-            d -= A[j, k] * A[j, k]
+            d -= A[j * n + k] * A[j * n + k]
         if not d > 0.0:
             return False
         d = np.sqrt(d)
-        A[j, j] = d
+        A[j * n + j] = d
         for i in range(j + 1, n):
-            s = A[i, j]
+            s = A[i * n + j]
             for k in range(j):
-                s -= A[i, k] * A[j, k]
-            A[i, j] = s / d
+                s -= A[i * n + k] * A[j * n + k]
+            A[i * n + j] = s / d
     return True
 
 
-@inner
-def factor_root(A: np.ndarray, n: int) -> bool:
-    """Lower Cholesky factor of any size, in place; False if A is not positive definite."""
+@inner_sums
+def _cholesky(A, n):  # type: ignore[no-untyped-def]
+    """Like `small_cholesky`, row by row, with sums in any order."""
+    for i in range(n):
+        row = shifted(A, i * n)
+        for j in range(i):
+            other = shifted(A, j * n)
+            s = 0.0
+            for k in range(j):
+                s += row[k] * other[k]
+            row[j] = (row[j] - s) / other[j]
+        s = 0.0
+        for k in range(i):
+            s += row[k] * row[k]
+        d = row[i] - s
+        if not d > 0.0:
+            return False
+        row[i] = np.sqrt(d)
+    return True
+
+
+@kernel(i8, FLOATS, i8)
+def factor_root(A, n):  # type: ignore[no-untyped-def]
+    """Lower Cholesky factor of an n x n matrix of any size, in place.
+
+    Returns
+    -------
+    int
+        0 if A is not positive definite, else 1.
+    """
     if n <= _SMALL:
-        return small_cholesky(A, n)
+        return 1 if _cholesky(A, n) else 0
     numbers = np.empty(4, dtype=np.int32)
     # The lower triangle by rows is LAPACK's upper one by columns.
-    numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), n, A.shape[1], 0
+    numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), n, n, 0
     at = numbers.ctypes
-    _dpotrf(at, numbers[1:].ctypes, A.ctypes, numbers[2:].ctypes, numbers[3:].ctypes)
-    return numbers[3] == 0
+    _dpotrf(at, numbers[1:].ctypes, A, numbers[2:].ctypes, numbers[3:].ctypes)
+    return 1 if numbers[3] == 0 else 0
 
 
 @inlined
-def columns_times(V: np.ndarray, q: int, column: int, L: np.ndarray, at: int, size: int) -> None:
-    """Multiply `size` columns of V from the right by the size x size matrix at `at`."""
+def columns_times(V, q, m, column, L, size, row):  # type: ignore[no-untyped-def]
+    """Multiply `size` columns of a q x m panel from the right by L, size x size.
+
+    `row` is room to work in.
+    """
     if size == 1:
-        scale = L[at]
+        scale = L[0]
         for i in range(q):
-            V[i, column] *= scale
+            V[i * m + column] *= scale
         return
-    row = np.empty(size)
     for i in range(q):
+        at = i * m + column
         for c in range(size):
             s = 0.0
             for a in range(size):
-                s += V[i, column + a] * L[at + a * size + c]
+                s += V[at + a] * L[a * size + c]
             row[c] = s
         for c in range(size):
-            V[i, column + c] = row[c]
+            V[at + c] = row[c]
 
 
 @inlined
-def solve_lower_panel(C: np.ndarray, q: int, V: np.ndarray, m: int) -> None:
-    """V := C^-1 V, in place."""
+def solve_lower_panel(C, q, V, m):  # type: ignore[no-untyped-def]
+    """Make V C^-1 V, in place, of a q x m panel."""
     for i in range(q):
-        d = 1.0 / C[i, i]
+        d = 1.0 / C[i * q + i]
         for k in range(i):
-            t = C[i, k]
+            t = C[i * q + k]
             for c in range(m):
-                V[i, c] -= t * V[k, c]
+                V[i * m + c] -= t * V[k * m + c]
         for c in range(m):
-            V[i, c] *= d
+            V[i * m + c] *= d
 
 
-@inner
-def solve_lower(C: np.ndarray, n: int, x: np.ndarray) -> None:
+@inlined
+def solve_lower(C, stride, n, x):  # type: ignore[no-untyped-def]
     """Make x C^-1 x, in place, of the leading n rows."""
     for i in range(n):
         s = x[i]
         for k in range(i):
-            s -= C[i, k] * x[k]
-        x[i] = s / C[i, i]
-
-
-@inner
-def solve_upper(C: np.ndarray, n: int, x: np.ndarray) -> None:
-    """Make x C'^-1 x, in place; by rows of C, which lie behind each other."""
-    for i in range(n - 1, -1, -1):
-        t = x[i] / C[i, i]
-        x[i] = t
-        for k in range(i):
-            x[k] -= C[i, k] * t
+            s -= C[i * stride + k] * x[k]
+        x[i] = s / C[i * stride + i]
 
 
 @inlined
-def invert_lower(C: np.ndarray, q: int, half: np.ndarray) -> None:
-    """Inverse of a lower triangle, of which only the lower triangle is filled."""
-    for j in range(q):
-        half[j, j] = 1.0 / C[j, j]
-        for i in range(j + 1, q):
+def solve_upper(C, stride, n, x):  # type: ignore[no-untyped-def]
+    """Make x C'^-1 x, in place; by rows of C, which lie behind each other."""
+    for i in range(n - 1, -1, -1):
+        t = x[i] / C[i * stride + i]
+        x[i] = t
+        for k in range(i):
+            x[k] -= C[i * stride + k] * t
+
+
+@kernel(types.void, FLOATS, i8, i8, i8, FLOATS, reorder=True)
+def solve_root(C, stride, n, transposed, x):  # type: ignore[no-untyped-def]
+    """C^-1 x, or C'^-1 x, in place, with the leading n rows of C."""
+    if transposed != 0:
+        solve_upper(C, stride, n, x)
+    else:
+        solve_lower(C, stride, n, x)
+
+
+@inlined
+def invert_lower(C, stride, n, half):  # type: ignore[no-untyped-def]
+    """Inverse of a lower triangle; nothing is written above the diagonal."""
+    for j in range(n):
+        half[j * n + j] = 1.0 / C[j * stride + j]
+        for i in range(j + 1, n):
             s = 0.0
             for k in range(j, i):
-                s -= C[i, k] * half[k, j]
-            half[i, j] = s / C[i, i]
+                s -= C[i * stride + k] * half[k * n + j]
+            half[i * n + j] = s / C[i * stride + i]
 
 
-@inner
-def root_inverse(root: np.ndarray, n: int, used: int, inverse: np.ndarray) -> None:
-    """Inverse of the root's leading `used` rows from its factor; zero elsewhere."""
+@inner_sums
+def _inverse_of_factor(C, stride, n, half, inverse):  # type: ignore[no-untyped-def]
+    """(C C')^-1, with C^-1 transposed in `half`, so that all sums are over rows."""
+    half = pointer(half)
+    for j in range(n):
+        row = shifted(half, j * n)  # column j of C^-1
+        row[j] = 1.0 / C[j * stride + j]
+        for i in range(j + 1, n):
+            s, other = 0.0, shifted(C, i * stride)
+            for k in range(j, i):
+                s -= other[k] * row[k]
+            row[i] = s / other[i]
     for i in range(n):
-        for j in range(n):
-            inverse[i, j] = 0.0
+        row = shifted(half, i * n)
+        for j in range(i + 1):
+            s, other = 0.0, shifted(half, j * n)
+            for k in range(i, n):
+                s += row[k] * other[k]
+            inverse[i * stride + j] = s
+            inverse[j * stride + i] = s
+
+
+@kernel(types.void, FLOATS, i8, i8, FLOATS)
+def root_inverse(root, n, used, inverse):  # type: ignore[no-untyped-def]
+    """Inverse of the leading `used` rows of an n x n matrix from its factor; zero elsewhere."""
+    for i in range(n * n):
+        inverse[i] = 0.0
     if used == 0:
         return
-    if used > _SMALL:
-        for i in range(used):
-            for j in range(i + 1):
-                inverse[i, j] = root[i, j]
-        numbers = np.empty(4, dtype=np.int32)
-        numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), used, n, 0
-        at = numbers.ctypes
-        _dpotri(at, numbers[1:].ctypes, inverse.ctypes, numbers[2:].ctypes, numbers[3:].ctypes)
-        for i in range(used):
-            for j in range(i):
-                inverse[j, i] = inverse[i, j]
+    if used <= _SMALL:
+        half = np.empty(used * used)
+        _inverse_of_factor(root, n, used, half, inverse)
         return
-    half = np.empty((used, used))
-    invert_lower(root, used, half)
     for i in range(used):
         for j in range(i + 1):
-            s = 0.0
-            for k in range(i, used):
-                s += half[k, i] * half[k, j]
-            inverse[i, j] = s
-            inverse[j, i] = s
+            inverse[i * n + j] = root[i * n + j]
+    numbers = np.empty(4, dtype=np.int32)
+    numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), used, n, 0
+    at = numbers.ctypes
+    _dpotri(at, numbers[1:].ctypes, inverse, numbers[2:].ctypes, numbers[3:].ctypes)
+    for i in range(used):
+        for j in range(i):
+            inverse[j * n + i] = inverse[i * n + j]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray
 
 from bayesmix.gaussian.coordinates import Coordinates, chain_rule, expand, theta_at
 from bayesmix.gaussian.equations import Equations, equations_at
@@ -172,7 +171,7 @@ def criterion(  # type: ignore[no-untyped-def]
     """
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     p, n_obs, d = eq.sizes[4], eq.sizes[5], co.sizes[0]
-    n_L = len(co.T)
+    n_L = co.L_size
     reml = flags & WITH_FIXED != 0
     profiled = flags & PROFILED != 0
     sd = np.empty(co.sizes[1] + 1)
@@ -183,15 +182,14 @@ def criterion(  # type: ignore[no-untyped-def]
     if not profiled:
         sigma = sd[co.sizes[1]] / co.unit[0]
         precision = 1.0 / (sigma * sigma)
-    P, mean = carray(prior_precision, (p, p)), carray(prior_mean, (p,))
     prior_y = np.empty(p)
     prior_length = 0.0
     for i in range(p):
         s = 0.0
         for j in range(p):
-            s += P[i, j] * mean[j]
+            s += prior_precision[i * p + j] * prior_mean[j]
         prior_y[i] = s
-        prior_length += s * mean[i]
+        prior_length += s * prior_mean[i]
     E, U = np.empty(n_L), np.empty(n_L)
     beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     fine = 0
@@ -214,7 +212,7 @@ def criterion(  # type: ignore[no-untyped-def]
         quadratic = eq.yy[0] * precision + prior_length - scalars[LENGTH]
         unit = 1.0
     n_u = 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, at = eq.q[f], eq.L_start[f]
         n_u += q * eq.n_levels[f]
         for i in range(q * q):
@@ -226,7 +224,10 @@ def criterion(  # type: ignore[no-untyped-def]
         of_prior = 0.0
         for i in range(p):
             for j in range(p):
-                of_prior += (beta[i] - mean[i]) * P[i, j] * (beta[j] - mean[j])
+                of_prior += (
+                    (beta[i] - prior_mean[i]) * prior_precision[i * p + j]
+                    * (beta[j] - prior_mean[j])
+                )  # fmt: skip
         residual = quadratic - scalars[LENGTH_U] - of_prior
         by_log_sigma = -n_obs + residual + n_u - scalars[TRACE_U]
         if reml:

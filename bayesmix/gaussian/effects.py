@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from bayesmix.gaussian.equations import Arrays
 from bayesmix.gaussian.linking import inner
 
 __all__ = ["effects", "transpose_effects"]
 
 
 @inner
-def effects(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
+def effects(eq, L, u, b):  # type: ignore[no-untyped-def]
     """Make b = L u by level, factor behind factor."""
     at = 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         for _ in range(eq.n_levels[f]):
             for i in range(q):
@@ -26,10 +23,10 @@ def effects(eq: Arrays, L: np.ndarray, u: np.ndarray, b: np.ndarray) -> None:
 
 
 @inner
-def transpose_effects(eq: Arrays, L: np.ndarray, b: np.ndarray, u: np.ndarray) -> None:
+def transpose_effects(eq, L, b, u):  # type: ignore[no-untyped-def]
     """Make u = L' b by level."""
     at = 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         for _ in range(eq.n_levels[f]):
             for i in range(q):

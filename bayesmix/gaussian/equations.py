@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner
-from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
+from bayesmix.gaussian.linking import inlined, inner, shifted
+from bayesmix.gaussian.packing import HEADER, Packed
 
 __all__ = ["Arrays", "Equations", "equations_at", "node_starts", "widest"]
 
@@ -82,7 +82,7 @@ class Equations(Packed):
 
 
 class Arrays(NamedTuple):
-    """The same arrays within a kernel."""
+    """The same arrays within a kernel, as pointers, and how many there are of what."""
 
     sizes: Any
     q: Any
@@ -104,30 +104,35 @@ class Arrays(NamedTuple):
     root: Any
     root_y: Any
     yy: Any
+    n_factors: Any
+    n_blocks: Any
+    n_root: Any
+    K_size: Any
+    panel_size: Any
 
 
 _I = HEADER  # where the offsets of the integer arrays start
 _F = HEADER + len(Equations._INTS) + 1
 
 
-@inner
-def equations_at(ints, floats):  # type: ignore[no-untyped-def]
+@inlined
+def equations_at(a, b):  # type: ignore[no-untyped-def]
     """Return the arrays of `Equations`, from the addresses of its buffers."""
-    a, b = unpack_ints(ints), unpack_floats(ints, floats)
-    root = b[a[_F + 2] : a[_F + 3]]
-    n = a[_F + 4] - a[_F + 3]
+    sizes = shifted(a, a[_I])
     return Arrays(
-        a[a[_I] : a[_I + 1]], a[a[_I + 1] : a[_I + 2]], a[a[_I + 2] : a[_I + 3]],
-        a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
-        a[a[_I + 6] : a[_I + 7]], a[a[_I + 7] : a[_I + 8]], a[a[_I + 8] : a[_I + 9]],
-        a[a[_I + 9] : a[_I + 10]], a[a[_I + 10] : a[_I + 11]], a[a[_I + 11] : a[_I + 12]],
-        a[a[_I + 12] : a[_I + 13]], a[a[_I + 13] : a[_I + 14]], a[a[_I + 14] : a[_I + 15]],
-        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], root.reshape((n, n)),
-        b[a[_F + 3] : a[_F + 4]], b[a[_F + 4] : a[_F + 5]],
+        sizes, shifted(a, a[_I + 1]), shifted(a, a[_I + 2]), shifted(a, a[_I + 3]),
+        shifted(a, a[_I + 4]), shifted(a, a[_I + 5]), shifted(a, a[_I + 6]),
+        shifted(a, a[_I + 7]), shifted(a, a[_I + 8]), shifted(a, a[_I + 9]),
+        shifted(a, a[_I + 10]), shifted(a, a[_I + 11]), shifted(a, a[_I + 12]),
+        shifted(a, a[_I + 13]), shifted(a, a[_I + 14]),
+        shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]),
+        shifted(b, a[_F + 4]),
+        sizes[0] + sizes[1], a[_I + 14] - a[_I + 13], sizes[3] + sizes[4], a[_F + 1] - a[_F],
+        a[_F + 2] - a[_F + 1],
     )  # fmt: skip
 
 
-@inner
+@inlined
 def widest(eq: Arrays) -> tuple[int, int]:
     """Columns of the widest panel, and the most root blocks of a node (at least 1)."""
     m_max, entries_max = 1, 1

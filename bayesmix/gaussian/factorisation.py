@@ -22,7 +22,7 @@ mixed-effects models using lme4. Journal of Statistical Software 67(1), 1-48.
 from __future__ import annotations
 
 import numpy as np
-from numba import carray, types
+from numba import types
 
 from bayesmix.gaussian.dense import (
     columns_times,
@@ -31,8 +31,20 @@ from bayesmix.gaussian.dense import (
     solve_lower,
     solve_lower_panel,
 )
-from bayesmix.gaussian.equations import Arrays, equations_at, widest
-from bayesmix.gaussian.linking import FLOATS, INTS, blas, f8, i8, inlined, inner, kernel, matrix
+from bayesmix.gaussian.equations import equations_at, widest
+from bayesmix.gaussian.linking import (
+    FLOATS,
+    INTS,
+    blas,
+    f8,
+    i8,
+    inlined,
+    inner,
+    kernel,
+    pointer,
+    shifted,
+)
+from bayesmix.gaussian.panels import columns_in_ancestor, columns_in_root
 
 __all__ = ["WIDE", "factorise"]
 
@@ -41,245 +53,157 @@ _INT32 = types.CPointer(types.int32)
 _dsyrk = blas(
     "dsyrk", _INT32, _INT32, _INT32, _INT32, FLOATS, FLOATS, _INT32, FLOATS, FLOATS, _INT32
 )
+_factor_root = factor_root.external
 
 
 @inlined
-def _scale_node(
-    eq: Arrays, f: int, node: int, L: np.ndarray, precision: float, K: np.ndarray, V: np.ndarray
-) -> None:
+def _scale_node(eq, f, node, L, precision, K, V, row):  # type: ignore[no-untyped-def]
     """Bring a node's raw cross-products to the scale of u: L' Z'W [...] L / s2."""
-    q = eq.q[f]
-    n_chain = eq.sizes[0]
-    p = eq.sizes[4]
-    m = eq.width[node]
-    Lf = matrix(L, eq.L_start[f], q, q)
-    raw = matrix(eq.K, eq.K_start[node], q, q)
-    for i in range(q):
-        for j in range(i + 1):
-            s = 0.0
-            for a in range(q):
-                t = 0.0
-                for b in range(q):
-                    t += raw[a, b] * Lf[b, j]
-                s += Lf[a, i] * t
-            K[i, j] = s * precision
-            K[j, i] = K[i, j]
-        K[i, i] += 1.0
-    panel = matrix(eq.panel, eq.panel_start[node], q, m)
-    for i in range(q):
+    q, m = eq.q[f], eq.width[node]
+    n_chain, p = eq.sizes[0], eq.sizes[4]
+    own = shifted(L, eq.L_start[f])
+    raw, panel = shifted(eq.K, eq.K_start[node]), shifted(eq.panel, eq.panel_start[node])
+    if q == 1:
+        scale = own[0] * precision
+        K[0] = 1.0 + raw[0] * own[0] * scale
         for c in range(m):
-            s = 0.0
+            V[c] = panel[c] * scale
+    else:
+        for i in range(q):
+            for j in range(i + 1):
+                s = 0.0
+                for a in range(q):
+                    t = 0.0
+                    for b in range(q):
+                        t += raw[a * q + b] * own[b * q + j]
+                    s += own[a * q + i] * t
+                K[i * q + j] = s * precision
+                K[j * q + i] = s * precision
+            K[i * q + i] += 1.0
+        for i in range(q):
+            for c in range(m):
+                V[i * m + c] = 0.0
             for a in range(q):
-                s += Lf[a, i] * panel[a, c]
-            V[i, c] = s * precision
+                scale = own[a * q + i] * precision
+                for c in range(m):
+                    V[i * m + c] += scale * panel[a * m + c]
     # Columns that belong to other group effects are on the scale of their own u.
     column = 0
     for g in range(f + 1, n_chain):
-        columns_times(V, q, column, L, eq.L_start[g], eq.q[g])
+        columns_times(V, q, m, column, shifted(L, eq.L_start[g]), eq.q[g], row)
         column += eq.q[g]
     if m > column + p + 1:
-        for k in range(eq.list_start[node], eq.list_start[node + 1]):
-            g = n_chain + eq.block_factor[eq.list_block[k]]
-            columns_times(V, q, eq.list_column[k], L, eq.L_start[g], eq.q[g])
+        for e in range(eq.list_start[node], eq.list_start[node + 1]):
+            g = n_chain + eq.block_factor[eq.list_block[e]]
+            columns_times(V, q, m, eq.list_column[e], shifted(L, eq.L_start[g]), eq.q[g], row)
 
 
 @inner
-def _scale_root(
-    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    root: np.ndarray, root_y: np.ndarray,
-) -> None:  # fmt: skip
+def _scale_root(eq, L, precision, prior, prior_y, root, root_y, row):  # type: ignore[no-untyped-def]
     """Bring the root's raw cross-products to the scale of u; add I and the prior of beta.
 
-    Only the lower triangle counts.
+    Only the lower triangle counts. `row` is room for a row of the root.
     """
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    n = r + p
-    if len(eq.block_factor) == r:  # one effect per block: a scale per column
-        scale = np.ones(n)
-        for i in range(r):
-            scale[i] = L[eq.L_start[n_chain + eq.block_factor[i]]]
+    n_chain, r, p, n = eq.sizes[0], eq.sizes[3], eq.sizes[4], eq.n_root
+    row = pointer(row)
+    if eq.n_blocks == r:  # one effect per block: a scale per column
         for i in range(n):
-            by = precision * scale[i]
+            row[i] = L[eq.L_start[n_chain + eq.block_factor[i]]] if i < r else 1.0
+        for i in range(n):
+            by = precision * row[i]
             for j in range(i + 1):
-                root[i, j] = eq.root[i, j] * scale[j] * by
+                root[i * n + j] = eq.root[i * n + j] * row[j] * by
             root_y[i] = eq.root_y[i] * by
     else:
-        _scale_root_blocks(eq, L, precision, root, root_y)
+        for i in range(n * n):
+            root[i] = eq.root[i] * precision
+        for i in range(n):
+            root_y[i] = eq.root_y[i] * precision
+        for block in range(eq.n_blocks):
+            f, first = n_chain + eq.block_factor[block], eq.block_column[block]
+            q, own = eq.q[f], shifted(L, eq.L_start[f])
+            columns_times(root, n, n, first, own, q, row)
+            columns_times(root_y, 1, n, first, own, q, row)
+        for block in range(eq.n_blocks):
+            f, first = n_chain + eq.block_factor[block], eq.block_column[block]
+            q, own = eq.q[f], shifted(L, eq.L_start[f])
+            for j in range(n):  # from the left by L'
+                for c in range(q):
+                    s = 0.0
+                    for a in range(q):
+                        s += root[(first + a) * n + j] * own[a * q + c]
+                    row[c] = s
+                for c in range(q):
+                    root[(first + c) * n + j] = row[c]
     for i in range(r):
-        root[i, i] += 1.0
+        root[i * n + i] += 1.0
     for i in range(p):
         for j in range(p):
-            root[r + i, r + j] += prior[i, j]
+            root[(r + i) * n + r + j] += prior[i * p + j]
         root_y[r + i] += prior_y[i]
 
 
-@inner
-def _scale_root_blocks(
-    eq: Arrays, L: np.ndarray, precision: float, root: np.ndarray, root_y: np.ndarray
-) -> None:
-    n_chain, n = eq.sizes[0], eq.sizes[3] + eq.sizes[4]
-    for i in range(n):
-        for j in range(n):
-            root[i, j] = eq.root[i, j] * precision
-        root_y[i] = eq.root_y[i] * precision
-    for block in range(len(eq.block_factor)):
-        f = n_chain + eq.block_factor[block]
-        q, at, first = eq.q[f], eq.L_start[f], eq.block_column[block]
-        row = np.empty(q)
-        for i in range(n):  # from the right by L
-            for c in range(q):
-                s = 0.0
-                for a in range(q):
-                    s += root[i, first + a] * L[at + a * q + c]
-                row[c] = s
-            for c in range(q):
-                root[i, first + c] = row[c]
-    for block in range(len(eq.block_factor)):
-        f = n_chain + eq.block_factor[block]
-        q, at, first = eq.q[f], eq.L_start[f], eq.block_column[block]
-        row = np.empty(q)
-        for j in range(n):  # from the left by L'
-            for c in range(q):
-                s = 0.0
-                for a in range(q):
-                    s += root[first + a, j] * L[at + a * q + c]
-                row[c] = s
-            for c in range(q):
-                root[first + c, j] = row[c]
-        for c in range(q):
-            s = 0.0
-            for a in range(q):
-                s += root_y[first + a] * L[at + a * q + c]
-            row[c] = s
-        for c in range(q):
-            root_y[first + c] = row[c]
-
-
 @inlined
-def _subtract_from_root(
-    eq: Arrays, node: int, q: int, V: np.ndarray, first: int,
-    root: np.ndarray, root_y: np.ndarray, products: np.ndarray,
-) -> None:  # fmt: skip
+def _subtract_from_root(eq, node, q, V, first, root, root_y, where, products):  # type: ignore[no-untyped-def]
     """Root minus V'V over a node's columns that lie in the root (lower triangle)."""
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    m = eq.width[node]
-    x0 = m - p - 1
-    for i in range(p):
-        for j in range(i + 1):
-            s = 0.0
-            for k in range(q):
-                s += V[k, x0 + i] * V[k, x0 + j]
-            root[r + i, r + j] -= s
-        s = 0.0
-        for k in range(q):
-            s += V[k, x0 + i] * V[k, m - 1]
-        root_y[r + i] -= s
-    if x0 == first:
-        return
-    begin, end = eq.list_start[node], eq.list_start[node + 1]
-    w = x0 - first
-    wide = w >= WIDE and q > 1
-    if wide:
-        numbers = np.empty(6, dtype=np.int32)
-        numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), ord("N"), w, q
-        numbers[4], numbers[5] = m, products.shape[1]
-        factors = np.empty(2)
+    m, n = eq.width[node], eq.n_root
+    columns_in_root(eq, node, first, where)
+    for k in range(q):
+        t = V[k * m + m - 1]
+        for c in range(first, m - 1):
+            root_y[where[c]] -= t * V[k * m + c]
+    w = m - 1 - first
+    if w >= WIDE and q > 1:
+        numbers, factors = np.empty(5, dtype=np.int32), np.empty(2)
+        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4] = ord("U"), ord("N"), w, q, m
         factors[0], factors[1] = 1.0, 0.0
         _dsyrk(
             numbers.ctypes, numbers[1:].ctypes, numbers[2:].ctypes, numbers[3:].ctypes,
-            factors.ctypes, V[0, first:].ctypes, numbers[4:].ctypes, factors[1:].ctypes,
-            products.ctypes, numbers[5:].ctypes,
+            factors.ctypes, shifted(V, first), numbers[4:].ctypes, factors[1:].ctypes,
+            products, numbers[2:].ctypes,
         )  # fmt: skip
-    for e in range(begin, end):
-        block = eq.list_block[e]
-        size = eq.q[n_chain + eq.block_factor[block]]
-        row, column = eq.block_column[block], eq.list_column[e]
-        for a in range(size):
-            for d in range(begin, e + 1):
-                other = eq.list_block[d]
-                size_2 = eq.q[n_chain + eq.block_factor[other]]
-                row_2, column_2 = eq.block_column[other], eq.list_column[d]
-                if wide:
-                    size_2 = a + 1 if d == e else size_2
-                    for b in range(size_2):
-                        root[row + a, row_2 + b] -= products[
-                            column + a - first, column_2 + b - first
-                        ]
-                else:
-                    for b in range(size_2):
-                        s = 0.0
-                        for k in range(q):
-                            s += V[k, column + a] * V[k, column_2 + b]
-                        root[row + a, row_2 + b] -= s
-            for i in range(p):
-                s = 0.0
-                for k in range(q):
-                    s += V[k, column + a] * V[k, x0 + i]
-                root[r + i, row + a] -= s
-            s = 0.0
-            for k in range(q):
-                s += V[k, column + a] * V[k, m - 1]
-            root_y[row + a] -= s
+        for c in range(w):
+            row = shifted(root, where[first + c] * n)
+            for d in range(c + 1):
+                row[where[first + d]] -= products[c * w + d]
+        return
+    for k in range(q):
+        for c in range(first, m - 1):
+            t, row = V[k * m + c], shifted(root, where[c] * n)
+            for d in range(first, c + 1):
+                row[where[d]] -= t * V[k * m + d]
 
 
 @inlined
-def _subtract_from_ancestors(
-    eq: Arrays, f: int, node: int, V: np.ndarray, K: np.ndarray, panels: np.ndarray,
-    where: np.ndarray,
-) -> None:  # fmt: skip
+def _subtract_from_ancestors(eq, f, node, V, K, panels, entry, where):  # type: ignore[no-untyped-def]
     """Each ancestor's block and panel minus what the node contributes."""
-    n_chain, p = eq.sizes[0], eq.sizes[4]
-    q, m = eq.q[f], eq.width[node]
-    entries = eq.list_start[node + 1] - eq.list_start[node]
-    # Positions of the root blocks in the panels of ever higher ancestors.
-    for e in range(entries):
-        where[e] = eq.list_start[node] + e
+    q, m, begin = eq.q[f], eq.width[node], eq.list_start[node]
+    for e in range(eq.list_start[node + 1] - begin):
+        entry[e] = begin + e
     ancestor = node
     column = 0
-    for g in range(f + 1, n_chain):
+    for g in range(f + 1, eq.sizes[0]):
         q_a = eq.q[g]
-        child = ancestor
         ancestor = eq.parent[ancestor]
         m_a = eq.width[ancestor]
-        K_a = matrix(K, eq.K_start[ancestor], q_a, q_a)
-        V_a = matrix(panels, eq.panel_start[ancestor], q_a, m_a)
-        if entries > 0 and child != node:
-            for e in range(entries):
-                where[e] = eq.list_parent[where[e]]
-        for i in range(q_a):
-            for j in range(q_a):
-                s = 0.0
-                for k in range(q):
-                    s += V[k, column + i] * V[k, column + j]
-                K_a[i, j] -= s
-            # Higher ancestors stand next to each other in both panels.
-            at, to = column + q_a, 0
-            for h in range(g + 1, n_chain):
-                for _ in range(eq.q[h]):
-                    s = 0.0
-                    for k in range(q):
-                        s += V[k, column + i] * V[k, at]
-                    V_a[i, to] -= s
-                    at += 1
-                    to += 1
-            for e in range(entries):
-                own = eq.list_start[node] + e
-                size = eq.q[n_chain + eq.block_factor[eq.list_block[own]]]
-                target = eq.list_column[eq.list_parent[where[e]]]
-                for c in range(size):
-                    s = 0.0
-                    for k in range(q):
-                        s += V[k, column + i] * V[k, eq.list_column[own] + c]
-                    V_a[i, target + c] -= s
-            for c in range(p + 1):
-                s = 0.0
-                for k in range(q):
-                    s += V[k, column + i] * V[k, m - p - 1 + c]
-                V_a[i, m_a - p - 1 + c] -= s
+        K_a = shifted(K, eq.K_start[ancestor])
+        V_a = shifted(panels, eq.panel_start[ancestor])
+        columns_in_ancestor(eq, g, node, ancestor, column + q_a, entry, where)
+        for k in range(q):
+            row = shifted(V, k * m)
+            for i in range(q_a):
+                t = row[column + i]
+                for j in range(q_a):
+                    K_a[i * q_a + j] -= t * row[column + j]
+                for c in range(column + q_a, m):
+                    V_a[i * m_a + where[c]] -= t * row[c]
         column += q_a
 
 
-@kernel(i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS)
+@kernel(
+    i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    needs=(factor_root,),
+)  # fmt: skip
 def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root, root_y, out):  # type: ignore[no-untyped-def]
     """Factor M and half-solve for its right-hand side.
 
@@ -311,39 +235,52 @@ def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root,
         0 if M is not positive definite in floating point, else 1.
     """
     eq = equations_at(eq_ints, eq_floats)
-    r, p = eq.sizes[3], eq.sizes[4]
-    n = r + p
-    L = carray(L, (eq.L_start[-1],))
-    prior, prior_y = carray(prior, (p, p)), carray(prior_y, (p,))
-    K, panels = carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),))
-    root, root_y, out = carray(root, (n, n)), carray(root_y, (n,)), carray(out, (3,))
-    return 1 if _factorise(eq, L, precision, prior, prior_y, K, panels, root, root_y, out) else 0
+    m_max, entries_max = widest(eq)
+    products = np.empty(m_max * m_max if m_max >= WIDE else 1)
+    room = np.empty(max(m_max, eq.n_root))
+    where, entry = np.empty(m_max, dtype=np.int64), np.empty(entries_max, dtype=np.int64)
+    _scale_root(eq, L, precision, prior, prior_y, root, root_y, room)
+    log_det, length = _eliminate(
+        eq, L, precision, K, panels, root, root_y, room, where, entry, products
+    )
+    n = eq.n_root
+    if not np.isfinite(log_det) or _factor_root(root, n) == 0:
+        return 0
+    solve_lower(root, n, n, root_y)
+    log_det_x = 0.0
+    for i in range(n):
+        if i < eq.sizes[3]:
+            log_det += np.log(root[i * n + i])
+        else:
+            log_det_x += np.log(root[i * n + i])
+        length += root_y[i] * root_y[i]
+    out[0] = 2.0 * log_det
+    out[1] = 2.0 * log_det_x
+    out[2] = length
+    return 1 if np.isfinite(length) and np.isfinite(log_det) else 0
 
 
 @inner
-def _factorise(
-    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    K: np.ndarray, panels: np.ndarray, root: np.ndarray, root_y: np.ndarray, out: np.ndarray,
-) -> bool:  # fmt: skip
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    n = r + p
-    _scale_root(eq, L, precision, prior, prior_y, root, root_y)
+def _eliminate(eq, L, precision, K, panels, root, root_y, room, where, entry, products):  # type: ignore[no-untyped-def]
+    """Factor the nodes and take them off their ancestors and the root.
+
+    Returns
+    -------
+    log_det, length : float
+        Half of log|M_uu| of the nodes, NaN if that is not positive definite; squared
+        length of their half-solved right-hand side.
+    """
+    room, where, entry, products = (
+        pointer(room), pointer(where), pointer(entry), pointer(products),
+    )  # fmt: skip
+    n_chain = eq.sizes[0]
     for f in range(1, n_chain):
-        q = eq.q[f]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
-            m = eq.width[node]
             _scale_node(
-                eq, f, node, L, precision,
-                matrix(K, eq.K_start[node], q, q),
-                matrix(panels, eq.panel_start[node], q, m),
+                eq, f, node, L, precision, shifted(K, eq.K_start[node]),
+                shifted(panels, eq.panel_start[node]), room,
             )  # fmt: skip
-    # Room to work in, for the widest node.
-    m_max, entries_max = widest(eq)
-    where = np.empty(entries_max, dtype=np.int64)
-    side = m_max if m_max >= WIDE else 1
-    products = np.empty((side, side))
-    log_det = 0.0
-    length = 0.0
+    log_det, length = 0.0, 0.0
     for f in range(n_chain):
         q = eq.q[f]
         first = 0
@@ -353,35 +290,21 @@ def _factorise(
         product = 1.0
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node]
-            C = matrix(K, eq.K_start[node], q, q)
-            V = matrix(panels, eq.panel_start[node], q, m)
+            C, V = shifted(K, eq.K_start[node]), shifted(panels, eq.panel_start[node])
             if f == 0:
-                _scale_node(eq, f, node, L, precision, C, V)
+                _scale_node(eq, f, node, L, precision, C, V, room)
             if not small_cholesky(C, q):
-                return False
+                return np.nan, np.nan
             for i in range(q):
-                product *= C[i, i]
+                product *= C[i * q + i]
             if not 1e-100 < product < 1e100:
                 log_det += np.log(product)
                 product = 1.0
             solve_lower_panel(C, q, V, m)
             for i in range(q):
-                length += V[i, m - 1] * V[i, m - 1]
+                length += V[i * m + m - 1] * V[i * m + m - 1]
             if first > 0:
-                _subtract_from_ancestors(eq, f, node, V, K, panels, where)
-            _subtract_from_root(eq, node, q, V, first, root, root_y, products)
+                _subtract_from_ancestors(eq, f, node, V, K, panels, entry, where)
+            _subtract_from_root(eq, node, q, V, first, root, root_y, where, products)
         log_det += np.log(product)
-    if not factor_root(root, n):
-        return False
-    solve_lower(root, n, root_y)
-    log_det_x = 0.0
-    for i in range(n):
-        if i < r:
-            log_det += np.log(root[i, i])
-        else:
-            log_det_x += np.log(root[i, i])
-        length += root_y[i] * root_y[i]
-    out[0] = 2.0 * log_det
-    out[1] = 2.0 * log_det_x
-    out[2] = length
-    return np.isfinite(length) and np.isfinite(log_det)
+    return log_det, length

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba import carray, cfunc, njit, types
+from numba import cfunc, njit, types
 from numba.core.caching import FunctionCache
 from numba.extending import get_cython_function_address, intrinsic
 
@@ -25,7 +25,7 @@ from bayesmix.gaussian.staleness import drop_stale_kernels
 
 __all__ = [
     "FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inlined", "inner", "inner_sums", "kernel",
-    "lapack", "matrix",
+    "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -35,6 +35,9 @@ _C_TYPES: dict[Any, Any] = {
     types.void: None,
 }  # fmt: skip
 _DTYPES: dict[Any, np.dtype] = {INTS: np.dtype(np.int64), FLOATS: np.dtype(np.float64)}
+
+# Within a kernel, data are pointers: numba hands over an array as seven to nine values, counts
+# references to it, and asks of every index whether it counts from the end.
 
 # For functions that only kernels call: no way in from Python or C is compiled for them.
 # Strict arithmetic is said aloud: otherwise it is inherited from whoever compiles first.
@@ -56,22 +59,26 @@ inner_sums = njit(
 
 
 @intrinsic
-def _pointer(typingctx, address):  # type: ignore[no-untyped-def]  # noqa: ARG001
-    """The address as a pointer to floats."""
+def shifted(typingctx, pointer, n):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Move a pointer on by n elements."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]  # noqa: ARG001
-        return builder.inttoptr(args[0], context.get_value_type(FLOATS))
+        return builder.gep(args[0], [args[1]])
 
-    return FLOATS(types.int64), codegen
+    return pointer(pointer, i8), codegen
 
 
-@inner
-def matrix(flat: np.ndarray, start: int, rows: int, columns: int) -> np.ndarray:
-    """View of a part of a flat array as a matrix; numba's reshape takes ten times as long.
+@intrinsic
+def pointer(typingctx, array):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Point to an array's first element, without keeping it alive.
 
-    It does not keep `flat` alive.
+    Only for an array that was handed over: who hands it over holds it till the end.
     """
-    return carray(_pointer(flat.ctypes.data + 8 * start), (rows, columns))
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
 
 
 _LOADING = threading.RLock()  # chains in threads ask for the same kernels

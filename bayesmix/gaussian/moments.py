@@ -9,10 +9,9 @@ covariances) plus `U` (the squares of the conditional means).
 from __future__ import annotations
 
 import numpy as np
-from numba import carray
 
-from bayesmix.gaussian.dense import factor_root, root_inverse, solve_lower, solve_upper
-from bayesmix.gaussian.equations import Arrays, equations_at, node_starts
+from bayesmix.gaussian.dense import factor_root, root_inverse, solve_root
+from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.selected_inverse import inverse_moments
@@ -22,6 +21,9 @@ __all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U",
 
 _factorise, _backward = factorise.external, backward_solve.external
 _inverse_moments = inverse_moments.external
+_factor_root, _root_inverse, _solve_root = (
+    factor_root.external, root_inverse.external, solve_root.external,
+)  # fmt: skip
 
 # Bits of the flags.
 WITH_FIXED, GENERAL = 1, 2
@@ -31,7 +33,7 @@ LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 
 @kernel(
     i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
-    needs=(factorise, backward_solve, inverse_moments),
+    needs=(factorise, backward_solve, inverse_moments, factor_root, root_inverse, solve_root),
 )  # fmt: skip
 def moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
@@ -69,20 +71,14 @@ def moments(  # type: ignore[no-untyped-def]
         0 if the equations are not positive definite in floating point, else 1.
     """
     eq = equations_at(eq_ints, eq_floats)
-    p, n_L = eq.sizes[4], eq.L_start[-1]
     with_fixed = flags & WITH_FIXED != 0
     if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2 and flags & GENERAL == 0:
         return 1 if _one_factor(
-            eq, carray(L, (n_L,)), precision, carray(prior, (p, p)), carray(prior_y, (p,)),
-            with_fixed, carray(S, (n_L,)), carray(U, (n_L,)), carray(beta, (p,)),
-            carray(beta_cov, (p, p)), carray(scalars, (6,)),
+            eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
         ) else 0  # fmt: skip
-    r = eq.sizes[3]
-    n = r + p
-    K = np.empty(len(eq.K))
-    panels = np.empty(len(eq.panel))
-    root = np.empty((n, n))
-    root_y = np.empty(n)
+    n = eq.n_root
+    K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
+    root, root_y = np.empty((n, n)), np.empty(n)
     if _factorise(
         eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, root.ctypes,
         root_y.ctypes, scalars,
@@ -97,24 +93,19 @@ def moments(  # type: ignore[no-untyped-def]
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED,
         inverse.ctypes, S, 0, nothing.ctypes, 0, nothing.ctypes, 0, nothing.ctypes,
     )  # fmt: skip
-    _sums_of_squares(
-        eq, u, root_y, inverse, carray(prior, (p, p)), carray(U, (n_L,)), carray(beta, (p,)),
-        carray(beta_cov, (p, p)), carray(scalars, (6,)),
-    )  # fmt: skip
+    _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars)
     scalars[TRACE_U] = trace_u
     return 1
 
 
 @inner
-def _sums_of_squares(
-    eq: Arrays, u: np.ndarray, root_y: np.ndarray, inverse: np.ndarray, prior: np.ndarray,
-    U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray, scalars: np.ndarray,
-) -> None:  # fmt: skip
+def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):  # type: ignore[no-untyped-def]
     """Squares of the means, and what concerns the fixed effects."""
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    U[:] = 0.0
+    for i in range(eq.L_start[eq.n_factors]):
+        U[i] = 0.0
     at = 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         if f == n_chain:
             at = 0
         values = u if f < n_chain else root_y
@@ -125,7 +116,7 @@ def _sums_of_squares(
                     U[start + i * q + j] += values[at + i] * values[at + j]
             at += q
     length_u = 0.0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         for i in range(eq.q[f]):
             length_u += U[eq.L_start[f] + i * eq.q[f] + i]
     scalars[LENGTH_U] = length_u
@@ -133,17 +124,15 @@ def _sums_of_squares(
     for i in range(p):
         beta[i] = root_y[r + i]
         for j in range(p):
-            beta_cov[i, j] = inverse[r + i, r + j]
-            trace_p += prior[i, j] * beta_cov[i, j]
+            beta_cov[i * p + j] = inverse[r + i, r + j]
+            trace_p += prior[i * p + j] * inverse[r + i, r + j]
     scalars[TRACE_P] = trace_p
 
 
 @inner
-def _one_factor(
-    eq: Arrays, L: np.ndarray, precision: float, prior: np.ndarray, prior_y: np.ndarray,
-    with_fixed: bool, S: np.ndarray, U: np.ndarray, beta: np.ndarray, beta_cov: np.ndarray,
-    scalars: np.ndarray,
-) -> bool:  # fmt: skip
+def _one_factor(  # type: ignore[no-untyped-def]
+    eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
+):
     """One grouping factor with one or two effects: one pass, no storage per level.
 
     With W = K^-1 [Z'WX, Z'Wy] (scaled) by level, the sum of W's outer products
@@ -164,30 +153,29 @@ def _one_factor(
     root = np.empty((p, p))
     for i in range(p):
         for j in range(p):
-            root[i, j] = eq.root[i, j] * precision + prior[i, j] - reduced[i, j]
+            root[i, j] = eq.root[i * p + j] * precision + prior[i * p + j] - reduced[i, j]
         beta[i] = eq.root_y[i] * precision + prior_y[i] - reduced[i, p]
     length = reduced[p, p]
-    if not factor_root(root, p):
+    if _factor_root(root.ctypes, p) == 0:
         return False
-    solve_lower(root, p, beta)
+    _solve_root(root.ctypes, p, p, 0, beta)
     log_det_x = 0.0
     for i in range(p):
         length += beta[i] * beta[i]
         log_det_x += np.log(root[i, i])
-    solve_upper(root, p, beta)
+    _solve_root(root.ctypes, p, p, 1, beta)
     inverse = beta_cov
-    root_inverse(root, p, p, inverse)
+    _root_inverse(root.ctypes, p, p, inverse)
     trace_p = 0.0
-    for i in range(p):
-        for j in range(p):
-            trace_p += prior[i, j] * inverse[i, j]
+    for i in range(p * p):
+        trace_p += prior[i] * inverse[i]
     pairs = 1 if q == 1 else 3
     for k in range(pairs):
         s = H[k]
         if with_fixed:
             for i in range(p):
                 for j in range(p):
-                    s += T[k, i, j] * inverse[i, j]
+                    s += T[k, i, j] * inverse[i * p + j]
         mean = T[k, p, p]
         for i in range(p):
             mean -= beta[i] * (T[k, i, p] + T[k, p, i])
@@ -210,16 +198,13 @@ def _one_factor(
 
 
 @inner
-def _pass_scalar(
-    eq: Arrays, L: np.ndarray, precision: float, m: int,
-    reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
-) -> float:  # fmt: skip
+def _pass_scalar(eq, L, precision, m, reduced, H, T):  # type: ignore[no-untyped-def]
     scale = L[0] * precision
     square = L[0] * scale
     log_det, product, total = 0.0, 1.0, 0.0
     B, panel = eq.K, eq.panel
     t = np.zeros((m, m))
-    for g in range(len(B)):
+    for g in range(eq.sizes[2]):
         k = 1.0 + square * B[g]
         product *= k
         if product > 1e100:
@@ -245,17 +230,14 @@ def _pass_scalar(
 
 
 @inner
-def _pass_pair(
-    eq: Arrays, L: np.ndarray, precision: float, m: int,
-    reduced: np.ndarray, H: np.ndarray, T: np.ndarray,
-) -> float:  # fmt: skip
+def _pass_pair(eq, L, precision, m, reduced, H, T):  # type: ignore[no-untyped-def]
     l00, l01, l10, l11 = L[0], L[1], L[2], L[3]
     log_det, product = 0.0, 1.0
     h0, h1, h2 = 0.0, 0.0, 0.0
     K, panel = eq.K, eq.panel
     b0, b1 = np.empty(m), np.empty(m)
     w0, w1 = np.empty(m), np.empty(m)
-    for g in range(len(K) // 4):
+    for g in range(eq.sizes[2]):
         a00, a10, a11 = K[4 * g], K[4 * g + 2], K[4 * g + 3]
         # L' A L, with c = A L
         c00, c01 = a00 * l00 + a10 * l10, a00 * l01 + a10 * l11

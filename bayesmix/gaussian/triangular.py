@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import carray, types
+from numba import types
 
 from bayesmix.gaussian.dense import solve_lower, solve_upper
-from bayesmix.gaussian.equations import Arrays, equations_at, node_starts
-from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
+from bayesmix.gaussian.equations import equations_at, node_starts
+from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel, pointer
 
 __all__ = ["add_half_solved", "backward_solve", "forward_solve"]
 
@@ -30,26 +29,18 @@ def forward_solve(eq_ints, eq_floats, K, panels, root, with_fixed, u, values):  
         The part of the root; that of the fixed effects is left alone without them.
     """
     eq = equations_at(eq_ints, eq_floats)
-    n = eq.sizes[3] + eq.sizes[4]
-    _forward(
-        eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
-        with_fixed != 0, carray(u, (node_starts(eq)[-1],)), carray(values, (n,)),
-    )  # fmt: skip
+    _forward(eq, K, panels, root, with_fixed != 0, u, values, node_starts(eq))
 
 
 @kernel(types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS)
 def backward_solve(eq_ints, eq_floats, K, panels, root, with_fixed, u, values):  # type: ignore[no-untyped-def]
     """C'^-1 times a vector, in place; see `forward_solve`."""
     eq = equations_at(eq_ints, eq_floats)
-    n = eq.sizes[3] + eq.sizes[4]
-    _backward(
-        eq, carray(K, (len(eq.K),)), carray(panels, (len(eq.panel),)), carray(root, (n, n)),
-        with_fixed != 0, carray(u, (node_starts(eq)[-1],)), carray(values, (n,)),
-    )  # fmt: skip
+    _backward(eq, K, panels, root, with_fixed != 0, u, values, node_starts(eq))
 
 
 @inner
-def add_half_solved(eq: Arrays, panels: np.ndarray, u: np.ndarray) -> None:
+def add_half_solved(eq, panels, u):  # type: ignore[no-untyped-def]
     """Add the nodes' part of C^-1 times the right-hand side, the last column of each panel."""
     at = 0
     for f in range(eq.sizes[0]):
@@ -62,12 +53,9 @@ def add_half_solved(eq: Arrays, panels: np.ndarray, u: np.ndarray) -> None:
 
 
 @inner
-def _forward(
-    eq: Arrays, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
-    u: np.ndarray, values: np.ndarray,
-) -> None:  # fmt: skip
+def _forward(eq, K, panels, root, with_fixed, u, values, start):  # type: ignore[no-untyped-def]
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    start = node_starts(eq)
+    start = pointer(start)
     for f in range(n_chain):
         q = eq.q[f]
         first = 0
@@ -101,17 +89,14 @@ def _forward(
                 if with_fixed:
                     for c in range(p):
                         values[r + c] -= panels[row + m - p - 1 + c] * t
-    solve_lower(root, r + p if with_fixed else r, values)
+    solve_lower(root, r + p, r + p if with_fixed else r, values)
 
 
 @inner
-def _backward(
-    eq: Arrays, K: np.ndarray, panels: np.ndarray, root: np.ndarray, with_fixed: bool,
-    u: np.ndarray, values: np.ndarray,
-) -> None:  # fmt: skip
+def _backward(eq, K, panels, root, with_fixed, u, values, start):  # type: ignore[no-untyped-def]
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    solve_upper(root, r + p if with_fixed else r, values)
-    start = node_starts(eq)
+    start = pointer(start)
+    solve_upper(root, r + p, r + p if with_fixed else r, values)
     for f in range(n_chain - 1, -1, -1):
         q = eq.q[f]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):

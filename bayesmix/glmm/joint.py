@@ -73,12 +73,12 @@ def joint_density(  # type: ignore[no-untyped-def]
         row_ints, row_floats
     )  # fmt: skip
     n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
-    d, n_L, n_u = co.sizes[0], len(co.T), rows.u_start[-1]
+    d, n_L, n_u = co.sizes[0], co.L_size, rows.u_start[-1]
     sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
     triangle, Q, L, rotation = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, t, sd.ctypes, C.ctypes, triangle.ctypes, Q.ctypes)
     # As it was before it was made triangular: its derivative is simple.
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, at = eq.q[f], eq.L_start[f]
         for i in range(q):
             for j in range(q):
@@ -99,7 +99,7 @@ def joint_density(  # type: ignore[no-untyped-def]
     b, eta, first = np.empty(n_u), np.empty(n), np.empty(n)
     nothing, by_phi = np.empty(0), np.zeros(4)
     at, level = 0, 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         for _ in range(eq.n_levels[f]):
             for i in range(q):
@@ -123,7 +123,7 @@ def joint_density(  # type: ignore[no-untyped-def]
     gather(eq, rows, first, by_beta, by_b)
     E = np.zeros(n_L)
     at, level = 0, 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         log_det = 0.0
         for i in range(q):

@@ -76,7 +76,7 @@ def laplace(  # type: ignore[no-untyped-def]
         row_ints, row_floats
     )  # fmt: skip
     n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
-    d, n_L, r, n_u = co.sizes[0], len(co.T), eq.sizes[3], rows.u_start[-1]
+    d, n_L, r, n_u = co.sizes[0], co.L_size, eq.sizes[3], rows.u_start[-1]
     n_root, n_nodes_u = r + p, n_u - r
     sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
     L, Q = np.empty(n_L), np.empty(n_L)
@@ -86,7 +86,7 @@ def laplace(  # type: ignore[no-untyped-def]
         phi[k] = math.exp(x[d + k])
     for j in range(p):
         beta[j] = x[d + n_phi + j]
-    K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
+    K, panels, root = np.empty(eq.K_size), np.empty(eq.panel_size), np.empty((n_root, n_root))
     eta, first, second = np.empty(n), np.empty(n), np.empty(n)
     out, flat, zero = np.empty(6), np.eye(p), np.zeros(p)
     fine = 0
@@ -105,7 +105,7 @@ def laplace(  # type: ignore[no-untyped-def]
 
     # Leverages and what they make of the rows' third derivatives.
     inverse, S = np.empty((n_root, n_root)), np.empty(n_L)
-    diagonal, across = np.empty(len(eq.K)), np.empty(len(eq.panel))
+    diagonal, across = np.empty(eq.K_size), np.empty(eq.panel_size)
     _inverse(
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
         len(diagonal), diagonal.ctypes, 0, zero.ctypes, len(across), across.ctypes,
@@ -152,7 +152,7 @@ def laplace(  # type: ignore[no-untyped-def]
         gradient[d + n_phi + j] = by_beta[j]
     E = np.empty(n_L)
     at = 0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
         for i in range(q * q):
             E[start + i] = S[start + i]
@@ -226,7 +226,7 @@ def _leverages(
     inverse: np.ndarray, h: np.ndarray,
 ) -> None:  # fmt: skip
     """Variance of each row's Z L u under the inverse of M_uu."""
-    n_chain, n_factors = eq.sizes[0], len(eq.q)
+    n_chain, n_factors = eq.sizes[0], eq.n_factors
     n_z = rows.z_start[-1]
     z = np.empty(max(n_z, 1))
     for i in range(len(h)):

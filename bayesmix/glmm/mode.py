@@ -7,11 +7,11 @@ from numba import carray
 
 from bayesmix.gaussian.crossproducts import add_products
 from bayesmix.gaussian.effects import effects
-from bayesmix.gaussian.equations import Arrays, equations_at
+from bayesmix.gaussian.equations import equations_at
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
-from bayesmix.glmm.data import RowArrays, rows_at
+from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.predictor import evaluate, predictor
 
 __all__ = ["BETA", "LOG_DET", "find_mode"]
@@ -68,7 +68,7 @@ def find_mode(  # type: ignore[no-untyped-def]
     """
     eq, rows = equations_at(eq_ints, eq_floats), rows_at(row_ints, row_floats)
     n, p, r = rows.sizes[0], rows.sizes[1], eq.sizes[3]
-    n_u, n_L = rows.u_start[-1], eq.L_start[-1]
+    n_u, n_L = rows.u_start[-1], eq.L_start[eq.n_factors]
     n_nodes_u = n_u - r
     L_, phi_ = carray(L, (n_L,)), carray(phi, (max(rows.sizes[3], 1),))
     beta_, u_ = carray(beta, (p,)), carray(u, (n_u,))
@@ -111,7 +111,7 @@ def find_mode(  # type: ignore[no-untyped-def]
             return -2
         iteration += 1
         new_u[:] = 0.0
-        add_half_solved(eq, carray(panels, (len(eq.panel),)), new_u)
+        add_half_solved(eq, panels, new_u)
         if with_fixed == 0:
             for j in range(p):
                 new_root[r + j] = 0.0
@@ -172,15 +172,17 @@ def _penalty(
 
 
 @inner
-def _products(
-    eq: Arrays, rows: RowArrays, beta: np.ndarray, eta: np.ndarray, first: np.ndarray,
-    w: np.ndarray, work: np.ndarray, with_fixed: int,
-) -> None:  # fmt: skip
+def _products(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[no-untyped-def]
     """Fill the equations with the weights and the working response."""
-    eq.K[:] = 0.0
-    eq.panel[:] = 0.0
-    eq.root[:, :] = 0.0
-    eq.root_y[:] = 0.0
+    n = eq.n_root
+    for i in range(eq.K_size):
+        eq.K[i] = 0.0
+    for i in range(eq.panel_size):
+        eq.panel[i] = 0.0
+    for i in range(n * n):
+        eq.root[i] = 0.0
+    for i in range(n):
+        eq.root_y[i] = 0.0
     for i in range(len(w)):
         part = eta[i] - rows.offset[i]
         if with_fixed == 0:
@@ -188,8 +190,7 @@ def _products(
                 part -= rows.X[j, i] * beta[j]
         work[i] = first[i] + w[i] * part
     add_products(eq, rows.X.T, work, w, rows.Z.T, rows.index)
-    n, r = len(eq.root), eq.sizes[3]
-    if len(eq.block_factor) != r:  # several effects a level: both triangles are read
+    if eq.n_blocks != eq.sizes[3]:  # several effects a level: both triangles are read
         for i in range(n):
             for j in range(i):
-                eq.root[j, i] = eq.root[i, j]
+                eq.root[j * n + i] = eq.root[i * n + j]

@@ -24,7 +24,7 @@ def predictor(
         column, coefficient = rows.X[j], beta[j]
         for i in range(n):
             eta[i] += column[i] * coefficient
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, index = eq.q[f], rows.index[f]
         base = rows.u_start[f] - q * rows.first[f]
         for k in range(q):
@@ -45,7 +45,7 @@ def gather(
             s += column[i] * values[i]
         by_beta[j] = s
     by_b[:] = 0.0
-    for f in range(len(eq.q)):
+    for f in range(eq.n_factors):
         q, index = eq.q[f], rows.index[f]
         base = rows.u_start[f] - q * rows.first[f]
         for k in range(q):

@@ -104,6 +104,7 @@ def test_auto_takes_the_fast_engine_and_says_so(rng: np.random.Generator) -> Non
         )
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")  # of names only
 def test_the_tree_has_the_variables_of_the_pymc_engine(rng: np.random.Generator) -> None:
     model = bmx.Model("count ~ x + (x | g)", make_data(rng, 600), family="negative_binomial")
     found = model.fit(draws=1000, chains=2, seed=3, progress=False).idata["posterior"]
