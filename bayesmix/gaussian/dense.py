@@ -9,7 +9,7 @@ from bayesmix.gaussian.linking import (
     FLOATS,
     i8,
     inlined,
-    inner_sums,
+    inner,
     kernel,
     lapack,
     pointer,
@@ -24,7 +24,7 @@ __all__ = [
 _INT32 = types.CPointer(types.int32)
 _dpotrf = lapack("dpotrf", _INT32, _INT32, FLOATS, _INT32, _INT32)
 _dpotri = lapack("dpotri", _INT32, _INT32, FLOATS, _INT32, _INT32)
-_SMALL = 48  # up to here loops are faster than LAPACK
+_TINY, _SMALL = 8, 64  # columns up to which the plainest loops are fastest, and loops at all
 
 
 @inlined
@@ -46,24 +46,29 @@ def small_cholesky(A, n):  # type: ignore[no-untyped-def]
     return True
 
 
-@inner_sums
-def _cholesky(A, n):  # type: ignore[no-untyped-def]
-    """Like `small_cholesky`, row by row, with sums in any order."""
+@inner
+def _cholesky(A, n, work):  # type: ignore[no-untyped-def]
+    """Like `small_cholesky`, row by row of the upper factor, for which there is room to work in."""
+    U = pointer(work)
     for i in range(n):
-        row = shifted(A, i * n)
-        for j in range(i):
-            other = shifted(A, j * n)
-            s = 0.0
-            for k in range(j):
-                s += row[k] * other[k]
-            row[j] = (row[j] - s) / other[j]
-        s = 0.0
-        for k in range(i):
-            s += row[k] * row[k]
-        d = row[i] - s
+        for j in range(i + 1):
+            U[j * n + i] = A[i * n + j]
+    for k in range(n):
+        row = shifted(U, k * n)
+        d = row[k]
         if not d > 0.0:
             return False
-        row[i] = np.sqrt(d)
+        d = np.sqrt(d)
+        row[k] = d
+        for j in range(k + 1, n):
+            row[j] /= d
+        for i in range(k + 1, n):
+            t, other = row[i], shifted(U, i * n)
+            for j in range(i, n):
+                other[j] -= t * row[j]
+    for i in range(n):
+        for j in range(i + 1):
+            A[i * n + j] = U[j * n + i]
     return True
 
 
@@ -76,8 +81,11 @@ def factor_root(A, n):  # type: ignore[no-untyped-def]
     int
         0 if A is not positive definite, else 1.
     """
+    if n <= _TINY:
+        return 1 if small_cholesky(A, n) else 0
     if n <= _SMALL:
-        return 1 if _cholesky(A, n) else 0
+        work = np.empty(n * n)
+        return 1 if _cholesky(A, n, work) else 0
     numbers = np.empty(4, dtype=np.int32)
     # The lower triangle by rows is LAPACK's upper one by columns.
     numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), n, n, 0
@@ -162,26 +170,36 @@ def invert_lower(C, stride, n, half):  # type: ignore[no-untyped-def]
             half[i * n + j] = s / C[i * stride + i]
 
 
-@inner_sums
-def _inverse_of_factor(C, stride, n, half, inverse):  # type: ignore[no-untyped-def]
-    """(C C')^-1, with C^-1 transposed in `half`, so that all sums are over rows."""
-    half = pointer(half)
-    for j in range(n):
-        row = shifted(half, j * n)  # column j of C^-1
-        row[j] = 1.0 / C[j * stride + j]
-        for i in range(j + 1, n):
-            s, other = 0.0, shifted(C, i * stride)
-            for k in range(j, i):
-                s -= other[k] * row[k]
-            row[i] = s / other[i]
+@inner
+def _inverse_of_factor(C, stride, n, work, inverse):  # type: ignore[no-untyped-def]
+    """(C C')^-1 by rows of X = C^-1, for which there is room to work in; `inverse` is zero."""
+    X = pointer(work)
     for i in range(n):
-        row = shifted(half, i * n)
+        row, own = shifted(X, i * n), shifted(C, i * stride)
+        for j in range(i):
+            row[j] = 0.0
+        row[i] = 1.0
+        for k in range(i):
+            t, other = own[k], shifted(X, k * n)
+            for j in range(k + 1):
+                row[j] -= t * other[j]
+        d = own[i]
         for j in range(i + 1):
-            s, other = 0.0, shifted(half, j * n)
-            for k in range(i, n):
-                s += row[k] * other[k]
-            inverse[i * stride + j] = s
-            inverse[j * stride + i] = s
+            row[j] /= d
+        if i + 1 < n:
+            row[i + 1] = 0.0
+    # X'X, two rows of X at a time: each entry of the sum is read and written half as often.
+    for k in range(0, n, 2):
+        row, last = shifted(X, k * n), min(k + 1, n - 1)
+        other = shifted(X, last * n)
+        for i in range(last + 1):
+            s, t = row[i], other[i] if last > k else 0.0
+            to = shifted(inverse, i * stride)
+            for j in range(i + 1):
+                to[j] += s * row[j] + t * other[j]
+    for i in range(n):
+        for j in range(i):
+            inverse[j * stride + i] = inverse[i * stride + j]
 
 
 @kernel(types.void, FLOATS, i8, i8, FLOATS)
@@ -192,8 +210,8 @@ def root_inverse(root, n, used, inverse):  # type: ignore[no-untyped-def]
     if used == 0:
         return
     if used <= _SMALL:
-        half = np.empty(used * used)
-        _inverse_of_factor(root, n, used, half, inverse)
+        work = np.empty(used * used)
+        _inverse_of_factor(root, n, used, work, inverse)
         return
     for i in range(used):
         for j in range(i + 1):
