@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import warnings
 from collections.abc import Sequence
@@ -87,9 +88,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from bayesmix.demo import run_demo
+    # Most of it is imports: looking for cycles among what they make takes a tenth of the time.
+    gc.disable()
+    try:
+        from bayesmix.demo import run_demo
 
-    run_demo(options.folder, seed=options.seed)
+        run_demo(options.folder, seed=options.seed)
+    finally:
+        gc.enable()
 
 
 def _fit(options: argparse.Namespace) -> None:
