@@ -149,7 +149,7 @@ def solve_upper(C, stride, n, x):  # type: ignore[no-untyped-def]
             x[k] -= C[i * stride + k] * t
 
 
-@kernel(types.void, FLOATS, i8, i8, i8, FLOATS, reorder=True)
+@kernel(types.void, FLOATS, i8, i8, i8, FLOATS)
 def solve_root(C, stride, n, transposed, x):  # type: ignore[no-untyped-def]
     """C^-1 x, or C'^-1 x, in place, with the leading n rows of C."""
     if transposed != 0:

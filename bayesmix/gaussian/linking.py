@@ -24,8 +24,8 @@ from numba.extending import get_cython_function_address, intrinsic
 from bayesmix.gaussian.staleness import drop_stale_kernels
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inlined", "inner", "inner_sums", "kernel",
-    "lapack", "pointer", "shifted",
+    "FLOATS", "INTS", "Kernel", "blas", "f8", "fresh_cache", "i8", "inlined", "inner", "inner_sums",
+    "kernel", "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -84,6 +84,16 @@ def pointer(typingctx, array):  # type: ignore[no-untyped-def]  # noqa: ARG001
 _LOADING = threading.RLock()  # chains in threads ask for the same kernels
 
 
+def fresh_cache(function: Callable[..., Any]) -> Path | None:
+    """Return numba's cache folder of a function, without what older code left there."""
+    try:
+        folder = Path(FunctionCache(function).cache_path)
+    except RuntimeError:  # nowhere to keep it
+        return None
+    drop_stale_kernels(folder)
+    return folder
+
+
 class Kernel:
     """A compiled C function, called from Python with arrays, from kernels by its name.
 
@@ -126,9 +136,7 @@ class Kernel:
         if self._compiled is None:
             for other in self._needs:
                 other.load()
-            folder = self._cache_folder()
-            if folder is not None:
-                drop_stale_kernels(folder)
+            folder = fresh_cache(self._function)
             compiled = cfunc(
                 self._signature,
                 cache=folder is not None,
@@ -146,17 +154,12 @@ class Kernel:
 
     def is_compiled(self) -> bool:
         """Whether the kernel is loaded, or in numba's cache on disk."""
-        folder = self._cache_folder()
-        if self._compiled is not None or folder is None:
-            return self._compiled is not None
-        drop_stale_kernels(folder)
+        if self._compiled is not None:
+            return True
+        folder = fresh_cache(self._function)
+        if folder is None:
+            return False
         return any(folder.glob(f"*{self.name}*.nbc"))
-
-    def _cache_folder(self) -> Path | None:
-        try:
-            return Path(FunctionCache(self._function).cache_path)
-        except RuntimeError:  # nowhere to keep it
-            return None
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the kernel; the global interpreter lock is released meanwhile."""

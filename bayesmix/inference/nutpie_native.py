@@ -20,7 +20,7 @@ from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, criterion
 from bayesmix.gaussian.equations import Equations
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, fresh_cache, i8, inner, kernel
 
 __all__ = [
     "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
@@ -104,7 +104,7 @@ def _logp_function() -> Any:
 
 @functools.cache
 def _expand_function() -> Any:
-    whitened_density.load()  # it drops a stale cache
+    fresh_cache(_expand)
     signature = types.int64(types.uint64, types.uint64, _P, _P, types.voidptr)
     return cfunc(signature, cache=True)(_expand)
 
