@@ -88,13 +88,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    # Most of it is imports: looking for cycles among what they make takes a tenth of the time.
+    # Most of it is imports: looking for cycles among what they make, and again at the end,
+    # takes a tenth of the time.
     gc.disable()
     try:
         from bayesmix.demo import run_demo
 
         run_demo(options.folder, seed=options.seed)
     finally:
+        gc.freeze()
         gc.enable()
 
 
