@@ -20,6 +20,7 @@ from bayesmix.formula import Formula, parse_formula
 from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.names import model_names
+from bayesmix.model.pooling import PoolingExtremes
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
 from bayesmix.model.specification import Specification
 from bayesmix.model.words import facts_in_words, model_in_words
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model:
+class Model(PoolingExtremes):
     """A Bayesian mixed model: a formula over a data frame, with priors.
 
     Parameters

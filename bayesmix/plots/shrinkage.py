@@ -13,6 +13,7 @@ from bayesmix.results.shrinkage import Shrinkage
 __all__ = ["plot_shrinkage"]
 
 _LABELLED = 60
+COMPLETE = "#009E73"
 
 
 def plot_shrinkage(shrinkage: Shrinkage, effects: Sequence[str]) -> Any:
@@ -61,6 +62,10 @@ def _two_effects(shrinkage: Shrinkage, first: int, second: int) -> Any:
     axis.scatter(*pooled.T, s=small, color=MAIN, zorder=3, label="partial pooling")
     axis.plot(*shrinkage.fixed_effect[[first, second]], "k+", markersize=14,
               markeredgewidth=2, zorder=4, label="fixed effects")  # fmt: skip
+    everywhere = shrinkage.complete_pooling[[first, second]]
+    if np.isfinite(everywhere).all():
+        axis.plot(*everywhere, "x", color=COMPLETE, markersize=9, markeredgewidth=2, zorder=5,
+                  label="complete pooling")  # fmt: skip
     axis.set_xlabel(_label(shrinkage.effects[first]))
     axis.set_ylabel(_label(shrinkage.effects[second]))
     axis.set_title(f"Coefficients by {shorten(shrinkage.group)}")
@@ -84,6 +89,9 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
     axis.scatter(pooled, at, s=small, color=MAIN, zorder=3, label="partial pooling")
     axis.axvline(shrinkage.fixed_effect[effect], color="black", linewidth=1, zorder=0,
                  label="fixed effect")  # fmt: skip
+    if np.isfinite(shrinkage.complete_pooling[effect]):
+        axis.axvline(shrinkage.complete_pooling[effect], color=COMPLETE, linewidth=1.2,
+                     linestyle="--", zorder=0, label="complete pooling")  # fmt: skip
     if n_levels > _LABELLED:
         axis.set_yticks([])
     else:
@@ -101,4 +109,4 @@ def _label(effect: str) -> str:
 
 def _legend(figure: Any, axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, handletextpad=0.2)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, handletextpad=0.2)

@@ -17,6 +17,7 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.eb_intervals import IntervalMethod
+from bayesmix.results.eb_pooling import ShrinksModes
 from bayesmix.results.eb_prediction import PredictsAtModes
 from bayesmix.results.eb_tables import ModeTables
 from bayesmix.results.effects import EffectsAtModes
@@ -57,7 +58,9 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(ModeTables, EffectsAtModes, PredictsAtModes, ReportsEstimates, SavesEstimates):
+class EmpiricalBayes(
+    ModeTables, EffectsAtModes, PredictsAtModes, ShrinksModes, ReportsEstimates, SavesEstimates
+):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.families.gaussian import Real
 from bayesmix.results import tables
 from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.summaries import IntervalKind, SummaryOptions
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.model import Model
 
-__all__ = ["PosteriorPlots"]
+__all__ = ["PosteriorPlots", "chosen_effects"]
 
 
 class PosteriorPlots:
@@ -59,7 +58,7 @@ class PosteriorPlots:
         chosen = self._one_group(group)
         options = SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, diagnostics=False)
         table = tables.group_table(self._draws, chosen, options, with_fixed=False)
-        shown = _chosen_effects(chosen, effects)
+        shown = chosen_effects(chosen, effects)
         return plot_caterpillar(table, shown, ci_prob=ci_prob, max_levels=max_levels)
 
     def plot_shrinkage(
@@ -82,11 +81,15 @@ class PosteriorPlots:
         from bayesmix.plots.shrinkage import plot_shrinkage
 
         chosen = self._one_group(group)
-        shown = _chosen_effects(chosen, effects)[:2]
+        shown = chosen_effects(chosen, effects)[:2]
         return plot_shrinkage(self.shrinkage(chosen.name), shown)
 
     def shrinkage(self, group: str | None = None) -> Shrinkage:
-        """Set each level's own least-squares estimate beside its posterior mean.
+        """Set each level's own estimate beside its posterior mean.
+
+        Its own is by least squares, beyond the normal by maximum likelihood, with what
+        the model says of other predictors and groups taken as known; on the scale of
+        the linear predictor.
 
         Parameters
         ----------
@@ -100,16 +103,16 @@ class PosteriorPlots:
         Raises
         ------
         NotSupportedError
-            If the response is not on the scale of the linear predictor, where least
-            squares would not estimate what the model does.
+            If the likelihood of a level's rows cannot be maximised under the family.
         """
-        family = self.model.family
-        if family.scale_in_words or not isinstance(family, Real):
-            raise NotSupportedError(
-                f"shrinkage compares with least squares, which says nothing for {family}; "
-                "plot_group_effects() shows the group effects"
-            )
-        return shrinkage_of(self._draws, self.model.y, self._one_group(group))
+        draws = self._draws
+        return shrinkage_of(
+            self.model,
+            self._one_group(group),
+            draws.beta.mean(axis=(0, 1)),
+            {g.name: draws.mean_effects(g.name) for g in self.model.design.groups},
+            {name: values.mean(axis=(0, 1)) for name, values in draws.parameters.items()},
+        )
 
     # -- inside ---------------------------------------------------------------
 
@@ -120,7 +123,8 @@ class PosteriorPlots:
         return design.groups[0] if group is None else design.group(group)
 
 
-def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
+def chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
+    """Return the effects that are asked for; all by default."""
     if effects is None:
         return list(group.effects)
     chosen = [effects] if isinstance(effects, str) else list(effects)

@@ -89,8 +89,10 @@ def test_a_binary_response_from_formula_to_tables(binary: bmx.Posterior) -> None
     assert components.loc[1, "variance"] == pytest.approx(np.pi**2 / 3)
     s2 = binary.idata["posterior"]["sd_g"].to_numpy() ** 2
     assert binary.icc()["estimate"][0] == pytest.approx(np.median(s2 / (s2 + np.pi**2 / 3)))
-    with pytest.raises(NotSupportedError, match="least squares"):
-        binary.shrinkage()
+    shrunk = binary.shrinkage().table()
+    coefficients = binary.group_coefficients(diagnostics=False)["estimate"]
+    np.testing.assert_allclose(shrunk["partial_pooling"], coefficients)
+    assert shrunk["no_pooling"].abs().max() < 15
 
 
 @pytest.mark.compiled
