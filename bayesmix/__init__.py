@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
     from bayesmix.priors import Prior
-    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, load
+    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates, load
 
 __all__ = [
     "EmpiricalBayes",
@@ -22,6 +22,7 @@ __all__ = [
     "Prior",
     "anova",
     "compare",
+    "compare_estimates",
     "errors",
     "families",
     "load",
@@ -35,6 +36,7 @@ _WHERE = {
     "EmpiricalBayes": "bayesmix.results",
     "anova": "bayesmix.results",
     "compare": "bayesmix.results",
+    "compare_estimates": "bayesmix.results",
     "Model": "bayesmix.model",
     "Posterior": "bayesmix.results",
     "Prior": "bayesmix.priors",

@@ -1,6 +1,7 @@
 """What a fit returns: tables, diagnostics, summaries."""
 
 from bayesmix.results.anova import anova
+from bayesmix.results.compare_estimates import EstimateComparison, compare_estimates
 from bayesmix.results.comparison import compare
 from bayesmix.results.diagnostics import Diagnostics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
@@ -14,6 +15,7 @@ from bayesmix.results.summary import Summary
 __all__ = [
     "Diagnostics",
     "EmpiricalBayes",
+    "EstimateComparison",
     "Hypotheses",
     "Loo",
     "Posterior",
@@ -21,5 +23,6 @@ __all__ = [
     "Summary",
     "anova",
     "compare",
+    "compare_estimates",
     "load",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.errors import NotSupportedError
@@ -10,6 +10,8 @@ from bayesmix.results.posterior_plots import chosen_effects
 from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bayesmix.design import GroupingFactor
     from bayesmix.gaussian.conditional import Conditional
     from bayesmix.model import Model
@@ -22,6 +24,11 @@ class ShrinksModes:
 
     model: Model
     _conditional: Conditional
+
+    if TYPE_CHECKING:
+
+        @property
+        def _family_values(self) -> Mapping[str, np.ndarray]: ...
 
     def shrinkage(self, group: str | None = None) -> Shrinkage:
         """Set each level's own estimate beside its conditional mode.
@@ -49,7 +56,7 @@ class ShrinksModes:
             self._shrunk_group(group),
             self._conditional.beta,
             self._conditional.b,
-            self._family_values(),
+            self._family_values,
         )
 
     def plot_shrinkage(
@@ -74,10 +81,7 @@ class ShrinksModes:
         shown = chosen_effects(self._shrunk_group(group), effects)[:2]
         return plot_shrinkage(self.shrinkage(group), shown)
 
-    # -- inside
-    def _family_values(self) -> dict[str, float]:
-        """The family's own parameters, where least squares does not do without them."""
-        return {}
+    # -- inside ---------------------------------------------------------------
 
     def _shrunk_group(self, group: str | None) -> GroupingFactor:
         design = self.model.design

@@ -315,10 +315,6 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         """Logarithms of the family's parameters."""
         return self._laplace.x[int(self._co.sizes[0]) : self._n_outer]
 
-    def _family_values(self) -> dict[str, float]:
-        values = np.exp(self._phi).tolist()
-        return dict(zip(self._gp.parameters, values, strict=True))
-
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         gp, co, problem = self._gp, self._co, self._problem
         x, eq, p = self._laplace.x, problem.equations, problem.n_fixed

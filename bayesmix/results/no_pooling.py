@@ -33,7 +33,7 @@ __all__ = ["Sigma", "coefficients_by_level", "complete_pooling", "no_pooling"]
 
 Sigma = Literal["pooled", "own"]
 
-_SLOW = 600  # levels; a regression beyond least squares takes about 4 ms
+_SLOW = 150  # levels; a regression beyond least squares takes about 10 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def no_pooling(model: Model, group: str | None, ci_prob: float, sigma: Sigma) ->
     least_squares = is_least_squares(family, model.rows)
     if not least_squares and chosen.n_levels > _SLOW:
         announce(
-            f"Fitting {chosen.n_levels} regressions, about {chosen.n_levels * 0.006:.0f} s ...",
+            f"Fitting {chosen.n_levels} regressions, about {chosen.n_levels * 0.012:.0f} s ...",
             progress=True,
         )
     held, start = _family_parameters(model)

@@ -1,0 +1,161 @@
+"""Estimates of several fits with their intervals, the fits below each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.plots.figure import finish, shorten
+
+__all__ = ["plot_estimates"]
+
+# Okabe and Ito's palette without yellow, which is faint on white.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = "osD^vP*X"
+_COLUMNS = 3
+_TITLES = {"fixed_effects": "", "variance_components": "sd: ", "correlations": "corr: "}
+
+
+def plot_estimates(
+    scalars: pd.DataFrame,
+    levels: pd.DataFrame,
+    fits: Sequence[str],
+    *,
+    ci_prob: float,
+    max_levels: int,
+) -> Any:
+    """Draw a small panel per coefficient, sd and correlation, and the levels below.
+
+    Parameters
+    ----------
+    scalars, levels : DataFrame
+        part, group, level, term, fit, estimate, lower, upper; the second of the
+        effects of one grouping factor. Either may be empty.
+    fits : sequence of str
+        In the order of their colours.
+    ci_prob : float
+        Probability inside the intervals, for the label.
+    max_levels : int
+        Of more levels the lowest and the highest are drawn.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    looks: dict[str, dict[str, Any]] = {
+        name: {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
+        for k, name in enumerate(fits)
+    }
+    panels = list(scalars.groupby(["part", "group", "term"], sort=False))
+    effects = list(dict.fromkeys(levels["term"]))
+    columns = min(_COLUMNS, max(len(panels), len(effects), 1))
+    small_rows = -(-len(panels) // _COLUMNS)
+    kept = {effect: _kept(levels[levels["term"] == effect], fits, max_levels) for effect in effects}
+    n_levels = max((len(order) for order in kept.values()), default=0)
+    level_rows = -(-len(effects) // _COLUMNS)
+    small = 0.85 + 0.16 * len(fits)
+    tall = 0.9 + n_levels * max(0.16, 0.075 * len(fits))
+    legend = 0.35 + 0.22 * -(-len(fits) // 3)
+    figure = plt.figure(
+        figsize=(max(2.9 * columns, 4.5), small * small_rows + tall * level_rows + legend),
+        layout="constrained",
+    )
+    heights = [height for height in (small * small_rows, tall * level_rows) if height]
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    above = grid[0].subgridspec(max(small_rows, 1), columns)
+    across = min(_COLUMNS, max(len(effects), 1))
+    below = grid[len(heights) - 1].subgridspec(max(level_rows, 1), across)
+    for k, ((part, group, term), rows) in enumerate(panels):
+        axis = figure.add_subplot(above[k // columns, k % columns])
+        _draw_scalar(axis, rows, fits, looks)
+        axis.set_title(_title(str(part), str(group), str(term)), fontsize=9)
+    for k, effect in enumerate(effects):
+        axis = figure.add_subplot(below[k // across, k % across])
+        _draw_levels(axis, levels[levels["term"] == effect], kept[effect], fits, looks)
+        axis.set_title(shorten(f"{effect} by {levels['group'].iloc[0]}", 36), fontsize=9)
+    handles = [Line2D([], [], linestyle="-", markersize=5, **look) for look in looks.values()]
+    figure.legend(
+        handles, [shorten(name, 24) for name in fits], loc="outside lower center",
+        ncols=min(3, len(fits)), frameon=False, fontsize=9,
+        title=f"estimate and {100 * ci_prob:g} % interval", title_fontsize=9,
+    )  # fmt: skip
+    return finish(figure)
+
+
+def _title(part: str, group: str, term: str) -> str:
+    where = f" by {group}" if group and group != "Residual" else ""
+    what = group if group == "Residual" else term
+    return _TITLES[part] + shorten(what + where, 32)
+
+
+def _draw_scalar(
+    axis: Any, rows: pd.DataFrame, fits: Sequence[str], looks: Mapping[str, Mapping[str, Any]]
+) -> None:
+    at = {name: -k for k, name in enumerate(fits)}
+    for name, *numbers in _each(rows):
+        _draw(axis, at[name], numbers, looks[name], 5.0)
+    axis.set_ylim(-len(fits) + 0.4, 0.6)
+    axis.set_yticks([])
+    _tidy(axis)
+
+
+def _draw_levels(
+    axis: Any, rows: pd.DataFrame, order: Sequence[str], fits: Sequence[str],
+    looks: Mapping[str, Mapping[str, Any]],
+) -> None:  # fmt: skip
+    place = {level: k for k, level in enumerate(order)}
+    shown = rows[rows["level"].isin(place)]
+    present = [name for name in fits if (shown["fit"] == name).any()]
+    step = 0.7 / max(len(present), 1)
+    dodge = {name: 0.35 - step * (k + 0.5) for k, name in enumerate(present)}
+    for level, (name, *numbers) in zip(shown["level"], _each(shown), strict=True):
+        _draw(axis, place[level] + dodge[name], numbers, looks[name], 3.0)
+    for k in range(0, len(order), 2):
+        axis.axhspan(k - 0.5, k + 0.5, color="#f2f2f2", linewidth=0, zorder=-1)
+    axis.set_yticks(range(len(order)), [shorten(str(level), 18) for level in order], fontsize=7)
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(-0.7, len(order) - 0.3)
+    _tidy(axis)
+
+
+def _each(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
+    columns = [rows[name].tolist() for name in ("fit", "estimate", "lower", "upper")]
+    return list(zip(*columns, strict=True))
+
+
+def _draw(
+    axis: Any, at: float, numbers: Sequence[float], look: Mapping[str, Any], size: float
+) -> None:
+    estimate, lower, upper = numbers
+    if np.isfinite(lower) and np.isfinite(upper):
+        axis.hlines(at, lower, upper, color=look["color"], linewidth=1.3)
+    axis.plot(estimate, at, markersize=size, linestyle="", **look)
+
+
+def _tidy(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axis.get_xlim()
+    if low < 0 < high:
+        axis.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.tick_params(axis="x", labelsize=8)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _kept(rows: pd.DataFrame, fits: Sequence[str], max_levels: int) -> list[str]:
+    """Levels by the estimate of the first fit that has them; of too many both ends."""
+    rank = {name: k for k, name in enumerate(fits)}
+    first = rows.assign(rank=rows["fit"].map(rank)).sort_values("rank", kind="stable")
+    ordered = first.drop_duplicates("level").sort_values("estimate", kind="stable")["level"]
+    names = [str(level) for level in ordered]
+    if len(names) <= max_levels:
+        return names
+    low = max_levels // 2
+    return names[:low] + names[len(names) - (max_levels - low) :]
