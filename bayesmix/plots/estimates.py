@@ -116,6 +116,8 @@ def _draw_levels(
     dodge = {name: 0.35 - step * (k + 0.5) for k, name in enumerate(present)}
     for level, (name, *numbers) in zip(shown["level"], _each(shown), strict=True):
         _draw(axis, place[level] + dodge[name], numbers, looks[name], 3.0)
+    if len(order) < rows["level"].nunique():  # where levels are left out
+        axis.axhline(len(order) // 2 - 0.5, color="black", linewidth=0.8, linestyle=":")
     for k in range(0, len(order), 2):
         axis.axhspan(k - 0.5, k + 0.5, color="#f2f2f2", linewidth=0, zorder=-1)
     axis.set_yticks(range(len(order)), [shorten(str(level), 18) for level in order], fontsize=7)

@@ -18,7 +18,8 @@ _STEPS = 200
 _RUNAWAY = 1e3  # standard error of a coefficient of a column of size one, in units of the link
 _FAR = 15.0  # of a coefficient of a column of size one, in the same units
 _STENCIL = np.asarray([-2.0, -1.0, 0.0, 1.0, 2.0])
-_LIMIT = 15.0  # logarithms of the family's parameters, which may have no finite estimate
+_LIMIT = 12.0  # logarithms of the family's parameters, which may have no finite estimate
+_IN_UNITS = {"sigma", "lam"}  # parameters in units of the response
 
 Values = Mapping[str, np.ndarray | float]
 
@@ -136,7 +137,7 @@ def fit_regression(
     note = search.run()
     if note:
         return Regression(beta=nothing[0], unscaled=nothing[1], note=note)
-    back = back * np.sqrt(n)
+    back = back * np.sqrt(n) * search.unit
     beta, cov = back @ search.x[:p], back @ search.covariance()[:p, :p] @ back.T
     size, unit = np.sqrt(np.diag(cov)) * scale, search.unit
     lost = (size > _RUNAWAY * unit) | ((np.abs(beta) * scale > _FAR * unit) & (size > 50 * unit))
@@ -181,17 +182,18 @@ def _median_regression(z: np.ndarray, Q: np.ndarray, back: np.ndarray) -> Regres
 
 
 class _Newton:
-    """Newton's method for (gamma, psi), eta = Q gamma, psi the parameters without bounds."""
+    """Newton's method for (gamma, psi): eta = Q gamma, and the parameters without bounds."""
 
     def __init__(
         self, family: Family, y: np.ndarray, Q: np.ndarray, offset: np.ndarray, rows: Rows,
         start: Values, held: Values,
     ) -> None:  # fmt: skip
-        self.family, self.y, self.Q, self.offset, self.rows = family, y, Q, offset, rows
+        self.family, self.y, self.offset, self.rows = family, y, offset, rows
         self.held = held
         self.p = Q.shape[1]
         known = family.response_scale(y, None, rows)
         self.unit = float(known.sd)
+        self.Q = Q = Q * self.unit  # gamma without units, as psi is
         self.step = 1e-3 * self.unit
         # The intercept that gives the mean response, in the columns there are.
         center = np.full(len(y), float(known.center)) - offset
@@ -202,7 +204,8 @@ class _Newton:
                 continue
             self.free[name] = int(y.max()) - 1 if name in family.vector_parameters else 1
         self.x = np.concatenate([gamma, np.zeros(sum(self.free.values()))])
-        self._set_start(start, float(known.response_sd))
+        self.spread = float(np.log(max(known.response_sd, 1e-300)))
+        self._set_start(start)
 
     # -- the parameters ---------------------------------------------------------
 
@@ -221,7 +224,7 @@ class _Newton:
                 found[name] = float(np.exp(part[0]))
         return found
 
-    def _set_start(self, start: Values, spread: float) -> None:
+    def _set_start(self, start: Values) -> None:
         at = self.p
         for name, size in self.free.items():
             if name in self.family.vector_parameters:
@@ -235,13 +238,12 @@ class _Newton:
                 self.x[at] = special.logit(value) if unit else np.log(value)
             at += size
         grid = np.linspace(-3.0, 5.0, 9)
-        spread = max(spread, 1e-300)
         for _ in range(2):
             at = self.p
             for name, size in self.free.items():
                 if size == 1 and name not in start and name not in self.family.vector_parameters:
                     unit = name in self.family.unit_parameters
-                    tried = grid - 1 if unit else np.append(grid, grid + np.log(spread))
+                    tried = grid - 1 if unit else np.append(grid, grid + self.spread)
                     values = []
                     for value in tried:
                         x = self.x.copy()
@@ -302,7 +304,8 @@ class _Newton:
             g, H = self._derivatives()
             if not (np.isfinite(g).all() and np.isfinite(H).all()):
                 return "the likelihood has no derivatives where the search went"
-            stuck = self._at_bounds() & (g * self.x > 0)  # and drawn beyond
+            low, high = self._at_bounds()
+            stuck = (low & (g < 0)) | (high & (g > 0))
             g[stuck] = 0.0
             H[stuck] = 0.0
             H[:, stuck] = 0.0
@@ -330,21 +333,25 @@ class _Newton:
                 return ""
         return "the likelihood was not maximised" if gain > 1e-4 else ""
 
-    def _bounds(self) -> tuple[float, float]:
-        if self.family.vector_parameters:
-            return -_LIMIT, _LIMIT
-        wide = _LIMIT + abs(np.log(max(self.unit, 1e-300)))
-        return -wide, wide
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the range of psi."""
+        middle = np.concatenate(
+            [np.full(n, self.spread * (name in _IN_UNITS)) for name, n in self.free.items()]
+            or [np.zeros(0)]
+        )
+        return middle - _LIMIT, middle + _LIMIT
 
-    def _at_bounds(self) -> np.ndarray:
-        low, high = self._bounds()
-        psi = self.x[self.p :]
-        return np.append(np.zeros(self.p, dtype=bool), (psi < low + 1e-3) | (psi > high - 1e-3))
+    def _at_bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which coordinates are at the lower, and which at the upper end."""
+        inside = np.zeros(self.p, dtype=bool)
+        (low, high), psi = self._bounds(), self.x[self.p :]
+        return np.append(inside, psi < low + 1e-3), np.append(inside, psi > high - 1e-3)
 
     def covariance(self) -> np.ndarray:
         """Inverse of the observed information."""
         _, H = self._derivatives()
-        free = ~self._at_bounds()
+        low, high = self._at_bounds()
+        free = ~(low | high)
         values, vectors = np.linalg.eigh(H[np.ix_(free, free)])
         values = np.maximum(values, 1e-14)
         out = np.zeros((len(H), len(H)))

@@ -1,5 +1,5 @@
 # Writes broom_*.csv, lmlist.json and nested.csv:  cd tests/reference; Rscript beside.R
-# Made with R 4.5, lme4, broom.mixed 0.2.9.4, nlme and jsonlite.
+# Made with R 4.2.2, lme4 1.1-31, broom.mixed 0.2.9.4, nlme and jsonlite.
 suppressMessages({library(lme4); library(broom.mixed)})
 sleep <- read.csv("../../bayesmix/datasets/sleepstudy.csv")
 sleep$Subject <- factor(sleep$Subject)

@@ -244,3 +244,27 @@ def test_shrinkage_of_a_posterior_and_of_its_mode_share_no_pooling(
     table = model.no_pooling()
     np.testing.assert_allclose(a.no_pooling.ravel(), table["estimate"])
     np.testing.assert_allclose(b.complete_pooling, model.complete_pooling()["estimate"])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e9])
+@pytest.mark.parametrize("family", ["student_t", "laplace", "gaussian"])
+def test_units_do_not_matter(scale: float, family: str, rows: pd.DataFrame) -> None:
+    """Nor does a predictor far from zero, such as a year."""
+    data = rows.assign(year=2000 + 10 * rows["x"])
+    model = bmx.Model("v ~ year + (1 | g)", data, family=family)
+    scaled = model.update(data=data.assign(v=scale * data["v"]))
+    columns = ["estimate", "sd", "lower", "upper"]
+    for table in ("complete_pooling", "no_pooling"):
+        small, large = getattr(model, table)(), getattr(scaled, table)()
+        np.testing.assert_allclose(large[columns] / scale, small[columns], rtol=1e-4)
+
+
+def test_a_family_at_its_limit_keeps_its_coefficients(rows: pd.DataFrame) -> None:
+    """Where nothing is overdispersed the negative binomial is the Poisson distribution."""
+    rng = np.random.default_rng(3)
+    even = rows.assign(k=rng.binomial(8, 1 / (1 + np.exp(-rows["x"]))))
+    wide = bmx.Model("k ~ x + (1 | g)", even, family="negative_binomial").complete_pooling()
+    narrow = bmx.Model("k ~ x + (1 | g)", even, family="poisson").complete_pooling()
+    assert (wide["note"] == "").all()
+    np.testing.assert_allclose(wide["estimate"], narrow["estimate"], rtol=1e-3)
+    np.testing.assert_allclose(wide["sd"], narrow["sd"], rtol=1e-2)
