@@ -8,11 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, shorten
+from bayesmix.plots.figure import (
+    ACCENT,
+    MAIN,
+    NEUTRAL,
+    finish,
+    new_figure,
+    shorten,
+    strip,
+    text_width,
+    wrap,
+)
 
 __all__ = ["plot_caterpillar"]
 
 _LABELLED = 60  # more levels than this have no room for their names
+_LENGTH = 44  # of a name
 
 
 def plot_caterpillar(
@@ -44,28 +55,32 @@ def plot_caterpillar(
     panels = [_sorted(table[table["effect"] == effect], max_levels) for effect in effects]
     n_levels = max(len(panel) for panel in panels)
     height = float(np.clip(0.2 * n_levels, 2.4, 12)) + 0.9
-    longest = max(len(shorten(str(level))) for panel in panels for level in panel["level"])
-    width = 3.2 + (0.075 * longest if n_levels <= _LABELLED else 0.3)
+    names = [shorten(str(level), _LENGTH) for panel in panels for level in panel["level"]]
+    width = 3.0 + (text_width(names, 8) if n_levels <= _LABELLED else 0.4)
     figure, axes = new_figure(1, len(panels), (width * len(panels), height))
     for axis, panel, effect in zip(axes[0], panels, effects, strict=True):
-        _draw(axis, panel)
-        axis.set_title(shorten(str(effect), 36))
+        _draw(axis, panel, int((table["effect"] == effect).sum()))
+        axis.set_title(wrap(str(effect), 30), fontsize=10)
         axis.set_xlabel(f"estimate and {100 * ci_prob:g} % interval")
     group = str(table["group"].iloc[0])
-    axes[0][0].set_ylabel(group)
+    axes[0][0].set_ylabel(shorten(group, 44))
     return finish(figure)
 
 
 def _sorted(panel: pd.DataFrame, max_levels: int | None) -> pd.DataFrame:
+    """Rows from below with their places; levels left out leave a gap."""
     ordered = panel.sort_values("estimate", kind="stable")
-    if max_levels is None or len(ordered) <= max_levels:
-        return ordered
-    low = max_levels // 2
-    return pd.concat([ordered.iloc[:low], ordered.iloc[len(ordered) - (max_levels - low) :]])
+    n_left_out = 0 if max_levels is None else max(len(ordered) - max_levels, 0)
+    if n_left_out and max_levels is not None:
+        low = max_levels // 2
+        kept = [ordered.iloc[:low], ordered.iloc[len(ordered) - (max_levels - low) :]]
+        at = np.r_[np.arange(low), np.arange(low, max_levels) + 1]
+        return pd.concat(kept).assign(at=at)
+    return ordered.assign(at=np.arange(len(ordered)))
 
 
-def _draw(axis: Any, panel: pd.DataFrame) -> None:
-    at = np.arange(len(panel))
+def _draw(axis: Any, panel: pd.DataFrame, n_levels: int) -> None:
+    at = panel["at"].to_numpy()
     lower, upper = panel["lower"].to_numpy(), panel["upper"].to_numpy()
     estimate = panel["estimate"].to_numpy()
     away = (lower > 0) | (upper < 0)
@@ -76,9 +91,16 @@ def _draw(axis: Any, panel: pd.DataFrame) -> None:
         )
         axis.plot(estimate[chosen], at[chosen], "o", color=colour, markersize=2 if many else 4)
     axis.axvline(0, color=NEUTRAL, linewidth=0.8, zorder=0)
-    axis.set_ylim(-1, len(panel))
+    axis.set_ylim(-1, at[-1] + 1)
+    axis.locator_params(axis="x", nbins=5)
     if many:
         axis.set_yticks([])
     else:
-        axis.set_yticks(at, [shorten(str(level)) for level in panel["level"]], fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
+        names = [shorten(str(level), _LENGTH) for level in panel["level"]]
+        axis.set_yticks(at, names, fontsize=8)
+    if len(panel) < n_levels:  # a dotted line where the others would be
+        gap = int(np.setdiff1d(np.arange(at[-1]), at)[0])
+        axis.axhline(gap, color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
+        axis.text(0.99, gap, f"{n_levels - len(panel)} more", transform=axis.get_yaxis_transform(),
+                  ha="right", va="center", fontsize=7, backgroundcolor="white")  # fmt: skip
+    strip(axis)

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from bayesmix.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, shorten
+from bayesmix.plots.figure import (
+    ACCENT,
+    COLOURS,
+    MAIN,
+    MARKERS,
+    NEUTRAL,
+    finish,
+    new_figure,
+    shorten,
+)
+from bayesmix.plots.smooth import density
 from bayesmix.results.check_data import CheckData, Statistic
 
 __all__ = ["plot_check", "plot_statistic"]
@@ -15,8 +25,7 @@ __all__ = ["plot_check", "plot_statistic"]
 _CURVES = 50
 _ROWS = 4000  # points of a scatter, and values of a density
 _VALUES = 40  # of a discrete response, each with its own bar
-_COLOURS = (MAIN, ACCENT, "#009E73", "#CC79A7")
-_MARKERS = ("o", "s", "^", "D")
+_EFFECTS = 4  # with their colours in one panel
 
 
 def plot_check(data: CheckData) -> Any:
@@ -93,9 +102,9 @@ def _draw_densities(axis: Any, data: CheckData) -> None:
     grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 200)
     for k, replicate in enumerate(shown):
         label = "replicates" if k == 0 else None
-        axis.plot(grid, _density(replicate, grid), color=MAIN, alpha=0.25, linewidth=0.7,
+        axis.plot(grid, density(replicate, grid), color=MAIN, alpha=0.25, linewidth=0.7,
                   label=label)  # fmt: skip
-    axis.plot(grid, _density(y, grid), color="black", linewidth=1.8, label="data")
+    axis.plot(grid, density(y, grid), color="black", linewidth=1.8, label="data")
     axis.set_title("Response and replicates")
     axis.set_xlabel(shorten(data.response))
     axis.set_ylabel("density")
@@ -103,20 +112,6 @@ def _draw_densities(axis: Any, data: CheckData) -> None:
     legend = axis.legend(frameon=False, loc="upper right", fontsize=8)
     for line in legend.get_lines():
         line.set_alpha(1.0)
-
-
-def _density(values: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    spread = np.std(values)
-    if spread == 0:
-        return np.zeros_like(grid)
-    bandwidth = len(values) ** -0.2 * min(spread, stats.iqr(values) / 1.34 or spread)
-    # Binned first, so that the cost does not grow with the number of values.
-    width = grid[1] - grid[0]
-    edges = np.concatenate([grid - width / 2, grid[-1:] + width / 2])
-    counts = np.histogram(values, edges)[0]
-    kernel = stats.norm.pdf((grid[:, None] - grid) / bandwidth) / bandwidth
-    found: np.ndarray = kernel @ counts / len(values)
-    return found
 
 
 def _draw_bars(axis: Any, data: CheckData) -> None:
@@ -178,8 +173,8 @@ def _draw_residuals(axis: Any, data: CheckData) -> None:
 
 def _draw_effects(axis: Any, data: CheckData) -> None:
     largest = 2.5
-    shown = list(data.effects.items())[: len(_COLOURS)]
-    for (name, values), colour, marker in zip(shown, _COLOURS, _MARKERS, strict=False):
+    shown = list(data.effects.items())[:_EFFECTS]
+    for (name, values), colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
         spread = np.std(values)
         if spread == 0:
             continue

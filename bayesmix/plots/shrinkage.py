@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, shorten
+from bayesmix.plots.figure import (
+    ACCENT,
+    MAIN,
+    NEUTRAL,
+    finish,
+    new_figure,
+    shorten,
+    strip,
+    text_width,
+)
 from bayesmix.results.shrinkage import Shrinkage
 
 __all__ = ["plot_shrinkage"]
@@ -79,7 +88,8 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
     alone = shrinkage.no_pooling[order, effect]
     pooled = shrinkage.partial_pooling[order, effect]
     height = float(np.clip(0.2 * n_levels, 2.4, 12)) + 1.1
-    figure, axes = new_figure(1, 1, (5.6, height))
+    names = [shorten(str(shrinkage.levels[i]), 44) for i in order] if n_levels <= _LABELLED else []
+    figure, axes = new_figure(1, 1, (4.6 + text_width(names, 8), height))
     axis = axes[0][0]
     at = np.arange(n_levels)
     axis.hlines(at, alone, pooled, color=NEUTRAL, linewidth=1, zorder=1)
@@ -95,9 +105,9 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
     if n_levels > _LABELLED:
         axis.set_yticks([])
     else:
-        axis.set_yticks(at, [shorten(str(shrinkage.levels[i])) for i in order], fontsize=8)
+        axis.set_yticks(at, names, fontsize=8)
     axis.set_ylim(-1, n_levels)
-    axis.set_ylabel(shrinkage.group)
+    axis.set_ylabel(shorten(shrinkage.group, 44))
     axis.set_xlabel(_label(shrinkage.effects[effect]))
     _legend(figure, axis)
     return finish(figure)
@@ -108,5 +118,5 @@ def _label(effect: str) -> str:
 
 
 def _legend(figure: Any, axis: Any) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
+    strip(axis)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, handletextpad=0.2)

@@ -17,7 +17,7 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.eb_intervals import IntervalMethod
-from bayesmix.results.eb_pooling import ShrinksModes
+from bayesmix.results.eb_plots import ModePlots
 from bayesmix.results.eb_prediction import PredictsAtModes
 from bayesmix.results.eb_tables import ModeTables
 from bayesmix.results.effects import EffectsAtModes
@@ -59,7 +59,7 @@ class OptimizerReport:
 
 
 class EmpiricalBayes(
-    ModeTables, EffectsAtModes, PredictsAtModes, ShrinksModes, ReportsEstimates, SavesEstimates
+    ModeTables, EffectsAtModes, PredictsAtModes, ModePlots, ReportsEstimates, SavesEstimates
 ):
     """A mixed model whose variance parameters are set to their best values.
 

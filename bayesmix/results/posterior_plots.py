@@ -1,136 +1,142 @@
-"""The pictures of a posterior."""
+"""The pictures that need draws: a posterior's own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bayesmix.errors import NotSupportedError
-from bayesmix.results import tables
-from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
-from bayesmix.results.summaries import IntervalKind, SummaryOptions
+import numpy as np
+
+from bayesmix.results.curves import CurveKind
+from bayesmix.results.fit_plots import FitPlots
+from bayesmix.results.linear import for_each_block
+from bayesmix.results.parameter_draws import chosen_parameters, divergent_draws
+from bayesmix.results.prior_curves import prior_curves
+from bayesmix.results.request import PredictionRequest
+from bayesmix.results.rows import Rows
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
-    from bayesmix.model import Model
+    import xarray as xr
 
-__all__ = ["PosteriorPlots", "chosen_effects"]
+    from bayesmix.results.tables import PosteriorDraws
+
+__all__ = ["PosteriorPlots"]
+
+_MOST_TRACES = 20
+_MOST_PAIRS = 10
+_MOST_PRIORS = 30
 
 
-class PosteriorPlots:
+class PosteriorPlots(FitPlots):
     """Draws as pictures."""
 
-    model: Model
+    idata: xr.DataTree
+    _short: ClassVar[Mapping[str, Any]] = {"diagnostics": False}
 
     if TYPE_CHECKING:
 
         @property
-        def _draws(self) -> tables.PosteriorDraws: ...
+        def _draws(self) -> PosteriorDraws: ...
 
-    def plot_group_effects(
-        self,
-        group: str | None = None,
-        *,
-        effects: Iterable[str] | None = None,
-        ci_prob: float = 0.95,
-        ci_kind: IntervalKind = "eti",
-        max_levels: int | None = None,
-    ) -> Any:
-        """Draw the group effects, sorted, with intervals: one panel per effect.
+        def _predictor_of(self, *_: Any) -> tuple[Rows, Any, int]: ...
+
+        def _seed(self, seed: int | None) -> int: ...
+
+    def plot_trace(self, var_names: str | Iterable[str] | None = None) -> Any:
+        """Draw each parameter's density and its draws in order, a colour per chain.
+
+        Divergent transitions are ticks below both. Chains that mix lie on top of each
+        other.
 
         Parameters
         ----------
-        group : str, optional
-            A grouping factor; the first by default.
-        effects : iterable of str, optional
-            Some of its effects; all by default.
-        ci_prob, ci_kind
-            As in `group_effects`.
-        max_levels : int, optional
-            Draw only so many of the lowest and of the highest levels together.
+        var_names : str or iterable of str, optional
+            Parameters by the names of `diagnostics().parameters`: ``"Days"``,
+            ``"sd(Subject, Days)"``, ``"corr(Subject, Intercept, Days)"``, ``"sigma"``;
+            several at once as ``"beta"``, ``"sd"``, ``"sd(Subject)"``, ``"corr"``; a
+            group effect as ``"b(Subject, 308, Days)"``. By default all but the group
+            effects.
 
         Returns
         -------
         matplotlib Figure
-        """
-        from bayesmix.plots.caterpillar import plot_caterpillar
-
-        chosen = self._one_group(group)
-        options = SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, diagnostics=False)
-        table = tables.group_table(self._draws, chosen, options, with_fixed=False)
-        shown = chosen_effects(chosen, effects)
-        return plot_caterpillar(table, shown, ci_prob=ci_prob, max_levels=max_levels)
-
-    def plot_shrinkage(
-        self, group: str | None = None, *, effects: Sequence[str] | None = None
-    ) -> Any:
-        """Draw each level's estimate without pooling and with partial pooling.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; the first by default.
-        effects : sequence of str, optional
-            One or two of its effects; by default the first two, drawn against
-            each other.
-
-        Returns
-        -------
-        matplotlib Figure
-        """
-        from bayesmix.plots.shrinkage import plot_shrinkage
-
-        chosen = self._one_group(group)
-        shown = chosen_effects(chosen, effects)[:2]
-        return plot_shrinkage(self.shrinkage(chosen.name), shown)
-
-    def shrinkage(self, group: str | None = None) -> Shrinkage:
-        """Set each level's own estimate beside its posterior mean.
-
-        Its own is by least squares, beyond the normal by maximum likelihood, with what
-        the model says of other predictors and groups taken as known; on the scale of
-        the linear predictor.
-
-        Parameters
-        ----------
-        group : str, optional
-            A grouping factor; the first by default.
-
-        Returns
-        -------
-        Shrinkage
 
         Raises
         ------
         NotSupportedError
-            If the likelihood of a level's rows cannot be maximised under the family.
+            If there is no such parameter, or there are too many for one picture.
         """
-        draws = self._draws
-        return shrinkage_of(
-            self.model,
-            self._one_group(group),
-            draws.beta.mean(axis=(0, 1)),
-            {g.name: draws.mean_effects(g.name) for g in self.model.design.groups},
-            {name: values.mean(axis=(0, 1)) for name, values in draws.parameters.items()},
+        from bayesmix.plots.trace import plot_trace
+
+        found = chosen_parameters(self._draws, var_names, _MOST_TRACES, "plot_trace")
+        return plot_trace(found, divergent_draws(self.idata))
+
+    def plot_pairs(self, var_names: str | Iterable[str] | None = None) -> Any:
+        """Draw each pair of parameters against each other, divergences marked.
+
+        Parameters
+        ----------
+        var_names : str or iterable of str, optional
+            As in `plot_trace`.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If there is no such parameter, or there are too many for one picture, or
+            only one.
+        """
+        from bayesmix.plots.pairs import plot_pairs
+
+        found = chosen_parameters(self._draws, var_names, _MOST_PAIRS, "plot_pairs", least=2)
+        return plot_pairs(found, divergent_draws(self.idata))
+
+    def plot_prior_posterior(self, var_names: str | Iterable[str] | None = None) -> Any:
+        """Draw the posterior density of each parameter over that of its prior.
+
+        The prior is the exact density, of a correlation the LKJ's marginal one. Each
+        panel shows where the posterior is, and as much again on either side. The
+        default prior of the intercept holds at the predictors' means, and so does its
+        panel. A flat prior has no density to draw.
+
+        Parameters
+        ----------
+        var_names : str or iterable of str, optional
+            As in `plot_trace`, without group effects, which have no prior of their own.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If there is no such parameter, or there are too many for one picture.
+        """
+        from bayesmix.plots.prior_posterior import plot_prior_posterior
+
+        found = chosen_parameters(
+            self._draws, var_names, _MOST_PRIORS, "plot_prior_posterior", group_effects=False
         )
+        return plot_prior_posterior(prior_curves(self.model, self._draws, found))
 
     # -- inside ---------------------------------------------------------------
 
-    def _one_group(self, group: str | None) -> GroupingFactor:
-        design = self.model.design
-        if not design.groups:
-            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return design.groups[0] if group is None else design.group(group)
+    def _point_estimates(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+        draws = self._draws
+        effects = {g.name: draws.mean_effects(g.name) for g in self.model.design.groups}
+        return draws.beta.mean(axis=(0, 1)), effects
 
+    def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray:
+        request = PredictionRequest(kind=kind)
+        _, predictor, n_draws = self._predictor_of(rows, request, None, self._seed(None))
+        out = np.empty(rows.n_rows)
 
-def chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
-    """Return the effects that are asked for; all by default."""
-    if effects is None:
-        return list(group.effects)
-    chosen = [effects] if isinstance(effects, str) else list(effects)
-    for effect in chosen:
-        if effect not in group.effects:
-            raise NotSupportedError(
-                f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
-            )
-    return chosen
+        def fill(number: int, block: slice) -> None:
+            out[block] = predictor.block(number, block).mean(axis=1)
+
+        for_each_block(rows.n_rows, n_draws, fill)
+        return out
