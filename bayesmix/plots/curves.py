@@ -132,7 +132,7 @@ def _draw_population(axis: Any, curves: Curves, colours: list[str]) -> list[Any]
     for k, (colour, label) in enumerate(zip(colours, curves.by_labels, strict=True)):
         part = curves.population[curves.population["by"] == k]
         x, lower, upper = (part[name].to_numpy() for name in ("x", "lower", "upper"))
-        name = f"population, {curves.band}"
+        name = f"{label}, {curves.band}"
         if curves.by:
             name = f"{shorten(curves.by, 20)}: {shorten(label, 30)}"
         if curves.factor:

@@ -65,7 +65,7 @@ def shorten(text: str, length: int = 28) -> str:
 def wrap(text: str, width: int = 24, n_lines: int = 2) -> str:
     """Break a label into lines, at a space, a comma or a colon where there is one."""
     lines = [""]
-    for piece in re.findall(r"[^\s,:_|(\[]*[\s,:_|(\[]?", text):
+    for piece in re.findall(r"[^\s,:_|(\[]*[\s,:_|(\[]|[^\s,:_|(\[]+", text):
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece

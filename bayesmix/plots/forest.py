@@ -129,7 +129,7 @@ def _label_ratios(axis: Any, low: float, high: float) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     if high / low < 4:
-        ticks = np.asarray(MaxNLocator(6).tick_values(low, high))
+        ticks = np.asarray(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high))
     else:
         decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
         steps = [1.0, 2.0, 5.0] if high / low < 1000 else [1.0]

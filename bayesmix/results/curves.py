@@ -174,7 +174,9 @@ def curves_of(
         y_label=_y_label(model, kind),
         factor=x_axis.labels,
         by=by_axis.name if by_axis else "",
-        by_labels=by_axis.labels if by_axis else ("population",),
+        by_labels=by_axis.labels
+        if by_axis
+        else ("average over groups" if marginal else "population",),
         population=population,
         levels=levels,
         points=_points(model, x_axis, by_axis, kind, data=data),
