@@ -143,7 +143,8 @@ def _draw_population(axis: Any, curves: Curves, colours: list[str]) -> list[Any]
                 markeredgecolor="white", markeredgewidth=0.8, gid="population",
             )  # fmt: skip
         else:
-            axis.fill_between(x, lower, upper, color=colour, alpha=0.22, linewidth=0, zorder=3)
+            axis.fill_between(x, lower, upper, color=colour, alpha=0.22, linewidth=0, zorder=3,
+                              gid="band")  # fmt: skip
             (drawn,) = axis.plot(x, part["estimate"], color=colour, linewidth=2.2, zorder=4,
                                  label=name, gid="population")  # fmt: skip
         handles.append(drawn)
