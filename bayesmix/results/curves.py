@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.families.ordinal import Cumulative
 from bayesmix.results.request import one_of
 from bayesmix.results.rows import Rows, rows_to_predict
 
@@ -447,9 +446,7 @@ def _check_kind(kind: Any) -> None:
 
 
 def _categories(model: Model) -> tuple[str, ...]:
-    if not isinstance(model.family, Cumulative):
-        return ()
-    return tuple(str(level) for level in model.design.response.cat.categories)
+    return tuple(str(level) for level in model.family.categories(model.design.response))
 
 
 def _y_label(model: Model, kind: CurveKind) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.results.curves import CurveKind
-from bayesmix.results.fit_plots import FitPlots
+from bayesmix.results.fit_plots import FitPlots, PointEstimates
 from bayesmix.results.rows import Rows
 
 if TYPE_CHECKING:
@@ -25,25 +24,16 @@ class ModePlots(FitPlots):
 
     if TYPE_CHECKING:
 
+        @property
+        def _family_values(self) -> Mapping[str, np.ndarray]: ...
+
         def _means(self, rows: Rows) -> np.ndarray: ...
 
-    def _point_estimates(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
-        return self._conditional.beta, self._conditional.b
+    def _point_estimates(self) -> PointEstimates:
+        return self._conditional.beta, self._conditional.b, self._family_values
 
     def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray:
         eta = self._means(rows)
         if kind == "linear":
             return eta
-        return self.model.family.mean(eta, self._family_values(), rows.per_row)
-
-    def _family_values(self) -> dict[str, np.ndarray]:
-        """Estimates of the family's own parameters."""
-        table: pd.DataFrame | None = None
-        if hasattr(self, "family_parameters"):
-            table = self.family_parameters()
-        if table is None:
-            return {}
-        return {
-            str(name): np.asarray(value)
-            for name, value in zip(table["parameter"], table["estimate"], strict=True)
-        }
+        return self.model.family.mean(eta, self._family_values, rows.per_row)

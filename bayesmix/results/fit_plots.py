@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.families.gaussian import Real
 from bayesmix.results.curves import CurveKind, curves_of
 from bayesmix.results.rows import Rows
 from bayesmix.results.shrinkage import Shrinkage, shrinkage_of
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
     from bayesmix.model import Model
     from bayesmix.plots.forest import ForestRow
 
-__all__ = ["FitPlots"]
+__all__ = ["FitPlots", "PointEstimates"]
+
+# Fixed effects; group effects by grouping factor; the family's own parameters.
+PointEstimates = tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
 
 
 class FitPlots:
@@ -41,7 +43,7 @@ class FitPlots:
 
         def predict(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
 
-        def _point_estimates(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]: ...
+        def _point_estimates(self) -> PointEstimates: ...
 
         def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray: ...
 
@@ -242,7 +244,12 @@ class FitPlots:
         return plot_shrinkage(self.shrinkage(chosen.name), shown)
 
     def shrinkage(self, group: str | None = None) -> Shrinkage:
-        """Set each level's own least-squares estimate beside that of the fit.
+        """Set each level's own estimate beside that of the fit.
+
+        Its own is by least squares, beyond the normal by maximum likelihood, with what
+        the model says of other predictors and groups taken as known; on the scale of
+        the linear predictor. The fit's is the posterior mean, of empirical Bayes the
+        conditional mode.
 
         Parameters
         ----------
@@ -256,18 +263,11 @@ class FitPlots:
         Raises
         ------
         NotSupportedError
-            If the response is not on the scale of the linear predictor, where least
-            squares would not estimate what the model does.
+            If the model has no group effects, or the likelihood of a level's rows
+            cannot be maximised under the family.
         """
-        family = self.model.family
-        if family.scale_in_words or not isinstance(family, Real):
-            raise NotSupportedError(
-                f"shrinkage compares with least squares, which says nothing for {family}; "
-                "plot_group_effects() shows the group effects"
-            )
         chosen = self._one_group(group)
-        beta, effects = self._point_estimates()
-        return shrinkage_of(self.model.design, self.model.y, chosen, beta, effects)
+        return shrinkage_of(self.model, chosen, *self._point_estimates())
 
     def plot_predictions(
         self,

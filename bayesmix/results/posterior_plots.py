@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from bayesmix.results.curves import CurveKind
-from bayesmix.results.fit_plots import FitPlots
+from bayesmix.results.fit_plots import FitPlots, PointEstimates
 from bayesmix.results.linear import for_each_block
 from bayesmix.results.parameter_draws import chosen_parameters, divergent_draws
 from bayesmix.results.prior_curves import prior_curves
@@ -125,10 +125,11 @@ class PosteriorPlots(FitPlots):
 
     # -- inside ---------------------------------------------------------------
 
-    def _point_estimates(self) -> tuple[np.ndarray, Mapping[str, np.ndarray]]:
+    def _point_estimates(self) -> PointEstimates:
         draws = self._draws
         effects = {g.name: draws.mean_effects(g.name) for g in self.model.design.groups}
-        return draws.beta.mean(axis=(0, 1)), effects
+        parameters = {name: values.mean(axis=(0, 1)) for name, values in draws.parameters.items()}
+        return draws.beta.mean(axis=(0, 1)), effects, parameters
 
     def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray:
         request = PredictionRequest(kind=kind)

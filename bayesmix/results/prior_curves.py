@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import integrate, special, stats
+from scipy import integrate, special
 
-from bayesmix.priors.density import prior_log_density
+from bayesmix.priors.density import lkj_correlation, prior_log_density
 from bayesmix.priors.distributions import is_improper, lower_bound, upper_bound
 from bayesmix.results.tables import PosteriorDraws, estimated_pairs
 
@@ -170,14 +170,8 @@ def _of_number(prior: Prior) -> _Marginal:
 
 
 def _of_correlation(prior: Prior, size: int) -> _Marginal:
-    """(rho + 1) / 2 ~ Beta(a, a), a = eta - 1 + q / 2 (Lewandowski et al. 2009)."""
-    a = prior.parameters["eta"] - 1 + size / 2
-    return _Marginal(
-        prior=str(prior),
-        lower=-1.0,
-        upper=1.0,
-        density=lambda rho: np.asarray(stats.beta.pdf((rho + 1) / 2, a, a)) / 2,
-    )
+    density = lkj_correlation(prior.parameters["eta"], size).pdf
+    return _Marginal(prior=str(prior), lower=-1.0, upper=1.0, density=density)
 
 
 def _in_order(prior: Prior, k: int, n: int) -> _Marginal:

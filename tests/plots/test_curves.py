@@ -297,6 +297,21 @@ def test_empirical_bayes_predicts_the_same_picture(sleepstudy: pd.DataFrame) -> 
     np.testing.assert_allclose(estimate, eb.predict(grid)["estimate"])
 
 
+def test_laplace_fits_are_drawn_on_the_scale_of_the_response(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    n = rng.integers(3, 9, len(data))
+    d = data.assign(n=n, k=rng.binomial(n, 0.4))
+    eb = bmx.Model("proportion(k, n) ~ x + (1 | g)", d, family="binomial").fit_eb()
+    axis = eb.plot_predictions().axes[0]
+    x, estimate = line(axis, "population")
+    grid = pd.DataFrame({"x": x, "n": 1})
+    np.testing.assert_allclose(estimate, eb.predict(grid, groups="population")["estimate"])
+    x, estimate = line(axis, "level", 3)
+    grid = pd.DataFrame({"x": x, "n": 1, "g": eb.model.design.groups[0].levels.labels[3]})
+    np.testing.assert_allclose(estimate, eb.predict(grid)["estimate"])
+
+
 def test_weights_of_new_observations_are_the_median(
     data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
