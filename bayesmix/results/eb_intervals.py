@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import time
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import stats
 
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import log_likelihood
 from bayesmix.inference.empirical import LARGEST_CORRELATION, maximise
 from bayesmix.inference.profile import (
     Likelihood,
@@ -73,17 +71,11 @@ class ModeIntervals:
         return Likelihood(problem=self._problem, coordinates=co, x=x, unit=unit)
 
     def _affordable(self) -> IntervalMethod:
-        co, x = self._absolute
-        gradient = np.empty(len(x))
-        log_likelihood(self._problem.equations, co, x, False, gradient)
-        times = []
-        for _ in range(3):  # the shortest: a busy moment must not change the method
-            start = time.perf_counter()
-            log_likelihood(self._problem.equations, co, x, False, gradient)
-            times.append(time.perf_counter() - start)
-        seconds = min(times) + 1e-5
-        total = seconds * _EVALUATIONS_PER_PARAMETER * len(x) * max(1, len(x) / 3)
-        return "profile" if total < _PROFILE_SECONDS else "wald"
+        """The profile where it takes under a second, by the size of the model."""
+        n_x = len(self._absolute[1])
+        evaluations = _EVALUATIONS_PER_PARAMETER * n_x * max(1, n_x / 3)
+        seconds = _seconds_of_evaluation(self._problem) * evaluations
+        return "profile" if seconds < _PROFILE_SECONDS else "wald"
 
     def _sd_interval(
         self, ci_prob: float, method: IntervalMethod
@@ -118,3 +110,15 @@ class ModeIntervals:
         scaling = self._problem.scaling
         row = np.linalg.inv(scaling.TX)[j] * scaling.y_scale
         return profile_coefficient(self._likelihood, row, float(row @ scaling.beta_0), ci_prob)
+
+
+def _seconds_of_evaluation(problem: Problem) -> float:
+    """Roughly what the likelihood with its gradient takes: not timed, or load would decide.
+
+    Of each level its own columns with those of the fixed effects, and a dense root.
+    """
+    beside = problem.n_fixed + 1
+    levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
+    crossed = problem.groups[len(problem.plan.chain) :]
+    root = beside + sum(g.n_levels * g.n_effects for g in crossed)
+    return float(1e-5 + levels / 5e8 + root**3 / 2e9)

@@ -33,7 +33,8 @@ class ReportsDraws:
         def diagnostics(self) -> Diagnostics: ...  # noqa: D102
         def check(self) -> Any: ...  # noqa: D102
         def group_effects(self, group: str, *, diagnostics: bool) -> pd.DataFrame: ...  # noqa: D102
-        def plot_group_effects(self, group: str) -> Any: ...  # noqa: D102
+        def plot_trace(self) -> Any: ...  # noqa: D102
+        def plot_prior_posterior(self) -> Any: ...  # noqa: D102
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write the fit as one HTML page that opens in a browser without a network.
@@ -57,20 +58,23 @@ class ReportsDraws:
             If the file cannot be written.
         """
         pictures = [
-            Picture(
-                title=f"Group effects of {group.name}",
-                caption="Posterior means and 95 % intervals, sorted.",
-                draw=partial(self.plot_group_effects, group.name),
-            )
-            for group in self.model.design.groups
-        ]
-        pictures.append(
+            *_pictures_of_estimates(self),
             Picture(
                 title="Posterior predictive checks",
                 caption="The data against replicates of them from the fitted model.",
                 draw=self.check,
-            )
-        )
+            ),
+            Picture(
+                title="Priors and posteriors",
+                caption="What the data add to what the priors said.",
+                draw=self.plot_prior_posterior,
+            ),
+            Picture(
+                title="Traces",
+                caption="Density and draws of each parameter, a colour per chain.",
+                draw=self.plot_trace,
+            ),
+        ]
         attributes = self.idata.attrs
         facts = [(name, str(attributes[name])) for name in ("engine", "seed", "tune")]
         facts += _versions(attributes)
@@ -135,10 +139,35 @@ class ReportsEstimates:
                 )
                 for group in self.model.design.groups
             ],
-            pictures=[],
+            pictures=_pictures_of_estimates(self),
             problems=[] if self.converged else ["the optimum was not found"],
             facts=[("method", str(self.method)), *_versions(versions())],
         )
+
+
+def _pictures_of_estimates(fit: Any) -> list[Picture]:
+    design = fit.model.design
+    pictures = [
+        Picture(
+            title="Fixed effects",
+            caption="Estimates and 95 % intervals.",
+            draw=fit.plot_fixed_effects,
+        ),
+        Picture(
+            title="Variance components",
+            caption="Standard deviations and 95 % intervals.",
+            draw=fit.plot_variance_components,
+        ),
+    ]
+    pictures += [
+        Picture(
+            title=f"Group effects of {group.name}",
+            caption="Estimates and 95 % intervals, sorted.",
+            draw=partial(fit.plot_group_effects, group.name),
+        )
+        for group in design.groups
+    ]
+    return pictures if design.fixed_effects else pictures[1:]
 
 
 def _versions(found: Any) -> list[tuple[str, str]]:
