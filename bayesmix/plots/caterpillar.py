@@ -32,6 +32,7 @@ def plot_caterpillar(
     *,
     ci_prob: float,
     max_levels: int | None = None,
+    scale: str = "",
 ) -> Any:
     """Draw one panel per effect, its levels sorted by their estimate.
 
@@ -47,6 +48,8 @@ def plot_caterpillar(
         Probability inside the intervals, for the label.
     max_levels : int, optional
         Draw only so many levels: the lowest and the highest.
+    scale : str
+        What the effects are on, if not the response's own scale.
 
     Returns
     -------
@@ -58,10 +61,11 @@ def plot_caterpillar(
     names = [shorten(str(level), _LENGTH) for panel in panels for level in panel["level"]]
     width = 3.0 + (text_width(names, 8) if n_levels <= _LABELLED else 0.4)
     figure, axes = new_figure(1, len(panels), (width * len(panels), height))
+    x_label = f"estimate and {100 * ci_prob:g} % interval" + (f",\n{scale}" if scale else "")
     for axis, panel, effect in zip(axes[0], panels, effects, strict=True):
         _draw(axis, panel, int((table["effect"] == effect).sum()))
         axis.set_title(wrap(str(effect), 30), fontsize=10)
-        axis.set_xlabel(f"estimate and {100 * ci_prob:g} % interval")
+        axis.set_xlabel(x_label)
     group = str(table["group"].iloc[0])
     axes[0][0].set_ylabel(shorten(group, 44))
     return finish(figure)

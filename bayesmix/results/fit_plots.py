@@ -213,7 +213,10 @@ class FitPlots:
         if max_levels is not None and max_levels < 2:
             raise NotSupportedError(f"max_levels={max_levels!r} must be at least 2")
         found = self.group_effects(chosen.name, ci_prob, **{**self._short, **table})
-        return plot_caterpillar(found, shown, ci_prob=ci_prob, max_levels=max_levels)
+        scale = self.model.family.scale_in_words
+        return plot_caterpillar(
+            found, shown, ci_prob=ci_prob, max_levels=max_levels, scale=scale.removeprefix("the ")
+        )
 
     def plot_shrinkage(
         self, group: str | None = None, *, effects: Sequence[str] | None = None

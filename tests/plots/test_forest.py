@@ -167,7 +167,8 @@ def test_laplace_fits_have_their_tables_drawn(data: pd.DataFrame, rng: np.random
     table = eb.fixed_effects(exponentiate=True).iloc[1:]
     np.testing.assert_allclose(segments(axis), table[["lower", "upper"]])
     assert labels(eb.plot_variance_components().axes[0]) == ["g", "Intercept", "Residual, latent"]
-    assert eb.plot_group_effects().axes
+    label = eb.plot_group_effects().axes[0].get_xlabel()
+    assert label == "estimate and 95 % interval,\nlogit scale"
     assert eb.plot_shrinkage().axes
 
 
