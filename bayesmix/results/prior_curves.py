@@ -98,7 +98,9 @@ def prior_curves(
 
 def _grid(draws: np.ndarray, marginal: _Marginal) -> np.ndarray:
     """The posterior's range, and as much again on either side, within the support."""
-    low, high = np.quantile(draws, [0.001, 0.999])
+    low, first, middle, third, high = np.quantile(draws, [0.001, 0.25, 0.5, 0.75, 0.999])
+    reach = 5 * (third - first)  # of a normal all but 1e-11: a heavy tail must not set the scale
+    low, high = max(low, middle - reach), min(high, middle + reach)
     width = float(high - low) or abs(float(high)) or 1.0
     low = max(float(low) - width, marginal.lower)
     return np.linspace(low, min(float(high) + width, marginal.upper), _GRID)

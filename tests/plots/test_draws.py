@@ -205,6 +205,17 @@ def test_ordered_thresholds_have_their_order_statistic(
         np.testing.assert_allclose(curve.density, wanted, rtol=1e-3, atol=1e-6)
 
 
+def test_heavy_tails_do_not_set_the_scale(data: pd.DataFrame) -> None:
+    prior = bmx.Model("y ~ x + (1 | g)", data).fit(seed=1, prior_only=True, progress=False)
+    line = drawn(prior.plot_prior_posterior("sigma").axes[0], "prior")[0]
+    beta = prior.model.prior_entries.family["sigma"].prior.parameters["beta"]
+    assert line.get_xdata()[-1] < 50 * beta  # of 4000 draws the largest is thousands of it
+    posterior = drawn(prior.plot_prior_posterior("sigma").axes[0], "posterior")[0]
+    np.testing.assert_allclose(
+        posterior.get_ydata()[5:], line.get_ydata()[5:], atol=0.12 * line.get_ydata()[0]
+    )
+
+
 def test_flat_priors_have_no_density(data: pd.DataFrame, rng: np.random.Generator) -> None:
     model = bmx.Model("y ~ x + (1 | g)", data, priors={"x": bmx.Prior("Flat")})
     figure = fake_posterior(model, rng).plot_prior_posterior("x")
