@@ -224,7 +224,7 @@ class Binomial(Unit):
         """Return Binomial(n), by its log odds."""
         import pymc as pm
 
-        return pm.Binomial, {"n": rows["trials"], "logit_p": self._log_odds(eta)}
+        return pm.Binomial, {"n": rows["trials"].astype("int64"), "logit_p": self._log_odds(eta)}
 
     def latex(self) -> str:
         """Return Binomial(n_i, mu_i)."""
@@ -287,7 +287,7 @@ class BetaBinomial(Binomial):
         import pymc as pm
 
         alpha, beta = self._shapes(tensor_functions(), eta, parameters)
-        return pm.BetaBinomial, {"n": rows["trials"], "alpha": alpha, "beta": beta}
+        return pm.BetaBinomial, {"n": rows["trials"].astype("int64"), "alpha": alpha, "beta": beta}
 
     def latex(self) -> str:
         """Return BetaBinomial(n_i, mu_i phi, (1 - mu_i) phi)."""

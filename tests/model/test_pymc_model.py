@@ -291,3 +291,15 @@ def test_the_graph_names_every_variable(data: pd.DataFrame) -> None:
     source = bmx.Model("y ~ x + (x | g)", data).graph().source
     for name in ("beta", "sd_g", "corr_g", "b_g", "sigma"):
         assert name in source
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("family", ["binomial", "beta_binomial", "zero_inflated_binomial"])
+def test_pymc_can_draw_successes_of_trials(family: str, data: pd.DataFrame) -> None:
+    import pymc as pm
+
+    data = data.assign(won=3, n=10)
+    model = bmx.Model("proportion(won, n) ~ x + (1 | g)", data, family=family)
+    draws = pm.draw(model.pymc_model[model.names.observed], random_seed=1)
+    assert ((draws >= 0) & (draws <= 10)).all()
+    assert "trials" in model.graph().source
