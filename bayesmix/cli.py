@@ -101,8 +101,8 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from bayesmix.results.report import report_place
-    from bayesmix.results.storage import writable_place
+    from bayesmix.results.files.report import report_place
+    from bayesmix.results.files.storage import writable_place
 
     if options.output is not None:
         writable_place(options.output)

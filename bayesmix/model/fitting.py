@@ -49,7 +49,7 @@ def sample(
     from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
     from bayesmix.inference.settings import SamplerSettings
     from bayesmix.results import Posterior
-    from bayesmix.results.request import one_of
+    from bayesmix.results.predict.request import one_of
 
     asked = {
         "tune": tune,
@@ -121,7 +121,7 @@ def maximise(model: Model, method: Method | None, n_quadrature: int) -> Empirica
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
     from bayesmix.results import EmpiricalBayes
-    from bayesmix.results.request import one_of
+    from bayesmix.results.predict.request import one_of
 
     if method is None:
         method = "reml" if _is_normal(model) else "ml"

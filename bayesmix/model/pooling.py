@@ -64,7 +64,7 @@ class PoolingExtremes:
         >>> model.no_pooling().loc[1, ["level", "effect"]].tolist()
         ['308', 'Days']
         """
-        from bayesmix.results.no_pooling import no_pooling
+        from bayesmix.results.beside.no_pooling import no_pooling
 
         return no_pooling(self._model, group, ci_prob, sigma)
 
@@ -88,7 +88,7 @@ class PoolingExtremes:
         NotSupportedError
             If the likelihood is not maximised under the family.
         """
-        from bayesmix.results.no_pooling import complete_pooling
+        from bayesmix.results.beside.no_pooling import complete_pooling
 
         return complete_pooling(self._model, ci_prob)
 

@@ -18,7 +18,7 @@ from bayesmix.plots.figure import (
     shorten,
 )
 from bayesmix.plots.smooth import density
-from bayesmix.results.check_data import CheckData, Statistic
+from bayesmix.results.check.check_data import CheckData, Statistic
 
 __all__ = ["plot_check", "plot_statistic"]
 

@@ -18,7 +18,7 @@ from bayesmix.plots.figure import (
     text_width,
     wrap,
 )
-from bayesmix.results.curves import Curves
+from bayesmix.results.pictures.curves import Curves
 
 __all__ = ["plot_curves"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmix.plots.figure import ACCENT, MAIN, finish, new_figure, strip, wrap
 from bayesmix.plots.smooth import density
-from bayesmix.results.prior_curves import PriorCurve
+from bayesmix.results.pictures.prior_curves import PriorCurve
 
 __all__ = ["plot_prior_posterior"]
 

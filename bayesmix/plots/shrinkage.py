@@ -17,7 +17,7 @@ from bayesmix.plots.figure import (
     strip,
     text_width,
 )
-from bayesmix.results.shrinkage import Shrinkage
+from bayesmix.results.beside.shrinkage import Shrinkage
 
 __all__ = ["plot_shrinkage"]
 

@@ -16,15 +16,15 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.profile import absolute_coordinates
-from bayesmix.results.eb_intervals import IntervalMethod
-from bayesmix.results.eb_plots import ModePlots
-from bayesmix.results.eb_prediction import PredictsAtModes
-from bayesmix.results.eb_tables import ModeTables
-from bayesmix.results.effects import EffectsAtModes
-from bayesmix.results.reporting import ReportsEstimates
-from bayesmix.results.saving import SavesEstimates
-from bayesmix.results.summary import Section, Summary
-from bayesmix.results.tables import estimated_pairs
+from bayesmix.results.effect.effects import EffectsAtModes
+from bayesmix.results.files.reporting import ReportsEstimates
+from bayesmix.results.files.saving import SavesEstimates
+from bayesmix.results.pictures.eb_plots import ModePlots
+from bayesmix.results.predict.eb_prediction import PredictsAtModes
+from bayesmix.results.tabular.eb_intervals import IntervalMethod
+from bayesmix.results.tabular.eb_tables import ModeTables
+from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.tables import estimated_pairs
 
 if TYPE_CHECKING:
     from bayesmix.families import Family

@@ -30,9 +30,9 @@ from bayesmix.inference.laplace import (
     quadrature_optimum,
 )
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
-from bayesmix.results.laplace_prediction import PredictsAtLaplaceModes
-from bayesmix.results.summary import Section
-from bayesmix.results.tables import exponentiated, text_column
+from bayesmix.results.predict.laplace_prediction import PredictsAtLaplaceModes
+from bayesmix.results.tabular.summary import Section
+from bayesmix.results.tabular.tables import exponentiated, text_column
 
 if TYPE_CHECKING:
     from bayesmix.model import Model

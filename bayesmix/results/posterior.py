@@ -13,17 +13,17 @@ import numpy as np
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning
 from bayesmix.inference.draws import Draws, GroupMoments
-from bayesmix.results import tables
-from bayesmix.results.checking import Checks
-from bayesmix.results.diagnostics import Diagnostics, diagnose_sampling
-from bayesmix.results.effects import EffectsOfDraws
-from bayesmix.results.posterior_plots import PosteriorPlots
-from bayesmix.results.posterior_tables import PosteriorTables
-from bayesmix.results.reporting import ReportsDraws
-from bayesmix.results.saving import SavesDraws
-from bayesmix.results.summaries import IntervalKind, Point, SummaryOptions
-from bayesmix.results.summary import Section, Summary
-from bayesmix.results.tree import MOMENTS_GROUP, build_tree, versions
+from bayesmix.results.check.checking import Checks
+from bayesmix.results.effect.effects import EffectsOfDraws
+from bayesmix.results.files.reporting import ReportsDraws
+from bayesmix.results.files.saving import SavesDraws
+from bayesmix.results.pictures.posterior_plots import PosteriorPlots
+from bayesmix.results.tabular import tables
+from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
+from bayesmix.results.tabular.posterior_tables import PosteriorTables
+from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
+from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
     import xarray as xr

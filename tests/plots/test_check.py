@@ -12,7 +12,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.results.check_data import check_data, statistic_data
+from bayesmix.results.check.check_data import check_data, statistic_data
 from tests.results.test_prediction import non_normal
 
 

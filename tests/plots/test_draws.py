@@ -12,8 +12,8 @@ from scipy import integrate, stats
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.plots.smooth import density
-from bayesmix.results.parameter_draws import chosen_parameters
-from bayesmix.results.prior_curves import prior_curves
+from bayesmix.results.pictures.parameter_draws import chosen_parameters
+from bayesmix.results.pictures.prior_curves import prior_curves
 from tests.plots.pictures import check_texts, drawn
 from tests.results.test_prediction import non_normal
 from tests.results.test_tables import fake_posterior

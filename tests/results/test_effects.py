@@ -11,7 +11,7 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference import Draws
-from bayesmix.results.linear import ParameterDraws
+from bayesmix.results.predict.linear import ParameterDraws
 from tests.families.cases import LEFT_SIDE, family_data
 
 from .test_tables import fake_posterior

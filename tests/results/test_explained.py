@@ -14,7 +14,7 @@ from scipy import special, stats
 import bayesmix as bmx
 from bayesmix import families
 from bayesmix.errors import NotSupportedError
-from bayesmix.results.observation_variance import observation_variance
+from bayesmix.results.effect.observation_variance import observation_variance
 from tests.families.cases import (
     CASES,
     IDS,

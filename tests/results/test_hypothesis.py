@@ -12,8 +12,8 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.priors import Prior
-from bayesmix.results.expressions import parse_hypothesis
-from bayesmix.results.prior_density import density_at_zero, draws_density
+from bayesmix.results.effect.expressions import parse_hypothesis
+from bayesmix.results.effect.prior_density import density_at_zero, draws_density
 
 from .test_effects import family_posterior
 from .test_tables import fake_posterior

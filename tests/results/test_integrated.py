@@ -13,7 +13,7 @@ import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family, get_family
 from bayesmix.inference import Draws
-from bayesmix.results.loo import group_log_density, groups_of_rows
+from bayesmix.results.check.loo import group_log_density, groups_of_rows
 from tests.families.cases import CASES, LEFT_SIDE, family_data, make
 
 from .test_tables import random_correlations

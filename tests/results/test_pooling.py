@@ -50,7 +50,7 @@ def test_every_family_has_its_regression(family: str, rows: pd.DataFrame) -> Non
     assert list(table.columns) == LEVELS
     assert (table["note"] == "").all()
     assert table["effect"].tolist() == ["Intercept", "x"] * 4
-    from bayesmix.results.regression import fit_regression
+    from bayesmix.results.beside.regression import fit_regression
 
     fit = fit_regression(model.family, model.y, model.design.X, None, model.rows)
     np.testing.assert_allclose(fit.beta, everywhere["estimate"])

@@ -10,8 +10,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, NotSupportedError
-from bayesmix.results.diagnostics import diagnose_sampling
-from bayesmix.results.text import cell
+from bayesmix.results.tabular.diagnostics import diagnose_sampling
+from bayesmix.results.tabular.text import cell
 
 from .test_tables import fake_posterior
 

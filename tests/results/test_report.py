@@ -17,8 +17,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import FileError
-from bayesmix.results.mathml import equation_html
-from bayesmix.results.text import cell
+from bayesmix.results.files.mathml import equation_html
+from bayesmix.results.tabular.text import cell
 
 from .test_prediction import non_normal
 from .test_tables import fake_posterior

@@ -1,0 +1,1 @@
+"""Other estimates beside a fit: of other programs, of each level alone, of all rows together."""

@@ -1,0 +1,423 @@
+"""Fits side by side: what each of them estimates of the same quantities."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import OWN_FILES, DataWarning, NotSupportedError
+from bayesmix.results.beside.estimates import COLUMNS, TEXT, Estimates, known_names, own_estimates
+from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
+from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
+from bayesmix.results.empirical_bayes import EmpiricalBayes
+from bayesmix.results.posterior import Posterior
+from bayesmix.results.predict.request import one_of
+from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.text import WIDTH, cell
+
+__all__ = ["EstimateComparison", "Part", "compare_estimates"]
+
+Part = Literal["fixed_effects", "variance_components", "correlations", "group_effects"]
+
+_SHOWN_LEVELS = 6
+_TITLES = {
+    "fixed_effects": "Fixed effects",
+    "variance_components": "Standard deviations",
+    "correlations": "Correlations",
+    "group_effects": "Group effects",
+}
+
+
+def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> EstimateComparison:
+    """Set the estimates of several fits side by side, with their intervals.
+
+    Terms, grouping factors and levels that other programs call otherwise get the names
+    of the bayesmix fits among them: R's ``(Intercept)``, ``sexM`` and ``ward:hospital``,
+    patsy's ``C(f)[T.2]``. What cannot be matched stays as a row of its own. Models of
+    different terms or families may be compared; nothing is rescaled.
+
+    Parameters
+    ----------
+    *fits : Posterior, EmpiricalBayes, statsmodels result, path, DataFrame or mapping
+        A path is that of a CSV file as R's broom.mixed writes it
+        (``tidy(fit, effects = c("fixed", "ran_pars", "ran_vals"), conf.int = TRUE)``),
+        and a DataFrame holds the same columns, or those of `fixed_effects` or
+        `Model.complete_pooling`. A mapping gives several fits by name.
+    ci_prob : float
+        Probability inside the intervals. Those of a CSV file or DataFrame are taken as
+        they are; where it has none, they are made from its standard errors.
+    **named
+        Further fits, under names of one's own: ``lme4="fit.csv"``.
+
+    Returns
+    -------
+    EstimateComparison
+
+    Raises
+    ------
+    NotSupportedError
+        If there is nothing to compare, or it is none of these.
+    DataError
+        If a table does not have the columns that are needed.
+    FileError
+        If a file cannot be read.
+
+    Warns
+    -----
+    DataWarning
+        If the fits are known to be of different numbers of rows.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+    >>> both = bmx.compare_estimates(model.fit_eb(), all_rows=model.complete_pooling())
+    >>> both.fixed_effects["fit"].tolist()
+    ['REML', 'all_rows', 'REML', 'all_rows']
+    """
+    if isinstance(ci_prob, bool) or not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
+        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
+    given = list(_given(fits, named))
+    if not given:
+        raise NotSupportedError("compare_estimates wants at least one fit")
+    models = [fit.model for _, fit in given if isinstance(fit, Posterior | EmpiricalBayes)]
+    terms, groups = known_names(models)
+    found: dict[str, Estimates] = {}
+    for name, fit in given:
+        if isinstance(fit, Posterior | EmpiricalBayes):
+            estimates = own_estimates(fit, ci_prob)
+        elif isinstance(fit, str | Path):
+            stem = name or Path(fit).stem
+            estimates = tidy_estimates(read_tidy(fit), stem, ci_prob, terms, groups)
+        elif is_fitted_result(fit):
+            estimates = result_estimates(fit, ci_prob, terms, groups)
+        else:
+            estimates = tidy_estimates(_as_table(fit), name or "table", ci_prob, terms, groups)
+        found[_unused(name or estimates.name, found, given_by_user=name is not None)] = estimates
+    _warn_of_rows(found)
+    return EstimateComparison(fits=found, ci_prob=float(ci_prob))
+
+
+def _given(fits: Sequence[Any], named: Mapping[str, Any]) -> Iterator[tuple[str | None, Any]]:
+    for fit in fits:
+        if isinstance(fit, Mapping):
+            yield from ((str(name), value) for name, value in fit.items())
+        else:
+            yield None, fit
+    yield from named.items()
+
+
+def _as_table(fit: Any) -> pd.DataFrame:
+    if isinstance(fit, pd.DataFrame):
+        return fit
+    import narwhals as nw
+
+    try:
+        return nw.from_native(fit, eager_only=True).to_pandas()
+    except TypeError:
+        raise NotSupportedError(
+            f"compare_estimates does not know {type(fit).__name__}; it takes a Posterior, an "
+            "EmpiricalBayes, a result of statsmodels, a table as broom.mixed writes it, its "
+            "path, or a dict of these"
+        ) from None
+
+
+def _unused(name: str, taken: Mapping[str, Any], *, given_by_user: bool) -> str:
+    if name not in taken:
+        return name
+    if given_by_user:
+        raise NotSupportedError(f"there are two fits called {name!r}; give each its own name")
+    k = 2
+    while f"{name} {k}" in taken:
+        k += 1
+    return f"{name} {k}"
+
+
+def _warn_of_rows(found: Mapping[str, Estimates]) -> None:
+    sizes = {name: fit.n_obs for name, fit in found.items() if fit.n_obs is not None}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {n}" for name, n in sizes.items())
+        warnings.warn(
+            f"the fits are of different numbers of rows ({listed}); they differ in their data, "
+            "and not only in how they estimate",
+            DataWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class EstimateComparison:
+    """Estimates of several fits side by side.
+
+    Attributes
+    ----------
+    fits : mapping of str to Estimates
+        By name, in the order of the columns.
+    ci_prob : float
+    """
+
+    fits: Mapping[str, Estimates]
+    ci_prob: float
+
+    # -- tables -----------------------------------------------------------------
+
+    @property
+    def fixed_effects(self) -> pd.DataFrame:
+        """One row per coefficient and fit: term, fit, estimate, sd, lower, upper."""
+        return self._long("fixed_effects")
+
+    @property
+    def variance_components(self) -> pd.DataFrame:
+        """One row per sd and fit: group, effect, fit, variance, sd, sd_lower, sd_upper."""
+        return self._long("variance_components")
+
+    @property
+    def correlations(self) -> pd.DataFrame:
+        """One row per pair and fit: group, effect_1, effect_2, fit, estimate, lower, upper."""
+        return self._long("correlations")
+
+    @property
+    def group_effects(self) -> pd.DataFrame:
+        """One row per level, effect and fit: group, level, effect, fit, estimate, sd, ..."""
+        return self._long("group_effects")
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Stack everything into one table.
+
+        Returns
+        -------
+        DataFrame
+            One row per quantity and fit: part ("fixed_effects", ...), group, level,
+            term, fit, estimate, sd, lower, upper. Of a variance component the estimate
+            is the standard deviation; the term of a correlation is "a, b".
+        """
+        columns = ["part", "group", "level", "term", "fit", "estimate", "sd", "lower", "upper"]
+        parts = [self._labelled(part) for part in get_args(Part)]
+        return pd.concat([part[columns] for part in parts], ignore_index=True)
+
+    def table(self, part: Part | None = None) -> pd.DataFrame:
+        """Return a row per quantity, with the fits beside each other.
+
+        Parameters
+        ----------
+        part : {"fixed_effects", "variance_components", "correlations", "group_effects"}, optional
+            All of them by default.
+
+        Returns
+        -------
+        DataFrame
+            part, group, level, term, and for each fit three columns, such as
+            "REML", "REML lower" and "REML upper"; NaN where a fit has no such
+            quantity. Of a variance component it is the standard deviation.
+        """
+        if part is not None:
+            one_of("part", part, get_args(Part))
+        long = self.to_dataframe() if part is None else self._labelled(part)
+        labels = ["part", "group", "level", "term"]
+        # A second quantity of the same name in one fit is not to be lost.
+        long = long.assign(again=long.groupby([*labels, "fit"], sort=False).cumcount())
+        wide = long[[*labels, "again"]].drop_duplicates().reset_index(drop=True)
+        for name in self.fits:
+            mine = long.loc[long["fit"] == name, [*labels, "again", "estimate", "lower", "upper"]]
+            mine.columns = pd.Index(
+                [*labels, "again", name, f"{name} lower", f"{name} upper"], dtype="str"
+            )
+            wide = wide.merge(mine, on=[*labels, "again"], how="left")
+        return wide.drop(columns="again")
+
+    # -- picture ----------------------------------------------------------------
+
+    def plot(self, part: Part | None = None, *, group: str | None = None,
+             effects: Sequence[str] | None = None, max_levels: int = 40) -> Any:  # fmt: skip
+        """Draw estimates and intervals, a colour and a row for each fit.
+
+        Parameters
+        ----------
+        part : {"fixed_effects", "variance_components", "correlations", "group_effects"}, optional
+            By default all of them: a panel for each coefficient, standard deviation
+            and correlation, and one for each effect of a grouping factor.
+        group : str, optional
+            Whose group effects are drawn; by default those of the first.
+        effects : sequence of str, optional
+            Of its effects these; all by default.
+        max_levels : int
+            Of more levels the lowest and the highest are drawn.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If there is nothing of what is asked for.
+        """
+        from bayesmix.plots.estimates import plot_estimates
+
+        if part is not None:
+            one_of("part", part, get_args(Part))
+        if isinstance(max_levels, bool) or not (isinstance(max_levels, int) and max_levels > 0):
+            raise NotSupportedError(f"max_levels={max_levels!r} must be a whole number above 0")
+        long = self.to_dataframe()
+        scalars = long[long["part"] != "group_effects"]
+        levels = long[long["part"] == "group_effects"]
+        if part is not None:
+            scalars = scalars[scalars["part"] == part]
+            if part != "group_effects":
+                levels = levels.iloc[:0]
+        levels = _chosen_levels(levels, group, effects)
+        if scalars.empty and levels.empty:
+            raise NotSupportedError(f"none of the fits has {part or 'estimates'} to draw")
+        return plot_estimates(
+            scalars, levels, list(self.fits), ci_prob=self.ci_prob, max_levels=max_levels
+        )
+
+    # -- print ------------------------------------------------------------------
+
+    def summary(self) -> Summary:
+        """Gather the tables as one object that prints within 80 columns.
+
+        Returns
+        -------
+        Summary
+        """
+        sections = []
+        for part, title in _TITLES.items():
+            long = self._labelled(part)
+            groups = list(dict.fromkeys(long["group"])) if part == "group_effects" else [None]
+            for name in groups:
+                mine = long if name is None else long[long["group"] == name]
+                shown, rest = _first_levels(mine) if name is not None else (mine, 0)
+                if mine.empty:
+                    continue
+                table, text = self._shown(part, shown)
+                heading = title if name is None else f"{title} of {name}"
+                note = f"and {rest} more levels: .group_effects" if rest else ""
+                sections.append(Section(title=heading, table=table, text_columns=text, note=note))
+        rows = [f"{n}: {fit.n_obs} rows" for n, fit in self.fits.items() if fit.n_obs is not None]
+        footer = [f"Intervals are {100 * self.ci_prob:g} %, where a fit has any."]
+        footer += [fit.note for fit in self.fits.values() if fit.note]
+        foreign = [fit for fit in self.fits.values() if not fit.is_own]
+        if any(len(fit.group_effects) for fit in foreign):
+            footer.append(
+                "Group effects of lme4 and statsmodels have errors given the fixed effects; those "
+                "of bayesmix contain the fixed effects' uncertainty."
+            )
+        return Summary(
+            title=f"Estimates of {len(self.fits)} fit{'s' * (len(self.fits) != 1)}",
+            lines=("; ".join(rows),) if rows else (),
+            sections=tuple(sections),
+            footer=tuple(footer),
+        )
+
+    def __repr__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    # -- inside -----------------------------------------------------------------
+
+    def _long(self, part: str) -> pd.DataFrame:
+        """The tables of all fits, quantity by quantity in the order of the first that has it."""
+        labels = [name for name in COLUMNS[part] if name in TEXT]
+        tables = []
+        for at, (name, fit) in enumerate(self.fits.items()):
+            table = getattr(fit, part).copy()
+            table.insert(len(labels), "fit", pd.Series([name] * len(table), dtype="str"))
+            tables.append(table.assign(at=at))
+        stacked = pd.concat(tables, ignore_index=True)
+        rank = stacked.groupby(labels, sort=False).ngroup()
+        ordered = stacked.assign(rank=rank).sort_values(["rank", "at"], kind="stable")
+        return ordered.drop(columns=["rank", "at"]).reset_index(drop=True)
+
+    def _labelled(self, part: str) -> pd.DataFrame:
+        """The long table under the columns of `to_dataframe`."""
+        table = self._long(part)
+        if part == "variance_components":
+            table = table.drop(columns="variance").rename(
+                columns={"sd": "estimate", "sd_lower": "lower", "sd_upper": "upper"}
+            )
+        if part == "correlations":
+            table["term"] = table["effect_1"] + ", " + table["effect_2"]
+        table = table.rename(columns={"effect": "term"})
+        for name in ("group", "level"):
+            if name not in table.columns:
+                table[name] = pd.Series([""] * len(table), dtype="str")
+        if "sd" not in table.columns:
+            table["sd"] = np.nan
+        table["part"] = pd.Series([part] * len(table), dtype="str")
+        return table
+
+    def _shown(self, part: str, long: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """A column per fit if that fits 80 columns, else a row per fit."""
+        labels = {
+            "fixed_effects": ["term"],
+            "variance_components": ["group", "term"],
+            "correlations": ["group", "term"],
+            "group_effects": ["level", "term"],
+        }[part]
+        cells = long[[*labels, "fit"]].assign(
+            value=[_value(row) for row in long.itertuples(index=False)]
+        )
+        keys = cells[labels].drop_duplicates()
+        wide = keys.copy()
+        for name in self.fits:
+            mine = cells[cells["fit"] == name].drop_duplicates(labels)
+            wide = wide.merge(
+                mine[[*labels, "value"]].rename(columns={"value": name}), on=labels, how="left"
+            )
+        wide = wide.fillna("")
+        width = 2 + sum(
+            2 + min(max([len(str(c)), *wide[c].str.len()]), 20 if c in labels else 99)
+            for c in wide.columns
+        )
+        again = cells.duplicated([*labels, "fit"]).any()
+        if width - 2 <= WIDTH and not again:
+            renamed = wide.rename(columns={"term": "effect"} if part != "fixed_effects" else {})
+            return renamed, tuple(str(c) for c in renamed.columns[: len(labels)])
+        columns = [*labels, "fit", "estimate", "lower", "upper"]
+        tall = long[columns].reset_index(drop=True)
+        repeated = tall.duplicated(labels)
+        for name in labels:  # said once
+            tall.loc[repeated, name] = ""
+        return tall, (*labels, "fit")
+
+
+def _value(row: Any) -> str:
+    estimate = cell(float(row.estimate))
+    if np.isnan(row.lower) or np.isnan(row.upper):
+        return estimate
+    return f"{estimate} [{cell(float(row.lower))}, {cell(float(row.upper))}]"
+
+
+def _first_levels(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    levels = list(dict.fromkeys(rows["level"]))
+    n_effects = max(1, rows["term"].nunique())
+    shown = max(1, _SHOWN_LEVELS // n_effects)
+    return rows[rows["level"].isin(levels[:shown])], max(0, len(levels) - shown)
+
+
+def _chosen_levels(
+    levels: pd.DataFrame, group: str | None, effects: Sequence[str] | None
+) -> pd.DataFrame:
+    if levels.empty and group is None and effects is None:
+        return levels
+    known = list(dict.fromkeys(levels["group"]))
+    if group is not None and group not in known:
+        raise NotSupportedError(f"group={group!r} is not one of {', '.join(known) or 'none'}")
+    levels = levels[levels["group"] == (group or known[0])] if known else levels
+    if effects is None:
+        return levels
+    wanted = [effects] if isinstance(effects, str) else list(effects)
+    have = list(dict.fromkeys(levels["term"]))
+    for effect in wanted:
+        if effect not in have:
+            raise NotSupportedError(f"there is no effect {effect!r}; there are {', '.join(have)}")
+    return levels[levels["term"].isin(wanted)]

@@ -1,0 +1,105 @@
+"""What one fit estimates, in one form for whoever fitted it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.empirical_bayes import EmpiricalBayes
+from bayesmix.results.posterior import Posterior
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "known_names", "own_estimates"]
+
+COLUMNS = {
+    "fixed_effects": ("term", "estimate", "sd", "lower", "upper"),
+    "variance_components": ("group", "effect", "variance", "sd", "sd_lower", "sd_upper"),
+    "correlations": ("group", "effect_1", "effect_2", "estimate", "lower", "upper"),
+    "group_effects": ("group", "level", "effect", "estimate", "sd", "lower", "upper"),
+}
+TEXT = ("term", "group", "effect", "effect_1", "effect_2", "level")
+
+
+def frame(table: str, rows: Any) -> pd.DataFrame:
+    """Make one of the tables of `Estimates` from rows in the order of its columns."""
+    columns = list(COLUMNS[table])
+    return pd.DataFrame(rows, columns=columns).astype(
+        {name: "str" if name in TEXT else float for name in columns}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimates:
+    """Estimates of one fit; a table without rows where there are none.
+
+    Attributes
+    ----------
+    name : str
+        What the fit is called if the user does not say.
+    n_obs : int or None
+        Rows of the data, where that is known.
+    fixed_effects, variance_components, correlations, group_effects : DataFrame
+        With the columns of `COLUMNS`.
+    note : str
+        What the reader of the intervals should know; may be empty.
+    is_own : bool
+        Whether bayesmix made the fit.
+    """
+
+    name: str
+    n_obs: int | None
+    fixed_effects: pd.DataFrame
+    variance_components: pd.DataFrame
+    correlations: pd.DataFrame
+    group_effects: pd.DataFrame
+    note: str = ""
+    is_own: bool = False
+
+
+def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
+    """Collect the tables of a fit by bayesmix."""
+    groups = fit.model.design.groups
+    if isinstance(fit, Posterior):
+        tables = {
+            "fixed_effects": fit.fixed_effects(ci_prob, diagnostics=False),
+            "variance_components": fit.variance_components(ci_prob, diagnostics=False),
+            "correlations": fit.correlations(ci_prob, diagnostics=False),
+        }
+        if groups:
+            tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, diagnostics=False)
+        name = f"NUTS ({str(fit.idata.attrs['engine']).split()[0]})"
+    else:
+        tables = {
+            "fixed_effects": fit.fixed_effects(ci_prob),
+            "variance_components": fit.variance_components(ci_prob),
+            "correlations": fit.correlations(ci_prob),
+        }
+        if groups:
+            tables["group_effects"] = fit.group_effects(ci_prob=ci_prob)
+        normal = fit.model.family.name.startswith("gaussian")
+        name = {"reml": "REML", "ml": "ML", "map": "MAP"}[fit.method]
+        name = name if normal else f"{name} (Laplace)"
+    found: dict[str, Any] = {
+        key: tables[key][list(columns)] if key in tables else frame(key, [])
+        for key, columns in COLUMNS.items()
+    }
+    return Estimates(name=name, n_obs=fit.model.design.n_obs, is_own=True, **found)
+
+
+def known_names(models: list[Model]) -> tuple[KnownTerms, KnownGroups]:
+    """Gather the names that other programs' names are to be matched with."""
+    terms = {name: None for model in models for name in model.design.all_fixed_columns}
+    effects: dict[str, dict[str, None]] = {}
+    levels: dict[str, set[str]] = {}
+    for model in models:
+        for group in model.design.groups:
+            effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
+            levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
+            terms.update(dict.fromkeys(group.effects))
+    known = KnownTerms(terms)
+    return known, KnownGroups({g: tuple(e) for g, e in effects.items()}, levels, known)

@@ -1,0 +1,274 @@
+"""A separate regression per level and one for all, to set beside partial pooling."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.design import GroupingFactor
+from bayesmix.errors import NotSupportedError
+from bayesmix.families import Family
+from bayesmix.families.base import Rows
+from bayesmix.inference.announce import announce
+from bayesmix.results.beside.regression import (
+    Regression,
+    Values,
+    check_regression,
+    fit_regression,
+    is_least_squares,
+)
+from bayesmix.results.predict.request import one_of
+from bayesmix.results.tabular.tables import text_column, with_aliased_terms
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = ["Sigma", "coefficients_by_level", "complete_pooling", "no_pooling"]
+
+Sigma = Literal["pooled", "own"]
+
+_SLOW = 150  # levels; a regression beyond least squares takes about 10 ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Level:
+    """The regression of one level: the columns it has, and what came out."""
+
+    columns: np.ndarray
+    fit: Regression
+    note: str
+
+
+def complete_pooling(model: Model, ci_prob: float) -> pd.DataFrame:
+    """Fit one regression to all rows, as if there were no groups.
+
+    Parameters
+    ----------
+    model : Model
+    ci_prob : float
+
+    Returns
+    -------
+    DataFrame
+        term, estimate, sd, lower, upper, note.
+    """
+    _check(model, ci_prob)
+    design = model.design
+    found = fit_regression(model.family, model.y, design.X, design.offset, model.rows)
+    variance = found.rss / found.df if np.isfinite(found.df) and found.df > 0 else 1.0
+    if found.df == 0:
+        variance = np.nan
+    sd = np.sqrt(np.diag(found.unscaled) * variance)
+    estimate, sd, lower, upper = _intervals(found.beta, sd, found.df, ci_prob)
+    table = pd.DataFrame(
+        {
+            "term": text_column(design.fixed_effects),
+            "estimate": estimate,
+            "sd": sd,
+            "lower": lower,
+            "upper": upper,
+            "note": text_column([found.note if np.isnan(b) else "" for b in estimate]),
+        }
+    )
+    table = with_aliased_terms(table, design)
+    if design.aliased:
+        table.loc[table["term"].isin(design.aliased), "note"] = "left out as aliased"
+    return table
+
+
+def no_pooling(model: Model, group: str | None, ci_prob: float, sigma: Sigma) -> pd.DataFrame:
+    """Fit a separate regression to the rows of each level.
+
+    Parameters
+    ----------
+    model : Model
+    group : str, optional
+        A grouping factor; the first by default.
+    ci_prob : float
+    sigma : {"pooled", "own"}
+
+    Returns
+    -------
+    DataFrame
+        group, level, effect, estimate, sd, lower, upper, note.
+    """
+    _check(model, ci_prob)
+    one_of("sigma", sigma, get_args(Sigma))
+    design, family = model.design, model.family
+    if not design.groups:
+        raise NotSupportedError(
+            f"the model {model.formula} has no group effects: there is nothing to fit apart; "
+            "complete_pooling() is its regression"
+        )
+    chosen = design.groups[0] if group is None else design.group(group)
+    least_squares = is_least_squares(family, model.rows)
+    if not least_squares and chosen.n_levels > _SLOW:
+        announce(
+            f"Fitting {chosen.n_levels} regressions, about {chosen.n_levels * 0.012:.0f} s ...",
+            progress=True,
+        )
+    held, start = _family_parameters(model)
+    names, columns, varies = _columns(model, chosen)
+    fits = [
+        _one_level(
+            family,
+            model.y[rows],
+            columns[rows],
+            None if design.offset is None else design.offset[rows],
+            {name: values[rows] for name, values in model.rows.items()},
+            n_own=chosen.n_effects,
+            varies=varies,
+            start=start,
+            held=held,
+        )
+        for rows in _rows_by_level(chosen)
+    ]
+    return _table(chosen, names, fits, ci_prob, pooled=least_squares and sigma == "pooled")
+
+
+def coefficients_by_level(
+    family: Family, group: GroupingFactor, y: np.ndarray, offset: np.ndarray, rows: Rows,
+    held: Values,
+) -> np.ndarray:  # fmt: skip
+    """Regress y on Z within each level.
+
+    Parameters
+    ----------
+    family : Family
+    group : GroupingFactor
+        With G levels and q effects.
+    y : ndarray, shape (n,)
+    offset : ndarray, shape (n,)
+        The part of the linear predictor that does not vary by this grouping factor.
+    rows : mapping of str to ndarray, shape (n,)
+    held : mapping
+        The family's parameters, which are taken as known.
+
+    Returns
+    -------
+    ndarray, shape (G, q)
+        NaN for a level whose rows do not determine all q coefficients, or whose
+        likelihood has no maximum.
+    """
+    found = [
+        fit_regression(
+            family, y[at], group.Z[at], offset[at],
+            {name: values[at] for name, values in rows.items()}, held=held,
+        ).beta
+        for at in _rows_by_level(group)
+    ]  # fmt: skip
+    return np.asarray(found).reshape(group.n_levels, group.n_effects)
+
+
+def _check(model: Model, ci_prob: float) -> None:
+    if not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
+        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
+    check_regression(model.family, model.rows)
+
+
+def _rows_by_level(group: GroupingFactor) -> Iterator[np.ndarray]:
+    order = np.argsort(group.index, kind="stable")
+    bounds = np.searchsorted(group.index[order], np.arange(group.n_levels + 1))
+    for start, stop in itertools.pairwise(bounds):
+        yield order[start:stop]
+
+
+def _family_parameters(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Thresholds are held at those of all rows together; the others start there."""
+    family, design = model.family, model.design
+    if is_least_squares(family, model.rows) or not family.parameters:
+        return {}, {}
+    everywhere = fit_regression(family, model.y, design.X, design.offset, model.rows).parameters
+    vectors = family.vector_parameters
+    held = {name: value for name, value in everywhere.items() if name in vectors}
+    return held, {name: value for name, value in everywhere.items() if name not in vectors}
+
+
+def _columns(model: Model, group: GroupingFactor) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """The group's effects, then the other fixed effects; and which of these vary in a level."""
+    design = model.design
+    others = [j for j in range(len(design.fixed_effects)) if j not in group.fixed_column]
+    names = (*group.effects, *(design.fixed_effects[j] for j in others))
+    columns = np.concatenate([group.Z, design.X[:, others]], axis=1)
+    varies = np.zeros(len(others), dtype=bool)
+    for rows in _rows_by_level(group):
+        if varies.all():
+            break
+        varies |= ~_multiples(columns[rows], group.n_effects)
+    return names, columns, varies
+
+
+def _multiples(X: np.ndarray, n_own: int) -> np.ndarray:
+    """Which columns behind the first `n_own` are a multiple of one of those."""
+    own, others = X[:, :n_own], X[:, n_own:]
+    size = np.maximum((others**2).sum(axis=0), 1e-300)
+    found = (others**2).sum(axis=0) == 0
+    for z in own.T:
+        zz = float(z @ z)
+        if zz > 0:
+            left = others - np.outer(z, (z @ others) / zz)
+            found |= (left**2).sum(axis=0) <= 1e-20 * size
+    return np.asarray(found)
+
+
+def _one_level(
+    family: Family, y: np.ndarray, X: np.ndarray, offset: np.ndarray | None, rows: Rows, *,
+    n_own: int, varies: np.ndarray, start: Values, held: Values,
+) -> _Level:  # fmt: skip
+    absorbed = _multiples(X, n_own)
+    if len(X) <= n_own:  # so few rows that any column looks like a multiple
+        absorbed &= ~varies
+    columns = np.append(np.arange(n_own), n_own + np.flatnonzero(~absorbed))
+    fit = fit_regression(family, y, X[:, columns], offset, rows, start=start, held=held)
+    return _Level(columns=columns, fit=fit, note=fit.note)
+
+
+def _table(
+    group: GroupingFactor, names: Sequence[str], levels: Sequence[_Level], ci_prob: float, *,
+    pooled: bool,
+) -> pd.DataFrame:  # fmt: skip
+    p, q = len(names), group.n_effects
+    estimate, sd = np.full((len(levels), p), np.nan), np.full((len(levels), p), np.nan)
+    df = np.full((len(levels), p), np.inf)
+    note = np.full((len(levels), p), "does not vary within the level", dtype=object)
+    done = [level.fit for level in levels if not np.isnan(level.fit.beta).any()]
+    all_df = sum(fit.df for fit in done) if done else 0.0
+    common = sum(fit.rss for fit in done) / all_df if 0 < all_df < np.inf else np.nan
+    for row, level in enumerate(levels):
+        fit, at = level.fit, level.columns
+        variance, own_df = 1.0, fit.df
+        if np.isfinite(fit.rss) and np.isfinite(fit.df):
+            variance, own_df = common, all_df
+            if not pooled:
+                variance, own_df = fit.rss / fit.df if fit.df > 0 else np.nan, fit.df
+        estimate[row, at] = fit.beta
+        with np.errstate(invalid="ignore"):
+            sd[row, at] = np.sqrt(np.diag(fit.unscaled) * variance)
+        df[row] = own_df
+        saturated = "" if np.isfinite(variance) else "no residual degrees of freedom"
+        note[row, at] = [level.note if np.isnan(b) else saturated for b in fit.beta]
+        if np.isnan(fit.beta[:q]).all():
+            note[row] = level.note
+    values = _intervals(estimate.ravel(), sd.ravel(), df.ravel(), ci_prob)
+    text: Mapping[str, Any] = {
+        "group": text_column([group.name] * estimate.size),
+        "level": text_column(np.repeat(group.levels.labels, p)),
+        "effect": text_column(list(names) * len(levels)),
+    }
+    numbers = dict(zip(("estimate", "sd", "lower", "upper"), values, strict=True))
+    return pd.DataFrame({**text, **numbers, "note": text_column(note.ravel())})
+
+
+def _intervals(
+    estimate: np.ndarray, sd: np.ndarray, df: np.ndarray | float, ci_prob: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Student t where a residual variance is estimated, else normal."""
+    sd = np.where(np.isnan(estimate), np.nan, sd)
+    q = stats.t.ppf((1 + ci_prob) / 2, np.where(np.asarray(df) > 0, df, np.nan))
+    return estimate, sd, estimate - q * sd, estimate + q * sd

@@ -1,0 +1,136 @@
+"""Partial pooling beside no pooling: how far each level was drawn to the centre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import GroupingFactor
+from bayesmix.results.beside.no_pooling import coefficients_by_level
+from bayesmix.results.beside.regression import Values, check_regression, fit_regression
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = ["Shrinkage", "shrinkage_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shrinkage:
+    """Each level's coefficients without pooling and with partial pooling.
+
+    All are on the scale of the linear predictor.
+
+    Attributes
+    ----------
+    group : str
+    levels : ndarray of str, shape (G,)
+    effects : tuple of str, length q
+    n_obs : ndarray of int, shape (G,)
+        Rows of each level.
+    no_pooling : ndarray, shape (G, q)
+        Least squares (beyond the normal maximum likelihood) within the level; NaN
+        where its rows do not determine it or no finite value is the best.
+    partial_pooling : ndarray, shape (G, q)
+        Posterior mean (of empirical Bayes the mode) of the fixed effect plus the
+        group effect.
+    fixed_effect : ndarray, shape (q,)
+        Estimates of the fixed effects, which the levels are drawn towards; 0 for an
+        effect without a fixed effect of its name.
+    complete_pooling : ndarray, shape (q,)
+        The same coefficients of one regression for all rows; NaN for an effect
+        without a fixed effect of its name.
+    """
+
+    group: str
+    levels: np.ndarray
+    effects: tuple[str, ...]
+    n_obs: np.ndarray
+    no_pooling: np.ndarray
+    partial_pooling: np.ndarray
+    fixed_effect: np.ndarray
+    complete_pooling: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per level and effect.
+
+        Returns
+        -------
+        DataFrame
+            group, level, effect, n_obs, no_pooling, partial_pooling,
+            fixed_effect, complete_pooling.
+        """
+        n_levels, q = self.no_pooling.shape
+        return pd.DataFrame(
+            {
+                "group": pd.Series([self.group] * (n_levels * q), dtype="str"),
+                "level": pd.Series(np.repeat(self.levels, q), dtype="str"),
+                "effect": pd.Series(self.effects * n_levels, dtype="str"),
+                "n_obs": np.repeat(self.n_obs, q),
+                "no_pooling": self.no_pooling.ravel(),
+                "partial_pooling": self.partial_pooling.ravel(),
+                "fixed_effect": np.tile(self.fixed_effect, n_levels),
+                "complete_pooling": np.tile(self.complete_pooling, n_levels),
+            }
+        )
+
+
+def shrinkage_of(
+    model: Model,
+    group: GroupingFactor,
+    beta: np.ndarray,
+    effects: Mapping[str, np.ndarray],
+    parameters: Values,
+) -> Shrinkage:
+    """Compare the two estimates of each level's coefficients.
+
+    The regression within a level is on the columns that vary by it. What the
+    model says of the other predictors and grouping factors is taken as known, and
+    so are the family's own parameters.
+
+    Parameters
+    ----------
+    model : Model
+    group : GroupingFactor
+    beta : ndarray, shape (p,)
+        Estimated fixed effects.
+    effects : mapping of str to ndarray, shape (G, q)
+        Estimated effects of every grouping factor.
+    parameters : mapping
+        Estimates of the family's own parameters.
+
+    Returns
+    -------
+    Shrinkage
+
+    Raises
+    ------
+    NotSupportedError
+        For a family without a maximum of the likelihood to compare with.
+    """
+    design, family = model.design, model.family
+    check_regression(family, model.rows)
+    rest = np.zeros(design.n_obs) if design.offset is None else design.offset.copy()
+    for j in range(len(design.fixed_effects)):
+        if j not in group.fixed_column:
+            rest += design.X[:, j] * beta[j]
+    for other in design.groups:
+        if other.name != group.name:
+            rest += np.einsum("nq,nq->n", other.Z, effects[other.name][other.index])
+    everywhere = fit_regression(family, model.y, design.X, design.offset, model.rows).beta
+    fixed: Any = group.fixed_column
+    center = np.asarray([0.0 if j is None else beta[j] for j in fixed])
+    return Shrinkage(
+        group=group.name,
+        levels=group.levels.labels,
+        effects=group.effects,
+        n_obs=np.bincount(group.index, minlength=group.n_levels),
+        no_pooling=coefficients_by_level(family, group, model.y, rest, model.rows, parameters),
+        partial_pooling=effects[group.name] + center,
+        fixed_effect=center,
+        complete_pooling=np.asarray([np.nan if j is None else everywhere[j] for j in fixed]),
+    )

@@ -1,0 +1,245 @@
+"""The numbers behind the pictures of a posterior check."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.results.predict.levels import name_key
+from bayesmix.results.predict.linear import for_each_block
+from bayesmix.results.predict.request import PredictionRequest
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.results.check.checking import Checks
+
+__all__ = ["STATISTICS", "CheckData", "Statistic", "check_data", "statistic_data"]
+
+STATISTICS: Mapping[str, Callable[..., Any]] = {
+    "mean": np.mean,
+    "sd": lambda values, axis=None: np.std(values, axis=axis, ddof=1),
+    "min": np.min,
+    "max": np.max,
+    "median": np.median,
+}
+_DRAWS = 1000  # for calibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """One statistic of the data beside that of replicates.
+
+    Attributes
+    ----------
+    name : str
+    group : str
+        Grouping factor within whose levels it is taken; empty for the whole data.
+    levels : ndarray of str, shape (m,)
+    observed : ndarray, shape (m,)
+    replicates : ndarray, shape (R, m)
+    """
+
+    name: str
+    group: str
+    levels: np.ndarray
+    observed: np.ndarray
+    replicates: np.ndarray
+
+    def interval(self, prob: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the equal-tailed interval of the replicates, each of shape (m,)."""
+        tail = (1 - prob) / 2
+        lower, upper = np.quantile(self.replicates, [tail, 1 - tail], axis=0)
+        return lower, upper
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Share of replicates above the observed value, ties by half, shape (m,)."""
+        above = (self.replicates > self.observed).mean(axis=0)
+        return np.asarray(above + 0.5 * (self.replicates == self.observed).mean(axis=0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckData:
+    """What the pictures of a check are drawn from.
+
+    Attributes
+    ----------
+    response : str
+    y : ndarray, shape (n,)
+    replicates : ndarray, shape (R, n)
+    discrete : bool
+    pit : ndarray, shape (n,)
+        Where each observation lies among its replicates, as if it had been left out:
+        uniform under the model.
+    fitted, residuals : ndarray, shape (n,)
+        Posterior means, and residuals in standard deviations.
+    residual_name : str
+    statistics : tuple of Statistic
+        Within the levels of a grouping factor; empty without one.
+    group : str
+    effects : mapping of str to ndarray, shape (G,)
+        Estimated group effects of that factor.
+    """
+
+    response: str
+    y: np.ndarray
+    replicates: np.ndarray
+    discrete: bool
+    pit: np.ndarray
+    fitted: np.ndarray
+    residuals: np.ndarray
+    residual_name: str
+    statistics: tuple[Statistic, ...]
+    group: str
+    effects: Mapping[str, np.ndarray]
+
+
+def check_data(
+    post: Checks, replicates: np.ndarray, factor: GroupingFactor | None, seed: int | None
+) -> CheckData:
+    """Gather the numbers of a check.
+
+    Parameters
+    ----------
+    post : Posterior
+    replicates : ndarray, shape (R, n)
+    factor : GroupingFactor or None
+    seed : int, optional
+
+    Returns
+    -------
+    CheckData
+    """
+    model = post.model
+    y = model.y
+    pit, quantile, fitted = _calibration(post, seed)
+    normal = model.family.name == "gaussian"
+    statistics: list[Statistic] = []
+    effects: dict[str, np.ndarray] = {}
+    if factor is not None:
+        # Of two values the mean says everything.
+        names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
+        statistics = [statistic_data(name, y, replicates, factor) for name in names]
+        means = post._draws.mean_effects(factor.name)
+        effects = {effect: means[:, k] for k, effect in enumerate(factor.effects)}
+    return CheckData(
+        response=model.formula.response.text,
+        y=y,
+        replicates=replicates,
+        discrete=model.family.discrete,
+        pit=pit,
+        fitted=fitted,
+        residuals=post.residuals("pearson").to_numpy() if normal else quantile,
+        residual_name="Pearson residual" if normal else "quantile residual",
+        statistics=tuple(statistics),
+        group=factor.name if factor is not None else "",
+        effects=effects,
+    )
+
+
+def statistic_data(
+    stat: Callable[..., Any] | str,
+    y: np.ndarray,
+    replicates: np.ndarray,
+    factor: GroupingFactor | None,
+) -> Statistic:
+    """Take a statistic of the data and of replicates.
+
+    Parameters
+    ----------
+    stat : callable or str
+    y : ndarray, shape (n,)
+    replicates : ndarray, shape (R, n)
+    factor : GroupingFactor or None
+        Take it within each level. Levels in which it is not a number (the sd of one
+        row) are left out.
+
+    Returns
+    -------
+    Statistic
+
+    Raises
+    ------
+    NotSupportedError
+        If `stat` is unknown or does not return one number.
+    """
+    if isinstance(stat, str):
+        if stat not in STATISTICS:
+            listed = ", ".join(repr(name) for name in STATISTICS)
+            raise NotSupportedError(f"stat={stat!r} is not one of {listed}, nor a function")
+        name, function = stat, STATISTICS[stat]
+    elif callable(stat):
+        name = getattr(stat, "__name__", "statistic")
+        name = "statistic" if name == "<lambda>" else name
+        function = _by_row(stat)
+    else:
+        raise NotSupportedError(f"stat={stat!r} is neither a function nor the name of one")
+    if factor is None:
+        observed = np.asarray([function(y[None], axis=1)[0]])
+        found = np.asarray(function(replicates, axis=1))[:, None]
+        return Statistic(
+            name=name, group="", levels=np.asarray([""], dtype=object), observed=observed,
+            replicates=found,
+        )  # fmt: skip
+    order = np.argsort(factor.index, kind="stable")
+    bounds = np.searchsorted(factor.index[order], np.arange(factor.n_levels + 1))
+    everything = np.concatenate([y[None], replicates])[:, order]
+    values = np.empty((len(everything), factor.n_levels))
+    with np.errstate(all="ignore"):
+        for level, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            if name == "sd" and stop - start < 2:
+                values[:, level] = np.nan
+            else:
+                values[:, level] = function(everything[:, start:stop], axis=1)
+    known = np.isfinite(values).all(axis=0)
+    return Statistic(
+        name=name,
+        group=factor.name,
+        levels=factor.levels.labels[known],
+        observed=values[0, known],
+        replicates=values[1:, known],
+    )
+
+
+def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
+    def function(values: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
+        try:
+            return np.asarray([float(stat(row)) for row in values])
+        except TypeError as error:
+            raise NotSupportedError(
+                f"stat= must take an array of responses and return one number: {error}"
+            ) from error
+
+    return function
+
+
+def _calibration(post: Checks, seed: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """PIT as if each row had been left out, quantile residuals, and fitted values."""
+    model = post.model
+    y = model.y
+    _, responses, n_draws = post._predictor(None, PredictionRequest(kind="response"), _DRAWS, seed)
+    _, means, _ = post._predictor(None, PredictionRequest(), _DRAWS, seed)
+    words = [post._seed(seed), name_key("pit")]
+    u = np.random.default_rng(np.random.SeedSequence(words)).uniform(size=len(y))
+    pit, rank, fitted = np.empty(len(y)), np.empty(len(y)), np.empty(len(y))
+
+    def one_block(number: int, block: slice) -> None:
+        drawn = responses.block(number, block)
+        log_p = responses.log_prob(y[block], block).T
+        fitted[block] = means.block(number, block).mean(axis=1)
+        below = drawn < y[block, None]
+        below = below + u[block, None] * (drawn == y[block, None])
+        # Importance weights of leaving the row out, truncated (Ionides 2008).
+        weight = np.exp(np.minimum(log_p.max(axis=1, keepdims=True) - log_p, 500.0))
+        weight = np.minimum(weight, np.sqrt(n_draws) * weight.mean(axis=1, keepdims=True))
+        pit[block] = (weight * below).sum(axis=1) / weight.sum(axis=1)
+        rank[block] = (below.sum(axis=1) + u[block]) / (n_draws + 1)
+
+    for_each_block(len(y), n_draws, one_block)
+    return pit, special.ndtri(rank), fitted

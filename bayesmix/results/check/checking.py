@@ -1,0 +1,381 @@
+"""Checking a posterior: replicates, cross-validation, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.results.check.loo import Loo, data_key, group_log_density, groups_of_rows, psis_loo
+from bayesmix.results.check.sensitivity import (
+    log_prior_of,
+    parameters_by_label,
+    power_scaling_table,
+)
+from bayesmix.results.predict.linear import for_each_block
+from bayesmix.results.predict.parameters import chosen_draws
+from bayesmix.results.predict.prediction import Predicts
+from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.rows import rows_to_predict
+from bayesmix.results.tabular.diagnostics import Diagnostics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Checks"]
+
+_MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
+_REPLICATES = 200  # of a picture
+_NUMBERS = 20_000_000  # in all of them
+
+
+class Checks(Predicts):
+    """What a posterior can be held against: replicates of the data, and data left out."""
+
+    if TYPE_CHECKING:
+
+        def diagnostics(self) -> Diagnostics: ...  # noqa: D102
+
+    def posterior_predictive(
+        self, *, new_groups: bool = False, draws: int | None = None, seed: int | None = None
+    ) -> xr.DataTree:
+        """Draw replicates of the response into the DataTree.
+
+        Parameters
+        ----------
+        new_groups : bool
+            Whether every grouping factor has new levels in place of those of the fit.
+        draws : int, optional
+            Number of posterior draws to use, evenly spaced; all by default.
+        seed : int, optional
+            The fit's own by default.
+
+        Returns
+        -------
+        DataTree
+            `idata`, whose group posterior_predictive now holds the replicates, dims
+            (chain, draw, row), under the name of the observed variable.
+
+        Raises
+        ------
+        NotSupportedError
+            If there would be more than a thousand million numbers.
+        """
+        every = self._replicates(new_groups=new_groups, draws=draws, seed=seed)
+        values = self._filled(every.rows, every.predictor, every.n_draws)
+        name = self.model.names.observed
+        array = self._labelled(values, every.rows, draws, name)
+        return self._with_group("posterior_predictive", array.to_dataset(name=name))
+
+    def prior_predictive(self, draws: int = 500, *, seed: int | None = None) -> xr.DataTree:
+        """Draw parameters from the prior and responses from those, into the DataTree.
+
+        Parameters
+        ----------
+        draws : int
+        seed : int, optional
+            The fit's own by default.
+
+        Returns
+        -------
+        DataTree
+            `idata`, with the groups prior and prior_predictive.
+
+        Raises
+        ------
+        PriorError
+            If a prior is flat.
+        """
+        prior = self.model.fit(
+            draws=draws, chains=1, seed=self._seed(seed), prior_only=True, progress=False
+        )
+        tree = prior.posterior_predictive()
+        self._with_group("prior", prior.idata["posterior"].to_dataset())
+        found = tree["posterior_predictive"].to_dataset()
+        return self._with_group("prior_predictive", found)
+
+    def log_likelihood(self) -> xr.DataTree:
+        """Compute the log density of every row at every draw, into the DataTree.
+
+        Given the group effects. A censored row counts with the probability of its
+        side, and the exponents of ``weighted`` multiply.
+
+        Returns
+        -------
+        DataTree
+            `idata`, with the group log_likelihood, dims (chain, draw, row).
+        """
+        name = self.model.names.observed
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
+        array = self._labelled(self._log_likelihood(), rows, None, name)
+        return self._with_group("log_likelihood", array.to_dataset(name=name))
+
+    def log_prior(self) -> xr.DataTree:
+        """Compute the log density of the priors at every draw, into the DataTree.
+
+        In the parameters of the tables, without log Jacobians. What the group effects
+        are distributed as is part of the model, and no prior. With `log_likelihood`
+        it is what ArviZ's functions for power scaling want.
+
+        Returns
+        -------
+        DataTree
+            `idata`, with the group log_prior, a variable of dims (chain, draw) for
+            each variable that has a prior.
+        """
+        import xarray as xr
+
+        found = self._draws
+        by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
+        posterior = self.idata["posterior"]
+        coords = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
+        arrays = {name: (("chain", "draw"), values) for name, values in by_variable.items()}
+        return self._with_group("log_prior", xr.Dataset(arrays, coords=coords))
+
+    def prior_sensitivity(
+        self, *, threshold: float = 0.05, draws: int | None = None, seed: int | None = None
+    ) -> pd.DataFrame:
+        """Say which parameters depend on their priors, by power scaling through ArviZ.
+
+        The posterior is weighted to what it would be if the priors of fixed effects,
+        standard deviations, correlations and the family's parameters were raised to a
+        power near 1, all together, and again for the likelihood. A sensitivity is how
+        far a parameter's distribution moves then, per doubling of the power (as a
+        cumulative Jensen-Shannon distance). The distribution of the group effects
+        given their standard deviations is part of the model and stays; the likelihood
+        is that of the rows given the group effects.
+
+        Parameters
+        ----------
+        threshold : float
+            From where on a sensitivity counts; that of Kallioinen et al. by default.
+        draws : int, optional
+            Number of posterior draws to use, evenly spaced; all by default.
+        seed : int, optional
+            Where a fit kept means of the group effects only and they are drawn again;
+            the fit's own by default.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter: parameter, prior and likelihood (sensitivities), and
+            diagnosis:
+
+            - "no sign of trouble": the prior hardly matters.
+            - "potential strong prior / weak likelihood": the prior decides and the data
+              do not. That is well where it is meant so; else the prior says more than
+              was intended, or the data do not determine the parameter.
+            - "potential prior-data conflict": both matter, so prior and data may pull
+              in different directions. A look at both is worth while; a prior that is
+              meant to be informative will often be named here.
+
+        Raises
+        ------
+        NotSupportedError
+            For draws from the prior, or an argument out of its range.
+
+        References
+        ----------
+        Kallioinen, N., Paananen, T., Bürkner, P.-C. and Vehtari, A. (2024). Detecting
+        and diagnosing prior and likelihood sensitivity with power-scaling. Statistics
+        and Computing 34, 57.
+        """
+        if self.idata.attrs.get("prior_only"):
+            raise NotSupportedError(
+                "these are draws from the prior (prior_only=True), which no data have changed; "
+                "prior_sensitivity() is for a posterior"
+            )
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if not (number and 0 < threshold < np.inf):
+            raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
+        found, model = self._draws, self.model
+        n_chains, n_draws = found.beta.shape[:2]
+        chosen = chosen_draws(n_chains, n_draws, draws)
+        # Effects that are drawn again come with coefficients of their own.
+        rows, predictor, _ = self._predictor(None, PredictionRequest(kind="linear"), draws, seed)
+        shape = (n_chains, len(chosen))
+        beta = predictor.parameters.beta.T.reshape(*shape, -1)
+        sd, corr, family = (
+            {name: values[:, chosen] for name, values in kind.items()}
+            for kind in (found.sd, found.corr, found.parameters)
+        )
+        log_prior = sum(log_prior_of(model, beta, sd, corr, family).values())
+        log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
+        values = parameters_by_label(model, beta, sd, corr, family)
+        return power_scaling_table(
+            values, np.broadcast_to(log_prior, shape), log_likelihood, threshold
+        )
+
+    def loo(self, by: Any = None) -> Loo:
+        """Estimate how well left-out data are predicted, without refitting.
+
+        By default single rows are left out, and predicted given the effects of their
+        groups, through Pareto-smoothed importance sampling. With `by`, whole groups are
+        left out: how well would a new group be predicted?
+
+        For normal models that the fast engine takes p(y_g | y_-g, theta) is exact, all
+        effects integrated out, also where other factors cross, and only the variance
+        parameters are weighted. For every other model the effects of levels that occur in
+        the left-out group alone (its own, and those nested in it) are integrated out at
+        each draw, over their normal distribution; fixed effects, and effects of other
+        factors that cross, are those of the draw and weighted. Up to three such effects
+        are integrated by adaptive Gauss-Hermite quadrature around their mode (21, 7 x 7
+        and 5 x 5 x 5 points), more by importance sampling around it (64 points a draw).
+        That is exact to some thousandths; to some hundredths for the Laplace family, whose
+        density has a kink.
+
+        Parameters
+        ----------
+        by : str or array_like, shape (n,), optional
+            A grouping factor, a column that the formula uses, or a group per row.
+
+        Returns
+        -------
+        Loo
+            With elpd, its standard error, and a report on the Pareto k in words.
+
+        Raises
+        ------
+        NotSupportedError
+            If a density is not finite at some draw; `kfold` refits.
+        DataError
+            If `by` is nothing that the fit knows.
+
+        References
+        ----------
+        Merkle, E. C., Furr, D. and Rabe-Hesketh, S. (2019). Bayesian comparison of
+        latent variable models: conditional versus marginal likelihoods. Psychometrika
+        84, 802-829.
+        """
+        y = self.model.y
+        shape = self._draws.beta.shape[:2]
+        if by is None:
+            values = self._log_likelihood().reshape(*shape, -1)
+            labels = self.model.design.row_labels
+            return psis_loo(values, labels, "row", data_key(y), self.diagnostics())
+        name, groups, member = groups_of_rows(self.model, by)
+        values = group_log_density(self.model, self._draws, member, self._seed(None))
+        return psis_loo(values, groups, name, data_key(y, member), self.diagnostics())
+
+    def kfold(
+        self,
+        k: int | None = None,
+        by: Any = None,
+        *,
+        draws: int = 1000,
+        seed: int | None = None,
+        progress: bool = True,
+    ) -> Loo:
+        """Estimate how well left-out data are predicted, by refitting without them.
+
+        The refits have the same priors. Where whole groups are left out, the effects of
+        their levels are integrated out, exactly for a normal model and as in `loo` for
+        others.
+
+        Parameters
+        ----------
+        k : int, optional
+            Number of folds; 10 by default, or as many as there are rows or groups.
+        by : str or array_like, shape (n,), optional
+            Leave whole groups out, as in `loo`.
+        draws : int
+            Per chain of each refit.
+        seed : int, optional
+            Of the folds and the refits; the fit's own by default.
+        progress : bool
+            Whether to say on standard error which fold is being fitted.
+
+        Returns
+        -------
+        Loo
+            Without Pareto k. `compare` takes it.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+        DataError
+            If a fold alone knows a coefficient.
+        """
+        from bayesmix.results.check.kfold import kfold
+
+        return kfold(self, k, by, draws, self._seed(seed), progress=progress)
+
+    def check(
+        self,
+        stat: Callable[[np.ndarray], float] | str | None = None,
+        group: str | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Any:
+        """Draw how the data look beside replicates from the fit.
+
+        Without arguments, five panels: the response's distribution over those of
+        replicates; the calibration of predictions (where the data fall among their
+        replicates, PIT); mean, sd, minimum and maximum within each level against
+        replicates; residuals against fitted values; and the estimated group effects
+        against their normal distribution.
+
+        Parameters
+        ----------
+        stat : callable or {"mean", "sd", "min", "max", "median"}, optional
+            A statistic of one's own: takes an array of responses, returns a number.
+            Drawn for the whole data, or within each level of `group`.
+        group : str, optional
+            A grouping factor; the first by default (for `stat`, the whole data).
+        seed : int, optional
+            Of the replicates; the fit's own by default.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        DataError
+            If there is no such grouping factor.
+        NotSupportedError
+            If `stat` is not a function or one of the known names.
+        """
+        from bayesmix.plots.check import plot_check, plot_statistic
+        from bayesmix.results.check.check_data import check_data, statistic_data
+
+        design = self.model.design
+        wanted = int(np.clip(_NUMBERS // design.n_obs, 20, _REPLICATES))
+        every = self._replicates(new_groups=False, draws=wanted, seed=seed)
+        replicates = self._filled(every.rows, every.predictor, every.n_draws)
+        if stat is not None:
+            by = design.group(group) if group is not None else None
+            return plot_statistic(statistic_data(stat, self.model.y, replicates, by))
+        factor = design.group(group) if group is not None else (*design.groups, None)[0]
+        return plot_check(check_data(self, replicates, factor, seed))
+
+    # -- inside ---------------------------------------------------------------
+
+    def _log_likelihood(self) -> np.ndarray:
+        """Log density of each row at each draw, shape (S, n)."""
+        model = self.model
+        rows, predictor, n_draws = self._predictor(
+            None, PredictionRequest(kind="linear"), None, None
+        )
+        if rows.n_rows * n_draws > _MOST:
+            raise NotSupportedError(
+                f"{rows.n_rows} rows x {n_draws} draws would take "
+                f"{rows.n_rows * n_draws * 8e-9:.0f} GB; fit with fewer draws"
+            )
+        out = np.empty((n_draws, rows.n_rows))
+
+        def fill(_: int, block: slice) -> None:
+            out[:, block] = predictor.log_prob(model.y[block], block)
+
+        for_each_block(rows.n_rows, n_draws, fill)
+        return out
+
+    def _with_group(self, name: str, data: xr.Dataset) -> xr.DataTree:
+        import xarray as xr
+
+        self.idata[name] = xr.DataTree(data)
+        return self.idata

@@ -1,0 +1,87 @@
+"""Models side by side: which predicts left-out data better, and by how much."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.check.loo import Loo
+
+if TYPE_CHECKING:
+    from bayesmix.results.posterior import Posterior
+
+__all__ = ["compare"]
+
+
+def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFrame:
+    """Compare models of the same data by leave-one-out cross-validation.
+
+    Parameters
+    ----------
+    models : mapping of str to Posterior or Loo
+        At least two. A `Loo` is taken as it is; of a posterior ``loo(by)`` is computed.
+    by : str or array_like, shape (n,), optional
+        Leave whole groups out, as in `Posterior.loo`.
+
+    Returns
+    -------
+    DataFrame
+        One row per model, the best first: model, elpd, se, elpd_diff (to the best),
+        se_diff (of the difference), weight (stacking), p, bad_k (number of Pareto k
+        that are too large).
+
+    Raises
+    ------
+    DataError
+        If the models do not have the same responses in the same rows.
+    NotSupportedError
+        If there are fewer than two models.
+
+    References
+    ----------
+    Yao, Y., Vehtari, A., Simpson, D. and Gelman, A. (2018). Using stacking to average
+    Bayesian predictive distributions. Bayesian Analysis 13, 917-1007.
+    """
+    import arviz_stats
+
+    if not isinstance(models, Mapping) or len(models) < 2:
+        raise NotSupportedError(
+            'compare wants at least two models by name, such as {"a": post_a, "b": post_b}'
+        )
+    found = {
+        str(name): model if isinstance(model, Loo) else model.loo(by)
+        for name, model in models.items()
+    }
+    first_name, first = next(iter(found.items()))
+    for name, other in found.items():
+        if other.data_key != first.data_key or other.by != first.by:
+            raise DataError(
+                f"{first_name!r} and {name!r} are not about the same left-out data: "
+                f"{_in_words(first)} and {_in_words(other)}. Compare models of one response "
+                "(untransformed in all of them), fitted to the same rows"
+            )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = arviz_stats.compare({n: x.arviz for n, x in found.items()}, round_to="none")
+    names = list(table.index)
+    return pd.DataFrame(
+        {
+            "model": pd.Series(names, dtype="str"),
+            "elpd": [found[n].elpd for n in names],
+            "se": [found[n].se for n in names],
+            "elpd_diff": table["elpd_diff"].to_numpy(dtype=float),
+            "se_diff": table["dse"].to_numpy(dtype=float),
+            "weight": table["weight"].to_numpy(dtype=float),
+            "p": [found[n].p for n in names],
+            "bad_k": [len(found[n].bad) for n in names],
+        }
+    )
+
+
+def _in_words(loo: Loo) -> str:
+    what = "rows" if loo.by == "row" else f"levels of {loo.by}"
+    return f"{len(loo.pointwise)} {what}"

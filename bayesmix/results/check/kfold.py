@@ -1,0 +1,208 @@
+"""K-fold cross-validation by exact refits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.families import Gaussian
+from bayesmix.inference.announce import announce
+from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
+from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.rows import Rows, rows_to_predict
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+    from bayesmix.results.check.checking import Checks
+
+__all__ = ["kfold"]
+
+
+def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
+    """Refit without each fold and score what was left out; see `Posterior.kfold`."""
+    model = post.model
+    n = model.design.n_obs
+    labels: Any
+    if by is None:
+        name, labels, member = "row", model.design.row_labels, np.arange(n)
+    else:
+        name, labels, member = groups_of_rows(model, by)
+    n_units = int(member.max()) + 1
+    if k is None:
+        k = min(10, n_units)
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 2 <= k <= n_units:
+        raise NotSupportedError(
+            f"k={k!r} must be a whole number from 2 to {n_units}, the number of "
+            f"{'rows' if by is None else f'levels of {name}'}"
+        )
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
+    fold_of_unit = rng.permutation(np.arange(n_units) % k)
+    fold = fold_of_unit[member]
+    elpd = np.empty(n_units)
+    for number in range(int(k)):
+        announce(f"Fold {number + 1} of {k} ...", progress=progress)
+        test = np.flatnonzero(fold == number)
+        refit = _refit(model, np.flatnonzero(fold != number), number, int(k)).fit(
+            draws=draws, seed=seed + number, progress=False
+        )
+        log_p = _log_density(model, refit, test, member[test], seed)
+        units = np.unique(member[test])
+        elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
+    key = data_key(model.y, None if by is None else member)
+    return _as_loo(elpd, labels, name, key, int(k), draws)
+
+
+def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
+    """The same model, with the same priors, for some of the rows."""
+    design = model.design
+
+    def some(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[train]
+
+    specification = replace(
+        model.specification,
+        priors={},
+        weights=some(design.weights),
+        known_se=some(design.known_se),
+    )
+    refit = specification.build(type(model), design.frame.iloc[train])
+    if refit.design.fixed_effects != design.fixed_effects:
+        lost = [c for c in design.fixed_effects if c not in refit.design.fixed_effects]
+        raise DataError(
+            f"without fold {number + 1} of {k} the data do not determine "
+            f"{', '.join(lost) or 'the same coefficients'}: only that fold knows it; take "
+            "another k or seed, or another by="
+        )
+    refit._priors = model.prior_entries
+    return refit
+
+
+def _log_density(
+    model: Model, refit: Any, test: np.ndarray, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Log density of each left-out unit at each draw, shape (S, units)."""
+    rows = rows_to_predict(
+        refit.model, model.design.frame.iloc[test], effects=True, levels=True, kind="linear"
+    )
+    rows = replace(rows, per_row={name: values[test] for name, values in model.rows.items()})
+    request = PredictionRequest(kind="linear")
+    y = model.y[test]
+    units = np.unique(member)
+    plain = not {"status", "lower", "upper", "exponent"} & set(rows.per_row)
+    linear = isinstance(model.family, Gaussian) and model.family.link == "identity"
+    if linear and plain and len(units) < len(member):
+        return _normal_units(refit, rows, y, member, seed)
+    if len(units) < len(member):
+        return _integrated_units(refit, rows, y, np.searchsorted(units, member), seed)
+    _, predictor, _ = refit._predictor_of(rows, request, None, seed)
+    by_row = predictor.log_prob(y, slice(0, len(test)))
+    return by_row[:, np.argsort(member)]
+
+
+def _integrated_units(
+    refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Effects of new levels are integrated out, those of known ones are the draws'."""
+    from bayesmix.results.check.integrated import integrated_log_density
+    from bayesmix.results.predict.parameters import posterior_parameters
+
+    draws = refit._draws
+    known = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
+    parameters = posterior_parameters(
+        refit.model, draws, known, np.arange(draws.beta.shape[1]), seed
+    )
+    return integrated_log_density(
+        refit.model.family, parameters, rows, y, member, _new_labels(rows), seed
+    )
+
+
+def _new_labels(rows: Rows) -> dict[str, np.ndarray]:
+    """Number the new levels of each grouping factor; -1 where the level is known."""
+    labels: dict[str, np.ndarray] = {}
+    for name, index in rows.index.items():
+        labels[name] = np.full(rows.n_rows, -1)
+        new = [str(i) if label is None else f"={label}"
+               for i, label in enumerate(rows.new_levels[name])]  # fmt: skip
+        labels[name][index < 0] = pd.factorize(np.asarray(new, dtype=object))[0]
+    return labels
+
+
+def _normal_units(
+    refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Of a normal model the effects of new levels are integrated out exactly."""
+    from bayesmix.results.predict.levels import group_scales
+
+    # New levels at zero: their variance enters the covariance.
+    known = {name: np.where(index < 0, 0, index) for name, index in rows.index.items()}
+    at_zero = {name: np.where(rows.index[name][:, None] < 0, 0.0, Z) for name, Z in rows.Z.items()}
+    only_known = replace(rows, index=known, Z=at_zero)
+    request = PredictionRequest(kind="linear")
+    _, predictor, n_draws = refit._predictor_of(only_known, request, None, seed)
+    eta = predictor.block(0, slice(0, len(y))).T
+    draws = refit._draws
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(n_draws, *values.shape[2:])
+
+    scales = group_scales(
+        {name: flat(values) for name, values in draws.sd.items()},
+        {name: flat(values) for name, values in draws.corr.items()},
+    )
+    parameters = {name: flat(values)[:, None] for name, values in draws.parameters.items()}
+    noise = refit.model.family.variance(eta, parameters, rows.per_row)
+    labels = _new_labels(rows)
+    units = np.unique(member)
+    out = np.empty((n_draws, len(units)))
+    for u, unit in enumerate(units):
+        own = np.flatnonzero(member == unit)
+        V = np.zeros((n_draws, len(own), len(own)))
+        V[:, range(len(own)), range(len(own))] = np.broadcast_to(noise, eta.shape)[:, own]
+        for name, label in labels.items():
+            at = label[own]
+            same = (at[:, None] == at) & (at >= 0)
+            if same.any():
+                half = rows.Z[name][own] @ scales[name].root
+                V += np.where(same, half @ np.swapaxes(half, 1, 2), 0.0)
+        C = np.linalg.cholesky(V)
+        z = np.linalg.solve(C, (y[own] - eta[:, own])[:, :, None])[:, :, 0]
+        log_det = np.log(np.diagonal(C, axis1=1, axis2=2)).sum(axis=1)
+        out[:, u] = -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * len(own) * np.log(2 * np.pi)
+    return out
+
+
+def _as_loo(elpd: np.ndarray, labels: Any, name: str, key: str, k: int, draws: int) -> Loo:
+    import xarray as xr
+    from arviz_stats.utils import ELPDDataLOOKFold
+
+    total, se = float(elpd.sum()), float(np.sqrt(len(elpd) * elpd.var()))
+    pointwise = pd.DataFrame(
+        {"elpd": elpd, "pareto_k": np.full(len(elpd), np.nan)}, index=pd.Index(labels, name=name)
+    )
+    arviz = ELPDDataLOOKFold(
+        elpd=total,
+        se=se,
+        p=np.nan,
+        n_samples=draws,
+        n_data_points=len(elpd),
+        scale="log",
+        warning=False,
+        good_k=None,
+        elpd_i=xr.DataArray(elpd, dims="left_out"),
+        n_folds=k,
+    )
+    return Loo(
+        elpd=total,
+        se=se,
+        p=float("nan"),
+        pointwise=pointwise,
+        good_k=float("nan"),
+        by=name,
+        data_key=key,
+        arviz=arviz,
+    )

@@ -1,0 +1,320 @@
+"""Leave-one-out cross-validation, row by row and group by group, through ArviZ."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.inference.announce import announce
+from bayesmix.results.tabular.diagnostics import Diagnostics
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+    from bayesmix.results.tabular.tables import PosteriorDraws
+
+_SLOW = 3.0  # seconds; longer is announced
+
+__all__ = ["Loo", "group_log_density", "groups_of_rows", "psis_loo"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Loo:
+    """Expected log predictive density by leave-one-out cross-validation.
+
+    Attributes
+    ----------
+    elpd : float
+        Sum over rows (or groups) of the log density of each given all others.
+    se : float
+        Its standard error over rows (or groups).
+    p : float
+        Effective number of parameters: what the fit gains by having seen each; NaN for
+        exact refits.
+    pointwise : DataFrame
+        One row per row of the data or level: elpd and pareto_k (NaN for exact refits).
+    good_k : float
+        Below it, importance sampling can be trusted with this many draws.
+    by : str
+        What was left out: "row", or the name of a grouping factor or column.
+    data_key : str
+        Stands for the responses that were left out.
+    arviz : arviz_stats.ELPDData
+        The same for ArviZ's own functions.
+    """
+
+    elpd: float
+    se: float
+    p: float
+    pointwise: pd.DataFrame
+    good_k: float
+    by: str
+    data_key: str
+    arviz: Any
+
+    @property
+    def bad(self) -> pd.DataFrame:
+        """The rows or levels whose Pareto k is too large."""
+        return self.pointwise[self.pointwise["pareto_k"] > self.good_k]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every Pareto k is small enough."""
+        return self.bad.empty
+
+    def report(self) -> str:
+        """Say in words how far the importance weights can be trusted."""
+        k = self.pointwise["pareto_k"]
+        if k.isna().all():
+            return "Exact refits: no importance weights."
+        if self.ok:
+            return (
+                f"All Pareto k are below {self.good_k:.2f} (largest {k.max():.2f}): the estimate "
+                "can be trusted."
+            )
+        worst = self.bad["pareto_k"].sort_values(ascending=False)
+        shown = ", ".join(f"{label} ({value:.2f})" for label, value in worst.head(4).items())
+        n_more = len(worst) - 4
+        more = f" and {n_more} more" if n_more > 0 else ""
+        advice = (
+            f'kfold(by="{self.by}") refits without it'
+            if self.by != "row"
+            else "kfold() refits without them, and loo(by=...) leaves whole groups out"
+        )
+        return (
+            f"{len(worst)} of {len(k)} Pareto k are above {self.good_k:.2f}: {shown}{more}. The "
+            "posterior without these is too far from the posterior with them for importance "
+            f"weights, so their part of the elpd is not reliable; {advice}."
+        )
+
+    def __str__(self) -> str:
+        what = "rows" if self.by == "row" else f"levels of {self.by}, each left out as a whole"
+        parameters = f", effective parameters {self.p:.1f}" if np.isfinite(self.p) else ""
+        return (
+            f"elpd {self.elpd:.1f} (se {self.se:.1f}){parameters}, over "
+            f"{len(self.pointwise)} {what}\n{self.report()}"
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<div>{html.escape(line)}</div>" for line in str(self).splitlines())
+
+
+def data_key(y: np.ndarray, member: np.ndarray | None = None) -> str:
+    """Return a text that stands for the responses, and how they were left out."""
+    digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
+    if member is not None:
+        digest.update(np.ascontiguousarray(member, dtype=np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def psis_loo(
+    log_lik: np.ndarray,
+    labels: np.ndarray | pd.Index[Any],
+    by: str,
+    key: str,
+    diagnostics: Diagnostics,
+) -> Loo:
+    """Leave-one-out from log densities at each draw (Vehtari et al. 2017, 2024).
+
+    Parameters
+    ----------
+    log_lik : ndarray, shape (chains, draws, m)
+    labels : array of m labels
+    by : str
+    key : str
+        Of the data.
+    diagnostics : Diagnostics
+        Of the run, for the relative efficiency of the draws.
+
+    Returns
+    -------
+    Loo
+
+    References
+    ----------
+    Vehtari, A., Gelman, A. and Gabry, J. (2017). Practical Bayesian model evaluation
+    using leave-one-out cross-validation and WAIC. Statistics and Computing 27,
+    1413-1432.
+    """
+    import arviz_base
+    import arviz_stats
+
+    n_samples = log_lik.shape[0] * log_lik.shape[1]
+    ess = diagnostics.parameters["ess_bulk"].dropna()
+    reff = float(np.clip(ess.mean() / n_samples, 1e-3, 1.0)) if len(ess) else 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large Pareto k; the report names them
+        tree = arviz_base.from_dict(
+            {"posterior": {"lp": log_lik.sum(axis=-1)}, "log_likelihood": {"unit": log_lik}},
+            dims={"unit": ["left_out"]},
+        )
+        found = arviz_stats.loo(tree, var_name="unit", pointwise=True, reff=reff)
+    pointwise = pd.DataFrame(
+        {"elpd": found.elpd_i.to_numpy(), "pareto_k": found.pareto_k.to_numpy()},
+        index=pd.Index(labels, name=by),
+    )
+    return Loo(
+        elpd=float(found.elpd),
+        se=float(found.se),
+        p=float(found.p),
+        pointwise=pointwise,
+        good_k=float(found.good_k),
+        by=by,
+        data_key=key,
+        arviz=found,
+    )
+
+
+def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
+    """Find the group of each row of the fit.
+
+    Parameters
+    ----------
+    model : Model
+    by : str or array_like, shape (n,)
+        A grouping factor, a column that the formula uses, or the groups themselves.
+
+    Returns
+    -------
+    name : str
+    labels : ndarray of object, shape (m,)
+    member : ndarray of int, shape (n,)
+
+    Raises
+    ------
+    DataError
+        If there is no such grouping factor or column, or only one group.
+    """
+    design = model.design
+    if isinstance(by, str):
+        for group in design.groups:
+            if group.name == by:
+                return by, group.levels.labels, group.index.astype(np.int64)
+        if by not in design.frame.columns:
+            known = [g.name for g in design.groups]
+            known += [c for c in design.frame.columns if c not in known]
+            raise DataError(
+                f"by={by!r} is neither a grouping factor nor a column of the formula; there are "
+                f"{', '.join(f'`{name}`' for name in known)}; or pass an array with a group per row"
+            )
+        name, values = by, design.frame[by].astype(object).to_numpy()
+    else:
+        name, values = "group", np.asarray(by, dtype=object)
+        if values.shape != (design.n_obs,):
+            raise DataError(f"by has shape {values.shape}, the fit has {design.n_obs} rows")
+    member, labels = pd.factorize(pd.Series(values).astype(str), sort=True)
+    if len(labels) < 2:
+        raise DataError(f"by={name!r} has one group only: nothing is left to learn from")
+    return name, np.asarray(labels, dtype=object), member.astype(np.int64)
+
+
+def group_log_density(
+    model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int
+) -> np.ndarray:
+    """Log density of each group's rows with their own effects integrated out.
+
+    Of a normal model log p(y_g | y_-g, theta), exactly; else see
+    `integrated_log_density`.
+
+    Parameters
+    ----------
+    model : Model
+    draws : PosteriorDraws
+    member : ndarray of int, shape (n,)
+        Group of each row.
+    seed : int
+        Where effects have to be drawn.
+
+    Returns
+    -------
+    ndarray, shape (chains, draws, m)
+    """
+    from bayesmix.model.engines import why_not_collapsed
+
+    if why_not_collapsed(model.design, model.family, model.rows, model.prior_entries):
+        return _integrated(model, draws, member, seed)
+    return _collapsed(model, draws, member)
+
+
+def _integrated(model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int) -> np.ndarray:
+    """Given beta and the effects that a group shares with others; by quadrature."""
+    from bayesmix.results.check.integrated import (
+        expected_seconds,
+        integrated_log_density,
+        levels_of_one_unit,
+    )
+    from bayesmix.results.predict.parameters import posterior_parameters
+    from bayesmix.results.predict.rows import rows_to_predict
+
+    n_chains, n_draws = draws.beta.shape[:2]
+    rows = rows_to_predict(model, None, effects=True, levels=True, kind="linear")
+    own, shared = {}, {}
+    for group in model.design.groups:
+        whole = levels_of_one_unit(group.index, member, group.n_levels)
+        own[group.name] = np.where(whole[group.index], group.index, -1)
+        if not whole.all():
+            shared[group.name] = np.flatnonzero(~whole)
+    parameters = posterior_parameters(model, draws, shared, np.arange(n_draws), seed)
+    effects = {group.name: group.n_effects for group in model.design.groups}
+    seconds = expected_seconds(model.family, own, effects, member, parameters.n_draws)
+    announce(
+        f"Leaving out {int(member.max()) + 1} groups at {parameters.n_draws} draws, about "
+        f"{seconds:.0f} s ...",
+        progress=seconds > _SLOW,
+    )
+    found = integrated_log_density(model.family, parameters, rows, model.y, member, own, seed)
+    wrong = ~np.isfinite(found)
+    if wrong.any():
+        raise NotSupportedError(
+            f"of {int(wrong.any(axis=0).sum())} groups the log density cannot be integrated over "
+            f"their effects at {int(wrong.any(axis=1).sum())} of {len(found)} draws; "
+            "kfold(by=...) refits without the groups"
+        )
+    return found.reshape(n_chains, n_draws, -1)
+
+
+def _collapsed(model: Model, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
+    """Of a normal model, all effects integrated out."""
+    from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
+    from bayesmix.gaussian.theta import pack_theta
+
+    problem, design = model.gaussian_problem, model.design
+    n_chains, n_draws = draws.beta.shape[:2]
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(n_chains * n_draws, *values.shape[2:])
+
+    sigma = None if problem.sigma_is_known else flat(draws.parameters["sigma"])
+    X = pack_theta(
+        problem,
+        {name: flat(values) for name, values in draws.sd.items()},
+        {name: flat(values) for name, values in draws.corr.items()},
+        sigma,
+    )
+    prior = problem.fixed_prior(design, model.prior_entries)
+    seconds = expected_seconds(problem, prior, X, member)
+    announce(
+        f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
+        progress=seconds > _SLOW,
+    )
+    weights = design.weights
+    if design.known_se is not None:
+        weights = design.known_se**-2.0
+    found = log_density_of_groups(
+        problem,
+        design,
+        model.y if design.offset is None else model.y - design.offset,
+        weights,
+        prior,
+        X,
+        member,
+    )
+    return found.reshape(n_chains, n_draws, -1)

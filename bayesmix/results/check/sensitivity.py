@@ -1,0 +1,170 @@
+"""How much the posterior depends on the priors: power scaling, through ArviZ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.priors.density import lkj_log_density, prior_log_density
+from bayesmix.results.tabular.tables import estimated_pairs, text_column
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.model import Model
+
+__all__ = ["log_prior_of", "parameters_by_label", "power_scaling_table"]
+
+CONFLICT = "potential prior-data conflict"
+STRONG_PRIOR = "potential strong prior / weak likelihood"
+NOTHING = "no sign of trouble"
+
+
+def log_prior_of(
+    model: Model,
+    beta: np.ndarray,
+    sd: Mapping[str, np.ndarray],
+    corr: Mapping[str, np.ndarray],
+    parameters: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Log density of the priors at draws, by variable.
+
+    In the parameters of the tables, without log Jacobians of any transformation:
+    coefficients (with the intercept where its prior holds), standard deviations,
+    correlation matrices (|R|^(eta - 1)), and the family's parameters. The normal
+    distribution of the group effects is no prior but part of the model.
+
+    Parameters
+    ----------
+    model : Model
+    beta : ndarray, shape (..., p)
+    sd : mapping of str to ndarray, shape (..., q)
+    corr : mapping of str to ndarray, shape (..., q, q)
+    parameters : mapping of str to ndarray, shape (...) or (..., k)
+
+    Returns
+    -------
+    dict of str to ndarray, shape (...)
+    """
+    design, priors, names = model.design, model.prior_entries, model.names
+    found: dict[str, np.ndarray] = {}
+    if design.fixed_effects:
+        found["beta"] = _of_coefficients(model, beta)
+    for group in design.groups:
+        g = group.name
+        found[names.sd(g)] = np.sum(
+            [prior_log_density(e.prior, sd[g][..., k]) for k, e in enumerate(priors.sd[g])], axis=0
+        )
+        if group.correlated_blocks:
+            eta = priors.corr[g].prior.parameters["eta"]
+            found[names.corr(g)] = np.sum(
+                [
+                    lkj_log_density(eta, corr[g][..., at, :][..., at])
+                    for at in (slice(b.start, b.stop) for b in group.correlated_blocks)
+                ],
+                axis=0,
+            )
+    for name, entry in priors.family.items():
+        values = parameters[name]
+        if name in model.family.vector_parameters:
+            if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
+                values = values - (beta @ design.X.mean(axis=0))[..., None]
+            found[name] = prior_log_density(entry.prior, values).sum(axis=-1)
+        else:
+            found[name] = prior_log_density(entry.prior, values)
+    return found
+
+
+def _of_coefficients(model: Model, beta: np.ndarray) -> np.ndarray:
+    design, priors = model.design, model.prior_entries
+    names = list(design.fixed_effects)
+    has_own = priors.intercept is not None
+    slopes = [j for j, name in enumerate(names) if not (has_own and name == "Intercept")]
+    total = np.zeros(beta.shape[:-1])
+    for j, entry in zip(slopes, priors.coefficients, strict=True):
+        total = total + prior_log_density(entry.prior, beta[..., j])
+    if priors.intercept is not None:
+        intercept = beta[..., names.index("Intercept")]
+        if priors.intercept_is_centered:
+            intercept = intercept + beta[..., slopes] @ design.X[:, slopes].mean(axis=0)
+        total = total + prior_log_density(priors.intercept.prior, intercept)
+    return np.asarray(total)
+
+
+def parameters_by_label(
+    model: Model,
+    beta: np.ndarray,
+    sd: Mapping[str, np.ndarray],
+    corr: Mapping[str, np.ndarray],
+    parameters: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Name every parameter as the diagnostics do; arguments as of `log_prior_of`."""
+    found = {
+        f"beta({name})" if name in parameters else name: beta[..., j]
+        for j, name in enumerate(model.design.fixed_effects)
+    }
+    for group in model.design.groups:
+        g, effects = group.name, group.effects
+        found |= {f"sd({g}, {e})": sd[g][..., k] for k, e in enumerate(effects)}
+        found |= {
+            f"corr({g}, {effects[k]}, {effects[m]})": corr[g][..., k, m]
+            for k, m in estimated_pairs(group)
+        }
+    labels = model.family.parameter_labels(model.design.response)
+    for name, values in parameters.items():
+        if name in labels:
+            found |= {f"{name}[{label}]": values[..., k] for k, label in enumerate(labels[name])}
+        else:
+            found[name] = values
+    return found
+
+
+def power_scaling_table(
+    values: Mapping[str, np.ndarray],
+    log_prior: np.ndarray,
+    log_likelihood: np.ndarray,
+    threshold: float,
+) -> pd.DataFrame:
+    """Sensitivity of each parameter to powers of the prior and of the likelihood.
+
+    Parameters
+    ----------
+    values : mapping of str to ndarray, shape (chains, draws)
+        Draws by parameter.
+    log_prior, log_likelihood : ndarray, shape (chains, draws)
+    threshold : float
+        From where on a sensitivity counts.
+
+    Returns
+    -------
+    DataFrame
+        parameter, prior, likelihood, diagnosis.
+    """
+    import arviz_base
+    import arviz_stats
+
+    tree: xr.DataTree = arviz_base.from_dict(
+        {
+            "posterior": {"parameter_values": np.stack(list(values.values()), axis=-1)},
+            "log_prior": {"all": log_prior[..., None]},
+            "log_likelihood": {"all": log_likelihood[..., None]},
+        },
+        dims={"parameter_values": ["parameter_number"]},
+    )
+    prior, likelihood = (
+        arviz_stats.psense(tree, group=group)["parameter_values"].to_numpy()
+        for group in ("prior", "likelihood")
+    )
+    strong, informed = prior >= threshold, likelihood >= threshold
+    diagnosis = np.where(strong & informed, CONFLICT, np.where(strong, STRONG_PRIOR, NOTHING))
+    return pd.DataFrame(
+        {
+            "parameter": text_column(list(values)),
+            "prior": prior,
+            "likelihood": likelihood,
+            "diagnosis": text_column(diagnosis),
+        }
+    )

@@ -1,0 +1,1 @@
+"""What predictors do: averages, contrasts, explained variance, hypotheses."""

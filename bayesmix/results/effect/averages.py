@@ -1,0 +1,162 @@
+"""Averages of predictions over rows, draw by draw, without all draws of all rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy import sparse
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.inference.announce import announce
+from bayesmix.results.effect.in_order import InOrder
+from bayesmix.results.predict.linear import ParameterDraws, for_each_block
+from bayesmix.results.predict.predictor import Predictor, row_summaries
+from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.rows import Rows
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = ["Cells", "DrawSource", "Source", "Transform"]
+
+# Of one array of cells by draws for predictions, of two for comparisons: high and low.
+Transform = Callable[..., np.ndarray]
+
+_MOST = 500_000_000  # numbers: 4 GB of averages
+_SLOW = 100_000_000  # numbers predicted; longer than a few seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """Which rows are averaged, and what is made of the averages.
+
+    Attributes
+    ----------
+    parts : tuple of Rows
+        The same rows once, or in a high and a low version.
+    weight : ndarray, shape (n,)
+        Of each row in the average of its cell.
+    cell : ndarray of int, shape (n,), or None
+        The cell of each row; None where each row is a cell.
+    n_cells : int
+    transform : callable
+        What is made of the averages of the parts.
+    name : str
+        Of the transform: "identity", "difference", "ratio", ...
+    """
+
+    parts: tuple[Rows, ...]
+    weight: np.ndarray
+    cell: np.ndarray | None
+    n_cells: int
+    transform: Transform
+    name: str
+
+
+class Source(Protocol):
+    """What summarises cells: draws, or the moments of a normal distribution."""
+
+    def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
+        """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
+
+
+class DrawSource:
+    """Averages over draws of the parameters.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : callable
+        From the levels that are needed, by grouping factor, to `ParameterDraws`.
+    seed : int
+        Of the effects of new groups.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        parameters: Callable[[Mapping[str, np.ndarray]], ParameterDraws],
+        seed: int,
+    ) -> None:
+        self._model = model
+        self._parameters = parameters
+        self._seed = seed
+        self._last: tuple[dict[str, np.ndarray], ParameterDraws] | None = None
+
+    def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
+        """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
+        found = self._found(_levels(cells.parts))
+        predictors = [
+            Predictor(self._model.family, found, rows, request, self._seed) for rows in cells.parts
+        ]
+        n_draws, n = found.n_draws, len(cells.weight)
+        if n * n_draws * len(predictors) > _SLOW:
+            announce(f"Predicting {n} rows x {n_draws} draws ...", progress=True)
+        if cells.cell is None:
+            return _by_row(predictors, cells, n_draws, request.ci_prob)
+        if cells.n_cells * n_draws > _MOST:
+            raise NotSupportedError(
+                f"{cells.n_cells} averages x {n_draws} draws would take "
+                f"{cells.n_cells * n_draws * 8e-9:.0f} GB; use fewer draws with draws="
+            )
+        averages = [_averages(predictor, cells, cells.cell, n_draws) for predictor in predictors]
+        with np.errstate(all="ignore"):
+            values = cells.transform(*averages)
+        return np.stack(row_summaries(values, request.ci_prob))
+
+    def _found(self, levels: dict[str, np.ndarray]) -> ParameterDraws:
+        """The draws for some levels; those of the last call where they are the same."""
+        if self._last is None or not _same(self._last[0], levels):
+            self._last = levels, self._parameters(levels)
+        return self._last[1]
+
+
+def _same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def _levels(parts: Sequence[Rows]) -> dict[str, np.ndarray]:
+    """Levels that any of the parts needs, by grouping factor."""
+    return {
+        name: np.unique(np.concatenate([rows.index[name][rows.index[name] >= 0] for rows in parts]))
+        for name in parts[0].index
+    }
+
+
+def _by_row(
+    predictors: Sequence[Predictor], cells: Cells, n_draws: int, ci_prob: float
+) -> np.ndarray:
+    out = np.empty((4, len(cells.weight)))
+
+    def summarise(number: int, rows: slice) -> None:
+        weight = cells.weight[rows, None]
+        with np.errstate(all="ignore"):
+            values = cells.transform(*(p.block(number, rows) * weight for p in predictors))
+        out[:, rows] = row_summaries(values, ci_prob)
+
+    for_each_block(len(cells.weight), n_draws, summarise)
+    return out
+
+
+def _averages(predictor: Predictor, cells: Cells, cell: np.ndarray, n_draws: int) -> np.ndarray:
+    """Weighted sums of the rows of each cell, shape (cells, S)."""
+    out = np.zeros((cells.n_cells, n_draws))
+    order = InOrder()
+
+    def add(number: int, rows: slice) -> None:
+        used, sums = np.zeros(0, dtype=np.intp), np.zeros((0, n_draws))
+        try:
+            draws = predictor.block(number, rows)
+            used, position = np.unique(cell[rows], return_inverse=True)
+            places = (position.reshape(-1), np.arange(len(draws)))
+            weights = sparse.csr_matrix((cells.weight[rows], places), shape=(len(used), len(draws)))
+            sums = weights @ draws
+        finally:
+            with order.turn(number):
+                out[used] += sums
+
+    for_each_block(len(cell), n_draws, add)
+    return out

@@ -1,0 +1,275 @@
+"""Rows as they are and as they might be: the frames that effects are computed over."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import design_rows
+from bayesmix.design.frame import column_names, select_columns
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.rows import Rows, new_per_row
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+__all__ = [
+    "By",
+    "Grid",
+    "base_frame",
+    "counterfactual_rows",
+    "grid_of",
+    "is_categorical",
+    "no_predictor",
+]
+
+By = str | Sequence[str] | bool
+_OWN_COLUMNS = ("term", "contrast", "estimate", "sd", "lower", "upper")
+_ROLES = ("fixed", "effect", "offset")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The rows that averages are over, in which columns they are changed, and the cells.
+
+    Attributes
+    ----------
+    frame : DataFrame, n rows
+        The rows before anything is changed.
+    points : tuple of dict
+        Values of the columns of `at`, one combination each.
+    cell : ndarray of int, shape (n,), or None
+        None where each row is a cell.
+    keys : DataFrame, a row per cell
+        What the cells are called: the columns of `by`.
+    """
+
+    frame: pd.DataFrame
+    points: tuple[dict[str, Any], ...]
+    cell: np.ndarray | None
+    keys: pd.DataFrame
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return len(self.keys)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """One over the number of rows of each row's cell, shape (n,)."""
+        if self.cell is None:
+            return np.ones(len(self.frame))
+        weight: np.ndarray = 1.0 / np.bincount(self.cell, minlength=self.n_cells)[self.cell]
+        return weight
+
+
+def base_frame(model: Model, data: Any) -> pd.DataFrame:
+    """Return the columns of the caller's rows, or of those of the fit, as a new frame.
+
+    Parameters
+    ----------
+    model : Model
+    data : table, or None
+
+    Raises
+    ------
+    DataError
+        If there are no rows.
+    """
+    if data is None:
+        frame = model.design.frame.copy(deep=False)
+        frame.index = model.design.row_labels
+        return frame
+    frame = select_columns(data, column_names(data)).copy(deep=False)
+    if not len(frame):
+        raise DataError("the data have no rows to average over")
+    return frame
+
+
+def grid_of(model: Model, data: Any, by: Any, at: Any, others: Any) -> Grid:
+    """Check `by`, `at` and `others`, and say which rows they mean.
+
+    Parameters
+    ----------
+    model : Model
+    data : table, or None
+    by : str, sequence of str, or bool
+    at : mapping of str to value or sequence, or None
+    others : {"observed", "typical"}
+
+    Raises
+    ------
+    DataError
+        If there is no such column.
+    NotSupportedError
+        For an argument that is out of its range.
+    """
+    if others not in {"observed", "typical"}:
+        raise NotSupportedError(f"others={others!r} is not one of 'observed', 'typical'")
+    frame = base_frame(model, data)
+    points = _points(model, frame, at)
+    fixed = tuple(points[0])
+    names = [name for name in _by_columns(by, frame) if name not in fixed]
+    for name in (*fixed, *names):
+        if name in _OWN_COLUMNS:
+            raise NotSupportedError(
+                f"the table has a column `{name}` of its own; rename that of the data"
+            )
+    if others == "typical":
+        frame = _typical(model, frame, names, by)
+        by = True if by is False else by
+    if by is False:
+        return Grid(
+            frame=frame, points=points, cell=None, keys=pd.DataFrame(index=range(len(frame)))
+        )
+    if not names:
+        cell: np.ndarray = np.zeros(len(frame), dtype=np.int64)
+        keys = pd.DataFrame(index=range(1))
+    else:
+        columns = frame[names].reset_index(drop=True)
+        groups = columns.groupby(names, sort=True, dropna=False, observed=True)
+        cell = groups.ngroup().to_numpy(dtype=np.int64)
+        first = np.unique(cell, return_index=True)[1]
+        keys = pd.DataFrame({name: _key(frame[name].iloc[first]) for name in names})
+    return Grid(frame=frame, points=points, cell=cell, keys=keys)
+
+
+def counterfactual_rows(
+    model: Model, frame: pd.DataFrame, changed: Mapping[str, Any], request: PredictionRequest,
+    *, one_trial: bool = False,
+) -> Rows:  # fmt: skip
+    """Build the arrays of rows in which some columns have other values.
+
+    Parameters
+    ----------
+    model : Model
+    frame : DataFrame, n rows
+    changed : mapping of str to value or array, shape (n,)
+    request : PredictionRequest
+    one_trial : bool
+        Whether the mean is to be a proportion where it is a number of successes.
+
+    Raises
+    ------
+    DataError
+        If the changed rows do not fit the model.
+    """
+    for name, values in changed.items():
+        whole = values if isinstance(values, pd.Series | np.ndarray) else [values] * len(frame)
+        frame = frame.assign(**{name: pd.Series(whole, index=frame.index)})
+    found = design_rows(
+        model.design, frame, effects=request.uses_effects, levels=request.uses_levels
+    )
+    per_row = new_per_row(model, frame, found.row_labels, request.kind)
+    if one_trial and "trials" in per_row:
+        per_row["trials"] = np.ones(len(frame))
+    return Rows(
+        X=found.X,
+        offset=found.offset,
+        Z=found.Z,
+        index=found.index,
+        new_levels=found.new_levels,
+        labels=found.row_labels,
+        positions=np.arange(len(frame)),
+        per_row=per_row,
+    )
+
+
+def is_categorical(model: Model, name: str, column: pd.Series[Any]) -> bool:
+    """Whether the levels of a column, and not its numbers, are compared."""
+    formula = model.formula
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    if pd.api.types.is_bool_dtype(column.dtype) or not numeric:
+        return True
+    only_group = name in formula.columns_of("group") and name not in formula.columns_of(*_ROLES)
+    return only_group or name in formula.categorical
+
+
+def _points(model: Model, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any], ...]:
+    if at is None:
+        return ({},)
+    if not isinstance(at, Mapping):
+        raise NotSupportedError(
+            f'at={at!r} must be a dict of columns and values, such as at={{"x": [0, 1]}}'
+        )
+    known = model.formula.columns_of(*_ROLES, "group")
+    extras = {c for c in model.formula.columns if c not in known} & set(frame.columns)
+    values = {}
+    for name, given in at.items():
+        if name not in known and name not in extras:
+            raise no_predictor(model, str(name))
+        scalar = isinstance(given, str) or given is None or np.ndim(given) == 0
+        listed = [given] if scalar else list(given)
+        if not listed:
+            raise NotSupportedError(f"at= names no value of `{name}`")
+        values[str(name)] = listed
+    return tuple(
+        dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
+    )
+
+
+def no_predictor(model: Model, name: str) -> DataError:
+    """Build the error for a column that the model does not use."""
+    known = list(model.formula.columns_of(*_ROLES, "group"))
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean `{near[0]}`? " if near else ""
+    return DataError(
+        f"`{name}` is no predictor of `{model.formula}`; {advice}there are "
+        f"{', '.join(f'`{column}`' for column in known) or 'none'}"
+    )
+
+
+def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
+    if isinstance(by, bool):
+        return []
+    names = [by] if isinstance(by, str) else list(by)
+    for name in names:
+        if name not in frame.columns:
+            raise DataError(
+                f"by={name!r}: there is no such column; there are "
+                f"{', '.join(map(str, frame.columns[:12]))} (give data= for columns that the "
+                "formula does not use)"
+            )
+    return list(dict.fromkeys(names))
+
+
+def _typical(model: Model, frame: pd.DataFrame, names: list[str], by: Any) -> pd.DataFrame:
+    """One row per cell, the other predictors at their mean or their commonest value."""
+    formula = model.formula
+    if by is False:
+        raise NotSupportedError(
+            'by=False asks for every row and others="typical" for one; take by=True'
+        )
+    cells = frame[names].drop_duplicates().reset_index(drop=True) if names else None
+    n = 1 if cells is None else len(cells)
+    predictors = formula.columns_of(*_ROLES)
+    out: dict[str, Any] = {}
+    for name in frame.columns:
+        if cells is not None and name in names:
+            out[name] = cells[name]
+        elif name in formula.columns_of("group") and name not in predictors:
+            out[name] = np.full(n, None, dtype=object)
+        elif name in formula.columns:
+            column = frame[name]
+            if name not in predictors or is_categorical(model, name, column):
+                value = column.mode(dropna=True).iloc[0]
+            else:
+                value = float(column.mean())
+            out[name] = pd.Series([value] * n).astype(
+                column.dtype if is_categorical(model, name, column) else np.float64
+            )
+    return pd.DataFrame(out)
+
+
+def _key(column: pd.Series[Any]) -> Any:
+    """Values of a key column: categories as text, the rest as it is."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    return column.to_numpy()

@@ -1,0 +1,443 @@
+"""What a fit says about predictors: averages, comparisons and slopes of predictions.
+
+Everything goes by the data frame: rows are changed, the design is built again and predictions
+are compared, so that transformations, interactions and splines are right by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.families import Cumulative, Gaussian
+from bayesmix.families.proportions import Unit
+from bayesmix.results.effect.averages import Cells, DrawSource, Source, Transform
+from bayesmix.results.effect.combinations import ModeSource
+from bayesmix.results.effect.contrasts import (
+    COMPARE,
+    Compare,
+    contrasts_of,
+    numeric_column,
+    slope_step,
+)
+from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
+from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
+from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
+from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
+from bayesmix.results.predict.request import Groups, PredictionRequest, checked_seed, one_of
+from bayesmix.results.tabular.tables import text_column
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.model import Model
+    from bayesmix.results.predict.linear import ParameterDraws
+    from bayesmix.results.predict.rows import Rows
+    from bayesmix.results.tabular.tables import PosteriorDraws
+
+__all__ = ["Effects", "EffectsAtModes", "EffectsOfDraws"]
+
+EffectKind = Literal["mean", "linear"]
+Others = Literal["observed", "typical"]
+_DRAWS = 2000  # of a normal approximation
+
+
+class Effects:
+    """Averages of predictions over rows, as they are and as they might be."""
+
+    model: Model
+
+    def _source(self, draws: int | None, seed: int | None) -> Source:
+        raise NotImplementedError
+
+    def predictions(
+        self,
+        by: By = True,
+        at: Mapping[str, Any] | None = None,
+        *,
+        data: Any = None,
+        others: Others = "observed",
+        kind: EffectKind = "mean",
+        groups: Groups = "conditional",
+        marginal: bool = False,
+        ci_prob: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Average predictions over rows, within subgroups or over counterfactual rows.
+
+        The rows are predicted one by one and averaged draw by draw, so that the
+        interval is that of the average.
+
+        Parameters
+        ----------
+        by : str, sequence of str, or bool
+            Columns whose combinations are averaged apart. True averages over all rows,
+            False over none: a row per row of the data.
+        at : mapping of str to value or sequence of values, optional
+            Values that predictors are set to. Each combination is a copy of *all* rows
+            with these values, everything else as observed, and its average is a row of
+            the table: what the outcome would be if everybody had them.
+        data : pandas, polars or pyarrow table, optional
+            The rows; those of the fit by default.
+        others : {"observed", "typical"}
+            Whether the columns that neither `by` nor `at` names stay as observed and
+            are averaged over, or are set to one typical row: numbers at their mean,
+            levels at the commonest, groups unknown (take ``groups="population"`` for
+            one in the middle of the population).
+        kind : {"mean", "linear"}
+            The expected response, or the linear predictor on the link scale.
+        groups : {"conditional", "population"}
+            Whether rows have the effects of their groups, or those effects are zero.
+        marginal : bool
+            Whether to average over the group distribution instead, as in `predict`.
+        ci_prob : float
+            Probability inside the interval: equal-tailed of draws, else normal.
+        draws : int, optional
+            Number of posterior draws to use, evenly spaced; all by default.
+        seed : int, optional
+            Of the effects of new groups; the fit's own by default.
+
+        Returns
+        -------
+        DataFrame
+            One row per combination of `at` and `by`: their columns, then estimate, sd,
+            lower, upper.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, or the rows do not fit the model.
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.predictions(at={"Days": [0, 9]})["estimate"].round(1).tolist()
+        [251.4, 345.6]
+        """
+        request = _request(kind, groups, marginal, ci_prob)
+        grid = grid_of(self.model, data, by, at, others)
+        source = self._source(draws, seed)
+        tables = []
+        for point in grid.points:
+            rows = counterfactual_rows(self.model, grid.frame, point, request)
+            cells = _cells(grid, (rows,), "identity", lambda values: values)
+            summary = source.summaries(cells, request)
+            tables.append(_table(point, grid, summary, rows))
+        return _joined(tables, grid)
+
+    def comparisons(
+        self,
+        variables: str | Sequence[str],
+        by: By = True,
+        at: Mapping[str, Any] | None = None,
+        *,
+        contrast: Any = None,
+        compare: Compare = "difference",
+        data: Any = None,
+        others: Others = "observed",
+        kind: EffectKind = "mean",
+        groups: Groups = "conditional",
+        marginal: bool = False,
+        ci_prob: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Compare predictions between two values of a predictor, all else as it is.
+
+        Each row is predicted with the high and with the low value, both are averaged
+        over the rows of a cell, and the averages are compared draw by draw. (With
+        ``by=False`` each row is compared by itself.) A difference of averages is the
+        average of differences; a ratio or an odds ratio is that of the averages, which
+        speaks about the population and not about a single row.
+
+        Parameters
+        ----------
+        variables : str or sequence of str
+            Predictors, or grouping factors; one after the other.
+        by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
+            As in `predictions`. `at` may fix the variable itself where `contrast` is a
+            step: the value that the step starts from.
+        contrast : number, pair or str, optional
+            Of a number: a step that is added to each row's own value (by default 1), a
+            pair (low, high) of values, or one of "sd", "2sd" (around the mean of the
+            fit's rows), "iqr", "minmax". Of a factor: "reference", each level against
+            the first (the default), "pairwise", "sequential", or a pair of levels.
+        compare : {"difference", "ratio", "lnratio", "odds_ratio", "lnor"}
+            What is made of the two averages; "lnor" is the log odds ratio. For
+            responses of trials the odds are those of one trial.
+
+        Returns
+        -------
+        DataFrame
+            One row per variable, contrast and cell: term, contrast, the columns of `at`
+            and `by`, estimate, sd, lower, upper.
+
+        Raises
+        ------
+        DataError
+            If there is no such predictor or level, or the rows do not fit the model.
+        NotSupportedError
+            For an argument out of its range, or odds of what is no probability.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.comparisons("Days", contrast=(0, 9))["estimate"].round(2).tolist()
+        [94.21]
+        """
+        request = _request(kind, groups, marginal, ci_prob)
+        one_of("compare", compare, get_args(Compare))
+        odds = compare in {"odds_ratio", "lnor"}
+        if odds:
+            self._check_odds(kind, compare)
+        sign = "-" if compare == "difference" else "/"
+        source = self._source(draws, seed)
+        grid = grid_of(self.model, data, by, at, others)
+        tables = []
+        for name in _variables(variables):
+            for found in contrasts_of(self.model, name, contrast):
+                if not found.added and name in (at or {}):
+                    raise NotSupportedError(
+                        f"at= fixes `{name}`, whose values are compared; leave it out of at="
+                    )
+                for point in grid.points:
+                    own = None
+                    if found.added:
+                        own = self._own_values(grid, point, name)
+                    versions = tuple(
+                        counterfactual_rows(
+                            self.model, grid.frame, {**point, name: value}, request, one_trial=odds
+                        )
+                        for value in found.versions(own)
+                    )
+                    cells = _cells(grid, versions, compare, COMPARE[compare])
+                    summary = source.summaries(cells, request)
+                    keys = {"term": name, "contrast": found.label.format(sign)}
+                    tables.append(_table({**keys, **point}, grid, summary, versions[0]))
+        return _joined(tables, grid)
+
+    def slopes(
+        self,
+        variables: str | Sequence[str],
+        by: By = True,
+        at: Mapping[str, Any] | None = None,
+        *,
+        step: float | None = None,
+        data: Any = None,
+        others: Others = "observed",
+        kind: EffectKind = "mean",
+        groups: Groups = "conditional",
+        marginal: bool = False,
+        ci_prob: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Differentiate predictions with respect to a predictor, all else as it is.
+
+        Central differences of each row's prediction in each draw, averaged over the rows
+        of a cell: the average marginal effect. Through the data frame, so that
+        ``np.log(x)``, ``poly(x, 2)`` and interactions are differentiated too.
+
+        Parameters
+        ----------
+        variables : str or sequence of str
+            Numeric predictors; one after the other.
+        by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
+            As in `predictions`. `at` may fix the variable itself: where the slope is
+            taken.
+        step : float, optional
+            Half the distance of the differences, in units of the predictor; by default
+            1e-5 of its range in the fit. Where a step would leave the domain of a
+            transformation, it is shorter on that side.
+
+        Returns
+        -------
+        DataFrame
+            One row per variable and cell: term, the columns of `at` and `by`, estimate,
+            sd, lower, upper, in units of the prediction per unit of the predictor.
+
+        Raises
+        ------
+        DataError
+            If there is no such predictor, or the rows do not fit the model.
+        NotSupportedError
+            For an argument out of its range, or a factor, which has no slope.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.slopes("Days")["estimate"].round(3).tolist()
+        [10.467]
+        """
+        request = _request(kind, groups, marginal, ci_prob)
+        if step is not None and not (np.isscalar(step) and np.isfinite(step) and step > 0):
+            raise NotSupportedError(f"step={step!r} must be a number above zero")
+        source = self._source(draws, seed)
+        grid = grid_of(self.model, data, by, at, others)
+        tables = []
+        for name in _variables(variables):
+            for point in grid.points:
+                parts, distance = self._around(grid, point, name, step, request)
+                cells = _cells(grid, parts, "difference", COMPARE["difference"], distance)
+                summary = source.summaries(cells, request)
+                tables.append(_table({"term": name, **point}, grid, summary, parts[0]))
+        return _joined(tables, grid)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _own_values(self, grid: Grid, point: Mapping[str, Any], name: str) -> np.ndarray:
+        """Values of a numeric predictor before it is changed, shape (n,)."""
+        if name not in point and name not in grid.frame.columns:
+            raise DataError(f"the data have no column `{name}`, which is to be changed")
+        values = point[name] if name in point else grid.frame[name]
+        return numeric_column(name, values, len(grid.frame))
+
+    def _around(
+        self,
+        grid: Grid,
+        point: Mapping[str, Any],
+        name: str,
+        step: float | None,
+        request: PredictionRequest,
+    ) -> tuple[tuple[Rows, ...], np.ndarray]:
+        """Rows a step above and a step below, and the distance between the two."""
+        default, lowest, highest = slope_step(self.model, name)
+        own = self._own_values(grid, point, name)
+        h = default if step is None else float(step)
+
+        def rows(ends: Sequence[np.ndarray]) -> tuple[Rows, ...]:
+            return tuple(
+                counterfactual_rows(self.model, grid.frame, {**point, name: end}, request)
+                for end in ends
+            )
+
+        ends = (own + h, own - h)
+        try:
+            return rows(ends), ends[0] - ends[1]
+        except DataError:  # beyond the domain of a logarithm, the knots of a spline
+            low, high = np.minimum(lowest, own), np.maximum(highest, own)
+            ends = (np.minimum(own + h / 100, high), np.maximum(own - h / 100, low))
+            return rows(ends), ends[0] - ends[1]
+
+    def _check_odds(self, kind: str, compare: str) -> None:
+        family = self.model.family
+        if kind != "mean" or not isinstance(family, Unit) or isinstance(family, Cumulative):
+            what = 'kind="linear"' if kind != "mean" else f"the family {family}"
+            raise NotSupportedError(
+                f"compare={compare!r} wants probabilities, and {what} has none; take "
+                '"difference" or "ratio"'
+            )
+
+
+class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
+    """Effects from the draws of a posterior."""
+
+    idata: xr.DataTree
+
+    if TYPE_CHECKING:
+
+        @property
+        def _draws(self) -> PosteriorDraws: ...
+
+        def _seed(self, seed: int | None) -> int: ...
+
+    def _source(self, draws: int | None, seed: int | None) -> Source:
+        found = self._draws
+        chosen = chosen_draws(found.beta.shape[0], found.beta.shape[1], draws)
+        number = self._seed(seed)
+
+        def parameters(levels: Mapping[str, np.ndarray]) -> ParameterDraws:
+            return posterior_parameters(self.model, found, levels, chosen, number)
+
+        return DrawSource(self.model, parameters, number)
+
+
+class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
+    """Effects at the best variance parameters: exact for a normal response.
+
+    A fit of another family draws (beta, b) from their normal approximation, by its
+    method ``_parameters(levels, n_draws, seed)``.
+    """
+
+    def _source(self, draws: int | None, seed: int | None) -> Source:
+        family = self.model.family
+        fit: Any = self
+        if isinstance(family, Gaussian) and family.link == "identity":
+            if draws is not None or seed is not None:
+                raise NotSupportedError(
+                    "draws= and seed= are for a posterior: here mean and variance are exact"
+                )
+            return ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
+        draw: Callable[..., ParameterDraws] | None = getattr(fit, "_parameters", None)
+        if draw is None:
+            raise NotSupportedError(
+                f"empirical Bayes for the family {family} has no effects on the scale of the "
+                "response; model.fit() gives a posterior, which has"
+            )
+        n_draws = _DRAWS if draws is None else int(chosen_draws(1, draws, draws).size)
+        number = checked_seed(seed, 0)
+        return DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
+
+
+def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
+    if kind == "response":
+        raise NotSupportedError(
+            'kind="response" is for new observations, of which predict(kind="response") tells; '
+            'take "mean" or "linear"'
+        )
+    one_of("kind", kind, get_args(EffectKind))
+    return PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
+
+
+def _variables(variables: Any) -> Iterator[str]:
+    names = [variables] if isinstance(variables, str) else list(variables)
+    if not names:
+        raise NotSupportedError("variables= names no predictor")
+    yield from names
+
+
+def _cells(
+    grid: Grid, parts: tuple[Rows, ...], name: str, transform: Transform,
+    divisor: np.ndarray | None = None,
+) -> Cells:  # fmt: skip
+    return Cells(
+        parts=parts,
+        weight=grid.weight if divisor is None else grid.weight / divisor,
+        cell=grid.cell,
+        n_cells=grid.n_cells,
+        transform=transform,
+        name=name,
+    )
+
+
+def _table(keys: Mapping[str, Any], grid: Grid, summary: np.ndarray, rows: Rows) -> pd.DataFrame:
+    """Key columns, then the summary; a row per cell."""
+    n = grid.n_cells
+    columns = {
+        name: text_column([value] * n) if isinstance(value, str) else [value] * n
+        for name, value in keys.items()
+    }
+    names = ("estimate", "sd", "lower", "upper")
+    numbers = dict(zip(names, summary, strict=True))
+    left = pd.DataFrame(columns, index=range(n))
+    table = pd.concat([left, grid.keys, pd.DataFrame(numbers)], axis=1)
+    if grid.cell is None:
+        table.index = rows.labels
+    return table
+
+
+def _joined(tables: list[pd.DataFrame], grid: Grid) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=grid.cell is not None)

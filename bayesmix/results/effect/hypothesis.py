@@ -1,0 +1,441 @@
+"""Hypotheses about parameters: how probable, how large, how much for equality."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.inference.profile import correlations, standard_deviations
+from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
+from bayesmix.results.effect.prior_density import density_at_zero, draws_density
+from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
+from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
+from bayesmix.results.tabular.text import WIDTH, html_table, text_table
+
+if TYPE_CHECKING:
+    from bayesmix.design import Design
+    from bayesmix.families import Family
+    from bayesmix.model import Model
+    from bayesmix.results.tabular.tables import PosteriorDraws
+
+__all__ = ["Hypotheses", "WeighsHypotheses", "WeighsHypothesesAtModes"]
+
+Rope = tuple[float, float] | None
+_STEP = 1e-5  # of the numerical gradient of an expression
+_SHORT = {"probability": "prob.", "evidence_ratio": "ratio"}
+_FEW = 10  # draws on the far side of the point
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Hypotheses:
+    """Hypotheses about parameters, one row each.
+
+    Attributes
+    ----------
+    table : DataFrame
+        hypothesis, estimate, sd, lower, upper (of the left minus the right side), and
+        what speaks for it; the last column, note, says what is missing and why.
+    title : str
+    footer : str
+        What the columns are.
+    """
+
+    table: pd.DataFrame
+    title: str
+    footer: str
+
+    def __str__(self) -> str:
+        shown, texts = self.table.drop(columns="note"), self.table["hypothesis"].tolist()
+        notes = list(self._notes())
+        narrow = text_table(shown.assign(hypothesis="h"), ("hypothesis",)).splitlines()[0]
+        if max(map(len, texts)) + len(narrow) - len("hypothesis") > WIDTH:
+            numbers = [f"H{i}" for i in range(1, len(texts) + 1)]
+            notes = [f"{n}: {text}" for n, text in zip(numbers, texts, strict=True)] + notes
+            shown = shown.assign(hypothesis=numbers).rename(columns={"hypothesis": ""})
+        shown = shown.rename(columns=_SHORT)
+        lines = [self.title, text_table(shown, (str(shown.columns[0]),))]
+        for note in [*notes, self.footer]:
+            lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<div>{html.escape(n)}</div>" for n in [*self._notes(), self.footer])
+        return f"<div>{html_table(self.table.drop(columns='note'), self.title)}{notes}</div>"
+
+    def _notes(self) -> list[str]:
+        pairs = zip(self.table["hypothesis"], self.table["note"], strict=True)
+        return [f"{text!s}: {note!s}." for text, note in pairs if note]
+
+
+class WeighsHypotheses:
+    """What the draws of a posterior say about hypotheses."""
+
+    model: Model
+
+    if TYPE_CHECKING:
+
+        @property
+        def _draws(self) -> PosteriorDraws: ...
+
+    def hypothesis(
+        self,
+        hypotheses: str | Sequence[str],
+        *,
+        rope: Rope = None,
+        ci_prob: float = 0.95,
+        ci_kind: IntervalKind = "eti",
+    ) -> Hypotheses:
+        """Weigh hypotheses about coefficients, standard deviations and correlations.
+
+        A hypothesis has two sides and =, < or > between them. The sides are arithmetic
+        (+ - * / ^, abs, exp, log, sqrt, logit, inv_logit) over the names that the
+        tables and the priors use: coefficients such as ``sex[T.female]``, ``sd(Subject,
+        Days)``, ``corr(Subject, Intercept, Days)``, ``sigma`` and the other parameters
+        of the family; ``beta(sigma)`` is a coefficient that is called like one of
+        these, and a name in backticks is taken as it is.
+
+        Parameters
+        ----------
+        hypotheses : str or sequence of str
+            Such as ``"Days > 0"`` or ``"sex[T.female] = ses[T.2]"``.
+        rope : tuple of (float, float), optional
+            Region of practical equivalence of the left minus the right side.
+        ci_prob : float
+            Probability inside the interval.
+        ci_kind : {"eti", "hdi"}
+
+        Returns
+        -------
+        Hypotheses
+            Its `table` has one row per hypothesis: hypothesis; estimate (posterior
+            mean), sd, lower, upper of the left minus the right side; direction, the
+            probability that this difference has the sign that it most likely has;
+            probability of the hypothesis; evidence_ratio; with `rope` the share of the
+            draws inside it; note.
+
+            For < and > the evidence ratio is the probability of the hypothesis over
+            that of its opposite. For = it is Savage and Dickey's ratio, the posterior
+            density of the difference at zero over its prior density: the Bayes factor
+            of equality against the model as it is, which depends on how wide the prior
+            is; its probability is that under even prior odds. The posterior density is
+            by a kernel, or the normal approximation's where hardly a draw lies beyond
+            the point. It is NaN where the prior has no density there, and `note` says
+            why.
+
+        Raises
+        ------
+        FormulaError
+            If a hypothesis cannot be read, or a name is not known.
+        NotSupportedError
+            For an argument out of its range.
+
+        References
+        ----------
+        Dickey, J. M. (1971). The weighted likelihood ratio, linear hypotheses on normal
+        location parameters. Annals of Mathematical Statistics 42, 204-223; Wagenmakers,
+        E.-J. et al. (2010). Bayesian hypothesis testing for psychologists. Cognitive
+        Psychology 60, 158-189; Kruschke, J. K. (2018). Rejecting or accepting parameter
+        values in Bayesian estimation. Advances in Methods and Practices in Psychological
+        Science 1, 270-280 (ROPE).
+        """
+        options = SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, diagnostics=False)
+        region = _region(rope)
+        values = _posterior_values(self._draws)
+        known = _known_names(self.model.design, self.model.family, list(values))
+        rows = []
+        for parsed in _parsed(hypotheses, known):
+            draws = parsed.difference.value(values)
+            draws = np.broadcast_to(draws, self._draws.beta.shape[:2])
+            rows.append(_of_draws(self.model, parsed, draws, options, region))
+        footer = (
+            f"estimate: left minus right side, with {100 * ci_prob:g} % intervals; direction: "
+            "probability of its sign; ratio: odds of the hypothesis, for = Savage and Dickey's "
+            "ratio."
+        )
+        return _gathered(rows, f"Hypotheses about {self.model.formula}", footer)
+
+
+class WeighsHypothesesAtModes:
+    """Wald tests of an empirical Bayes fit."""
+
+    model: Model
+
+    def hypothesis(
+        self,
+        hypotheses: str | Sequence[str],
+        *,
+        rope: Rope = None,
+        ci_prob: float = 0.95,
+    ) -> Hypotheses:
+        """Test hypotheses about coefficients, standard deviations and correlations by Wald.
+
+        Parameters
+        ----------
+        hypotheses : str or sequence of str
+            Two sides with =, < or > between them, in the names that the tables and the
+            priors use: ``"Days > 0"``, ``"sd(Subject, Days) = 5"``; a posterior's
+            `hypothesis` says which arithmetic there is.
+        rope : tuple of (float, float), optional
+            Region of practical equivalence of the left minus the right side.
+        ci_prob : float
+            Probability inside the interval.
+
+        Returns
+        -------
+        Hypotheses
+            Its `table` has one row per hypothesis: hypothesis; estimate, sd (delta
+            method), lower, upper of the left minus the right side; z; p_value, against
+            equality for =, against the opposite for < and >; with `rope` its share under
+            the normal approximation; note.
+
+        Raises
+        ------
+        FormulaError
+            If a hypothesis cannot be read, or a name is not known.
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.hypothesis("Days > 5").table["z"].round(2).tolist()
+        [3.54]
+        """
+        SummaryOptions(ci_prob=ci_prob)
+        region = _region(rope)
+        start, covariance, values = _mode_values(self)
+        known = _known_names(self.model.design, self.model.family, list(values(start)))
+        z = float(stats.norm.ppf((1 + ci_prob) / 2))
+        rows = [
+            _at_modes(parsed, start, covariance, values, z, region)
+            for parsed in _parsed(hypotheses, known)
+        ]
+        footer = (
+            f"estimate: left minus right side, with {100 * ci_prob:g} % Wald intervals; p_value "
+            "of >, < against the opposite, of = against inequality either way."
+        )
+        return _gathered(rows, f"Hypotheses about {self.model.formula}", footer)
+
+
+# -- from draws -------------------------------------------------------------------------
+
+
+def _posterior_values(draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    """Draws of every parameter by its one name, shape (chains, draws)."""
+    design = draws.design
+    found = {f"beta({n})": draws.beta[:, :, j] for j, n in enumerate(design.fixed_effects)}
+    for group in design.groups:
+        g = group.name
+        for k, effect in enumerate(group.effects):
+            found[f"sd({g}, {effect})"] = draws.sd[g][:, :, k]
+        for k, m in estimated_pairs(group):
+            name = f"corr({g}, {group.effects[k]}, {group.effects[m]})"
+            found[name] = draws.corr[g][:, :, k, m]
+    return found | family_parameters(draws)
+
+
+def _of_draws(
+    model: Model,
+    parsed: ParsedHypothesis,
+    draws: np.ndarray,
+    options: SummaryOptions,
+    region: Rope,
+) -> dict[str, Any]:
+    flat = draws.ravel()
+    if not np.isfinite(flat).all():
+        share = 1 - np.isfinite(flat).mean()
+        raise NotSupportedError(
+            f"`{parsed.text}` has no finite value at {100 * share:.1f} % of the draws"
+        )
+    summary = {name: float(v[0]) for name, v in summarise(draws[..., None], options).items()}
+    above, below = float((flat > 0).mean()), float((flat < 0).mean())
+    row = {"hypothesis": parsed.text, **summary, "direction": max(above, below)}
+    note = ""
+    if parsed.relation == "=":
+        ratio, note = _savage_dickey(model, parsed.difference, flat)
+        probability = 1.0 if np.isinf(ratio) else ratio / (1 + ratio)
+    else:
+        probability = above if parsed.relation == ">" else below
+        ratio = np.inf if probability == 1 else probability / (1 - probability)
+    row |= {"probability": probability, "evidence_ratio": ratio}
+    if region is not None:
+        row["rope"] = float(((flat >= region[0]) & (flat <= region[1])).mean())
+    return row | {"note": note}
+
+
+def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tuple[float, str]:
+    prior, note = density_at_zero(model, difference)
+    if np.isnan(prior):
+        return np.nan, f"no ratio: {note}"
+    if prior == 0:
+        return np.nan, "no ratio: the prior has no density at the point"
+    notes = [note] if note else []
+    density = draws_density(flat)
+    if min((flat > 0).sum(), (flat < 0).sum()) < _FEW:
+        density = float(stats.norm(flat.mean(), flat.std(ddof=1)).pdf(0.0))
+        notes.append(
+            "the posterior density is that of a normal distribution, as fewer than ten draws lie "
+            "beyond the point: take the ratio's size and not its digits"
+        )
+    return density / prior, "; ".join(notes)
+
+
+# -- at the modes -----------------------------------------------------------------------
+
+
+Values = Callable[[np.ndarray], dict[str, float]]
+
+
+def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
+    """Coordinates of all parameters, their covariance, and the parameters as functions of them.
+
+    The coordinates are beta, then theta (logarithms of standard deviations, partial
+    correlations), then the logarithms of the family's parameters.
+    """
+    design, problem = fit.model.design, fit._problem
+    co, theta = fit._absolute
+    beta, p, d = fit._conditional.beta, len(fit._conditional.beta), len(theta)
+    own: tuple[str, ...] = ()
+    if hasattr(fit, "_gp"):
+        own = tuple(fit._gp.parameters)
+        joint, n = fit._outer_cov, d + len(own)
+        back = np.linalg.inv(problem.scaling.TX)
+        order = np.r_[np.arange(n, n + p), np.arange(n)]
+        move = np.eye(n + p)
+        move[n:, n:] = back
+        with np.errstate(invalid="ignore"):
+            covariance = (move @ joint @ move.T)[np.ix_(order, order)]
+        start = np.concatenate([beta, theta, fit._phi])
+    else:
+        covariance = np.zeros((p + d, p + d))
+        covariance[:p, :p] = fit._conditional.beta_cov
+        covariance[p:, p:] = fit._theta_cov
+        start = np.concatenate([beta, theta])
+
+    def values(x: np.ndarray) -> dict[str, float]:
+        found = {f"beta({n})": float(x[j]) for j, n in enumerate(design.fixed_effects)}
+        at_theta = np.ascontiguousarray(x[p : p + d])
+        sd, corr, at = standard_deviations(co, at_theta), correlations(co, at_theta), 0
+        for f, group in enumerate(problem.groups):
+            for effect in group.effects:
+                zero = fit._optimum.at_zero[at]
+                found[f"sd({group.name}, {effect})"] = 0.0 if zero else float(sd[at])
+                at += 1
+            for k, m in estimated_pairs(group):
+                name = f"corr({group.name}, {group.effects[k]}, {group.effects[m]})"
+                found[name] = float(corr[f][k, m])
+        if own:
+            found |= {name: float(np.exp(v)) for name, v in zip(own, x[p + d :], strict=True)}
+        elif "sigma" in fit.model.family.parameters:
+            found["sigma"] = float(sd[at])
+        return found
+
+    return start, covariance, values
+
+
+def _at_modes(
+    parsed: ParsedHypothesis,
+    start: np.ndarray,
+    covariance: np.ndarray,
+    values: Values,
+    z: float,
+    region: Rope,
+) -> dict[str, Any]:
+    estimate = float(parsed.difference.value(values(start)))
+    gradient = np.zeros(len(start))
+    for i in range(len(start)):
+        step = np.zeros(len(start))
+        step[i] = _STEP * max(1.0, abs(start[i]))
+        up, down = (parsed.difference.value(values(start + s)) for s in (step, -step))
+        gradient[i] = float(up - down) / (2 * step[i])
+    used = gradient != 0
+    inside = covariance[np.ix_(used, used)]
+    variance = float(gradient[used] @ inside @ gradient[used])
+    sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
+    at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
+    if at_zero:
+        sd, note = np.nan, f"{at_zero[0]} is at its boundary, zero, where Wald's test says nothing"
+    elif not np.isfinite(sd):
+        sd, note = np.nan, "the likelihood is flat or at a boundary there; no standard error"
+    ratio = estimate / sd
+    p_value = {
+        "=": 2 * stats.norm.sf(abs(ratio)),
+        ">": stats.norm.sf(ratio),
+        "<": stats.norm.cdf(ratio),
+    }[parsed.relation]
+    row = {
+        "hypothesis": parsed.text,
+        "estimate": estimate,
+        "sd": sd,
+        "lower": estimate - z * sd,
+        "upper": estimate + z * sd,
+        "z": ratio,
+        "p_value": float(p_value),
+    }
+    if region is not None:
+        low, high = ((end - estimate) / sd for end in region)
+        row["rope"] = float(stats.norm.cdf(high) - stats.norm.cdf(low))
+    return row | {"note": note}
+
+
+# -- both -------------------------------------------------------------------------------
+
+
+def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[str, str]:
+    """Return what parameters may be called, with their one name."""
+    known: dict[str, str] = {}
+    taken = {*family.parameters, *canonical}
+    for name in design.fixed_effects:
+        if name not in taken:
+            known[name] = f"beta({name})"
+        known[f"beta({name})"] = f"beta({name})"
+    for group in design.groups:
+        if group.n_effects == 1:
+            known[f"sd({group.name})"] = f"sd({group.name}, {group.effects[0]})"
+        pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
+        for one, other in pairs:
+            name = f"corr({group.name}, {one}, {other})"
+            known[f"corr({group.name}, {other}, {one})"] = name
+            if len(pairs) == 1:
+                known[f"corr({group.name})"] = name
+    return known | {name: name for name in canonical}
+
+
+def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:
+    given = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
+    if not given:
+        raise NotSupportedError('there is no hypothesis; write one such as "x > 0"')
+    return [parse_hypothesis(text, known) for text in given]
+
+
+def _region(rope: Any) -> Rope:
+    if rope is None:
+        return None
+    try:
+        low, high = (float(end) for end in rope)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not low < high:
+        raise NotSupportedError(
+            f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)"
+        )
+    return low, high
+
+
+def _gathered(rows: list[dict[str, Any]], title: str, footer: str) -> Hypotheses:
+    table = pd.DataFrame(rows)
+    for name in ("hypothesis", "note"):
+        table[name] = text_column(table[name].tolist())
+    return Hypotheses(table=table, title=title, footer=footer)

@@ -1,0 +1,209 @@
+"""A model as arrays and JSON, and back: its formula, data, family and priors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import BayesmixError, FileError
+from bayesmix.families import FAMILIES
+from bayesmix.model import Model
+from bayesmix.model.specification import Specification
+from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.priors.prior import Prior
+from bayesmix.results.files.saved_columns import (
+    column_from_saved,
+    index_from_saved,
+    saved_column,
+    saved_index,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["model_from_saved", "saved_model"]
+
+_FORMAT = 1
+
+
+def saved_model(model: Model) -> xr.Dataset:
+    """Describe a model by arrays and one JSON text.
+
+    The data are the rows and columns that the model uses.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    Dataset
+        The attribute `specification` is the JSON text.
+    """
+    import xarray as xr
+
+    design, given = model.design, model.specification
+    arrays: dict[str, np.ndarray] = {}
+    columns = [
+        {"name": str(name), **saved_column(design.frame[name], f"column_{i}", arrays)}
+        for i, name in enumerate(design.frame.columns)
+    ]
+    described = {
+        "format": _FORMAT,
+        "formula": given.formula,
+        "family": given.family.name,
+        "link": given.family.link,
+        "parametrization": given.parametrization,
+        "functions": sorted(name for name in given.functions if f"{name}(" in given.formula),
+        "user_priors": {
+            name: _saved_prior(Prior.from_any(prior, name)) for name, prior in given.priors.items()
+        },
+        "priors": _saved_priors(model.prior_entries),
+        "columns": columns,
+        "row_columns": model.row_columns,
+        "row_labels": saved_index(design.row_labels, "row_labels", arrays),
+        "row_name": None if design.row_labels.name is None else str(design.row_labels.name),
+        "n_rows_given": design.n_rows_given,
+    }
+    if design.rows is not None:
+        arrays["rows"] = design.rows
+    beside = {"weights": design.weights, "known_se": design.known_se}
+    arrays |= {name: values for name, values in beside.items() if values is not None}
+    data = {name: ([f"{name}_dim"], values) for name, values in arrays.items()}
+    return xr.Dataset(data, attrs={"specification": json.dumps(described)})
+
+
+def model_from_saved(
+    saved: xr.Dataset, functions: Mapping[str, Callable[..., Any]] | None
+) -> Model:
+    """Make the model again.
+
+    Parameters
+    ----------
+    saved : Dataset
+        As `saved_model` makes it, from a file that is not trusted.
+    functions : mapping of str to callable, optional
+        The user's functions that the formula calls.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FileError
+        If the description makes no model, or functions are missing.
+    """
+    described = _described(saved)
+    missing = [name for name in described["functions"] if name not in (functions or {})]
+    if missing:
+        raise FileError(
+            f"the formula calls {', '.join(missing)}, and a file holds no functions: "
+            f"load(path, functions={{{missing[0]!r}: ...}})"
+        )
+    if described["family"] not in FAMILIES:
+        raise FileError(f"there is no family {described['family']!r}")
+    arrays = {str(name): values.to_numpy() for name, values in saved.data_vars.items()}
+    frame = pd.DataFrame(
+        {column["name"]: column_from_saved(column, arrays) for column in described["columns"]}
+    )
+    given: dict[str, Any] = {}
+    for name in ("weights", "known_se"):
+        if name in arrays:
+            given[name] = arrays[name]
+            column = described["row_columns"].get(name)
+            if column is not None:
+                frame = frame if column in frame else frame.assign(**{column: arrays[name]})
+                given[name] = column
+    try:
+        specification = Specification(
+            formula=described["formula"],
+            family=FAMILIES[described["family"]](link=described["link"]),
+            priors={n: _prior_from_saved(p) for n, p in described["user_priors"].items()},
+            functions=functions or {},
+            parametrization=described["parametrization"],
+            **given,
+        )
+        model = specification.build(Model, frame)
+        priors = _priors_from_saved(described["priors"])
+    except BayesmixError as error:
+        raise FileError(f"the file describes no model: {error}") from error
+    found = [entry.parameter for entry in priors]
+    if found != [entry.parameter for entry in model.prior_entries]:
+        raise FileError("the priors in the file are not those of its formula")
+    model._priors = priors
+    labels = index_from_saved(described["row_labels"], arrays).rename(described["row_name"])
+    rows = arrays.get("rows")
+    if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
+        raise FileError(f"the file has {len(labels)} labels for {model.design.n_obs} rows")
+    model.design = replace(
+        model.design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
+    )
+    return model
+
+
+def _described(saved: xr.Dataset) -> dict[str, Any]:
+    text = saved.attrs.get("specification")
+    if not isinstance(text, str):
+        raise FileError("the file does not say what its model is")
+    described = json.loads(text)
+    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+        raise FileError("the file does not say what its model is")
+    if described["format"] > _FORMAT:
+        raise FileError(
+            f"the file has format {described['format']} and this bayesmix knows {_FORMAT}: upgrade"
+        )
+    return described
+
+
+def _saved_prior(prior: Prior) -> list[Any]:
+    return [prior.distribution, dict(prior.parameters)]
+
+
+def _prior_from_saved(saved: Any) -> Prior:
+    distribution, parameters = saved
+    return Prior(distribution, **parameters)
+
+
+def _saved_entry(entry: PriorInForce) -> dict[str, Any]:
+    return {
+        "parameter": entry.parameter, "prior": _saved_prior(entry.prior),
+        "origin": entry.origin, "note": entry.note,
+    }  # fmt: skip
+
+
+def _entry_from_saved(saved: Any) -> PriorInForce:
+    return PriorInForce(
+        parameter=str(saved["parameter"]),
+        prior=_prior_from_saved(saved["prior"]),
+        origin="user" if saved["origin"] == "user" else "default",
+        note=str(saved["note"]),
+    )
+
+
+def _saved_priors(priors: ModelPriors) -> dict[str, Any]:
+    return {
+        "intercept": None if priors.intercept is None else _saved_entry(priors.intercept),
+        "intercept_is_centered": priors.intercept_is_centered,
+        "coefficients": [_saved_entry(e) for e in priors.coefficients],
+        "sd": {name: [_saved_entry(e) for e in entries] for name, entries in priors.sd.items()},
+        "corr": {name: _saved_entry(e) for name, e in priors.corr.items()},
+        "family": {name: _saved_entry(e) for name, e in priors.family.items()},
+    }
+
+
+def _priors_from_saved(saved: Any) -> ModelPriors:
+    intercept = saved["intercept"]
+    return ModelPriors(
+        intercept=None if intercept is None else _entry_from_saved(intercept),
+        intercept_is_centered=bool(saved["intercept_is_centered"]),
+        coefficients=tuple(_entry_from_saved(e) for e in saved["coefficients"]),
+        sd={n: tuple(_entry_from_saved(e) for e in found) for n, found in saved["sd"].items()},
+        corr={name: _entry_from_saved(e) for name, e in saved["corr"].items()},
+        family={name: _entry_from_saved(e) for name, e in saved["family"].items()},
+    )

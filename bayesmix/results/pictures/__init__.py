@@ -1,0 +1,1 @@
+"""The numbers of pictures, and the methods that draw them."""

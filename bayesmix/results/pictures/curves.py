@@ -1,0 +1,459 @@
+"""Predictions along one predictor: the population's line, the levels' own, and the data."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.predict.request import one_of
+from bayesmix.results.predict.rows import Rows, rows_to_predict
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.model import Model
+
+__all__ = ["CurveKind", "Curves", "curves_of"]
+
+CurveKind = Literal["mean", "response", "linear"]
+
+_GRID = 101  # points of the population's line
+_LEVEL_GRID = 25  # of a level's
+_WINDOW = 11  # points of the line that a simulated band is steadied over
+_POINTS = 4000  # of the data
+_MOST_BY = 7  # colours that are told apart
+_FEW = 4  # values of a number that each have their colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A predictor of the picture.
+
+    Attributes
+    ----------
+    name : str
+    values : list
+        Where predictions are made: of a number, or the levels of a factor.
+    labels : tuple of str
+        Of a factor's levels, or of the colours; empty for a number along the x axis.
+    position : ndarray, shape (n,)
+        Of each row of the data: its number, or the number of its level or colour.
+    """
+
+    name: str
+    values: list[Any]
+    labels: tuple[str, ...]
+    position: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """What a picture of predictions shows, in numbers.
+
+    In all tables `x` is the predictor's value, or the number of a factor's level, and
+    `by` the number of the colour.
+
+    Attributes
+    ----------
+    x_label, y_label : str
+    factor : tuple of str
+        Levels along the x axis; empty for a number.
+    by : str
+        The predictor in colours; empty for none.
+    by_labels : tuple of str
+        One label where there is no second predictor.
+    population : DataFrame
+        x, by, estimate, lower, upper.
+    levels : DataFrame
+        level, x, by, estimate: the lines of some levels of the grouping factor.
+    points : DataFrame
+        x, by, y, status: rows of the data; status is -1 and 1 for censored ones.
+    group : str
+        Empty if levels have no lines.
+    n_levels, n_shown : int
+    categories : tuple of str
+        Of an ordinal response, the lowest first.
+    discrete : bool
+        Whether the response takes few values, on which points would lie.
+    band : str
+        What the band holds, in words.
+    """
+
+    x_label: str
+    y_label: str
+    factor: tuple[str, ...]
+    by: str
+    by_labels: tuple[str, ...]
+    population: pd.DataFrame
+    levels: pd.DataFrame
+    points: pd.DataFrame
+    group: str
+    n_levels: int
+    n_shown: int
+    categories: tuple[str, ...]
+    discrete: bool
+    band: str
+
+
+def curves_of(
+    model: Model,
+    *,
+    x: str | None,
+    by: str | None,
+    group: GroupingFactor | None,
+    kind: CurveKind,
+    at: Mapping[str, Any],
+    marginal: bool,
+    data: bool,
+    max_levels: int,
+    ci_prob: float,
+    predict: Callable[..., pd.DataFrame],
+    mean_of_rows: Callable[[Rows, CurveKind], np.ndarray],
+) -> Curves:
+    """Compute the lines of a picture.
+
+    Parameters
+    ----------
+    model : Model
+    x, by, kind, at, marginal, data, max_levels, ci_prob
+        As of `plot_predictions`.
+    group : GroupingFactor or None
+    predict : callable
+        As `Posterior.predict`.
+    mean_of_rows : callable
+        Takes rows and the kind, and returns the predicted means, shape (n,).
+
+    Returns
+    -------
+    Curves
+
+    Raises
+    ------
+    NotSupportedError, DataError
+        As `plot_predictions`.
+    """
+    _check_kind(kind)
+    if isinstance(max_levels, bool) or not isinstance(max_levels, int) or max_levels < 1:
+        raise NotSupportedError(f"max_levels={max_levels!r} must be a whole number of at least 1")
+    x_axis = _x_axis(model, x)
+    by_axis = None if by is None else _by_axis(model, by, x_axis.name)
+    held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
+    n_by = len(by_axis.values) if by_axis else 1
+    spots = pd.DataFrame(
+        [(i, k) for k in range(n_by) for i in range(len(x_axis.values))], columns=["i", "by"]
+    )
+    grid = _frame(model, held, x_axis, by_axis, np.asarray(x_axis.values, dtype=object)[spots["i"]],
+                  spots["by"].to_numpy())  # fmt: skip
+    shown = predict(grid, kind=kind, groups="population", marginal=marginal, ci_prob=ci_prob)
+    if kind == "response":  # simulated: its mean would jitter along the line
+        means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
+        shown = shown.assign(estimate=means["estimate"])
+        if not x_axis.labels:
+            shown[["lower", "upper"]] = _steadied(shown[["lower", "upper"]].to_numpy(), n_by)
+    numbers = shown[["estimate", "lower", "upper"]].to_numpy(dtype=np.float64)
+    numbers = numbers / _trials(model, grid, kind)[:, None]
+    places = spots["i"] if x_axis.labels else [x_axis.values[i] for i in spots["i"]]
+    population = pd.DataFrame(
+        {"x": np.asarray(places, dtype=np.float64), "by": spots["by"],
+         **dict(zip(("estimate", "lower", "upper"), numbers.T, strict=True))}
+    )  # fmt: skip
+    levels = pd.DataFrame({"level": [], "x": [], "by": [], "estimate": []})
+    if group is not None and not {x_axis.name} & set(group.levels.columns):
+        levels = _level_lines(model, group, held, x_axis, by_axis, kind, max_levels, mean_of_rows)
+    else:
+        group = None
+    family = model.family
+    return Curves(
+        x_label=x_axis.name,
+        y_label=_y_label(model, kind),
+        factor=x_axis.labels,
+        by=by_axis.name if by_axis else "",
+        by_labels=by_axis.labels
+        if by_axis
+        else ("average over groups" if marginal else "population",),
+        population=population,
+        levels=levels,
+        points=_points(model, x_axis, by_axis, kind, data=data),
+        group=group.name if group else "",
+        n_levels=group.n_levels if group else 0,
+        n_shown=min(max_levels, group.n_levels) if group else 0,
+        categories=_categories(model) if kind != "linear" else (),
+        discrete=family.discrete and len(np.unique(model.y)) <= 12 and "trials" not in model.rows,
+        band=f"{100 * ci_prob:g} % "
+        + ("of new observations" if kind == "response" else "interval"),
+    )
+
+
+def _steadied(ends: np.ndarray, n_by: int) -> np.ndarray:
+    """Running medians along each line: simulated quantiles jitter, those of counts by steps."""
+    lines = ends.reshape(n_by, -1, 2)
+    padded = np.pad(lines, ((0, 0), (_WINDOW // 2, _WINDOW // 2), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW, axis=1)
+    found: np.ndarray = np.median(windows, axis=-1).reshape(ends.shape)
+    return found
+
+
+# -- the axes -----------------------------------------------------------------
+
+
+def _predictors(model: Model) -> list[str]:
+    formula = model.formula
+    return list(dict.fromkeys([*formula.columns_of("fixed", "effect"),
+                               *formula.columns_of("offset")]))  # fmt: skip
+
+
+def _is_factor(model: Model, name: str) -> bool:
+    dtype = model.design.frame[name].dtype
+    return (
+        isinstance(dtype, pd.CategoricalDtype)
+        or dtype.kind == "b"
+        or name in model.formula.categorical
+    )
+
+
+def _factor_values(column: pd.Series[Any]) -> list[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories)
+    return np.unique(column.to_numpy()).tolist()
+
+
+def _factor_axis(model: Model, name: str) -> Axis:
+    column = model.design.frame[name]
+    values = _factor_values(column)
+    position = pd.Index(values).get_indexer(pd.Index(column.to_numpy()))
+    return Axis(name=name, values=values, labels=tuple(map(str, values)), position=position)
+
+
+def _x_axis(model: Model, x: str | None) -> Axis:
+    known = _predictors(model)
+    if not known:
+        raise NotSupportedError(
+            f"the model {model.formula} has no predictor to draw along; plot_group_effects() "
+            "shows its groups"
+        )
+    if x is None:
+        numeric = [name for name in known if not _is_factor(model, name)]
+        x = (numeric or known)[0]
+    _check_predictor(model, "x", x, known)
+    if _is_factor(model, x):
+        return _factor_axis(model, x)
+    column = model.design.frame[x].to_numpy(dtype=np.float64)
+    grid = np.linspace(column.min(), column.max(), _GRID).tolist()
+    return Axis(name=x, values=grid, labels=(), position=column)
+
+
+def _by_axis(model: Model, by: str, x: str) -> Axis:
+    known = [name for name in _predictors(model) if name != x]
+    _check_predictor(model, "by", by, known)
+    if _is_factor(model, by):
+        found = _factor_axis(model, by)
+        if len(found.values) > _MOST_BY:
+            raise NotSupportedError(
+                f"by={by!r} has {len(found.values)} levels, and {_MOST_BY} colours are told "
+                f"apart; draw it along the x axis, x={by!r}"
+            )
+        return found
+    column = model.design.frame[by].to_numpy(dtype=np.float64)
+    values = np.unique(column)
+    if len(values) > _FEW:
+        mean, sd = float(column.mean()), float(column.std(ddof=1))
+        values = np.asarray([mean - sd, mean, mean + sd])
+    nearest = np.abs(column[:, None] - values).argmin(axis=1)
+    labels = tuple(f"{value:.3g}" for value in values)
+    return Axis(name=by, values=values.tolist(), labels=labels, position=nearest)
+
+
+def _check_predictor(model: Model, argument: str, name: Any, known: list[str]) -> None:
+    if name in known:
+        return
+    if name in model.formula.grouping_factors:
+        advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
+    elif name in model.design.fixed_effects or name in model.design.terms:
+        advice = f"that is a term; its columns are {', '.join(known)}"
+    else:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        listed = ", ".join(map(repr, known)) or "no other"
+        advice = f"did you mean {near[0]!r}?" if near else f"there is {listed}"
+    raise NotSupportedError(f"{argument}={name!r} is no predictor of the model; {advice}")
+
+
+# -- where the others are held ------------------------------------------------
+
+
+def _held(model: Model, drawn: list[str], at: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every column that a prediction needs beside the groups'."""
+    frame, formula = model.design.frame, model.formula
+    predictors = _predictors(model)
+    held: dict[str, Any] = {}
+    for name in frame.columns:
+        column = frame[name]
+        if name in predictors:
+            held[name] = column.mode().iloc[0] if _is_factor(model, name) else column.mean()
+        elif set(formula.columns.get(name, ())) - {"group"}:  # a number of trials, a limit
+            numeric = column.dtype.kind in "iuf"
+            held[name] = (
+                float(column.quantile(interpolation="nearest"))
+                if numeric
+                else column.mode().iloc[0]
+            )
+    for row, name in model.row_columns.items():
+        held.setdefault(name, float(np.median(model.design.row_data[row])))
+    for name, value in at.items():
+        if name in drawn or name not in held:
+            others = [repr(other) for other in predictors if other not in drawn]
+            raise NotSupportedError(
+                f"at={{{name!r}: ...}} is no predictor that is held; there is "
+                f"{', '.join(others) or 'none'}"
+            )
+        held[name] = _checked_value(model, name, value)
+    return held
+
+
+def _checked_value(model: Model, name: str, value: Any) -> Any:
+    if name not in model.design.frame:
+        return value
+    column = model.design.frame[name]
+    if _is_factor(model, name):
+        known = _factor_values(column)
+        if value not in known:
+            raise DataError(
+                f"at={{{name!r}: {value!r}}}: `{name}` has the levels "
+                f"{', '.join(map(repr, known[:12]))}"
+            )
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise DataError(f"at={{{name!r}: {value!r}}}: `{name}` is a number")
+    return float(value)
+
+
+def _frame(
+    model: Model,
+    held: Mapping[str, Any],
+    x_axis: Axis,
+    by_axis: Axis | None,
+    x: np.ndarray,
+    by: np.ndarray,
+) -> pd.DataFrame:
+    """Rows with some x and by, all else as held."""
+    columns: dict[str, Any] = {name: [value] * len(x) for name, value in held.items()}
+    columns[x_axis.name] = list(x)
+    if by_axis is not None:
+        columns[by_axis.name] = [by_axis.values[k] for k in by]
+    frame = model.design.frame
+    return pd.DataFrame({name: _like(frame.get(name), column) for name, column in columns.items()})
+
+
+def _like(fitted: pd.Series[Any] | None, values: list[Any]) -> Any:
+    if fitted is not None and isinstance(fitted.dtype, pd.CategoricalDtype):
+        return pd.Series(values, dtype=fitted.dtype)
+    return values
+
+
+def _trials(model: Model, grid: pd.DataFrame, kind: CurveKind) -> np.ndarray:
+    """What counts are divided by to make proportions."""
+    if "trials" not in model.rows or kind == "linear":
+        return np.ones(len(grid))
+    rows = rows_to_predict(model, grid, effects=False, levels=False, kind=kind)
+    return np.asarray(rows.per_row["trials"], dtype=np.float64)
+
+
+# -- levels and data ----------------------------------------------------------
+
+
+def _level_lines(
+    model: Model,
+    group: GroupingFactor,
+    held: Mapping[str, Any],
+    x_axis: Axis,
+    by_axis: Axis | None,
+    kind: CurveKind,
+    max_levels: int,
+    mean_of_rows: Callable[[Rows, CurveKind], np.ndarray],
+) -> pd.DataFrame:
+    """Predictions of levels, where x and by were seen in them."""
+    chosen = np.unique(np.linspace(0, group.n_levels - 1, min(max_levels, group.n_levels)).round())
+    by_row = by_axis.position if by_axis else np.zeros(model.design.n_obs, dtype=np.int64)
+    seen = pd.DataFrame({"level": group.index, "by": by_row, "x": x_axis.position})
+    seen = seen[seen["level"].isin(chosen)]
+    parts = []
+    for (level, by), places in seen.groupby(["level", "by"], sort=True)["x"]:
+        if x_axis.labels:
+            x = np.unique(places.to_numpy())
+        else:
+            x = np.linspace(places.min(), places.max(), _LEVEL_GRID)
+            x = x if places.min() < places.max() else x[:1]
+        parts.append(np.column_stack([np.full(len(x), level), x, np.full(len(x), by)]))
+    spots = pd.DataFrame(np.concatenate(parts), columns=["level", "x", "by"])
+    spots = spots.astype({"level": np.int64, "by": np.int64})
+    at = spots["x"].to_numpy()
+    x = np.asarray(x_axis.values, dtype=object)[at.astype(int)] if x_axis.labels else at
+    grid = _frame(model, held, x_axis, by_axis, x, spots["by"].to_numpy())
+    kept = [other for other in model.design.groups if _holds(other, group)]
+    row_of_level = pd.Series(np.arange(model.design.n_obs)).groupby(group.index).first()
+    rows = model.design.frame.iloc[row_of_level.loc[spots["level"]]].reset_index(drop=True)
+    drawn = {x_axis.name} | ({by_axis.name} if by_axis else set())
+    for other in model.design.groups:
+        for column in other.levels.columns:
+            if column not in drawn and (other in kept or column not in grid):
+                grid[column] = rows[column]
+    wanted: CurveKind = "linear" if kind == "linear" else "mean"
+    found = rows_to_predict(model, grid, effects=True, levels=True, kind=wanted)
+    names = {other.name for other in kept}
+    found = replace(
+        found,
+        index={name: index for name, index in found.index.items() if name in names},
+        Z={name: Z for name, Z in found.Z.items() if name in names},
+    )
+    estimate = mean_of_rows(found, wanted) / _trials(model, grid, wanted)
+    return spots.assign(estimate=estimate)
+
+
+def _holds(outer: GroupingFactor, inner: GroupingFactor) -> bool:
+    """Whether every level of `inner` lies within one level of `outer`."""
+    pairs = inner.index.astype(np.int64) * outer.n_levels + outer.index
+    return len(np.unique(pairs)) == inner.n_levels
+
+
+def _points(
+    model: Model, x_axis: Axis, by_axis: Axis | None, kind: CurveKind, *, data: bool
+) -> pd.DataFrame:
+    n = model.design.n_obs
+    y = model.y / model.rows["trials"] if "trials" in model.rows else model.y
+    by = by_axis.position if by_axis else np.zeros(n, dtype=np.int64)
+    status = model.rows["status"] if "status" in model.rows else np.zeros(n)
+    x = x_axis.position.astype(np.float64)
+    found = pd.DataFrame({"x": x, "by": by, "y": np.asarray(y), "status": np.asarray(status)})
+    if not data or (kind == "linear" and (model.family.link != "identity" or _categories(model))):
+        return found.iloc[:0]
+    return found.iloc[np.linspace(0, n - 1, min(n, _POINTS)).astype(int)].reset_index(drop=True)
+
+
+# -- words --------------------------------------------------------------------
+
+
+def _check_kind(kind: Any) -> None:
+    if kind == "probability":
+        raise NotSupportedError(
+            'kind="probability" has a line for each category and is not drawn; kind="mean" draws '
+            "the mean category, and a table of predict() has the numbers for a picture of your own"
+        )
+    one_of("kind", kind, get_args(CurveKind))
+
+
+def _categories(model: Model) -> tuple[str, ...]:
+    return tuple(str(level) for level in model.family.categories(model.design.response))
+
+
+def _y_label(model: Model, kind: CurveKind) -> str:
+    formula, scale = model.formula, model.family.scale_in_words
+    response = formula.response.text
+    if kind == "linear" and scale:
+        return f"linear predictor of {response}, {scale.removeprefix('the ')}"
+    if "trials" in formula.extras:
+        return f"{response} / {formula.extras['trials'].text}"
+    return response

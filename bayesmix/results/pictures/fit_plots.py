@@ -1,0 +1,412 @@
+"""The pictures of any fit, drawn from its tables and predictions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
+from bayesmix.results.pictures.curves import CurveKind, curves_of
+from bayesmix.results.predict.rows import Rows
+from bayesmix.results.tabular.tables import exponentiated
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.model import Model
+    from bayesmix.plots.forest import ForestRow
+
+__all__ = ["FitPlots", "PointEstimates"]
+
+# Fixed effects; group effects by grouping factor; the family's own parameters.
+PointEstimates = tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+
+
+class FitPlots:
+    """What can be drawn of a posterior as of an empirical Bayes fit."""
+
+    model: Model
+    # What keeps the tables from computing more than a picture shows.
+    _short: ClassVar[Mapping[str, Any]] = {}
+
+    if TYPE_CHECKING:
+
+        def fixed_effects(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
+
+        def group_effects(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
+
+        def variance_components(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
+
+        def predict(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
+
+        def _point_estimates(self) -> PointEstimates: ...
+
+        def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray: ...
+
+    def plot_fixed_effects(
+        self,
+        terms: str | Iterable[str] | None = None,
+        *,
+        intercept: bool | None = None,
+        exponentiate: bool = False,
+        per_sd: bool = False,
+        ci_prob: float = 0.95,
+        **table: Any,
+    ) -> Any:
+        """Draw the fixed effects with their intervals, one below the other.
+
+        Intervals that leave out zero (a ratio: one) have another colour. A coefficient
+        that was left out as aliased is not drawn.
+
+        Parameters
+        ----------
+        terms : str or iterable of str, optional
+            Some coefficients, or terms of the formula; all by default.
+        intercept : bool, optional
+            Whether the intercept is drawn. It has the unit of the response and no
+            effect to be zero, so by default it is left out, unless nothing else is
+            there or `terms` names it.
+        exponentiate : bool
+            Whether to draw odds ratios or rate ratios, on a logarithmic axis.
+        per_sd : bool
+            Whether coefficients are multiplied by the standard deviation of their
+            column of the design, so that predictors of different units compare.
+        ci_prob : float
+            Probability inside the intervals.
+        **table
+            Further arguments of `fixed_effects`, such as `ci_kind` of a posterior or
+            `ci_method` of an empirical Bayes fit.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If the model has no such coefficient, or ratios mean nothing under its link.
+        """
+        from bayesmix.plots.forest import plot_forest
+
+        found = self.fixed_effects(ci_prob, **{**self._short, **table})
+        found = found[found["estimate"].notna()]
+        chosen = self._chosen_terms(list(found["term"]), terms, intercept)
+        found = found.set_index("term").loc[chosen].reset_index()
+        numbers = ["estimate", "lower", "upper"]
+        if per_sd:
+            design = self.model.design
+            spread = design.X.std(axis=0, ddof=1)
+            at = [design.fixed_effects.index(term) for term in chosen]
+            found[[*numbers, "sd"]] = found[[*numbers, "sd"]].mul(spread[at], axis=0)
+        if exponentiate:
+            found = exponentiated(found, self.model.family)
+        rows = [_row(row["term"], *(row[name] for name in numbers))
+                for _, row in found.iterrows()]  # fmt: skip
+        family = self.model.family
+        what = family.ratio if exponentiate else "coefficient"
+        scale = "" if exponentiate or not family.scale_in_words else f" on {family.scale_in_words}"
+        unit = " per sd of the column" if per_sd else ""
+        return plot_forest(
+            rows, x_label=f"{what}{scale}{unit}, {100 * ci_prob:g} % interval",
+            line=1.0 if exponentiate else 0.0, log=exponentiate,
+        )  # fmt: skip
+
+    def plot_variance_components(
+        self, *, residual: bool = True, ci_prob: float = 0.95, **table: Any
+    ) -> Any:
+        """Draw the standard deviations of the group effects and of the residual.
+
+        Each grouping factor has a heading and its effects below. A slope's sd is in
+        units of the response per unit of the predictor, so it compares with the others
+        only where that is one.
+
+        Parameters
+        ----------
+        residual : bool
+            Whether to draw the residual; that of a latent variable, which is not
+            estimated, is an open point.
+        ci_prob : float
+            Probability inside the intervals.
+        **table
+            Further arguments of `variance_components`.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If there is nothing to draw.
+        """
+        from bayesmix.plots.forest import plot_forest
+
+        found = self.variance_components(ci_prob, **{**self._short, **table})
+        if not residual:
+            found = found[found["group"] != "Residual"]
+        if not len(found):
+            raise NotSupportedError(
+                f"the model {self.model.formula} has no standard deviation to draw"
+                + ("" if residual else " but the residual's; residual=True draws it")
+            )
+        rows: list[ForestRow] = []
+        for group in found["group"].unique():
+            part = found[found["group"] == group]
+            only = group == "Residual"
+            if not only:
+                rows.append(_row(str(group)))
+            rows += [
+                _row(
+                    ("Residual" + (", latent" if latent else "")) if only else str(row["effect"]),
+                    row["sd"], row["sd_lower"], row["sd_upper"], fixed=latent,
+                )
+                for _, row in part.iterrows()
+                for latent in [only and row["effect"] == "latent"]
+            ]  # fmt: skip
+        scale = self.model.family.scale_in_words
+        where = f" on {scale}" if scale else ""
+        return plot_forest(
+            rows, x_label=f"standard deviation{where}, {100 * ci_prob:g} % interval", line=None
+        )
+
+    def plot_group_effects(
+        self,
+        group: str | None = None,
+        *,
+        effects: Iterable[str] | None = None,
+        ci_prob: float = 0.95,
+        max_levels: int | None = None,
+        **table: Any,
+    ) -> Any:
+        """Draw the group effects, sorted, with intervals: one panel per effect.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; the first by default.
+        effects : iterable of str, optional
+            Some of its effects; all by default.
+        ci_prob : float
+            Probability inside the intervals.
+        max_levels : int, optional
+            Draw only so many of the lowest and of the highest levels together.
+        **table
+            Further arguments of `group_effects`.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If the model has no group effects, or not this one.
+        """
+        from bayesmix.plots.caterpillar import plot_caterpillar
+
+        chosen = self._one_group(group)
+        shown = _chosen_effects(chosen, effects)
+        if max_levels is not None and max_levels < 2:
+            raise NotSupportedError(f"max_levels={max_levels!r} must be at least 2")
+        found = self.group_effects(chosen.name, ci_prob, **{**self._short, **table})
+        scale = self.model.family.scale_in_words
+        return plot_caterpillar(
+            found, shown, ci_prob=ci_prob, max_levels=max_levels, scale=scale.removeprefix("the ")
+        )
+
+    def plot_shrinkage(
+        self, group: str | None = None, *, effects: Sequence[str] | None = None
+    ) -> Any:
+        """Draw each level's estimate without pooling and with partial pooling.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; the first by default.
+        effects : sequence of str, optional
+            One or two of its effects; by default the first two, drawn against
+            each other.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            As `shrinkage`.
+        """
+        from bayesmix.plots.shrinkage import plot_shrinkage
+
+        chosen = self._one_group(group)
+        shown = _chosen_effects(chosen, effects)[:2]
+        return plot_shrinkage(self.shrinkage(chosen.name), shown)
+
+    def shrinkage(self, group: str | None = None) -> Shrinkage:
+        """Set each level's own estimate beside that of the fit.
+
+        Its own is by least squares, beyond the normal by maximum likelihood, with what
+        the model says of other predictors and groups taken as known; on the scale of
+        the linear predictor. The fit's is the posterior mean, of empirical Bayes the
+        conditional mode.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; the first by default.
+
+        Returns
+        -------
+        Shrinkage
+
+        Raises
+        ------
+        NotSupportedError
+            If the model has no group effects, or the likelihood of a level's rows
+            cannot be maximised under the family.
+        """
+        chosen = self._one_group(group)
+        return shrinkage_of(self.model, chosen, *self._point_estimates())
+
+    def plot_predictions(
+        self,
+        x: str | None = None,
+        by: str | None = None,
+        group: str | Literal[False] | None = None,
+        *,
+        kind: CurveKind = "mean",
+        at: Mapping[str, Any] | None = None,
+        marginal: bool = False,
+        data: bool = True,
+        max_levels: int = 60,
+        ci_prob: float = 0.95,
+    ) -> Any:
+        """Draw predictions along one predictor, over the data.
+
+        The population (group effects zero) has a line with a band along a numeric
+        predictor, points with intervals for a factor; each level of a grouping factor
+        has a thin line of its own over the range that was seen in it, the effects of
+        crossed factors being zero. Predictors that are not drawn are at their mean, or
+        their most frequent value where they have no mean, so the data's points need
+        not lie around the lines.
+
+        Parameters
+        ----------
+        x : str, optional
+            A predictor (a column of the data, not a term); by default the first
+            numeric one, else the first.
+        by : str, optional
+            A second predictor, in colours: the levels of a factor, up to four values
+            of a number, else its mean and one standard deviation below and above.
+        group : str or False, optional
+            The grouping factor whose levels have their lines, by default the first;
+            False for none.
+        kind : {"mean", "response", "linear"}
+            As in `predict`: with "response" the band holds new observations. For ordered
+            categories the mean is that of the category's number, for
+            ``proportion(k, n)`` it is the proportion.
+        at : mapping of str to value, optional
+            Where other predictors are held.
+        marginal : bool
+            Whether the population's line averages over the groups, as in `predict`.
+        data : bool
+            Whether to draw the data (some of them, where they are many).
+        max_levels : int
+            Of more levels, so many are drawn, evenly spaced.
+        ci_prob : float
+            Probability inside the band.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If the model has no predictor, none of that name, or nothing of this kind.
+        DataError
+            If `at` has a value that the model cannot take.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+        >>> figure = model.fit_eb().plot_predictions("Days")
+        >>> figure.axes[0].get_ylabel()
+        'Reaction'
+        """
+        from bayesmix.plots.curves import plot_curves
+
+        if group is False:
+            chosen = None
+        elif group is None:
+            chosen = next(iter(self.model.design.groups), None)
+        else:
+            chosen = self._one_group(group)
+        curves = curves_of(
+            self.model, x=x, by=by, group=chosen, kind=kind, at=at or {}, marginal=marginal,
+            data=data, max_levels=max_levels, ci_prob=ci_prob, predict=self.predict,
+            mean_of_rows=self._mean_of_rows,
+        )  # fmt: skip
+        return plot_curves(curves)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _one_group(self, group: str | None) -> GroupingFactor:
+        design = self.model.design
+        if not design.groups:
+            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
+        return design.groups[0] if group is None else design.group(group)
+
+    def _chosen_terms(
+        self, known: list[str], terms: str | Iterable[str] | None, intercept: bool | None
+    ) -> list[str]:
+        design = self.model.design
+        if not known:
+            raise NotSupportedError(f"the model {self.model.formula} has no fixed effects")
+        if terms is None:
+            own = [name for name in known if not (design.has_intercept and name == "Intercept")]
+            with_intercept = not own if intercept is None else intercept
+            chosen = known if with_intercept else own
+            if not chosen:
+                raise NotSupportedError("the model has no fixed effect but the intercept")
+            return chosen
+        chosen = ["Intercept"] if intercept and design.has_intercept else []
+        for term in [terms] if isinstance(terms, str) else terms:
+            columns = [term] if term in known else [
+                name for name in design.terms.get(str(term), ()) if name in known
+            ]  # fmt: skip
+            if not columns:
+                near = difflib.get_close_matches(str(term), [*known, *design.terms], n=1)
+                advice = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+                raise NotSupportedError(f"there is no fixed effect {term!r}; {advice}")
+            chosen += columns
+        if not chosen:
+            raise NotSupportedError("terms= names no fixed effect")
+        return list(dict.fromkeys(chosen))
+
+
+def _row(label: str, *numbers: float, fixed: bool = False) -> ForestRow:
+    from bayesmix.plots.forest import ForestRow
+
+    names = ("estimate", "lower", "upper")
+    found = dict(zip(names, map(float, numbers), strict=False))
+    return ForestRow(label=label, fixed=fixed, **found)
+
+
+def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
+    if effects is None:
+        return list(group.effects)
+    chosen = [effects] if isinstance(effects, str) else list(effects)
+    for effect in chosen:
+        if effect not in group.effects:
+            raise NotSupportedError(
+                f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
+            )
+    if not chosen:
+        raise NotSupportedError(f"effects= names none of {', '.join(group.effects)}")
+    return chosen

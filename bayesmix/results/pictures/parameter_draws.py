@@ -1,0 +1,177 @@
+"""Draws of the parameters by the names that a reader knows them by."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.results.tabular.tables import PosteriorDraws, estimated_pairs, family_parameters
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["chosen_parameters", "divergent_draws", "parameters_by_name"]
+
+
+def parameters_by_name(draws: PosteriorDraws) -> dict[str, dict[str, np.ndarray]]:
+    """Gather fixed effects, variance parameters and the family's own.
+
+    Parameters
+    ----------
+    draws : PosteriorDraws
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray, shape (chains, draws)
+        By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
+        as ``Days``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
+    """
+    own = family_parameters(draws)
+    found = {
+        "beta": {
+            f"beta({name})" if name in draws.parameters else name: draws.beta[:, :, j]
+            for j, name in enumerate(draws.design.fixed_effects)
+        }
+    }
+    for group in draws.design.groups:
+        g, effects = group.name, group.effects
+        found[f"sd({g})"] = {f"sd({g}, {e})": draws.sd[g][:, :, k] for k, e in enumerate(effects)}
+        if group.correlated_blocks:
+            found[f"corr({g})"] = {
+                f"corr({g}, {effects[k]}, {effects[m]})": draws.corr[g][:, :, k, m]
+                for k, m in estimated_pairs(group)
+            }
+    for name in draws.parameters:
+        found[name] = {
+            label: values for label, values in own.items()
+            if label == name or label.startswith(f"{name}[")
+        }  # fmt: skip
+    return found
+
+
+def chosen_parameters(
+    draws: PosteriorDraws,
+    var_names: str | Iterable[str] | None,
+    most: int,
+    asked_by: str,
+    *,
+    least: int = 1,
+    group_effects: bool = True,
+) -> dict[str, np.ndarray]:
+    """Pick parameters for a picture.
+
+    Parameters
+    ----------
+    draws : PosteriorDraws
+    var_names : str or iterable of str, optional
+        Names of parameters, or of several at once; all but the group effects by default.
+    most, least : int
+        How many the picture has room and use for.
+    asked_by : str
+        The method, for the message.
+    group_effects : bool
+        Whether ``b(Subject, 308, Days)`` is a parameter here.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (chains, draws)
+
+    Raises
+    ------
+    NotSupportedError
+        If there is no such parameter, or they are too many or too few.
+    """
+    by_part = parameters_by_name(draws)
+    every = {name: values for part in by_part.values() for name, values in part.items()}
+    if var_names is None:
+        found = every
+    else:
+        found = {}
+        for name in [var_names] if isinstance(var_names, str) else var_names:
+            found |= _named(draws, str(name), by_part, every, group_effects=group_effects)
+    if not least <= len(found) <= most:
+        example = ", ".join(repr(name) for name in list(every)[:2])
+        amount = f"at least {least}" if len(found) < least else f"up to {most}"
+        raise NotSupportedError(
+            f"{asked_by} draws {amount} parameters, not {len(found)}"
+            + (f"; choose some, as var_names=[{example}, ...]" if len(every) > 1 else "")
+        )
+    return found
+
+
+def divergent_draws(tree: xr.DataTree) -> np.ndarray | None:
+    """Which transitions diverged, shape (chains, draws); None where that is not known."""
+    if "sample_stats" not in tree.children or "diverging" not in tree["sample_stats"]:
+        return None
+    return np.asarray(tree["sample_stats"]["diverging"].values, dtype=bool)
+
+
+def _named(
+    draws: PosteriorDraws,
+    name: str,
+    by_part: dict[str, dict[str, np.ndarray]],
+    every: dict[str, np.ndarray],
+    *,
+    group_effects: bool,
+) -> dict[str, np.ndarray]:
+    if name in every:
+        return {name: every[name]}
+    plain = {"".join(label.split()): label for label in every}
+    same = plain.get("".join(name.split()))
+    if same is not None:
+        return {same: every[same]}
+    if name == "fixed":
+        name = "beta"
+    several: dict[str, np.ndarray] = {}
+    for part, found in by_part.items():
+        # "sd", "sd(Subject)", and "sd_Subject" as the DataTree has it.
+        kind, _, group = part.removesuffix(")").partition("(")
+        if name in {part, kind, f"{kind}_{group}"}:
+            several |= found
+    if not several and name.startswith("b("):
+        several = _group_effect(draws, name) if group_effects else {}
+    if several:
+        return several
+    if name in by_part and name != "beta":
+        return {}
+    known = [*every, *by_part]
+    near = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(list(every)[:12])}"
+    if name.startswith("b(") or name.startswith("b_"):
+        example = _example_of_effect(draws)
+        advice = (
+            f"a group effect is called {example!r}" if group_effects and example
+            else "group effects are drawn by plot_group_effects()"
+        )  # fmt: skip
+    raise NotSupportedError(f"there is no parameter {name!r}; {advice}")
+
+
+def _group_effect(draws: PosteriorDraws, name: str) -> dict[str, np.ndarray]:
+    for group in draws.design.groups:
+        inside = name.removeprefix(f"b({group.name}, ").removesuffix(")")
+        if inside == name.removesuffix(")"):
+            continue
+        for k, effect in enumerate(group.effects):
+            level = inside.removesuffix(f", {effect}")
+            at = np.flatnonzero(group.levels.labels == level)
+            if level == inside or not at.size:
+                continue
+            if group.name in draws.moments:
+                raise NotSupportedError(
+                    f"the fit kept no draws of the effects of {group.name}; "
+                    'fit with group_draws="all"'
+                )
+            return {name: draws.b[group.name][:, :, at[0], k]}
+    return {}
+
+
+def _example_of_effect(draws: PosteriorDraws) -> Any:
+    groups = draws.design.groups
+    if not groups:
+        return None
+    g = groups[0]
+    return f"b({g.name}, {g.levels.labels[0]}, {g.effects[0]})"

@@ -1,0 +1,335 @@
+"""Prediction from empirical Bayes: conditional modes with their prediction error."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
+from bayesmix.results.predict.linear import ParameterDraws
+from bayesmix.results.predict.parameters import check_size
+from bayesmix.results.predict.predictor import Predictor
+from bayesmix.results.predict.request import Groups, Kind, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.rows import Rows, rows_to_predict
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmix.gaussian.conditional import Conditional
+    from bayesmix.gaussian.density import FixedPrior
+    from bayesmix.gaussian.problem import Problem
+    from bayesmix.model import Model
+
+__all__ = ["PredictsAtModes"]
+
+_EbResidual = Literal["response", "pearson", "quantile"]
+
+
+class PredictsAtModes:
+    """What an empirical Bayes fit can say about rows, those of the fit or new ones."""
+
+    model: Model
+    _conditional: Conditional
+    _problem: Problem
+    _prior: FixedPrior
+
+    if TYPE_CHECKING:
+
+        @property
+        def sigma(self) -> float: ...  # noqa: D102
+
+        def _by_group(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]: ...
+
+    def predict(
+        self,
+        data: Any = None,
+        kind: Kind = "mean",
+        groups: Groups = "conditional",
+        *,
+        marginal: bool = False,
+        ci_prob: float = 0.95,
+    ) -> pd.DataFrame:
+        """Predict row by row from the conditional modes, with prediction errors.
+
+        The variance parameters are taken as known; the uncertainty of the fixed
+        effects, of the group effects, and their covariance is exact. A level that was
+        not seen, or is missing, has the mean zero and the variance of the group
+        distribution.
+
+        Parameters
+        ----------
+        data : table, optional
+            New rows; those of the fit by default. It needs the predictors and, for
+            `groups="conditional"`, the grouping columns.
+        kind : {"mean", "response", "linear"}
+            The expected response, a new observation (with the residual variance), or
+            the linear predictor, which is the same as the mean here.
+        groups : {"conditional", "population"}
+            Whether rows have the effects of their groups, or those effects are zero.
+        marginal : bool
+            Whether to average over the group distribution; with `kind="response"` each
+            row is an observation from a group of its own.
+        ci_prob : float
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the data, with its index: estimate, sd, lower, upper.
+
+        Raises
+        ------
+        DataError
+            If the data lack a column that is needed, or do not fit the model.
+        NotSupportedError
+            For an argument out of its range, or too many crossed effects.
+        """
+        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
+        rows = rows_to_predict(
+            self.model,
+            data,
+            effects=request.uses_effects,
+            levels=request.uses_levels,
+            kind=kind,
+        )
+        mean, variance = self._moments_of(rows, request)
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        sd = np.sqrt(variance)
+        return pd.DataFrame(
+            {"estimate": mean, "sd": sd, "lower": mean - z * sd, "upper": mean + z * sd},
+            index=rows.labels,
+        )
+
+    def predict_draws(
+        self,
+        data: Any = None,
+        kind: Kind = "mean",
+        groups: Groups = "conditional",
+        *,
+        marginal: bool = False,
+        draws: int = 1000,
+        seed: int | None = None,
+    ) -> xr.DataArray:
+        """Draw predictions from the normal distribution of the effects at the estimates.
+
+        Fixed and group effects are drawn jointly; the variance parameters and those of
+        the family stay at their estimates.
+
+        Parameters
+        ----------
+        data, kind, groups, marginal
+            As in `predict`.
+        draws : int
+            Number of draws.
+        seed : int, optional
+            0 by default, so that the same call gives the same numbers.
+
+        Returns
+        -------
+        DataArray, dims (chain, draw, row)
+            With one chain, in units of the response, or of the link scale for
+            ``kind="linear"``.
+
+        Raises
+        ------
+        DataError, NotSupportedError
+            As in `predict`.
+        """
+        import xarray as xr
+
+        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
+        rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        row = self.model.names.obs_dim
+        return xr.DataArray(
+            predictor.all_draws(rows.n_rows, n_draws)[None],
+            dims=("chain", "draw", row),
+            coords={"chain": [0], "draw": np.arange(n_draws), row: rows.positions},
+            name=kind,
+        )
+
+    def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Return the expected response of the rows of the fit.
+
+        Parameters
+        ----------
+        ci_prob : float
+
+        Returns
+        -------
+        DataFrame
+            As of `predict`.
+        """
+        return self.predict(ci_prob=ci_prob)
+
+    def residuals(self, kind: _EbResidual = "response") -> pd.Series[float]:
+        """Return what the conditional modes leave of the response.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "quantile"}
+            Response minus fitted value, or that in residual standard deviations, which
+            for a normal response is also its quantile residual.
+
+        Returns
+        -------
+        Series of float
+            With the index of the rows of the fit.
+        """
+        one_of("kind", kind, get_args(_EbResidual))
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
+        residual = self.model.y - self._means(rows)
+        if kind != "response":
+            residual = residual / np.sqrt(self._residual_variance(rows))
+        return pd.Series(residual, index=rows.labels, name="residual")
+
+    def simulate(
+        self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
+    ) -> pd.DataFrame:
+        """Simulate whole responses at the estimates.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates.
+        new_groups : bool
+            Whether the group effects are drawn anew from their distribution, as a
+            parametric bootstrap wants it, or stay at their conditional modes.
+        seed : int, optional
+            By default a new one each time.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the fit, one column per replicate: ``sim_1``, ...
+
+        Raises
+        ------
+        NotSupportedError
+            If `n` is not a positive whole number.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        residual_sd = np.sqrt(self._residual_variance(rows))
+        if new_groups:
+            means = self._means(rows.with_new_groups(self.model.design))
+        else:
+            means = self._means(rows)
+        out = np.empty((rows.n_rows, int(n)))
+        for k in range(int(n)):
+            out[:, k] = means + residual_sd * rng.standard_normal(rows.n_rows)
+            for group in self.model.design.groups if new_groups else ():
+                u = rng.standard_normal((group.n_levels, group.n_effects))
+                b = u @ self._roots[group.name].T
+                out[:, k] += np.einsum("nk,nk->n", group.Z, b[group.index])
+        columns = [f"sim_{k + 1}" for k in range(int(n))]
+        return pd.DataFrame(out, index=rows.labels, columns=columns)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _predictor(
+        self, data: Any, request: PredictionRequest, draws: int, seed: int | None
+    ) -> tuple[Rows, Predictor, int]:
+        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+            raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+        rows = rows_to_predict(
+            self.model,
+            data,
+            effects=request.uses_effects,
+            levels=request.uses_levels,
+            kind=request.kind,
+        )
+        chosen = checked_seed(seed, 0)
+        levels = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
+        parameters = self._parameters(levels, int(draws), chosen)
+        return rows, Predictor(self.model.family, parameters, rows, request, chosen), int(draws)
+
+    def _parameters(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+    ) -> ParameterDraws:
+        """Draw (beta, b) at the estimates, b for the levels that are asked for."""
+        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
+        check_size(sum(n_effects[name] * len(at) for name, at in levels.items()), n_draws)
+        words = [seed, name_key("effects at the modes")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        beta, b = self._row_variance.draw(levels, n_draws, rng)
+        found = self._conditional
+        for name in b:
+            b[name] += found.b[name][levels[name]].T[:, :, None]
+        positions = {}
+        for group in self.model.design.groups:
+            if group.name in levels:
+                position = np.full(group.n_levels, -1, dtype=np.int64)
+                position[levels[group.name]] = np.arange(len(levels[group.name]))
+                positions[group.name] = position
+        return ParameterDraws(
+            beta=beta + found.beta[:, None],
+            b=b,
+            level_rows=positions,
+            scales={
+                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
+                for name, root in self._roots.items()
+            },
+            family={
+                name: np.full(n_draws, float(value)) for name, value in self._family_values.items()
+            },
+            n_draws=n_draws,
+        )
+
+    @property
+    def _family_values(self) -> Mapping[str, np.ndarray]:
+        return {} if self._problem.sigma_is_known else {"sigma": np.asarray(self.sigma)}
+
+    @functools.cached_property
+    def _roots(self) -> Mapping[str, np.ndarray]:
+        sd, corr = self._by_group()
+        return {
+            name: covariance_roots(values[None], corr[name][None] if name in corr else None)[0]
+            for name, values in sd.items()
+        }
+
+    @functools.cached_property
+    def _row_variance(self) -> RowVariance:
+        problem, design = self._problem, self.model.design
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        to_working = problem.scaling.TX / problem.scaling.y_scale
+        prior = to_working.T @ self._prior.precision @ to_working
+        return row_variance(design, self._roots, 1.0 / self._residual_variance(rows), prior)
+
+    def _means(self, rows: Rows) -> np.ndarray:
+        found = self._conditional
+        mean: np.ndarray = rows.X @ found.beta
+        if rows.offset is not None:
+            mean = mean + rows.offset
+        for name, index in rows.index.items():
+            b = found.b[name][np.maximum(index, 0)]
+            mean = mean + np.where(index >= 0, np.einsum("nk,nk->n", rows.Z[name], b), 0.0)
+        return mean
+
+    def _moments_of(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, np.ndarray]:
+        if rows.index:
+            variance = self._row_variance.of_rows(rows.X, rows.Z, rows.index)
+        else:
+            covariance = self._conditional.beta_cov
+            variance = np.einsum("ni,ni->n", rows.X @ covariance, rows.X)
+        for name, Z in rows.Z.items():
+            of_population = np.sum((Z @ self._roots[name]) ** 2, axis=1)
+            if request.marginal and request.kind == "response":
+                variance = variance + of_population
+            elif name in rows.index:
+                variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+        if request.kind == "response":
+            variance = variance + self._residual_variance(rows)
+        return self._means(rows), variance
+
+    def _residual_variance(self, rows: Rows) -> np.ndarray:
+        eta, values = np.zeros(rows.n_rows), self._family_values
+        found = self.model.family.variance(eta, values, rows.per_row)
+        return np.broadcast_to(found, (rows.n_rows,))

@@ -1,0 +1,245 @@
+"""Prediction at the mode of Laplace's approximation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.results.predict.eb_prediction import PredictsAtModes
+from bayesmix.results.predict.predictor import NODES, WEIGHTS
+from bayesmix.results.predict.request import Groups, Kind, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.residuals import Residual, residual_values
+from bayesmix.results.predict.rows import Rows, rows_to_predict
+
+__all__ = ["PredictsAtLaplaceModes"]
+
+_DRAWS = 1000
+
+
+class PredictsAtLaplaceModes(PredictsAtModes):
+    """What an empirical Bayes fit beyond the normal can say about rows."""
+
+    if TYPE_CHECKING:
+
+        def _row_precision(self) -> np.ndarray: ...
+
+    def predict(
+        self,
+        data: Any = None,
+        kind: Kind = "mean",
+        groups: Groups = "conditional",
+        *,
+        marginal: bool = False,
+        ci_prob: float = 0.95,
+        draws: int = _DRAWS,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Predict row by row at the estimates, with intervals.
+
+        Given the variance parameters, which are taken as known, fixed and group
+        effects have a joint normal distribution around their modes: the group effects
+        with the curvature of Laplace's approximation, the fixed effects with the
+        covariance of `vcov()`, which group effects follow. A level that was not seen,
+        or is missing, has the mean zero and the variance of the group distribution.
+
+        Parameters
+        ----------
+        data : table, optional
+            New rows; those of the fit by default. It needs the predictors and, for
+            `groups="conditional"`, the grouping columns.
+        kind : {"mean", "response", "linear"}
+            The expected response, a new observation, or the linear predictor on the
+            link scale.
+        groups : {"conditional", "population"}
+            Whether rows have the effects of their groups, or those effects are zero.
+        marginal : bool
+            Whether to average over the group distribution; under a link that is not
+            what a group in the middle has. With `kind="response"` each row is an
+            observation from a group of its own.
+        ci_prob : float
+        draws : int
+            For `kind="response"`, which is simulated.
+        seed : int, optional
+            Of these draws; 0 by default, so that the same call gives the same numbers.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the data, with its index: estimate, sd, lower, upper.
+
+            For "linear" these are the moments of the normal distribution. For "mean"
+            `estimate` is the inverse link at the modes, as of `predict(type =
+            "response")` of lme4 and glmmTMB (and not the mean over the distribution of
+            the linear predictor, as of a posterior); `sd` is that of the delta method;
+            the interval is that of the linear predictor, through the inverse link. For
+            "response" they are mean, standard deviation and quantiles of simulated
+            observations, in which the family's parameters stay at their estimates.
+
+        Raises
+        ------
+        DataError
+            If the data lack a column that is needed, or do not fit the model.
+        NotSupportedError
+            For an argument out of its range, or too many crossed effects.
+        """
+        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
+        names = ("estimate", "sd", "lower", "upper")
+        if kind == "response":
+            rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+            drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
+            return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
+        rows = rows_to_predict(
+            self.model,
+            data,
+            effects=request.uses_effects,
+            levels=request.uses_levels,
+            kind=kind,
+        )
+        eta, variance = self._moments_of(rows, replace(request, kind="linear"))
+        sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        found = (eta, sd, eta - z * sd, eta + z * sd)
+        if kind == "mean":
+            found = self._through_the_link(self._mean_function(rows, marginal=marginal), *found)
+        return pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
+
+    def residuals(
+        self, kind: Residual = "response", *, seed: int | None = None
+    ) -> pd.Series[float]:
+        """Return what the conditional modes leave of the response.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "quantile"}
+            Response minus fitted value; that divided by the standard deviation of an
+            observation; or the randomised quantile residual, the normal quantile of
+            where the observation lies among simulated ones.
+        seed : int, optional
+            Of "quantile"; 0 by default.
+
+        Returns
+        -------
+        Series of float
+            With the index of the rows of the fit.
+        """
+        one_of("kind", kind, get_args(Residual))
+        y = self.model.y
+        if kind == "quantile":
+            request = PredictionRequest(kind="response")
+            rows, predictor, n_draws = self._predictor(None, request, _DRAWS, seed)
+            residual = residual_values(kind, y, predictor, n_draws, checked_seed(seed, 0))
+            return pd.Series(residual, index=rows.labels, name="residual")
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        eta, family, values = self._means(rows), self.model.family, self._family_values
+        residual = y - family.mean(eta, values, rows.per_row)
+        if kind == "pearson":
+            residual = residual / np.sqrt(family.variance(eta, values, rows.per_row))
+        return pd.Series(residual, index=rows.labels, name="residual")
+
+    def simulate(
+        self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
+    ) -> pd.DataFrame:
+        """Simulate whole responses at the estimates.
+
+        Parameters
+        ----------
+        n : int
+            Number of replicates.
+        new_groups : bool
+            Whether the group effects are drawn anew from their distribution, as a
+            parametric bootstrap wants it, or stay at their conditional modes.
+        seed : int, optional
+            By default a new one each time.
+
+        Returns
+        -------
+        DataFrame
+            One row per row of the fit, one column per replicate: ``sim_1``, ...
+
+        Raises
+        ------
+        NotSupportedError
+            If `n` is not a positive whole number.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
+        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        design, family = self.model.design, self.model.family
+        modes = self._means(rows.with_new_groups(design) if new_groups else rows)
+        out = np.empty((rows.n_rows, int(n)))
+        for k in range(int(n)):
+            eta = modes.copy()
+            for group in design.groups if new_groups else ():
+                u = rng.standard_normal((group.n_levels, group.n_effects))
+                b = u @ self._roots[group.name].T
+                eta += np.einsum("nk,nk->n", group.Z, b[group.index])
+            out[:, k] = family.simulate(eta, self._family_values, rows.per_row, rng)
+        columns = [f"sim_{k + 1}" for k in range(int(n))]
+        return pd.DataFrame(out, index=rows.labels, columns=columns)
+
+    # -- inside ---------------------------------------------------------------
+
+    @functools.cached_property
+    def _row_variance(self) -> RowVariance:
+        X, weights = self.model.design.X, self._row_precision()
+        # It does not matter to what is kept, and keeps the equations well conditioned.
+        ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
+        covariance = self._conditional.beta_cov
+        if not np.isfinite(covariance).all():  # separation: what the rows say of beta
+            return row_variance(self.model.design, self._roots, weights, 1e-10 * ridge)
+        found = row_variance(self.model.design, self._roots, weights, ridge)
+        return found.with_fixed(covariance)
+
+    def _mean_function(self, rows: Rows, *, marginal: bool) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the mean of a response at a linear predictor, or its average over groups."""
+        family, values = self.model.family, self._family_values
+
+        def mean(eta: np.ndarray) -> np.ndarray:
+            with np.errstate(over="ignore"):
+                return np.asarray(family.mean(eta, values, rows.per_row), dtype=np.float64)
+
+        if not marginal:
+            return mean
+        between = np.zeros(rows.n_rows)
+        for name, Z in rows.Z.items():
+            between += np.sum((Z @ self._roots[name]) ** 2, axis=1)
+        spread = np.sqrt(between)
+
+        def average(eta: np.ndarray) -> np.ndarray:
+            total = np.zeros_like(eta)
+            for node, weight in zip(NODES, WEIGHTS, strict=True):
+                total += weight * mean(eta + node * spread)
+            return total
+
+        return average
+
+    def _through_the_link(
+        self,
+        mean: Callable[[np.ndarray], np.ndarray],
+        eta: np.ndarray,
+        sd: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Estimate, sd by the delta method and interval on the scale of the response."""
+        step = 1e-5 * (1.0 + np.abs(eta))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
+            ends = np.stack([mean(lower), mean(upper)])
+            low, high = ends.min(axis=0), ends.max(axis=0)
+            around_zero = (lower < 0) & (upper > 0)
+            if self.model.family.link == "sqrt":
+                low = np.where(around_zero, mean(np.zeros_like(eta)), low)
+            if self.model.family.link == "inverse":
+                low = np.where(around_zero, high, low)
+                high = np.where(around_zero, np.inf, high)
+            return mean(eta), np.abs(slope) * sd, low, high

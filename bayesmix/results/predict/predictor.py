@@ -1,0 +1,206 @@
+"""From the linear predictor to what is predicted: means, responses, averages over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.families import Cumulative, Family, Gaussian
+from bayesmix.results.predict.levels import name_key
+from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
+from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.rows import Rows
+
+__all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
+
+_MOST = 1_000_000_000  # numbers in a table of draws: 8 GB
+
+# Points and weights that integrate over a standard normal (Gauss and Hermite).
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+
+
+class Predictor:
+    """Draws of what a request asks for, for blocks of rows.
+
+    Parameters
+    ----------
+    family : Family
+    parameters : ParameterDraws
+    rows : Rows
+    request : PredictionRequest
+    seed : int
+
+    Attributes
+    ----------
+    parameters : ParameterDraws
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        parameters: ParameterDraws,
+        rows: Rows,
+        request: PredictionRequest,
+        seed: int,
+    ) -> None:
+        self._family = family
+        self.parameters = parameters
+        self._parameters = parameters.family_columns()
+        self._rows = rows
+        self._request = request
+        self._seed = seed
+        self._linear = LinearDraws(parameters, rows, seed)
+
+    def block(self, number: int, rows: slice) -> np.ndarray:
+        """Return the draws of a block of rows, shape (rows, S)."""
+        request = self._request
+        eta = self._linear.block(rows)
+        if request.kind == "linear":
+            return eta
+        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        if request.kind == "response":
+            words = [self._seed, name_key("response"), number]
+            rng = np.random.default_rng(np.random.SeedSequence(words))
+            if request.marginal:
+                spread = np.sqrt(self._linear.group_variance(rows))
+                eta += spread * rng.standard_normal(eta.shape)
+            drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
+            return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
+        linear = isinstance(self._family, Gaussian) and self._family.link == "identity"
+        if linear or not request.marginal:
+            return self._mean(eta, per_row)
+        spread = np.sqrt(self._linear.group_variance(rows))
+        total = np.zeros_like(eta)
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
+            total += weight * self._mean(eta + node * spread, per_row)
+        return total
+
+    def category_block(self, rows: slice) -> np.ndarray:
+        """Return draws of the probability of each category, shape (K, rows, S)."""
+        eta = self._linear.block(rows)
+        if not self._request.marginal:
+            return self._probabilities(eta)
+        spread = np.sqrt(self._linear.group_variance(rows))
+        return np.asarray(
+            sum(
+                weight * self._probabilities(eta + node * spread)
+                for node, weight in zip(NODES, WEIGHTS, strict=True)
+            )
+        )
+
+    def _probabilities(self, eta: np.ndarray) -> np.ndarray:
+        assert isinstance(self._family, Cumulative)  # noqa: S101
+        found = self._family.probabilities(eta.T, self._parameters)
+        return np.ascontiguousarray(np.moveaxis(found, (0, 1, 2), (2, 1, 0)))
+
+    def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of an observation given its linear predictor.
+
+        Parameters
+        ----------
+        eta : ndarray, shape (rows, S)
+        rows : slice
+
+        Returns
+        -------
+        mean, variance : ndarray, shape (rows, S)
+        """
+        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        variance = self._family.variance(eta.T, self._parameters, per_row)
+        return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
+
+    def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:
+        """Log density of responses at each draw, shape (S, rows).
+
+        Parameters
+        ----------
+        y : ndarray, shape (rows,)
+        rows : slice
+        """
+        eta = self._linear.block(rows)
+        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        return np.asarray(self._family.log_prob(y, eta.T, self._parameters, per_row))
+
+    def total_log_prob(self, y: np.ndarray, n_rows: int) -> np.ndarray:
+        """Log density of all rows together at each draw, shape (S,)."""
+        parts: dict[int, np.ndarray] = {}
+
+        def add(number: int, block: slice) -> None:
+            parts[number] = self.log_prob(y[block], block).sum(axis=1)
+
+        for_each_block(n_rows, self.parameters.n_draws, add)
+        total: np.ndarray = np.sum([parts[number] for number in sorted(parts)], axis=0)
+        return total
+
+    def all_draws(self, n_rows: int, n_draws: int) -> np.ndarray:
+        """Return the draws of all rows, shape (S, n).
+
+        Raises
+        ------
+        NotSupportedError
+            For more than a thousand million numbers.
+        """
+        if n_rows * n_draws > _MOST:
+            raise NotSupportedError(
+                f"{n_rows} rows x {n_draws} draws would take {n_rows * n_draws * 8e-9:.0f} GB; "
+                "use fewer with draws=, or predict(), which keeps their mean and interval only"
+            )
+        out = np.empty((n_draws, n_rows))
+
+        def fill(number: int, block: slice) -> None:
+            out[:, block] = self.block(number, block).T
+
+        for_each_block(n_rows, n_draws, fill)
+        return out
+
+    def summaries(self, n_rows: int, n_draws: int, ci_prob: float) -> np.ndarray:
+        """Mean, standard deviation and equal-tailed interval of all rows, shape (4, n)."""
+        out = np.empty((4, n_rows))
+
+        def summarise(number: int, block: slice) -> None:
+            out[:, block] = row_summaries(self.block(number, block), ci_prob)
+
+        for_each_block(n_rows, n_draws, summarise)
+        return out
+
+    def _mean(self, eta: np.ndarray, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean = self._family.mean(eta.T, self._parameters, per_row)
+        return np.ascontiguousarray(np.asarray(mean, dtype=np.float64).T)
+
+
+def row_summaries(
+    draws: np.ndarray, ci_prob: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, standard deviation and equal-tailed interval of each row.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (rows, S)
+        Overwritten.
+    ci_prob : float
+
+    Returns
+    -------
+    mean, sd, lower, upper : ndarray, shape (rows,)
+        The quantiles are numpy's, interpolated between neighbours.
+    """
+    n = draws.shape[1]
+    tail = (1 - ci_prob) / 2
+    at = [tail * (n - 1), (1 - tail) * (n - 1)]
+    below = [int(np.floor(position)) for position in at]
+    above = [min(k + 1, n - 1) for k in below]
+    draws.partition(sorted({*below, *above}), axis=1)
+    ends = [
+        draws[:, k] + (position - k) * (draws[:, m] - draws[:, k])
+        for position, k, m in zip(at, below, above, strict=True)
+    ]
+    mean = draws.mean(axis=1)
+    draws -= mean[:, None]
+    if n > 1:
+        sd = np.sqrt(np.einsum("ij,ij->i", draws, draws) / (n - 1))
+    else:
+        sd = np.full(len(draws), np.nan)
+    return mean, sd, ends[0], ends[1]

@@ -1,0 +1,214 @@
+"""The rows that a prediction is for: those of the fit, or new ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design import Design, design_rows
+from bayesmix.design.frame import column_names, prepare_column, select_columns
+from bayesmix.design.rowdata import positive_values, response_extras, row_column
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.formula.quoting import encode
+from bayesmix.results.predict.request import Kind
+
+if TYPE_CHECKING:
+    from bayesmix.model import Model
+
+# Censoring and exponents belong to observations that were made.
+_OF_NEW_ROWS = {
+    "weights": "precision weight",
+    "known_se": "standard error",
+    "trials": "number of trials",
+    "lower": "lower limit of the truncation",
+    "upper": "upper limit of the truncation",
+}
+
+__all__ = ["Rows", "rows_to_predict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What a prediction needs to know of its rows.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    offset : ndarray, shape (n,), or None
+    Z : mapping of str to ndarray, shape (n, q)
+    index : mapping of str to ndarray of int, shape (n,)
+        Level of each row by grouping factor, -1 where it is new or missing; empty
+        where levels play no part.
+    new_levels : mapping of str to ndarray of object
+        Labels of the rows whose level is -1; None where it is missing.
+    labels : Index, length n
+        Row labels of the caller's data.
+    positions : ndarray of int, shape (n,)
+        Positions in the caller's data.
+    per_row : mapping of str to ndarray, shape (n,)
+        Weights, known standard errors, trials: what the family wants beside y.
+    """
+
+    X: np.ndarray
+    offset: np.ndarray | None
+    Z: Mapping[str, np.ndarray]
+    index: Mapping[str, np.ndarray]
+    new_levels: Mapping[str, np.ndarray]
+    labels: pd.Index[Any]
+    positions: np.ndarray
+    per_row: Mapping[str, np.ndarray]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows n."""
+        return len(self.X)
+
+    def with_new_groups(self, design: Design) -> Rows:
+        """Return the same rows, with a new level in place of every level.
+
+        Rows that share a level share the new one.
+
+        Parameters
+        ----------
+        design : Design
+            Of the fit whose rows these are.
+        """
+        return replace(
+            self,
+            index={name: np.full_like(index, -1) for name, index in self.index.items()},
+            new_levels={
+                name: design.group(name).levels.labels[index] for name, index in self.index.items()
+            },
+        )
+
+
+def rows_to_predict(
+    model: Model,
+    data: Any,
+    *,
+    effects: bool,
+    levels: bool,
+    kind: Kind,
+) -> Rows:
+    """Gather the rows of a prediction.
+
+    Parameters
+    ----------
+    model : Model
+    data : table, or None
+        None for the rows of the fit.
+    effects, levels : bool
+        Whether the columns that vary by group, and those of the levels, matter.
+    kind : {"mean", "response", "linear", "probability"}
+        What is predicted: a response may need weights, known standard errors or
+        trials.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    DataError
+        If the data do not fit the model.
+    NotSupportedError
+        If probabilities of categories are asked for where there are none.
+    """
+    design = model.design
+    if kind == "probability" and not model.family.categories(design.response):
+        raise NotSupportedError(
+            'kind="probability" is for ordered categories, family="cumulative"; the family is '
+            f'{model.family}: kind="mean" is the expected response (of a bernoulli response the '
+            "probability of 1)"
+        )
+    if data is None:
+        groups = design.groups
+        return Rows(
+            X=design.X,
+            offset=design.offset,
+            Z={g.name: g.Z for g in groups} if effects else {},
+            index={g.name: g.index for g in groups} if levels else {},
+            new_levels={g.name: np.zeros(0, dtype=object) for g in groups} if levels else {},
+            labels=design.row_labels,
+            positions=design.row_positions,
+            per_row=dict(model.rows),
+        )
+    found = design_rows(design, data, effects=effects, levels=levels)
+    n = len(found.X)
+    return Rows(
+        X=found.X,
+        offset=found.offset,
+        Z=found.Z,
+        index=found.index,
+        new_levels=found.new_levels,
+        labels=found.row_labels,
+        positions=np.arange(n),
+        per_row=new_per_row(model, data, found.row_labels, kind),
+    )
+
+
+def new_per_row(
+    model: Model, data: Any, labels: pd.Index[Any], kind: Kind
+) -> dict[str, np.ndarray]:
+    """Find weights, known standard errors or trials of new rows, where they matter.
+
+    Raises
+    ------
+    DataError
+        If a response is to be predicted and they are not there.
+    """
+    found: dict[str, np.ndarray] = {}
+    if kind == "linear":
+        return found
+    known = column_names(data)
+    for name in model.rows:
+        if name not in _OF_NEW_ROWS:
+            continue
+        values, why_not = _new_values(name, model, data, known, labels)
+        if values is not None:
+            found[name] = values
+        elif kind == "response" or name == "trials":
+            raise DataError(
+                f'kind="{kind}" needs the {_OF_NEW_ROWS[name]} of each row, and {why_not} '
+                '(kind="linear" does not need it)'
+            )
+    return found
+
+
+def _new_values(
+    name: str, model: Model, data: Any, known: list[str], labels: pd.Index[Any]
+) -> tuple[np.ndarray | None, str]:
+    """Values of one of these for new rows, or why there are none."""
+    formula = model.formula
+    piece = formula.extras.get(name)
+    if piece is not None:  # said by the left-hand side
+        needed = [column for column in formula.columns if _mentions(piece.expr, column)]
+        lacking = [column for column in needed if column not in known]
+        if lacking:
+            return None, f"the new data have no column `{lacking[0]}`"
+        frame = select_columns(data, needed).reset_index(drop=True)
+        prepared = pd.DataFrame(
+            {c: prepare_column(frame[c]) for c in needed}, index=range(len(labels))
+        )
+        only = replace(formula, extras={name: piece})
+        return response_extras(only, prepared, model.design.functions, labels)[name], ""
+    column = model.row_columns.get(name)
+    if column is None:
+        return None, (
+            f"the model was given {name}= as an array, which says nothing of new rows; give it a "
+            "column's name"
+        )
+    if column not in known:
+        return None, f"the new data have no column `{column}`"
+    values = row_column(name, column, data, known, len(labels))
+    return positive_values(name, values, labels), ""
+
+
+def _mentions(expr: str, column: str) -> bool:
+    """Whether a checked expression uses a column."""
+    return re.search(rf"(?<![\w.]){re.escape(encode(column))}(?!\w)", expr) is not None

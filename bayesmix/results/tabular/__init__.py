@@ -1,0 +1,1 @@
+"""What a fit says of its parameters: tables, diagnostics, summaries, labels."""

@@ -1,0 +1,271 @@
+"""The tables of an empirical Bayes fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.inference.profile import correlations
+from bayesmix.results.tabular.components import variance_parts
+from bayesmix.results.tabular.eb_intervals import IntervalMethod, ModeIntervals
+from bayesmix.results.tabular.tables import (
+    estimated_pairs,
+    text_column,
+    wide_table,
+    with_aliased_terms,
+)
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.gaussian.conditional import Conditional
+    from bayesmix.model import Model
+
+__all__ = ["ModeTables"]
+
+
+class ModeTables(ModeIntervals):
+    """Estimates as tables: coefficients, group effects, variance components."""
+
+    model: Model
+    _conditional: Conditional
+
+    if TYPE_CHECKING:
+
+        @property
+        def sigma(self) -> float: ...  # noqa: D102
+
+        @property
+        def _residual_on_link(self) -> np.ndarray: ...
+
+        def _moments(self, *, fixed_uncertainty: bool) -> Conditional: ...
+
+        def _by_group(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]: ...
+
+    def fixed_effects(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod = "wald"
+    ) -> pd.DataFrame:
+        """Summarise the fixed effects.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability inside the interval.
+        ci_method : {"wald", "profile"}
+            Normal interval given the variance parameters, or the profile of the
+            ML deviance, as lme4's ``confint``.
+
+        Returns
+        -------
+        DataFrame
+            One row per coefficient: term, estimate, sd, lower, upper. `sd` is the
+            standard error given the variance parameters.
+        """
+        _check(ci_prob, ci_method)
+        design = self.model.design
+        estimate = self._conditional.beta
+        sd = np.sqrt(np.diag(self._conditional.beta_cov))
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        lower, upper = estimate - z * sd, estimate + z * sd
+        if ci_method == "profile":
+            ends = [self._profile_of_coefficient(j, ci_prob) for j in range(len(estimate))]
+            lower, upper = np.asarray(ends).reshape(-1, 2).T
+        table = pd.DataFrame(
+            {
+                "term": text_column(design.fixed_effects),
+                "estimate": estimate,
+                "sd": sd,
+                "lower": lower,
+                "upper": upper,
+            }
+        )
+        return with_aliased_terms(table, design)
+
+    def group_effects(
+        self,
+        group: str | None = None,
+        ci_prob: float = 0.95,
+        *,
+        fixed_uncertainty: bool = True,
+        wide: bool = False,
+    ) -> pd.DataFrame:
+        """Summarise the group effects: conditional modes with prediction errors.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; all of them by default.
+        ci_prob : float
+        fixed_uncertainty : bool
+            Whether `sd` accounts for the fixed effects' uncertainty (prediction
+            error variance); without it, it is lme4's ``condVar``.
+        wide : bool
+            Whether to return the estimates only, a row per level.
+
+        Returns
+        -------
+        DataFrame
+            One row per level and effect: group, level, effect, estimate, sd,
+            lower, upper.
+        """
+        _check(ci_prob, "wald")
+        found = self._conditional if fixed_uncertainty else self._moments(fixed_uncertainty=False)
+        return self._group_tables(group, ci_prob, found.b, found.b_var, wide=wide)
+
+    def group_coefficients(
+        self, group: str | None = None, ci_prob: float = 0.95, *, wide: bool = False
+    ) -> pd.DataFrame:
+        """Summarise each level's own coefficients: fixed effect plus group effect.
+
+        Their covariance is part of the interval.
+
+        Parameters
+        ----------
+        group, ci_prob, wide
+            As in `group_effects`.
+
+        Returns
+        -------
+        DataFrame
+            With the columns of `group_effects`.
+        """
+        _check(ci_prob, "wald")
+        c = self._conditional
+        means, variances = {}, {}
+        for g in self.model.design.groups:
+            mean, variance = c.b[g.name].copy(), c.b_var[g.name].copy()
+            for k, j in enumerate(g.fixed_column):
+                if j is not None:
+                    mean[:, k] += c.beta[j]
+                    variance[:, k] += c.beta_cov[j, j] + 2 * c.cross[g.name][:, k, j]
+            means[g.name], variances[g.name] = mean, variance
+        return self._group_tables(group, ci_prob, means, variances, wide=wide)
+
+    def variance_components(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
+    ) -> pd.DataFrame:
+        """Return the standard deviations of the group effects and the residual.
+
+        Parameters
+        ----------
+        ci_prob : float
+        ci_method : {"profile", "wald"}, optional
+            The profile of the ML deviance, as lme4's ``confint``, or a normal
+            interval of the logarithm. By default the profile where it costs less
+            than about a second.
+
+        Returns
+        -------
+        DataFrame
+            One row per effect of a grouping factor, and the residual: group,
+            effect, variance, sd, sd_lower, sd_upper, variance_share.
+        """
+        method = ci_method or self._affordable()
+        _check(ci_prob, method)
+        lower, upper = self._sd_interval(ci_prob, method)
+        sd, corr = self._by_group()
+        residual = self._residual_on_link
+        parts = variance_parts(self.model.design.groups, sd, corr, residual)
+        rows: list[tuple[Any, ...]] = []
+        for g in self.model.design.groups:
+            share = parts.effects[g.name] / parts.total
+            for k, effect in enumerate(g.effects):
+                s = float(sd[g.name][k])
+                ends = (lower[g.name][k], upper[g.name][k])
+                rows.append((g.name, effect, s**2, s, *ends, float(share[k])))
+        if not self._problem.sigma_is_known:
+            ends = (lower["Residual"][0], upper["Residual"][0])
+            share = float(parts.residual / parts.total)
+            rows.append(("Residual", "", self.sigma**2, self.sigma, *ends, share))
+        names = ["group", "effect", "variance", "sd", "sd_lower", "sd_upper", "variance_share"]
+        table = pd.DataFrame(rows, columns=names)
+        if self.model.design.known_se is not None:
+            table["variance_share"] = np.nan
+        return table.astype({n: "str" if n in names[:2] else float for n in names})
+
+    def correlations(self, ci_prob: float = 0.95) -> pd.DataFrame:
+        """Return the correlations between effects, with Wald intervals of their atanh.
+
+        Parameters
+        ----------
+        ci_prob : float
+
+        Returns
+        -------
+        DataFrame
+            One row per pair: group, effect_1, effect_2, estimate, lower, upper.
+        """
+        _check(ci_prob, "wald")
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        co, x = self._absolute
+        cov = self._theta_cov
+        rows: list[tuple[Any, ...]] = []
+        for f, group in enumerate(self._problem.groups):
+            for k, m in estimated_pairs(group):
+                rho = float(self._optimum.corr[f][k, m])
+                slope = np.zeros(len(x))
+                for i in range(len(x)):
+                    step = np.zeros(len(x))
+                    step[i] = 1e-5
+                    up = correlations(co, x + step)[f][k, m]
+                    slope[i] = (up - correlations(co, x - step)[f][k, m]) / 2e-5
+                used = slope != 0
+                sub = cov[np.ix_(used, used)]
+                se = np.sqrt(slope[used] @ sub @ slope[used]) / max(1 - rho**2, 1e-12)
+                center = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+                rows.append(
+                    (group.name, group.effects[k], group.effects[m], rho,
+                     float(np.tanh(center - z * se)), float(np.tanh(center + z * se)))
+                )  # fmt: skip
+        order = {g.name: i for i, g in enumerate(self.model.design.groups)}
+        rows.sort(key=lambda row: order[row[0]])
+        names = ["group", "effect_1", "effect_2", "estimate", "lower", "upper"]
+        table = pd.DataFrame(rows, columns=names)
+        return table.astype({n: "str" if n in names[:3] else float for n in names})
+
+    # -- inside
+    def _group_tables(
+        self,
+        group: str | None,
+        ci_prob: float,
+        means: Mapping[str, np.ndarray],
+        variances: Mapping[str, np.ndarray],
+        *,
+        wide: bool,
+    ) -> pd.DataFrame:
+        design = self.model.design
+        if not design.groups:
+            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
+        chosen = design.groups if group is None else (design.group(group),)
+        tables = [_group_table(g, ci_prob, means[g.name], variances[g.name]) for g in chosen]
+        table = pd.concat(tables, ignore_index=True)
+        return wide_table(table) if wide else table
+
+
+def _group_table(
+    group: GroupingFactor, ci_prob: float, mean: np.ndarray, variance: np.ndarray
+) -> pd.DataFrame:
+    z = stats.norm.ppf((1 + ci_prob) / 2)
+    estimate, sd = mean.ravel(), np.sqrt(np.maximum(variance.ravel(), 0.0))
+    return pd.DataFrame(
+        {
+            "group": text_column([group.name] * estimate.size),
+            "level": text_column(np.repeat(group.levels.labels, group.n_effects)),
+            "effect": text_column(group.effects * group.n_levels),
+            "estimate": estimate,
+            "sd": sd,
+            "lower": estimate - z * sd,
+            "upper": estimate + z * sd,
+        }
+    )
+
+
+def _check(ci_prob: float, ci_method: str) -> None:
+    if not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
+        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
+    if ci_method not in {"wald", "profile"}:
+        raise NotSupportedError(f"ci_method={ci_method!r} is not one of wald, profile")
