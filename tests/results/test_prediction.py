@@ -355,6 +355,8 @@ def test_trials_are_needed_for_counts_out_of_trials(
     assert len(post.predict(new, kind="linear")) == 240
     with pytest.raises(DataError, match=r"number of trials.*no column `n`"):
         post.predict(new, kind="response")
+    with pytest.raises(DataError, match="of one trial the mean is the probability"):
+        post.predict(new)
     few, many = post.predict(new.assign(n=1)), post.predict(new.assign(n=10))
     np.testing.assert_allclose(10 * few["estimate"], many["estimate"])
     for value in (-1, 2.5):

@@ -173,9 +173,10 @@ def new_per_row(
         if values is not None:
             found[name] = values
         elif kind == "response" or name == "trials":
+            hint = "; of one trial the mean is the probability" if kind == "mean" else ""
             raise DataError(
                 f'kind="{kind}" needs the {_OF_NEW_ROWS[name]} of each row, and {why_not} '
-                '(kind="linear" does not need it)'
+                f'(kind="linear" does not need it{hint})'
             )
     return found
 
