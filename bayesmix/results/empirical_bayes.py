@@ -16,11 +16,11 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.profile import absolute_coordinates
+from bayesmix.results.check.eb_checking import ChecksAtModes
 from bayesmix.results.effect.effects import EffectsAtModes
 from bayesmix.results.files.reporting import ReportsEstimates
 from bayesmix.results.files.saving import SavesEstimates
 from bayesmix.results.pictures.eb_plots import ModePlots
-from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
 from bayesmix.results.tabular.summary import Section, Summary
@@ -59,7 +59,12 @@ class OptimizerReport:
 
 
 class EmpiricalBayes(
-    ModeTables, EffectsAtModes, PredictsAtModes, ModePlots, ReportsEstimates, SavesEstimates
+    ModeTables,
+    EffectsAtModes,
+    ChecksAtModes,
+    ModePlots,
+    ReportsEstimates,
+    SavesEstimates,
 ):
     """A mixed model whose variance parameters are set to their best values.
 

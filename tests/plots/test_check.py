@@ -12,7 +12,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.results.check.check_data import check_data, statistic_data
+from bayesmix.results.check.check_data import statistic_data
 from tests.results.test_prediction import non_normal
 
 
@@ -25,7 +25,8 @@ def simulated(rng: np.random.Generator, noise: np.ndarray) -> pd.DataFrame:
 def numbers(post: bmx.Posterior, group: str | None = "g"):  # type: ignore[no-untyped-def]
     every = post._replicates(new_groups=False, draws=200, seed=None)
     replicates = post._filled(every.rows, every.predictor, every.n_draws)
-    return check_data(post, replicates, post.model.design.group(group) if group else None, None)
+    factor = post.model.design.group(group) if group else None
+    return post._check_data(replicates, factor, None)
 
 
 def test_a_right_model_is_calibrated_and_a_wrong_one_is_not(rng: np.random.Generator) -> None:
@@ -99,3 +100,30 @@ def test_checking_gpa_takes_seconds(reference_folder: Path) -> None:
     start = time.perf_counter()
     post.check().canvas.draw()
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("family", "text"),
+    [("gaussian", "y ~ x + (x | g)"), ("poisson", "count ~ x + (1 | g)"), ("gaussian", "y ~ x")],
+)
+def test_estimates_have_the_same_picture(
+    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    data["count"] = rng.poisson(3, len(data))
+    eb = bmx.Model(text, data, family=family).fit_eb()
+    figure = eb.check()
+    figure.canvas.draw()
+    titles = [axis.get_title() for axis in figure.axes]
+    assert "Calibration (PIT, in sample)" in titles
+    assert ("mean by g" in titles) == ("|" in text)
+    if family == "poisson":  # made without groups: their variance is estimated as zero
+        shown = [text.get_text() for axis in figure.axes for text in axis.texts]
+        assert "the estimated effects do not vary" in shown
+    again = eb.check()
+    for one, other in zip(figure.axes, again.axes, strict=True):
+        for line, same in zip(one.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
+    # Replicates of a model that fits have the statistic of the data among them.
+    own = eb.check("mean").axes[0]
+    low, high = own.get_xlim()
+    assert low < eb.model.y.mean() < high

@@ -85,9 +85,7 @@ def test_a_browser_shows_the_whole_report(
         assert height > 100
         assert title
     titles = [title for _, _, title in shown["images"]]
-    assert {"Group effects of g", "Group effects of h", "Posterior predictive checks"} <= set(
-        titles
-    )
+    assert {"Group effects of g", "Group effects of h", "Predictive checks"} <= set(titles)
     assert all(width > 3 and height > 3 for width, height in shown["math"])
     assert any("Normal" in text for text in shown["mathText"]), shown["mathText"]
     rows = [row for table in shown["tables"] for row in table]

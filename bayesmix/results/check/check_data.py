@@ -17,9 +17,18 @@ from bayesmix.results.predict.request import PredictionRequest
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.model import Model
     from bayesmix.results.check.checking import Checks
 
-__all__ = ["STATISTICS", "CheckData", "Statistic", "check_data", "statistic_data"]
+__all__ = [
+    "STATISTICS",
+    "Calibration",
+    "CheckData",
+    "Statistic",
+    "calibration_of_draws",
+    "check_data",
+    "statistic_data",
+]
 
 STATISTICS: Mapping[str, Callable[..., Any]] = {
     "mean": np.mean,
@@ -75,8 +84,9 @@ class CheckData:
     replicates : ndarray, shape (R, n)
     discrete : bool
     pit : ndarray, shape (n,)
-        Where each observation lies among its replicates, as if it had been left out:
-        uniform under the model.
+        Where each observation lies among its replicates: uniform under the model.
+    pit_name : str
+        Whether that is as if it had been left out.
     fitted, residuals : ndarray, shape (n,)
         Posterior means, and residuals in standard deviations.
     residual_name : str
@@ -92,6 +102,7 @@ class CheckData:
     replicates: np.ndarray
     discrete: bool
     pit: np.ndarray
+    pit_name: str
     fitted: np.ndarray
     residuals: np.ndarray
     residual_name: str
@@ -100,46 +111,75 @@ class CheckData:
     effects: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How the observations lie in their predictive distributions.
+
+    Attributes
+    ----------
+    pit : ndarray, shape (n,)
+        Probability integral transforms.
+    name : str
+        How they came about.
+    quantile : ndarray, shape (n,)
+        Quantile residuals of the fit.
+    fitted : ndarray, shape (n,)
+    """
+
+    pit: np.ndarray
+    name: str
+    quantile: np.ndarray
+    fitted: np.ndarray
+
+
 def check_data(
-    post: Checks, replicates: np.ndarray, factor: GroupingFactor | None, seed: int | None
+    model: Model,
+    replicates: np.ndarray,
+    factor: GroupingFactor | None,
+    *,
+    calibration: Calibration,
+    pearson: np.ndarray,
+    effects: Mapping[str, np.ndarray],
 ) -> CheckData:
     """Gather the numbers of a check.
 
     Parameters
     ----------
-    post : Posterior
+    model : Model
     replicates : ndarray, shape (R, n)
     factor : GroupingFactor or None
-    seed : int, optional
+    calibration : Calibration
+    pearson : ndarray, shape (n,)
+        Residuals over their standard deviation.
+    effects : mapping of str to ndarray, shape (G, q)
+        Estimated group effects by grouping factor.
 
     Returns
     -------
     CheckData
     """
-    model = post.model
     y = model.y
-    pit, quantile, fitted = _calibration(post, seed)
     normal = model.family.name == "gaussian"
     statistics: list[Statistic] = []
-    effects: dict[str, np.ndarray] = {}
+    by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
         # Of two values the mean says everything.
         names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
         statistics = [statistic_data(name, y, replicates, factor) for name in names]
-        means = post._draws.mean_effects(factor.name)
-        effects = {effect: means[:, k] for k, effect in enumerate(factor.effects)}
+        by_effect = {e: effects[factor.name][:, k] for k, e in enumerate(factor.effects)}
     return CheckData(
         response=model.formula.response.text,
         y=y,
         replicates=replicates,
         discrete=model.family.discrete,
-        pit=pit,
-        fitted=fitted,
-        residuals=post.residuals("pearson").to_numpy() if normal else quantile,
+        pit=calibration.pit,
+        pit_name=calibration.name,
+        fitted=calibration.fitted,
+        residuals=pearson if normal else calibration.quantile,
         residual_name="Pearson residual" if normal else "quantile residual",
         statistics=tuple(statistics),
         group=factor.name if factor is not None else "",
-        effects=effects,
+        effects=by_effect,
     )
 
 
@@ -219,7 +259,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     return function
 
 
-def _calibration(post: Checks, seed: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
     """PIT as if each row had been left out, quantile residuals, and fitted values."""
     model = post.model
     y = model.y
@@ -242,4 +282,5 @@ def _calibration(post: Checks, seed: int | None) -> tuple[np.ndarray, np.ndarray
         rank[block] = (below.sum(axis=1) + u[block]) / (n_draws + 1)
 
     for_each_block(len(y), n_draws, one_block)
-    return pit, special.ndtri(rank), fitted
+    quantile = special.ndtri(rank)
+    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted)

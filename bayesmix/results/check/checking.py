@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from bayesmix.design import GroupingFactor
+    from bayesmix.results.check.check_data import CheckData
+
 __all__ = ["Checks"]
 
 _MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
@@ -341,7 +344,7 @@ class Checks(Predicts):
             If `stat` is not a function or one of the known names.
         """
         from bayesmix.plots.check import plot_check, plot_statistic
-        from bayesmix.results.check.check_data import check_data, statistic_data
+        from bayesmix.results.check.check_data import statistic_data
 
         design = self.model.design
         wanted = int(np.clip(_NUMBERS // design.n_obs, 20, _REPLICATES))
@@ -351,9 +354,24 @@ class Checks(Predicts):
             by = design.group(group) if group is not None else None
             return plot_statistic(statistic_data(stat, self.model.y, replicates, by))
         factor = design.group(group) if group is not None else (*design.groups, None)[0]
-        return plot_check(check_data(self, replicates, factor, seed))
+        return plot_check(self._check_data(replicates, factor, seed))
 
     # -- inside ---------------------------------------------------------------
+
+    def _check_data(
+        self, replicates: np.ndarray, factor: GroupingFactor | None, seed: int | None
+    ) -> CheckData:
+        from bayesmix.results.check.check_data import calibration_of_draws, check_data
+
+        groups = self.model.design.groups
+        return check_data(
+            self.model,
+            replicates,
+            factor,
+            calibration=calibration_of_draws(self, seed),
+            pearson=self.residuals("pearson").to_numpy(),
+            effects={g.name: self._draws.mean_effects(g.name) for g in groups},
+        )
 
     def _log_likelihood(self) -> np.ndarray:
         """Log density of each row at each draw, shape (S, n)."""

@@ -31,7 +31,6 @@ class ReportsDraws:
 
         def summary(self) -> Summary: ...  # noqa: D102
         def diagnostics(self) -> Diagnostics: ...  # noqa: D102
-        def check(self) -> Any: ...  # noqa: D102
         def group_effects(self, group: str, *, diagnostics: bool) -> pd.DataFrame: ...  # noqa: D102
         def plot_trace(self) -> Any: ...  # noqa: D102
         def plot_prior_posterior(self) -> Any: ...  # noqa: D102
@@ -59,11 +58,6 @@ class ReportsDraws:
         """
         pictures = [
             *_pictures_of_estimates(self),
-            Picture(
-                title="Posterior predictive checks",
-                caption="The data against replicates of them from the fitted model.",
-                draw=self.check,
-            ),
             Picture(
                 title="Priors and posteriors",
                 caption="What the data add to what the priors said.",
@@ -167,6 +161,13 @@ def _pictures_of_estimates(fit: Any) -> list[Picture]:
         )
         for group in design.groups
     ]
+    pictures.append(
+        Picture(
+            title="Predictive checks",
+            caption="The data against replicates of them from the fitted model.",
+            draw=fit.check,
+        )
+    )
     return pictures if design.fixed_effects else pictures[1:]
 
 
