@@ -185,5 +185,6 @@ def poisson_draws(mu: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     small = rng.poisson(np.minimum(mu, 1e15)).astype(np.float64)
     if not np.any(mu > 1e15):
         return small
-    large = np.floor(mu + np.sqrt(mu) * rng.standard_normal(np.shape(mu)))
+    spread = np.sqrt(np.where(np.isfinite(mu), mu, 0.0))  # an infinite mean stays infinite
+    large = np.floor(mu + spread * rng.standard_normal(np.shape(mu)))
     return np.where(mu > 1e15, large, small)

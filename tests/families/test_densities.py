@@ -126,6 +126,18 @@ def test_huge_counts_and_empty_trials_have_a_density() -> None:
 CENSORED = [name for name, family in FAMILIES.items() if "status" in family.accepts]
 
 
+@pytest.mark.filterwarnings("error")
+def test_counts_of_an_infinite_mean_are_infinite(rng: np.random.Generator) -> None:
+    """As draws from wide priors have under a log link."""
+    poisson = bmx.families.Poisson()
+    model = bmx.Model("y ~ 1", {"y": [0, 1, 2, 3]}, family=poisson)
+    eta = np.array([0.0, 40.0, 800.0, 800.0])
+    with np.errstate(over="ignore"):
+        found = poisson.simulate(eta, {}, model.rows, rng)
+    assert np.isinf(found[2:]).all()
+    assert found[1] == pytest.approx(np.exp(40.0), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", CENSORED)
 def test_censored_and_truncated_densities(name: str, rng: np.random.Generator) -> None:
     family, parameters = make(name, "")
