@@ -27,6 +27,8 @@ __all__ = [
     "Statistic",
     "calibration_of_draws",
     "check_data",
+    "draw_check",
+    "replicates_wanted",
     "statistic_data",
 ]
 
@@ -38,6 +40,8 @@ STATISTICS: Mapping[str, Callable[..., Any]] = {
     "median": np.median,
 }
 _DRAWS = 1000  # for calibration
+_REPLICATES = 200  # of a picture
+_NUMBERS = 20_000_000  # in all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,44 @@ class Calibration:
     name: str
     quantile: np.ndarray
     fitted: np.ndarray
+
+
+def replicates_wanted(n_obs: int) -> int:
+    """How many replicates a picture needs, or can hold of many rows."""
+    return int(np.clip(_NUMBERS // n_obs, 20, _REPLICATES))
+
+
+def draw_check(
+    model: Model,
+    replicates: np.ndarray,
+    stat: Callable[..., Any] | str | None,
+    group: str | None,
+    data_of: Callable[[np.ndarray, GroupingFactor | None], CheckData],
+) -> Any:
+    """Draw the whole check, or one statistic of it.
+
+    Parameters
+    ----------
+    model : Model
+    replicates : ndarray, shape (R, n)
+    stat : callable or str, optional
+    group : str, optional
+        A grouping factor; for the whole check the first by default.
+    data_of : callable
+        From replicates and a grouping factor to the numbers of the check.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from bayesmix.plots.check import plot_check, plot_statistic
+
+    factor = None if group is None else model.design.group(group)
+    if stat is not None:
+        return plot_statistic(statistic_data(stat, model.y, replicates, factor))
+    if factor is None and model.design.groups:
+        factor = model.design.groups[0]
+    return plot_check(data_of(replicates, factor))
 
 
 def check_data(

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Checks"]
 
 _MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
-_REPLICATES = 200  # of a picture
-_NUMBERS = 20_000_000  # in all of them
 
 
 class Checks(Predicts):
@@ -343,18 +341,14 @@ class Checks(Predicts):
         NotSupportedError
             If `stat` is not a function or one of the known names.
         """
-        from bayesmix.plots.check import plot_check, plot_statistic
-        from bayesmix.results.check.check_data import statistic_data
+        from bayesmix.results.check.check_data import draw_check, replicates_wanted
 
-        design = self.model.design
-        wanted = int(np.clip(_NUMBERS // design.n_obs, 20, _REPLICATES))
+        wanted = replicates_wanted(self.model.design.n_obs)
         every = self._replicates(new_groups=False, draws=wanted, seed=seed)
         replicates = self._filled(every.rows, every.predictor, every.n_draws)
-        if stat is not None:
-            by = design.group(group) if group is not None else None
-            return plot_statistic(statistic_data(stat, self.model.y, replicates, by))
-        factor = design.group(group) if group is not None else (*design.groups, None)[0]
-        return plot_check(self._check_data(replicates, factor, seed))
+        return draw_check(
+            self.model, replicates, stat, group, lambda r, by: self._check_data(r, by, seed)
+        )
 
     # -- inside ---------------------------------------------------------------
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
-from bayesmix.results.check.check_data import Calibration, check_data, statistic_data
+from bayesmix.results.check.check_data import (
+    Calibration,
+    CheckData,
+    check_data,
+    draw_check,
+    replicates_wanted,
+)
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 
-__all__ = ["ChecksAtModes"]
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
 
-_REPLICATES = 200  # of a picture
-_NUMBERS = 20_000_000  # in all of them
+__all__ = ["ChecksAtModes"]
 
 
 class ChecksAtModes(PredictsAtModes):
@@ -55,17 +61,15 @@ class ChecksAtModes(PredictsAtModes):
         NotSupportedError
             If `stat` is not a function or one of the known names.
         """
-        from bayesmix.plots.check import plot_check, plot_statistic
-
-        design = self.model.design
-        wanted = int(np.clip(_NUMBERS // design.n_obs, 20, _REPLICATES))
+        wanted = replicates_wanted(self.model.design.n_obs)
         replicates = self.simulate(wanted, seed=seed).to_numpy(dtype=np.float64).T
-        if stat is not None:
-            by = design.group(group) if group is not None else None
-            return plot_statistic(statistic_data(stat, self.model.y, replicates, by))
-        factor = design.group(group) if group is not None else (*design.groups, None)[0]
+        return draw_check(self.model, replicates, stat, group, self._check_data)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _check_data(self, replicates: np.ndarray, factor: GroupingFactor | None) -> CheckData:
         quantile = self.residuals("quantile").to_numpy()
-        data = check_data(
+        return check_data(
             self.model,
             replicates,
             factor,
@@ -78,4 +82,3 @@ class ChecksAtModes(PredictsAtModes):
             pearson=self.residuals("pearson").to_numpy(),
             effects=self._conditional.b,
         )
-        return plot_check(data)

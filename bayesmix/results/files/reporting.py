@@ -12,7 +12,6 @@ from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.tree import versions
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from bayesmix.model import Model
@@ -31,7 +30,6 @@ class ReportsDraws:
 
         def summary(self) -> Summary: ...  # noqa: D102
         def diagnostics(self) -> Diagnostics: ...  # noqa: D102
-        def group_effects(self, group: str, *, diagnostics: bool) -> pd.DataFrame: ...  # noqa: D102
         def plot_trace(self) -> Any: ...  # noqa: D102
         def plot_prior_posterior(self) -> Any: ...  # noqa: D102
 
@@ -76,14 +74,7 @@ class ReportsDraws:
             path,
             model=self.model,
             summary=self.summary(),
-            group_effects=[
-                Section(
-                    title=f"Group effects of {group.name}",
-                    table=self.group_effects(group.name, diagnostics=False),
-                    text_columns=("group", "level", "effect"),
-                )
-                for group in self.model.design.groups
-            ],
+            group_effects=_group_effects(self, diagnostics=False),
             pictures=pictures,
             problems=self.diagnostics().problems,
             facts=facts,
@@ -99,7 +90,6 @@ class ReportsEstimates:
     if TYPE_CHECKING:
 
         def summary(self) -> Summary: ...  # noqa: D102
-        def group_effects(self, group: str) -> pd.DataFrame: ...  # noqa: D102
 
         @property
         def converged(self) -> bool: ...  # noqa: D102
@@ -125,18 +115,22 @@ class ReportsEstimates:
             path,
             model=self.model,
             summary=self.summary(),
-            group_effects=[
-                Section(
-                    title=f"Group effects of {group.name}",
-                    table=self.group_effects(group.name),
-                    text_columns=("group", "level", "effect"),
-                )
-                for group in self.model.design.groups
-            ],
+            group_effects=_group_effects(self),
             pictures=_pictures_of_estimates(self),
             problems=[] if self.converged else ["the optimum was not found"],
             facts=[("method", str(self.method)), *_versions(versions())],
         )
+
+
+def _group_effects(fit: Any, **options: Any) -> list[Section]:
+    return [
+        Section(
+            title=f"Group effects of {group.name}",
+            table=fit.group_effects(group.name, **options),
+            text_columns=("group", "level", "effect"),
+        )
+        for group in fit.model.design.groups
+    ]
 
 
 def _pictures_of_estimates(fit: Any) -> list[Picture]:
