@@ -58,7 +58,8 @@ def seen(browser: str, page: Path, folder: Path, width: int = 1000) -> dict[str,
         page.read_text(encoding="utf-8").replace("</body>", _PROBE + "</body>"), "utf-8"
     )
     run = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+        [browser, "--headless", "--no-sandbox", "--disable-gpu",
+         "--disable-dev-shm-usage", "--dump-dom",
          f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
          "--host-resolver-rules=MAP * ~NOTFOUND", copy.as_uri()],
         capture_output=True, timeout=120, check=False,
