@@ -58,6 +58,7 @@ def sample(
         "sampler": sampler,
         "group_draws": group_draws,
         "prior_only": prior_only,
+        "progress": progress,
         **settings,
     }
     one_of("engine", engine, get_args(Engine))

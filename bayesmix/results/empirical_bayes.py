@@ -289,12 +289,14 @@ class EmpiricalBayes(
                     note=note,
                 )
             )
-        footer = [
-            "Variance components are point estimates: intervals of effects are conditional on "
-            "them, and too short where levels are few.",
-            f"Intervals are {100 * ci_prob:g} %; of standard deviations by "
-            f"{'profile likelihood' if self._affordable() == 'profile' else 'Wald, on logs'}.",
-        ]
+        how = "profile likelihood" if self._affordable() == "profile" else "Wald, on logs"
+        footer = [f"Intervals are {100 * ci_prob:g} %; of standard deviations by {how}."]
+        if design.groups:
+            footer.insert(
+                0,
+                "Variance components are point estimates: intervals of effects are conditional "
+                "on them, and too short where levels are few.",
+            )
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")
         if not self.converged:

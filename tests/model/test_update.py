@@ -53,12 +53,15 @@ def test_new_data_need_new_weights_unless_these_are_a_column(data: pd.DataFrame)
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
-def test_fits_are_repeated_with_their_options(data: pd.DataFrame) -> None:
+def test_fits_are_repeated_with_their_options(
+    data: pd.DataFrame, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = data.assign(count=np.arange(len(data)) % 7)
     post = bmx.Model("y ~ x + (1 | g)", data).fit(
         draws=60, tune=50, chains=2, seed=3, progress=False
     )
-    changed = post.update(". ~ . - x", progress=False)
+    changed = post.update(". ~ . - x")
+    assert capfd.readouterr().err == ""
     sizes = changed.idata["posterior"].sizes
     assert (sizes["chain"], sizes["draw"]) == (2, 60)
     assert changed.idata.attrs["seed"] == 3

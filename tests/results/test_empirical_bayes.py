@@ -67,6 +67,10 @@ def test_the_summary_says_that_components_are_point_estimates(
     assert "<table" in sleep_fit._repr_html_()
 
 
+def test_a_summary_without_groups_does_not_speak_of_them(data: pd.DataFrame) -> None:
+    assert "point estimates" not in str(bmx.Model("y ~ x", data).fit_eb().summary())
+
+
 def test_information_criteria(sleep_fit: bmx.EmpiricalBayes) -> None:
     fit = sleep_fit
     assert fit.df == 6
