@@ -214,4 +214,5 @@ def _draw_levels(axis: Any, statistic: Statistic) -> None:
     axis.set_ylabel("replicates, 95 %")
     n_outside = int((~inside).sum())
     axis.text(0.03, 0.97, f"{n_outside} of {len(observed)} outside", transform=axis.transAxes,
-              va="top", fontsize=8)  # fmt: skip
+              va="top", fontsize=8, zorder=5,
+              bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})  # fmt: skip
