@@ -116,6 +116,7 @@ class Model(PoolingExtremes):
             parametrization=parametrization,
         )
         self._data = data
+        self._data_note = ""  # what is special about it, where something is
         if known_se is not None or weights is not None:
             self.family = _with_row_data(self.family, weights, known_se)
         self.formula: Formula = parse_formula(
@@ -356,12 +357,20 @@ class Model(PoolingExtremes):
             missing=missing,
             parametrization=parametrization,
         )
-        return changed.build(
-            type(self),
-            self._data if data is None else data,
-            kept_from=self.specification,
-            same_data=data is None,
-        )
+        table = self._data if data is None else data
+        try:
+            return changed.build(
+                type(self), table, kept_from=self.specification, same_data=data is None
+            )
+        except FormulaError as error:
+            if data is not None or not self._data_note:
+                raise
+            raise FormulaError(
+                f"{error.reason} ({self._data_note}; give data= for others)",
+                text=error.text,
+                start=error.start,
+                stop=error.stop,
+            ) from error
 
     @functools.cached_property
     def glmm_problem(self) -> GlmmProblem:

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import bayesmix as bmx
-from bayesmix.errors import DataWarning, FileError
+from bayesmix.errors import DataWarning, FileError, FormulaError
 
 from .test_prediction import non_normal
 from .test_tables import fake_posterior
@@ -133,6 +133,9 @@ def test_moments_and_added_groups_come_back(data: pd.DataFrame, tmp_path: Path) 
     pd.testing.assert_frame_equal(again.predict(), post.predict())
     assert "log_likelihood" in again.idata.children
     assert again.update(". ~ . - x", progress=False).model.formula.text == "y ~ (1 | g)"
+    with pytest.raises(FormulaError, match=r"no column `z`.*the columns that it used; give data="):
+        again.update(". ~ . + z")
+    assert again.model.update(". ~ . + z", data).design.fixed_effects == ("Intercept", "x", "z")
 
 
 def test_estimates_are_made_again(data: pd.DataFrame, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def model_from_saved(
     if found != [entry.parameter for entry in model.prior_entries]:
         raise FileError("the priors in the file are not those of its formula")
     model._priors = priors
+    model._data_note = "a fit from a file has the columns that it used"
     labels = index_from_saved(described["row_labels"], arrays).rename(described["row_name"])
     rows = arrays.get("rows")
     if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
