@@ -209,3 +209,17 @@ def test_the_prior_predicts_too(sleep_post: bmx.Posterior) -> None:
     assert {"beta", "sigma", "sd_Subject"} <= set(tree["prior"].data_vars)
     y = sleep_post.model.y
     assert float(replicates.std()) > 2 * y.std()
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_folds_side_by_side_give_what_one_after_the_other_gives(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = bmx.Model("flag ~ x + (1 | g)", data, family="bernoulli").fit(
+        draws=100, chains=2, seed=1, progress=False
+    )
+    found = []
+    for cores in (1, 4):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found.append(post.kfold(4, draws=100, seed=2, progress=False).pointwise)
+    pd.testing.assert_frame_equal(*found)

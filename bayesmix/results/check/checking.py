@@ -272,7 +272,8 @@ class Checks(Predicts):
     ) -> Loo:
         """Estimate how well left-out data are predicted, by refitting without them.
 
-        The refits have the same priors. Where whole groups are left out, the effects of
+        The refits have the same priors, and those of the fast engine run side by side on
+        all processors. Where whole groups are left out, the effects of
         their levels are integrated out, exactly for a normal model and as in `loo` for
         others.
 

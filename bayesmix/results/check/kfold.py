@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +47,29 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
     fold_of_unit = rng.permutation(np.arange(n_units) % k)
     fold = fold_of_unit[member]
     elpd = np.empty(n_units)
-    for number in range(int(k)):
+    # Kernels leave the interpreter to others; PyTensor does not compile in two threads.
+    in_threads = str(post.idata.attrs["engine"]).startswith("fast")
+    workers = min(os.cpu_count() or 1, int(k)) if in_threads else 1
+
+    def one_fold(number: int) -> None:
         announce(f"Fold {number + 1} of {k} ...", progress=progress)
         test = np.flatnonzero(fold == number)
         refit = _refit(model, np.flatnonzero(fold != number), number, int(k)).fit(
-            draws=draws, seed=seed + number, progress=False
+            draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
         log_p = _log_density(model, refit, test, member[test], seed)
         units = np.unique(member[test])
         elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
+
+    # Filters of warnings are the whole process's: what the threads do to them ends here.
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
+        folds = [pool.submit(one_fold, number) for number in range(int(k))]
+        try:
+            for done in folds:
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     key = data_key(model.y, None if by is None else member)
     return _as_loo(elpd, labels, name, key, int(k), draws)
 
