@@ -66,6 +66,8 @@ def integrate_effects(  # type: ignore[no-untyped-def]
         for k in range(n_phi):
             phi_s[k] = phi_[s, k]
         base, Z = eta_[s], A_[s]
+        for i in range(n):  # a mean that cannot be leaves them as they were
+            first[i], second[i] = 0.0, 0.0
         best = _value(
             address, link, y_, trials_, base, Z, phi_s, u_, 2, at, value, first, second, by_phi
         )
