@@ -81,15 +81,25 @@ def build_tree(
         # ArviZ takes a group without chains and draws by the word "data" in its name.
         groups[MOMENTS_GROUP], moment_dims = _moments(draws, names)
         dims |= moment_dims
-    groups["observed_data"] = {names.observed: y}
-    groups["constant_data"] = constant
     with warnings.catch_warnings():
         # Of a few draws of more chains ArviZ asks whether the two were confused.
         warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
         tree = arviz_base.from_dict(groups, dims=dims, coords=coords)
+    # Without ArviZ's copies, which are several times the data where these are large.
+    tree["observed_data"] = _data_node({names.observed: y}, dims, coords)
+    tree["constant_data"] = _data_node(constant, dims, coords)
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
+
+
+def _data_node(
+    values: Mapping[str, np.ndarray], dims: Mapping[str, list[str]], coords: Mapping[str, Any]
+) -> xr.DataTree:
+    import xarray as xr
+
+    used = {dim: coords[dim] for name in values for dim in dims[name]}
+    return xr.DataTree(xr.Dataset({n: (dims[n], v) for n, v in values.items()}, coords=used))
 
 
 def _moments(draws: Draws, names: Names) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
