@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.plots.figure import finish, shorten
+from bayesmix.plots.figure import COLOURS, MARKERS, finish, shorten
 
 __all__ = ["plot_estimates"]
 
 # Okabe and Ito's palette without yellow, which is faint on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_MARKERS = "osD^vP*X"
 _COLUMNS = 3
 _TITLES = {"fixed_effects": "", "variance_components": "sd: ", "correlations": "corr: "}
 
@@ -49,7 +47,7 @@ def plot_estimates(
     from matplotlib.lines import Line2D
 
     looks: dict[str, dict[str, Any]] = {
-        name: {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
+        name: {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         for k, name in enumerate(fits)
     }
     panels = list(scalars.groupby(["part", "group", "term"], sort=False))

@@ -226,26 +226,11 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
 
     @functools.cached_property
     def _diagnostics(self) -> Diagnostics:
-        draws = self._draws
-        # A coefficient may be called like a parameter of the family.
-        parameters = {
-            f"beta({name})" if name in draws.parameters else name: draws.beta[:, :, j]
-            for j, name in enumerate(draws.design.fixed_effects)
-        }
-        for group in draws.design.groups:
-            g = group.name
-            parameters |= {f"sd({g}, {e})": draws.sd[g][:, :, k]
-                           for k, e in enumerate(group.effects)}  # fmt: skip
-            parameters |= {
-                f"corr({g}, {group.effects[k]}, {group.effects[m]})": draws.corr[g][:, :, k, m]
-                for k, m in tables.estimated_pairs(group)
-            }
-        parameters |= tables.family_parameters(draws)
         stats = {}
         if "sample_stats" in self.idata.children:
             found = self.idata["sample_stats"].to_dataset()
             stats = {str(name): values.to_numpy() for name, values in found.items()}
-        return diagnose_sampling(parameters, stats)
+        return diagnose_sampling(tables.parameters_by_name(self._draws), stats)
 
     def warn_if_unconverged(self) -> None:
         """Give one warning that names what the diagnostics found, if they found anything.

@@ -45,9 +45,10 @@ document.documentElement.textContent = btoa(unescape(encodeURIComponent(JSON.str
 
 @pytest.fixture(scope="session")
 def browser() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("chromium is not installed (apt-get install chromium)")
+        pytest.skip("neither Chromium nor Chrome is on the PATH (Debian: apt-get install chromium)")
     return found
 
 

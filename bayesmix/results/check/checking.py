@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.check.loo import Loo, data_key, group_log_density, groups_of_rows, psis_loo
 from bayesmix.results.check.sensitivity import (
     log_prior_of,
-    parameters_by_label,
     power_scaling_table,
 )
 from bayesmix.results.predict.linear import for_each_block
@@ -20,6 +20,7 @@ from bayesmix.results.predict.prediction import Predicts
 from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import rows_to_predict
 from bayesmix.results.tabular.diagnostics import Diagnostics
+from bayesmix.results.tabular.tables import parameters_by_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +206,8 @@ class Checks(Predicts):
         )
         log_prior = sum(log_prior_of(model, beta, sd, corr, family).values())
         log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
-        values = parameters_by_label(model, beta, sd, corr, family)
+        used = replace(found, beta=beta, sd=sd, corr=corr, parameters=family)
+        values = parameters_by_name(used)
         return power_scaling_table(
             values, np.broadcast_to(log_prior, shape), log_likelihood, threshold
         )

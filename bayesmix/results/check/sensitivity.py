@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.priors.density import lkj_log_density, prior_log_density
-from bayesmix.results.tabular.tables import estimated_pairs, text_column
+from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmix.model import Model
 
-__all__ = ["log_prior_of", "parameters_by_label", "power_scaling_table"]
+__all__ = ["log_prior_of", "power_scaling_table"]
 
 CONFLICT = "potential prior-data conflict"
 STRONG_PRIOR = "potential strong prior / weak likelihood"
@@ -92,34 +92,6 @@ def _of_coefficients(model: Model, beta: np.ndarray) -> np.ndarray:
             intercept = intercept + beta[..., slopes] @ design.X[:, slopes].mean(axis=0)
         total = total + prior_log_density(priors.intercept.prior, intercept)
     return np.asarray(total)
-
-
-def parameters_by_label(
-    model: Model,
-    beta: np.ndarray,
-    sd: Mapping[str, np.ndarray],
-    corr: Mapping[str, np.ndarray],
-    parameters: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """Name every parameter as the diagnostics do; arguments as of `log_prior_of`."""
-    found = {
-        f"beta({name})" if name in parameters else name: beta[..., j]
-        for j, name in enumerate(model.design.fixed_effects)
-    }
-    for group in model.design.groups:
-        g, effects = group.name, group.effects
-        found |= {f"sd({g}, {e})": sd[g][..., k] for k, e in enumerate(effects)}
-        found |= {
-            f"corr({g}, {effects[k]}, {effects[m]})": corr[g][..., k, m]
-            for k, m in estimated_pairs(group)
-        }
-    labels = model.family.parameter_labels(model.design.response)
-    for name, values in parameters.items():
-        if name in labels:
-            found |= {f"{name}[{label}]": values[..., k] for k, label in enumerate(labels[name])}
-        else:
-            found[name] = values
-    return found
 
 
 def power_scaling_table(

@@ -9,48 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.results.tabular.tables import PosteriorDraws, estimated_pairs, family_parameters
+from bayesmix.results.tabular.tables import PosteriorDraws, parameters_by_part
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["chosen_parameters", "divergent_draws", "parameters_by_name"]
-
-
-def parameters_by_name(draws: PosteriorDraws) -> dict[str, dict[str, np.ndarray]]:
-    """Gather fixed effects, variance parameters and the family's own.
-
-    Parameters
-    ----------
-    draws : PosteriorDraws
-
-    Returns
-    -------
-    dict of str to dict of str to ndarray, shape (chains, draws)
-        By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
-        as ``Days``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
-    """
-    own = family_parameters(draws)
-    found = {
-        "beta": {
-            f"beta({name})" if name in draws.parameters else name: draws.beta[:, :, j]
-            for j, name in enumerate(draws.design.fixed_effects)
-        }
-    }
-    for group in draws.design.groups:
-        g, effects = group.name, group.effects
-        found[f"sd({g})"] = {f"sd({g}, {e})": draws.sd[g][:, :, k] for k, e in enumerate(effects)}
-        if group.correlated_blocks:
-            found[f"corr({g})"] = {
-                f"corr({g}, {effects[k]}, {effects[m]})": draws.corr[g][:, :, k, m]
-                for k, m in estimated_pairs(group)
-            }
-    for name in draws.parameters:
-        found[name] = {
-            label: values for label, values in own.items()
-            if label == name or label.startswith(f"{name}[")
-        }  # fmt: skip
-    return found
+__all__ = ["chosen_parameters", "divergent_draws"]
 
 
 def chosen_parameters(
@@ -85,7 +49,7 @@ def chosen_parameters(
     NotSupportedError
         If there is no such parameter, or they are too many or too few.
     """
-    by_part = parameters_by_name(draws)
+    by_part = parameters_by_part(draws)
     every = {name: values for part in by_part.values() for name, values in part.items()}
     if var_names is None:
         found = every

@@ -217,22 +217,30 @@ class PredictsAtModes:
             raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
-        residual_sd = np.sqrt(self._residual_variance(rows))
-        if new_groups:
-            means = self._means(rows.with_new_groups(self.model.design))
-        else:
-            means = self._means(rows)
+        modes = self._means(rows.with_new_groups(self.model.design) if new_groups else rows)
         out = np.empty((rows.n_rows, int(n)))
         for k in range(int(n)):
-            out[:, k] = means + residual_sd * rng.standard_normal(rows.n_rows)
-            for group in self.model.design.groups if new_groups else ():
-                u = rng.standard_normal((group.n_levels, group.n_effects))
-                b = u @ self._roots[group.name].T
-                out[:, k] += np.einsum("nk,nk->n", group.Z, b[group.index])
+            out[:, k] = self._replicate(modes, rows, rng, new_groups=new_groups)
         columns = [f"sim_{k + 1}" for k in range(int(n))]
         return pd.DataFrame(out, index=rows.labels, columns=columns)
 
     # -- inside ---------------------------------------------------------------
+
+    def _replicate(
+        self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
+    ) -> np.ndarray:
+        """One response of each row, from its linear predictor without new groups' effects."""
+        noise = np.sqrt(self._residual_variance(rows)) * rng.standard_normal(rows.n_rows)
+        return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
+
+    def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
+        """Of each row of the fit, z'b with effects drawn from their distributions."""
+        total = np.zeros(self.model.design.n_obs)
+        for group in self.model.design.groups:
+            u = rng.standard_normal((group.n_levels, group.n_effects))
+            b = u @ self._roots[group.name].T
+            total += np.einsum("nk,nk->n", group.Z, b[group.index])
+        return total
 
     def _predictor(
         self, data: Any, request: PredictionRequest, draws: int, seed: int | None

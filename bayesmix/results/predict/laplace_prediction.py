@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
@@ -144,49 +143,14 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             residual = residual / np.sqrt(family.variance(eta, values, rows.per_row))
         return pd.Series(residual, index=rows.labels, name="residual")
 
-    def simulate(
-        self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
-    ) -> pd.DataFrame:
-        """Simulate whole responses at the estimates.
-
-        Parameters
-        ----------
-        n : int
-            Number of replicates.
-        new_groups : bool
-            Whether the group effects are drawn anew from their distribution, as a
-            parametric bootstrap wants it, or stay at their conditional modes.
-        seed : int, optional
-            By default a new one each time.
-
-        Returns
-        -------
-        DataFrame
-            One row per row of the fit, one column per replicate: ``sim_1``, ...
-
-        Raises
-        ------
-        NotSupportedError
-            If `n` is not a positive whole number.
-        """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
-        rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
-        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
-        design, family = self.model.design, self.model.family
-        modes = self._means(rows.with_new_groups(design) if new_groups else rows)
-        out = np.empty((rows.n_rows, int(n)))
-        for k in range(int(n)):
-            eta = modes.copy()
-            for group in design.groups if new_groups else ():
-                u = rng.standard_normal((group.n_levels, group.n_effects))
-                b = u @ self._roots[group.name].T
-                eta += np.einsum("nk,nk->n", group.Z, b[group.index])
-            out[:, k] = family.simulate(eta, self._family_values, rows.per_row, rng)
-        columns = [f"sim_{k + 1}" for k in range(int(n))]
-        return pd.DataFrame(out, index=rows.labels, columns=columns)
-
     # -- inside ---------------------------------------------------------------
+
+    def _replicate(
+        self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
+    ) -> np.ndarray:
+        eta = modes + self._new_effects(rng) if new_groups else modes
+        family = self.model.family
+        return np.asarray(family.simulate(eta, self._family_values, rows.per_row, rng))
 
     @functools.cached_property
     def _row_variance(self) -> RowVariance:

@@ -53,11 +53,6 @@ class PredictionRequest:
         """Whether the columns that vary by group matter."""
         return self.uses_levels or (self.marginal and self.kind != "linear")
 
-    @property
-    def needs_response(self) -> bool:
-        """Whether responses are simulated."""
-        return self.kind == "response"
-
 
 def one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
     """Refuse an argument that is not one of the known words.

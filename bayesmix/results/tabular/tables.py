@@ -116,6 +116,48 @@ def family_parameters(draws: PosteriorDraws) -> dict[str, np.ndarray]:
     return found
 
 
+def parameters_by_part(draws: PosteriorDraws) -> dict[str, dict[str, np.ndarray]]:
+    """Gather fixed effects, variance parameters and the family's own.
+
+    Parameters
+    ----------
+    draws : PosteriorDraws
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray, shape (chains, draws)
+        By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
+        as ``Days``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
+    """
+    own = family_parameters(draws)
+    found = {
+        "beta": {
+            f"beta({name})" if name in draws.parameters else name: draws.beta[:, :, j]
+            for j, name in enumerate(draws.design.fixed_effects)
+        }
+    }
+    for group in draws.design.groups:
+        g, effects = group.name, group.effects
+        found[f"sd({g})"] = {f"sd({g}, {e})": draws.sd[g][:, :, k] for k, e in enumerate(effects)}
+        if group.correlated_blocks:
+            found[f"corr({g})"] = {
+                f"corr({g}, {effects[k]}, {effects[m]})": draws.corr[g][:, :, k, m]
+                for k, m in estimated_pairs(group)
+            }
+    for name in draws.parameters:
+        found[name] = {
+            label: values for label, values in own.items()
+            if label == name or label.startswith(f"{name}[")
+        }  # fmt: skip
+    return found
+
+
+def parameters_by_name(draws: PosteriorDraws) -> dict[str, np.ndarray]:
+    """Draws of every parameter of `parameters_by_part`, shape (chains, draws) each."""
+    parts = parameters_by_part(draws).values()
+    return {name: values for part in parts for name, values in part.items()}
+
+
 def family_parameters_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.DataFrame:
     """One row per parameter of the family; a vector of thresholds has one for each."""
     found = family_parameters(draws)
