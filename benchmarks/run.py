@@ -56,6 +56,19 @@ def peak_memory(data: pd.DataFrame, text: str) -> str:
     return f"{peak / 1e6:.0f} MB, {peak / frame:.1f} x the frame's {frame / 1e6:.0f} MB"
 
 
+def fits_of_a_million_rows() -> str:
+    script = Path(__file__).with_name("memory.py")
+    ratios = {}
+    for how in ("reml", "nuts"):
+        command = [sys.executable, str(script), how]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        ratios[how] = run.stdout.split()[1]
+    return (
+        "Peak memory of the first two (`memory.py`), the frame counted, above imports and a small "
+        f"fit:\nREML {ratios['reml']} x, NUTS {ratios['nuts']} x the frame's."
+    )
+
+
 def pymc_stages() -> list[tuple[str, str]]:
     model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
     fits = [
@@ -100,6 +113,8 @@ def main() -> None:
         "## Large data (wall time from the frame to the result, kernels compiled before)",
         "",
         *peers.large(),
+        "",
+        fits_of_a_million_rows(),
         "",
         "## Beside bambi (4 chains x 1000 draws, from the frame to the posterior)",
         "",

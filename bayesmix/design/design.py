@@ -219,13 +219,12 @@ def build_design(
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
-    groups = tuple(
-        replace(group, fixed_column=_fixed_columns(group, X[:, kept], names)) for group in groups
-    )
+    X = X if len(kept) == X.shape[1] else X[:, kept]
+    groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
     return Design(
         formula=formula,
         response=response,
-        X=X if len(kept) == X.shape[1] else X[:, kept],
+        X=X,
         fixed_effects=names,
         aliased=aliased,
         terms={

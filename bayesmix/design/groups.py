@@ -15,6 +15,9 @@ from bayesmix.formula import Formula, GroupTerm
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
 
+# Possible levels per row up to which those that occur are counted, not searched for.
+_SPARSE = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
@@ -234,14 +237,15 @@ def _blocks(terms: Sequence[GroupTerm], sizes: Sequence[int]) -> tuple[Block, ..
 
 def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Levels, np.ndarray]:
     """Observed combinations of the columns, in the order of the columns' own levels."""
-    code, n_levels = np.zeros(0, dtype=np.int64), 1
+    code, n_levels = np.zeros(0, dtype=np.int32), 1
     for k, column in enumerate(term.columns):
         codes, n_values = _codes(frame[column], term, formula)
+        if k > 0:
+            codes = code.astype(np.int64) * n_values + codes
         # Renumbered after each column, so that the product cannot overflow.
-        code, n_levels = _renumbered(codes if k == 0 else code * n_values + codes,
-                                     n_levels * n_values)  # fmt: skip
+        code, n_levels = _renumbered(codes, n_levels * n_values)
     first = np.zeros(n_levels, dtype=np.int64)
-    first[code[::-1]] = np.arange(len(frame))[::-1]
+    first[code[::-1]] = np.arange(len(frame) - 1, -1, -1)
     values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
     parts = [_labels(values[column]).astype(str) for column in term.columns]
     labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
@@ -255,12 +259,13 @@ def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Lev
             f'two levels of `{term.name}` have the same label (1 and "1", or values with a '
             f"colon); rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
         )
-    return Levels(columns=term.columns, labels=labels, values=values), code.astype(np.int32)
+    return Levels(columns=term.columns, labels=labels, values=values), code
 
 
 def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[np.ndarray, int]:
+    """A number below the one returned for each value, in the order of the values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64), len(column.cat.categories)
+        return column.cat.codes.to_numpy().astype(np.int32), len(column.cat.categories)
     values = column.to_numpy()
     if values.dtype.kind == "f":
         bad = np.flatnonzero((values != np.floor(values)) | ~np.isfinite(values))
@@ -272,19 +277,24 @@ def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[n
                 start=term.start,
                 stop=term.stop,
             )
+    if values.dtype.kind in "iu":
+        lowest = values.min()
+        span = int(values.max()) - int(lowest) + 1
+        if span <= _SPARSE * len(values):  # the values themselves number the levels
+            return (values - lowest).astype(np.int32), span
     codes, unique = pd.factorize(values, sort=True)
     return codes, len(unique)
 
 
 def _renumbered(code: np.ndarray, n_possible: int) -> tuple[np.ndarray, int]:
     """Number the codes that occur from zero, in their order; and how many there are."""
-    if n_possible > 4 * len(code):
+    if n_possible > _SPARSE * len(code):
         values, code = np.unique(code, return_inverse=True)
-        return code, len(values)
+        return code.astype(np.int32), len(values)
     occurs = np.bincount(code, minlength=n_possible) > 0
     if not occurs.all():
-        code = (np.cumsum(occurs) - 1)[code]
-    return code, int(occurs.sum())
+        code = (np.cumsum(occurs, dtype=np.int32) - 1)[code]
+    return code.astype(np.int32, copy=False), int(occurs.sum())
 
 
 def _labels(column: pd.Series[Any]) -> np.ndarray:

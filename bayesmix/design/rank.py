@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesmix.spread import chunks, largest
+
 __all__ = ["aliased_columns"]
 
-_CHUNK = 65_536
 _TOLERANCE = 1e-7  # as R's lm: the share of a column that is new
 
 
@@ -29,10 +30,14 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     p = X.shape[1]
     if p == 0:
         return np.zeros(0, dtype=np.int64)
-    largest = np.abs(X).max(axis=0)
-    X = X / np.where(largest == 0, 1.0, largest)  # squares neither over- nor underflow
-    means = X.mean(axis=0)
-    spread = _spread(X, means)
+    top = largest(X)
+    unit = np.where(top == 0, 1.0, top)  # so that squares neither over- nor underflow
+    means, squares = np.zeros(p), np.zeros(p)
+    for rows in chunks(X):
+        means += (rows / unit).sum(axis=0) / len(X)
+    for rows in chunks(X):
+        squares += ((rows / unit - means) ** 2).sum(axis=0)
+    spread = np.sqrt(squares / len(X))
     constant = spread <= 1e-13 * np.abs(means)
     zero = constant & (means == 0)
     has_constant = bool(np.any(constant & ~zero))
@@ -43,7 +48,7 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     if has_constant:
         aliased += np.flatnonzero(constant & ~zero)[1:].tolist()
     candidates = [j for j in range(p) if j not in aliased and not (has_constant and constant[j])]
-    R = _triangle(X, candidates, center, scale)
+    R = _triangle(X, candidates, unit, center, scale)
     basis: list[np.ndarray] = []
     for position, j in enumerate(candidates):
         residual = R[:, position].copy()
@@ -59,20 +64,12 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     return np.sort(np.asarray(aliased, dtype=np.int64))
 
 
-def _spread(X: np.ndarray, means: np.ndarray) -> np.ndarray:
-    total = np.zeros(X.shape[1])
-    for start in range(0, len(X), _CHUNK):
-        total += ((X[start : start + _CHUNK] - means) ** 2).sum(axis=0)
-    return np.sqrt(total / len(X))
-
-
 def _triangle(
-    X: np.ndarray, columns: list[int], center: np.ndarray, scale: np.ndarray
+    X: np.ndarray, columns: list[int], unit: np.ndarray, center: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
     """R of the QR decomposition of the scaled columns, in chunks of rows."""
     R = np.zeros((0, len(columns)))
-    for start in range(0, len(X), _CHUNK):
-        rows = X[start : start + _CHUNK][:, columns]
-        rows = (rows - center[columns]) / scale[columns]
-        R = np.linalg.qr(np.concatenate([R, rows]), mode="r")
+    for rows in chunks(X):
+        scaled = (rows[:, columns] / unit[columns] - center[columns]) / scale[columns]
+        R = np.linalg.qr(np.concatenate([R, scaled]), mode="r")
     return R

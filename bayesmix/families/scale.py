@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.spread import root_mean_square, sample_sd
+
 __all__ = ["ResponseScale", "data_scale", "link_scale"]
 
 
@@ -35,14 +37,11 @@ class ResponseScale:
 def data_scale(y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
     """Mean, sample standard deviation and root mean square of y minus the offset."""
     z = y if offset is None else y - offset
-    top = float(np.abs(z).max()) or 1.0  # so that squares neither over- nor underflow
-    rms = top * float(np.sqrt(np.mean((z / top) ** 2)))
-    sd = top * float(np.std(z / top, ddof=1)) if len(z) > 1 else 0.0
     mean, spread = _moments(y)
     return ResponseScale(
         center=float(z.mean()),
-        sd=sd or 1.0,
-        rms=rms or 1.0,
+        sd=sample_sd(z) or 1.0,
+        rms=root_mean_square(z) or 1.0,
         response_mean=mean,
         response_sd=spread,
     )
@@ -60,6 +59,4 @@ def link_scale(
 
 
 def _moments(y: np.ndarray) -> tuple[float, float]:
-    top = float(np.abs(y).max()) or 1.0
-    spread = top * float(np.std(y / top, ddof=1)) if len(y) > 1 else 0.0
-    return float(y.mean()), spread or 1.0
+    return float(y.mean()), sample_sd(y) or 1.0

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmix.families import ResponseScale
 from bayesmix.priors.prior import Prior
+from bayesmix.spread import largest, root_mean_square, sample_sd
 
 __all__ = ["LKJ_ETA", "coefficient_priors", "column_scales", "intercept_prior", "sd_priors"]
 
@@ -29,16 +30,9 @@ def column_scales(X: np.ndarray, *, center: bool) -> np.ndarray:
     """
     if len(X) < 2:
         return np.ones(X.shape[1])
-    # One column at a time: no second array of the size of X.
-    largest = np.asarray([np.abs(column).max() for column in X.T])
-    scales = np.asarray(
-        [
-            top
-            * (np.std(column / top, ddof=1) if center else np.sqrt(np.mean((column / top) ** 2)))
-            for column, top in zip(X.T, np.where(largest == 0, 1.0, largest), strict=True)
-        ]
-    )
-    tiny = scales <= 1e-13 * largest
+    spread = sample_sd if center else root_mean_square
+    scales = np.asarray([spread(column) for column in X.T])
+    tiny = scales <= 1e-13 * largest(X)
     return np.where(tiny | (scales == 0), 1.0, scales)
 
 

@@ -143,6 +143,30 @@ def test_memory_does_not_grow_with_the_number_of_levels() -> None:
         tracemalloc.stop()
     # An n x (q G) matrix would need 160 GB; what grows is the list of labels.
     assert peaks[1] < peaks[0] + 40e6
+    # X with its columns before they are put together, and an index: 7 numbers a row.
+    assert peaks[0] < 1.6 * data.memory_usage().sum()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.asarray([3, 5, 9]),
+        np.asarray([-7, 0, 2]),
+        np.asarray([-(2**63), 0, 2**63 - 1]),
+        np.asarray([2**64 - 3, 2**64 - 2, 2**64 - 1], dtype=np.uint64),
+        np.asarray([3, 100, 255], dtype=np.uint8),
+        np.asarray([-128, 3, 127], dtype=np.int8),
+        np.asarray([1, 10**12, 10**15]),
+        np.asarray([0.0, 2.0, 1e300]),
+    ],
+)
+def test_whole_numbers_of_any_size_name_levels_in_their_order(values: np.ndarray) -> None:
+    at = np.tile([2, 0, 1, 1], 10)
+    data = pd.DataFrame({"y": np.arange(40.0), "g": values[at]})
+    group = design("y ~ 1 + (1 | g)", data).groups[0]
+    np.testing.assert_array_equal(group.index, at)
+    assert group.index.dtype == np.int32
+    assert list(group.levels.labels) == [str(int(value)) for value in values]
 
 
 # -- rows ---------------------------------------------------------------------

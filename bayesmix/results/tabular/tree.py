@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.design import Design
 from bayesmix.inference.draws import Draws
@@ -125,7 +126,9 @@ def versions() -> dict[str, str]:
 
 def coordinates(design: Design, names: Names) -> dict[str, Any]:
     """Labels along each dimension of a tree, chain and draw apart."""
-    coords: dict[str, Any] = {names.obs_dim: design.row_positions}
+    # A range for all rows: it takes no memory, and a million of them are not searched.
+    rows = pd.RangeIndex(design.n_obs) if design.rows is None else design.rows
+    coords: dict[str, Any] = {names.obs_dim: rows}
     if design.fixed_effects:
         coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)
     for name, labels in names.parameter_labels.items():

@@ -1,0 +1,76 @@
+"""Size and spread of long columns of numbers, a stretch of rows at a time.
+
+No second array of a column's length is made, and columns are divided by their
+largest value first, so that squares neither overflow nor underflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["chunks", "largest", "root_mean_square", "sample_sd"]
+
+_ROWS = 65_536
+
+
+def chunks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of consecutive rows, the last one shorter."""
+    for start in range(0, len(values), _ROWS):
+        yield values[start : start + _ROWS]
+
+
+def largest(values: np.ndarray) -> np.ndarray:
+    """Largest absolute value of each column.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,) or (n, k), n > 0
+
+    Returns
+    -------
+    ndarray, shape () or (k,)
+    """
+    return np.maximum(values.max(axis=0), -values.min(axis=0))
+
+
+def sample_sd(column: np.ndarray) -> float:
+    """Sample standard deviation, 0 of a single value.
+
+    Parameters
+    ----------
+    column : ndarray, shape (n,), n > 0
+
+    Returns
+    -------
+    float
+        In units of the column.
+    """
+    n, top = len(column), _unit(column)
+    if n < 2:
+        return 0.0
+    mean = sum(float((rows / top).sum()) for rows in chunks(column)) / n
+    squares = sum(float(((rows / top - mean) ** 2).sum()) for rows in chunks(column))
+    return top * float(np.sqrt(squares / (n - 1)))
+
+
+def root_mean_square(column: np.ndarray) -> float:
+    """Root of the mean square.
+
+    Parameters
+    ----------
+    column : ndarray, shape (n,), n > 0
+
+    Returns
+    -------
+    float
+        In units of the column.
+    """
+    top = _unit(column)
+    squares = sum(float(((rows / top) ** 2).sum()) for rows in chunks(column))
+    return top * float(np.sqrt(squares / len(column)))
+
+
+def _unit(column: np.ndarray) -> float:
+    return float(largest(column)) or 1.0
