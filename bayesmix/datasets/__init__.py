@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError
 
 __all__ = ["DATASETS", "load_dataset"]
@@ -48,8 +48,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     (180, 3)
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(str(name), DATASETS, n=1)
-        advice = f"did you mean {near[0]!r}? " if near else ""
+        advice = did_you_mean(name, DATASETS)
         raise DataError(f"there is no data set {name!r}; {advice}known: {', '.join(DATASETS)}")
     source = importlib.resources.files(__name__).joinpath(f"{name}.csv")
     with source.open("r", encoding="utf-8") as file:

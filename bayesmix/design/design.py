@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
@@ -126,8 +127,10 @@ class Design:
         for group in self.groups:
             if group.name == name:
                 return group
-        known = ", ".join(f"`{group.name}`" for group in self.groups) or "none"
-        raise DataError(f"there is no grouping factor `{name}`; there are {known}")
+        known = [group.name for group in self.groups]
+        listed = ", ".join(f"`{known}`" for known in known) or "none"
+        near = did_you_mean(name, known, "`")
+        raise DataError(f"there is no grouping factor `{name}`; {near}there are {listed}")
 
     def __repr__(self) -> str:
         parts = [f"{self.n_obs} rows, {len(self.fixed_effects)} fixed effects"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import nearest
 from bayesmix.design.numerals import warn_of_numbers_as_text
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
@@ -130,10 +130,7 @@ def which_columns(name: str, known: list[str], data: Any) -> str:
     if separators:
         separator = separators[0]
         return f"all there is is {known[0]!r}: read the file with pd.read_csv(sep={separator!r})"
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    lower = {column.lower(): column for column in known}
-    if name.lower() in lower and lower[name.lower()] not in near:
-        near.insert(0, lower[name.lower()])
+    near = nearest(name, known, n=3)
     if near:
         return f"did you mean {' or '.join(f'`{column}`' for column in near)}?"
     shown = ", ".join(f"`{column}`" for column in known[:12])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from bayesmix.arguments import nearest
 from bayesmix.errors import NotSupportedError
 from bayesmix.families.base import Family
 from bayesmix.families.counts import NegativeBinomial, Poisson
@@ -126,7 +125,7 @@ def get_family(family: str | Family | type[Family]) -> Family:
     name = _OTHER_NAMES.get(name, name)
     if name not in FAMILIES:
         near = [known for known in FAMILIES if known.startswith(f"{name}_")]
-        near = near or difflib.get_close_matches(name, FAMILIES, n=1)
+        near = near or nearest(name, FAMILIES)
         advice = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise NotSupportedError(
             f"there is no family {family!r}; {advice}known: {', '.join(FAMILIES)}"

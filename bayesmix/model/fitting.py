@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from bayesmix.arguments import one_of
 from bayesmix.errors import NotSupportedError, PriorError
 from bayesmix.model.engines import (
     LAPLACE_FAMILIES,
@@ -49,7 +50,6 @@ def sample(
     from bayesmix.inference.pymc_engine import sample_nuts, sample_prior
     from bayesmix.inference.settings import SamplerSettings
     from bayesmix.results import Posterior
-    from bayesmix.results.predict.request import one_of
 
     asked = {
         "tune": tune,
@@ -122,7 +122,6 @@ def maximise(model: Model, method: Method | None, n_quadrature: int) -> Empirica
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
     from bayesmix.results import EmpiricalBayes
-    from bayesmix.results.predict.request import one_of
 
     if method is None:
         method = "reml" if _is_normal(model) else "ml"

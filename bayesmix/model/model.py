@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
@@ -101,9 +102,7 @@ class Model(PoolingExtremes):
         known_se: Any = None,
         parametrization: Parametrization = "non-centered",
     ) -> None:
-        if parametrization not in get_args(Parametrization):
-            known = " or ".join(repr(name) for name in get_args(Parametrization))
-            raise NotSupportedError(f"parametrization={parametrization!r} must be {known}")
+        one_of("parametrization", parametrization, get_args(Parametrization))
         self.family: Family = get_family(family)
         self.specification = Specification(
             formula=formula,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import PriorError
 
 __all__ = [
@@ -186,8 +186,7 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
     # ChiSquared and a few others are factories, not subclasses of Distribution.
     if name not in pm.distributions.__all__ or not hasattr(found, "dist"):
         known = sorted({*_KNOWN, *pm.distributions.__all__})
-        near = difflib.get_close_matches(name, known, n=3)
-        advice = f"did you mean {', '.join(near)}?" if near else "see pymc.distributions"
+        advice = did_you_mean(name, known, quote="", n=3).strip() or "see pymc.distributions"
         raise PriorError(f"PyMC has no distribution {name!r}; {advice}")
     # PyMC passes on what it does not know, so a misspelt name would go unnoticed.
     signature = inspect.signature(found.dist).parameters.values()

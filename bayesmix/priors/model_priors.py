@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.design import Design
 from bayesmix.errors import PriorError
 from bayesmix.families import Family
@@ -232,11 +232,10 @@ def _canonical(key: str, known: list[str]) -> str:
 
 
 def _unknown(key: str, known: list[str]) -> PriorError:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
-    advice = f" (did you mean {near[0]!r}?)" if near else ""
     shown = [repr(name) for name in known if not name.startswith("beta(")]
     return PriorError(
-        f"the model has no parameter {key!r}{advice} to give a prior to; "
+        f"the model has no parameter {key!r} to give a prior to; "
+        f"{did_you_mean(key, known, cutoff=0.7)}"
         f"known are {', '.join(shown)}"
     )
 

@@ -433,7 +433,7 @@ def test_the_picture_says_what_there_is(nested: EmpiricalBayes) -> None:
     both = bmx.compare_estimates(nested)
     figure = both.plot("group_effects", group="hospital:ward")
     assert [axis.get_title() for axis in figure.axes] == ["Intercept by hospital:ward"]
-    with pytest.raises(NotSupportedError, match="group='ward' is not one of hospital"):
+    with pytest.raises(NotSupportedError, match="group='ward' is not one of 'hospital'"):
         both.plot(group="ward")
     with pytest.raises(NotSupportedError, match="no effect 'x'"):
         both.plot(effects=["x"])

@@ -136,7 +136,10 @@ def test_group_effects_have_a_row_for_each_level_and_effect(fitted: Posterior) -
     assert row["upper"] == pytest.approx(np.quantile(values, 0.975))
     one = fitted.group_effects("h:ward", diagnostics=False)
     assert set(one["group"]) == {"h:ward"}
-    with pytest.raises(DataError, match="no grouping factor `ward`; there are `g`, `h:ward`"):
+    with pytest.raises(
+        DataError,
+        match=r"no grouping factor `ward`; did you mean `h:ward`\? there are `g`, `h:ward`",
+    ):
         fitted.group_effects("ward")
 
 
@@ -237,8 +240,8 @@ def test_aliased_coefficients_are_reported(data: pd.DataFrame, rng: np.random.Ge
     [
         ({"ci_prob": 95}, "ci_prob=95 must lie between 0 and 1"),
         ({"ci_prob": 0}, "ci_prob=0"),
-        ({"ci_kind": "wald"}, "ci_kind='wald' is not one of eti, hdi"),
-        ({"point": "mode"}, "point='mode' is not one of mean, median"),
+        ({"ci_kind": "wald"}, "ci_kind='wald' is not one of 'eti', 'hdi'"),
+        ({"point": "mode"}, "point='mode' is not one of 'mean', 'median'"),
     ],
 )
 def test_options_are_checked(fitted: Posterior, options: dict, message: str) -> None:

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import OWN_FILES, DataWarning, NotSupportedError
 from bayesmix.results.beside.estimates import COLUMNS, TEXT, Estimates, known_names, own_estimates
 from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
 from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.posterior import Posterior
-from bayesmix.results.predict.request import one_of
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import WIDTH, cell
 
@@ -81,8 +81,7 @@ def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> Estima
     >>> both.fixed_effects["fit"].tolist()
     ['REML', 'all_rows', 'REML', 'all_rows']
     """
-    if isinstance(ci_prob, bool) or not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
-        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
+    check_probability("ci_prob", ci_prob)
     given = list(_given(fits, named))
     if not given:
         raise NotSupportedError("compare_estimates wants at least one fit")
@@ -410,8 +409,8 @@ def _chosen_levels(
     if levels.empty and group is None and effects is None:
         return levels
     known = list(dict.fromkeys(levels["group"]))
-    if group is not None and group not in known:
-        raise NotSupportedError(f"group={group!r} is not one of {', '.join(known) or 'none'}")
+    if group is not None:
+        one_of("group", group, known)
     levels = levels[levels["group"] == (group or known[0])] if known else levels
     if effects is None:
         return levels

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import check_probability, one_of
 from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -23,7 +24,6 @@ from bayesmix.results.beside.regression import (
     fit_regression,
     is_least_squares,
 )
-from bayesmix.results.predict.request import one_of
 from bayesmix.results.tabular.tables import text_column, with_aliased_terms
 
 if TYPE_CHECKING:
@@ -167,8 +167,7 @@ def coefficients_by_level(
 
 
 def _check(model: Model, ci_prob: float) -> None:
-    if not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
-        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
+    check_probability("ci_prob", ci_prob)
     check_regression(model.family, model.rows)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
@@ -254,7 +255,10 @@ def statistic_data(
     if isinstance(stat, str):
         if stat not in STATISTICS:
             listed = ", ".join(repr(name) for name in STATISTICS)
-            raise NotSupportedError(f"stat={stat!r} is not one of {listed}, nor a function")
+            near = did_you_mean(stat, STATISTICS)
+            raise NotSupportedError(
+                f"stat={stat!r} is no known statistic; {near}it is one of {listed}, or a function"
+            )
         name, function = stat, STATISTICS[stat]
     elif callable(stat):
         name = getattr(stat, "__name__", "statistic")

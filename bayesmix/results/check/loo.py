@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.results.tabular.diagnostics import Diagnostics
@@ -202,7 +203,8 @@ def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
             known = [g.name for g in design.groups]
             known += [c for c in design.frame.columns if c not in known]
             raise DataError(
-                f"by={by!r} is neither a grouping factor nor a column of the formula; there are "
+                f"by={by!r} is neither a grouping factor nor a column of the formula; "
+                f"{did_you_mean(by, known, '`')}there are "
                 f"{', '.join(f'`{name}`' for name in known)}; or pass an array with a group per row"
             )
         name, values = by, design.frame[by].astype(object).to_numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import design_rows
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.errors import DataError, NotSupportedError
@@ -111,8 +111,7 @@ def grid_of(model: Model, data: Any, by: Any, at: Any, others: Any) -> Grid:
     NotSupportedError
         For an argument that is out of its range.
     """
-    if others not in {"observed", "typical"}:
-        raise NotSupportedError(f"others={others!r} is not one of 'observed', 'typical'")
+    one_of("others", others, ("observed", "typical"))
     frame = base_frame(model, data)
     points = _points(model, frame, at)
     fixed = tuple(points[0])
@@ -218,10 +217,8 @@ def _points(model: Model, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any],
 def no_predictor(model: Model, name: str) -> DataError:
     """Build the error for a column that the model does not use."""
     known = list(model.formula.columns_of(*_ROLES, "group"))
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean `{near[0]}`? " if near else ""
     return DataError(
-        f"`{name}` is no predictor of `{model.formula}`; {advice}there are "
+        f"`{name}` is no predictor of `{model.formula}`; {did_you_mean(name, known, '`')}there are "
         f"{', '.join(f'`{column}`' for column in known) or 'none'}"
     )
 
@@ -233,7 +230,8 @@ def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     for name in names:
         if name not in frame.columns:
             raise DataError(
-                f"by={name!r}: there is no such column; there are "
+                f"by={name!r}: there is no such column; "
+                f"{did_you_mean(name, map(str, frame.columns), '`')}there are "
                 f"{', '.join(map(str, frame.columns[:12]))} (give data= for columns that the "
                 "formula does not use)"
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.families import Cumulative, Gaussian
 from bayesmix.families.proportions import Unit
@@ -28,7 +29,7 @@ from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
-from bayesmix.results.predict.request import Groups, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import checked_seed, one_of
 from bayesmix.inference.announce import announce
 from bayesmix.results.effect.observation_variance import Approximation, observation_variance
 from bayesmix.results.effect.r2 import LinkVariance, bayesian_r2, link_variance
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
-from bayesmix.results.predict.request import checked_seed, one_of
 from bayesmix.results.predict.rows import rows_to_predict
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import text_column

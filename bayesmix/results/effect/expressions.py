@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import FormulaError
 
 __all__ = ["Expression", "ParsedHypothesis", "Relation", "parse_hypothesis"]
@@ -264,12 +264,10 @@ class _Reader:
         return f"_{self.names.index(canonical)}"
 
     def _unknown(self, word: str, start: int, stop: int) -> FormulaError:
-        near = difflib.get_close_matches(word, self._known, n=3, cutoff=0.5)
-        shown = near or list(self._known)[:12]
-        advice = "did you mean" if near else "known are"
+        near = did_you_mean(word, self._known, n=3, cutoff=0.5).strip()
+        advice = near or f"known are {', '.join(map(repr, list(self._known)[:12]))}"
         return FormulaError(
-            f"the model has no parameter {word!r}; {advice} {', '.join(map(repr, shown))}"
-            + ("?" if near else ""),
+            f"the model has no parameter {word!r}; {advice}",
             text=self._text, start=start, stop=stop,
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.results.predict.request import one_of
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
@@ -276,9 +275,8 @@ def _check_predictor(model: Model, argument: str, name: Any, known: list[str]) -
     elif name in model.design.fixed_effects or name in model.design.terms:
         advice = f"that is a term; its columns are {', '.join(known)}"
     else:
-        near = difflib.get_close_matches(str(name), known, n=1)
         listed = ", ".join(map(repr, known)) or "no other"
-        advice = f"did you mean {near[0]!r}?" if near else f"there is {listed}"
+        advice = did_you_mean(name, known).strip() or f"there is {listed}"
     raise NotSupportedError(f"{argument}={name!r} is no predictor of the model; {advice}")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
@@ -381,8 +381,8 @@ class FitPlots:
                 name for name in design.terms.get(str(term), ()) if name in known
             ]  # fmt: skip
             if not columns:
-                near = difflib.get_close_matches(str(term), [*known, *design.terms], n=1)
-                advice = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+                advice = did_you_mean(term, [*known, *design.terms])
+                advice = advice.strip() or f"there is {', '.join(known)}"
                 raise NotSupportedError(f"there is no fixed effect {term!r}; {advice}")
             chosen += columns
         if not chosen:

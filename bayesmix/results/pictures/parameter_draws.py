@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.tabular.tables import PosteriorDraws, parameters_by_part
 
@@ -102,9 +102,8 @@ def _named(
         return several
     if name in by_part and name != "beta":
         return {}
-    known = [*every, *by_part]
-    near = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(list(every)[:12])}"
+    advice = did_you_mean(name, [*every, *by_part]).strip()
+    advice = advice or f"there is {', '.join(list(every)[:12])}"
     if name.startswith("b(") or name.startswith("b_"):
         example = _example_of_effect(draws)
         advice = (

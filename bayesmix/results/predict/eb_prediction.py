@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
 from bayesmix.results.predict.linear import ParameterDraws
 from bayesmix.results.predict.parameters import check_size
 from bayesmix.results.predict.predictor import Predictor
-from bayesmix.results.predict.request import Groups, Kind, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:

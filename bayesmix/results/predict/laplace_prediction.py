@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
-from bayesmix.results.predict.request import Groups, Kind, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 

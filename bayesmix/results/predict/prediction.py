@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.ordinal import (
@@ -19,7 +20,7 @@ from bayesmix.results.predict.ordinal import (
 )
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.predictor import Predictor
-from bayesmix.results.predict.request import Groups, Kind, PredictionRequest, checked_seed, one_of
+from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 

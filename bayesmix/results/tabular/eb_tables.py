@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.profile import correlations
 from bayesmix.results.tabular.components import variance_parts
@@ -265,7 +266,5 @@ def _group_table(
 
 
 def _check(ci_prob: float, ci_method: str) -> None:
-    if not (isinstance(ci_prob, int | float) and 0 < ci_prob < 1):
-        raise NotSupportedError(f"ci_prob={ci_prob!r} must lie between 0 and 1, such as 0.95")
-    if ci_method not in {"wald", "profile"}:
-        raise NotSupportedError(f"ci_method={ci_method!r} is not one of wald, profile")
+    check_probability("ci_prob", ci_prob)
+    one_of("ci_method", ci_method, ("wald", "profile"))

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.arguments import check_probability, one_of
 
 __all__ = ["IntervalKind", "Point", "SummaryOptions", "diagnose", "summarise"]
 
@@ -37,16 +37,9 @@ class SummaryOptions:
     diagnostics: bool = True
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.ci_prob, int | float) and 0 < self.ci_prob < 1):
-            raise NotSupportedError(
-                f"ci_prob={self.ci_prob!r} must lie between 0 and 1, such as 0.95"
-            )
-        for name, value, known in (
-            ("ci_kind", self.ci_kind, get_args(IntervalKind)),
-            ("point", self.point, get_args(Point)),
-        ):
-            if value not in known:
-                raise NotSupportedError(f"{name}={value!r} is not one of {', '.join(known)}")
+        check_probability("ci_prob", self.ci_prob)
+        one_of("ci_kind", self.ci_kind, get_args(IntervalKind))
+        one_of("point", self.point, get_args(Point))
 
 
 def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarray]:

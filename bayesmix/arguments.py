@@ -1,0 +1,98 @@
+"""Arguments that a caller gives: whether they will do, and what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["check_probability", "checked_seed", "did_you_mean", "nearest", "one_of"]
+
+
+def nearest(word: Any, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Known words that look like another, the likest first; capitals do not matter.
+
+    Parameters
+    ----------
+    word : object
+        What was given; mostly, but not always, text.
+    known : iterable of str
+    n : int
+        Number of words at most.
+    cutoff : float
+        How like they must be, from 0 to 1.
+
+    Returns
+    -------
+    list of str
+    """
+    plain: dict[str, list[str]] = {}
+    for name in known:
+        plain.setdefault(str(name).lower(), []).append(str(name))
+    found = difflib.get_close_matches(str(word).lower(), plain, n=n, cutoff=cutoff)
+    return [name for key in found for name in plain[key]][:n]
+
+
+def did_you_mean(
+    word: Any, known: Iterable[str], quote: str = "'", n: int = 1, cutoff: float = 0.6
+) -> str:
+    """Write ``"did you mean 'plot'? "``, or nothing where no known word looks like it.
+
+    Parameters
+    ----------
+    word, known, n, cutoff
+        As in `nearest`.
+    quote : str
+        What stands around a name: a quotation mark, or a backquote for columns.
+
+    Returns
+    -------
+    str
+        Ending in a space where it is not empty.
+    """
+    found = nearest(word, known, n, cutoff)
+    words = " or ".join(f"{quote}{name}{quote}" for name in found)
+    return f"did you mean {words}? " if found else ""
+
+
+def one_of(name: str, value: Any, known: Iterable[str]) -> None:
+    """Refuse an argument that is not one of the known words.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    known = tuple(known)
+    if not (isinstance(value, str) and value in known):
+        listed = ", ".join(repr(choice) for choice in known)
+        raise NotSupportedError(f"{name}={value!r} is not one of {listed}")
+
+
+def check_probability(name: str, value: Any) -> None:
+    """Refuse what is no probability inside an interval.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and 0 < value < 1):
+        raise NotSupportedError(f"{name}={value!r} must lie between 0 and 1, such as 0.95")
+
+
+def checked_seed(seed: Any, default: int) -> int:
+    """Return a seed that is a whole number.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if seed is None:
+        return default
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise NotSupportedError(f"seed={seed!r} must be a whole number of at least 0")
+    return int(seed)

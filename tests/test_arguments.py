@@ -1,0 +1,50 @@
+"""Arguments are checked in one way, and the nearest known word is offered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bayesmix.arguments import (
+    check_probability,
+    checked_seed,
+    did_you_mean,
+    nearest,
+    one_of,
+)
+from bayesmix.errors import NotSupportedError
+
+
+def test_capitals_do_not_hide_a_word() -> None:
+    assert nearest("SUBJECT", ["Subject", "Days"]) == ["Subject"]
+    assert nearest("reaction", ["Reaction", "REACTION", "x"], n=3) == ["Reaction", "REACTION"]
+    assert nearest("zzz", ["Subject", "Days"]) == []
+    assert nearest(308, ["308", "309"]) == ["308"]
+
+
+def test_advice_is_a_question_or_nothing() -> None:
+    assert did_you_mean("plto", ["plot", "x"]) == "did you mean 'plot'? "
+    assert did_you_mean("plto", ["plot", "plt"], "`", n=2) == "did you mean `plt` or `plot`? "
+    assert did_you_mean("plto", []) == ""
+
+
+@pytest.mark.parametrize("value", [0, 1, 95, -0.1, True, "0.9", None, float("nan")])
+def test_what_is_no_probability_is_refused(value: object) -> None:
+    with pytest.raises(NotSupportedError, match="ci_prob="):
+        check_probability("ci_prob", value)
+    check_probability("ci_prob", np.float32(0.9))
+
+
+@pytest.mark.parametrize("value", [None, "REML", 3, ["reml"]])
+def test_a_word_is_one_of_those_known(value: object) -> None:
+    with pytest.raises(NotSupportedError, match="is not one of 'reml', 'ml'"):
+        one_of("method", value, ["reml", "ml"])
+    one_of("method", "ml", ["reml", "ml"])
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "1"])
+def test_a_seed_is_a_whole_number(value: object) -> None:
+    with pytest.raises(NotSupportedError, match="seed="):
+        checked_seed(value, 0)
+    assert checked_seed(None, 7) == 7
+    assert checked_seed(np.int64(3), 7) == 3
