@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from formulaic.parser.types import Token
@@ -66,6 +67,7 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     if openers:
         raise _error("this parenthesis is never closed", text, tokens[openers[-1]])
     _check_zeros(text, tokens, {b.opener: b for b in brackets})
+    _check_slashes(text, tokens[tilde + 1 :])
     return brackets
 
 
@@ -129,6 +131,18 @@ def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -
                 "of the formula, or right inside (0 + x | g); for arithmetic write {...}",
                 text,
                 token,
+            )
+
+
+def _check_slashes(text: str, tokens: list[Token]) -> None:
+    """Refuse (1 / g), a slip for (1 | g) that would be read as a fixed effect."""
+    for token, operator in itertools.pairwise(tokens):
+        if token.kind is Token.Kind.VALUE and operator.token == "/":
+            raise _error(
+                f"nothing can be nested in the number {token.token}: write (1 | g) for an "
+                f"intercept that varies by g; for arithmetic write {{{token.token} / x}}",
+                text,
+                operator,
             )
 
 

@@ -197,6 +197,7 @@ def test_a_name_with_a_dot_is_a_column() -> None:
         ("y ~ (1 | a:b) + (1 | b:a)", r"in two terms", "b:a"),
         ("y ~ x * (1 | g)", r"cannot be multiplied", "g"),
         ("y ~ (1 | id | g)", r"two bars", "|"),
+        ("y ~ x + (1 / g)", r"nested in the number 1: write \(1 \| g\)", "/"),
         ("y ~ (1 | C(g))", r"made of columns", "C(g)"),
         ("y ~ (1 | 2)", r"not the literal 2", "2"),
         ("y ~ (1 | a - b)", r"cannot join grouping factors", "-"),
