@@ -104,7 +104,7 @@ def _draw_densities(axis: Any, data: CheckData) -> None:
         label = "replicates" if k == 0 else None
         axis.plot(grid, density(replicate, grid), color=MAIN, alpha=0.25, linewidth=0.7,
                   label=label)  # fmt: skip
-    axis.plot(grid, density(y, grid), color="black", linewidth=1.8, label="data")
+    axis.plot(grid, density(y, grid), color="black", linewidth=1.8, label=data.y_name)
     axis.set_title("Response and replicates")
     axis.set_xlabel(shorten(data.response))
     axis.set_ylabel("density")
@@ -122,7 +122,7 @@ def _draw_bars(axis: Any, data: CheckData) -> None:
     observed = np.asarray([(data.y == value).mean() for value in values])
     shares = np.stack([(data.replicates == value).mean(axis=1) for value in values], axis=1)
     lower, middle, upper = np.quantile(shares, [0.025, 0.5, 0.975], axis=0)
-    axis.bar(values, observed, color=NEUTRAL, alpha=0.5, label="data")
+    axis.bar(values, observed, color=NEUTRAL, alpha=0.5, label=data.y_name)
     axis.errorbar(values, middle, [middle - lower, upper - middle], fmt="o", color=MAIN,
                   markersize=4, label="replicates, 95 %")  # fmt: skip
     axis.set_ylim(0, 1.3 * float(max(observed.max(), upper.max())))  # room for the legend

@@ -26,7 +26,10 @@ def numbers(post: bmx.Posterior, group: str | None = "g"):  # type: ignore[no-un
     every = post._replicates(new_groups=False, draws=200, seed=None)
     replicates = post._filled(every.rows, every.predictor, every.n_draws)
     factor = post.model.design.group(group) if group else None
-    return post._check_data(replicates, factor, None)
+    y = post.model.y
+    if "status" in post.model.rows:
+        y = every.predictor.completed(y)
+    return post._check_data(y, replicates, factor, None)
 
 
 def test_a_right_model_is_calibrated_and_a_wrong_one_is_not(rng: np.random.Generator) -> None:
@@ -51,12 +54,48 @@ def test_levels_that_replicates_do_not_reach_are_found(rng: np.random.Generator)
     assert spread.p_value[3] < 0.01
 
 
+@pytest.mark.compiled
+def test_a_right_model_of_censored_values_is_calibrated(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(20), 30)
+    true = 2 + 0.4 * rng.normal(size=20)[g] + 0.8 * rng.normal(size=600)
+    side = np.repeat(np.tile(["right", "left", "right"], 20), 10)
+    limit = rng.normal(1.8, 0.5, 600)
+    beyond = np.where(side == "right", true > limit, true < limit)
+    data = pd.DataFrame({"g": g, "y": np.where(beyond, limit, true),
+                         "st": np.where(beyond, side, "none")})  # fmt: skip
+    priors = {"Intercept": bmx.Prior("Normal", mu=2, sigma=0.1)}  # or the chains are slow
+    model = bmx.Model("censored(y, st) ~ 1 + (1 | g)", data, priors=priors)
+    post = model.fit(seed=1, progress=False, chains=2)
+    assert stats.kstest(post.residuals("quantile"), "norm").pvalue > 0.01
+    found = numbers(post)
+    assert stats.kstest(found.pit, "uniform").pvalue > 0.01
+    assert found.y_name == "data, censored values drawn"
+    y, right, left = data["y"].to_numpy(), beyond & (side == "right"), beyond & (side == "left")
+    assert min(right.sum(), left.sum()) > 50
+    np.testing.assert_array_equal(found.y[~beyond], y[~beyond])
+    assert (found.y > y)[right].all()
+    assert (found.y < y)[left].all()
+    lower, upper = found.statistics[1].interval()
+    outside = (found.statistics[1].observed < lower) | (found.statistics[1].observed > upper)
+    assert outside.sum() < 4
+
+
+def test_levels_of_one_row_have_no_sd_to_draw(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"study": np.arange(8), "y": rng.normal(size=8), "se": 0.3})
+    eb = bmx.Model("y ~ 1 + (1 | study)", data, known_se="se").fit_eb()
+    titles = [axis.get_title() for axis in eb.check().axes]
+    assert "mean by study" in titles
+    assert "sd by study" not in titles
+    with pytest.raises(NotSupportedError, match="in no level of `study`: each has one row"):
+        eb.check("sd", "study")
+
+
 def test_statistics_of_the_whole_data(rng: np.random.Generator) -> None:
     y, replicates = rng.normal(size=50), rng.normal(size=(40, 50))
     found = statistic_data(np.ptp, y, replicates, None)
     assert found.observed[0] == np.ptp(y)
     np.testing.assert_allclose(found.replicates[:, 0], np.ptp(replicates, axis=1))
-    with pytest.raises(NotSupportedError, match="'mode' is not one of"):
+    with pytest.raises(NotSupportedError, match="'mode' is no known statistic; it is one of"):
         statistic_data("mode", y, replicates, None)
     with pytest.raises(NotSupportedError, match="one number"):
         statistic_data(lambda values: values, y, replicates, None)

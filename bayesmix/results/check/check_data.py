@@ -15,6 +15,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.results.predict.residuals import share_below
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -86,6 +87,8 @@ class CheckData:
     ----------
     response : str
     y : ndarray, shape (n,)
+    y_name : str
+        What `y` is: "data", or that censored values were drawn.
     replicates : ndarray, shape (R, n)
     discrete : bool
     pit : ndarray, shape (n,)
@@ -104,6 +107,7 @@ class CheckData:
 
     response: str
     y: np.ndarray
+    y_name: str
     replicates: np.ndarray
     discrete: bool
     pit: np.ndarray
@@ -144,6 +148,7 @@ def replicates_wanted(n_obs: int) -> int:
 
 def draw_check(
     model: Model,
+    y: np.ndarray,
     replicates: np.ndarray,
     stat: Callable[..., Any] | str | None,
     group: str | None,
@@ -154,6 +159,7 @@ def draw_check(
     Parameters
     ----------
     model : Model
+    y : ndarray, shape (n,)
     replicates : ndarray, shape (R, n)
     stat : callable or str, optional
     group : str, optional
@@ -169,7 +175,7 @@ def draw_check(
 
     factor = None if group is None else model.design.group(group)
     if stat is not None:
-        return plot_statistic(statistic_data(stat, model.y, replicates, factor))
+        return plot_statistic(_some_level(statistic_data(stat, y, replicates, factor)))
     if factor is None and model.design.groups:
         factor = model.design.groups[0]
     return plot_check(data_of(replicates, factor))
@@ -177,6 +183,7 @@ def draw_check(
 
 def check_data(
     model: Model,
+    y: np.ndarray,
     replicates: np.ndarray,
     factor: GroupingFactor | None,
     *,
@@ -189,6 +196,8 @@ def check_data(
     Parameters
     ----------
     model : Model
+    y : ndarray, shape (n,)
+        The response, censored values drawn.
     replicates : ndarray, shape (R, n)
     factor : GroupingFactor or None
     calibration : Calibration
@@ -201,18 +210,20 @@ def check_data(
     -------
     CheckData
     """
-    y = model.y
-    normal = model.family.name == "gaussian"
+    censored = "status" in model.rows
+    normal = model.family.name == "gaussian" and not censored
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
         # Of two values the mean says everything.
         names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
-        statistics = [statistic_data(name, y, replicates, factor) for name in names]
+        found = [statistic_data(name, y, replicates, factor) for name in names]
+        statistics = [one for one in found if len(one.levels)]
         by_effect = {e: effects[factor.name][:, k] for k, e in enumerate(factor.effects)}
     return CheckData(
         response=model.formula.response.text,
         y=y,
+        y_name="data, censored values drawn" if censored else "data",
         replicates=replicates,
         discrete=model.family.discrete,
         pit=calibration.pit,
@@ -293,6 +304,15 @@ def statistic_data(
     )
 
 
+def _some_level(statistic: Statistic) -> Statistic:
+    if not len(statistic.levels):
+        raise NotSupportedError(
+            f"stat={statistic.name!r} has a value in no level of `{statistic.group}`"
+            + (": each has one row" if statistic.name == "sd" else "")
+        )
+    return statistic
+
+
 def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     def function(values: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
         try:
@@ -319,8 +339,8 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
         drawn = responses.block(number, block)
         log_p = responses.log_prob(y[block], block).T
         fitted[block] = means.block(number, block).mean(axis=1)
-        below = drawn < y[block, None]
-        below = below + u[block, None] * (drawn == y[block, None])
+        status = responses.per_row(block).get("status")
+        below = share_below(drawn, y[block], u[block], status)
         # Importance weights of leaving the row out, truncated (Ionides 2008).
         weight = np.exp(np.minimum(log_p.max(axis=1, keepdims=True) - log_p, 500.0))
         weight = np.minimum(weight, np.sqrt(n_draws) * weight.mean(axis=1, keepdims=True))

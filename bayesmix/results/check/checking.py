@@ -321,7 +321,9 @@ class Checks(Predicts):
         replicates; the calibration of predictions (where the data fall among their
         replicates, PIT); mean, sd, minimum and maximum within each level against
         replicates; residuals against fitted values; and the estimated group effects
-        against their normal distribution.
+        against their normal distribution. Values that are censored are drawn first,
+        from the fit and beyond their limit, for all that is compared with replicates
+        (the completed data of Gelman et al. 2005).
 
         Parameters
         ----------
@@ -349,20 +351,28 @@ class Checks(Predicts):
         wanted = replicates_wanted(self.model.design.n_obs)
         every = self._replicates(new_groups=False, draws=wanted, seed=seed)
         replicates = self._filled(every.rows, every.predictor, every.n_draws)
+        y = self.model.y
+        if "status" in self.model.rows:
+            y = every.predictor.completed(y)
         return draw_check(
-            self.model, replicates, stat, group, lambda r, by: self._check_data(r, by, seed)
+            self.model, y, replicates, stat, group, lambda r, by: self._check_data(y, r, by, seed)
         )
 
     # -- inside ---------------------------------------------------------------
 
     def _check_data(
-        self, replicates: np.ndarray, factor: GroupingFactor | None, seed: int | None
+        self,
+        y: np.ndarray,
+        replicates: np.ndarray,
+        factor: GroupingFactor | None,
+        seed: int | None,
     ) -> CheckData:
         from bayesmix.results.check.check_data import calibration_of_draws, check_data
 
         groups = self.model.design.groups
         return check_data(
             self.model,
+            y,
             replicates,
             factor,
             calibration=calibration_of_draws(self, seed),

@@ -63,7 +63,8 @@ class ChecksAtModes(PredictsAtModes):
         """
         wanted = replicates_wanted(self.model.design.n_obs)
         replicates = self.simulate(wanted, seed=seed).to_numpy(dtype=np.float64).T
-        return draw_check(self.model, replicates, stat, group, self._check_data)
+        y = self.model.y
+        return draw_check(self.model, y, replicates, stat, group, self._check_data)
 
     # -- inside ---------------------------------------------------------------
 
@@ -71,6 +72,7 @@ class ChecksAtModes(PredictsAtModes):
         quantile = self.residuals("quantile").to_numpy()
         return check_data(
             self.model,
+            self.model.y,
             replicates,
             factor,
             calibration=Calibration(

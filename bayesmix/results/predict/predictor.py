@@ -60,7 +60,7 @@ class Predictor:
         eta = self._linear.block(rows)
         if request.kind == "linear":
             return eta
-        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        per_row = self.per_row(rows)
         if request.kind == "response":
             words = [self._seed, name_key("response"), number]
             rng = np.random.default_rng(np.random.SeedSequence(words))
@@ -108,7 +108,7 @@ class Predictor:
         -------
         mean, variance : ndarray, shape (rows, S)
         """
-        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
+        per_row = self.per_row(rows)
         variance = self._family.variance(eta.T, self._parameters, per_row)
         return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
 
@@ -121,8 +121,47 @@ class Predictor:
         rows : slice
         """
         eta = self._linear.block(rows)
-        per_row = {name: values[rows] for name, values in self._rows.per_row.items()}
-        return np.asarray(self._family.log_prob(y, eta.T, self._parameters, per_row))
+        return np.asarray(self._family.log_prob(y, eta.T, self._parameters, self.per_row(rows)))
+
+    def per_row(self, rows: slice) -> dict[str, np.ndarray]:
+        """What is given per row beside the response, for a block of rows."""
+        return {name: values[rows] for name, values in self._rows.per_row.items()}
+
+    def completed(self, y: np.ndarray) -> np.ndarray:
+        """Draw what the censored rows hide, at one draw of the parameters.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            The same values where nothing is hidden.
+
+        References
+        ----------
+        Gelman, A., Van Mechelen, I., Verbeke, G., Heitjan, D. F. and Meulders, M.
+        (2005). Multiple imputation for model checking: completed-data plots with
+        missing and latent data. Biometrics 61, 74-85.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence([self._seed, name_key("completed")]))
+        n_draws = self.parameters.n_draws
+        at = int(rng.integers(n_draws))
+        parameters = {name: values[at : at + 1] for name, values in self._parameters.items()}
+        eta = np.empty(len(y))
+
+        def one_block(_: int, block: slice) -> None:
+            eta[block] = self._linear.block(block)[:, at]
+
+        for_each_block(len(y), n_draws, one_block)
+        given = self.per_row(slice(None))
+        status = given.pop("status")
+        lower, upper = given.get("lower", -np.inf), given.get("upper", np.inf)
+        given["lower"] = np.where(status > 0, np.maximum(lower, y), lower)
+        given["upper"] = np.where(status < 0, np.minimum(upper, y), upper)
+        drawn = self._family.simulate(eta[None], parameters, given, rng)[0]
+        return np.where(status == 0, y, drawn)
 
     def total_log_prob(self, y: np.ndarray, n_rows: int) -> np.ndarray:
         """Log density of all rows together at each draw, shape (S,)."""

@@ -13,7 +13,7 @@ from bayesmix.results.predict.linear import for_each_block
 if TYPE_CHECKING:
     from bayesmix.results.predict.predictor import Predictor
 
-__all__ = ["Residual", "residual_values"]
+__all__ = ["Residual", "residual_values", "share_below"]
 
 Residual = Literal["response", "pearson", "quantile"]
 
@@ -48,10 +48,10 @@ def residual_values(
     def one_block(number: int, block: slice) -> None:
         draws = predictor.block(number, block)
         if kind == "quantile":
-            below = (draws < y[block, None]).sum(axis=1)
-            equal = (draws == y[block, None]).sum(axis=1)
+            status = predictor.per_row(block).get("status")
+            below = share_below(draws, y[block], u[block], status).sum(axis=1)
             # Between the replicates: never quite 0 or 1.
-            rank = (below + u[block] * (equal + 1)) / (n_draws + 1)
+            rank = (below + u[block]) / (n_draws + 1)
             out[block] = special.ndtri(rank)
             return
         mean, variance = predictor.moments(draws, block)
@@ -62,3 +62,33 @@ def residual_values(
 
     for_each_block(len(y), n_draws, one_block)
     return out
+
+
+def share_below(
+    draws: np.ndarray, y: np.ndarray, u: np.ndarray, status: np.ndarray | None
+) -> np.ndarray:
+    """How far each draw puts an observation up: 0 below it, 1 above it, between at ties.
+
+    Its mean over draws is uniform under the model. Of a censored row it is known only
+    that the value lies beyond: its place is drawn there, as for ties.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (n, S)
+    y : ndarray, shape (n,)
+    u : ndarray, shape (n,)
+        Uniform random numbers.
+    status : ndarray, shape (n,), or None
+        -1 for left-censored rows, 1 for right-censored ones.
+
+    Returns
+    -------
+    ndarray, shape (n, S)
+    """
+    below = (draws < y[:, None]).astype(np.float64)
+    equal = draws == y[:, None]
+    if status is None:
+        return below + u[:, None] * equal
+    side = status[:, None]
+    tied = np.where(side > 0, 1 - below, np.where(side < 0, below + equal, equal))
+    return np.where(side < 0, 0.0, below) + u[:, None] * tied
