@@ -15,7 +15,7 @@ import numpy as np
 from scipy import optimize
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import SamplingError
+from bayesmix.errors import NotSupportedError, SamplingError
 from bayesmix.gaussian.conditional import (
     add_moments,
     draw_effects,
@@ -65,19 +65,31 @@ def sample_collapsed(
     Returns
     -------
     Draws
+
+    Raises
+    ------
+    NotSupportedError
+        If the model has no parameters.
+    SamplingError
+        If the equations cannot be factored.
     """
+    if not int(co.sizes[0]) and not problem.n_fixed:
+        raise NotSupportedError("there is nothing to sample: the model has no parameters")
     seconds: dict[str, float] = {}
     with threadpool_limits(1):
-        with stage(seconds, "prepare"):
-            center, A = _whitening(problem, co, prior)
-        z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
-        X = center + z @ A.T
+        if int(co.sizes[0]):
+            with stage(seconds, "prepare"):
+                center, A = _whitening(problem, co, prior)
+            z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
+            X = center + z @ A.T
+        else:  # known standard errors and no group effects: all that is left is drawn exactly
+            X, stats, interrupted = np.empty((settings.chains, settings.draws, 0)), {}, False
         with stage(seconds, "effects"):
             posterior, moments = _effects(problem, co, prior, X, settings, names, group_draws)
     return Draws(
         posterior=posterior,
         sample_stats=stats,
-        engine="fast (collapsed, nutpie)",
+        engine="fast (collapsed, nutpie)" if stats else "fast (exact draws)",
         seconds=seconds,
         seed=settings.seed,
         tune=settings.tune,
@@ -183,7 +195,7 @@ def _effects(
         for group, values in split_by_group(problem, b).items():
             posterior[names[group][2]] = values
         return posterior, {}
-    return posterior, _average_moments(problem, co, prior, known, X.reshape(-1, X.shape[2]))
+    return posterior, _average_moments(problem, co, prior, known, np.concatenate(X))
 
 
 def _known(problem: Problem) -> float:
@@ -195,7 +207,7 @@ def _theta(
 ) -> dict[str, np.ndarray]:
     """Standard deviations, correlation matrices and sigma at each draw."""
     n_chains, n_draws = X.shape[:2]
-    flat = X.reshape(-1, X.shape[2])
+    flat = np.concatenate(X)
     sd, C = unpack_theta(co, flat)
     posterior: dict[str, np.ndarray] = {}
     for f, group in enumerate(problem.groups):

@@ -107,6 +107,19 @@ def test_a_zero_variance_leaves_no_divergence(rng: np.random.Generator) -> None:
     assert posterior.variance_components()["sd_lower"][0] < 0.05
 
 
+def test_with_known_errors_and_no_groups_all_is_drawn_exactly(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"y": rng.normal(size=8), "x": rng.normal(size=8), "se": 0.5})
+    flat = {"fixed": bmx.Prior("Flat"), "Intercept": bmx.Prior("Flat")}
+    model = bmx.Model("y ~ x", data, known_se="se", priors=flat)
+    posterior, exact = model.fit(seed=1, progress=False), model.fit_eb("ml").fixed_effects()
+    found = posterior.fixed_effects()
+    np.testing.assert_allclose(found["estimate"], exact["estimate"], atol=0.04 * exact["sd"].max())
+    np.testing.assert_allclose(found["sd"], exact["sd"], rtol=0.05)
+    assert posterior.diagnostics().min_ess_bulk > 3000
+    with pytest.raises(NotSupportedError, match="no parameters"):
+        bmx.Model("y ~ 0", data, known_se="se").fit(progress=False)
+
+
 def test_few_levels_and_few_rows(rng: np.random.Generator) -> None:
     data = pd.DataFrame({"y": rng.normal(size=6), "g": list("aabbcc")})
     posterior = fit("y ~ 1 + (1 | g)", data)

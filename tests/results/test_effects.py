@@ -132,6 +132,17 @@ def test_a_typical_row_has_means_and_the_commonest_levels(
     np.testing.assert_allclose(known[NUMBERS], new)
 
 
+def test_an_indicator_is_compared_between_0_and_1() -> None:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"t": np.repeat([0, 1], 100), "g": np.tile(np.arange(20), 10)})
+    data["y"] = rng.poisson(np.exp(0.2 + 1.2 * data["t"]))
+    fit = bmx.Model("y ~ t + (1 | g)", data, family="poisson").fit_eb()
+    table = fit.comparisons("t")
+    pd.testing.assert_frame_equal(table, fit.comparisons("t", contrast=(0, 1)))
+    step = fit.comparisons("t", contrast=1)  # which takes the rows at 1 to 2
+    assert step["estimate"][0] > 1.5 * table["estimate"][0]
+
+
 def test_comparisons_of_numbers(binary: bmx.Posterior, data: pd.DataFrame) -> None:
     up, here = draws_of(binary, data.assign(x=data["x"] + 1)), draws_of(binary, data)
     table = binary.comparisons("x")

@@ -90,9 +90,9 @@ def contrasts_of(model: Model, name: str, contrast: Any) -> list[Contrast]:
     fitted = _fitted_column(model, name)
     if is_categorical(model, name, fitted):
         return _of_levels(name, _levels(fitted), contrast)
-    if contrast is None:
-        contrast = 1
     column = np.asarray(fitted, dtype=np.float64)
+    if contrast is None:  # an indicator has no value beyond 1
+        contrast = (0, 1) if set(np.unique(column)) == {0.0, 1.0} else 1
     if isinstance(contrast, str):
         if contrast not in _OF_NUMBERS:
             raise NotSupportedError(

@@ -168,7 +168,8 @@ class Effects:
             As in `predictions`. `at` may fix the variable itself where `contrast` is a
             step: the value that the step starts from.
         contrast : number, pair or str, optional
-            Of a number: a step that is added to each row's own value (by default 1), a
+            Of a number: a step that is added to each row's own value (by default 1; of
+            a column of 0 and 1 the default is the pair (0, 1)), a
             pair (low, high) of values, or one of "sd", "2sd" (around the mean of the
             fit's rows), "iqr", "minmax". Of a factor: "reference", each level against
             the first (the default), "pairwise", "sequential", or a pair of levels.
