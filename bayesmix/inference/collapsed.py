@@ -112,7 +112,7 @@ def _whitening(
 
     from bayesmix.inference.empirical import start_point
 
-    start = start_point(problem, co)
+    start = start_point(co)
     found = optimize.minimize(
         minus, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-10, "gtol": 1e-4}
     )
@@ -188,7 +188,10 @@ def _effects(
 
     with ThreadPoolExecutor(max_workers=min(settings.cores, n_chains)) as pool:
         if not all(pool.map(one_chain, range(n_chains))):
-            raise SamplingError("the equations could not be factored at a draw of theta")
+            raise SamplingError(
+                "the equations could not be factored at a draw of theta: with flat priors and as "
+                "many effects as rows there may be no posterior at all"
+            )
     if p:
         posterior["beta"] = beta
     if b is not None:

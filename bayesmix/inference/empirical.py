@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from bayesmix.gaussian.density import (
     profiled_variance,
 )
 from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 
 __all__ = [
     "Method", "Optimum", "Search", "blas_threads", "maximise", "optimum_at", "start_point", "units",
@@ -32,6 +33,7 @@ LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
 _NEWTON_SIZE = 12
 _FEW, _MANY = 24, 600  # columns of the root
 _SMALL = np.log(2e-3)
+_IMPOSSIBLE = 1e300  # in place of a criterion that is not finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,10 @@ class Optimum:
         Standard deviations at zero.
     dependent : ndarray of bool, shape (n_sd,)
         Effects that the effects before them determine: what is left of their
-        standard deviation is below 1e-4 sigma in units of their column.
+        standard deviation is below 1e-4 sigma in units of their (centred) column.
+    centred : tuple of Coordinates and ndarray, or None
+        The same theta among the effects of centred columns, where these are others:
+        what is computed from it loses no digits.
     """
 
     x: np.ndarray
@@ -82,6 +87,7 @@ class Optimum:
     message: str
     at_zero: np.ndarray
     dependent: np.ndarray
+    centred: tuple[Coordinates, np.ndarray] | None = None
 
 
 def maximise(
@@ -126,6 +132,7 @@ def _maximise(
     problem: Problem, method: Method, coordinates: Coordinates | None, prior: FixedPrior | None,
     begin: float,
 ) -> Optimum:  # fmt: skip
+    centre: Centred | None = None
     if method == "map":
         if coordinates is None or prior is None:
             raise ValueError("the posterior mode needs the coordinates and the priors")
@@ -136,20 +143,21 @@ def _maximise(
             gradient *= -2.0
             return -2.0 * value
     else:
-        co = problem.relative_coordinates()
+        formula = problem.relative_coordinates()
         known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+        centre = centred(problem, formula, problem.scaling.y_scale if known else 1.0)
+        co = formula if centre is None else centre.coordinates
 
         def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
             reml = method == "reml"
             return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
 
-    absolute = method == "map" or problem.sigma_is_known
-    unit = units(problem) + (np.log(problem.scaling.y_scale) if absolute else 0.0)
+    unit = _units(co)
     n_x, n_sd = int(co.sizes[0]), int(co.sizes[1])
     search = Search(
         criterion, n_x, n_sd, n_x - n_sd - int(co.sizes[3]), co.prior_kind[:-1] != UNIFORM, unit
     )
-    start = _start(problem, co, unit)
+    start = _start(co, unit)
     best = search.run(start)
     starts = 1
     for scale in (np.log(0.1), np.log(5.0), np.log(0.01)):
@@ -162,7 +170,8 @@ def _maximise(
         if found.criterion < best.criterion - 1e-9 or (found.converged and not best.converged
                 and found.criterion < best.criterion + 1e-6):  # fmt: skip
             best = found
-    return _optimum(problem, co, method, best, search, starts, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    return _optimum(problem, co, method, best, search, starts, seconds, centre)
 
 
 @dataclass(slots=True)
@@ -214,7 +223,7 @@ class Search:
         gradient = np.empty(self.n_x)
         self.evaluations += 1
         value = self.criterion(np.ascontiguousarray(x), gradient)
-        return (value if np.isfinite(value) else 1e300), gradient
+        return (value if np.isfinite(value) else _IMPOSSIBLE), gradient
 
     def run(self, start: np.ndarray) -> _Point:
         """Search from a start."""
@@ -264,7 +273,11 @@ class Search:
         # What is left to gain, not the gradient's size, says whether it has converged.
         largest = float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
         x[free] = z
-        return _Point(x.copy(), value, largest, largest < 1e-2, str(found.message))
+        if value >= _IMPOSSIBLE:
+            return _Point(x.copy(), value, largest, False, "the equations cannot be factored")
+        if largest >= 1e-2:
+            return _Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
+        return _Point(x.copy(), value, largest, True, str(found.message))
 
     def _newton(
         self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,
@@ -336,12 +349,23 @@ def units(problem: Problem) -> np.ndarray:
     return -np.log(np.concatenate(scales)) if scales else np.zeros(0)
 
 
-def start_point(problem: Problem, co: Coordinates) -> np.ndarray:
+def start_point(co: Coordinates) -> np.ndarray:
     """Where a search among absolute coordinates may start."""
-    return _start(problem, co, units(problem) + np.log(problem.scaling.y_scale))
+    return _start(co, _units(co))
 
 
-def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
+def _units(co: Coordinates) -> np.ndarray:
+    """Log of what one unit of each effect's working column is, in units of the response."""
+    diagonals = [np.diag(_change(co, f)) for f in range(len(co.q))]
+    return -np.log(np.abs(np.concatenate(diagonals))) if diagonals else np.zeros(0)
+
+
+def _change(co: Coordinates, f: int) -> np.ndarray:
+    q, at = int(co.q[f]), int(co.L_start[f])
+    return co.T[at : at + q * q].reshape(q, q)
+
+
+def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
     """One unit of each working column, uncorrelated there.
 
     Of a predictor far from zero that is a strong correlation with the intercept
@@ -353,11 +377,10 @@ def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
     x[:n_sd] = unit
     if int(co.sizes[3]) and not uniform[-1]:
         x[-1] = np.log(co.unit[0])
-    order = (*problem.plan.chain, *problem.plan.rest)
     for block in range(int(co.sizes[2])):
         f, first, size = co.block_factor[block], co.block_first[block], int(co.block_size[block])
         rows = slice(first, first + size)
-        T = problem.scaling.TZ[order[f]][rows, rows]
+        T = _change(co, f)[rows, rows]
         half = np.linalg.inv(T)
         covariance = half @ half.T
         sd = np.sqrt(np.diag(covariance))
@@ -378,20 +401,29 @@ def _start(problem: Problem, co: Coordinates, unit: np.ndarray) -> np.ndarray:
 
 def _optimum(
     problem: Problem, co: Coordinates, method: Method, best: _Point, search: Search,
-    starts: int, seconds: float,
+    starts: int, seconds: float, centre: Centred | None,
 ) -> Optimum:  # fmt: skip
-    sd, C = unpack_theta(co, best.x)
-    sigma = float(sd[-1])
+    factor = 1.0
     if method != "map" and not problem.sigma_is_known:
         variance = profiled_variance(problem.equations, co, best.x, method == "reml")
-        sigma = float(np.sqrt(variance)) * problem.scaling.y_scale
-        sd = sd * sigma
-    return optimum_at(problem, co, best, search, sd[:-1], C, sigma, starts, seconds)
+        factor = float(np.sqrt(variance)) * problem.scaling.y_scale
+    if centre is None:
+        sd, C = unpack_theta(co, best.x)
+        sigma = float(sd[-1]) * factor
+        return optimum_at(problem, co, best, search, sd[:-1] * factor, C, sigma, starts, seconds)
+    other = centre.absolute(best.x, factor)
+    L = centre.factors_at(best.x, factor)
+    search.unit = _units(centre.formula)
+    best = replace(best, x=centre.back(best.x, search.zero, LARGEST_CORRELATION))
+    sd, C = unpack_theta(centre.formula, best.x)
+    found = optimum_at(problem, centre.formula, best, search, sd[:-1] * factor, C,
+                       float(sd[-1]) * factor, starts, seconds, L)  # fmt: skip
+    return replace(found, centred=other)
 
 
 def optimum_at(
     problem: Problem, co: Coordinates, best: _Point, search: Search, sd: np.ndarray,
-    C: np.ndarray, sigma: float, starts: int, seconds: float,
+    C: np.ndarray, sigma: float, starts: int, seconds: float, L: list[np.ndarray] | None = None,
 ) -> Optimum:  # fmt: skip
     """Say what a search has found.
 
@@ -409,6 +441,9 @@ def optimum_at(
         Residual standard deviation; 1 where there is none.
     starts : int
     seconds : float
+    L : list of ndarray, shape (q, q), optional
+        Cholesky factors of the covariance of centred columns' effects, where these
+        are known better than from `sd` and `C`.
 
     Returns
     -------
@@ -417,17 +452,19 @@ def optimum_at(
     at_zero = best.x[: len(sd)] <= search.zero + 1e-9
     q, at = problem.equations.q, problem.equations.L_start
     factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
-    left = np.concatenate([np.diag(F) for F in factors]) if factors else np.zeros(0)
-    scales = np.exp(-units(problem))
-    dependent = ~at_zero & (left < 0.999) & (left * sd * scales < 1e-4 * sigma)
+    sd = np.where(at_zero, 0.0, sd)
+    dependent = np.zeros(len(sd), dtype=bool)
+    for f, own in enumerate(L or working_factors(problem, sd, factors)):
+        here = slice(int(co.sd_start[f]), int(co.sd_start[f]) + int(q[f]))
+        dependent[here] = _dependent(own, column_change(problem, f), sd[here], 1e-4 * sigma)
     return Optimum(
         x=best.x[: int(co.sizes[0])],
         coordinates=co,
         criterion=best.criterion,
-        sd=np.where(at_zero, 0.0, sd),
+        sd=sd,
         sigma=sigma,
         corr=[F @ F.T for F in factors],
-        converged=best.converged,
+        converged=best.converged and bool(np.isfinite(sigma)),
         gradient=best.gradient,
         evaluations=search.evaluations,
         starts=starts,
@@ -436,3 +473,14 @@ def optimum_at(
         at_zero=at_zero,
         dependent=dependent,
     )
+
+
+def _dependent(L: np.ndarray, T: np.ndarray, sd: np.ndarray, small: float) -> np.ndarray:
+    """Effects that others determine, by the factor of the centred columns' covariance."""
+    left, size = np.diag(L), np.sqrt((L**2).sum(axis=1))
+    found = (sd > 0) & (left < small) & (left < 0.999 * size)
+    # An intercept that varies at zero and not at the predictors' means: the slopes tell it.
+    for k in np.flatnonzero((size < small) & (sd * np.abs(np.diag(T)) >= small)).tolist():
+        slopes = [j for j in np.flatnonzero(T[k]).tolist() if j > k and sd[j] > 0]
+        found[slopes[:1]] = True
+    return found

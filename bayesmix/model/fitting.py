@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
-from bayesmix.errors import NotSupportedError, PriorError
+from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError, PriorError
 from bayesmix.model.engines import (
     LAPLACE_FAMILIES,
     why_not_collapsed,
@@ -140,7 +141,20 @@ def maximise(model: Model, method: Method | None, n_quadrature: int) -> Empirica
         raise NotSupportedError(
             "n_quadrature is for non-normal responses: a normal one is integrated exactly"
         )
-    return EmpiricalBayes(model, method)
+    return _warned(EmpiricalBayes(model, method))
+
+
+def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
+    """Say of a fit that ended before its optimum that its numbers are none."""
+    if not fit.converged:
+        warnings.warn(
+            f"`{fit.model.formula}` has not converged ({fit.optimizer.message.rstrip('.')}): do "
+            "not trust these estimates; centre and scale the predictors, simplify the group "
+            "effects, or take fit()",
+            ConvergenceWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return fit
 
 
 def _is_normal(model: Model) -> bool:
@@ -163,7 +177,10 @@ def _sample_fast(
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
                  for g in design.groups}  # fmt: skip
     if _is_normal(model):
+        from bayesmix.inference.perfect import refuse_perfect_fit
+
         problem = model.gaussian_problem
+        refuse_perfect_fit(problem, design, model.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),
@@ -213,4 +230,4 @@ def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> Empiri
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
             "here n_quadrature=1, Laplace's approximation, is possible"
         )
-    return LaplaceFit(model, method, n_quadrature)
+    return _warned(LaplaceFit(model, method, n_quadrature))

@@ -239,6 +239,8 @@ class Model(PoolingExtremes):
             If `prior_only` is asked for and a prior cannot be drawn from.
         SamplingError
             If the sampler cannot start.
+        DataError
+            If fixed and group effects reproduce a normal response.
 
         Warns
         -----
@@ -297,6 +299,14 @@ class Model(PoolingExtremes):
         NotSupportedError
             For an unknown method, a family without Laplace's approximation, or a
             prior under which the effects do not integrate out.
+        DataError
+            If the effects reproduce a normal response, or are as many as its rows, so
+            that no residual variance is left to estimate.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the optimum was not found.
         """
         return maximise(self, method, n_quadrature)
 

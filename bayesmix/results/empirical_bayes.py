@@ -15,6 +15,7 @@ from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
+from bayesmix.inference.perfect import refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.check.eb_checking import ChecksAtModes
 from bayesmix.results.effect.effects import EffectsAtModes
@@ -82,6 +83,11 @@ class EmpiricalBayes(
     ----------
     model : Model
     method : str
+
+    Raises
+    ------
+    DataError
+        If the model leaves no residual variance to estimate.
     """
 
     def __init__(self, model: Model, method: Method) -> None:
@@ -90,6 +96,9 @@ class EmpiricalBayes(
         self.method: Method = method
         self._problem: Problem = model.gaussian_problem
         problem = self._problem
+        if method != "map":
+            refuse_saturated(problem)
+        refuse_perfect_fit(problem, model.design, model.y)
         if method == "map":
             self._prior: FixedPrior = problem.fixed_prior(model.design, model.prior_entries)
             co = problem.coordinates(model.prior_entries)
@@ -338,7 +347,9 @@ class EmpiricalBayes(
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         problem, o = self._problem, self._optimum
         known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
-        if problem.sigma_is_known or self.method == "map":
+        if o.centred is not None:
+            co, x = o.centred
+        elif problem.sigma_is_known or self.method == "map":
             co, x = o.coordinates, o.x
         else:
             co, x = absolute_coordinates(problem, o)

@@ -283,7 +283,7 @@ def test_columns_called_like_parameters_are_fine(data: pd.DataFrame) -> None:
 
 
 def test_an_unknown_parametrization_is_refused(data: pd.DataFrame) -> None:
-    with pytest.raises(NotSupportedError, match="'non-centered' or 'centered'"):
+    with pytest.raises(NotSupportedError, match="not one of 'non-centered', 'centered'"):
         bmx.Model("y ~ x", data, parametrization="noncentered")  # type: ignore[arg-type]
 
 

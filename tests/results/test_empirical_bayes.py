@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize, stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, DataWarning, NotSupportedError
+from bayesmix.errors import ConvergenceWarning, DataError, DataWarning, NotSupportedError
+from bayesmix.results import empirical_bayes
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 COLUMNS = {
@@ -263,8 +268,90 @@ def test_a_zero_column_and_a_perfect_correlation(rng: np.random.Generator) -> No
 def test_data_that_fit_perfectly(rng: np.random.Generator) -> None:
     g = np.repeat(np.arange(5), 4)
     x = np.tile(np.arange(4.0), 5)
-    data = pd.DataFrame({"y": 1 + 2 * x + np.arange(5.0)[g], "x": x, "g": g})
-    fit = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
-    np.testing.assert_allclose(fit.fixed_effects()["estimate"][1], 2, rtol=1e-6)
-    assert fit.sigma < 1e-4
-    assert str(fit)
+    exact = 1 + 2 * x + np.arange(5.0)[g]
+    noise = rng.normal(size=20)
+    sds = []
+    for size in (1e-2, 1e-3, 1e-4):
+        data = pd.DataFrame({"y": exact + size * noise, "x": x, "g": g})
+        fit = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+        assert fit.converged
+        sds.append(fit.variance_components()["sd"][0])
+    assert sds[0] == pytest.approx(sds[2], rel=5e-3)
+    assert sds[2] == pytest.approx(np.std(np.arange(5), ddof=1), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("exact ~ x + (1 | g)", "less than a millionth of the response `exact`"),
+        ("exact ~ x + (x | g)", "less than a millionth"),
+        ("exact ~ x + (1 | g) + (1 | h)", "less than a millionth"),
+        ("level ~ x + (1 | g)", "the same in all rows of each level of `g`"),
+        ("line ~ x + (1 | g)", "the fixed effects reproduce the response `line`"),
+        ("line ~ x", "is a predictor a copy"),
+    ],
+)
+@pytest.mark.parametrize("method", ["reml", "ml", "map", "nuts"])
+def test_a_perfect_fit_is_refused(text: str, advice: str, method: Any) -> None:
+    """sigma goes to zero and the likelihood to infinity."""
+    g, x = np.repeat(np.arange(5), 8), np.tile(np.arange(8.0), 5)
+    level = np.asarray([0.3, -1.2, 2.1, 0.4, 1.7])[g]
+    data = pd.DataFrame({"x": x, "g": g, "h": x.astype(int) % 4, "level": level, "line": 1 + 2 * x,
+                         "exact": 1 + 2 * x + level})  # fmt: skip
+    model = bmx.Model(text, data)
+    fit = partial(model.fit, progress=False) if method == "nuts" else partial(model.fit_eb, method)
+    with pytest.raises(DataError, match="no residual variance") as caught:
+        fit()
+    assert advice in str(caught.value)
+
+
+def test_as_many_coefficients_as_rows_need_priors(rng: np.random.Generator) -> None:
+    data = pd.DataFrame(rng.normal(size=(4, 4)), columns=list("yabc"))
+    with pytest.warns(DataWarning, match="4 fixed effects for 4 rows"):
+        model = bmx.Model("y ~ a + b + c", data)
+    for method in ("reml", "ml"):
+        with pytest.raises(DataError, match=r"no maximum; .* or take fit\(\)"):
+            model.fit_eb(method)  # type: ignore[arg-type]
+    assert model.fit_eb("map").sigma > 0
+
+
+def test_a_fit_that_has_not_converged_warns(
+    sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maximise = empirical_bayes.maximise
+
+    def stopped_early(*arguments: Any) -> Any:
+        return replace(maximise(*arguments), converged=False, message="a gradient of 0.1 is left")
+
+    monkeypatch.setattr(empirical_bayes, "maximise", stopped_early)
+    with pytest.warns(ConvergenceWarning, match=r"has not converged \(a gradient of 0.1 is left\)"):
+        fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    assert "Not converged: a gradient of 0.1 is left." in str(fit)
+
+
+SHIFTED = ["y ~ z + (z | g)", "y ~ z + (x + z | g)", "y ~ z + (z | g) + (1 | h)"]
+
+
+@pytest.mark.parametrize("mean", [2e3, 1e6, -1e7])
+@pytest.mark.parametrize("text", SHIFTED)
+def test_predictors_far_from_zero_give_the_same_fit(text: str, mean: float) -> None:
+    rng = np.random.default_rng(3)
+    g, h = np.repeat(np.arange(20), 12), rng.integers(0, 8, 240)
+    data = pd.DataFrame({"x": rng.normal(size=240), "z": rng.normal(size=240), "g": g, "h": h})
+    b = rng.normal(size=(20, 2)) * [1, 0.5]
+    data["y"] = b[g, 0] + b[g, 1] * data["z"] + rng.normal(size=8)[h] + rng.normal(size=240)
+    near = bmx.Model(text, data).fit_eb()
+    far = bmx.Model(text, data.assign(z=data["z"] + mean)).fit_eb()
+    assert near.converged
+    assert far.converged
+    assert (far.singular == "") == (near.singular == "")
+    assert far.reml_criterion == pytest.approx(near.reml_criterion, abs=1e-4)
+    for table in ("fixed_effects", "group_effects"):
+        one, other = (getattr(fit, table)() for fit in (near, far))
+        column = "term" if table == "fixed_effects" else "effect"
+        chosen = (one[column] == "z").to_numpy()
+        for name in ("estimate", "sd"):
+            np.testing.assert_allclose(other[name][chosen], one[name][chosen], rtol=2e-4, atol=1e-5)
+    slopes = [f.variance_components(ci_method="wald").set_index("effect")["sd"]["z"]
+              for f in (near, far)]  # fmt: skip
+    assert slopes[1] == pytest.approx(slopes[0], rel=1e-4)

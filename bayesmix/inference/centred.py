@@ -1,0 +1,200 @@
+"""A search for theta among the effects of centred columns, and its end on the formula's scale.
+
+Of a predictor far from zero (a year, a mean of 1e6) intercept and slope of a level are
+correlated at all but 1 on the formula's scale. REML and ML do not mind which columns the
+effects belong to, so theirs are searched for where the columns are centred.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.problem import Problem
+
+__all__ = ["Centred", "centred", "column_change", "working_factors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Centred:
+    """Coordinates among the effects of centred columns.
+
+    Attributes
+    ----------
+    problem : Problem
+    coordinates : Coordinates
+        Of the effects of the centred columns.
+    formula : Coordinates
+        The same of the columns that the formula writes.
+    factors : tuple of bool
+        Whether a grouping factor has other columns here.
+    """
+
+    problem: Problem
+    coordinates: Coordinates
+    formula: Coordinates
+    factors: tuple[bool, ...]
+
+    def factors_at(self, x: np.ndarray, factor: float) -> list[np.ndarray]:
+        """Lower Cholesky factors of the covariance of the centred columns' effects.
+
+        Parameters
+        ----------
+        x : ndarray
+        factor : float
+            What the standard deviations are relative to.
+
+        Returns
+        -------
+        list of ndarray, shape (q, q)
+        """
+        co = self.coordinates
+        sd, C = unpack_theta(co, x)
+        first = co.sd_start
+        own = [sd[first[f] : first[f] + co.q[f]] * factor for f in range(len(co.q))]
+        flat = [
+            C[co.L_start[f] :][: co.q[f] ** 2].reshape(len(own[f]), -1) for f in range(len(own))
+        ]
+        return [
+            own[f][:, None] * flat[f]
+            if other
+            else _lower(column_change(self.problem, f) @ (own[f][:, None] * flat[f]))
+            for f, other in enumerate(self.factors)
+        ]
+
+    def absolute(self, x: np.ndarray, factor: float) -> tuple[Coordinates, np.ndarray]:
+        """The same theta in units of the response, with sigma where it is estimated.
+
+        Parameters
+        ----------
+        x : ndarray
+        factor : float
+            sigma, to which the standard deviations are relative; 1 where it is known.
+
+        Returns
+        -------
+        Coordinates
+        ndarray
+        """
+        if self.problem.sigma_is_known:
+            return self.coordinates, x
+        there = centred(
+            self.problem, self.problem.absolute_coordinates(), self.problem.scaling.y_scale
+        )
+        assert there is not None  # noqa: S101
+        out = np.append(x, np.log(factor))
+        out[: int(there.coordinates.sizes[1])] += np.log(factor)
+        return there.coordinates, out
+
+    def back(self, x: np.ndarray, zero: np.ndarray, limit: float) -> np.ndarray:
+        """Bring a point to the formula's coordinates.
+
+        Parameters
+        ----------
+        x : ndarray
+        zero : ndarray, shape (n_sd,)
+            Logarithms of the formula's standard deviations that stand for zero; those
+            of the centred columns are all -30.
+        limit : float
+            Largest inverse hyperbolic tangent of a partial correlation.
+
+        Returns
+        -------
+        ndarray
+        """
+        co, out = self.formula, x.copy()
+        sd, C = unpack_theta(self.coordinates, x)
+        for f, other in enumerate(self.factors):
+            if not other:
+                continue
+            q, at, first = int(co.q[f]), int(co.L_start[f]), int(co.sd_start[f])
+            here = slice(first, first + q)
+            F = C[at : at + q * q].reshape(q, q) * np.where(x[here] > -29.0, sd[here], 0.0)[:, None]
+            F = linalg.solve(column_change(self.problem, f), F)
+            size = np.sqrt((F**2).sum(axis=1))
+            out[here] = np.where(size > 0, np.log(np.where(size > 0, size, 1.0)), zero[here])
+            for block in np.flatnonzero(co.block_factor == f):
+                start, n = int(co.block_first[block]), int(co.block_size[block])
+                rows = slice(start, start + n)
+                position = int(co.block_x[block])
+                out[position : position + n * (n - 1) // 2] = _partial(F[rows, rows], limit)
+        return out
+
+
+def centred(problem: Problem, co: Coordinates, unit: float) -> Centred | None:
+    """Take the effects of centred columns in place of those that the formula writes.
+
+    Parameters
+    ----------
+    problem : Problem
+    co : Coordinates
+        On the formula's scale, without priors.
+    unit : float
+        Unit of the response that the standard deviations have.
+
+    Returns
+    -------
+    Centred or None
+        None where no column is shifted, or where it has no correlation with the
+        constant: what is uncorrelated on one scale is correlated on the other.
+    """
+    T, factors = co.T.copy(), []
+    for f, group in enumerate(problem.groups):
+        matrix = column_change(problem, f)
+        mixed = [(i, j) for i, j in np.argwhere(matrix).tolist() if i != j]
+        blocks = [(b.start, b.stop) for b in group.correlated_blocks]
+        within = all(any(a <= i < z and a <= j < z for a, z in blocks) for i, j in mixed)
+        factors.append(bool(mixed) and within)
+        if factors[-1]:
+            T[co.L_start[f] : co.L_start[f] + co.q[f] ** 2] = (np.eye(len(matrix)) / unit).ravel()
+    if not any(factors):
+        return None
+    return Centred(problem=problem, coordinates=co.replace(T=T), formula=co, factors=tuple(factors))
+
+
+def working_factors(problem: Problem, sd: np.ndarray, C: list[np.ndarray]) -> list[np.ndarray]:
+    """Lower Cholesky factors of the covariance of the working columns' effects.
+
+    Parameters
+    ----------
+    problem : Problem
+    sd : ndarray, shape (n_sd,)
+    C : list of ndarray, shape (q, q)
+        Cholesky factors of the correlation matrices.
+
+    Returns
+    -------
+    list of ndarray, shape (q, q)
+    """
+    own = np.split(sd, np.cumsum([len(factor) for factor in C]))
+    return [
+        _lower(column_change(problem, f) @ (own[f][:, None] * factor)) for f, factor in enumerate(C)
+    ]
+
+
+def column_change(problem: Problem, f: int) -> np.ndarray:
+    """T of a factor: effects of the centred columns are T times the formula's."""
+    order = (*problem.plan.chain, *problem.plan.rest)
+    return problem.scaling.TZ[order[f]]
+
+
+def _lower(F: np.ndarray) -> np.ndarray:
+    """The lower triangle L with L L' = F F', its diagonal not negative; no squares are lost."""
+    R = np.linalg.qr(F.T, mode="r")
+    return np.asarray((R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]).T)
+
+
+def _partial(F: np.ndarray, limit: float) -> list[float]:
+    """Inverse hyperbolic tangents of the partial correlations of F F', row by row."""
+    L, out = _lower(F), []
+    for i in range(1, len(L)):
+        for j in range(i):
+            left = float(np.sqrt((L[i, j + 1 : i + 1] ** 2).sum()))
+            if left > 0:
+                out.append(float(np.clip(np.arcsinh(L[i, j] / left), -limit, limit)))
+            else:
+                out.append(limit * float(np.sign(L[i, j])))
+    return out

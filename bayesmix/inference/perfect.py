@@ -1,0 +1,84 @@
+"""Responses that a model fits perfectly: no residual variance is left to estimate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.design import Design
+from bayesmix.errors import DataError
+from bayesmix.gaussian.density import profiled_variance
+from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.empirical import units
+
+__all__ = ["refuse_perfect_fit", "refuse_saturated"]
+
+_LARGE = np.log(1e7)  # of a standard deviation that shrinks nothing, relative to sigma
+_NOTHING = 1e-12  # of the variance: what is lost in computing it
+
+
+def refuse_saturated(problem: Problem) -> None:
+    """Refuse REML and ML where the fixed effects alone reproduce every row.
+
+    Raises
+    ------
+    DataError
+    """
+    n, p = problem.n_obs, problem.n_fixed
+    if n <= p and not problem.sigma_is_known:
+        raise DataError(
+            f"{p} fixed effects for {n} rows leave no residual variance: the likelihood has no "
+            "maximum; leave terms out, or take fit(), whose priors decide"
+        )
+
+
+def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
+    """Refuse a response of which fixed and group effects together leave nothing.
+
+    Its likelihood grows without bound as sigma goes to zero, and the posterior of sigma
+    is no distribution.
+
+    Parameters
+    ----------
+    problem : Problem
+    design : Design
+    y : ndarray, shape (n,)
+
+    Raises
+    ------
+    DataError
+        Saying which grouping factor tells the response, if one does.
+    """
+    eq = problem.equations
+    n, p = problem.n_obs, problem.n_fixed
+    if problem.sigma_is_known or p >= n:
+        return
+    name = f"`{design.formula.response.text}`"
+    # The unit of the response is the residual of least squares, unless that is rounding.
+    if eq.yy[0] < 0.99 * n:
+        raise DataError(
+            f"the fixed effects reproduce the response {name} to the last digit, so there is no "
+            "residual variance to estimate; is a predictor a copy of the response?"
+        )
+    if p + sum(g.n_levels * g.n_effects for g in design.groups) >= n or not design.groups:
+        return
+    co = problem.relative_coordinates()
+    x = np.zeros(int(co.sizes[0]))
+    x[: int(co.sizes[1])] = units(problem) + _LARGE
+    variance = profiled_variance(eq, co, x, False)
+    if not variance < _NOTHING:
+        return
+    advice = "is one of the predictors a copy of it?"
+    for group in design.groups:
+        order = np.argsort(group.index, kind="stable")
+        first = np.searchsorted(group.index[order], np.arange(group.n_levels))
+        if np.array_equal(np.maximum.reduceat(y[order], first),
+                          np.minimum.reduceat(y[order], first)):  # fmt: skip
+            advice = (
+                f"it is the same in all rows of each level of `{group.name}`, so take one row for "
+                "each level"
+            )
+            break
+    raise DataError(
+        f"fixed and group effects leave less than a millionth of the response {name}, so there is "
+        f"no residual variance to estimate; {advice}"
+    )
