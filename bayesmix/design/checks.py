@@ -6,8 +6,11 @@ import warnings
 
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
+from bayesmix.spread import sample_sd
 
-__all__ = ["check_sizes"]
+__all__ = ["check_sizes", "warn_of_far_columns"]
+
+_FAR = 50.0  # standard deviations from zero: a mean that priors at zero speak against
 
 
 def check_sizes(
@@ -69,3 +72,37 @@ def check_sizes(
                 DataWarning,
                 skip_file_prefixes=OWN_FILES,
             )
+
+
+def warn_of_far_columns(groups: tuple[GroupingFactor, ...]) -> None:
+    """Warn of columns far from zero whose effects have priors with the intercept's.
+
+    The standard deviation of an intercept is that of the levels' values at zero. Where
+    zero is far from all data it is as large as the distance, and a prior in the
+    response's units speaks against it, and so against slopes that vary.
+
+    Parameters
+    ----------
+    groups : tuple of GroupingFactor
+
+    Warns
+    -----
+    DataWarning
+        Naming the column, its mean and its standard deviation.
+    """
+    for group in groups:
+        for block in group.correlated_blocks:
+            names = group.effects[block.start : block.stop]
+            if "Intercept" not in names:
+                continue
+            for k, name in enumerate(names, block.start):
+                column = group.Z[:, k]
+                mean, sd = float(column.mean()), sample_sd(column)
+                if name != "Intercept" and sd > 0 and abs(mean) > _FAR * sd:
+                    warnings.warn(
+                        f"`{name}` varies by `{group.name}` and lies far from zero (mean "
+                        f"{mean:.4g}, sd {sd:.4g}), where the prior of the intercept's sd holds: "
+                        f"write center({name}), or the slopes are drawn to each other",
+                        DataWarning,
+                        skip_file_prefixes=OWN_FILES,
+                    )

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
+from bayesmix.design.checks import warn_of_far_columns
 from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError, PriorError
 from bayesmix.model.engines import (
     LAPLACE_FAMILIES,
@@ -69,6 +70,7 @@ def sample(
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
+    warn_of_far_columns(model.design.groups)
     if tune is None:
         tune = warm_up_steps(model) if fast else _PYMC_TUNE
     checked = SamplerSettings.checked(
@@ -127,6 +129,8 @@ def maximise(model: Model, method: Method | None, n_quadrature: int) -> Empirica
     if method is None:
         method = "reml" if _is_normal(model) else "ml"
     one_of("method", method, get_args(Method))
+    if method == "map":
+        warn_of_far_columns(model.design.groups)
     unsupported = unsupported_priors(model.prior_entries) if method == "map" else []
     if unsupported:
         raise NotSupportedError(

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import ConvergenceWarning, NotSupportedError, SamplingWarning
+from bayesmix.errors import ConvergenceWarning, DataWarning, NotSupportedError, SamplingWarning
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -118,6 +118,18 @@ def test_with_known_errors_and_no_groups_all_is_drawn_exactly(rng: np.random.Gen
     assert posterior.diagnostics().min_ess_bulk > 3000
     with pytest.raises(NotSupportedError, match="no parameters"):
         bmx.Model("y ~ 0", data, known_se="se").fit(progress=False)
+
+
+def test_a_predictor_far_from_zero_is_warned_of(sleepstudy: pd.DataFrame) -> None:
+    far = sleepstudy.assign(Days=sleepstudy["Days"] + 2000)
+    with pytest.warns(DataWarning, match=r"`Days` varies by `Subject` .* write center\(Days\)"):
+        fit(SLEEP, far, draws=50, chains=1)
+    with pytest.warns(DataWarning, match="far from zero"):
+        bmx.Model(SLEEP, far).fit_eb("map")
+    centred = fit("Reaction ~ center(Days) + (center(Days) | Subject)", far)
+    near = fit("Reaction ~ center(Days) + (center(Days) | Subject)", sleepstudy)
+    sds = [f.variance_components()["sd"].to_numpy() for f in (centred, near)]
+    np.testing.assert_allclose(*sds, rtol=1e-6)
 
 
 def test_few_levels_and_few_rows(rng: np.random.Generator) -> None:
