@@ -10,7 +10,15 @@ import numpy as np
 
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["check_probability", "checked_seed", "did_you_mean", "nearest", "one_of"]
+__all__ = [
+    "check_probability",
+    "checked_seed",
+    "did_you_mean",
+    "listed",
+    "nearest",
+    "one_of",
+    "plain",
+]
 
 
 def nearest(word: Any, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:
@@ -57,6 +65,29 @@ def did_you_mean(
     found = nearest(word, known, n, cutoff)
     words = " or ".join(f"{quote}{name}{quote}" for name in found)
     return f"did you mean {words}? " if found else ""
+
+
+def plain(value: Any) -> Any:
+    """Return a number or text of numpy as Python's own, which prints as it is written."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def listed(values: Iterable[Any], most: int = 12) -> str:
+    """Write ``1, 2, 'a'``, with dots behind where there are more.
+
+    Parameters
+    ----------
+    values : iterable
+    most : int
+        Number of values that are written at most.
+
+    Returns
+    -------
+    str
+    """
+    given = list(values)
+    shown = ", ".join(repr(plain(value)) for value in given[:most])
+    return f"{shown}, ..." if len(given) > most else shown
 
 
 def one_of(name: str, value: Any, known: Iterable[str]) -> None:

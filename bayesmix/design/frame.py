@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import nearest
+from bayesmix.design.dates import warn_of_dates
 from bayesmix.design.numerals import warn_of_numbers_as_text
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
@@ -149,7 +150,7 @@ def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:
     for name in frame.columns:
         column = prepare_column(frame[name])
         made = column.dtype != frame[name].dtype and isinstance(column.dtype, pd.CategoricalDtype)
-        if made and name in predictors:
+        if made and name in predictors and not warn_of_dates(frame[name], column):
             warn_of_numbers_as_text(column)
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)

@@ -149,9 +149,11 @@ class GroupingFactor:
         """Blocks with at least one correlation to estimate."""
         return tuple(b for b in self.blocks if b.correlated and b.size > 1)
 
-    def build_Z(self, frame: pd.DataFrame) -> np.ndarray:  # noqa: N802
+    def build_Z(  # noqa: N802
+        self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
+    ) -> np.ndarray:
         """Build the columns of `Z` for a prepared frame, shape (n, q)."""
-        return np.concatenate([term.build(frame) for term in self.terms], axis=1)
+        return np.concatenate([term.build(frame, labels) for term in self.terms], axis=1)
 
 
 def build_grouping_factors(

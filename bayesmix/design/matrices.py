@@ -15,6 +15,7 @@ from formulaic.errors import DataMismatchWarning
 from formulaic.parser.types import Factor, Term
 
 from bayesmix.design.numerals import not_numbers
+from bayesmix.design.unseen import beyond_range, unseen_level
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.quoting import decode, encode
 
@@ -41,13 +42,15 @@ class Columns:
     names: tuple[str, ...]
     functions: Functions
 
-    def build(self, frame: pd.DataFrame) -> np.ndarray:
+    def build(self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None) -> np.ndarray:
         """Build the columns for a frame.
 
         Parameters
         ----------
         frame : DataFrame, n rows
             Prepared columns, without missing values.
+        labels : Index, length n, optional
+            The labels of the rows in the caller's data, for messages.
 
         Returns
         -------
@@ -56,10 +59,10 @@ class Columns:
         Raises
         ------
         DataError
-            If a factor has a level that it did not have before, or an
-            expression cannot be evaluated.
+            If a factor has a level that it did not have before, a value is beyond a
+            spline's range, or an expression cannot be evaluated.
         """
-        return _matrix(self.spec, frame, self.functions)[0]
+        return _matrix(self.spec, frame, self.functions, labels)[0]
 
     def columns_of_terms(self) -> dict[str, list[int]]:
         """Positions of the columns that each term made."""
@@ -151,7 +154,10 @@ def expression_column(
 
 
 def _matrix(
-    spec: ModelSpec, frame: pd.DataFrame, functions: Functions
+    spec: ModelSpec,
+    frame: pd.DataFrame,
+    functions: Functions,
+    labels: pd.Index[Any] | None = None,
 ) -> tuple[np.ndarray, ModelSpec]:
     """Evaluate with formulaic; its errors and its silences become named errors."""
     with warnings.catch_warnings():
@@ -166,9 +172,14 @@ def _matrix(
                 matrix = spec.get_model_matrix(encoded, context=dict(functions))
             except DataMismatchWarning as error:
                 message = _clean(str(error)).split(" They are being")[0]
-                raise DataError(message) from error
+                found = unseen_level(spec, frame, functions, labels)
+                raise found or DataError(message) from error
             # Whatever the user's own functions, or formulaic for odd arguments, may raise.
             except Exception as error:
+                if "beyond upper and/or lower bounds" in str(error):
+                    beyond = beyond_range(spec, frame, functions, labels)
+                    if beyond is not None:
+                        raise beyond from error
                 message = _clean(str(error) or type(error).__name__)
                 raise DataError(message + _text_in(message, frame)) from error
     values = np.asarray(matrix, dtype=np.float64)

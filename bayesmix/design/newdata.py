@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import listed, plain
 from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, prepare_column, select_columns
 from bayesmix.design.missing import check_finite
@@ -94,19 +95,19 @@ def design_rows(
         {name: _like_fitted(given[name], design.frame[name], labels) for name in predictors},
         index=given.index,
     )
-    X = design.fixed_columns.build(frame)
+    X = design.fixed_columns.build(frame, labels)
     if X.shape[1] > len(design.fixed_effects):
         X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
     check_finite(X, design.fixed_effects, labels, "the fixed effect")
     varying = design.groups if effects else ()
-    Z = {group.name: group.build_Z(frame) for group in varying}
+    Z = {group.name: group.build_Z(frame, labels) for group in varying}
     for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
     offset = None
     if formula.offsets:
         offset = np.zeros(len(frame))
         for piece, columns in zip(formula.offsets, design.offset_columns, strict=True):
-            values = columns.build(frame)
+            values = columns.build(frame, labels)
             check_finite(values, (f"offset({piece.text})",), labels, "the term")
             offset += values[:, 0]
     index, new_levels = {}, {}
@@ -140,17 +141,30 @@ def _like_fitted(
         unseen = [value for value in pd.unique(prepared) if value not in levels]
         if unseen:
             raise DataError(
-                f"column `{column.name}` has the level {unseen[0]!r}, which the model has not "
-                f"seen; known are {', '.join(repr(level) for level in levels)}"
+                f"column `{column.name}` has the level {plain(unseen[0])!r}, which the model has "
+                f"not seen; known are {listed(levels)}"
             )
         return pd.Series(
             pd.Categorical(prepared, categories=levels, ordered=fitted.cat.ordered),
             index=column.index,
             name=column.name,
         )
+    if fitted.dtype == bool:
+        return _like_truth(prepared, labels)
     if isinstance(prepared.dtype, pd.CategoricalDtype):
         raise DataError(
             f"column `{column.name}` was numeric in fitting ({fitted.dtype}) and holds text now, "
             f"such as {prepared.iloc[0]!r}"
         )
     return prepared.astype(fitted.dtype) if prepared.dtype.kind in "iu" else prepared
+
+
+def _like_truth(column: pd.Series[Any], labels: pd.Index[Any]) -> pd.Series[Any]:
+    """Take True, False, 1 and 0 for a column that held truth values."""
+    other = np.flatnonzero(~column.isin([True, False]).to_numpy())
+    if other.size:
+        raise DataError(
+            f"column `{column.name}` is {plain(column.iloc[other[0]])!r} in row "
+            f"{labels[other[0]]}, and was True or False in fitting; give True, False, 1 or 0"
+        )
+    return column.astype(bool)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.arguments import plain
 from bayesmix.design.frame import select_columns, which_columns
 from bayesmix.design.matrices import Functions, expression_values
 from bayesmix.errors import DataError
@@ -153,8 +154,8 @@ def _status(values: Any, piece: Piece, labels: pd.Index[Any]) -> np.ndarray:
     if found.size:
         value = values.iloc[found[0]] if isinstance(values, pd.Series) else values[found[0]]
         raise DataError(
-            f"the status `{piece.text}` of censored(...) is {value!r} in row {labels[found[0]]}: "
-            'it must be "none", "left" or "right", or 0, -1 or 1 (where 1 means right-censored, '
-            "and not that an event was seen)"
+            f"the status `{piece.text}` of censored(...) is {plain(value)!r} in row "
+            f'{labels[found[0]]}: it must be "none", "left" or "right", or 0, -1 or 1 (where 1 '
+            "means right-censored, and not that an event was seen)"
         )
     return numbers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bayesmix.arguments import nearest
 from bayesmix.errors import NotSupportedError
 from bayesmix.families.base import Family
@@ -88,6 +90,10 @@ _OTHER_NAMES = {
     "negativebinomial": "negative_binomial",
     "nbinom": "negative_binomial",
     "nbinom2": "negative_binomial",
+    "nb2": "negative_binomial",
+    "betabinomial": "beta_binomial",
+    "log_normal": "lognormal",
+    "invgauss": "inverse_gaussian",
     "logistic": "bernoulli",
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
@@ -97,6 +103,44 @@ _OTHER_NAMES = {
     "zib": "zero_inflated_binomial",
     "zero_inflated_negbinomial": "zero_inflated_negative_binomial",
     "hurdle_negbinomial": "hurdle_negative_binomial",
+}
+
+
+_NB1 = "take 'negative_binomial', whose variance is mu + mu^2 / alpha (NB2) and not linear in mu"
+_CATEGORIES = (
+    "for two categories take 'bernoulli', for ordered ones 'cumulative'; for others fit each "
+    "against one of them"
+)
+_TRUNCATED = "write truncated(y, 1) ~ ... with family={!r}"
+_BY_LINK = "it is a link: family=bmx.families.Bernoulli(link={!r})"
+_UNIT = "'beta' takes fractions above 0 and below 1; zeros and ones need a model of their own"
+# Families of other packages that are none here, and what serves instead.
+_INSTEAD = {
+    "nbinom1": _NB1,
+    "nb1": _NB1,
+    "negbinomial1": _NB1,
+    "quasipoisson": "for overdispersed counts take 'negative_binomial'",
+    "quasibinomial": "for overdispersed proportions take 'beta_binomial'",
+    "quasi": "for overdispersion take 'negative_binomial' or 'beta_binomial'",
+    "genpois": "for overdispersed counts take 'negative_binomial'",
+    "compois": "for overdispersed counts take 'negative_binomial'",
+    "geometric": "take 'negative_binomial', which it is at alpha = 1",
+    "multinomial": _CATEGORIES,
+    "categorical": _CATEGORIES,
+    "ordered_logit": "take 'cumulative', whose link is the logit",
+    "sratio": "for ordered categories there is 'cumulative'",
+    "cratio": "for ordered categories there is 'cumulative'",
+    "acat": "for ordered categories there is 'cumulative'",
+    "logit": _BY_LINK.format("logit"),
+    "probit": _BY_LINK.format("probit"),
+    "cloglog": _BY_LINK.format("cloglog"),
+    "truncated_poisson": _TRUNCATED.format("poisson"),
+    "truncated_nbinom2": _TRUNCATED.format("negative_binomial"),
+    "zero_inflated_beta": _UNIT,
+    "zero_one_inflated_beta": _UNIT,
+    "ordbeta": _UNIT,
+    "skew_normal": "for a skewed response take 'lognormal' or 'gamma'",
+    "tweedie": "for positive values with zeros take 'hurdle_gamma'",
 }
 
 
@@ -121,13 +165,15 @@ def get_family(family: str | Family | type[Family]) -> Family:
         return family
     if isinstance(family, type) and issubclass(family, Family):
         return family()
-    name = str(family).lower().replace(" ", "_").replace("-", "_")
+    name = re.sub(r"[ .-]", "_", str(family).lower())
     name = _OTHER_NAMES.get(name, name)
     if name not in FAMILIES:
         near = [known for known in FAMILIES if known.startswith(f"{name}_")]
-        near = near or nearest(name, FAMILIES)
-        advice = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        raise NotSupportedError(
-            f"there is no family {family!r}; {advice}known: {', '.join(FAMILIES)}"
-        )
+        near = near or nearest(name, FAMILIES, cutoff=0.75)
+        advice = f"known: {', '.join(FAMILIES)}"
+        if name in _INSTEAD:
+            advice = _INSTEAD[name]
+        elif near:
+            advice = f"did you mean {' or '.join(map(repr, near))}?"
+        raise NotSupportedError(f"there is no family {family!r}; {advice}")
     return FAMILIES[name]()

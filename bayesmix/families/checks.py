@@ -10,11 +10,14 @@ import pandas as pd
 from bayesmix.design.numerals import not_numbers
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
+from bayesmix.formula.quoting import encode
+from bayesmix.formula.response import quotient_of
 
 if TYPE_CHECKING:
     from bayesmix.families.base import Family, Rows
 
 __all__ = [
+    "as_proportion",
     "check_limits",
     "check_row_data",
     "numeric_response",
@@ -108,8 +111,11 @@ def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
     for name in family.needs:
         if name not in rows:
             advice = '; for 0/1 responses take family="bernoulli"' if name == "trials" else ""
+            written = _WRITTEN[name]
+            if name == "trials" and quotient_of(formula.response.text):
+                written, advice = as_proportion(formula), ""
             raise FormulaError(
-                f"the {family.name} family wants {_WRITTEN[name]} on the left-hand side{advice}",
+                f"the {family.name} family wants {written} on the left-hand side{advice}",
                 **place,  # type: ignore[arg-type]
             )
     for name in rows:
@@ -119,6 +125,30 @@ def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
                 f"{_WRITTEN[name]} does not go with the {family.name} family{advice}",
                 **place,  # type: ignore[arg-type]
             )
+
+
+def as_proportion(formula: Formula, trials: Any = None) -> str:
+    """Write the response of a formula as successes of trials.
+
+    Parameters
+    ----------
+    formula : Formula
+        Its response is a quotient ``k / n``, or a share of the trials.
+    trials : str, optional
+        The column of the trials; anything else is not named.
+
+    Returns
+    -------
+    str
+        Such as ``proportion(k, n)``.
+    """
+    quotient = quotient_of(formula.response.text)
+    if quotient is not None:
+        return f"proportion({quotient[0]}, {quotient[1]})"
+    if not isinstance(trials, str):
+        return _WRITTEN["trials"]
+    share, n = (f"`{c}`" if encode(c) != c else c for c in (formula.response.text, trials))
+    return f"proportion(np.round({share} * {n}), {n})"
 
 
 def check_limits(

@@ -56,17 +56,18 @@ class Cumulative(Unit):
         dtype = getattr(response, "dtype", None)
         problem = ""
         if not isinstance(dtype, pd.CategoricalDtype):
-            problem = f"holds {dtype} values"
+            problem = "holds truth values" if response.dtype.kind == "b" else "holds numbers"
         elif not dtype.ordered:
             levels = ", ".join(repr(level) for level in response.cat.categories[:4])
             problem = f"has categories without an order ({levels})"
         elif len(dtype.categories) < 2:
             problem = f"has one category only, {dtype.categories[0]!r}"
         if problem:
+            in_order = "" if problem.startswith("holds") else "categories=[lowest, ..., highest], "
             raise FormulaError(
                 f"the response `{expr}` {problem}; the cumulative family wants an ordered "
-                f"categorical: data[{expr!r}] = pd.Categorical(data[{expr!r}], "
-                "categories=[lowest, ..., highest], ordered=True)",
+                f"categorical: data[{expr!r}] = pd.Categorical(data[{expr!r}], {in_order}"
+                "ordered=True)",
                 text=formula.text,
                 start=formula.response.start,
                 stop=formula.response.stop,

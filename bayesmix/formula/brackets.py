@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 
 from formulaic.parser.types import Token
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.functions import HINTS, hint_for
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Bracket", "check_bars"]
+__all__ = ["Bracket", "check_bars", "is_grouping", "made_group"]
 
+_CATEGORIES = frozenset(
+    {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "gr", "dummy"}
+)
+_PRODUCTS = frozenset({"interaction", "paste", "paste0"})
 _GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
 
 
@@ -50,6 +56,7 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     brackets: list[Bracket] = []
     openers: list[int] = []
     bars: dict[int, int] = {}
+    pairs = {"(": ")", "[": "]"}
     for position, token in enumerate(tokens):
         if token.kind is Token.Kind.CONTEXT and token.token in "([":
             openers.append(position)
@@ -57,6 +64,10 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
             if not openers:
                 raise _error("a parenthesis is closed that was never opened", text, token)
             opener = openers.pop()
+            if pairs[tokens[opener].token] != token.token:
+                raise _error(f"`{tokens[opener].token}` is closed by `{token.token}`", text, token)
+            if opener == position - 1:
+                raise _error("nothing stands between these parentheses", text, token)
             if opener in bars:
                 bracket = Bracket(opener=opener, bar=bars.pop(opener), closer=position)
                 _check_sides(text, tokens, bracket)
@@ -71,6 +82,16 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     return brackets
 
 
+def is_grouping(tokens: list[Token], position: int) -> bool:
+    """Whether a token stands behind a bar, in the place of a grouping factor."""
+    for token in reversed(tokens[:position]):
+        if token.kind is Token.Kind.CONTEXT or "~" in token.token:
+            return False
+        if token.kind is Token.Kind.OPERATOR and "|" in token.token:
+            return True
+    return False
+
+
 def _check_bar(
     text: str,
     token: Token,
@@ -80,7 +101,12 @@ def _check_bar(
     bars: dict[int, int],
 ) -> None:
     if position < tilde:
-        raise _error("a `|` cannot stand on the left-hand side", text, token)
+        raise _error(
+            "a `|` cannot stand on the left-hand side: what is given per row goes into "
+            "proportion, censored, truncated or weighted(...)",
+            text,
+            token,
+        )
     if not openers:
         raise _error("a `|` stands outside parentheses: write group terms as (x | g)", text, token)
     if openers[-1] in bars:
@@ -88,7 +114,7 @@ def _check_bar(
             "two bars in one group term: write one (x | g) for each grouping factor", text, token
         )
     if token.token not in {"|", "||"}:
-        raise _error(f"`{token.token}` is not an operator here", text, token)
+        raise _error(f"a term is missing beside the bar of `{token.token}`", text, token)
 
 
 def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
@@ -99,18 +125,33 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
         raise _error("no grouping factor stands behind the bar", text, bar)
     for token in tokens[bracket.bar + 1 : bracket.closer]:
         if token.kind is Token.Kind.PYTHON:
-            raise _error(
-                f"a grouping factor is made of columns, not of `{decode(token.token)}`: "
-                "add it to the data as a column first",
-                text,
-                token,
-            )
+            raise made_group(text, token)
         if token.kind is Token.Kind.VALUE:
             raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
         if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
             raise _error(
                 f"`{token.token}` cannot join grouping factors: use a:b, a/b or a*b", text, token
             )
+
+
+def made_group(text: str, token: Token) -> FormulaError:
+    """Build the error for an expression in the place of a grouping factor."""
+    return _error(_instead_of(decode(token.token)), text, token)
+
+
+def _instead_of(written: str) -> str:
+    found = re.fullmatch(r"([A-Za-z][\w.]*)\(\s*([\w.\s,`]+?)\s*\)", written)
+    name, inside = found.groups() if found else ("", "")
+    if name in _CATEGORIES and "," not in inside:
+        return f"`{inside}` is enough behind the bar: its levels are categories anyway"
+    if name in _PRODUCTS and "," in inside:
+        return f"write {':'.join(part.strip() for part in inside.split(','))} behind the bar"
+    if name in HINTS and name not in _CATEGORIES | _PRODUCTS:
+        return f"`{written}` is no grouping factor: {hint_for(name)}"
+    return (
+        f"a grouping factor is made of columns, not of `{written}`: "
+        "add it to the data as a column first"
+    )
 
 
 def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -> None:

@@ -45,18 +45,37 @@ NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
 # Bare names that formulaic offers beside its transforms: all take one argument.
 BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10", "log2"})
 
+_NUMERIC = 'write x if it holds numbers; if text, data["x"] = pd.to_numeric(data["x"]) before'
+_SMOOTH = "write cr(x, df=...) or bs(x, df=...) for a smooth curve"
+_ALONE = 'give the formula itself, as in Model("y ~ x + (x | g)", data)'
+_CORRELATED = "correlated residuals are not available; group effects (1 | g) correlate rows"
+_COVARIANCE = "this covariance is not available; write (x | g) or (x || g)"
+
 # What people write out of habit, and what it is called here.
 HINTS: MappingProxyType[str, str] = MappingProxyType(
     {
         "factor": "write C(x) for a categorical predictor",
         "as.factor": "write C(x) for a categorical predictor",
+        "as.character": "write C(x) for a categorical predictor",
+        "as.numeric": _NUMERIC,
+        "as.integer": _NUMERIC,
+        "as.double": _NUMERIC,
+        "as.logical": "write {x == 1}, or make it a column of truth values",
+        "as.Date": 'count the days in a column: (data["date"] - data["date"].min()).dt.days',
         "ordered": "write C(x, contr.poly) for polynomial contrasts",
+        "as.ordered": "write C(x, contr.poly) for polynomial contrasts",
+        "dummy": "write C(x) for a categorical predictor",
+        "interaction": "write a:b",
+        "ifelse": "write np.where(x > 0, 1, 0)",
+        "cut": 'make the classes a column of their own: pd.cut(data["x"], bins=[...])',
         "relevel": 'write C(x, contr.treatment(base="level"))',
         "Q": "write the column's name between backquotes: `my column`",
         "Treatment": 'write C(x, contr.treatment(base="level"))',
         "Sum": "write C(x, contr.sum)",
         "ns": "write cr(x, df=...) or bs(x, df=...)",
-        "s": "write cr(x, df=...) or bs(x, df=...) for a smooth curve",
+        **dict.fromkeys(("s", "t2", "te", "ti", "gp", "lo", "rcs"), _SMOOTH),
+        "polym": "write poly(x, 2)",
+        "pol": "write poly(x, 2)",
         "mean": "center(x) and scale(x) remember the mean for new data",
         "std": "scale(x) remembers the standard deviation for new data",
         "sd": "scale(x) remembers the standard deviation for new data",
@@ -75,7 +94,18 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "truncated": "truncated(y, lower, upper) is a left-hand side",
         "weighted": "weighted(y, w) is a left-hand side",
         "mo": "code an ordered factor with C(x, contr.diff) or C(x, contr.poly)",
-        "bf": "give the formula alone, as text",
+        **dict.fromkeys(("bf", "brmsformula", "brm", "formula", "as.formula"), _ALONE),
+        **dict.fromkeys(("lm", "lmer", "glm", "glmer", "glmmTMB", "lme"), _ALONE),
+        "mvbind": "a model has one response: fit a model to each",
+        "se": 'give them beside the formula: Model(..., known_se="column")',
+        "weights": 'write weighted(y, w) ~ ..., or Model(..., weights="w") for precisions',
+        "rate": "add offset(np.log(exposure)) on the right-hand side",
+        "mi": "rows with a missing value are left out; impute them before",
+        "me": "predictors with measurement error are not available",
+        **dict.fromkeys(("ar", "arma", "ma", "cosy", "corAR1"), _CORRELATED),
+        "us": "write (x | g), whose effects are correlated freely",
+        "diag": "write (x || g), whose effects are not correlated",
+        **dict.fromkeys(("ar1", "ou", "toep", "homdiag", "hetar1"), _COVARIANCE),
         "gr": "write (1 | g)",
         "mm": "multi-membership terms are not available",
     }

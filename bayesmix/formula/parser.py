@@ -16,15 +16,14 @@ from formulaic.parser.utils import merge_operator_tokens, replace_tokens
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
-from bayesmix.formula.brackets import check_bars
+from bayesmix.formula.brackets import check_bars, is_grouping, made_group
 from bayesmix.formula.quoting import decode, encode, encode_quoted
-from bayesmix.formula.response import is_response_function, read_response
+from bayesmix.formula.response import is_response_function, quotient_of, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
+from bayesmix.formula.translation import from_formulaic, joined_to_tilde
 
 __all__ = ["parse_formula"]
-
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def parse_formula(
@@ -73,7 +72,7 @@ def parse_formula(
         lhs, rhs = parser.read(text, available)
         return _assemble(text, lhs, rhs, tuple(functions or ()))
     except FormulaicError as error:
-        raise _from_formulaic(error, text) from error
+        raise from_formulaic(error, text) from error
     except ExpressionError as error:
         raise _pointed(text, str(error), error.piece) from error
     except SyntaxError as error:
@@ -101,20 +100,25 @@ class _MixedFormulaParser(DefaultFormulaParser):
         terms = self.get_terms(text, context=context)
         return terms.lhs, terms.rhs
 
+    def _check_expression(self, expr: str, left: bool) -> None:
+        if left and is_response_function(expr, self.functions):
+            read_response(expr, self.functions)
+        else:
+            read_expression(_without_offset(expr)[0], self.functions)
+
     def get_tokens_from_formula(
         self, formula: str, *, context: MutableMapping[str, Any]
     ) -> Iterable[Token]:
         """Tokens with the intercepts written out, on the right and in each group."""
         raw = list(tokenize(formula))
         left = True  # of the tilde
-        for token in raw:
+        for at, token in enumerate(raw):
             left = left and not (token.kind is Token.Kind.OPERATOR and "~" in token.token)
             if token.kind is Token.Kind.PYTHON:
+                if not left and is_grouping(raw, at):
+                    raise made_group(formula, token)
                 token.token = encode_quoted(token.token)
-                if left and is_response_function(token.token, self.functions):
-                    read_response(token.token, self.functions)
-                    continue
-                read_expression(_without_offset(token.token)[0], self.functions)
+                self._check_expression(token.token, left)
             elif token.kind is Token.Kind.NAME and _is_dunder(formula, token):
                 raise ExpressionError(
                     f"a name with double underscores is not allowed in a formula: {token}; "
@@ -208,11 +212,15 @@ def _response(
     text: str, terms: list[Term], functions: tuple[str, ...]
 ) -> tuple[Piece, dict[str, Piece]]:
     """The response, and what the functions around it say of each row."""
-    if len(terms) != 1 or len(terms[0].factors) != 1:
+    if len(terms) != 1 or len(terms[0].factors) != 1 or _has_more(text, terms[0].factors[0]):
         written = text[: text.find("~")].strip()
+        advice = f"for arithmetic write {{{written}}}"
+        quotient = quotient_of(written)
+        if quotient is not None:
+            k, n = quotient
+            advice = f"write proportion({k}, {n}) for successes of trials, {{{written}}} for others"
         raise FormulaError(
-            f"the left-hand side must be one response, not `{written}`; "
-            f"for arithmetic write {{{written}}}",
+            f"the left-hand side must be one response, not `{written}`; {advice}",
             text=text,
             start=0,
             stop=text.find("~"),
@@ -236,6 +244,12 @@ def _response(
         start, stop = _find_name(text, decode(parts.response), start, stop)
         return Piece(expr=parts.response, start=start, stop=stop), extras
     return Piece(expr=factor.expr, start=start, stop=stop), {}
+
+
+def _has_more(text: str, factor: Factor) -> bool:
+    """Whether more than one factor is written on the left: ``y - z`` leaves y alone."""
+    start, stop = _place(factor)
+    return bool(set(text[:start] + text[stop : text.find("~")]) & set("+-*/:^"))
 
 
 def _offset(text: str, term: Term) -> Piece:
@@ -384,8 +398,11 @@ def _find_tilde(text: str, tokens: list[Token]) -> int:
         )
     start = tokens[tildes[0]].source_start
     if len(tildes) > 1 or tokens[tildes[0]].token != "~":
-        where = tokens[tildes[-1]].source_start
-        raise FormulaError("one tilde, between the two sides", text=text, start=where)
+        last = tokens[tildes[-1]]
+        reason = "one tilde, between the two sides"
+        if len(tildes) == 1:
+            reason = joined_to_tilde(last.token)
+        raise FormulaError(reason, text=text, start=last.source_start)
     if tildes[0] == 0:
         raise FormulaError("the left-hand side is empty: name the response", text=text, start=start)
     if tildes[0] == len(tokens) - 1:
@@ -454,19 +471,3 @@ def _pointed(text: str, message: str, piece: str) -> FormulaError:
     if match is None:
         return FormulaError(message, text=text)
     return FormulaError(message, text=text, start=match.start(), stop=match.end())
-
-
-def _from_formulaic(error: FormulaicError, text: str) -> FormulaError:
-    """Translate an error of formulaic, whose message marks the place itself."""
-    message = _ANSI.sub("", str(error))
-    reason, _, marked = decode(message).partition("\n\n")
-    if reason.startswith("Missing operator"):
-        reason = (
-            f"{reason.rstrip('.')}: is a + missing? A column's name with a space goes between "
-            "backquotes"
-        )
-    if "⧛" in marked:
-        start = marked.index("⧛")
-        stop = marked.index("⧚") - 1
-        return FormulaError(reason, text=text, start=start, stop=stop)
-    return FormulaError(reason, text=text)

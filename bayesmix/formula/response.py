@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bayesmix.formula.quoting import decode
-from bayesmix.formula.safety import ExpressionError, read_expression
+from bayesmix.formula.safety import ExpressionError, read_expression, unreadable
 
-__all__ = ["RESPONSE_FUNCTIONS", "ResponseParts", "is_response_function", "read_response"]
+__all__ = [
+    "RESPONSE_FUNCTIONS",
+    "ResponseParts",
+    "is_response_function",
+    "quotient_of",
+    "read_response",
+]
+
+_QUOTIENT = re.compile(r"\(?\s*(`[^`]+`|[A-Za-z_][\w.]*)\s*/\s*(`[^`]+`|[A-Za-z_][\w.]*)\s*\)?")
 
 # Each takes the response first; then what its further arguments are called in a design.
 RESPONSE_FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -52,6 +61,12 @@ def is_response_function(expr: str, functions: Collection[str] = ()) -> bool:
     return name in RESPONSE_FUNCTIONS and name not in functions
 
 
+def quotient_of(text: str) -> tuple[str, str] | None:
+    """Return the two columns of ``k / n``, None for anything else."""
+    found = _QUOTIENT.fullmatch(text.strip())
+    return (found[1], found[2]) if found else None
+
+
 def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
     """Take a left-hand side apart and check its pieces.
 
@@ -83,8 +98,7 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
         try:
             node = ast.parse(expr.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            shown = decode(expr)
-            raise ExpressionError(f"`{shown[:60]}` is not a readable expression", shown) from error
+            raise unreadable(expr) from error
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             name = expr.partition("(")[0].strip()
             raise ExpressionError(

@@ -8,12 +8,14 @@ passes; the rest is refused by name.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from bayesmix.formula.functions import (
     BARE_NUMPY_FUNCTIONS,
     CONTRASTS,
+    HINTS,
     NUMPY_CONSTANTS,
     NUMPY_FUNCTIONS,
     TRANSFORMS,
@@ -21,7 +23,7 @@ from bayesmix.formula.functions import (
 )
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Expression", "ExpressionError", "read_expression"]
+__all__ = ["Expression", "ExpressionError", "read_expression", "unreadable"]
 
 _LARGEST_INTEGER = 2**53
 _LARGEST_ARGUMENT = 1000
@@ -107,8 +109,7 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        shown = decode(text)
-        raise ExpressionError(f"`{shown[:60]}` is not a readable expression", shown) from error
+        raise unreadable(text) from error
     reader = _Reader(extra=frozenset(functions))
     try:
         reader.read(tree.body)
@@ -119,6 +120,18 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
     if isinstance(tree.body, ast.Call) and isinstance(tree.body.func, ast.Name):
         reader.found.call = tree.body.func.id
     return reader.found
+
+
+def unreadable(text: str) -> ExpressionError:
+    """Build the error for what is no Python, with a hint where it is R."""
+    shown = decode(text)
+    for name in re.findall(r"([A-Za-z][\w.]*)\s*\(", shown):
+        if name in HINTS:
+            return ExpressionError(
+                f"calling `{name}` is not allowed in a formula: {shown[:60]}; {hint_for(name)}",
+                shown,
+            )
+    return ExpressionError(f"`{shown[:60]}` is not a readable expression", shown)
 
 
 @dataclass(slots=True)
@@ -196,6 +209,13 @@ class _Reader:
         name = self._dotted(node.func)
         if name is None:
             self._refuse_kind(node.func)
+        elif (
+            name == "cs"
+            and node.args
+            and isinstance(node.args[0], ast.BinOp)
+            and isinstance(node.args[0].op, ast.BitOr)
+        ):
+            self._refuse("`cs(x | g)`", node, hint_for("ar1"))
         elif name.startswith("np.") and name[3:] in NUMPY_FUNCTIONS:
             self.found.functions.add("np")
             self._positional_only(node, name, *NUMPY_FUNCTIONS[name[3:]])
@@ -217,7 +237,8 @@ class _Reader:
             self._refuse(f"attribute access `.{name.partition('.')[2]}`", node, advice)
         else:
             bar = any(isinstance(part, ast.BitOr) for part in ast.walk(node))
-            hint = "is a + missing before the parenthesis?" if bar else hint_for(name)
+            missing = bar and name not in HINTS
+            hint = "is a + missing before the parenthesis?" if missing else hint_for(name)
             self._refuse(f"calling `{name}`", node, hint)
 
     def _positional_only(self, node: ast.Call, name: str, least: int, most: int) -> None:
@@ -230,6 +251,8 @@ class _Reader:
             self.read(argument)
 
     def _arguments(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id == "C" and "C" not in self.extra:
+            self._coding(node)
         for argument in node.args:
             self._argument(argument)
         if isinstance(node.func, ast.Name) and node.func.id in {"C", "hashed"}:
@@ -255,6 +278,26 @@ class _Reader:
             ):
                 self._refuse("spline constraints other than 'center'", node)
             self._argument(item.value)
+
+    def _coding(self, node: ast.Call) -> None:
+        """Refuse a contrast coding under the name that patsy or R has for it."""
+        named = [item.value for item in node.keywords if item.arg in {"contr", "contrasts"}]
+        for value in [*node.args[1:2], *named]:
+            coding, base = value, ""
+            if isinstance(value, ast.Call):
+                coding = value.func
+                given = [*value.args, *(item.value for item in value.keywords)]
+                base = f"(base={ast.unparse(given[0])})" if given else ""
+            quoted = coding.value if isinstance(coding, ast.Constant) else None
+            text = quoted if isinstance(quoted, str) else self._dotted(coding)
+            bare = str(text).removeprefix("contr.").lower()
+            known = {name.lower(): name for name in CONTRASTS} | {"sdif": "diff"}
+            if bare in known and (quoted or text != f"contr.{known[bare]}"):
+                column = ast.unparse(node.args[0])
+                self._refuse(
+                    f"the coding `{text}`", node,
+                    f"write C({decode(column)}, contr.{known[bare]}{base})",
+                )  # fmt: skip
 
     def _argument(self, node: ast.AST) -> None:
         """Read an argument, where also literals in lists and contrasts may stand."""

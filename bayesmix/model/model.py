@@ -16,7 +16,7 @@ from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
-from bayesmix.families.checks import check_limits, check_row_data
+from bayesmix.families.checks import as_proportion, check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
@@ -116,11 +116,11 @@ class Model(PoolingExtremes):
         )
         self._data = data
         self._data_note = ""  # what is special about it, where something is
-        if known_se is not None or weights is not None:
-            self.family = _with_row_data(self.family, weights, known_se)
         self.formula: Formula = parse_formula(
             formula, available=column_names(data), functions=functions
         )
+        if known_se is not None or weights is not None:
+            self.family = _with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:
             raise FormulaError(
                 f"the thresholds of the {self.family.name} family take the place of the "
@@ -448,15 +448,18 @@ class Model(PoolingExtremes):
         )
 
 
-def _with_row_data(family: Family, weights: Any, known_se: Any) -> Family:
+def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
     """Check that weights and standard errors belong to this family."""
     argument = "weights" if known_se is None else "known_se"
     if not isinstance(family, Gaussian):
-        advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
-        raise NotSupportedError(
-            f"{argument}= belongs to normal responses, not to {family}"
-            + (advice if argument == "weights" else "")
-        )
+        advice = ""
+        if argument == "weights" and "trials" in family.needs and "trials" not in formula.extras:
+            advice = (
+                f"; trials stand on the left-hand side: {as_proportion(formula, weights)} ~ ..."
+            )
+        elif argument == "weights":
+            advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
+        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
     if weights is not None and known_se is not None:
         raise NotSupportedError("give weights= or known_se=, not both")
     return family if known_se is None else GaussianKnownSE(link=family.link)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,49 @@ _KNOWN: dict[str, Distribution] = {
     ),
     "LKJ": Distribution(positive=("eta",), required=(("eta",),)),
 }
+
+
+# What Stan, brms, R and scipy call them; without capitals and marks between words.
+_ELSEWHERE = {
+    "halft": "HalfStudentT",
+    "halfstudent": "HalfStudentT",
+    "t": "StudentT",
+    "student": "StudentT",
+    "norm": "Normal",
+    "gauss": "Normal",
+    "gaussian": "Normal",
+    "stdnormal": "Normal",
+    "halfgaussian": "HalfNormal",
+    "exp": "Exponential",
+    "expon": "Exponential",
+    "doubleexponential": "Laplace",
+    "doubleexp": "Laplace",
+    "unif": "Uniform",
+    "invgamma": "InverseGamma",
+    "lnorm": "LogNormal",
+    "improper": "Flat",
+    "lkjcorr": "LKJ",
+    "lkjcorrcholesky": "LKJ",
+    "lkjcholesky": "LKJ",
+}
+
+
+def _called_here(name: str) -> str:
+    """PyMC's name of a distribution that others write differently; empty if there is none."""
+    plain = re.sub(r"[\W_]+", "", name.partition("(")[0]).lower()
+    same = {known.lower(): known for known in _KNOWN}
+    meant = same.get(plain) or _ELSEWHERE.get(plain, "")
+    return "" if meant == name else meant
+
+
+def _usual_parameters(name: str) -> tuple[str, ...]:
+    """The parameters that a distribution is mostly written with."""
+    known = _KNOWN[name]
+    needed = tuple(choice[0] for choice in known.required)
+    usual = {"StudentT": ("nu", "mu", "sigma"), "HalfStudentT": ("nu", "sigma")}
+    usual |= {"InverseGamma": ("alpha", "beta")}
+    every = [*known.real, *(key for key in known.positive if key not in {"tau", "lam"})]
+    return usual.get(name) or needed or tuple(every)
 
 
 def is_known(name: str) -> bool:
@@ -180,6 +224,13 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
         If PyMC has no such continuous, scalar distribution, or refuses the
         parameters.
     """
+    meant = _called_here(name)
+    if meant:
+        parameters_go = ", ".join(f"{key}=..." for key in _usual_parameters(meant))
+        raise PriorError(
+            f"there is no distribution {name!r}; PyMC calls it {meant}: "
+            f'Prior("{meant}"{parameters_go and ", "}{parameters_go})'
+        )
     import pymc as pm
 
     found: Any = getattr(pm, name, None)

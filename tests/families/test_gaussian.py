@@ -37,14 +37,35 @@ def test_an_infinite_response_names_its_row(data: pd.DataFrame) -> None:
         bmx.Model("np.log(z) ~ x", data)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nbinom1", r"'negative_binomial', whose variance is mu \+ mu\^2 / alpha"),
+        ("quasipoisson", "take 'negative_binomial'"),
+        ("quasibinomial", "take 'beta_binomial'"),
+        ("multinomial", "for ordered ones 'cumulative'"),
+        ("categorical", "for ordered ones 'cumulative'"),
+        ("truncated_poisson", r"truncated\(y, 1\) ~ ... with family='poisson'"),
+        ("probit", r"bmx.families.Bernoulli\(link='probit'\)"),
+    ],
+)
+def test_a_family_of_other_packages_gets_what_serves_instead(name: str, said: str) -> None:
+    with pytest.raises(NotSupportedError, match=said) as caught:
+        get_family(name)
+    assert "known:" not in str(caught.value)
+    assert "'binomial'" not in str(caught.value)
+
+
 def test_families_are_found_by_name() -> None:
     assert get_family("normal") == get_family("Gaussian") == get_family(Gaussian) == Gaussian()
-    assert get_family("nb").name == get_family("negbin").name == "negative_binomial"
+    assert get_family("nb").name == get_family("nbinom2").name == "negative_binomial"
     assert get_family("zinb") == get_family("zero_inflated_negbinomial")
     with pytest.raises(NotSupportedError, match=r"mean 'hurdle_poisson' or .* or 'hurdle_gamma'"):
         get_family("hurdle")
-    with pytest.raises(NotSupportedError, match="did you mean 'gaussian'"):
+    with pytest.raises(NotSupportedError, match=r"did you mean 'gaussian'\?$"):
         get_family("gausian")
+    with pytest.raises(NotSupportedError, match=r"'foo'; known: gaussian, student_t, .*hurdle_gam"):
+        get_family("foo")
     with pytest.raises(NotSupportedError, match="no link 'cloglog'; there is 'identity', 'log'"):
         Gaussian(link="cloglog")
     assert str(Gaussian()) == "gaussian (identity link)"

@@ -60,7 +60,7 @@ def test_an_impossible_value_names_its_row(
         ("three", "bernoulli", r"has 3 levels \('a', 'b', 'c'\); .* wants two"),
         ("three", "poisson", "is not numeric: it holds 'a'"),
         ("text", "cumulative", r"categories without an order \('no', 'yes'\)"),
-        ("count", "cumulative", r"holds float64 values; .* ordered=True\)"),
+        ("count", "cumulative", r"holds numbers; .* ordered=True\)"),
         ("k", "binomial", r"wants proportion\(successes, trials\)"),
         ("proportion(k, m)", "bernoulli", 'does not go with the bernoulli family; take family="bi'),
         ("proportion(k, m)", "poisson", "does not go with the poisson family"),

@@ -83,3 +83,42 @@ def test_priors_of_pymc_extras_are_accepted() -> None:
         Prior.from_any(SimpleNamespace(**{**vars(foreign), "dims": ("a",)}), "sigma")
     with pytest.raises(PriorError, match=r"bmx\.Prior"):
         Prior.from_any(3.0, "sigma")
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("HalfT", 'Prior("HalfStudentT", nu=..., sigma=...)'),
+        ("half_t", 'Prior("HalfStudentT", nu=..., sigma=...)'),
+        ("half-t", 'Prior("HalfStudentT", nu=..., sigma=...)'),
+        ("half_student_t", 'Prior("HalfStudentT", nu=..., sigma=...)'),
+        ("student_t", 'Prior("StudentT", nu=..., mu=..., sigma=...)'),
+        ("student_t(3, 0, 10)", 'Prior("StudentT", nu=..., mu=..., sigma=...)'),
+        ("t", 'Prior("StudentT", nu=..., mu=..., sigma=...)'),
+        ("normal", 'Prior("Normal", mu=..., sigma=...)'),
+        ("gaussian", 'Prior("Normal", mu=..., sigma=...)'),
+        ("norm", 'Prior("Normal", mu=..., sigma=...)'),
+        ("half_normal", 'Prior("HalfNormal", sigma=...)'),
+        ("exponential", 'Prior("Exponential", lam=...)'),
+        ("exp", 'Prior("Exponential", lam=...)'),
+        ("cauchy", 'Prior("Cauchy", alpha=..., beta=...)'),
+        ("half_cauchy", 'Prior("HalfCauchy", beta=...)'),
+        ("gamma", 'Prior("Gamma", alpha=..., beta=...)'),
+        ("inv_gamma", 'Prior("InverseGamma", alpha=..., beta=...)'),
+        ("inverse_gamma", 'Prior("InverseGamma", alpha=..., beta=...)'),
+        ("lognormal", 'Prior("LogNormal", mu=..., sigma=...)'),
+        ("double_exponential", 'Prior("Laplace", mu=..., b=...)'),
+        ("uniform", 'Prior("Uniform", lower=..., upper=...)'),
+        ("beta", 'Prior("Beta", alpha=..., beta=...)'),
+        ("weibull", 'Prior("Weibull", alpha=..., beta=...)'),
+        ("flat", 'Prior("Flat")'),
+        ("lkj", 'Prior("LKJ", eta=...)'),
+        ("lkj_corr_cholesky", 'Prior("LKJ", eta=...)'),
+    ],
+)
+def test_words_of_other_packages_get_pymcs_that_works(word: str, written: str) -> None:
+    with pytest.raises(PriorError) as caught:
+        Prior(word, nu=3)
+    assert f": {written}" in str(caught.value)
+    numbers = written.replace("lower=...", "lower=0").replace("upper=...", "upper=1")
+    assert eval(numbers.replace("...", "2"), {"Prior": Prior})  # noqa: S307

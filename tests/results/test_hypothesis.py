@@ -67,6 +67,17 @@ def test_names_are_found_before_arithmetic(text: str, expected: float, relation:
     [
         ("x", "has no relation"),
         ("x > 0 > z", "one relation"),
+        ("x ~ 0", "one relation"),
+        ("x != 0", "`!=` is not weighed: write ="),
+        ("x <> 0", "`<>` is not weighed: write ="),
+        ("x > 0, z > 0", r"give a list of them, \['x > 0', 'z > 0'\]"),
+        ("x > 0; z > 0", r"give a list of them, \['x > 0', 'z > 0'\]"),
+        ("x > 0 & z > 0", r"give a list of them, \['x > 0', 'z > 0'\]"),
+        ("x > (0) and z > 0", r"give a list of them, \['x > \(0\)', 'z > 0'\]"),
+        ("x > exp(z, 0)", "no parameter ','"),
+        ("sd(g, Slope) > 0", r"no parameter 'sd\(g, Slope\)'; did you mean 'sd\(g, Intercept\)'"),
+        ("sd(g, I(q ** 2)) > 0", r"no parameter 'sd\(g, I\(q \*\* 2\)\)'"),
+        ("sd(g, > 0", r"no parameter 'sd\(g,'"),
         ("x >", "nothing on one side"),
         ("y > 0", "no parameter 'y'; known are|did you mean"),
         ("x:zz > 0", r"no parameter 'x:zz'; did you mean 'x:z'"),
@@ -288,6 +299,9 @@ def test_they_print(post: bmx.Posterior) -> None:
     ("arguments", "message"),
     [
         ({"hypotheses": []}, "there is no hypothesis"),
+        ({"hypotheses": 5}, 'hypotheses=5 must be text such as "x > 0"'),
+        ({"hypotheses": None}, "hypotheses=None must be text"),
+        ({"hypotheses": {"a": "x > 0"}}, "must be text .* or a list"),
         ({"hypotheses": "x > 0", "rope": (1, -1)}, "lower and an upper end"),
         ({"hypotheses": "x > 0", "rope": 0.1}, "lower and an upper end"),
         ({"hypotheses": "x > 0", "ci_prob": 95}, "ci_prob=95"),
@@ -350,6 +364,13 @@ def test_at_a_boundary_there_is_no_wald_test(data: pd.DataFrame) -> None:
     assert np.isnan(row["p_value"])
     assert "boundary" in row["note"]
     assert np.isfinite(eb.hypothesis("x > 0").table["p_value"][0])
+
+
+@pytest.mark.parametrize("text", ["x / 0 > 1", "1 / (x - x) > 0", "log(-abs(x)) > 0"])
+def test_what_has_no_value_at_the_modes_is_refused(data: pd.DataFrame, text: str) -> None:
+    eb = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+    with pytest.raises(NotSupportedError, match="has no finite value at the estimates"):
+        eb.hypothesis(text)
 
 
 def test_known_standard_errors_have_no_sigma() -> None:

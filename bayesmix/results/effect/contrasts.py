@@ -17,7 +17,15 @@ from bayesmix.results.effect.counterfactual import is_categorical, no_predictor
 if TYPE_CHECKING:
     from bayesmix.model import Model
 
-__all__ = ["COMPARE", "Compare", "Contrast", "contrasts_of", "numeric_column", "slope_step"]
+__all__ = [
+    "COMPARE",
+    "Compare",
+    "Contrast",
+    "contrasts_of",
+    "numeric_column",
+    "slope_step",
+    "step_beyond",
+]
 
 Compare = Literal["difference", "ratio", "lnratio", "odds_ratio", "lnor"]
 _OF_LEVELS = ("reference", "pairwise", "sequential")
@@ -107,6 +115,26 @@ def contrasts_of(model: Model, name: str, contrast: Any) -> list[Contrast]:
     if step == 0:
         raise NotSupportedError("contrast=0 compares nothing; take a step such as 1")
     return [Contrast(high=step, low=0.0, added=True, label=f"{step:+g}")]
+
+
+def step_beyond(model: Model, name: str, contrast: Contrast, own: Any) -> DataError | None:
+    """Build the error for a step that leaves the range of a spline.
+
+    Returns
+    -------
+    DataError, or None
+        None where it is not the step that leaves it, but a value before it.
+    """
+    if not contrast.added:
+        return None
+    column = np.asarray(_fitted_column(model, name), dtype=np.float64)
+    low, high = float(column.min()), float(column.max())
+    if np.min(own) < low or np.max(own) > high:
+        return None
+    return DataError(
+        f"the step {contrast.label} takes `{name}` beyond its range {low:g} to {high:g}, where a "
+        f"spline of the formula ends; take two values, such as contrast=({low:g}, {high:g})"
+    )
 
 
 def numeric_column(name: str, values: Any, n: int) -> np.ndarray:

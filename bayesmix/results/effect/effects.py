@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
+from bayesmix.design.unseen import BeyondRangeError
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.families import Cumulative, Gaussian
 from bayesmix.families.proportions import Unit
@@ -24,6 +25,7 @@ from bayesmix.results.effect.contrasts import (
     contrasts_of,
     numeric_column,
     slope_step,
+    step_beyond,
 )
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
@@ -217,12 +219,16 @@ class Effects:
                     own = None
                     if found.added:
                         own = self._own_values(grid, point, name)
-                    versions = tuple(
-                        counterfactual_rows(
-                            self.model, grid.frame, {**point, name: value}, request, one_trial=odds
-                        )
-                        for value in found.versions(own)
-                    )
+                    try:
+                        versions = tuple(
+                            counterfactual_rows(
+                                self.model, grid.frame, {**point, name: value}, request,
+                                one_trial=odds,
+                            )
+                            for value in found.versions(own)
+                        )  # fmt: skip
+                    except BeyondRangeError as error:
+                        raise step_beyond(self.model, name, found, own) or error from error
                     cells = _cells(grid, versions, compare, COMPARE[compare])
                     summary = source.summaries(cells, request)
                     keys = {"term": name, "contrast": found.label.format(sign)}

@@ -38,7 +38,9 @@ _RELATIONS: dict[str, Relation] = {
 }  # fmt: skip
 _SYMBOL = re.compile(r"\*\*|[-+*/^()]")
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_WORD = re.compile(r"[^\s+\-*/^<>=]+")
+_WORD = re.compile(r"[^\s+\-*/^<>=!~]+")
+_RELATION = re.compile(r"[<>=!~]+")
+_JOINING = re.compile(r"[,;&|]|(and|or)\b")  # what may part two hypotheses in one text
 _LONGEST = 10_000  # characters
 _MOST_PARTS = 400  # numbers, names and signs: the arithmetic is read recursively
 
@@ -201,17 +203,24 @@ class _Reader:
             if text[at].isspace():
                 at += 1
                 continue
-            found = re.compile(r"[<>=]=?").match(text, at)
+            found = _RELATION.match(text, at)
             if found:
                 if found.group() not in _RELATIONS or relations:
                     raise FormulaError(
-                        "a hypothesis has one relation: =, < or >",
-                        text=text, start=at, stop=found.end(),
-                    )  # fmt: skip
+                        _no_relation(found.group()), text=text, start=at, stop=found.end()
+                    )
                 relations.append(found.group())
                 sides.append("")
                 at = found.end()
                 continue
+            joined = _JOINING.match(text, at)
+            said = bool(relations and sides[-1])
+            if joined and said and sides[-1].count("(") == sides[-1].count(")"):
+                parted = [part.strip() for part in (text[:at], text[joined.end() :])]
+                raise FormulaError(
+                    f"one hypothesis in a text: give a list of them, {parted}",
+                    text=text, start=at, stop=joined.end(),
+                )  # fmt: skip
             token, at = self._token(at)
             parts += 1
             if parts > _MOST_PARTS:
@@ -254,7 +263,7 @@ class _Reader:
             if found:
                 return function, found.end()
         word = _WORD.match(text, at)
-        stop = word.end() if word else at + 1
+        stop = _closed(text, at, word.end()) if word else at + 1
         raise self._unknown(text[at:stop], at, stop)
 
     def _placeholder(self, name: str) -> str:
@@ -270,6 +279,22 @@ class _Reader:
             f"the model has no parameter {word!r}; {advice}",
             text=self._text, start=start, stop=stop,
         )  # fmt: skip
+
+
+def _no_relation(written: str) -> str:
+    if written in {"!=", "<>", "~=", "=!"}:
+        return f"`{written}` is not weighed: write =, whose result speaks for or against equality"
+    return "a hypothesis has one relation: =, < or >"
+
+
+def _closed(text: str, start: int, stop: int) -> int:
+    """End of a word that begins at `start`, with the bracket in it that `stop` leaves open."""
+    opened = text[start:stop].count("(") - text[start:stop].count(")")
+    end = stop
+    while opened > 0 and end < len(text):
+        opened += {"(": 1, ")": -1}.get(text[end], 0)
+        end += 1
+    return stop if opened > 0 else end
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -354,12 +354,14 @@ def _at_modes(
     region: Rope,
 ) -> dict[str, Any]:
     estimate = float(parsed.difference.value(values(start)))
+    if not np.isfinite(estimate):
+        raise NotSupportedError(f"`{parsed.text}` has no finite value at the estimates")
     gradient = np.zeros(len(start))
     for i in range(len(start)):
         step = np.zeros(len(start))
         step[i] = _STEP * max(1.0, abs(start[i]))
-        up, down = (parsed.difference.value(values(start + s)) for s in (step, -step))
-        gradient[i] = float(up - down) / (2 * step[i])
+        up, down = (float(parsed.difference.value(values(start + s))) for s in (step, -step))
+        gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
     inside = covariance[np.ix_(used, used)]
     variance = float(gradient[used] @ inside @ gradient[used])
@@ -414,6 +416,10 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
 
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:
+    if isinstance(hypotheses, Mapping) or not isinstance(hypotheses, Iterable):
+        raise NotSupportedError(
+            f'hypotheses={hypotheses!r} must be text such as "x > 0", or a list of such texts'
+        )
     given = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
     if not given:
         raise NotSupportedError('there is no hypothesis; write one such as "x > 0"')
