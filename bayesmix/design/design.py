@@ -14,6 +14,7 @@ from bayesmix.arguments import did_you_mean
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
+from bayesmix.design.identified import check_identified
 from bayesmix.design.matrices import (
     Columns,
     Functions,
@@ -218,12 +219,14 @@ def build_design(
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
     offset, offset_columns = _offset(formula, frame, functions, row_labels)
+    full_rank = X[:, kept] if aliased else X
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
-    X = X if len(kept) == X.shape[1] else X[:, kept]
+    X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
     groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
+    check_identified(groups, full_rank, formula)
     return Design(
         formula=formula,
         response=response,

@@ -15,7 +15,7 @@ from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
-from bayesmix.priors.distributions import standard_parameters
+from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.prior import Prior
 
@@ -96,6 +96,7 @@ class Problem:
                 A[at, slopes] = [design.X[:, j].mean() for j in slopes]
         for j, entry in entries.items():
             if entry.prior.distribution == "Normal":
+                check_sizes("Normal", entry.prior.parameters)
                 mean[j], sigma = standard_parameters("Normal", entry.prior.parameters).values()
                 weight[j] = sigma**-2
         scaling = self.scaling
@@ -181,6 +182,7 @@ def scale_prior_codes(prior: Prior) -> tuple[int, float, float]:
     kind = _SCALE_PRIORS.get(prior.distribution, codes.HALF_FLAT)
     if kind == codes.HALF_FLAT:
         return kind, 0.0, 0.0
+    check_sizes(prior.distribution, prior.parameters)
     a, b = (*standard_parameters(prior.distribution, prior.parameters).values(), 0.0)[:2]
     return kind, a, b
 

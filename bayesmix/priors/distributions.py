@@ -16,6 +16,7 @@ from bayesmix.errors import PriorError
 __all__ = [
     "check_parameters",
     "check_pymc_distribution",
+    "check_sizes",
     "is_improper",
     "is_known",
     "lower_bound",
@@ -185,7 +186,6 @@ def check_parameters(name: str, parameters: Mapping[str, float]) -> None:
         raise PriorError(f"Uniform needs lower < upper, not {dict(parameters)}")
     if name == "Beta" and "mu" in parameters:
         _check_beta_mean(parameters)
-    _check_sizes(name, distribution, parameters)
 
 
 def _check_ways(
@@ -212,22 +212,29 @@ def _check_beta_mean(parameters: Mapping[str, float]) -> None:
         )
 
 
-def _check_sizes(name: str, distribution: Distribution, parameters: Mapping[str, float]) -> None:
-    """Refuse numbers that a density cannot be computed with."""
-    advice = "rescale the data, so that the parameter is nearer to 1"
-    for key, value in parameters.items():
-        if abs(value) > _MOST or (key in distribution.positive and value < _LEAST):
-            raise PriorError(
-                f"{key}={value:.4g} in {name}: the value must lie between {_LEAST:.0e} and "
-                f"{_MOST:.0e} in size; {advice}"
-            )
-    for key, value in standard_parameters(name, parameters).items():
-        if key not in distribution.real and not _LEAST <= value <= _MOST:
-            inside = ", ".join(f"{k}={v:.4g}" for k, v in parameters.items())
-            raise PriorError(
-                f"{name}({inside}) stands for {key}={value:.4g}, which must lie between "
-                f"{_LEAST:.0e} and {_MOST:.0e}; {advice}"
-            )
+def check_sizes(name: str, parameters: Mapping[str, float]) -> None:
+    """Refuse numbers that a density cannot be computed with.
+
+    Of priors that a user gives this is asked when a model is built; the default
+    ones follow columns of any size, and are asked by what computes with them.
+
+    Raises
+    ------
+    PriorError
+    """
+    distribution = _KNOWN.get(name)
+    if distribution is None:
+        return
+    shown = f"{name}({', '.join(f'{key}={value:.4g}' for key, value in parameters.items())})"
+    for make in (dict, lambda given: standard_parameters(name, given)):
+        for key, value in make(parameters).items():
+            least = -_MOST if key in distribution.real else _LEAST
+            if not least <= value <= _MOST:
+                stands = "" if parameters.get(key) == value else f" ({key}={value:.4g})"
+                raise PriorError(
+                    f"the numbers of {shown}{stands} must lie between {_LEAST:.0e} and "
+                    f"{_MOST:.0e} in size; rescale the data, so that they are nearer to 1"
+                )
 
 
 def standard_parameters(name: str, parameters: Mapping[str, float]) -> dict[str, float]:
