@@ -22,10 +22,10 @@ from bayesmix.design.matrices import (
     expression_column,
     expression_values,
 )
-from bayesmix.design.missing import MissingAction, check_finite, complete_rows
+from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
 from bayesmix.design.numerals import not_numbers
 from bayesmix.design.rank import aliased_columns
-from bayesmix.design.rowdata import positive_values, response_extras, row_column
+from bayesmix.design.rowdata import check_spread, positive_values, response_extras, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
@@ -204,12 +204,15 @@ def build_design(
         name: positive_values(name, values if rows is None else values[rows], row_labels)
         for name, values in beside.items()
     }
+    for name, values in beside.items():
+        check_spread(name, values, row_labels)
     frame = prepare_frame(used, formula)
 
     response = expression_values(formula.response.expr, frame, functions)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
+        check_size(values, formula.response.text)
     extras = response_extras(formula, frame, functions, row_labels)
     fixed = build_columns(formula.fixed, frame, functions)
     columns, X = fixed
