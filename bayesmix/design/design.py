@@ -14,6 +14,7 @@ from bayesmix.arguments import did_you_mean
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
+from bayesmix.design.identified import check_identified
 from bayesmix.design.matrices import (
     Columns,
     Functions,
@@ -21,10 +22,10 @@ from bayesmix.design.matrices import (
     expression_column,
     expression_values,
 )
-from bayesmix.design.missing import MissingAction, check_finite, complete_rows
+from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
 from bayesmix.design.numerals import not_numbers
 from bayesmix.design.rank import aliased_columns
-from bayesmix.design.rowdata import positive_values, response_extras, row_column
+from bayesmix.design.rowdata import check_spread, positive_values, response_extras, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
@@ -203,12 +204,15 @@ def build_design(
         name: positive_values(name, values if rows is None else values[rows], row_labels)
         for name, values in beside.items()
     }
+    for name, values in beside.items():
+        check_spread(name, values, row_labels)
     frame = prepare_frame(used, formula)
 
     response = expression_values(formula.response.expr, frame, functions)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
+        check_size(values, formula.response.text)
     extras = response_extras(formula, frame, functions, row_labels)
     fixed = build_columns(formula.fixed, frame, functions)
     columns, X = fixed
@@ -218,12 +222,14 @@ def build_design(
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
     offset, offset_columns = _offset(formula, frame, functions, row_labels)
+    full_rank = X[:, kept] if aliased else X
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
-    X = X if len(kept) == X.shape[1] else X[:, kept]
+    X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
     groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
+    check_identified(groups, full_rank, formula)
     return Design(
         formula=formula,
         response=response,

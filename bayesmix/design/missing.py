@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
+from bayesmix.spread import largest
 
-__all__ = ["MissingAction", "check_finite", "complete_rows"]
+__all__ = ["MissingAction", "check_finite", "check_size", "complete_rows"]
 
 MissingAction = Literal["drop", "raise"]
 
@@ -93,3 +94,23 @@ def check_finite(
                 else ""
             )
             raise DataError(f"{what} `{names[j]}` is {value} in row {label}{more}{advice}")
+
+
+def check_size(values: np.ndarray, name: str) -> None:
+    """Refuse a response whose squares are no numbers.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, 1)
+    name : str
+
+    Raises
+    ------
+    DataError
+    """
+    top = float(largest(values)[0])
+    if top > 1e100 or 0 < top < 1e-100:
+        raise DataError(
+            f"the largest value of the response `{name}` is {top:g} in size; rescale it to lie "
+            "between 1e-100 and 1e+100, as by another unit"
+        )

@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmix.spread import chunks, largest
 
-__all__ = ["aliased_columns"]
+__all__ = ["aliased_columns", "combinations_of_others"]
 
 _TOLERANCE = 1e-7  # as R's lm: the share of a column that is new
 
@@ -62,6 +62,33 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
         else:
             basis.append(residual / left)
     return np.sort(np.asarray(aliased, dtype=np.int64))
+
+
+def combinations_of_others(X: np.ndarray, aliased: np.ndarray) -> np.ndarray:
+    """Write every column as a combination of those that are not aliased.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+    aliased : ndarray of int
+        As `aliased_columns` finds them.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+        The coefficients of column j in column j, in units of the largest value of
+        each column, what is rounding at exactly zero; rows of aliased columns are zero.
+    """
+    p = X.shape[1]
+    top = largest(X)
+    unit = np.where(top == 0, 1.0, top)
+    R = _triangle(X, list(range(p)), unit, np.zeros(p), np.ones(p))
+    kept = np.setdiff1d(np.arange(p), aliased)
+    C = np.zeros((p, p))
+    C[kept, kept] = 1.0
+    found = np.linalg.lstsq(R[:, kept], R[:, aliased], rcond=None)[0]
+    C[np.ix_(kept, aliased)] = np.where(np.abs(found) < 1e-6 * np.abs(found).max(axis=0), 0, found)
+    return C
 
 
 def _triangle(

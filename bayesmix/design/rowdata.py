@@ -13,8 +13,10 @@ from bayesmix.design.matrices import Functions, expression_values
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula, Piece
 
-__all__ = ["positive_values", "response_extras", "row_column"]
+__all__ = ["check_spread", "positive_values", "response_extras", "row_column"]
 
+_LEAST, _MOST = 1e-100, 1e100  # their squares are numbers still
+_RATIO = 1e16  # of precisions: more than a sum in double precision can hold
 _STATUS = {"left": -1.0, "none": 0.0, "right": 1.0}
 
 
@@ -39,7 +41,8 @@ def row_column(argument: str, value: Any, data: Any, known: list[str], n_rows: i
     Raises
     ------
     DataError
-        If there is no such column, or the array has another length or kind.
+        If there is no such column, the array has another length or kind, or a Series
+        has other labels than the data.
     """
     if isinstance(value, str):
         if value not in known:
@@ -47,29 +50,71 @@ def row_column(argument: str, value: Any, data: Any, known: list[str], n_rows: i
             raise DataError(f"{argument}={value!r}: the data have no such column; {advice}")
         column = select_columns(data, [value])[value]
     else:
-        column = pd.Series(np.asarray(value))
-        if column.shape != (n_rows,):
-            raise DataError(f"{argument} has shape {column.shape}, the data have {n_rows} rows")
+        given = np.asarray(value)
+        if given.shape != (n_rows,):
+            raise DataError(f"{argument} has shape {given.shape}, the data have {n_rows} rows")
+        if isinstance(value, pd.Series) and isinstance(data, pd.DataFrame):
+            given = np.asarray(_in_order_of(data.index, value, argument))
+        column = pd.Series(given)
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise DataError(f"{argument} is not numeric: {error}") from error
 
 
+def _in_order_of(index: pd.Index[Any], values: pd.Series[Any], argument: str) -> pd.Series[Any]:
+    """Put a Series into the order of the data's labels, as pandas does."""
+    if values.index.equals(index):
+        return values
+    advice = f"for values in the order of the rows give {argument}=values.to_numpy()"
+    strange = np.flatnonzero(~values.index.isin(index))
+    if strange.size:
+        raise DataError(
+            f"{argument} is a Series with the label {values.index[strange[0]]!r}, which is no row "
+            f"label of the data; {advice}"
+        )
+    if not (values.index.is_unique and index.is_unique):
+        raise DataError(
+            f"{argument} is a Series in another order than the data, and labels that occur twice "
+            f"do not say which row is which; {advice}"
+        )
+    return values.reindex(index)
+
+
 def positive_values(argument: str, values: np.ndarray, labels: pd.Index[Any]) -> np.ndarray:
-    """Check that the values that are used are positive and finite.
+    """Check that the values that are used are positive, and no further from 1 than 1e100.
 
     Raises
     ------
     DataError
         Naming the row and the value.
     """
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    bad = np.flatnonzero(~((values >= _LEAST) & (values <= _MOST)))
     if bad.size:
-        raise DataError(
-            f"{argument} is {values[bad[0]]:g} in row {labels[bad[0]]}: it must be above zero"
-        )
+        value = values[bad[0]]
+        wanted = "above zero and finite"
+        if value > 0 and np.isfinite(value):
+            wanted = f"between {_LEAST:g} and {_MOST:g}, so change its unit"
+        raise DataError(f"{argument} is {value:g} in row {labels[bad[0]]}: it must be {wanted}")
     return np.ascontiguousarray(values)
+
+
+def check_spread(argument: str, values: np.ndarray, labels: pd.Index[Any]) -> None:
+    """Refuse weights so different that the lesser are lost in rounding.
+
+    Raises
+    ------
+    DataError
+        Naming the rows with the least and the largest.
+    """
+    least, most = int(values.argmin()), int(values.argmax())
+    limit = _RATIO**0.5 if argument == "known_se" else _RATIO
+    if values[most] > limit * values[least]:
+        raise DataError(
+            f"{argument} goes from {values[least]:g} in row {labels[least]} to {values[most]:g} in "
+            f"row {labels[most]}: beyond a ratio of {limit:.0e} rows count for nothing "
+            "beside others; correct them or leave such rows out"
+        )
 
 
 def response_extras(

@@ -24,8 +24,8 @@ from numba.extending import get_cython_function_address, intrinsic
 from bayesmix.gaussian.staleness import drop_stale_kernels
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "f8", "fresh_cache", "i8", "inlined", "inner", "inner_sums",
-    "kernel", "lapack", "pointer", "shifted",
+    "FLOATS", "INTS", "Kernel", "blas", "c_function", "f8", "fresh_cache", "i8", "inlined",
+    "inner", "inner_sums", "kernel", "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -94,6 +94,24 @@ def fresh_cache(function: Callable[..., Any]) -> Path | None:
     return folder
 
 
+def c_function(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
+    """Compile a C function, or load it from numba's cache where there is one.
+
+    Parameters
+    ----------
+    function : callable
+    signature : numba signature
+    **options
+        Of `numba.cfunc`.
+
+    Returns
+    -------
+    numba CFunc
+    """
+    cached = fresh_cache(function) is not None
+    return cfunc(signature, cache=cached, **options)(function)
+
+
 class Kernel:
     """A compiled C function, called from Python with arrays, from kernels by its name.
 
@@ -136,13 +154,9 @@ class Kernel:
         if self._compiled is None:
             for other in self._needs:
                 other.load()
-            folder = fresh_cache(self._function)
-            compiled = cfunc(
-                self._signature,
-                cache=folder is not None,
-                error_model="numpy",
-                fastmath=self._fastmath,
-            )(self._function)
+            compiled = c_function(
+                self._function, self._signature, error_model="numpy", fastmath=self._fastmath
+            )
             binding.add_symbol(f"bayesmix_{self.name}", compiled.address)
             prototype = ctypes.CFUNCTYPE(
                 _C_TYPES[self._signature.return_type],

@@ -15,6 +15,7 @@ from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
+from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.prior import Prior
 
@@ -94,10 +95,10 @@ class Problem:
             if priors.intercept_is_centered:
                 A[at, slopes] = [design.X[:, j].mean() for j in slopes]
         for j, entry in entries.items():
-            values = entry.prior.parameters
             if entry.prior.distribution == "Normal":
-                mean[j] = values.get("mu", 0.0)
-                weight[j] = values.get("tau", values.get("sigma", 1.0) ** -2)
+                check_sizes("Normal", entry.prior.parameters)
+                mean[j], sigma = standard_parameters("Normal", entry.prior.parameters).values()
+                weight[j] = sigma**-2
         scaling = self.scaling
         Q = A @ np.linalg.inv(scaling.TX) * scaling.y_scale
         return FixedPrior(
@@ -177,38 +178,13 @@ _SCALE_PRIORS = {
 
 
 def scale_prior_codes(prior: Prior) -> tuple[int, float, float]:
-    """Code and two parameters of a prior of a standard deviation, as PyMC defines it."""
-    v = prior.parameters
-    sigma = v.get("sigma", 1.0)
-    if "tau" in v:
-        sigma = v["tau"] ** -0.5
-    if "lam" in v and prior.distribution == "HalfStudentT":
-        sigma = v["lam"] ** -0.5
-    mu = v.get("mu", 0.0)
-    match prior.distribution:
-        case "HalfNormal":
-            a, b = sigma, 0.0
-        case "HalfCauchy":
-            a, b = v["beta"], 0.0
-        case "HalfStudentT":
-            a, b = v["nu"], sigma
-        case "Exponential":
-            a, b = v["lam"] if "lam" in v else 1 / v["scale"], 0.0
-        case "Gamma":
-            moments = "mu" in v
-            a = mu**2 / sigma**2 if moments else v["alpha"]
-            b = mu / sigma**2 if moments else v["beta"]
-        case "LogNormal":
-            a, b = mu, sigma
-        case "InverseGamma":
-            moments = "mu" in v
-            a = (2 * sigma**2 + mu**2) / sigma**2 if moments else v["alpha"]
-            b = mu * (mu**2 + sigma**2) / sigma**2 if moments else v.get("beta", 1.0)
-        case "Uniform":
-            a, b = v.get("lower", 0.0), v.get("upper", 1.0)
-        case _:
-            a, b = 0.0, 0.0
-    return _SCALE_PRIORS[prior.distribution], float(a), float(b)
+    """Code and two parameters of a prior of a standard deviation; flat where none is known."""
+    kind = _SCALE_PRIORS.get(prior.distribution, codes.HALF_FLAT)
+    if kind == codes.HALF_FLAT:
+        return kind, 0.0, 0.0
+    check_sizes(prior.distribution, prior.parameters)
+    a, b = (*standard_parameters(prior.distribution, prior.parameters).values(), 0.0)[:2]
+    return kind, a, b
 
 
 def _coordinates(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.design import Design
+from bayesmix.spread import largest
 
 __all__ = ["Scaling", "column_transform", "scale_design"]
 
@@ -138,7 +139,9 @@ def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> S
 
 
 def _root_mean_square(column: np.ndarray, mean: float) -> float:
+    top = float(largest(column)) if len(column) else 0.0
+    unit = 1.0 if 1e-100 < top < 1e100 else top or 1.0  # so that squares are numbers still
     total = 0.0
     for start in range(0, len(column), _CHUNK):
-        total += float(np.sum((column[start : start + _CHUNK] - mean) ** 2))
-    return float(np.sqrt(total / max(1, len(column))))
+        total += float(np.sum(((column[start : start + _CHUNK] - mean) / unit) ** 2))
+    return unit * float(np.sqrt(total / max(1, len(column))))

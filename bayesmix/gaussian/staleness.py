@@ -20,9 +20,9 @@ def fingerprint() -> str:
     """Return a hash of every file that kernels are compiled from."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    own = [package / "inference" / "nutpie_native.py"]
-    for path in [*sorted(package.glob("gaussian/*.py")), *sorted(package.glob("glmm/*.py")), *own]:
-        digest.update(path.read_bytes())
+    for pattern in ("gaussian/*.py", "glmm/*.py", "inference/nutpie_*.py"):
+        for path in sorted(package.glob(pattern)):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

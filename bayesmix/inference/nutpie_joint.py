@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import carray, cfunc
+from numba import carray
 
+from bayesmix.gaussian.linking import c_function
 from bayesmix.glmm.joint import whitened_joint
 from bayesmix.inference.nutpie_native import (
     LOGP_SIGNATURE,
@@ -50,7 +51,7 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
 @functools.cache
 def _function() -> Any:
     whitened_joint.load()
-    return cfunc(LOGP_SIGNATURE, cache=True)(_logp)
+    return c_function(_logp, LOGP_SIGNATURE)
 
 
 def compile_joint(w: Whitening, start: Callable[[int], np.ndarray]) -> Any:

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import nutpie
-from numba import carray, cfunc, types
+from numba import carray, types
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, criterion
 from bayesmix.gaussian.equations import Equations
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, fresh_cache, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, c_function, f8, i8, inner, kernel
 
 __all__ = [
     "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
@@ -99,14 +99,12 @@ def _expand(dim, n_out, x, out, data):  # type: ignore[no-untyped-def]  # noqa: 
 def _logp_function() -> Any:
     """Return nutpie's C function, compiled or from numba's cache."""
     whitened_density.load()
-    return cfunc(LOGP_SIGNATURE, cache=True)(_logp)
+    return c_function(_logp, LOGP_SIGNATURE)
 
 
 @functools.cache
 def _expand_function() -> Any:
-    fresh_cache(_expand)
-    signature = types.int64(types.uint64, types.uint64, _P, _P, types.voidptr)
-    return cfunc(signature, cache=True)(_expand)
+    return c_function(_expand, types.int64(types.uint64, types.uint64, _P, _P, types.voidptr))
 
 
 def compile_density(

@@ -67,15 +67,23 @@ def run_nutpie(
                 save_warmup=False,
                 progress_bar=settings.progress,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     # nutpie's PanicException is no Exception, so that is not enough to catch it.
     except BaseException as error:
-        raise SamplingError(f"nutpie could not sample this model: {error}") from error
+        raise SamplingError(
+            f"nutpie could not sample this model: {_reason(error)}; "
+            "look at the scales of the priors and of the data"
+        ) from error
     posterior = {name: tree["posterior"][name].values for name in variables}
     found = tree["sample_stats"].to_dataset()
     stats = {ours: found[theirs].values for theirs, ours in _STATS.items() if theirs in found}
     return posterior, stats
+
+
+def _reason(error: BaseException) -> str:
+    """What nutpie says on one line, without the addresses of its stack."""
+    return " ".join(str(error).partition("Stack backtrace")[0].split()).rstrip(".")
 
 
 def complete_or_warn(

@@ -71,6 +71,11 @@ def sample(
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
     warn_of_far_columns(model.design.groups)
+    if group_draws == "moments" and not (fast and _is_normal(model)):
+        raise NotSupportedError(
+            'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
+            'response; take "all"'
+        )
     if tune is None:
         tune = warm_up_steps(model) if fast else _PYMC_TUNE
     checked = SamplerSettings.checked(
@@ -192,10 +197,6 @@ def _sample_fast(
             settings,
             variables,
             group_draws,
-        )
-    if group_draws == "moments":
-        raise NotSupportedError(
-            'group_draws="moments" needs effects that integrate out: a normal response; take "all"'
         )
     gp = model.glmm_problem
     return sample_joint(

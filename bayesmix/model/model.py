@@ -65,7 +65,8 @@ class Model(PoolingExtremes):
         warning, or refused.
     weights : str or array_like, shape (n,), optional
         Precision weights, a column's name or an array: the residual variance of a
-        row is sigma^2 / w, as in lme4. (Not exponents of the likelihood.)
+        row is sigma^2 / w, as in lme4. (Not exponents of the likelihood.) A pandas
+        Series goes by its labels, anything else by position.
     known_se : str or array_like, shape (n,), optional
         Known residual standard errors, in units of the response, as in
         meta-analysis. There is no sigma then, and a level may have one row.

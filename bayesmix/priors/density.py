@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-from bayesmix.priors.distributions import pymc_distribution
+from bayesmix.priors.distributions import pymc_distribution, standard_parameters
 from bayesmix.priors.prior import Prior
 
 __all__ = ["lkj_correlation", "lkj_log_density", "prior_distribution", "prior_log_density"]
-
-_Parameters = Mapping[str, float]
-
-
-def _sigma(p: _Parameters) -> float:
-    """Scale, given as such, as a precision (tau, lam), or 1."""
-    for precision in ("tau", "lam"):
-        if precision in p:
-            return float(p[precision] ** -0.5)
-    return p.get("sigma", 1.0)
-
-
-def _gamma(p: _Parameters) -> tuple[float, float]:
-    if "mu" in p:
-        return p["mu"] ** 2 / p["sigma"] ** 2, p["mu"] / p["sigma"] ** 2
-    return p["alpha"], p["beta"]
-
-
-def _inverse_gamma(p: _Parameters) -> tuple[float, float]:
-    if "mu" in p:
-        mean, variance = p["mu"], p["sigma"] ** 2
-        return (2 * variance + mean**2) / variance, mean * (mean**2 + variance) / variance
-    return p["alpha"], p.get("beta", 1.0)
-
-
-def _beta(p: _Parameters) -> tuple[float, float]:
-    if "mu" in p:
-        mean = p["mu"]
-        size = p["nu"] if "nu" in p else mean * (1 - mean) / p["sigma"] ** 2 - 1
-        return mean * size, (1 - mean) * size
-    return p["alpha"], p["beta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +31,23 @@ class _Folded:
         return np.abs(self.base.rvs(size=size, random_state=random_state))
 
 
-# KeyError where the parameters are of two parametrisations: PyMC may know better.
-_KNOWN: dict[str, Callable[[_Parameters], Any]] = {
-    "Normal": lambda p: stats.norm(p.get("mu", 0.0), _sigma(p)),
-    "StudentT": lambda p: stats.t(p["nu"], p.get("mu", 0.0), _sigma(p)),
-    "Cauchy": lambda p: stats.cauchy(p["alpha"], p["beta"]),
-    "Laplace": lambda p: stats.laplace(p["mu"], p["b"]),
-    "Logistic": lambda p: stats.logistic(p.get("mu", 0.0), p.get("s", 1.0)),
-    "HalfNormal": lambda p: stats.halfnorm(0.0, _sigma(p)),
-    "HalfCauchy": lambda p: stats.halfcauchy(0.0, p["beta"]),
-    "HalfStudentT": lambda p: _Folded(stats.t(p["nu"], 0.0, _sigma(p))),
-    "Exponential": lambda p: stats.expon(0.0, p["scale"] if "scale" in p else 1.0 / p["lam"]),
-    "Gamma": lambda p: stats.gamma(_gamma(p)[0], 0.0, 1.0 / _gamma(p)[1]),
-    "InverseGamma": lambda p: stats.invgamma(_inverse_gamma(p)[0], 0.0, _inverse_gamma(p)[1]),
-    "LogNormal": lambda p: stats.lognorm(_sigma(p), 0.0, np.exp(p.get("mu", 0.0))),
-    "Weibull": lambda p: stats.weibull_min(p["alpha"], 0.0, p["beta"]),
-    "Uniform": lambda p: stats.uniform(
-        p.get("lower", 0.0), p.get("upper", 1.0) - p.get("lower", 0.0)
-    ),
-    "Beta": lambda p: stats.beta(*_beta(p)),
+# By their standard parameters.
+_KNOWN: dict[str, Callable[..., Any]] = {
+    "Normal": stats.norm,
+    "StudentT": stats.t,
+    "Cauchy": stats.cauchy,
+    "Laplace": stats.laplace,
+    "Logistic": stats.logistic,
+    "HalfNormal": lambda sigma: stats.halfnorm(0.0, sigma),
+    "HalfCauchy": lambda beta: stats.halfcauchy(0.0, beta),
+    "HalfStudentT": lambda nu, sigma: _Folded(stats.t(nu, 0.0, sigma)),
+    "Exponential": lambda lam: stats.expon(0.0, 1 / lam),
+    "Gamma": lambda alpha, beta: stats.gamma(alpha, 0.0, 1 / beta),
+    "InverseGamma": lambda alpha, beta: stats.invgamma(alpha, 0.0, beta),
+    "LogNormal": lambda mu, sigma: stats.lognorm(sigma, 0.0, np.exp(mu)),
+    "Weibull": lambda alpha, beta: stats.weibull_min(alpha, 0.0, beta),
+    "Uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
+    "Beta": stats.beta,
 }
 
 
@@ -96,10 +63,10 @@ def prior_distribution(prior: Prior) -> Any:
     frozen distribution or None
         With ``logpdf``, ``pdf`` and ``rvs``; None if PyMC alone knows it.
     """
-    try:
-        return _KNOWN[prior.distribution](prior.parameters)
-    except KeyError:
+    make = _KNOWN.get(prior.distribution)
+    if make is None:
         return None
+    return make(*standard_parameters(prior.distribution, prior.parameters).values())
 
 
 def prior_log_density(prior: Prior, values: np.ndarray) -> np.ndarray:

@@ -17,10 +17,12 @@ from bayesmix.errors import PriorError
 __all__ = [
     "check_parameters",
     "check_pymc_distribution",
+    "check_sizes",
     "is_improper",
     "is_known",
     "lower_bound",
     "pymc_distribution",
+    "standard_parameters",
     "upper_bound",
 ]
 
@@ -35,50 +37,66 @@ class Distribution:
         Parameters that must be above zero.
     real : tuple of str
         Parameters that may be any finite number.
-    required : tuple of tuple of str
-        Of each inner tuple one parameter must be given.
+    required : tuple of str
+        Parameters that must be given.
+    ways : tuple of tuple of str
+        Parametrisations: of the parameters named here those of one of them, and
+        no others, must be given. PyMC would overlook the others.
     lower, upper : float
         Ends of the support.
     """
 
     positive: tuple[str, ...] = ()
     real: tuple[str, ...] = ()
-    required: tuple[tuple[str, ...], ...] = ()
+    required: tuple[str, ...] = ()
+    ways: tuple[tuple[str, ...], ...] = ()
     lower: float = -math.inf
     upper: float = math.inf
 
 
+_SIGMA_OR_TAU = (("sigma",), ("tau",), ())
+_SIGMA_OR_LAM = (("sigma",), ("lam",), ())
 _KNOWN: dict[str, Distribution] = {
     "Flat": Distribution(),
     "HalfFlat": Distribution(lower=0),
-    "Normal": Distribution(real=("mu",), positive=("sigma", "tau")),
-    "StudentT": Distribution(real=("mu",), positive=("nu", "sigma", "lam"), required=(("nu",),)),
-    "Cauchy": Distribution(real=("alpha",), positive=("beta",), required=(("alpha",), ("beta",))),
-    "Laplace": Distribution(real=("mu",), positive=("b",), required=(("mu",), ("b",))),
+    "Normal": Distribution(real=("mu",), positive=("sigma", "tau"), ways=_SIGMA_OR_TAU),
+    "StudentT": Distribution(
+        real=("mu",), positive=("nu", "sigma", "lam"), required=("nu",), ways=_SIGMA_OR_LAM
+    ),
+    "Cauchy": Distribution(real=("alpha",), positive=("beta",), required=("alpha", "beta")),
+    "Laplace": Distribution(real=("mu",), positive=("b",), required=("mu", "b")),
     "Logistic": Distribution(real=("mu",), positive=("s",)),
-    "HalfNormal": Distribution(positive=("sigma", "tau"), lower=0),
-    "HalfCauchy": Distribution(positive=("beta",), required=(("beta",),), lower=0),
-    "HalfStudentT": Distribution(positive=("nu", "sigma", "lam"), required=(("nu",),), lower=0),
-    "Exponential": Distribution(positive=("lam", "scale"), required=(("lam", "scale"),), lower=0),
+    "HalfNormal": Distribution(positive=("sigma", "tau"), ways=_SIGMA_OR_TAU, lower=0),
+    "HalfCauchy": Distribution(positive=("beta",), required=("beta",), lower=0),
+    "HalfStudentT": Distribution(
+        positive=("nu", "sigma", "lam"), required=("nu",), ways=_SIGMA_OR_LAM, lower=0
+    ),
+    "Exponential": Distribution(positive=("lam", "scale"), ways=(("lam",), ("scale",)), lower=0),
     "Gamma": Distribution(
-        positive=("alpha", "beta", "mu", "sigma"),
-        required=(("alpha", "mu"), ("beta", "sigma")),
+        positive=("alpha", "beta", "mu", "sigma"), ways=(("alpha", "beta"), ("mu", "sigma")),
         lower=0,
     ),
     "InverseGamma": Distribution(
-        positive=("alpha", "beta", "mu", "sigma"), required=(("alpha", "mu"),), lower=0
+        positive=("alpha", "beta", "mu", "sigma"),
+        ways=(("alpha", "beta"), ("mu", "sigma"), ("alpha",)),
+        lower=0,
     ),
-    "LogNormal": Distribution(real=("mu",), positive=("sigma", "tau"), lower=0),
-    "Weibull": Distribution(positive=("alpha", "beta"), required=(("alpha",), ("beta",)), lower=0),
+    "LogNormal": Distribution(
+        real=("mu",), positive=("sigma", "tau"), ways=_SIGMA_OR_TAU, lower=0
+    ),
+    "Weibull": Distribution(positive=("alpha", "beta"), required=("alpha", "beta"), lower=0),
     "Uniform": Distribution(real=("lower", "upper")),
     "Beta": Distribution(
         positive=("alpha", "beta", "mu", "sigma", "nu"),
-        required=(("alpha", "mu"), ("beta", "sigma", "nu")),
+        ways=(("alpha", "beta"), ("mu", "sigma"), ("mu", "nu")),
         lower=0,
         upper=1,
     ),
-    "LKJ": Distribution(positive=("eta",), required=(("eta",),)),
-}
+    "LKJ": Distribution(positive=("eta",), required=("eta",)),
+}  # fmt: skip
+
+# Their squares are numbers still, and so is what a density makes of them.
+_LEAST, _MOST = 1e-100, 1e100
 
 
 # What Stan, brms, R and scipy call them; without capitals and marks between words.
@@ -190,7 +208,8 @@ def check_parameters(name: str, parameters: Mapping[str, float]) -> None:
     Raises
     ------
     PriorError
-        For an unknown or absent parameter, or a value out of its range.
+        For an unknown or absent parameter, parameters of two parametrisations, or
+        a value out of its range.
     """
     distribution = _KNOWN[name]
     known = (*distribution.real, *distribution.positive)
@@ -203,16 +222,123 @@ def check_parameters(name: str, parameters: Mapping[str, float]) -> None:
             raise PriorError(f"{key}={value} in {name}: the value must be finite")
         if key in distribution.positive and value <= 0:
             raise PriorError(f"{key}={value} in {name}: the value must be above zero")
-    for choice in distribution.required:
-        given = [key for key in choice if key in parameters]
-        if len(given) != 1:
-            wanted = " or ".join(choice)
-            raise PriorError(f"{name} needs {wanted}" + (", not both" if given else ""))
-    for pair in (("sigma", "tau"), ("sigma", "lam")):
-        if set(pair) <= set(parameters):
-            raise PriorError(f"{name} takes {pair[0]} or {pair[1]}, not both")
+    absent = [key for key in distribution.required if key not in parameters]
+    if absent:
+        raise PriorError(f"{name} needs {absent[0]}")
+    _check_ways(name, distribution.ways, parameters)
     if name == "Uniform" and parameters.get("lower", 0.0) >= parameters.get("upper", 1.0):
         raise PriorError(f"Uniform needs lower < upper, not {dict(parameters)}")
+    if name == "Beta" and "mu" in parameters:
+        _check_beta_mean(parameters)
+
+
+def _check_ways(
+    name: str, ways: tuple[tuple[str, ...], ...], parameters: Mapping[str, float]
+) -> None:
+    choices = {key for way in ways for key in way}
+    given = [key for key in parameters if key in choices]
+    if not ways or any(set(way) == set(given) for way in ways):
+        return
+    verb = "takes" if () in ways else "needs"
+    either = " or " if all(len(way) < 2 for way in ways) else ", or "
+    wanted = either.join(" and ".join(way) for way in ways if way)
+    raise PriorError(f"{name} {verb} {wanted}" + (f", not {' and '.join(given)}" if given else ""))
+
+
+def _check_beta_mean(parameters: Mapping[str, float]) -> None:
+    mean, sd = parameters["mu"], parameters.get("sigma", 0.0)
+    if mean >= 1:
+        raise PriorError(f"mu={mean} in Beta: the mean must lie between 0 and 1")
+    most = math.sqrt(mean * (1 - mean))
+    if sd >= most:
+        raise PriorError(
+            f"sigma={sd} in Beta: with the mean {mean} the value must be below {most:.4g}"
+        )
+
+
+def check_sizes(name: str, parameters: Mapping[str, float]) -> None:
+    """Refuse numbers that a density cannot be computed with.
+
+    Of priors that a user gives this is asked when a model is built; the default
+    ones follow columns of any size, and are asked by what computes with them.
+
+    Raises
+    ------
+    PriorError
+    """
+    distribution = _KNOWN.get(name)
+    if distribution is None:
+        return
+    shown = f"{name}({', '.join(f'{key}={value:.4g}' for key, value in parameters.items())})"
+    for make in (dict, lambda given: standard_parameters(name, given)):
+        for key, value in make(parameters).items():
+            least = -_MOST if key in distribution.real else _LEAST
+            if not least <= value <= _MOST:
+                stands = "" if parameters.get(key) == value else f" ({key}={value:.4g})"
+                raise PriorError(
+                    f"the numbers of {shown}{stands} must lie between {_LEAST:.0e} and "
+                    f"{_MOST:.0e} in size; rescale the data, so that they are nearer to 1"
+                )
+
+
+def standard_parameters(name: str, parameters: Mapping[str, float]) -> dict[str, float]:
+    """Return the parameters under the first of a distribution's parametrisations.
+
+    Parameters
+    ----------
+    name : str
+        One of those known here.
+    parameters : mapping of str to float
+        Checked ones.
+
+    Returns
+    -------
+    dict of str to float
+        Every parameter that the density has, those that were not given at PyMC's
+        defaults, always in the same order: sigma for tau and lam, lam for an
+        exponential's scale, alpha and beta for a mean and a standard deviation.
+    """
+    p = parameters
+    match name:
+        case "Normal" | "LogNormal":
+            return {"mu": float(p.get("mu", 0.0)), "sigma": _sigma(p)}
+        case "HalfNormal":
+            return {"sigma": _sigma(p)}
+        case "StudentT":
+            return {"nu": float(p["nu"]), "mu": float(p.get("mu", 0.0)), "sigma": _sigma(p)}
+        case "HalfStudentT":
+            return {"nu": float(p["nu"]), "sigma": _sigma(p)}
+        case "Exponential":
+            return {"lam": float(p["lam"] if "lam" in p else 1 / p["scale"])}
+        case "Logistic":
+            return {"mu": float(p.get("mu", 0.0)), "s": float(p.get("s", 1.0))}
+        case "Uniform":
+            return {"lower": float(p.get("lower", 0.0)), "upper": float(p.get("upper", 1.0))}
+        case "Gamma" | "InverseGamma" | "Beta" if "mu" in p:
+            alpha, beta = _from_moments(name, p)
+            return {"alpha": alpha, "beta": beta}
+        case "InverseGamma":
+            return {"alpha": float(p["alpha"]), "beta": float(p.get("beta", 1.0))}
+    known = _KNOWN[name]
+    return {key: float(p[key]) for key in (*known.real, *known.positive) if key in p}
+
+
+def _sigma(p: Mapping[str, float]) -> float:
+    """Scale, given as such, as a precision (tau, lam), or 1."""
+    precision = p.get("tau", p.get("lam"))
+    return float(p.get("sigma", 1.0) if precision is None else precision**-0.5)
+
+
+def _from_moments(name: str, p: Mapping[str, float]) -> tuple[float, float]:
+    """Both shape parameters from the mean and the standard deviation, as PyMC has them."""
+    mean = float(p["mu"])
+    if name == "Beta":
+        size = float(p["nu"]) if "nu" in p else mean * (1 - mean) / p["sigma"] ** 2 - 1
+        return mean * size, (1 - mean) * size
+    variance = float(p["sigma"]) ** 2
+    if name == "Gamma":
+        return mean**2 / variance, mean / variance
+    return (2 * variance + mean**2) / variance, mean * (mean**2 + variance) / variance
 
 
 def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:

@@ -14,7 +14,7 @@ from bayesmix.design import Design
 from bayesmix.errors import PriorError
 from bayesmix.families import Family
 from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
-from bayesmix.priors.distributions import is_improper, lower_bound, upper_bound
+from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 
 __all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "resolve_priors"]
@@ -195,7 +195,9 @@ class _Choices:
         known = _known_names(design, family, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
-            self._given[_canonical(str(key), known)] = Prior.from_any(prior, str(key))
+            given = Prior.from_any(prior, str(key))
+            check_sizes(given.distribution, given.parameters)
+            self._given[_canonical(str(key), known)] = given
 
     def take(self, parameter: str, keys: list[str], default: Prior) -> PriorInForce:
         for key in keys:

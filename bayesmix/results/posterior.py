@@ -304,19 +304,26 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
 
     def _first_levels(self, group: GroupingFactor, options: SummaryOptions) -> Section:
         shown = min(max(1, _SHOWN_ROWS // group.n_effects), group.n_levels)
+        options = replace(options, diagnostics=True)
+        notes = []
+        if group.name in self._draws.moments:
+            options = replace(options, ci_kind="eti", point="mean")
+            notes = ["means and normal intervals, from the moments that were kept"]
         table = tables.group_table(
             self._draws,
             group,
-            replace(options, diagnostics=True),
+            options,
             with_fixed=False,
             n_levels=shown,
         )
         rest = group.n_levels - shown
+        if rest:
+            notes.insert(0, f"and {rest} more levels: group_effects({group.name!r})")
         return Section(
             title=f"Group effects of {group.name}",
             table=table.drop(columns="group"),
             text_columns=("level", "effect"),
-            note=f"and {rest} more levels: group_effects({group.name!r})" if rest else "",
+            note="; ".join(notes),
         )
 
     def _run_in_words(self) -> str:

@@ -10,7 +10,10 @@ import pytest
 from numba import carray
 
 import bayesmix as bmx
+from bayesmix.gaussian import linking
 from bayesmix.gaussian.linking import FLOATS, f8, i8, kernel
+from bayesmix.inference import nutpie_joint
+from bayesmix.inference.nutpie_native import _expand_function, _logp_function
 
 
 @kernel(f8, i8, FLOATS)
@@ -34,6 +37,17 @@ def test_a_kernel_calls_another_by_name() -> None:
     assert total.is_compiled()
     assert "not" not in repr(total)
     assert total.__doc__ == "Sum of n numbers."
+
+
+def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(linking, "FunctionCache", refuse)
+    monkeypatch.setattr("numba.core.ccallback.FunctionCache", refuse)
+    assert _logp_function.__wrapped__().address
+    assert nutpie_joint._function.__wrapped__().address
+    assert _expand_function.__wrapped__().address
 
 
 @pytest.mark.parametrize("x", [np.arange(3), np.arange(6.0)[::2]], ids=["ints", "strided"])

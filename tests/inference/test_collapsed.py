@@ -158,6 +158,11 @@ def test_moments_stand_for_draws(sleepstudy: pd.DataFrame) -> None:
         assert (np.abs(a["estimate"] - b["estimate"]) < 5 * a["sd"] / np.sqrt(8000) + 0.1).all()
         np.testing.assert_allclose(b["sd"], a["sd"], rtol=0.05)
     assert str(moments)
+    for asked, word in (({"point": "median"}, "point"), ({"ci_kind": "hdi"}, "ci_kind")):
+        for name in ("group_effects", "group_coefficients", "plot_group_effects"):
+            with pytest.raises(NotSupportedError, match=f"{word}=.* needs draws of the effects"):
+                getattr(moments, name)(**asked)
+        assert "means and normal intervals" in str(moments.summary(**asked))
     assert moments.plot_shrinkage()
     assert moments.plot_group_effects()
 

@@ -201,6 +201,10 @@ def test_moments_of_the_effects_need_a_normal_response(rng: np.random.Generator)
     model = bmx.Model("count ~ x + (1 | g)", make_data(rng), family="poisson")
     with pytest.raises(NotSupportedError, match="group_draws"):
         model.fit(group_draws="moments")
+    normal = bmx.Model("real ~ x + (1 | g)", make_data(rng))
+    for given in ({"engine": "pymc"}, {"prior_only": True}):
+        with pytest.raises(NotSupportedError, match=r"group_draws.*the fast engine"):
+            normal.fit(group_draws="moments", **given)
 
 
 def test_a_bounded_prior_of_a_standard_deviation_is_kept(rng: np.random.Generator) -> None:

@@ -108,11 +108,25 @@ def test_rows_without_a_weight_are_dropped(rows: pd.DataFrame) -> None:
     assert len(model.design.weights) == 239
 
 
+def _but_one(value: float) -> np.ndarray:
+    values = np.ones(240)
+    values[7] = value
+    return values
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
         ({"weights": "nope"}, DataError, r"no such column; there are `"),
         ({"weights": [1, 2]}, DataError, r"shape \(2,\), the data have 240 rows"),
+        ({"weights": np.ones((240, 1))}, DataError, r"shape \(240, 1\), the data have 240 rows"),
+        ({"weights": 3.0}, DataError, r"shape \(\), the data"),
+        ({"weights": _but_one(np.inf)}, DataError, "is inf in row 7: .* above zero and finite"),
+        ({"weights": _but_one(0.0)}, DataError, "is 0 in row 7: .* above zero and finite"),
+        ({"weights": _but_one(1e-320)}, DataError, "in row 7: it must be between 1e-100 and"),
+        ({"known_se": _but_one(1e300)}, DataError, "in row 7: it must be between 1e-100 and"),
+        ({"known_se": _but_one(1e9)}, DataError, "from 1 in row 0 to 1e.09 in row 7: .* 1e.08"),
+        ({"weights": _but_one(1e-17)}, DataError, "from 1e-17 in row 7 to 1 in row 0: .* 1e.16"),
         ({"weights": "f"}, DataError, "not numeric"),
         ({"weights": "z"}, DataError, "weights is -.* it must be above zero"),
         ({"known_se": "z"}, DataError, "known_se is -"),
@@ -124,3 +138,34 @@ def test_what_is_no_weight_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         bmx.Model("y ~ x + (1 | g)", rows, **given)
+
+
+@pytest.mark.parametrize("argument", ["weights", "known_se"])
+def test_a_series_goes_by_its_labels(rows: pd.DataFrame, argument: str) -> None:
+    values = rows["w"].to_numpy()
+    shuffled = rows["w"].sample(frac=1.0, random_state=1)
+    for given in (rows["w"], shuffled, values, list(values)):
+        model = bmx.Model("y ~ x + (1 | g)", rows, **{argument: given})
+        np.testing.assert_array_equal(getattr(model.design, argument), values)
+    part = rows[rows["w"] > rows["w"].median()]
+    with pytest.raises(DataError, match=r"the label 0, which is no row .*\.to_numpy\(\)"):
+        bmx.Model("y ~ x", part.set_axis(range(1, len(part) + 1)),
+                  **{argument: part["w"].reset_index(drop=True)})  # fmt: skip
+    twice = rows.set_axis(np.arange(len(rows)) // 2)
+    model = bmx.Model("y ~ x + (1 | g)", twice, **{argument: twice["w"]})
+    np.testing.assert_array_equal(getattr(model.design, argument), values)
+    with pytest.raises(DataError, match="labels that occur twice"):
+        bmx.Model("y ~ x", twice, **{argument: twice["w"].sample(frac=1.0, random_state=1)})
+
+
+@pytest.mark.parametrize("scale", [1e160, 1e-160])
+def test_a_response_beyond_all_sizes_is_refused(rows: pd.DataFrame, scale: float) -> None:
+    with pytest.raises(DataError, match=r"of the response `y` is .* rescale it"):
+        bmx.Model("y ~ x + (1 | g)", rows.assign(y=rows["y"] * scale))
+
+
+@pytest.mark.parametrize("scale", [1e90, 1e-90])
+def test_a_response_of_unusual_size_is_fitted(rows: pd.DataFrame, scale: float) -> None:
+    plain = bmx.Model("y ~ x + (1 | g)", rows).fit_eb()
+    fit = bmx.Model("y ~ x + (1 | g)", rows.assign(y=rows["y"] * scale)).fit_eb()
+    assert fit.sigma / scale == pytest.approx(plain.sigma, rel=1e-6)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import integrate
 
 import bayesmix as bmx
+from bayesmix.errors import PriorError
+from bayesmix.gaussian.problem import scale_prior_codes
 from bayesmix.priors.density import (
     lkj_correlation,
     lkj_log_density,
     prior_distribution,
     prior_log_density,
 )
-from bayesmix.priors.distributions import pymc_distribution
+from bayesmix.priors.distributions import _KNOWN as KNOWN
+from bayesmix.priors.distributions import pymc_distribution, standard_parameters
 
 PRIORS = [
     bmx.Prior("Normal", mu=1, sigma=2),
@@ -57,6 +62,35 @@ def test_each_is_pymcs(prior: bmx.Prior) -> None:
     expected = pm.logp(distribution, x).eval(mode="FAST_COMPILE")
     # PyMC has some constants in single precision.
     np.testing.assert_allclose(prior_log_density(prior, x), expected, rtol=1e-5, atol=1e-6)
+
+
+_VALUES = {"mu": 0.4, "sigma": 0.3, "alpha": 2.5, "beta": 1.5, "nu": 4.0, "upper": 3.0}
+
+
+@pytest.mark.parametrize("name", sorted(set(KNOWN) - {"Flat", "HalfFlat", "LKJ"}))
+def test_whatever_is_accepted_pymc_accepts_and_has_the_same_density(name: str) -> None:
+    import pymc as pm
+
+    keys = (*KNOWN[name].real, *KNOWN[name].positive)
+    x = np.array([0.2, 0.7])
+    n_accepted = 0
+    for given in itertools.chain.from_iterable(
+        itertools.combinations(keys, k) for k in range(len(keys) + 1)
+    ):
+        parameters = {key: _VALUES.get(key, 0.6) for key in given}
+        try:
+            prior = bmx.Prior(name, **parameters)
+        except PriorError:
+            continue
+        n_accepted += 1
+        expected = pm.logp(pymc_distribution(name, parameters), x).eval(mode="FAST_COMPILE")
+        np.testing.assert_allclose(prior_log_density(prior, x), expected, rtol=1e-5, atol=1e-6)
+        backwards = bmx.Prior(name, **dict(reversed(parameters.items())))
+        assert standard_parameters(name, parameters) == standard_parameters(
+            name, backwards.parameters
+        )
+        assert scale_prior_codes(backwards) == scale_prior_codes(prior)
+    assert n_accepted > 0
 
 
 def test_flat_priors_count_for_nothing() -> None:

@@ -125,6 +125,34 @@ def test_a_prior_must_name_a_parameter_and_fit_it(
         bmx.Model("y ~ x + (x | g) + (1 | h)", data, priors={name: prior})
 
 
+@pytest.mark.parametrize(
+    ("name", "prior"),
+    [
+        ("x", Prior("Normal", mu=1, sigma=1e-200)),
+        ("x", Prior("Normal", mu=-1e150, sigma=1)),
+        ("sd(g)", Prior("HalfNormal", sigma=1e-200)),
+        ("sigma", Prior("HalfCauchy", beta=10**150)),
+        ("sigma", Prior("Gamma", mu=1e-60, sigma=1)),
+    ],
+    ids=str,
+)
+def test_numbers_that_no_density_survives_are_refused(
+    data: pd.DataFrame, name: str, prior: Prior
+) -> None:
+    with pytest.raises(PriorError, match=r"must lie between 1e-100 and 1e\+100 in size"):
+        bmx.Model("y ~ x + (1 | g)", data, priors={name: prior})
+
+
+def test_default_priors_of_columns_beyond_all_sizes_are_refused_where_they_are_used(
+    data: pd.DataFrame,
+) -> None:
+    model = bmx.Model("y ~ far + (1 | g)", data.assign(far=1e200 * data["x"]))
+    with pytest.raises(PriorError, match="rescale the data"):
+        model.fit(draws=20, tune=20, chains=1, progress=False)
+    plain = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+    assert model.fit_eb().sigma == pytest.approx(plain.sigma, rel=1e-6)
+
+
 def test_priors_must_be_a_mapping(data: pd.DataFrame) -> None:
     with pytest.raises(PriorError, match="takes a dict"):
         bmx.Model("y ~ x", data, priors=[Prior("Flat")])  # type: ignore[arg-type]

@@ -41,8 +41,18 @@ def test_it_is_a_value() -> None:
         ("HalfCauchy", {"beta": [1, 2]}, "are numbers"),
         ("HalfCauchy", {}, "needs beta"),
         ("HalfCauchy", {"scale": 1}, "no parameter 'scale'; it has beta"),
-        ("Normal", {"mu": 0, "sigma": 1, "tau": 1}, "sigma or tau, not both"),
-        ("Gamma", {"alpha": 2, "mu": 1, "beta": 1}, "alpha or mu, not both"),
+        ("Normal", {"mu": 0, "sigma": 1, "tau": 1}, "takes sigma or tau, not sigma and tau"),
+        ("Exponential", {"lam": 1, "scale": 1}, "needs lam or scale, not lam and scale"),
+        ("Gamma", {"alpha": 2, "mu": 1, "beta": 1},
+         "needs alpha and beta, or mu and sigma, not alpha and mu and beta"),
+        ("Gamma", {"mu": 1, "beta": 2}, "needs alpha and beta, or mu and sigma, not mu and beta"),
+        ("Gamma", {"alpha": 2, "sigma": 3}, "not alpha and sigma"),
+        ("Gamma", {}, "needs alpha and beta, or mu and sigma$"),
+        ("InverseGamma", {"mu": 1}, "or mu and sigma, or alpha, not mu"),
+        ("InverseGamma", {"alpha": 2, "sigma": 3}, "not alpha and sigma"),
+        ("Beta", {"alpha": 1, "nu": 3}, "needs alpha and beta, or mu and sigma, or mu and nu"),
+        ("Beta", {"mu": 1.5, "nu": 3}, "mean must lie between 0 and 1"),
+        ("Beta", {"mu": 0.5, "sigma": 0.5}, r"must be below 0\.5"),
         ("Uniform", {"lower": 2, "upper": 1}, "lower < upper"),
         ("LKJ", {"eta": 0}, "above zero"),
         ("Norml", {}, "did you mean Normal"),
@@ -54,7 +64,7 @@ def test_it_is_a_value() -> None:
         ("Model", {}, "no distribution 'Model'"),
         ("SkewNormal", {"mu": 0, "nope": 1}, "no parameter 'nope'; it has"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_prior_is_refused(name: str, parameters: dict, message: str) -> None:
     with pytest.raises(PriorError, match=message):
         Prior(name, **parameters)

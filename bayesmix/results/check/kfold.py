@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.families import Gaussian
 from bayesmix.inference.announce import announce
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
@@ -87,13 +87,17 @@ def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
         weights=some(design.weights),
         known_se=some(design.known_se),
     )
-    refit = specification.build(type(model), design.frame.iloc[train])
+    advice = "only that fold knows it; take another k or seed, or another by="
+    try:
+        refit = specification.build(type(model), design.frame.iloc[train])
+    except (DataError, FormulaError) as error:
+        reason = getattr(error, "reason", str(error))
+        raise DataError(f"without fold {number + 1} of {k}: {reason}; {advice}") from error
     if refit.design.fixed_effects != design.fixed_effects:
         lost = [c for c in design.fixed_effects if c not in refit.design.fixed_effects]
         raise DataError(
             f"without fold {number + 1} of {k} the data do not determine "
-            f"{', '.join(lost) or 'the same coefficients'}: only that fold knows it; take "
-            "another k or seed, or another by="
+            f"{', '.join(lost) or 'the same coefficients'}: {advice}"
         )
     refit._priors = model.prior_entries
     return refit

@@ -128,6 +128,8 @@ class PosteriorTables:
         ------
         DataError
             If there is no such grouping factor.
+        NotSupportedError
+            For a median or an "hdi" of effects whose draws were not kept.
         """
         options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
         return self._group_tables(group, options, wide=wide, with_fixed=False)
@@ -161,6 +163,8 @@ class PosteriorTables:
         ------
         DataError
             If there is no such grouping factor.
+        NotSupportedError
+            For a median or an "hdi" of effects whose draws were not kept.
         """
         options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
         return self._group_tables(group, options, wide=wide, with_fixed=True)

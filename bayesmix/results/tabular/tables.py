@@ -228,6 +228,16 @@ def _moments_table(
     n_levels: int | None,
 ) -> pd.DataFrame:
     """The same table from means and standard deviations, with normal intervals."""
+    for argument, value, only in (
+        ("ci_kind", options.ci_kind, "eti"),
+        ("point", options.point, "mean"),
+    ):
+        if value != only:
+            raise NotSupportedError(
+                f"{argument}={value!r} needs draws of the effects by `{group.name}`, of which "
+                "this fit kept means and standard deviations only; take "
+                f'{argument}="{only}", or fit(group_draws="all")'
+            )
     mean = (moments.coefficient_mean if with_fixed else moments.mean)[:n_levels].ravel()
     sd = (moments.coefficient_sd if with_fixed else moments.sd)[:n_levels].ravel()
     levels = group.levels.labels[:n_levels]

@@ -1,0 +1,174 @@
+"""Effects whose variance no data of this design can tell from another's."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayesmix.design.groups import Block, GroupingFactor
+from bayesmix.design.rank import aliased_columns, combinations_of_others
+from bayesmix.errors import OWN_FILES, DataWarning, FormulaError
+from bayesmix.formula import Formula
+
+__all__ = ["check_identified"]
+
+_LARGEST = 24  # effects up to which blocks are compared with each other, not each by itself
+
+
+def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: Formula) -> None:
+    """Refuse effects that cannot be told apart.
+
+    Columns of Z that depend on each other are no matter where their variances
+    are: an intercept and uncorrelated effects of all levels of a factor add up to
+    a covariance of their own. So it is asked whether two matrices Sigma give
+    the same Z Sigma Z'.
+
+    Parameters
+    ----------
+    groups : sequence of GroupingFactor
+    X : ndarray, shape (n, p)
+        The fixed effects' columns, of full rank where p < n.
+    formula : Formula
+
+    Raises
+    ------
+    FormulaError
+        If an effect's column is zero, or the effect cannot be told from others of
+        its grouping factor, or of one with the same levels.
+
+    Warns
+    -----
+    DataWarning
+        If the fixed effects hold an effect for each level already.
+    """
+    for group in groups:
+        # Columns that are fixed effects too are known not to depend on each other.
+        if None in group.fixed_column or X.shape[1] >= len(X):
+            _check_group(group, formula)
+    for one, other in itertools.combinations(groups, 2):
+        _check_pair(one, other, formula)
+    if X.shape[1] < len(X):
+        for group in groups:
+            if group.n_levels <= X.shape[1]:
+                _warn_of_fixed_levels(group, X)
+
+
+def _check_group(group: GroupingFactor, formula: Formula) -> None:
+    if group.effects == ("Intercept",) or group.n_effects >= len(group.Z):
+        return
+    aliased = aliased_columns(group.Z)
+    if not aliased.size:
+        return
+    zero = [j for j in aliased if not group.Z[:, j].any()]
+    if zero:
+        raise _error(
+            f"the effect `{group.effects[zero[0]]}` by `{group.name}` is zero in every row, so it "
+            "has no variance to estimate; leave it out (of an interaction with empty cells, "
+            "make one column of the combinations that occur)",
+            group, zero[0], formula,
+        )  # fmt: skip
+    C = combinations_of_others(group.Z, aliased)
+    j = _unidentified(C, aliased.tolist(), group.blocks)
+    if j is not None:
+        others = ", ".join(f"`{group.effects[k]}`" for k in np.flatnonzero(C[:, j]))
+        raise _error(
+            f"the effect `{group.effects[j]}` by `{group.name}` cannot be told from {others}: its "
+            "column is the same, or a linear combination of theirs, so the data cannot share "
+            "the variance out; leave one of them out",
+            group, j, formula,
+        )  # fmt: skip
+
+
+def _check_pair(one: GroupingFactor, other: GroupingFactor, formula: Formula) -> None:
+    """Two grouping factors that divide the rows alike are one with two sets of terms."""
+    if one.n_levels != other.n_levels or one.n_effects + other.n_effects > len(one.Z):
+        return
+    partner = np.zeros(one.n_levels, dtype=np.int32)
+    partner[one.index] = other.index
+    if not np.array_equal(partner[one.index], other.index):
+        return
+    q = one.n_effects
+    Z = np.concatenate([one.Z, other.Z], axis=1)
+    aliased = aliased_columns(Z)
+    if not aliased.size:
+        return
+    blocks = [
+        *one.blocks,
+        *(
+            Block(start=q + block.start, stop=q + block.stop, correlated=block.correlated)
+            for block in other.blocks
+        ),
+    ]
+    j = _unidentified(combinations_of_others(Z, aliased), aliased.tolist(), blocks)
+    if j is not None and j >= q:
+        raise _error(
+            f"`{one.name}` and `{other.name}` put the same rows together, so the effect "
+            f"`{other.effects[j - q]}` by the one cannot be told from that by the other; "
+            "leave one of the two out",
+            other, j - q, formula,
+        )  # fmt: skip
+
+
+def _unidentified(C: np.ndarray, aliased: list[int], blocks: Sequence[Block]) -> int | None:
+    """Position of the first effect with which two Sigma give the same C Sigma C'.
+
+    Parameters
+    ----------
+    C : ndarray, shape (q, q)
+        The columns of Z as combinations of those that are not aliased.
+    aliased : list of int
+        In order.
+    blocks : sequence of Block
+    """
+    block_of = {j: k for k, block in enumerate(blocks) for j in range(block.start, block.stop)}
+    for j in aliased:
+        if C.shape[1] > _LARGEST:
+            block = blocks[block_of[j]]
+            used = np.flatnonzero(C[:, j])
+            if block.correlated and all(block.start <= k < block.stop for k in used):
+                return j
+            continue
+        free = [
+            (a, b)
+            for a in range(j + 1)
+            for b in range(a + 1)
+            if a == b or (block_of[a] == block_of[b] and blocks[block_of[a]].correlated)
+        ]
+        maps = [(np.outer(C[:, a], C[:, b]) + np.outer(C[:, b], C[:, a])).ravel() for a, b in free]
+        units = [row / np.linalg.norm(row) for row in maps]
+        if np.linalg.matrix_rank(np.asarray(units), tol=1e-6) < len(free):
+            return j
+    return None
+
+
+def _warn_of_fixed_levels(group: GroupingFactor, X: np.ndarray) -> None:
+    """Say that any effect of the levels is a combination of the fixed effects already."""
+    levels = np.random.default_rng(1).uniform(1.0, 2.0, group.n_levels)
+    step = max(1, len(X) // (50 * (X.shape[1] + 1)))
+    for k, effect in enumerate(group.effects):
+        # A few rows show at little cost that it is none.
+        for rows in dict.fromkeys((slice(None, None, step), slice(None))):
+            some = X[rows]
+            by_level = levels[group.index[rows]] * group.Z[rows, k]
+            both = np.concatenate([some, by_level[:, None]], axis=1)
+            held = X.shape[1] in aliased_columns(both)
+            if not held:
+                break
+        if held:
+            warnings.warn(
+                f"the fixed effects hold the effect `{effect}` of each level of `{group.name}` "
+                "already, so its variance cannot be told from them and depends on the "
+                "priors; leave one of the two out",
+                DataWarning,
+                skip_file_prefixes=OWN_FILES,
+            )
+            return
+
+
+def _error(reason: str, group: GroupingFactor, effect: int, formula: Formula) -> FormulaError:
+    block = next(k for k, b in enumerate(group.blocks) if b.start <= effect < b.stop)
+    term = [term for term in formula.groups if term.name == group.name][block]
+    return FormulaError(reason, text=formula.text, start=term.start, stop=term.stop)
