@@ -367,10 +367,12 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
-            self._optimum = replace(
-                self._optimum, converged=False,
-                message="the effects have no covariance: their Hessian is not negative definite",
-            )  # fmt: skip
+            if self._optimum.converged:  # else it has been said what is wrong
+                self._optimum = replace(
+                    self._optimum, converged=False,
+                    message="the effects have no covariance: "
+                    "their Hessian is not negative definite",
+                )  # fmt: skip
             b_cov[:], moves = np.nan, np.full_like(cross, np.nan)
         elif p:
             moves = np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T
