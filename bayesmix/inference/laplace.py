@@ -230,7 +230,7 @@ def maximise_laplace(
         tiny = (best.x[:n_sd] < unit + _TINY) & (best.x[:n_sd] > search.zero) & search.may_be_zero
         if tiny.any():
             other = best.x.copy()
-            other[:n_sd][tiny] = start[:n_sd][tiny]
+            other[:n_sd][tiny] = unit[tiny] + np.log(0.5)
             best = _better(best, _run(search, other))
             starts += 1
         gradient = np.empty(n_x)

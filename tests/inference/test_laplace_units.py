@@ -9,6 +9,8 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Gamma, NegativeBinomial, Poisson
+from bayesmix.inference import laplace
+from bayesmix.inference.laplace import start_of_laplace
 
 LEVELS, ROWS = 30, 10
 
@@ -56,6 +58,35 @@ def test_the_posterior_mode_in_another_unit(data: pd.DataFrame) -> None:
     assert fits[1].converged
     one, other = (fit.fixed_effects() for fit in fits)
     np.testing.assert_allclose(other[["estimate", "sd"]], 1e6 * one[["estimate", "sd"]], rtol=1e-3)
+
+
+@pytest.mark.parametrize("start", [1e-2, 1e-6, 1e3])
+def test_the_start_does_not_matter(
+    start: float, data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = bmx.Model("y ~ x + (1 | g)", data.assign(y=1e6 * data["y"]),
+                      family=Gamma(link="identity"))  # fmt: skip
+    expected = model.fit_eb()
+
+    def elsewhere(gp, co, link_start):  # type: ignore[no-untyped-def]
+        x, u = start_of_laplace(gp, co, link_start)
+        x[0] = np.log(start * gp.link_unit)
+        return x, u
+
+    monkeypatch.setattr(laplace, "start_of_laplace", elsewhere)
+    fit = model.fit_eb()
+    assert fit.converged
+    assert fit.loglik == pytest.approx(expected.loglik, abs=1e-6)
+
+
+def test_a_tiny_standard_deviation_is_found(rng: np.random.Generator) -> None:
+    g = np.repeat(np.arange(LEVELS), ROWS)
+    mean = np.exp(0.01 * rng.normal(size=LEVELS)[g])
+    d = pd.DataFrame({"g": g, "y": rng.gamma(1e4, mean / 1e4)})
+    fit = bmx.Model("y ~ 1 + (1 | g)", d, family="gamma").fit_eb()
+    assert fit.converged
+    assert fit.optimizer.starts > 1  # the last looks whether a large one is better
+    assert fit.variance_components()["sd"][0] == pytest.approx(0.01, rel=0.4)
 
 
 def test_large_counts_with_the_identity_link(rng: np.random.Generator) -> None:
