@@ -82,11 +82,29 @@ def tensor_functions() -> Functions:
         far = pt.log(0.5 * pt.erfcx(-left * _SQRT_HALF)) - 0.5 * left**2
         return pt.switch(pt.lt(x, -1.0), far, near)
 
+    def stirling(x: Any) -> Any:
+        y = 1.0 / (x * x)
+        return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y * (
+            1 / 1188 - y * (691 / 360360 - y * (1 / 156))))))) / x  # fmt: skip
+
+    def betaln(a: Any, b: Any) -> Any:
+        # Logarithms of gamma functions cancel where one argument is large: there the
+        # leading terms of Stirling's series are subtracted before they are evaluated.
+        swap = pt.ge(b, a)
+        large, small = pt.switch(swap, b, a), pt.switch(swap, a, b)
+        plain = pt.lt(large, 8.0)
+        x = pt.maximum(large, 8.0)  # each side is kept in its range, for its gradient
+        growth = (x + small - 0.5) * pt.log1p(small / x) - small + small * pt.log(x)
+        far = growth + stirling(x + small) - stirling(x)
+        near = pt.minimum(large, 8.0)
+        near = pt.gammaln(near + small) - pt.gammaln(near)
+        return pt.gammaln(small) - pt.switch(plain, near, far)
+
     return SimpleNamespace(
         abs=pt.abs,
         arctan2=pt.arctan2,
         betainc=pt.betainc,
-        betaln=lambda a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
+        betaln=betaln,
         exp=pt.exp,
         expm1=pt.expm1,
         gammainc=pt.gammainc,

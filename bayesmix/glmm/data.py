@@ -18,7 +18,8 @@ class RowData(Packed):
     Attributes
     ----------
     sizes : ndarray of int64
-        n, p, number of group columns, of family parameters, code of the link.
+        n, p, number of group columns, of family parameters, code of the link, position
+        of the family parameter in the response's units or -1.
     index : ndarray of int64, shape (n_factors, n)
         Node of each row in the factors of the chain, block in the others.
     u_start : ndarray of int64, shape (n_factors + 1,)

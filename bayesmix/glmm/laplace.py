@@ -2,7 +2,8 @@
 
 With u at its mode given (beta, theta, phi), the approximation is
 log p(y | u) - u'u / 2 - log|M| / 2. What its gradient needs of the third
-derivatives are those of each row, taken by central differences of the second.
+derivatives are those of each row, taken by central differences of the second over
+1e-4 of what the linear predictor's unit is in that row.
 
 References
 ----------
@@ -30,7 +31,8 @@ from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
-from bayesmix.glmm.predictor import evaluate, gather, predictor
+from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
+from bayesmix.glmm.rows import unit_of_eta
 
 __all__ = ["laplace"]
 
@@ -113,14 +115,24 @@ def laplace(  # type: ignore[no-untyped-def]
     h = np.empty(n)
     _leverages(eq, rows, L, diagonal, across, inverse, h)
     value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
-    eta_2, third = np.empty(n), np.zeros(n)
+    eta_2, upper, third = np.empty(n), np.empty(n), np.empty(n)
     step = 1e-4
+    link, scale_at = rows.sizes[4], rows.sizes[5]
+    scale = phi[scale_at] if scale_at >= 0 else 0.0
     for sign in (1.0, -1.0):
         for i in range(n):
-            eta_2[i] = eta[i] + sign * step
-        evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+            eta_2[i] = eta[i] + sign * step * unit_of_eta(link, eta[i], scale)
+        there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+        if not np.isfinite(there):  # of rows on the edge the other side alone
+            evaluate_each(
+                rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
+            )
         for i in range(n):
-            third[i] += sign * second_2[i] / (2.0 * step)
+            if sign > 0.0:
+                upper[i], third[i] = eta_2[i], second_2[i]
+            else:
+                width = upper[i] - eta_2[i]
+                third[i] = (third[i] - second_2[i]) / width if width > 0.0 else 0.0
     v = np.empty(n)
     for i in range(n):
         v[i] = 0.5 * h[i] * third[i]
@@ -173,15 +185,18 @@ def laplace(  # type: ignore[no-untyped-def]
     if n_phi > 0:
         evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
     for k in range(n_phi):
-        s = base[k] * phi[k]
-        center = phi[k]
+        center, width, change = phi[k], 0.0, 0.0
         for sign in (1.0, -1.0):
             phi[k] = center * math.exp(sign * step)
-            evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
-            for i in range(n):
-                s += sign * (0.5 * h[i] * second_2[i] + shift[i] * first_2[i]) / (2.0 * step)
+            there = evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
+            if np.isfinite(there):
+                width += step
+                for i in range(n):
+                    change += sign * (
+                        0.5 * h[i] * (second_2[i] - second[i]) + shift[i] * (first_2[i] - first[i])
+                    )
         phi[k] = center
-        gradient[d + k] = s
+        gradient[d + k] = base[k] * center + (change / width if width > 0.0 else 0.0)
     if priors != 0:
         value += _add_priors(rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)),
                              d, priors == 2, carray(gradient, (d + n_phi + p,)))  # fmt: skip

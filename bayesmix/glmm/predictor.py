@@ -9,7 +9,7 @@ from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.data import RowArrays
 from bayesmix.glmm.rows import call_rows
 
-__all__ = ["evaluate", "gather", "predictor"]
+__all__ = ["evaluate", "evaluate_each", "gather", "predictor"]
 
 
 @inner
@@ -64,3 +64,18 @@ def evaluate(
         address, rows.sizes[4], rows.sizes[0], rows.y.ctypes, rows.trials.ctypes, eta.ctypes,
         phi.ctypes, order, value.ctypes, first.ctypes, second.ctypes, by_phi.ctypes,
     )  # fmt: skip
+
+
+@inner
+def evaluate_each(  # type: ignore[no-untyped-def]
+    rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
+):
+    """Second derivatives at `eta_2`, row by row; where one cannot be there, it stays at `eta`."""
+    for i in range(rows.sizes[0]):
+        total = call_rows(
+            address, rows.sizes[4], 1, rows.y[i:].ctypes, rows.trials[i:].ctypes,
+            eta_2[i:].ctypes, phi.ctypes, 2, value_2[i:].ctypes, first_2[i:].ctypes,
+            second_2[i:].ctypes, by_phi.ctypes,
+        )  # fmt: skip
+        if not np.isfinite(total):
+            eta_2[i], second_2[i] = eta[i], second[i]

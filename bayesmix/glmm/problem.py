@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.design import Design
+from bayesmix.gaussian.coordinates import HALF_FLAT
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
 from bayesmix.gaussian.scaling import Scaling, column_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
-from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+from bayesmix.glmm.rows import LINKS, ROW_KERNELS, SCALE_PARAMETER, constant
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.priors.prior import Prior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,10 @@ class GlmmProblem:
     family : str
     constant : float
         What the row kernels leave out of the log density.
+    link_unit : float
+        Unit of the linear predictor, in which searches step.
+    phi_start : ndarray
+        Where searches start among the family's parameters.
     """
 
     problem: Problem
@@ -46,6 +52,8 @@ class GlmmProblem:
     parameters: tuple[str, ...]
     family: str
     constant: float
+    link_unit: float
+    phi_start: np.ndarray
 
     @property
     def n_effects(self) -> int:
@@ -112,10 +120,14 @@ def build_glmm_problem(
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
-    # Of a prior that the kernels do not know (maximum likelihood looks at none) a flat one.
-    codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
+    codes = [_prior_codes(priors.family[name].prior) for name in family.parameters]
+    scale = family.response_scale(y, design.offset, rows)
+    scale_at = SCALE_PARAMETER.get(family.name, -1)
+    phi_start = np.ones(len(family.parameters))
+    if scale_at >= 0:
+        phi_start[scale_at] = scale.sd if family.link == "identity" else scale.response_sd
     data = RowData(
-        sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link]],
+        sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link], scale_at],
         index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
         u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
         z_start=np.concatenate([[0], np.cumsum(q)]),
@@ -131,5 +143,19 @@ def build_glmm_problem(
     )
     return GlmmProblem(
         problem=problem, rows=data, parameters=family.parameters, family=family.name,
-        constant=float(constant(family.name, y, rows).sum()),
+        constant=float(constant(family.name, y, rows).sum()), link_unit=scale.sd,
+        phi_start=phi_start,
     )  # fmt: skip
+
+
+def _prior_codes(prior: Prior) -> tuple[int, float, float]:
+    """Codes of a prior; of one that the kernels do not know those of a flat one.
+
+    Maximum likelihood looks at none, and what does look refuses such a prior.
+    """
+    try:
+        return scale_prior_codes(prior)
+    except KeyError as error:
+        if error.args != (prior.distribution,):
+            raise
+        return HALF_FLAT, 0.0, 0.0

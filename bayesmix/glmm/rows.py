@@ -26,7 +26,7 @@ from bayesmix.glmm.special import (
     trigamma,
 )
 
-__all__ = ["LINKS", "ROW_KERNELS", "call_rows", "constant"]
+__all__ = ["LINKS", "ROW_KERNELS", "SCALE_PARAMETER", "call_rows", "constant", "unit_of_eta"]
 
 LINKS = {
     name: code
@@ -35,6 +35,9 @@ LINKS = {
     )
 }
 IDENTITY, LOG, LOGIT, PROBIT, CLOGLOG, CAUCHIT, SQRT, INVERSE = range(8)
+
+# Which of a family's parameters is in the response's units.
+SCALE_PARAMETER = {"student_t": 1}
 
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
@@ -99,6 +102,23 @@ def _mean(link: int, eta: float) -> tuple[float, float, float]:
     if link == SQRT:
         return eta * eta, 2.0 * eta, 2.0
     return 1.0 / eta, -1.0 / (eta * eta), 2.0 / (eta * eta * eta)
+
+
+@inner
+def unit_of_eta(link: int, eta: float, scale: float) -> float:
+    """Length over which a row's derivatives change: 1, or the distance to where means end.
+
+    Of families that have a `scale` (others have 0) what moves the mean by it.
+    """
+    unit = 1.0
+    if link in (IDENTITY, INVERSE):
+        unit = abs(eta)
+    elif link == SQRT:
+        unit = max(abs(eta), 1e-3)
+    if scale > 0.0:
+        reach = scale / abs(_mean(link, eta)[1])
+        unit = reach if link == IDENTITY else min(unit, reach)
+    return unit
 
 
 @inner

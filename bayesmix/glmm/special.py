@@ -70,16 +70,37 @@ def exp(x: float) -> float:
 
 
 @inner
+def _stirling(x: float) -> float:
+    """What Stirling's formula leaves of log Gamma(x), x of at least 8."""
+    y = 1.0 / (x * x)
+    return (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y * (
+        1 / 1188 - y * (691 / 360360 - y * (1 / 156))))))) / x  # fmt: skip
+
+
+@inner
+def _digamma_tail(x: float) -> float:
+    """What log x - 1 / (2 x) is above digamma, x of at least 8."""
+    y = 1.0 / (x * x)
+    return y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y * (
+        1 / 132 - y * (691 / 32760 - y * (1 / 12)))))))  # fmt: skip
+
+
+@inner
+def _trigamma_tail(x: float) -> float:
+    """What trigamma is above 1 / x + 1 / (2 x^2), x of at least 8."""
+    y = 1.0 / (x * x)
+    return y * (1 / 6 - y * (1 / 30 - y * (1 / 42 - y * (1 / 30 - y * (
+        5 / 66 - y * (691 / 2730 - y * (7 / 6))))))) / x  # fmt: skip
+
+
+@inner
 def digamma(x: float) -> float:
     """Derivative of log Gamma at x > 0: recurrence up to 8, then Stirling's series."""
     value = 0.0
     while x < 8.0:
         value -= 1.0 / x
         x += 1.0
-    y = 1.0 / (x * x)
-    tail = y * (1 / 12 - y * (1 / 120 - y * (1 / 252 - y * (1 / 240 - y * (
-        1 / 132 - y * (691 / 32760 - y * (1 / 12)))))))  # fmt: skip
-    return value + math.log(x) - 0.5 / x - tail
+    return value + math.log(x) - 0.5 / x - _digamma_tail(x)
 
 
 @inner
@@ -89,16 +110,17 @@ def trigamma(x: float) -> float:
     while x < 8.0:
         value += 1.0 / (x * x)
         x += 1.0
-    y = 1.0 / (x * x)
-    tail = y * (1 / 6 - y * (1 / 30 - y * (1 / 42 - y * (1 / 30 - y * (
-        5 / 66 - y * (691 / 2730 - y * (7 / 6)))))))  # fmt: skip
-    return value + 1.0 / x + 0.5 * y + tail / x
+    return value + 1.0 / x + 0.5 / (x * x) + _trigamma_tail(x)
 
 
 @inner
 def log_rising(a: float, n: float) -> tuple[float, float, float]:
-    """Return log Gamma(a + n) - log Gamma(a), with its first two derivatives by a."""
-    if n <= 32.0:  # a sum has no cancellation, however large a is
+    """Return log Gamma(a + n) - log Gamma(a), with its first two derivatives by a.
+
+    Nothing cancels, however large a is: few terms are summed, of many the leading ones
+    of Stirling's series are subtracted before they are evaluated.
+    """
+    if n <= 32.0:
         value, first, second = 0.0, 0.0, 0.0
         for j in range(int(n)):
             t = a + j
@@ -106,11 +128,18 @@ def log_rising(a: float, n: float) -> tuple[float, float, float]:
             first += 1.0 / t
             second -= 1.0 / (t * t)
         return value, first, second
-    return (
-        math.lgamma(a + n) - math.lgamma(a),
-        digamma(a + n) - digamma(a),
-        trigamma(a + n) - trigamma(a),
-    )
+    value, first, second = 0.0, 0.0, 0.0
+    while a < 8.0:
+        value += math.log(a)
+        first += 1.0 / a
+        second -= 1.0 / (a * a)
+        a, n = a + 1.0, n - 1.0
+    b = a + n
+    growth = np.log1p(n / a)
+    value += (b - 0.5) * growth - n + n * math.log(a) + _stirling(b) - _stirling(a)
+    first += growth + 0.5 * n / (a * b) - _digamma_tail(b) + _digamma_tail(a)
+    second -= n / (a * b) * (1.0 + 0.5 / a + 0.5 / b) - _trigamma_tail(b) + _trigamma_tail(a)
+    return value, first, second
 
 
 @inner

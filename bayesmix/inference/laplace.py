@@ -7,20 +7,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import optimize
 
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import ROW_KERNELS
-from bayesmix.inference.empirical import Optimum, Search, blas_threads, optimum_at, units
+from bayesmix.inference.empirical import (
+    Optimum,
+    Search,
+    _Point,
+    blas_threads,
+    optimum_at,
+    units,
+)
 
 __all__ = [
-    "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal", "log_posterior",
-    "maximise_laplace", "quadrature_optimum",
+    "HUGE", "OUTSIDE", "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal",
+    "log_posterior", "maximise_laplace", "search_units", "value_at",
 ]  # fmt: skip
+
+HUGE = 1e300  # stands for a density of zero
+OUTSIDE = "no finite density was found: the means leave what the family allows"
+_TINY = np.log(0.02)
 
 Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
 
@@ -40,6 +49,7 @@ class LaplaceOptimum:
     loglik : float
         At the optimum, without the constants that the row kernels leave out.
     gradient : ndarray
+        Of the criterion, in the units that `search_units` gives.
     """
 
     theta: Optimum
@@ -64,10 +74,11 @@ class InnerMode:
     status: int
 
 
-def _value(
+def value_at(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, priors: Priors, x: np.ndarray,
     u: np.ndarray, gradient: np.ndarray,
 ) -> float:  # fmt: skip
+    """Laplace's approximation at x and its gradient, as the kernel `laplace` gives them."""
     eq, rows = gp.problem.equations, gp.rows
     value: float = laplace(
         eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
@@ -121,26 +132,41 @@ def inner_mode(
     )
 
 
-def start_of_laplace(gp: GlmmProblem, co: Coordinates, link_start: float) -> np.ndarray:
-    """One unit of each working column, the family's parameters at 1, and beta to match."""
-    n_sd, p = int(co.sizes[1]), gp.problem.n_fixed
+def search_units(gp: GlmmProblem, n_x: int) -> np.ndarray:
+    """Unit of each of n_x coordinates: that of the linear predictor for beta, 1 for logarithms."""
+    out = np.ones(n_x)
+    out[n_x - gp.problem.n_fixed :] = gp.link_unit
+    return out
+
+
+def start_of_laplace(
+    gp: GlmmProblem, co: Coordinates, link_start: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Start in units of the response and of each working column, with effects to match.
+
+    Returns
+    -------
+    x : ndarray
+    u : ndarray
+        Effects at which the density is finite, if any were found.
+    """
+    n_sd, p, unit = int(co.sizes[1]), gp.problem.n_fixed, gp.link_unit
     x = np.zeros(int(co.sizes[0]))
-    x[:n_sd] = np.log(0.5) + units(gp.problem)
+    x[:n_sd] = np.log(0.5 * unit) + units(gp.problem)
     x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
-    phi = np.ones(len(gp.parameters))
-    beta = np.zeros(p)
+    beta, u = np.zeros(p), np.zeros(gp.n_effects)
     names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
     if names_constant.size:
         beta[names_constant[0]] = link_start / gp.rows.X[names_constant[0], 0]
     elif p:  # no intercept: spread over the columns
         beta = np.linalg.lstsq(gp.rows.X.T, np.full(len(gp.rows.y), link_start), rcond=None)[0]
     found = inner_mode(
-        gp, factors_at(co, x).L, phi, FixedPrior(1e-4 * np.eye(p), beta), beta=beta,
-        u=np.zeros(gp.n_effects), with_fixed=True,
+        gp, factors_at(co, x).L, gp.phi_start, FixedPrior(1e-4 / unit**2 * np.eye(p), beta),
+        beta=beta, u=u, with_fixed=True,
     )  # fmt: skip
-    if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50:
-        beta = found.beta
-    return np.concatenate([x, np.log(phi), beta])
+    if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50 * unit:
+        beta, u = found.beta, found.u
+    return np.concatenate([x, np.log(gp.phi_start), beta]), u
 
 
 def maximise_laplace(
@@ -169,49 +195,79 @@ def maximise_laplace(
     fixed = flat_prior(problem.n_fixed) if prior is None else prior
     d, n_sd = int(co.sizes[0]), int(co.sizes[1])
     n_x = d + len(gp.parameters) + problem.n_fixed
-    u = np.zeros(gp.n_effects)
+    scale = search_units(gp, n_x)
+    u, finite = np.zeros(gp.n_effects), np.zeros(gp.n_effects)
 
-    def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
+    def criterion(z: np.ndarray, gradient: np.ndarray) -> float:
+        x = z * scale
         if not np.isfinite(u).all():
             u[:] = 0.0
-        value = _value(gp, co, fixed, priors, x, u, gradient)
-        if not np.isfinite(value):
-            u[:] = 0.0
-            value = _value(gp, co, fixed, priors, x, u, gradient)
-        gradient *= -2.0
+        value = value_at(gp, co, fixed, priors, x, u, gradient)
+        for other in (0.0, finite):
+            if np.isfinite(value):
+                finite[:] = u
+                break
+            u[:] = other
+            value = value_at(gp, co, fixed, priors, x, u, gradient)
+        gradient *= -2.0 * scale
         return -2.0 * value
 
     with blas_threads(problem):
-        search = Search(
-            criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, units(problem)
-        )
-        start = start_of_laplace(gp, co, link_start)
-        best = search.run(start)
+        unit = units(problem) + np.log(gp.link_unit)
+        search = Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
+        start, finite[:] = start_of_laplace(gp, co, link_start)
+        start /= scale
+        best = _run(search, start)
         starts = 1
         for shift in (np.log(0.2), np.log(4.0)):
             if best.converged:
                 break
             other = start.copy()
             other[:n_sd] += shift
-            found = search.run(other)
+            best = _better(best, _run(search, other))
             starts += 1
-            if found.criterion < best.criterion:
-                best = found
+        # At a tiny standard deviation no gradient says that a large one is better.
+        tiny = (best.x[:n_sd] < unit + _TINY) & (best.x[:n_sd] > search.zero) & search.may_be_zero
+        if tiny.any():
+            other = best.x.copy()
+            other[:n_sd][tiny] = unit[tiny] + np.log(0.5)
+            best = _better(best, _run(search, other))
+            starts += 1
         gradient = np.empty(n_x)
         criterion(best.x, gradient)
-    at = factors_at(co, best.x)
+    x = best.x * scale
+    at = factors_at(co, x)
     theta = optimum_at(
-        problem, co, best, search, at.sd[:n_sd], at.C, 1.0, starts,
+        problem, co, best, search, at.sd[:n_sd], at.C, gp.link_unit, starts,
         time.perf_counter() - begin,
     )  # fmt: skip
-    return LaplaceOptimum(theta=theta, x=best.x, u=u, loglik=-best.criterion / 2, gradient=gradient)
+    return LaplaceOptimum(
+        theta=replace(theta, sigma=1.0), x=x, u=u, loglik=-best.criterion / 2, gradient=gradient
+    )
+
+
+def _run(search: Search, start: np.ndarray) -> _Point:
+    """Search from a start; one without a finite density has a gradient of zero as well."""
+    found = search.run(start)
+    if not found.criterion < HUGE:
+        found.converged = False
+        found.message = OUTSIDE
+    return found
+
+
+def _better(best: _Point, found: _Point) -> _Point:
+    """Of two ends of a search the lower; of equal ones that which has converged."""
+    room = 1e-6 if found.converged and not best.converged else 0.0
+    return found if found.criterion < best.criterion + room else best
 
 
 def hessian(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors, x: np.ndarray,
     u: np.ndarray, free: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Minus the Hessian of the approximation, by central differences of its gradient.
+    """Minus the Hessian of the approximation, by differences of its gradient.
+
+    They are central where both sides are possible; a coordinate without any has zeros.
 
     Parameters
     ----------
@@ -227,113 +283,46 @@ def hessian(
     Returns
     -------
     ndarray, shape (n_free, n_free)
+        In the units that `search_units` gives.
     """
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
     at = np.flatnonzero(free)
-    H = np.empty((len(at), len(at)))
-    up, down, work = np.empty(len(x)), np.empty(len(x)), u.copy()
+    scale = search_units(gp, len(x))
+    center = _gradient(gp, co, fixed, priors, x, u)
+    H = np.zeros((len(at), len(at)))
     for row, i in enumerate(at.tolist()):
-        step = np.zeros(len(x))
-        step[i] = 1e-3
-        work[:] = u
-        _value(gp, co, fixed, priors, x + step, work, up)
-        work[:] = u
-        _value(gp, co, fixed, priors, x - step, work, down)
-        H[row] = -(up - down)[at] / 2e-3
+        for size in (1e-3, 1e-4, 1e-5):
+            step = np.zeros(len(x))
+            step[i] = size * scale[i]
+            up, down = (_gradient(gp, co, fixed, priors, x + s * step, u) for s in (1, -1))
+            width = size * ((up is not None) + (down is not None))
+            if width < 2 * size and size > 1e-5:
+                continue
+            up, down = center if up is None else up, center if down is None else down
+            if up is not None and down is not None and width > 0:
+                H[row] = (-(up - down) * scale)[at] / width
+            break
     return (H + H.T) / 2
+
+
+def _gradient(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, priors: Priors, x: np.ndarray,
+    u: np.ndarray,
+) -> np.ndarray | None:  # fmt: skip
+    """Gradient at x; None where the density is not finite."""
+    gradient = np.empty(len(x))
+    value = value_at(gp, co, prior, priors, x, u.copy(), gradient)
+    return gradient if np.isfinite(value) and np.isfinite(gradient).all() else None
 
 
 def log_marginal(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> float:
     """Approximate log-likelihood at x, leaving the equations with the weights there."""
     p = gp.problem.n_fixed
-    return _value(gp, co, flat_prior(p), 0, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
+    return value_at(gp, co, flat_prior(p), 0, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
 
 
 def log_posterior(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, x: np.ndarray, u: np.ndarray
 ) -> float:
     """Approximate log posterior density of the coordinates x, up to a constant."""
-    return _value(gp, co, prior, 2, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))
-
-
-def quadrature_optimum(
-    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, start: LaplaceOptimum, n_points: int
-) -> LaplaceOptimum:
-    """Improve Laplace's optimum by adaptive Gauss-Hermite quadrature.
-
-    Parameters
-    ----------
-    gp : GlmmProblem
-        With one grouping factor and one effect.
-    co : Coordinates
-    prior : FixedPrior or None
-        With the priors' part as in `maximise_laplace` with `priors` 1.
-    start : LaplaceOptimum
-    n_points : int
-
-    Returns
-    -------
-    LaplaceOptimum
-    """
-    begin = time.perf_counter()
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n_points)
-    log_weights = np.log(weights) + nodes**2 / 2
-    d = int(co.sizes[0])
-    n_phi = len(gp.parameters)
-    rows = gp.rows
-    level = rows.index[0] - rows.first[0]
-    n, n_levels = len(rows.y), gp.n_effects
-    value, first, second = np.empty(n), np.empty(n), np.empty(n)
-    u_start = start.u.copy()
-    kernel = ROW_KERNELS[gp.family]
-    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    evaluations = 0
-
-    def minus(x: np.ndarray) -> float:
-        nonlocal evaluations
-        evaluations += 1
-        x = np.ascontiguousarray(x)
-        L = factors_at(co, x).L
-        phi = np.append(np.exp(x[d : d + n_phi]), 1.0)
-        beta = x[d + n_phi :]
-        mode = inner_mode(gp, L, phi, fixed, beta=beta, u=u_start, with_fixed=False)
-        if mode.status != 1:
-            return 1e300
-        scale = 1.0 / mode.K[:n_levels]  # of the Cholesky factor of the curvature
-        z = rows.Z[0] * L[0]
-        base = mode.eta - z * mode.u[level]
-        terms = np.empty((len(nodes), n_levels))
-        for k, node in enumerate(nodes):
-            u = mode.u + scale * node
-            eta = base + z * u[level]
-            kernel(
-                rows.sizes[4], n, rows.y, rows.trials, eta, phi, 2, value, first, second,
-                np.zeros(4),
-            )  # fmt: skip
-            terms[k] = np.bincount(level, value, minlength=n_levels) - u**2 / 2 + log_weights[k]
-        top = terms.max(axis=0)
-        total = top + np.log(np.exp(terms - top).sum(axis=0)) + np.log(scale)
-        result = float(total.sum()) - n_levels * 0.5 * float(np.log(2 * np.pi))
-        if prior is not None:
-            gradient = np.empty(len(x))
-            work = mode.u.copy()
-            with_priors = _value(gp, co, fixed, 1, x, work, gradient)
-            result += with_priors - _value(gp, co, fixed, 0, x, work, gradient)
-        return -result
-
-    found = optimize.minimize(minus, start.x, jac="3-point", method="BFGS", options={"gtol": 1e-5})
-    x = np.ascontiguousarray(found.x)
-    slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max())
-    at = factors_at(co, x)
-    mode = inner_mode(
-        gp, at.L, np.exp(x[d : d + n_phi]), fixed, beta=x[d + n_phi :], u=u_start, with_fixed=False
-    )
-    theta = replace(
-        start.theta, x=x[:d], sd=at.sd[:1], criterion=2 * float(found.fun),
-        evaluations=start.theta.evaluations + evaluations, gradient=slope,
-        converged=slope < 1e-2, message=str(found.message),
-        at_zero=at.sd[:1] < 1e-12, seconds=time.perf_counter() - begin,
-    )  # fmt: skip
-    return LaplaceOptimum(
-        theta=theta, x=x, u=mode.u, loglik=-float(found.fun), gradient=np.asarray(found.jac)
-    )
+    return value_at(gp, co, prior, 2, np.ascontiguousarray(x), u.copy(), np.empty(len(x)))

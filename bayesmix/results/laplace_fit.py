@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import check_probability
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.conditional import (
     Conditional,
@@ -27,8 +29,9 @@ from bayesmix.inference.laplace import (
     inner_mode,
     log_marginal,
     maximise_laplace,
-    quadrature_optimum,
+    search_units,
 )
+from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
 from bayesmix.results.predict.laplace_prediction import PredictsAtLaplaceModes
 from bayesmix.results.tabular.summary import Section
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LaplaceFit"]
 
+_NO_MORE = 1e-3  # standard errors
 _RUNAWAY = 15.0  # of a coefficient of a standardised column, on the scale of the link
 
 
@@ -133,6 +137,29 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, the family's own."""
         return super().df + len(self._gp.parameters)
+
+    @property
+    def singular(self) -> str:
+        """Which component is at its boundary, in words; empty if none is.
+
+        Of a negative binomial also that nothing is left for its overdispersion: alpha
+        then is as large as the search went, and the fit that of the Poisson family.
+        """
+        found = super().singular
+        if not self._is_poisson:
+            return found
+        words = 'there is no overdispersion: family="poisson" fits as well'
+        return f"{found}; {words}" if found else words
+
+    @property
+    def _is_poisson(self) -> bool:
+        """Whether what alpha adds to the variance is far below what its estimate could tell."""
+        family = self.model.family
+        if family.name != "negative_binomial":
+            return False
+        alpha, y = float(self._family_values["alpha"]), self.model.y
+        # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
+        return bool(1.0 / alpha < _NO_MORE * np.sqrt(2.0 / max(float(y @ y), 1.0)))
 
     @property
     def separation(self) -> str:
@@ -236,7 +263,13 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         -------
         DataFrame
             One row per parameter: parameter, estimate, sd, lower, upper.
+
+        Raises
+        ------
+        NotSupportedError
+            If `ci_prob` is no probability.
         """
+        check_probability("ci_prob", ci_prob)
         d = int(self._co.sizes[0])
         at = np.arange(d, self._n_outer)
         estimate = np.exp(self._laplace.x[at])
@@ -275,7 +308,8 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         inverse = np.where(fine, 1 / np.where(fine, values, 1.0), 0.0)
         out = np.zeros((len(x), len(x)))
         at = np.flatnonzero(free)
-        out[np.ix_(at, at)] = (vectors * inverse) @ vectors.T
+        scale = search_units(self._gp, len(x))[at]
+        out[np.ix_(at, at)] = ((vectors * inverse) @ vectors.T) * np.outer(scale, scale)
         flat = ~fine
         if flat.any():  # nothing is known along these directions
             unknown = (np.abs(vectors[:, flat]) > 1e-3).any(axis=1)
@@ -320,16 +354,28 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         x, eq, p = self._laplace.x, problem.equations, problem.n_fixed
         theta = np.ascontiguousarray(x[: int(co.sizes[0])])
         # The equations are left with the weights at the mode.
-        log_marginal(gp, co, x, self._laplace.u)
+        fine = np.isfinite(log_marginal(gp, co, x, self._laplace.u))
         n_u = gp.n_effects
         beta, beta_cov = np.empty(p), np.empty((p, p))
         b_cov = np.empty(int((eq.q**2 * eq.n_levels).sum()))
         cross, unused = np.empty((n_u, p)), np.empty(n_u)
-        ridge = FixedPrior(1e-12 * np.eye(p), np.zeros(p))
-        add_moments(eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross)
+        ridge = FixedPrior(1e-12 / gp.link_unit**2 * np.eye(p), np.zeros(p))
+        fine = fine and add_moments(
+            eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
+        )
         outer = self._outer_cov[self._n_outer :, self._n_outer :]
         # How the mode of b moves with beta.
-        moves = np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T if p else cross
+        moves = cross
+        if not fine:
+            if self._optimum.converged:  # else it has been said what is wrong
+                self._optimum = replace(
+                    self._optimum, converged=False,
+                    message="the effects have no covariance: "
+                    "their Hessian is not negative definite",
+                )  # fmt: skip
+            b_cov[:], moves = np.nan, np.full_like(cross, np.nan)
+        elif p:
+            moves = np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T
         back = np.linalg.inv(problem.scaling.TX)
         b = split_by_group(problem, self._effects())
         variances, crossed, at = {}, {}, 0

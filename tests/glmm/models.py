@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import build_design
+from bayesmix.families import FAMILIES
 from bayesmix.formula import parse_formula
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior
@@ -49,7 +50,8 @@ def make_problem(
 ) -> GlmmProblem:  # fmt: skip
     formula = parse_formula(text, available=list(data.columns))
     design = build_design(formula, data, residual_is_estimated=False)
-    kind: Any = SimpleNamespace(name=family, link=link, parameters=parameters)
+    kind = FAMILIES[family](link=link)
+    assert kind.parameters == parameters
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=2.0))
     priors: Any = SimpleNamespace(family=dict.fromkeys(parameters, entry))
     y = np.asarray(design.response, dtype=float)

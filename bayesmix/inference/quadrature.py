@@ -1,0 +1,158 @@
+"""Adaptive Gauss-Hermite quadrature, for one grouping factor with one effect."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from scipy import optimize
+
+from bayesmix.gaussian.coordinates import Coordinates, factors_at
+from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.rows import ROW_KERNELS
+from bayesmix.inference.laplace import (
+    HUGE,
+    OUTSIDE,
+    InnerMode,
+    LaplaceOptimum,
+    inner_mode,
+    search_units,
+    value_at,
+)
+
+__all__ = ["quadrature_optimum"]
+
+
+def quadrature_optimum(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, start: LaplaceOptimum, n_points: int
+) -> LaplaceOptimum:
+    """Improve Laplace's optimum by adaptive Gauss-Hermite quadrature.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+        With one grouping factor and one effect.
+    co : Coordinates
+    prior : FixedPrior or None
+        With the priors' part as in `maximise_laplace` with `priors` 1.
+    start : LaplaceOptimum
+    n_points : int
+
+    Returns
+    -------
+    LaplaceOptimum
+    """
+    begin = time.perf_counter()
+    d, n_phi = int(co.sizes[0]), len(gp.parameters)
+    integrate = _Quadrature(gp, n_points)
+    scale = search_units(gp, len(start.x))
+    u, finite = start.u.copy(), start.u.copy()
+    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+    evaluations = 0
+
+    def mode_at(x: np.ndarray) -> InnerMode:
+        L, phi = factors_at(co, x).L, np.exp(x[d : d + n_phi])
+        for other in (u, np.zeros(gp.n_effects), finite):
+            mode = inner_mode(
+                gp, L, phi, fixed, beta=x[d + n_phi :], u=other, with_fixed=False
+            )  # fmt: skip
+            if mode.status == 1:
+                finite[:] = mode.u
+                break
+        return mode
+
+    def minus(z: np.ndarray) -> float:
+        nonlocal evaluations
+        evaluations += 1
+        x = np.ascontiguousarray(z * scale)
+        mode = mode_at(x)
+        if mode.status != 1:
+            return HUGE
+        result = integrate(mode, np.append(np.exp(x[d : d + n_phi]), 1.0))
+        if prior is not None:
+            gradient = np.empty(len(x))
+            work = mode.u.copy()
+            with_priors = value_at(gp, co, fixed, 1, x, work, gradient)
+            result += with_priors - value_at(gp, co, fixed, 0, x, work, gradient)
+        return -result if np.isfinite(result) else HUGE
+
+    with np.errstate(over="ignore", invalid="ignore"):  # differences of what is not finite
+        found = optimize.minimize(
+            minus, start.x / scale, jac="3-point", method="BFGS", options={"gtol": 1e-5}
+        )
+        slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max(initial=0.0))
+    x = np.ascontiguousarray(found.x * scale)
+    at, mode = factors_at(co, x), mode_at(x)
+    finite_end = mode.status == 1 and found.fun < HUGE
+    theta = replace(
+        start.theta, x=x[:d], sd=at.sd[:1], criterion=2 * float(found.fun),
+        evaluations=start.theta.evaluations + evaluations, gradient=slope,
+        converged=finite_end and slope < 1e-2,
+        message=str(found.message) if finite_end else OUTSIDE,
+        at_zero=at.sd[:1] < 1e-12 * gp.link_unit, seconds=time.perf_counter() - begin,
+    )  # fmt: skip
+    return LaplaceOptimum(
+        theta=theta, x=x, u=mode.u, loglik=-float(found.fun) if finite_end else -np.inf,
+        gradient=np.asarray(found.jac),
+    )  # fmt: skip
+
+
+class _Quadrature:
+    """Log-likelihood by adaptive Gauss-Hermite quadrature, all levels at once.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+        With one grouping factor and one effect.
+    n_points : int
+    """
+
+    def __init__(self, gp: GlmmProblem, n_points: int) -> None:
+        rows = gp.rows
+        self.nodes, weights = np.polynomial.hermite_e.hermegauss(n_points)
+        self.log_weights = np.log(weights) + self.nodes**2 / 2
+        self.kernel, self.link, self.n_levels = ROW_KERNELS[gp.family], rows.sizes[4], gp.n_effects
+        level = rows.index[0] - rows.first[0]
+        # Rows level by level, so that a level without a finite density is taken out alone.
+        self.order = np.argsort(level, kind="stable")
+        self.level = level[self.order]
+        self.y, self.trials = rows.y[self.order], rows.trials[self.order]
+        self.z = rows.Z[0][self.order]
+        self.bounds = np.searchsorted(self.level, np.arange(self.n_levels + 1))
+
+    def __call__(self, mode: InnerMode, phi: np.ndarray) -> float:
+        """Integrate over the effects around their mode."""
+        scale = 1.0 / mode.K[: self.n_levels]  # of the Cholesky factor of the curvature
+        z = self.z * mode.L[0]
+        base = mode.eta[self.order] - z * mode.u[self.level]
+        terms = np.empty((len(self.nodes), self.n_levels))
+        for k, node in enumerate(self.nodes):
+            u = mode.u + scale * node
+            terms[k] = self._rows(base + z * u[self.level], phi) - u**2 / 2 + self.log_weights[k]
+        top = terms.max(axis=0)
+        if not np.isfinite(top).all():
+            return -np.inf
+        total = top + np.log(np.exp(terms - top).sum(axis=0)) + np.log(scale)
+        return float(total.sum()) - self.n_levels * 0.5 * float(np.log(2 * np.pi))
+
+    def _rows(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        """Log density of each level's rows, minus infinity where a mean cannot be."""
+        n = len(eta)
+        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+        there = self.kernel(
+            self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
+        )  # fmt: skip
+        if np.isfinite(there):
+            return np.bincount(self.level, value, minlength=self.n_levels)
+        out = np.zeros(self.n_levels)
+        for g in range(self.n_levels):
+            part = slice(self.bounds[g], self.bounds[g + 1])
+            if part.start < part.stop:
+                there = self.kernel(
+                    self.link, part.stop - part.start, self.y[part], self.trials[part], eta[part],
+                    phi, 2, value, first, second, by_phi,
+                )  # fmt: skip
+                out[g] = there if np.isfinite(there) else -np.inf
+        return out
