@@ -6,24 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
 from bayesmix.gaussian.conditional import add_moments
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.branches import Profile, off_zero, profile_end
 from bayesmix.inference.empirical import _ZERO, Optimum, Search, start_point, units
 from bayesmix.inference.empirical import _Point as Point
 
 __all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta"]  # fmt: skip
 
-_SMALL = np.log(1e-2)  # of a start's standard deviation, in its unit
 _FAR = 25.0  # in logarithms: 7e10 times the estimate
 _HOLD = 0.01  # of a coefficient's standard error, how far it may stray
-_HIGH = 1e6  # rise of the deviance that is high anyhow
-_SLACK = 1e-3  # of the root of the deviance, what another branch must gain
-_BRANCHES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,7 @@ def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
     unit = units(problem) + np.log(problem.scaling.y_scale)
     x[:n_sd][optimum.at_zero] = _ZERO + unit[optimum.at_zero]
     start = start_point(problem, co)
-    starts = [_off_zero(x, unit)]
+    starts = [off_zero(x, unit)]
     for scale in (0.0, np.log(0.1), np.log(5.0)):
         other = start.copy()
         other[:n_sd] += scale
@@ -209,7 +205,7 @@ def profile_theta(
             likelihood.unit[sds],
         )  # fmt: skip
 
-    profile = _Profile(
+    profile = Profile(
         search, lambda point, _: point.criterion, likelihood.deviance(x, slope), ci_prob,
         [start[rest] for start in likelihood.starts],
     )  # fmt: skip
@@ -217,13 +213,14 @@ def profile_theta(
     if not (may_be_zero and likelihood.at_zero[k]):
         profile.put(center, x[rest], 0.0)
         if may_be_zero and profile.inside(_ZERO + float(likelihood.unit[k])):
-            return -np.inf, _end(profile, center, 0.5, _FAR, np.inf)
-        return _end(profile, center, -0.5, _FAR), _end(profile, center, 0.5, _FAR, np.inf)
+            return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
+        lower = profile_end(profile, center, -0.5, _FAR)
+        return lower, profile_end(profile, center, 0.5, _FAR, np.inf)
     for log_unit in (1e-3, 1e-5, 1e-7, 1e-9):
         center = float(np.log(log_unit) + likelihood.unit[k])
         profile.put(center + _ZERO, x[rest], 0.0)
         if profile.excess(center) < 0:
-            return -np.inf, _end(profile, center, 0.5, _FAR, np.inf)
+            return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
     return np.nan, np.nan
 
 
@@ -277,11 +274,11 @@ def profile_coefficient(
             return point.criterion
         return likelihood.deviance(point.x, slope) + ((value - found[0]) / found[1]) ** 2
 
-    profile = _Profile(
+    profile = Profile(
         search, height, likelihood.deviance(likelihood.x, slope), ci_prob, likelihood.starts
     )
     profile.put(best, likelihood.x, 0.0)
-    lower, upper = (_end(profile, best, side * sd, 1e6 * sd) for side in (-1.0, 1.0))
+    lower, upper = (profile_end(profile, best, side * sd, 1e6 * sd) for side in (-1.0, 1.0))
     return lower, upper
 
 
@@ -302,131 +299,6 @@ def _coefficient(
     if not (np.isfinite(variance) and variance > 0):
         return None
     return float(to_formula @ beta) + shift, float(np.sqrt(variance))
-
-
-class _Profile:
-    """Lowest deviance at each value of one parameter, the others at their best.
-
-    Each point is searched from its nearest neighbour's; an end, once found, from
-    further starts as well, since a profile may have several branches.
-
-    Parameters
-    ----------
-    search : callable
-        The search among the other parameters, given a value.
-    height : callable
-        Deviance at a point that was found, and the value.
-    lowest : float
-        Deviance at the optimum.
-    ci_prob : float
-    starts : list of ndarray
-        Of the other parameters, wherever the value.
-    """
-
-    def __init__(
-        self,
-        search: Callable[[float], Search],
-        height: Callable[[Point, float], float],
-        lowest: float,
-        ci_prob: float,
-        starts: list[np.ndarray],
-    ) -> None:
-        self.search, self.height, self.lowest, self.starts = search, height, lowest, starts
-        self.threshold = float(np.sqrt(stats.chi2(1).ppf(ci_prob)))
-        self._points: dict[float, tuple[np.ndarray, float]] = {}
-
-    def put(self, value: float, x: np.ndarray, rise: float) -> None:
-        """Say what is known at a value: the other parameters, and the rise of the deviance."""
-        # The square root is nearly linear in the value.
-        root = np.sqrt(min(max(rise, 0.0), _HIGH)) if np.isfinite(rise) else np.sqrt(_HIGH)
-        self._points[value] = x, float(root) - self.threshold
-
-    def excess(self, value: float) -> float:
-        """Root of the rise, less what it is at an end: negative inside the interval."""
-        if value not in self._points:
-            nearest = min(self._points, key=lambda other: abs(other - value))
-            self._take(value, [self._points[nearest][0]])
-        return self._points[value][1]
-
-    def inside(self, value: float) -> bool:
-        """Whether a value is inside, by further starts if need be."""
-        return self.excess(value) < 0 or self._improve(value) < 0
-
-    def moves_on(self, value: float) -> bool:
-        """Whether further starts bring what seemed an end inside the interval.
-
-        What was known elsewhere is then forgotten, as it led to a worse branch, all
-        but the first that was put.
-        """
-        if self._improve(value) > -_SLACK:
-            return False
-        optimum = next(iter(self._points))
-        self._points = {at: self._points[at] for at in (optimum, value)}
-        return True
-
-    def _improve(self, value: float) -> float:
-        before = self.excess(value)
-        x = self._points[value][0]
-        self._take(value, _further_starts(self.search(value), x, self.starts))
-        if self._points[value][1] > before:
-            self._points[value] = x, before
-        return self._points[value][1]
-
-    def _take(self, value: float, starts: list[np.ndarray]) -> None:
-        search = self.search(value)
-        best = min((search.run(start) for start in starts), key=lambda point: point.criterion)
-        self.put(value, best.x, self.height(best, value) - self.lowest)
-
-
-def _further_starts(search: Search, x: np.ndarray, elsewhere: list[np.ndarray]) -> list[np.ndarray]:
-    """Starts with other correlations, and with each standard deviation small in its turn."""
-    n_sd, corr = search.n_sd, slice(search.n_sd, search.n_sd + search.n_corr)
-    inside = _off_zero(x, search.unit)
-    starts = [inside, *elsewhere]
-    for factor in (0.0, -1.0) if search.n_corr else ():
-        other = inside.copy()
-        other[corr] *= factor
-        starts.append(other)
-    for j in range(n_sd):
-        other = inside.copy()
-        other[j] = search.unit[j] + _SMALL
-        starts.append(other)
-    return starts
-
-
-def _off_zero(x: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Coordinates with no standard deviation at zero, where the gradient would hold it."""
-    out = x.copy()
-    out[: len(unit)] = np.maximum(out[: len(unit)], unit + _SMALL)
-    return out
-
-
-def _end(
-    profile: _Profile, center: float, step: float, far: float, beyond: float = np.nan
-) -> float:
-    """Walk outwards until the profile is high enough, then close in.
-
-    `beyond` is the end if the profile is still low at a distance of `far`.
-    """
-    if not (np.isfinite(center) and np.isfinite(step)) or step == 0:
-        return float("nan")
-    inner = center
-    for _ in range(_BRANCHES):
-        width = 2 * step
-        while profile.excess(inner + width) <= 0:
-            inner, width = inner + width, 1.5 * width
-            if abs(inner - center) > far:
-                return beyond
-        if not profile.excess(inner) <= 0:  # nothing but rounding decides
-            return float("nan")
-        found = float(
-            optimize.brentq(profile.excess, inner, inner + width, xtol=1e-4 * abs(step), rtol=1e-10)
-        )
-        if not profile.moves_on(found):
-            # A jump is where the equations cannot be factored, not an end.
-            return found if abs(profile.excess(found)) < 0.05 else float("nan")
-        inner = found
-    return float("nan")
 
 
 def standard_deviations(co: Coordinates, x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ from scipy import optimize, stats
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.inference.profile import _end, likelihood_at
+from bayesmix.inference.branches import profile_end
+from bayesmix.inference.profile import likelihood_at
 
 THRESHOLD = float(stats.chi2(1).ppf(0.95))
 
@@ -118,15 +119,15 @@ class _Curve:
 
 def test_an_end_that_is_not_there_is_nan_or_infinite() -> None:
     rises = _Curve(lambda v: abs(v) - 1.96)
-    assert _end(rises, 0.0, 0.5, 25.0) == pytest.approx(1.96, abs=1e-3)  # type: ignore[arg-type]
-    assert _end(rises, 0.0, -0.5, 25.0) == pytest.approx(-1.96, abs=1e-3)  # type: ignore[arg-type]
+    assert profile_end(rises, 0.0, 0.5, 25.0) == pytest.approx(1.96, abs=1e-3)  # type: ignore[arg-type]
+    assert profile_end(rises, 0.0, -0.5, 25.0) == pytest.approx(-1.96, abs=1e-3)  # type: ignore[arg-type]
     flat = _Curve(lambda _: -1.96)
-    assert _end(flat, 0.0, 0.5, 25.0, np.inf) == np.inf  # type: ignore[arg-type]
-    assert np.isnan(_end(flat, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
+    assert profile_end(flat, 0.0, 0.5, 25.0, np.inf) == np.inf  # type: ignore[arg-type]
+    assert np.isnan(profile_end(flat, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
     jumps = _Curve(lambda v: 1000.0 if v > 3 else -1.96)
-    assert np.isnan(_end(jumps, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
+    assert np.isnan(profile_end(jumps, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
     outside = _Curve(lambda _: 5.0)  # rounding is all there is
-    assert np.isnan(_end(outside, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
+    assert np.isnan(profile_end(outside, 0.0, 0.5, 25.0))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-8])

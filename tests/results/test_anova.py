@@ -149,3 +149,9 @@ def test_models_of_the_same_size_have_no_test(rows: pd.DataFrame) -> None:
     table = bmx.anova(fit(rows), fit(rows, "y ~ u + (1 | g)"))
     assert table["chisq_df"].iloc[1] == 0
     assert table[["chisq", "p_value"]].isna().all(axis=None)
+
+
+def test_an_interaction_is_the_same_in_another_order(rows: pd.DataFrame) -> None:
+    data = rows.assign(a=rows["g"] // 4, b=rows["h"] // 2)
+    table = bmx.anova(fit(data, "y ~ 1 + (1 | a:b)"), fit(data, "y ~ x + (1 | b:a)"))
+    assert table["p_value"].notna().iloc[1]

@@ -15,6 +15,7 @@ from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
     from bayesmix.model import Model
 
 __all__ = ["anova"]
@@ -178,8 +179,8 @@ def _check_offsets(small: Model, large: Model) -> None:
 
 def _not_nested(small: Model, large: Model, chisq: float) -> str:
     """Why a model is not nested in a larger one, as far as that shows; empty if it does not."""
-    known = {group.name for group in large.design.groups}
-    gone = [group.name for group in small.design.groups if group.name not in known]
+    known = large.design.groups
+    gone = [g.name for g in small.design.groups if not any(_same_levels(g, k) for k in known)]
     if gone:
         return f"the latter has no effects by {', '.join(gone)}"
     one, other = small.design, large.design
@@ -188,6 +189,14 @@ def _not_nested(small: Model, large: Model, chisq: float) -> str:
     if chisq < -_RISE:
         return f"its deviance is higher by {-chisq:.4g} (or it did not converge)"
     return ""
+
+
+def _same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
+    """Whether two factors divide the rows in the same way, as a:b and b:a do."""
+    if one.name == other.name:
+        return True
+    pairs = one.index.astype(np.int64) * other.n_levels + other.index
+    return one.n_levels == other.n_levels == np.unique(pairs).size
 
 
 def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:
