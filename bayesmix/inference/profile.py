@@ -6,18 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
 
 from bayesmix.gaussian.conditional import add_moments
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
-from bayesmix.gaussian.density import flat_prior, log_likelihood
+from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import Optimum
+from bayesmix.inference.branches import Profile, off_zero, profile_end
+from bayesmix.inference.empirical import _ZERO, Optimum, Search, start_point, units
+from bayesmix.inference.empirical import _Point as Point
 
-__all__ = ["Likelihood", "absolute_coordinates", "profile_coefficient", "profile_theta",
-           "theta_covariance"]  # fmt: skip
+__all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
+           "profile_coefficient", "profile_theta"]  # fmt: skip
 
-_ZERO = -30.0
+_FAR = 25.0  # in logarithms: 7e10 times the estimate
+_HOLD = 0.01  # of a coefficient's standard error, how far it may stray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +35,66 @@ class Likelihood:
         Where the deviance is smallest; a standard deviation of zero is far below.
     unit : ndarray, shape (n_sd,)
         Log of one unit of each standard deviation.
+    at_zero : ndarray of bool, shape (n_sd,)
+    starts : list of ndarray
+        Where a search may start.
     """
 
     problem: Problem
     coordinates: Coordinates
     x: np.ndarray
     unit: np.ndarray
+    at_zero: np.ndarray
+    starts: list[np.ndarray]
 
-    def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float:
-        """ML deviance up to a constant, with its gradient."""
-        value = log_likelihood(
-            self.problem.equations, self.coordinates, np.ascontiguousarray(x), False, gradient
-        )
+    @property
+    def n_corr(self) -> int:
+        """Number of partial correlations among the coordinates."""
+        return len(self.x) - len(self.unit) - int(self.coordinates.sizes[3])
+
+    def deviance(
+        self, x: np.ndarray, gradient: np.ndarray, prior: FixedPrior | None = None
+    ) -> float:
+        """ML deviance up to a constant, with its gradient.
+
+        A prior of the working fixed effects adds the length of what strays from it.
+        """
+        held = flat_prior(self.problem.n_fixed) if prior is None else prior
+        eq, co = self.problem.equations, self.coordinates
+        value = criterion(
+            eq.ints, eq.floats, co.ints, co.floats, held.precision, held.mean,
+            np.ascontiguousarray(x), 0, 0.0, gradient, np.empty(1),
+        )  # fmt: skip
         gradient *= -2.0
         return -2.0 * value if np.isfinite(value) else 1e300
+
+
+def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
+    """Gather the ML deviance around an optimum.
+
+    Parameters
+    ----------
+    problem : Problem
+    optimum : Optimum
+        Of ML.
+
+    Returns
+    -------
+    Likelihood
+    """
+    co, x = absolute_coordinates(problem, optimum)
+    n_sd = int(co.sizes[1])
+    unit = units(problem) + np.log(problem.scaling.y_scale)
+    x[:n_sd][optimum.at_zero] = _ZERO + unit[optimum.at_zero]
+    start = start_point(co)
+    starts = [off_zero(x, unit)]
+    for scale in (0.0, np.log(0.1), np.log(5.0)):
+        other = start.copy()
+        other[:n_sd] += scale
+        starts.append(other)
+    return Likelihood(
+        problem=problem, coordinates=co, x=x, unit=unit, at_zero=optimum.at_zero, starts=starts
+    )
 
 
 def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinates, np.ndarray]:
@@ -74,37 +122,49 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     return co, x
 
 
-def theta_covariance(
-    problem: Problem, co: Coordinates, x: np.ndarray, reml: bool, free: np.ndarray
+def observed_covariance(
+    gradient_at: Callable[[np.ndarray, np.ndarray], object], x: np.ndarray, free: np.ndarray
 ) -> np.ndarray:
-    """Inverse of the observed information of theta, in its coordinates.
+    """Inverse of the observed information, by central differences of a gradient.
 
     Parameters
     ----------
-    problem : Problem
-    co : Coordinates
+    gradient_at : callable
+        Takes coordinates and an array that receives the gradient of the log
+        likelihood, or of the log posterior density.
     x : ndarray
-    reml : bool
+        Where it is largest.
     free : ndarray of bool
         Coordinates that are not at a boundary; the others have NaN.
 
     Returns
     -------
     ndarray, shape (n_x, n_x)
+        Infinite variances where nothing is known.
     """
     at = np.flatnonzero(free)
+    out = np.full((len(x), len(x)), np.nan)
+    if at.size == 0:
+        return out
     H = np.empty((at.size, at.size))
     up, down = np.empty(len(x)), np.empty(len(x))
     for i, k in enumerate(at):
         step = np.zeros(len(x))
         step[k] = 1e-4
-        log_likelihood(problem.equations, co, x + step, reml, up)
-        log_likelihood(problem.equations, co, x - step, reml, down)
+        gradient_at(x + step, up)
+        gradient_at(x - step, down)
         H[i] = -(up[at] - down[at]) / 2e-4
-    out = np.full((len(x), len(x)), np.nan)
+    if not np.isfinite(H).all():
+        return out
     values, vectors = np.linalg.eigh((H + H.T) / 2)
-    if np.all(values > 0):
-        out[np.ix_(at, at)] = (vectors / values) @ vectors.T
+    # A flat direction has a curvature of either sign, of the size of rounding.
+    known = values > max(1e-6, 1e-10 * float(values.max()))
+    kept = vectors[:, known]
+    inverse = (kept / values[known]) @ kept.T
+    unknown = (np.abs(vectors[:, ~known]) > 1e-3).any(axis=1)
+    inverse[unknown], inverse[:, unknown] = np.nan, np.nan
+    inverse[unknown, unknown] = np.inf
+    out[np.ix_(at, at)] = inverse
     return out
 
 
@@ -117,7 +177,7 @@ def profile_theta(
     ----------
     likelihood : Likelihood
     k : int
-        Position of the coordinate.
+        Position of the coordinate, a logarithm.
     ci_prob : float
     may_be_zero : bool
         Whether minus infinity (a standard deviation of zero) is a possible end.
@@ -125,48 +185,43 @@ def profile_theta(
     Returns
     -------
     lower, upper : float
-        In the coordinate; -inf where zero is inside, NaN where no end was found.
+        In the coordinate; -inf where zero is inside, inf where no value is too
+        large, NaN where no end was found.
     """
-    threshold = float(stats.chi2(1).ppf(ci_prob))
-    rest = np.delete(np.arange(len(likelihood.x)), k)
-    gradient = np.empty(len(likelihood.x))
-    lowest = likelihood.deviance(likelihood.x, gradient)
-    start = _inside(likelihood, likelihood.x.copy())
-    center = float(likelihood.x[k])
-    solved = {center: start}
+    x, n_sd = likelihood.x, len(likelihood.unit)
+    rest = np.delete(np.arange(len(x)), k)
+    sds = rest[rest < n_sd]
+    full, slope = x.copy(), np.empty(len(x))
 
-    def excess(value: float) -> float:
-        x = solved[min(solved, key=lambda other: abs(other - value))].copy()
-        x[k] = value
+    def search(value: float) -> Search:
+        def of_rest(z: np.ndarray, gradient: np.ndarray) -> float:
+            full[rest], full[k] = z, value
+            height = likelihood.deviance(full, slope)
+            gradient[:] = slope[rest]
+            return height
 
-        def of_rest(z: np.ndarray) -> tuple[float, np.ndarray]:
-            x[rest] = z
-            return likelihood.deviance(x, gradient), gradient[rest]
+        return Search(
+            of_rest, rest.size, sds.size, likelihood.n_corr, np.ones(sds.size, dtype=bool),
+            likelihood.unit[sds],
+        )  # fmt: skip
 
-        if rest.size:
-            found = optimize.minimize(
-                of_rest, x[rest], jac=True, method="L-BFGS-B",
-                options={"ftol": 1e-12, "gtol": 1e-5, "maxiter": 200},
-            )  # fmt: skip
-            x[rest] = found.x
-            solved[value] = x
-            height = float(found.fun)
-        else:
-            height = likelihood.deviance(x, gradient)
-        # The square root is nearly linear in the coordinate.
-        return float(np.sqrt(max(height - lowest, 0.0)) - np.sqrt(threshold))
-
-    zero = may_be_zero and center <= _ZERO + likelihood.unit[k] + 1
-    if zero:
-        center = float(np.log(1e-3) + likelihood.unit[k])
-    at_center = excess(center) if zero else -float(np.sqrt(threshold))
-    upper = _end(excess, center, +0.5, at_center)
-    lower = -np.inf
-    if not zero:
-        if may_be_zero and excess(_ZERO + float(likelihood.unit[k])) < 0:
-            return lower, upper
-        lower = _end(excess, center, -0.5, at_center)
-    return lower, upper
+    profile = Profile(
+        search, lambda point, _: point.criterion, likelihood.deviance(x, slope), ci_prob,
+        [start[rest] for start in likelihood.starts],
+    )  # fmt: skip
+    center = float(x[k])
+    if not (may_be_zero and likelihood.at_zero[k]):
+        profile.put(center, x[rest], 0.0)
+        if may_be_zero and profile.inside(_ZERO + float(likelihood.unit[k])):
+            return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
+        lower = profile_end(profile, center, -0.5, _FAR)
+        return lower, profile_end(profile, center, 0.5, _FAR, np.inf)
+    for log_unit in (1e-3, 1e-5, 1e-7, 1e-9):
+        center = float(np.log(log_unit) + likelihood.unit[k])
+        profile.put(center + _ZERO, x[rest], 0.0)
+        if profile.excess(center) < 0:
+            return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
+    return np.nan, np.nan
 
 
 def profile_coefficient(
@@ -175,7 +230,8 @@ def profile_coefficient(
     """Interval of a fixed effect by the profile of the ML deviance.
 
     For given theta the deviance is quadratic in the coefficient, so that only
-    theta has to be optimised anew.
+    theta has to be optimised anew. Its gradient is that under a prior so narrow
+    that it holds the coefficient in place.
 
     Parameters
     ----------
@@ -189,76 +245,60 @@ def profile_coefficient(
     Returns
     -------
     lower, upper : float
+        NaN where no end was found.
     """
-    problem, co = likelihood.problem, likelihood.coordinates
-    threshold = float(stats.chi2(1).ppf(ci_prob))
-    gradient = np.empty(len(likelihood.x))
-    lowest = likelihood.deviance(likelihood.x, gradient)
-    at_best = _inside(likelihood, likelihood.x.copy())
-    best, sd = _coefficient(problem, co, likelihood.x, to_formula, shift)
-    warm = at_best.copy()
+    at_best = _coefficient(likelihood, likelihood.x, to_formula, shift)
+    if at_best is None:
+        return np.nan, np.nan
+    best, sd = at_best
+    direction = to_formula / float(to_formula @ to_formula)
+    precision = np.outer(to_formula, to_formula) / (_HOLD * sd) ** 2
 
-    def excess(value: float) -> float:
-        def total(x: np.ndarray) -> float:
-            estimate, spread = _coefficient(problem, co, x, to_formula, shift)
-            return likelihood.deviance(x, gradient) + ((value - estimate) / spread) ** 2
+    def search(value: float) -> Search:
+        held = FixedPrior(precision, direction * (value - shift))
 
-        height = total(likelihood.x)
-        if warm.size:
-            found = optimize.minimize(total, warm, method="L-BFGS-B", options={"ftol": 1e-11})
-            warm[:] = found.x
-            height = min(height, float(found.fun))
-        return float(np.sqrt(max(height - lowest, 0.0)) - np.sqrt(threshold))
+        def of_theta(x: np.ndarray, gradient: np.ndarray) -> float:
+            return likelihood.deviance(x, gradient, held)
 
-    ends = []
-    for side in (-1.0, 1.0):
-        warm[:] = at_best
-        ends.append(_end(excess, best, side * sd, -float(np.sqrt(threshold))))
-    return ends[0], ends[1]
+        n_sd = len(likelihood.unit)
+        return Search(
+            of_theta, len(likelihood.x), n_sd, likelihood.n_corr, np.ones(n_sd, dtype=bool),
+            likelihood.unit,
+        )  # fmt: skip
+
+    slope = np.empty(len(likelihood.x))
+
+    def height(point: Point, value: float) -> float:
+        found = _coefficient(likelihood, point.x, to_formula, shift)
+        if found is None:
+            return point.criterion
+        return likelihood.deviance(point.x, slope) + ((value - found[0]) / found[1]) ** 2
+
+    profile = Profile(
+        search, height, likelihood.deviance(likelihood.x, slope), ci_prob, likelihood.starts
+    )
+    profile.put(best, likelihood.x, 0.0)
+    lower, upper = (profile_end(profile, best, side * sd, 1e6 * sd) for side in (-1.0, 1.0))
+    return lower, upper
 
 
 def _coefficient(
-    problem: Problem, co: Coordinates, x: np.ndarray, to_formula: np.ndarray, shift: float
-) -> tuple[float, float]:
+    likelihood: Likelihood, x: np.ndarray, to_formula: np.ndarray, shift: float
+) -> tuple[float, float] | None:
+    """Best coefficient and its standard error at theta; none where it has no inverse."""
+    problem = likelihood.problem
     eq = problem.equations
     p, n_u = problem.n_fixed, int((eq.q * eq.n_levels).sum())
     beta, cov = np.empty(p), np.empty((p, p))
     known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
     fine = add_moments(
-        eq, co, np.ascontiguousarray(x), known, flat_prior(p), True, beta, cov, np.empty(n_u),
-        np.empty(int((eq.q**2 * eq.n_levels).sum())), np.empty((n_u, p)),
+        eq, likelihood.coordinates, np.ascontiguousarray(x), known, flat_prior(p), True, beta,
+        cov, np.empty(n_u), np.empty(int((eq.q**2 * eq.n_levels).sum())), np.empty((n_u, p)),
     )  # fmt: skip
-    if not fine:
-        return 0.0, 1e-150
-    return float(to_formula @ beta) + shift, float(np.sqrt(to_formula @ cov @ to_formula))
-
-
-def _inside(likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
-    """Move standard deviations off zero, where the gradient would hold them."""
-    n_sd = len(likelihood.unit)
-    x[:n_sd] = np.maximum(x[:n_sd], likelihood.unit + np.log(1e-2))
-    return x
-
-
-def _end(excess: Callable[[float], float], center: float, step: float, at_center: float) -> float:
-    """Walk outwards until the profile is high enough, then close in."""
-    if not np.isfinite(step) or step == 0:
-        return float("nan")
-    known = {center: at_center}  # not computed anew: the optimiser's start would differ
-    inner, outer = center, center + 2 * step
-    for _ in range(40):
-        known[outer] = excess(outer)
-        if known[outer] > 0:
-            break
-        inner, outer = outer, outer + 1.5 * (outer - inner)
-    else:
-        return float("nan")
-
-    def height(value: float) -> float:
-        return known[value] if value in known else excess(value)
-
-    found = optimize.brentq(height, inner, outer, xtol=1e-4 * abs(step), rtol=1e-10)
-    return float(found)
+    variance = float(to_formula @ cov @ to_formula) if fine else np.nan
+    if not (np.isfinite(variance) and variance > 0):
+        return None
+    return float(to_formula @ beta) + shift, float(np.sqrt(variance))
 
 
 def standard_deviations(co: Coordinates, x: np.ndarray) -> np.ndarray:

@@ -152,38 +152,6 @@ def test_a_prior_that_does_not_integrate_out_is_named(data: pd.DataFrame) -> Non
         model.fit_eb("mle")  # type: ignore[arg-type]
 
 
-# -- anova ----------------------------------------------------------------------
-
-
-def test_anova_of_the_random_part_compares_reml_fits(sleepstudy: pd.DataFrame) -> None:
-    one = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
-    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
-    table = bmx.anova(two, one)
-    assert list(table["df"]) == [4, 6]
-    assert table["chisq"][1] == pytest.approx(1786.4650853949 - 1743.62827196, abs=1e-4)
-    assert table["p_value"][1] == pytest.approx(stats.chi2(2).sf(table["chisq"][1]))
-
-
-def test_anova_of_the_fixed_part_refits_by_ml(sleepstudy: pd.DataFrame) -> None:
-    one = bmx.Model("Reaction ~ 1 + (Days | Subject)", sleepstudy).fit_eb()
-    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
-    table = bmx.anova(one, two)
-    assert set(table["method"]) == {"ml"}
-    # Published: lme4's anova of these two models, chisq 23.537 on 1 df, p 1.226e-06.
-    assert table["chisq"][1] == pytest.approx(23.537, abs=1e-3)
-    assert table["p_value"][1] == pytest.approx(1.226e-06, rel=1e-3)
-
-
-def test_anova_refuses_what_does_not_compare(sleepstudy: pd.DataFrame) -> None:
-    fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
-    with pytest.raises(DataError, match="other data"):
-        bmx.anova(fit, bmx.Model(SLEEP, sleepstudy.head(170)).fit_eb())
-    with pytest.raises(NotSupportedError, match="posterior mode"):
-        bmx.anova(fit, fit.model.fit_eb("map"))
-    with pytest.raises(NotSupportedError, match="two or more"):
-        bmx.anova(fit)
-
-
 # -- edges ----------------------------------------------------------------------
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
 
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.model import Model
+
 __all__ = ["anova"]
+
+_NESTED_FAMILIES = {"poisson", "negative_binomial"}  # the first is the limit of the second
+_RISE = 1e-3  # of the deviance, beyond what the optimiser leaves
 
 
 def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
@@ -31,14 +42,23 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     -------
     DataFrame
         One row per model: model, method, df, aic, bic, loglik, deviance, chisq,
-        chisq_df, p_value.
+        chisq_df, p_value. The last three are of a test against the row before;
+        chisq and p_value are NaN where the two have as many parameters, or where
+        the one before is not nested in this one.
 
     Raises
     ------
     NotSupportedError
-        If there are fewer than two fits, or one is a posterior mode.
+        If there are fewer than two fits, one is a posterior mode, or they are of
+        other families or approximations of the likelihood.
     DataError
-        If the fits are to different data.
+        If the fits are to different data: other rows, responses, columns,
+        weights, standard errors or offsets.
+
+    Warns
+    -----
+    DataWarning
+        Where models are not nested.
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise NotSupportedError("anova compares two or more results of fit_eb()")
@@ -48,15 +68,8 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         )
     first = fits[0].model
     for fit in fits[1:]:
-        rows = fit.model.design.row_positions
-        if not (
-            np.array_equal(fit.model.y, first.y)
-            and np.array_equal(rows, first.design.row_positions)
-        ):
-            raise DataError(
-                f"`{fit.model.formula}` is fitted to other data ({len(fit.model.y)} rows) than "
-                f"`{first.formula}` ({len(first.y)} rows); drop rows with missing values first"
-            )
+        _check_likelihood(fits[0], fit)
+        _check_data(first, fit.model)
     same_fixed = all(
         fit.model.design.fixed_effects == first.design.fixed_effects
         and np.array_equal(fit.model.design.X, first.design.X)
@@ -68,10 +81,22 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     ordered = sorted(fits, key=lambda fit: fit.df)
     deviance = np.asarray([fit.deviance for fit in ordered])
     df = np.asarray([fit.df for fit in ordered])
-    chisq = np.concatenate([[np.nan], np.maximum(-np.diff(deviance), 0.0)])
+    chisq = np.concatenate([[np.nan], -np.diff(deviance)])
     chisq_df = np.concatenate([[np.nan], np.diff(df)])
-    with np.errstate(invalid="ignore"):
-        p = np.where(chisq_df > 0, stats.chi2.sf(chisq, np.maximum(chisq_df, 1)), np.nan)
+    for i, (small, large) in enumerate(pairwise(ordered), start=1):
+        same_size = df[i] == df[i - 1]
+        _check_offsets(small.model, large.model)
+        reason = "" if same_size else _not_nested(small.model, large.model, float(chisq[i]))
+        chisq[i] = np.nan if same_size or reason else max(chisq[i], 0.0)
+        if reason:
+            warnings.warn(
+                f"`{small.model.formula}` is not nested in `{large.model.formula}`: {reason}; "
+                "there is no likelihood-ratio test, compare aic or bic",
+                DataWarning,
+                stacklevel=2,
+                skip_file_prefixes=OWN_FILES,
+            )
+    p = np.where(chisq_df > 0, stats.chi2.sf(chisq, np.maximum(chisq_df, 1)), np.nan)
     return pd.DataFrame(
         {
             "model": text_column([str(fit.model.formula) for fit in ordered]),
@@ -86,3 +111,100 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
             "p_value": p,
         }
     )
+
+
+def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:
+    """Refuse likelihoods of other families, or approximated otherwise."""
+    first, family = one.model.family, other.model.family
+    names = {first.name, family.name}
+    if (len(names) > 1 and names != _NESTED_FAMILIES) or first.link != family.link:
+        raise NotSupportedError(
+            f"`{other.model.formula}` is of the {family.name} family with the {family.link} link, "
+            f"`{one.model.formula}` of the {first.name} family with the {first.link} link; "
+            "anova compares models of one family"
+        )
+    points = [getattr(fit, "n_quadrature", 1) for fit in (one, other)]
+    if points[0] != points[1]:
+        raise NotSupportedError(
+            f"n_quadrature={points[0]} and n_quadrature={points[1]} approximate the likelihood "
+            "differently; fit with the same number of points"
+        )
+
+
+def _check_data(first: Model, model: Model) -> None:
+    """Refuse fits to other data, and name what is other."""
+    one, other = first.design, model.design
+    whose = f"`{model.formula}` is fitted to other data than `{first.formula}`"
+    if not np.array_equal(other.row_positions, one.row_positions):
+        raise DataError(
+            f"{whose}: {len(model.y)} rows of {other.n_rows_given} and {len(first.y)} of "
+            f"{one.n_rows_given}; drop rows with missing values first"
+        )
+    if not np.array_equal(model.y, first.y):
+        raise DataError(
+            f"{whose}: the responses {other.formula.response.text} and "
+            f"{one.formula.response.text} have different values"
+        )
+    names = {**first.rows, **model.rows}
+    differ = [n for n in names if not _same(first.rows.get(n), model.rows.get(n))]
+    shared = [str(name) for name in one.frame.columns if name in other.frame.columns]
+    differ += [f"column `{n}`" for n in shared if not _same(one.frame[n], other.frame[n])]
+    if differ:
+        raise DataError(f"{whose}: different values of {', '.join(differ)}")
+
+
+def _same(one: object, other: object) -> bool:
+    if one is None or other is None:
+        return one is other
+    a, b = np.asarray(one), np.asarray(other)
+    # The same levels may be stored as text and as numbers.
+    return np.array_equal(a, b) or (
+        a.dtype != b.dtype and np.array_equal(a.astype(str), b.astype(str))
+    )
+
+
+def _check_offsets(small: Model, large: Model) -> None:
+    """Refuse other offsets, unless the larger model estimates what the smaller sets to 1."""
+    n = len(small.y)
+    offsets = [m.design.offset for m in (small, large)]
+    if _same(*offsets):
+        return
+    one, other = (np.zeros(n) if values is None else values for values in offsets)
+    if not _spanned((one - other)[:, None], large.design.X):
+        raise DataError(
+            f"`{small.formula}` and `{large.formula}` have different offsets; "
+            "anova compares models with the same offset"
+        )
+
+
+def _not_nested(small: Model, large: Model, chisq: float) -> str:
+    """Why a model is not nested in a larger one, as far as that shows; empty if it does not."""
+    known = large.design.groups
+    gone = [g.name for g in small.design.groups if not any(_same_levels(g, k) for k in known)]
+    if gone:
+        return f"the latter has no effects by {', '.join(gone)}"
+    one, other = small.design, large.design
+    if not {*one.fixed_effects} <= {*other.fixed_effects} and not _spanned(one.X, other.X):
+        return "the latter lacks fixed effects of the former"
+    if chisq < -_RISE:
+        return f"its deviance is higher by {-chisq:.4g} (or it did not converge)"
+    return ""
+
+
+def _same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
+    """Whether two factors divide the rows in the same way, as a:b and b:a do."""
+    if one.name == other.name:
+        return True
+    pairs = one.index.astype(np.int64) * other.n_levels + other.index
+    return one.n_levels == other.n_levels == np.unique(pairs).size
+
+
+def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:
+    """Whether columns are linear combinations of others."""
+    if X.shape[1] == 0:
+        return not columns.any()
+    scale = np.abs(X).max(axis=0)
+    scaled = X / np.where(scale > 0, scale, 1.0)
+    found = np.linalg.lstsq(scaled, columns, rcond=None)[0]
+    left = np.abs(columns - scaled @ found).max(axis=0)
+    return bool((left <= 1e-9 * np.abs(columns).max(axis=0)).all())

@@ -8,26 +8,29 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import stats
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.inference.empirical import LARGEST_CORRELATION, maximise
+from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
+from bayesmix.inference.empirical import LARGEST_CORRELATION, blas_threads, maximise
 from bayesmix.inference.profile import (
     Likelihood,
     absolute_coordinates,
+    likelihood_at,
+    observed_covariance,
     profile_coefficient,
     profile_theta,
     standard_deviations,
-    theta_covariance,
 )
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
     from bayesmix.inference.empirical import Method, Optimum
 
-__all__ = ["IntervalMethod", "ModeIntervals"]
+__all__ = ["IntervalMethod", "ModeIntervals", "around"]
 
 IntervalMethod = Literal["wald", "profile"]
 _PROFILE_SECONDS = 1.0
-_EVALUATIONS_PER_PARAMETER = 400  # of a profile, both ends together
+_EVALUATIONS = 200  # of a profile, both ends together, by number of coordinates
 
 
 class ModeIntervals:
@@ -36,6 +39,7 @@ class ModeIntervals:
     method: Method
     _problem: Problem
     _optimum: Optimum
+    _prior: FixedPrior
 
     @functools.cached_property
     def _absolute(self) -> tuple[Coordinates, np.ndarray]:
@@ -51,29 +55,57 @@ class ModeIntervals:
         return absolute_coordinates(self._problem, self._optimum)
 
     @functools.cached_property
+    def _undefined(self) -> np.ndarray:
+        """Coordinates of correlations with an effect that does not vary."""
+        co, x = self._absolute
+        out = np.zeros(len(x), dtype=bool)
+        for block in range(int(co.sizes[2])):
+            first, position = int(co.block_first[block]), int(co.block_x[block])
+            start = int(co.sd_start[co.block_factor[block]]) + first
+            zero = self._optimum.at_zero[start : start + int(co.block_size[block])]
+            for i in range(1, len(zero)):
+                out[position : position + i] = zero[i] | zero[:i]
+                position += i
+        return out
+
+    @functools.cached_property
     def _theta_cov(self) -> np.ndarray:
         co, x = self._absolute
-        free = np.ones(len(x), dtype=bool)
+        free = ~self._undefined
         n_sd = int(co.sizes[1])
         corr = slice(n_sd, len(x) - int(co.sizes[3]))
         free[:n_sd] = ~self._optimum.at_zero
-        free[corr] = np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
-        return theta_covariance(self._problem, co, x, self.method != "ml", free)
+        free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
+        eq = self._problem.equations
+        if self.method != "map":
+            reml = self.method == "reml"
+            return observed_covariance(
+                lambda at, out: log_likelihood(eq, co, at, reml, out), x, free
+            )
+        own, mode = self._optimum.coordinates, self._optimum.x
+        # Under a uniform prior the coordinate is no logarithm.
+        scale = np.ones(len(x))
+        for k in [*range(n_sd), *([len(x) - 1] if co.sizes[3] else [])]:
+            step = np.zeros(len(x))
+            step[k] = 1e-5
+            up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
+            scale[k] = np.log(up[min(k, n_sd)] / down[min(k, n_sd)]) / 2e-5
+        free &= scale > 1e-6  # at the edge of the prior
+        cov = observed_covariance(
+            lambda at, out: log_density(eq, own, self._prior, at, False, out), mode, free
+        )
+        return cov * np.outer(scale, scale)
 
     @functools.cached_property
     def _likelihood(self) -> Likelihood:
         optimum = self._optimum if self.method == "ml" else maximise(self._problem, "ml")
-        co, x = absolute_coordinates(self._problem, optimum)
-        order = (*self._problem.plan.chain, *self._problem.plan.rest)
-        scales = [np.abs(np.diag(self._problem.scaling.TZ[k])) for k in order]
-        unit = -np.log(np.concatenate(scales)) if scales else np.zeros(0)
-        unit = unit + np.log(self._problem.scaling.y_scale)
-        return Likelihood(problem=self._problem, coordinates=co, x=x, unit=unit)
+        return likelihood_at(self._problem, optimum)
 
     def _affordable(self) -> IntervalMethod:
-        """The profile where it takes under a second, by the size of the model."""
-        n_x = len(self._absolute[1])
-        evaluations = _EVALUATIONS_PER_PARAMETER * n_x * max(1, n_x / 3)
+        """The profile where there is one that takes under a second, by the model's size."""
+        if self.method == "map":
+            return "wald"
+        evaluations = _EVALUATIONS * (len(self._optimum.sd) + 1) * len(self._absolute[1])
         seconds = _seconds_of_evaluation(self._problem) * evaluations
         return "profile" if seconds < _PROFILE_SECONDS else "wald"
 
@@ -85,9 +117,14 @@ class ModeIntervals:
         has_sigma = not self._problem.sigma_is_known
         if method == "profile":
             at = [*range(n_sd), *([len(self._likelihood.x) - 1] if has_sigma else [])]
-            ends = [profile_theta(self._likelihood, k, ci_prob, may_be_zero=k < n_sd) for k in at]
+            self._check_profile()
+            with blas_threads(self._problem):
+                ends = [
+                    profile_theta(self._likelihood, k, ci_prob, may_be_zero=k < n_sd) for k in at
+                ]
             logs = np.asarray(ends).reshape(-1, 2)
-            lower, upper = np.exp(logs[:, 0]), np.exp(logs[:, 1])
+            estimate = np.append(self._optimum.sd, self._optimum.sigma)[: len(logs)]
+            lower, upper = around(estimate, np.exp(logs[:, 0]), np.exp(logs[:, 1]))
         else:
             co, x = self._absolute
             sd = standard_deviations(co, x)[: n_sd + has_sigma]
@@ -109,7 +146,25 @@ class ModeIntervals:
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:
         scaling = self._problem.scaling
         row = np.linalg.inv(scaling.TX)[j] * scaling.y_scale
-        return profile_coefficient(self._likelihood, row, float(row @ scaling.beta_0), ci_prob)
+        shift = float(row @ scaling.beta_0)
+        self._check_profile()
+        with blas_threads(self._problem):
+            return profile_coefficient(self._likelihood, row, shift, ci_prob)
+
+    def _check_profile(self) -> None:
+        if self.method == "map":
+            raise NotSupportedError(
+                'ci_method="profile" is of the likelihood, which does not know the priors of '
+                'method="map"; take ci_method="wald", method="ml", or fit() for the posterior'
+            )
+
+
+def around(
+    estimate: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of intervals, NaN where the estimate is outside."""
+    outside = (estimate < lower) | (estimate > upper)
+    return np.where(outside, np.nan, lower), np.where(outside, np.nan, upper)
 
 
 def _seconds_of_evaluation(problem: Problem) -> float:
@@ -121,4 +176,4 @@ def _seconds_of_evaluation(problem: Problem) -> float:
     levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
     crossed = problem.groups[len(problem.plan.chain) :]
     root = beside + sum(g.n_levels * g.n_effects for g in crossed)
-    return float(1e-5 + levels / 5e8 + root**3 / 2e9)
+    return float(6e-5 + levels / 5e8 + root**3 / 2e9)

@@ -13,7 +13,7 @@ from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.profile import correlations
 from bayesmix.results.tabular.components import variance_parts
-from bayesmix.results.tabular.eb_intervals import IntervalMethod, ModeIntervals
+from bayesmix.results.tabular.eb_intervals import IntervalMethod, ModeIntervals, around
 from bayesmix.results.tabular.tables import (
     estimated_pairs,
     text_column,
@@ -58,13 +58,21 @@ class ModeTables(ModeIntervals):
             Probability inside the interval.
         ci_method : {"wald", "profile"}
             Normal interval given the variance parameters, or the profile of the
-            ML deviance, as lme4's ``confint``.
+            ML deviance, as lme4's ``confint``. Of ``method="map"`` the first is
+            that of the posterior given them, and the second refused.
 
         Returns
         -------
         DataFrame
             One row per coefficient: term, estimate, sd, lower, upper. `sd` is the
-            standard error given the variance parameters.
+            standard error given the variance parameters. An end of a profile that
+            cannot be found is NaN, as is an interval without the estimate in it
+            (of REML, whose estimate is not the profile's lowest point).
+
+        Raises
+        ------
+        NotSupportedError
+            For the profile of a posterior mode.
         """
         _check(ci_prob, ci_method)
         design = self.model.design
@@ -74,7 +82,7 @@ class ModeTables(ModeIntervals):
         lower, upper = estimate - z * sd, estimate + z * sd
         if ci_method == "profile":
             ends = [self._profile_of_coefficient(j, ci_prob) for j in range(len(estimate))]
-            lower, upper = np.asarray(ends).reshape(-1, 2).T
+            lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
         table = pd.DataFrame(
             {
                 "term": text_column(design.fixed_effects),
@@ -157,13 +165,21 @@ class ModeTables(ModeIntervals):
         ci_method : {"profile", "wald"}, optional
             The profile of the ML deviance, as lme4's ``confint``, or a normal
             interval of the logarithm. By default the profile where it costs less
-            than about a second.
+            than about a second. Of ``method="map"`` the normal interval is by the
+            curvature of the log posterior density, and there is no profile.
 
         Returns
         -------
         DataFrame
             One row per effect of a grouping factor, and the residual: group,
-            effect, variance, sd, sd_lower, sd_upper, variance_share.
+            effect, variance, sd, sd_lower, sd_upper, variance_share. Ends that
+            cannot be found are NaN, as is a profile's interval without the
+            estimate in it.
+
+        Raises
+        ------
+        NotSupportedError
+            For the profile of a posterior mode.
         """
         method = ci_method or self._affordable()
         _check(ci_prob, method)
@@ -199,6 +215,7 @@ class ModeTables(ModeIntervals):
         -------
         DataFrame
             One row per pair: group, effect_1, effect_2, estimate, lower, upper.
+            NaN where a standard deviation is zero.
         """
         _check(ci_prob, "wald")
         z = stats.norm.ppf((1 + ci_prob) / 2)
@@ -206,7 +223,13 @@ class ModeTables(ModeIntervals):
         cov = self._theta_cov
         rows: list[tuple[Any, ...]] = []
         for f, group in enumerate(self._problem.groups):
+            start = int(co.sd_start[f])
+            zero = self._optimum.at_zero[start : start + group.n_effects]
             for k, m in estimated_pairs(group):
+                if zero[k] or zero[m]:  # of what does not vary there is no correlation
+                    pair = (group.name, group.effects[k], group.effects[m])
+                    rows.append((*pair, np.nan, np.nan, np.nan))
+                    continue
                 rho = float(self._optimum.corr[f][k, m])
                 slope = np.zeros(len(x))
                 for i in range(len(x)):
@@ -214,9 +237,10 @@ class ModeTables(ModeIntervals):
                     step[i] = 1e-5
                     up = correlations(co, x + step)[f][k, m]
                     slope[i] = (up - correlations(co, x - step)[f][k, m]) / 2e-5
-                used = slope != 0
+                used = (slope != 0) & ~self._undefined
                 sub = cov[np.ix_(used, used)]
-                se = np.sqrt(slope[used] @ sub @ slope[used]) / max(1 - rho**2, 1e-12)
+                with np.errstate(invalid="ignore"):  # where nothing is known
+                    se = np.sqrt(slope[used] @ sub @ slope[used]) / max(1 - rho**2, 1e-12)
                 center = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
                 rows.append(
                     (group.name, group.effects[k], group.effects[m], rho,

@@ -1,0 +1,157 @@
+"""Likelihood-ratio tests are of nested models of the same data, and of nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, DataWarning, NotSupportedError
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+def test_anova_of_the_random_part_compares_reml_fits(sleepstudy: pd.DataFrame) -> None:
+    one = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    table = bmx.anova(two, one)
+    assert list(table["df"]) == [4, 6]
+    assert table["chisq"][1] == pytest.approx(1786.4650853949 - 1743.62827196, abs=1e-4)
+    assert table["p_value"][1] == pytest.approx(stats.chi2(2).sf(table["chisq"][1]))
+
+
+def test_anova_of_the_fixed_part_refits_by_ml(sleepstudy: pd.DataFrame) -> None:
+    one = bmx.Model("Reaction ~ 1 + (Days | Subject)", sleepstudy).fit_eb()
+    two = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    table = bmx.anova(one, two)
+    assert set(table["method"]) == {"ml"}
+    # Published: lme4's anova of these two models, chisq 23.537 on 1 df, p 1.226e-06.
+    assert table["chisq"][1] == pytest.approx(23.537, abs=1e-3)
+    assert table["p_value"][1] == pytest.approx(1.226e-06, rel=1e-3)
+
+
+def test_anova_refuses_what_does_not_compare(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
+    with pytest.raises(DataError, match="other data"):
+        bmx.anova(fit, bmx.Model(SLEEP, sleepstudy.head(170)).fit_eb())
+    with pytest.raises(NotSupportedError, match="posterior mode"):
+        bmx.anova(fit, fit.model.fit_eb("map"))
+    with pytest.raises(NotSupportedError, match="two or more"):
+        bmx.anova(fit)
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    n = 160
+    g, h = np.repeat(np.arange(20), 8), np.tile(np.arange(8), 20)
+    x, u = rng.normal(size=n), rng.normal(size=n)
+    mean = 1 + 0.3 * x + 0.5 * rng.normal(size=20)[g] + 0.8 * rng.normal(size=8)[h]
+    return pd.DataFrame(
+        {
+            "g": g, "h": h, "x": x, "u": u, "w": rng.uniform(1, 2, size=n),
+            "y": mean + rng.normal(size=n), "count": rng.poisson(np.exp(mean)),
+        }
+    )  # fmt: skip
+
+
+def fit(data: pd.DataFrame, text: str = "y ~ x + (1 | g)", **more: Any) -> bmx.EmpiricalBayes:
+    return bmx.Model(text, data, **more).fit_eb("ml")
+
+
+def test_anova_names_the_row_data_that_differ(rows: pd.DataFrame) -> None:
+    plain, larger = fit(rows), "y ~ x + (x | g)"
+    with pytest.raises(DataError, match=r"different values of weights$"):
+        bmx.anova(plain, fit(rows, larger, weights="w"))
+    with pytest.raises(DataError, match=r"different values of known_se$"):
+        bmx.anova(fit(rows, larger, known_se="w"), plain)
+    weights = 2 * rows["w"].to_numpy()
+    with pytest.raises(DataError, match=r"different values of weights$"):
+        bmx.anova(fit(rows, weights="w"), fit(rows, larger, weights=weights))
+    with pytest.raises(DataError, match="different offsets"):
+        bmx.anova(plain, fit(rows, "y ~ x + offset(u) + (x | g)"))
+    with pytest.raises(DataError, match="the responses"):
+        bmx.anova(plain, fit(rows, "np.exp(y) ~ x + (x | g)"))
+    same = bmx.anova(fit(rows, weights="w"), fit(rows, larger, weights=rows["w"].to_numpy()))
+    assert same["p_value"].notna().iloc[1]
+
+
+@pytest.mark.parametrize("column", ["g", "x"])
+def test_anova_names_columns_with_other_values(column: str, rows: pd.DataFrame) -> None:
+    other = rows.assign(**{column: rows[column].to_numpy()[::-1]})
+    with pytest.raises(DataError, match=f"column `{column}`$"):
+        bmx.anova(fit(rows), fit(other, "y ~ x + (x | g)"))
+
+
+def test_levels_may_be_stored_in_another_way(rows: pd.DataFrame) -> None:
+    texts = rows.assign(g=rows["g"].astype(str).astype("category"))
+    table = bmx.anova(fit(rows), fit(texts, "y ~ x + (x | g)"))
+    assert table["chisq"].iloc[1] >= 0
+
+
+def test_an_offset_may_become_a_coefficient(rows: pd.DataFrame) -> None:
+    held, free = fit(rows, "y ~ 1 + offset(x) + (1 | g)"), fit(rows, "y ~ x + (1 | g)")
+    table = bmx.anova(held, free)
+    assert table["chisq"].iloc[1] == pytest.approx(held.deviance - free.deviance)
+    assert table["p_value"].iloc[1] < 1e-6  # the coefficient is 0.3
+
+
+def test_anova_compares_models_of_one_family(rows: pd.DataFrame) -> None:
+    text = "count ~ x + (1 | g)"
+    poisson = fit(rows, text, family="poisson")
+    with pytest.raises(NotSupportedError, match="gaussian family"):
+        bmx.anova(poisson, fit(rows, text))
+    wider = fit(rows, text, family="negative_binomial")
+    table = bmx.anova(poisson, wider)
+    assert table["chisq"].iloc[1] == pytest.approx(2 * (wider.loglik - poisson.loglik))
+    finer = bmx.Model("count ~ x + u + (1 | g)", rows, family="poisson").fit_eb(n_quadrature=5)
+    with pytest.raises(NotSupportedError, match="n_quadrature=1 and n_quadrature=5"):
+        bmx.anova(poisson, finer)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "why"),
+    [
+        ("y ~ x + (1 | h)", "y ~ u + (u | g)", "no effects by h"),
+        ("y ~ x + (1 | g)", "y ~ u + (u | g)", "lacks fixed effects"),
+        ("y ~ x + (1 | g)", "y ~ u + I(u**2) + (1 | g)", "lacks fixed effects"),
+    ],
+)
+def test_models_that_are_not_nested_have_no_test(
+    small: str, large: str, why: str, rows: pd.DataFrame
+) -> None:
+    with pytest.warns(DataWarning, match=f"not nested.*{why}"):
+        table = bmx.anova(fit(rows, large), fit(rows, small))
+    assert table[["chisq", "p_value"]].isna().all(axis=None)
+    assert table["aic"].notna().all()
+
+
+def test_another_coding_of_a_factor_is_nested(rows: pd.DataFrame) -> None:
+    data = rows.assign(f=(rows["h"] % 3).astype(str))
+    table = bmx.anova(fit(data, "y ~ 1 + (1 | g)"), fit(data, "y ~ 0 + f + (1 | g)"))
+    assert table["p_value"].notna().iloc[1]
+
+
+def test_a_higher_deviance_of_the_larger_model_is_no_test(rows: pd.DataFrame) -> None:
+    # The effects of the smaller one are by x, which the larger one does not have.
+    small, large = fit(rows, "y ~ x + (0 + h | g)"), fit(rows, "y ~ x + u + (0 + u | g)")
+    assert large.deviance > small.deviance + 1
+    with pytest.warns(DataWarning, match="its deviance is higher"):
+        table = bmx.anova(small, large)
+    assert np.isnan(table["p_value"].iloc[1])
+
+
+def test_models_of_the_same_size_have_no_test(rows: pd.DataFrame) -> None:
+    table = bmx.anova(fit(rows), fit(rows, "y ~ u + (1 | g)"))
+    assert table["chisq_df"].iloc[1] == 0
+    assert table[["chisq", "p_value"]].isna().all(axis=None)
+
+
+def test_an_interaction_is_the_same_in_another_order(rows: pd.DataFrame) -> None:
+    data = rows.assign(a=rows["g"] // 4, b=rows["h"] // 2)
+    table = bmx.anova(fit(data, "y ~ 1 + (1 | a:b)"), fit(data, "y ~ x + (1 | b:a)"))
+    assert table["p_value"].notna().iloc[1]
