@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning
+from bayesmix.inference.announce import counted
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.effect.effects import EffectsOfDraws
@@ -322,9 +323,9 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs
         sizes = self.idata["posterior"].sizes
-        what = "draws from the prior" if self.is_prior else "draws"
+        what = counted(sizes["draw"], "draw") + (" from the prior" if self.is_prior else "")
         text = (
-            f"{sizes['chain']} chains x {sizes['draw']} {what}, engine {attributes['engine']}, "
+            f"{counted(sizes['chain'], 'chain')} x {what}, engine {attributes['engine']}, "
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
         return text + (" (interrupted)" if bool(self.idata.attrs["interrupted"]) else "")
