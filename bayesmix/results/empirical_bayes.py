@@ -21,6 +21,7 @@ from bayesmix.results.effect.effects import EffectsAtModes
 from bayesmix.results.files.reporting import ReportsEstimates
 from bayesmix.results.files.saving import SavesEstimates
 from bayesmix.results.pictures.eb_plots import ModePlots
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
 from bayesmix.results.tabular.summary import Section, Summary
@@ -240,6 +241,7 @@ class EmpiricalBayes(
         kept = self.method if family is None else None
         return model.fit_eb(method or kept, **self._fit_options)
 
+    @of_modes
     def summary(self, ci_prob: float = 0.95) -> Summary:
         """Gather the fit and its tables as one object that prints within 80 columns.
 

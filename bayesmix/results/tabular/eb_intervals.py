@@ -57,8 +57,23 @@ class ModeIntervals:
         n_sd = int(co.sizes[1])
         corr = slice(n_sd, len(x) - int(co.sizes[3]))
         free[:n_sd] = ~self._optimum.at_zero
-        free[corr] = np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
+        free[corr] = (np.abs(x[corr]) < LARGEST_CORRELATION - 0.5) & self._pairs_vary
         return theta_covariance(self._problem, co, x, self.method != "ml", free)
+
+    @property
+    def _pairs_vary(self) -> np.ndarray:
+        """Of each partial correlation, whether both of its effects do; in their order."""
+        found, start = [], 0
+        for group in self._problem.groups:
+            zero = self._optimum.at_zero[start : start + group.n_effects]
+            start += group.n_effects
+            found += [
+                not (zero[k] or zero[m])
+                for block in group.correlated_blocks
+                for m in range(block.start, block.stop)
+                for k in range(block.start, m)
+            ]
+        return np.asarray(found, dtype=bool)
 
     @functools.cached_property
     def _likelihood(self) -> Likelihood:

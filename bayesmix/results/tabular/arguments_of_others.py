@@ -1,0 +1,83 @@
+"""Arguments that only the other kind of fit has: a named error says why."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+
+from bayesmix.errors import NotSupportedError
+
+__all__ = ["of_draws", "of_modes"]
+
+_OF_DRAWS: Mapping[str, str] = {
+    "ci_kind": "its intervals are Wald's or profiles, not those of draws",
+    "ci_prob": "this is a table of point estimates, without intervals",
+    "diagnostics": "it has no draws to diagnose",
+    "draws": "it has no draws to choose from",
+    "method": "it has no draws for Gelman's R2, and gives Nakagawa's",
+    "point": "it has no draws to take a mean or a median of",
+    "seed": "nothing is drawn here",
+}
+_OF_MODES: Mapping[str, str] = {
+    "ci_method": "its intervals are those of its draws; ci_kind= says which",
+    "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
+}
+
+
+def of_modes[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method of an empirical Bayes fit refuse a posterior's arguments by name.
+
+    Parameters
+    ----------
+    method : callable
+
+    Returns
+    -------
+    callable
+        With the same signature.
+
+    Raises
+    ------
+    NotSupportedError
+        When called with an argument that a posterior's method of this name has.
+    """
+    return _refusing(method, "an empirical Bayes fit", _OF_DRAWS, "fit() gives draws")
+
+
+def of_draws[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method of a posterior refuse the arguments of an empirical Bayes fit by name.
+
+    Parameters
+    ----------
+    method : callable
+
+    Returns
+    -------
+    callable
+        With the same signature.
+
+    Raises
+    ------
+    NotSupportedError
+        When called with an argument that a method of this name has there.
+    """
+    return _refusing(method, "a posterior", _OF_MODES, "fit_eb() has it")
+
+
+def _refusing[**P, R](
+    method: Callable[P, R], fit: str, reasons: Mapping[str, str], way_out: str
+) -> Callable[P, R]:
+    own = inspect.signature(method).parameters
+    name = getattr(method, "__name__", "")
+
+    @functools.wraps(method)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for argument in kwargs:
+            if argument in reasons and argument not in own:
+                raise NotSupportedError(
+                    f"{name}() of {fit} has no {argument}=: {reasons[argument]}; {way_out}"
+                )
+        return method(*args, **kwargs)
+
+    return asked
