@@ -23,10 +23,11 @@ from bayesmix.results.tabular import tables
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.posterior_tables import PosteriorTables
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
 from bayesmix.results.tabular.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayesmix.design import GroupingFactor
@@ -133,10 +134,11 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
             sections.append(
                 Section(title="Family parameters", table=own, text_columns=("parameter",))
             )
+        parts = tables.variance_components_table(self._draws, components)
         sections.append(
             Section(
                 title="Variance components",
-                table=tables.variance_components_table(self._draws, components),
+                table=parts,
                 text_columns=("group", "effect"),
             )
         )
@@ -155,6 +157,7 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
             f"Intervals are {100 * ci_prob:g} % {kind}; ess is the smaller of the bulk and the "
             "tail effective sample size."
         ]
+        footer += of_negative_shares(parts)
         footer += [line.removeprefix("- ") for line in str(self.diagnostics()).splitlines()]
         return Summary(
             title=str(self.model.formula),
@@ -305,20 +308,21 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
 
     def _first_levels(self, group: GroupingFactor, options: SummaryOptions) -> Section:
         shown = min(max(1, _SHOWN_ROWS // group.n_effects), group.n_levels)
-        table = tables.group_table(
-            self._draws,
-            group,
-            replace(options, diagnostics=True),
-            with_fixed=False,
-            n_levels=shown,
-        )
         rest = group.n_levels - shown
         return Section(
             title=f"Group effects of {group.name}",
-            table=table.drop(columns="group"),
+            table=self._levels_of(group, options, shown),
             text_columns=("level", "effect"),
-            note=f"and {rest} more levels: group_effects({group.name!r})" if rest else "",
+            note=more_levels(group.name, rest),
+            whole=functools.partial(self._levels_of, group, options) if rest else None,
         )
+
+    def _levels_of(
+        self, group: GroupingFactor, options: SummaryOptions, n_levels: int | None = None
+    ) -> pd.DataFrame:
+        options = replace(options, diagnostics=True)
+        found = tables.group_table(self._draws, group, options, with_fixed=False, n_levels=n_levels)
+        return found.drop(columns="group")
 
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs

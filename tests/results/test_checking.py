@@ -210,6 +210,16 @@ def test_a_check_of_the_prior_weighs_no_draw_by_the_data(
     assert np.abs(found.pit - below).max() < 0.15
 
 
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_statistic_that_is_no_number_is_named(
+    group: str | None, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    for wrong in (lambda _: "a", lambda y: y, lambda _: None):
+        with pytest.raises(NotSupportedError, match="return one number"):
+            post.check(stat=wrong, group=group)  # type: ignore[arg-type]
+
+
 def test_a_pareto_k_that_is_not_a_number_is_not_trusted() -> None:
     table = pd.DataFrame({"elpd": [-1.0, -1.0], "pareto_k": [0.1, np.nan]}, index=["a", "b"])
     found = Loo(

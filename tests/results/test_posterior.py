@@ -11,6 +11,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, NotSupportedError
+from bayesmix.results import Posterior
 from bayesmix.results.tabular.diagnostics import diagnose_sampling
 from bayesmix.results.tabular.text import cell
 
@@ -40,10 +41,45 @@ def test_long_names_are_shortened_in_print_only(
 ) -> None:
     model = bmx.Model(f"y ~ `{LONG}` + (1 | g)", data.rename(columns={"x": LONG}))
     posterior = fake_posterior(model, rng)
+    for text in (posterior, model, model.fit_eb(), posterior.hypothesis(f"`{LONG}` > 0")):
+        assert max(map(len, str(text).splitlines())) <= 80
     table_lines = [line for line in str(posterior).splitlines() if line.startswith("  a very")]
     assert table_lines
     assert max(map(len, table_lines)) <= 80
     assert LONG in set(posterior.fixed_effects()["term"])
+
+
+def test_formulas_and_groups_with_long_names_are_broken_into_lines(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    name = "group" * 20
+    data = data.rename(columns={"g": name})
+    model = bmx.Model(f"y ~ x * z * u + f + C(ward) + flag + (x * z | {name})", data)
+    for text in (model, fake_posterior(model, rng), model.fit_eb()):
+        assert max(map(len, str(text).splitlines())) <= 80
+        # Nothing is lost in between.
+        assert "".join(str(text).split()).startswith("".join(str(model.formula).split()))
+
+
+def test_a_negative_share_is_explained_where_there_is_one(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    data["x"] = rng.uniform(1, 2, 240)
+    model = bmx.Model("y ~ x + (x | g)", data)
+    posterior = fake_posterior(model, rng)
+    assert "share is negative" not in str(posterior)
+    correlations = posterior.idata["posterior"]["corr_g"]
+    correlations.values[:] = np.array([[1, -0.99], [-0.99, 1]])
+    posterior.idata["posterior"]["sd_g"].values[..., 1] = 0.3
+    changed = Posterior.from_tree(model, posterior.idata)
+    assert (changed.variance_components()["variance_share"] < 0).any()
+    assert "A share is negative where" in str(changed)
+    one = pd.DataFrame({"g": np.arange(240) % 12, "x": data["x"]})
+    u = rng.normal(size=12)[one["g"]]
+    one["y"] = rng.normal(size=240) * 0.1 + 3 * u - 1.2 * u * one["x"]
+    eb = bmx.Model("y ~ x + (x | g)", one).fit_eb()
+    assert (eb.variance_components()["variance_share"] < 0).any()
+    assert "A share is negative where" in str(eb)
 
 
 def test_the_html_summary_escapes_names(data: pd.DataFrame, rng: np.random.Generator) -> None:

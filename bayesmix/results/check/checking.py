@@ -326,11 +326,12 @@ class Checks(Predicts):
     ) -> Any:
         """Draw how the data look beside replicates from the fit.
 
-        Without arguments, five panels: the response's distribution over those of
+        Without arguments, three panels: the response's distribution over those of
         replicates; the calibration of predictions (where the data fall among their
-        replicates, PIT); mean, sd, minimum and maximum within each level against
-        replicates; residuals against fitted values; and the estimated group effects
-        against their normal distribution.
+        replicates, PIT); and residuals against fitted values. With a grouping factor up
+        to five more: its estimated effects against their normal distribution; and mean,
+        sd, minimum and maximum within each level against replicates, of a response of
+        two values the mean alone.
 
         Parameters
         ----------

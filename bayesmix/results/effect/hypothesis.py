@@ -19,7 +19,7 @@ from bayesmix.results.effect.prior_density import density_at_zero, draws_density
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
-from bayesmix.results.tabular.text import WIDTH, html_table, text_table
+from bayesmix.results.tabular.text import WIDTH, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
     from bayesmix.design import Design
@@ -62,7 +62,7 @@ class Hypotheses:
             notes = [f"{n}: {text}" for n, text in zip(numbers, texts, strict=True)] + notes
             shown = shown.assign(hypothesis=numbers).rename(columns={"hypothesis": ""})
         shown = shown.rename(columns=_SHORT)
-        lines = [self.title, text_table(shown, (str(shown.columns[0]),))]
+        lines = [*wrapped_title(self.title), text_table(shown, (str(shown.columns[0]),))]
         for note in [*notes, self.footer]:
             lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["of_draws", "of_modes"]
+__all__ = ["is_known_argument", "of_draws", "of_modes"]
 
 _OF_DRAWS: Mapping[str, str] = {
     "ci_kind": "its intervals are Wald's or profiles, not those of draws",
@@ -23,6 +23,11 @@ _OF_MODES: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
 }
+
+
+def is_known_argument(name: str) -> bool:
+    """Whether one kind of fit or the other has an argument of this name."""
+    return name in _OF_DRAWS or name in _OF_MODES
 
 
 def of_modes[**P, R](method: Callable[P, R]) -> Callable[P, R]:

@@ -69,8 +69,8 @@ class Diagnostics:
             found.append(self._not_judged())
         if self.divergences:
             found.append(
-                f"{self.divergences} divergent transitions: raise target_accept (0.95, 0.99), "
-                "or give the standard deviations a tighter prior"
+                f"{counted(self.divergences, 'divergent transition')}: raise target_accept "
+                "(0.95, 0.99), or give the standard deviations a tighter prior"
             )
         if self.max_r_hat > _R_HAT:
             worst = self.parameters.sort_values("r_hat")["parameter"].iloc[-1]
@@ -91,8 +91,8 @@ class Diagnostics:
             )
         if self.max_treedepth_hits:
             found.append(
-                f"{self.max_treedepth_hits} transitions reached the largest tree: raise tune, "
-                "or bring predictors to similar scales with scale(x)"
+                f"{counted(self.max_treedepth_hits, 'transition')} reached the largest tree: "
+                "raise tune, or bring predictors to similar scales with scale(x)"
             )
         return found
 

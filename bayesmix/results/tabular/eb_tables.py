@@ -215,6 +215,9 @@ class ModeTables(ModeIntervals):
         DataFrame
             One row per effect of a grouping factor, and the residual: group,
             effect, variance, sd, sd_lower, sd_upper, variance_share.
+            A covariance of two effects is split evenly between their shares, so that of
+            an effect that is strongly and negatively correlated with another may be
+            below zero; the shares of all add up to 1.
         """
         method = ci_method or self._affordable()
         _check(ci_prob, method)

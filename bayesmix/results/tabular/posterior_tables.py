@@ -182,7 +182,9 @@ class PosteriorTables:
         """Summarise the standard deviations of the group effects and the residual.
 
         Variance, sd and share are each summarised from their own draws. A share
-        is of the mean over the data of z' Sigma z plus the residual variance.
+        is of the mean over the data of z' Sigma z plus the residual variance; a
+        covariance of two effects is split evenly between them, so the share of an effect
+        that is strongly and negatively correlated with another may be below zero.
         The shares of each draw add up to 1, and so do their means, but not their
         medians.
 
