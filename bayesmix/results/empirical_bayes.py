@@ -21,6 +21,7 @@ from bayesmix.results.effect.effects import EffectsAtModes
 from bayesmix.results.files.reporting import ReportsEstimates
 from bayesmix.results.files.saving import SavesEstimates
 from bayesmix.results.pictures.eb_plots import ModePlots
+from bayesmix.results.signposts import SignpostsOfModes
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
@@ -66,6 +67,7 @@ class EmpiricalBayes(
     ModePlots,
     ReportsEstimates,
     SavesEstimates,
+    SignpostsOfModes,
 ):
     """A mixed model whose variance parameters are set to their best values.
 

@@ -19,6 +19,7 @@ from bayesmix.results.effect.effects import EffectsOfDraws
 from bayesmix.results.files.reporting import ReportsDraws
 from bayesmix.results.files.saving import SavesDraws
 from bayesmix.results.pictures.posterior_plots import PosteriorPlots
+from bayesmix.results.signposts import SignpostsOfDraws
 from bayesmix.results.tabular import tables
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.posterior_tables import PosteriorTables
@@ -40,7 +41,15 @@ __all__ = ["Posterior"]
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, ReportsDraws, SavesDraws):
+class Posterior(
+    PosteriorTables,
+    PosteriorPlots,
+    EffectsOfDraws,
+    Checks,
+    ReportsDraws,
+    SavesDraws,
+    SignpostsOfDraws,
+):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is

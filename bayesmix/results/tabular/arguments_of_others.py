@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.arguments import refusing
 
 __all__ = ["is_known_argument", "of_draws", "of_modes"]
 
@@ -22,6 +20,14 @@ _OF_DRAWS: Mapping[str, str] = {
 _OF_MODES: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
+}
+_NOT_AT_MODES = {
+    name: f"of an empirical Bayes fit has no {name}=: {reason}; fit() gives draws"
+    for name, reason in _OF_DRAWS.items()
+}
+_NOT_OF_DRAWS = {
+    name: f"of a posterior has no {name}=: {reason}; fit_eb() has it"
+    for name, reason in _OF_MODES.items()
 }
 
 
@@ -47,7 +53,7 @@ def of_modes[**P, R](method: Callable[P, R]) -> Callable[P, R]:
     NotSupportedError
         When called with an argument that a posterior's method of this name has.
     """
-    return _refusing(method, "an empirical Bayes fit", _OF_DRAWS, "fit() gives draws")
+    return refusing(_NOT_AT_MODES)(method)
 
 
 def of_draws[**P, R](method: Callable[P, R]) -> Callable[P, R]:
@@ -67,22 +73,4 @@ def of_draws[**P, R](method: Callable[P, R]) -> Callable[P, R]:
     NotSupportedError
         When called with an argument that a method of this name has there.
     """
-    return _refusing(method, "a posterior", _OF_MODES, "fit_eb() has it")
-
-
-def _refusing[**P, R](
-    method: Callable[P, R], fit: str, reasons: Mapping[str, str], way_out: str
-) -> Callable[P, R]:
-    own = inspect.signature(method).parameters
-    name = getattr(method, "__name__", "")
-
-    @functools.wraps(method)
-    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for argument in kwargs:
-            if argument in reasons and argument not in own:
-                raise NotSupportedError(
-                    f"{name}() of {fit} has no {argument}=: {reasons[argument]}; {way_out}"
-                )
-        return method(*args, **kwargs)
-
-    return asked
+    return refusing(_NOT_OF_DRAWS)(method)
