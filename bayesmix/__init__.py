@@ -46,7 +46,27 @@ _WHERE = {
 }
 
 
+# What other packages call it.
+_ELSEWHERE = {
+    **dict.fromkeys(("brm", "stan_glmer", "stan_lmer"), "Model(formula, data).fit()"),
+    **dict.fromkeys(
+        ("lme", "lmer", "mixedlm", "MixedLM"), "Model(formula, data).fit_eb() or .fit()"
+    ),
+    **dict.fromkeys(
+        ("glmer", "glmmTMB"), 'Model(formula, data, family="bernoulli").fit_eb() or .fit()'
+    ),
+    **dict.fromkeys(
+        ("prior", "set_prior"), 'Model(..., priors={"sd": bayesmix.Prior("HalfNormal", sigma=1)})'
+    ),
+    "loo_compare": "compare({...})",
+}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        raise AttributeError(
+            f"module 'bayesmix' has no attribute {name!r}; take bayesmix.{_ELSEWHERE[name]}"
+        )
     if name not in _WHERE:
         raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
     module = importlib.import_module(_WHERE[name])

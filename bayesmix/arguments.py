@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ __all__ = [
     "nearest",
     "one_of",
     "plain",
+    "refusing",
 ]
 
 
@@ -100,7 +103,40 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     known = tuple(known)
     if not (isinstance(value, str) and value in known):
         listed = ", ".join(repr(choice) for choice in known)
-        raise NotSupportedError(f"{name}={value!r} is not one of {listed}")
+        near = f"; {did_you_mean(value, known)}".rstrip("; ") if isinstance(value, str) else ""
+        raise NotSupportedError(f"{name}={value!r} is not one of {listed}{near}")
+
+
+def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function refuse, with the reason, arguments that it does not have.
+
+    Its signature stays as it is; any other unknown argument is Python's `TypeError`.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        What to say of each argument, behind the function's name with "()".
+
+    Returns
+    -------
+    callable
+        A decorator. What it makes raises `NotSupportedError`.
+    """
+
+    def decorated(function: Callable[P, R]) -> Callable[P, R]:
+        own = inspect.signature(function).parameters
+        name = getattr(function, "__name__", "")
+
+        @functools.wraps(function)
+        def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+            for argument in kwargs:
+                if argument in words and argument not in own:
+                    raise NotSupportedError(f"{name}() {words[argument]}")
+            return function(*args, **kwargs)
+
+        return asked
+
+    return decorated
 
 
 def check_probability(name: str, value: Any) -> None:

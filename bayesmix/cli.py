@@ -81,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
                      help="save the fit, for bayesmix.load() and ArviZ")  # fmt: skip
     fit.add_argument("--report", type=Path, default=None, metavar="FIT.html",
                      help="write the fit as a page with tables and pictures")  # fmt: skip
-    fit.add_argument("--sep", default=",", help="between the fields of the file (a comma)")
+    fit.add_argument("--sep", default=",", type=_separator, metavar="CHAR",
+                     help=r"between the fields of the file: ',', ';', '\t' (a comma)")  # fmt: skip
+    fit.add_argument("--decimal", default=".", choices=[".", ","], metavar="CHAR",
+                     help="what numbers are written with (a point)")  # fmt: skip
     fit.add_argument("--quiet", action="store_true", help="no progress")
     fit.set_defaults(run=_fit)
     return parser
@@ -114,7 +117,8 @@ def _fit(options: argparse.Namespace) -> None:
     family = get_family(options.family)
     if options.link:
         family = type(family)(link=options.link)
-    model = Model(options.formula, _read_csv(options.data, options.sep), family=family)
+    data = _read_csv(options.data, options.sep, options.decimal)
+    model = Model(options.formula, data, family=family)
     posterior = model.fit(
         options.draws,
         tune=options.tune,
@@ -130,22 +134,71 @@ def _fit(options: argparse.Namespace) -> None:
         print(f"\nReport in {posterior.report(options.report)}")
 
 
-def _read_csv(path: Path, separator: str) -> Any:
+def _separator(text: str) -> str:
+    """One character; a tab may be written as it is in most languages."""
+    text = "\t" if text in {"\\t", "tab"} else text
+    if len(text) != 1 or text in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} must be one character, such as ',', ';' or \\t")
+    return text
+
+
+def _read_csv(path: Path, separator: str, decimal: str) -> Any:
     import pandas as pd
 
     from bayesmix.errors import DataError
 
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a CSV file in it")
+    if separator == decimal:
+        raise DataError(
+            f"--sep {separator!r} is what numbers are written with, too (--decimal {decimal!r}): "
+            "take another of the two"
+        )
     try:
         with warnings.catch_warnings():
             # Lines longer than the header would shift every column.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, index_col=False, sep=separator)
+            data = pd.read_csv(path, index_col=False, sep=separator, decimal=decimal)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except pd.errors.ParserWarning as error:
-        raise DataError(f"lines of {path} have more fields than its header") from error
+        raise DataError(
+            f"lines of {path} have more fields than its header{_other_separator(path, separator)}"
+        ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a CSV file that can be read: {error}") from error
+        raise DataError(
+            f"{path} is not a CSV file that can be read: {str(error).strip()}"
+            + _other_separator(path, separator)
+        ) from error
+    if len(data.columns) == 1 and (advice := _other_separator(path, separator)):
+        _show_warning(f"{path} has one column{advice}")
+    if decimal == "." and separator != ",":
+        with_commas = [str(name) for name in data if _has_decimal_commas(data[name])]
+        if with_commas:
+            _show_warning(
+                f"{', '.join(with_commas)} of {path} hold{'s' if len(with_commas) == 1 else ''} "
+                "decimal commas and would be text; --decimal , reads numbers"
+            )
+    return data
+
+
+def _other_separator(path: Path, separator: str) -> str:
+    """What seems to stand between the names of the header, if it is another; else nothing."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline(100_000)
+    found = [s for s in (";", "\t", ",", "|") if s != separator and s in header]
+    if separator in header or not found:
+        return ""
+    return f"; its header has {found[0]!r} between the names: --sep {found[0]!r} reads it"
+
+
+def _has_decimal_commas(column: Any) -> bool:
+    texts = column.dropna().astype(str).str.strip()
+    return (
+        column.dtype.kind not in "biufc"
+        and bool(texts.str.fullmatch(r"[+-]?\d*,?\d+([eE][+-]?\d+)?").all())
+        and bool(texts.str.contains(",").any())
+    )
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -59,6 +59,19 @@ def test_fits_and_reports_are_written_and_semicolons_read(
     assert "<math" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("separator", [";", "\\t"])
+def test_decimal_commas_are_read(
+    separator: str, csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = "\t" if separator == "\\t" else separator
+    sleepstudy.to_csv(csv, index=False, sep=written, decimal=",")
+    given = ["fit", "Reaction ~ Days", str(csv), "--seed", "1", "--quiet", "--sep", separator]
+    assert cli.main([*given, "--decimal", ","]) == 0
+    said = capsys.readouterr()
+    assert "180 rows" in said.out
+    assert not said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -83,6 +96,16 @@ def test_fits_and_reports_are_written_and_semicolons_read(
         (["fit", "Reaction ~ Days", "DATA", "--output", "fit.pkl"], "must end in .nc"),
         (["fit", "Reaction ~ Days", "DATA", "--report", "fit.pdf"], "ends in .html"),
         (["fit", "Reaction ~ Days", "DATA", "--sep", ";"], "all there is is"),
+        (["fit", "Reaction ~ Days", "DATA", "--sep", ";"], "--sep ',' reads it"),
+        (["fit", "Reaction ~ Days", "DATA", "--sep", ""], "'' must be one character"),
+        (["fit", "Reaction ~ Days", "DATA", "--sep", ";;"], "';;' must be one character"),
+        (["fit", "Reaction ~ Days", "DATA", "--decimal", ","], "take another of the two"),
+        (["fit", "Reaction ~ Days", "DATA", "--decimal", "x"], "invalid choice"),
+        (["fit", "Reaction ~ Days", "FOLDER"], "is a folder; name a CSV file"),
+        (["fit", "y ~ x", "SEMI"], "--sep ';' reads it"),
+        (["fit", "y ~ x", "SEMI", "--sep", ";"], "y of"),
+        (["fit", "y ~ x", "SEMI", "--sep", ";"], "--decimal , reads numbers"),
+        (["fit", "y ~ x", "RAGGED"], "not a CSV file"),
         (["demo", "--folder", "EMPTY"], "File exists"),
     ],
 )
@@ -93,7 +116,14 @@ def test_wrong_use_is_a_short_message_and_exit_code_2(
     empty.write_text("")
     shifted = csv.parent / "shifted.csv"
     shifted.write_text("y,x\n1,2,9\n2,5,8\n")
-    files = {"DATA": csv, "EMPTY": empty, "SHIFTED": shifted, "FOLDER": csv.parent}
+    semi = csv.parent / "semi.csv"
+    semi.write_text("y;x\n1,5;2\n2;1\n3,25;4\n")
+    ragged = csv.parent / "ragged.csv"
+    ragged.write_bytes(b"y,x\n1,2\n\xff,3\n")
+    files = {
+        "DATA": csv, "EMPTY": empty, "SHIFTED": shifted, "FOLDER": csv.parent, "SEMI": semi,
+        "RAGGED": ragged,
+    }  # fmt: skip
     given = [str(files.get(a, a)) for a in arguments]
     try:
         code = cli.main(given)

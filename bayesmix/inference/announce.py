@@ -1,4 +1,4 @@
-"""One line on standard error for what takes long."""
+"""One line on standard error for what takes long, and how numbers are written in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["announce", "stage"]
+__all__ = ["announce", "counted", "stage"]
 
 
 def announce(text: str, *, progress: bool) -> None:
@@ -15,6 +15,11 @@ def announce(text: str, *, progress: bool) -> None:
     if progress:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun: "1 chain", "4 chains"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Draws", "GroupMoments", "keep_complete_draws"]
+__all__ = ["Draws", "GroupMoments", "keep_complete_draws", "without_shape_warnings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,3 +104,11 @@ def keep_complete_draws(
         {name: cut(values) for name, values in posterior.items()},
         {name: cut(values) for name, values in stats.items()},
     )
+
+
+@contextmanager
+def without_shape_warnings() -> Iterator[None]:
+    """Hold ArviZ's question back whether more chains than draws were confused with them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+        yield

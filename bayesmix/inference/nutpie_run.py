@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
-from bayesmix.inference.announce import stage
-from bayesmix.inference.draws import keep_complete_draws
+from bayesmix.inference.announce import counted, stage
+from bayesmix.inference.draws import keep_complete_draws, without_shape_warnings
 from bayesmix.inference.settings import SamplerSettings
 
 __all__ = ["complete_or_warn", "run_nutpie"]
@@ -55,7 +55,7 @@ def run_nutpie(
     import nutpie
 
     try:
-        with stage(seconds, "sample"):
+        with stage(seconds, "sample"), without_shape_warnings():
             tree: Any = nutpie.sample(
                 compiled,
                 draws=settings.draws,
@@ -114,7 +114,8 @@ def complete_or_warn(
     interrupted = (n_chains, n_draws) != (settings.chains, settings.draws)
     if interrupted:
         warnings.warn(
-            f"sampling was interrupted: {n_chains} chains of {n_draws} draws are kept, of "
+            f"sampling was interrupted: {counted(n_chains, 'chain')} of "
+            f"{counted(n_draws, 'draw')} are kept, of "
             f"{settings.chains} x {settings.draws}",
             SamplingWarning,
             skip_file_prefixes=OWN_FILES,

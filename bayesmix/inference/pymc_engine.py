@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesmix.errors import SamplingError
-from bayesmix.inference.announce import announce, stage
+from bayesmix.inference.announce import announce, counted, stage
 from bayesmix.inference.draws import Draws
 from bayesmix.inference.nutpie_run import STATS, complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
@@ -121,7 +121,8 @@ def _run_nutpie(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     compiled = _compiled(model, variables, settings, seconds)
     announce(
-        f"Sampling {settings.chains} chains of {settings.tune} + {settings.draws} steps ...",
+        f"Sampling {counted(settings.chains, 'chain')} of {settings.tune} + {settings.draws} "
+        "steps ...",
         progress=settings.progress,
     )
     return run_nutpie(compiled, variables, settings, seconds)

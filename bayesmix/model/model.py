@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import one_of
+from bayesmix.arguments import one_of, refusing
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
@@ -25,6 +25,7 @@ from bayesmix.model.pooling import PoolingExtremes
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
 from bayesmix.model.specification import Specification
 from bayesmix.model.words import facts_in_words, model_in_words
+from bayesmix.model.words_of_others import OF_FIT, OF_FIT_EB
 from bayesmix.priors.model_priors import ModelPriors, resolve_priors
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class Model(PoolingExtremes):
             self.design, self.family, self.y, self._priors, self.names, self.parametrization
         )
 
+    @refusing(OF_FIT)
     def fit(
         self,
         draws: int = 1000,
@@ -265,6 +267,7 @@ class Model(PoolingExtremes):
             progress=progress,
         )
 
+    @refusing(OF_FIT_EB)
     def fit_eb(
         self,
         method: Method | None = None,

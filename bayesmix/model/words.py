@@ -70,7 +70,7 @@ def groups_in_words(group: GroupingFactor) -> str:
 
 def model_in_words(formula: str, design: Design, family: Family, priors: ModelPriors) -> str:
     """Return formula, data, effects and priors as lines of at most 80 columns."""
-    lines = [formula]
+    lines = textwrap.wrap(formula, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     for line in facts_in_words(design, family)[: -1 if design.groups else None]:
         lines += _item(line)
     lines += _item(f"fixed effects: {', '.join(design.fixed_effects) or 'none'}")

@@ -14,7 +14,9 @@ __all__ = ["plot_pairs"]
 _DRAWS = 2000  # of a panel
 
 
-def plot_pairs(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -> Any:
+def plot_pairs(
+    values: Mapping[str, np.ndarray], divergent: np.ndarray | None, title: str = ""
+) -> Any:
     """Draw each pair below the diagonal, and histograms on it.
 
     Parameters
@@ -22,6 +24,8 @@ def plot_pairs(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -
     values : mapping of str to ndarray, shape (chains, draws)
     divergent : ndarray of bool, shape (chains, draws), or None
         These draws are all drawn, and on top.
+    title : str
+        None if it is empty.
 
     Returns
     -------
@@ -54,6 +58,8 @@ def plot_pairs(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -
                     axis.scatter(flat[j, marked], flat[i, marked], s=12, color=ACCENT, zorder=3,
                                  marker="x", linewidths=1, gid="divergent")  # fmt: skip
             _outer_labels(axis, i, j, names)
+    if title:
+        figure.suptitle(title, fontsize=11)
     if marked.any():
         figure.legend(
             handles=[axes[1][0].collections[-1]], labels=[f"{int(marked.sum())} divergent"],

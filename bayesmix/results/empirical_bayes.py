@@ -22,9 +22,11 @@ from bayesmix.results.effect.effects import EffectsAtModes
 from bayesmix.results.files.reporting import ReportsEstimates
 from bayesmix.results.files.saving import SavesEstimates
 from bayesmix.results.pictures.eb_plots import ModePlots
+from bayesmix.results.signposts import SignpostsOfModes
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
 from bayesmix.results.tabular.tables import estimated_pairs
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class EmpiricalBayes(
     ModePlots,
     ReportsEstimates,
     SavesEstimates,
+    SignpostsOfModes,
 ):
     """A mixed model whose variance parameters are set to their best values.
 
@@ -249,6 +252,7 @@ class EmpiricalBayes(
         kept = self.method if family is None else None
         return model.fit_eb(method or kept, **self._fit_options)
 
+    @of_modes
     def summary(self, ci_prob: float = 0.95) -> Summary:
         """Gather the fit and its tables as one object that prints within 80 columns.
 
@@ -273,10 +277,11 @@ class EmpiricalBayes(
             note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
             sections.append(Section(title="Fixed effects", table=self.fixed_effects(ci_prob),
                                     text_columns=("term",), note=note))  # fmt: skip
+        parts = self.variance_components(ci_prob)
         sections.append(
             Section(
                 title="Variance components",
-                table=self.variance_components(ci_prob),
+                table=parts,
                 text_columns=("group", "effect"),
             )
         )
@@ -287,15 +292,14 @@ class EmpiricalBayes(
         sections += self._more_sections(ci_prob)
         for g in design.groups:
             shown = max(1, _SHOWN_ROWS // g.n_effects)
-            table = self.group_effects(g.name, ci_prob).head(shown * g.n_effects)
-            rest = g.n_levels - shown
-            note = f"and {rest} more levels: group_effects({g.name!r})" if rest > 0 else ""
+            every = self.group_effects(g.name, ci_prob).drop(columns="group")
             sections.append(
                 Section(
                     title=f"Group effects of {g.name}",
-                    table=table.drop(columns="group"),
+                    table=every.head(shown * g.n_effects),
                     text_columns=("level", "effect"),
-                    note=note,
+                    note=more_levels(g.name, g.n_levels - shown),
+                    whole=every.copy,
                 )
             )
         how = "profile likelihood" if self._affordable() == "profile" else "Wald, on logs"
@@ -306,6 +310,7 @@ class EmpiricalBayes(
                 "Variance components are point estimates: intervals of effects are conditional "
                 "on them, and too short where levels are few.",
             )
+        footer += of_negative_shares(parts)
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")
         if not self.converged:

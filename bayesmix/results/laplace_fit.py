@@ -34,8 +34,9 @@ from bayesmix.inference.laplace import (
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
 from bayesmix.results.predict.laplace_prediction import PredictsAtLaplaceModes
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summary import Section
-from bayesmix.results.tabular.tables import exponentiated, text_column
+from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
@@ -185,6 +186,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
 
     # -- tables ---------------------------------------------------------------
 
+    @of_modes
     def fixed_effects(
         self, ci_prob: float = 0.95, *, ci_method: IntervalMethod = "wald",
         exponentiate: bool = False,
@@ -212,16 +214,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         NotSupportedError
             For another method, or ratios under a link that has none.
         """
-        if ci_method != "wald":
-            raise NotSupportedError(
-                f"ci_method={ci_method!r}: beyond the normal there is 'wald'; "
-                "fit() gives the posterior"
-            )
-        table = super().fixed_effects(ci_prob)
-        if not exponentiate:
-            return table
-        return exponentiated(table, self.model.family)
+        _check_method(ci_method)
+        return super().fixed_effects(ci_prob, exponentiate=exponentiate)
 
+    @of_modes
     def variance_components(
         self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
     ) -> pd.DataFrame:
@@ -252,12 +248,16 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         }  # fmt: skip
         return pd.concat([table, pd.DataFrame([row]).astype(table.dtypes)], ignore_index=True)
 
-    def family_parameters(self, ci_prob: float = 0.95) -> pd.DataFrame:
+    @of_modes
+    def family_parameters(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
+    ) -> pd.DataFrame:
         """Summarise the family's own parameters, with Wald intervals of their logarithms.
 
         Parameters
         ----------
         ci_prob : float
+        ci_method : {"wald"}, optional
 
         Returns
         -------
@@ -267,9 +267,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         Raises
         ------
         NotSupportedError
-            If `ci_prob` is no probability.
+            If `ci_prob` is no probability, or for another method.
         """
         check_probability("ci_prob", ci_prob)
+        _check_method(ci_method or "wald")
         d = int(self._co.sizes[0])
         at = np.arange(d, self._n_outer)
         estimate = np.exp(self._laplace.x[at])
@@ -331,11 +332,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def _sd_interval(
         self, ci_prob: float, method: IntervalMethod
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        if method != "wald":
-            raise NotSupportedError(
-                f"ci_method={method!r}: beyond the normal there is 'wald'; "
-                "fit() gives the posterior"
-            )
+        _check_method(method)
         return super()._sd_interval(ci_prob, method)
 
     @property
@@ -457,3 +454,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         if self.separation:
             notes.append(f"Separation: {self.separation}.")
         return notes
+
+
+def _check_method(ci_method: str) -> None:
+    if ci_method != "wald":
+        raise NotSupportedError(
+            f"ci_method={ci_method!r}: beyond the normal there is 'wald'; fit() gives the posterior"
+        )

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning
+from bayesmix.inference.announce import counted
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.effect.effects import EffectsOfDraws
 from bayesmix.results.files.reporting import ReportsDraws
 from bayesmix.results.files.saving import SavesDraws
 from bayesmix.results.pictures.posterior_plots import PosteriorPlots
+from bayesmix.results.signposts import SignpostsOfDraws
 from bayesmix.results.tabular import tables
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.posterior_tables import PosteriorTables
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
 from bayesmix.results.tabular.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayesmix.design import GroupingFactor
@@ -38,7 +41,15 @@ __all__ = ["Posterior"]
 _SHOWN_ROWS = 10  # of each grouping factor's effects in a summary
 
 
-class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, ReportsDraws, SavesDraws):
+class Posterior(
+    PosteriorTables,
+    PosteriorPlots,
+    EffectsOfDraws,
+    Checks,
+    ReportsDraws,
+    SavesDraws,
+    SignpostsOfDraws,
+):
     """Draws from the posterior of a mixed model, and the tables they make.
 
     Made by `Model.fit`. Every table is a plain pandas DataFrame; `idata` is
@@ -132,10 +143,11 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
             sections.append(
                 Section(title="Family parameters", table=own, text_columns=("parameter",))
             )
+        parts = tables.variance_components_table(self._draws, components)
         sections.append(
             Section(
                 title="Variance components",
-                table=tables.variance_components_table(self._draws, components),
+                table=parts,
                 text_columns=("group", "effect"),
             )
         )
@@ -154,6 +166,7 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
             f"Intervals are {100 * ci_prob:g} % {kind}; ess is the smaller of the bulk and the "
             "tail effective sample size."
         ]
+        footer += of_negative_shares(parts)
         footer += [line.removeprefix("- ") for line in str(self.diagnostics()).splitlines()]
         return Summary(
             title=str(self.model.formula),
@@ -304,34 +317,32 @@ class Posterior(PosteriorTables, PosteriorPlots, EffectsOfDraws, Checks, Reports
 
     def _first_levels(self, group: GroupingFactor, options: SummaryOptions) -> Section:
         shown = min(max(1, _SHOWN_ROWS // group.n_effects), group.n_levels)
-        options = replace(options, diagnostics=True)
-        notes = []
+        note = ""
         if group.name in self._draws.moments:
             options = replace(options, ci_kind="eti", point="mean")
-            notes = ["means and normal intervals, from the moments that were kept"]
-        table = tables.group_table(
-            self._draws,
-            group,
-            options,
-            with_fixed=False,
-            n_levels=shown,
-        )
+            note = "means and normal intervals, from the moments that were kept"
         rest = group.n_levels - shown
-        if rest:
-            notes.insert(0, f"and {rest} more levels: group_effects({group.name!r})")
         return Section(
             title=f"Group effects of {group.name}",
-            table=table.drop(columns="group"),
+            table=self._levels_of(group, options, shown),
             text_columns=("level", "effect"),
-            note="; ".join(notes),
+            note="; ".join(part for part in (more_levels(group.name, rest), note) if part),
+            whole=functools.partial(self._levels_of, group, options) if rest else None,
         )
+
+    def _levels_of(
+        self, group: GroupingFactor, options: SummaryOptions, n_levels: int | None = None
+    ) -> pd.DataFrame:
+        options = replace(options, diagnostics=True)
+        found = tables.group_table(self._draws, group, options, with_fixed=False, n_levels=n_levels)
+        return found.drop(columns="group")
 
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs
         sizes = self.idata["posterior"].sizes
-        what = "draws from the prior" if self.is_prior else "draws"
+        what = counted(sizes["draw"], "draw") + (" from the prior" if self.is_prior else "")
         text = (
-            f"{sizes['chain']} chains x {sizes['draw']} {what}, engine {attributes['engine']}, "
+            f"{counted(sizes['chain'], 'chain')} x {what}, engine {attributes['engine']}, "
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
         return text + (" (interrupted)" if bool(self.idata.attrs["interrupted"]) else "")

@@ -77,6 +77,23 @@ def test_parameters_go_by_their_names(post: bmx.Posterior, asked: Any, expected:
         np.testing.assert_array_equal(found["b(g, c, x)"], values)
 
 
+def test_the_first_ten_of_many_parameters_are_drawn_in_pairs(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    model = bmx.Model("y ~ x * z + f + (x | g) + (1 | h) + (1 | ward)", data)
+    many = fake_posterior(model, rng)
+    every = list(many.diagnostics().parameters["parameter"])
+    assert len(every) > 10
+    figure = many.plot_pairs()
+    assert len(figure.axes) == 55
+    title = figure.get_suptitle()
+    assert title == f"The first 10 of {len(every)} parameters; var_names= chooses others"
+    check_texts(figure)
+    assert not many.plot_pairs(every[-2:]).get_suptitle()
+    with pytest.raises(NotSupportedError, match="up to 10 parameters"):
+        many.plot_pairs(every)
+
+
 def test_a_coefficient_may_be_called_like_a_parameter(
     data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
@@ -111,7 +128,7 @@ def test_too_many_panels_are_refused_with_the_way_out(rng: np.random.Generator) 
         with pytest.raises(
             NotSupportedError, match=rf"{ask} draws up to {most} .*var_names=\['Int"
         ):
-            getattr(post, ask)()
+            getattr(post, ask)("beta")
     assert len(post.plot_pairs(["x1", "x2"]).axes) == 3
     with pytest.raises(NotSupportedError, match="at least 2 parameters, not 1"):
         post.plot_pairs("x1")

@@ -230,3 +230,22 @@ def test_labels_break_where_words_end() -> None:
     assert wrap("corr(Subject, Intercept, Days)", 14, 3) == "corr(Subject,\nIntercept,\nDays)"
     assert wrap("x" * 30, 10) == "x" * 9 + "…"
     assert wrap("one two three four", 8).count("\n") == 1
+
+
+def test_an_argument_that_no_table_has_is_named_with_the_one_to_take(
+    post: bmx.Posterior, sleepstudy: pd.DataFrame
+) -> None:
+    eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    for fit in (post, eb):
+        with pytest.raises(
+            NotSupportedError, match=r"plot_fixed_effects\(\) has .*'var_names'.*te"
+        ):
+            fit.plot_fixed_effects(var_names=["x"])
+        with pytest.raises(NotSupportedError, match=r"plot_group_effects\(\) .* effects= chooses?"):
+            fit.plot_group_effects(wide=True)
+        with pytest.raises(NotSupportedError, match=r"plot_variance_components\(\) has no"):
+            fit.plot_variance_components(terms="x")
+    with pytest.raises(NotSupportedError, match="did you mean 'ci_kind'"):
+        post.plot_fixed_effects(ci_kin="hdi")
+    with pytest.raises(NotSupportedError, match="an empirical Bayes fit has no ci_kind="):
+        eb.plot_fixed_effects(ci_kind="hdi")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results import Loo
 
 from .test_prediction import non_normal
 from .test_tables import fake_posterior
@@ -168,6 +170,65 @@ def test_models_of_different_data_are_not_compared(sleep_post: bmx.Posterior) ->
         bmx.compare({"a": sleep_post.loo(), "b": sleep_post.loo("Subject")})
     with pytest.raises(NotSupportedError, match="at least two"):
         bmx.compare({"a": sleep_post})
+
+
+def test_compare_says_what_it_takes(sleep_post: bmx.Posterior) -> None:
+    eb = sleep_post.model.fit_eb()
+    with pytest.raises(NotSupportedError, match=r"'b' is one of fit_eb\(\).*anova"):
+        bmx.compare({"a": sleep_post, "b": eb})  # type: ignore[dict-item]
+    with pytest.raises(NotSupportedError, match="'b' is a Model"):
+        bmx.compare({"a": sleep_post, "b": sleep_post.model})  # type: ignore[dict-item]
+
+
+def test_draws_from_the_prior_are_not_held_against_left_out_data(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    fine = post.loo()
+    post.idata.attrs["prior_only"] = 1
+    for call in (
+        post.loo,
+        lambda: post.loo("g"),
+        post.kfold,
+        lambda: bmx.compare({"a": fine, "b": post}),
+    ):
+        with pytest.raises(NotSupportedError, match=r"draws from the prior \(prior_only=True\)"):
+            call()
+
+
+def test_a_check_of_the_prior_weighs_no_draw_by_the_data(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    titles = [axis.get_title() for axis in post.check().axes]
+    assert "Calibration (PIT, leave-one-out)" in titles
+    post.idata.attrs["prior_only"] = 1
+    replicates = post.simulate(200).to_numpy().T
+    found = post._check_data(replicates, None, 1)
+    assert found.pit_name == "prior"
+    below = (replicates < data["y"].to_numpy()).mean(axis=0)
+    assert np.abs(found.pit - below).max() < 0.15
+
+
+@pytest.mark.parametrize("group", [None, "g"])
+def test_a_statistic_that_is_no_number_is_named(
+    group: str | None, data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    for wrong in (lambda _: "a", lambda y: y, lambda _: None):
+        with pytest.raises(NotSupportedError, match="return one number"):
+            post.check(stat=wrong, group=group)  # type: ignore[arg-type]
+
+
+def test_a_pareto_k_that_is_not_a_number_is_not_trusted() -> None:
+    table = pd.DataFrame({"elpd": [-1.0, -1.0], "pareto_k": [0.1, np.nan]}, index=["a", "b"])
+    found = Loo(
+        elpd=-2.0, se=1.0, p=1.0, pointwise=table, good_k=0.7, by="row", data_key="", arviz=None
+    )
+    assert not found.ok
+    assert list(found.bad.index) == ["b"]
+    assert "b (nan)" in found.report()
+    assert "Exact refits" in replace(found, good_k=np.nan).report()
 
 
 def test_leaving_students_out_of_gpa_takes_seconds(reference_folder: Path) -> None:

@@ -230,6 +230,18 @@ def test_a_perfect_correlation(rng: np.random.Generator) -> None:
     assert fit.correlations()["estimate"][0] > 0.95
 
 
+@pytest.mark.parametrize("method", ["reml", "ml", "map"])
+@pytest.mark.parametrize("terms", ["(x | g)", "(x + z | g)"])
+def test_a_correlation_of_effects_that_do_not_vary_takes_no_interval_from_the_rest(
+    method: str, terms: str, data: pd.DataFrame
+) -> None:
+    fit = bmx.Model(f"y ~ x + z + {terms}", data).fit_eb(method)  # type: ignore[arg-type]
+    assert "is zero" in fit.singular
+    residual = fit.variance_components(ci_method="wald").iloc[-1]
+    width = np.log(residual["sd_upper"] / residual["sd_lower"]) / (2 * 1.96)
+    assert width == pytest.approx(1 / np.sqrt(2 * 240), rel=0.05)
+
+
 def test_data_that_fit_perfectly(rng: np.random.Generator) -> None:
     g = np.repeat(np.arange(5), 4)
     x = np.tile(np.arange(4.0), 5)

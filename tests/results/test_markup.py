@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+
+from .test_tables import fake_posterior
 
 
 @pytest.fixture
@@ -22,6 +25,24 @@ def test_one_table_holds_all_at_full_precision(summary: bmx.results.Summary) -> 
     assert list(dict.fromkeys(table["section"])) == [s.title for s in summary.sections]
     fixed = table[table["section"] == "Fixed effects"]
     np.testing.assert_array_equal(fixed["estimate"], summary.sections[0].table["estimate"])
+
+
+def test_that_table_has_all_levels(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    data["g"] = rng.permutation(np.arange(240) % 24)
+    model = bmx.Model("y ~ x + (x | g)", data)
+    eb, post = model.fit_eb(), fake_posterior(model, rng)
+    for fit in (eb, post):
+        summary = fit.summary(0.8)
+        assert pickle.dumps(summary)
+        assert "more levels: group_effects('g')" in str(summary)
+        table = summary.to_dataframe()
+        mine = table[table["section"] == "Group effects of g"]
+        every = fit.group_effects("g", 0.8)
+        for column in ("level", "effect", "estimate", "lower"):
+            assert mine[column].tolist() == every[column].tolist()
+    both = bmx.compare_estimates(eb, post).summary().to_dataframe()
+    levels = both.loc[both["section"] == "Group effects of g", "level"]
+    assert set(levels) - {""} == {str(i) for i in range(24)}
 
 
 def test_markdown_tables_have_a_cell_for_each_column(summary: bmx.results.Summary) -> None:

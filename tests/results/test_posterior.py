@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, NotSupportedError
+from bayesmix.results import Posterior
 from bayesmix.results.tabular.diagnostics import diagnose_sampling
 from bayesmix.results.tabular.text import cell
 
@@ -39,10 +41,45 @@ def test_long_names_are_shortened_in_print_only(
 ) -> None:
     model = bmx.Model(f"y ~ `{LONG}` + (1 | g)", data.rename(columns={"x": LONG}))
     posterior = fake_posterior(model, rng)
+    for text in (posterior, model, model.fit_eb(), posterior.hypothesis(f"`{LONG}` > 0")):
+        assert max(map(len, str(text).splitlines())) <= 80
     table_lines = [line for line in str(posterior).splitlines() if line.startswith("  a very")]
     assert table_lines
     assert max(map(len, table_lines)) <= 80
     assert LONG in set(posterior.fixed_effects()["term"])
+
+
+def test_formulas_and_groups_with_long_names_are_broken_into_lines(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    name = "group" * 20
+    data = data.rename(columns={"g": name})
+    model = bmx.Model(f"y ~ x * z * u + f + C(ward) + flag + (x * z | {name})", data)
+    for text in (model, fake_posterior(model, rng), model.fit_eb()):
+        assert max(map(len, str(text).splitlines())) <= 80
+        # Nothing is lost in between.
+        assert "".join(str(text).split()).startswith("".join(str(model.formula).split()))
+
+
+def test_a_negative_share_is_explained_where_there_is_one(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    data["x"] = rng.uniform(1, 2, 240)
+    model = bmx.Model("y ~ x + (x | g)", data)
+    posterior = fake_posterior(model, rng)
+    assert "share is negative" not in str(posterior)
+    correlations = posterior.idata["posterior"]["corr_g"]
+    correlations.values[:] = np.array([[1, -0.99], [-0.99, 1]])
+    posterior.idata["posterior"]["sd_g"].values[..., 1] = 0.3
+    changed = Posterior.from_tree(model, posterior.idata)
+    assert (changed.variance_components()["variance_share"] < 0).any()
+    assert "A share is negative where" in str(changed)
+    one = pd.DataFrame({"g": np.arange(240) % 12, "x": data["x"]})
+    u = rng.normal(size=12)[one["g"]]
+    one["y"] = rng.normal(size=240) * 0.1 + 3 * u - 1.2 * u * one["x"]
+    eb = bmx.Model("y ~ x + (x | g)", one).fit_eb()
+    assert (eb.variance_components()["variance_share"] < 0).any()
+    assert "A share is negative where" in str(eb)
 
 
 def test_the_html_summary_escapes_names(data: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -162,6 +199,60 @@ def test_diagnostics_are_content_with_good_draws(rng: np.random.Generator) -> No
     found = diagnose_sampling({"x": rng.normal(size=(4, 500))}, stats)
     assert found.ok
     assert str(found).startswith("4 chains x 500 draws: 0 divergences")
+
+
+def no_trouble(n_chains: int, n_draws: int) -> dict[str, np.ndarray]:
+    return {"diverging": np.zeros((n_chains, n_draws), dtype=bool)}
+
+
+@pytest.mark.parametrize("n_chains", [1, 4])
+@pytest.mark.parametrize("n_draws", [1, 3, 4])
+def test_draws_that_are_too_few_to_judge_are_a_problem(
+    n_chains: int, n_draws: int, rng: np.random.Generator
+) -> None:
+    draws = {"x": rng.normal(size=(n_chains, n_draws))}
+    found = diagnose_sampling(draws, no_trouble(n_chains, n_draws))
+    assert ("too few draws to judge" in str(found)) == (n_draws < 4)
+    assert not found.ok
+    assert "nan" not in str(found)
+    chains = "1 chain x" if n_chains == 1 else "4 chains x"
+    assert str(found).startswith(f"{chains} {n_draws} draw{'' if n_draws == 1 else 's'}: 0 div")
+    independent = diagnose_sampling(draws, {})  # as draws from the prior are
+    assert "too few draws to judge" not in str(independent)
+
+
+def test_what_varies_and_has_no_diagnostic_is_named_and_what_is_constant_is_not(
+    rng: np.random.Generator,
+) -> None:
+    good = rng.normal(size=(4, 500))
+    broken = good.copy()
+    broken[2, 7] = np.nan
+    found = diagnose_sampling({"x": good, "one": np.ones((4, 500))}, no_trouble(4, 500))
+    assert found.ok
+    found = diagnose_sampling({"x": good, "sd(g, x)": broken}, no_trouble(4, 500))
+    assert len(found.problems) == 1
+    assert "cannot be computed of sd(g, x)" in found.problems[0]
+
+
+@pytest.mark.parametrize(("n_draws", "n_chains"), [(3, 1), (1, 1), (3, 4), (1, 4)])
+def test_a_fit_of_a_few_draws_gives_one_warning(
+    n_draws: int, n_chains: int, sleepstudy: pd.DataFrame
+) -> None:
+    model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        post = model.fit(n_draws, chains=n_chains, seed=1, progress=False)
+    assert [w.category for w in caught] == [ConvergenceWarning]
+    assert "too few draws to judge" in str(caught[0].message)
+    assert not post.diagnostics().ok
+    chains = "1 chain x" if n_chains == 1 else "4 chains x"
+    draws = "1 draw," if n_draws == 1 else "3 draws,"
+    assert f"{chains} {draws} engine fast" in str(post.summary())
+    for method in (post.loo, post.prior_sensitivity):
+        with pytest.raises(NotSupportedError, match=r"too few for the importance weights .* 25"):
+            method()
+    with pytest.raises(NotSupportedError, match="too few"):
+        post.loo("Subject")
 
 
 def test_one_warning_names_all_problems(data: pd.DataFrame, rng: np.random.Generator) -> None:

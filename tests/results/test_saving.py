@@ -288,3 +288,11 @@ def test_functions_of_ones_own_are_asked_for_and_checked(
         bmx.load(path)
     with pytest.raises(FileError, match="does not make"):
         bmx.load(path, functions={"double": lambda values: 3 * values})
+
+
+@pytest.mark.parametrize("path", [5, None, b"fit.nc"])
+def test_what_is_no_path_is_named(path: Any, data: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+    for call in (bmx.load, fit.save, fit.report):
+        with pytest.raises(FileError, match="is not a path"):
+            call(path)

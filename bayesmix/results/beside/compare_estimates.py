@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import OWN_FILES, DataWarning, NotSupportedError
+from bayesmix.inference.announce import counted
 from bayesmix.results.beside.estimates import COLUMNS, TEXT, Estimates, known_names, own_estimates
 from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
 from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
@@ -297,8 +299,13 @@ class EstimateComparison:
                     continue
                 table, text = self._shown(part, shown)
                 heading = title if name is None else f"{title} of {name}"
-                note = f"and {rest} more levels: .group_effects" if rest else ""
-                sections.append(Section(title=heading, table=table, text_columns=text, note=note))
+                note = f"and {counted(rest, 'more level')}: .group_effects" if rest else ""
+                sections.append(
+                    Section(
+                        title=heading, table=table, text_columns=text, note=note,
+                        whole=partial(self._every_row, part, mine),
+                    )
+                )  # fmt: skip
         rows = [f"{n}: {fit.n_obs} rows" for n, fit in self.fits.items() if fit.n_obs is not None]
         footer = [f"Intervals are {100 * self.ci_prob:g} %, where a fit has any."]
         footer += [fit.note for fit in self.fits.values() if fit.note]
@@ -353,6 +360,9 @@ class EstimateComparison:
             table["sd"] = np.nan
         table["part"] = pd.Series([part] * len(table), dtype="str")
         return table
+
+    def _every_row(self, part: str, long: pd.DataFrame) -> pd.DataFrame:
+        return self._shown(part, long)[0]
 
     def _shown(self, part: str, long: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         """A column per fit if that fits 80 columns, else a row per fit."""

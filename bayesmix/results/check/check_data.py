@@ -317,7 +317,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     def function(values: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
         try:
             return np.asarray([float(stat(row)) for row in values])
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise NotSupportedError(
                 f"stat= must take an array of responses and return one number: {error}"
             ) from error

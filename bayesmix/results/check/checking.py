@@ -7,9 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.results.check.loo import Loo, data_key, group_log_density, groups_of_rows, psis_loo
+from bayesmix.results.check.loo import (
+    Loo,
+    check_enough_draws,
+    data_key,
+    group_log_density,
+    groups_of_rows,
+    psis_loo,
+)
 from bayesmix.results.check.sensitivity import (
     log_prior_of,
     power_scaling_table,
@@ -177,7 +185,7 @@ class Checks(Predicts):
         Raises
         ------
         NotSupportedError
-            For draws from the prior, or an argument out of its range.
+            For draws from the prior, fewer than 25 draws, or an argument out of its range.
 
         References
         ----------
@@ -185,17 +193,14 @@ class Checks(Predicts):
         and diagnosing prior and likelihood sensitivity with power-scaling. Statistics
         and Computing 34, 57.
         """
-        if self.idata.attrs.get("prior_only"):
-            raise NotSupportedError(
-                "these are draws from the prior (prior_only=True), which no data have changed; "
-                "prior_sensitivity() is for a posterior"
-            )
+        self._refuse_prior("prior_sensitivity")
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not (number and 0 < threshold < np.inf):
             raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
         found, model = self._draws, self.model
         n_chains, n_draws = found.beta.shape[:2]
         chosen = chosen_draws(n_chains, n_draws, draws)
+        check_enough_draws(n_chains * len(chosen), "prior_sensitivity()")
         # Effects that are drawn again come with coefficients of their own.
         rows, predictor, _ = self._predictor(None, PredictionRequest(kind="linear"), draws, seed)
         shape = (n_chains, len(chosen))
@@ -243,7 +248,8 @@ class Checks(Predicts):
         Raises
         ------
         NotSupportedError
-            If a density is not finite at some draw; `kfold` refits.
+            For draws from the prior, or fewer than 25 draws; if a density is not finite at
+            some draw (`kfold` refits).
         DataError
             If `by` is nothing that the fit knows.
 
@@ -253,8 +259,10 @@ class Checks(Predicts):
         latent variable models: conditional versus marginal likelihoods. Psychometrika
         84, 802-829.
         """
+        self._refuse_prior("loo")
         y = self.model.y
         shape = self._draws.beta.shape[:2]
+        check_enough_draws(shape[0] * shape[1], "loo()")
         if by is None:
             values = self._log_likelihood().reshape(*shape, -1)
             labels = self.model.design.row_labels
@@ -300,12 +308,13 @@ class Checks(Predicts):
         Raises
         ------
         NotSupportedError
-            For an argument out of its range.
+            For draws from the prior, or an argument out of its range.
         DataError
             If a fold alone knows a coefficient.
         """
         from bayesmix.results.check.kfold import kfold
 
+        self._refuse_prior("kfold")
         return kfold(self, k, by, draws, self._seed(seed), progress=progress)
 
     def check(
@@ -317,13 +326,14 @@ class Checks(Predicts):
     ) -> Any:
         """Draw how the data look beside replicates from the fit.
 
-        Without arguments, five panels: the response's distribution over those of
+        Without arguments, three panels: the response's distribution over those of
         replicates; the calibration of predictions (where the data fall among their
-        replicates, PIT); mean, sd, minimum and maximum within each level against
-        replicates; residuals against fitted values; and the estimated group effects
-        against their normal distribution. Values that are censored are drawn first,
-        from the fit and beyond their limit, for all that is compared with replicates
-        (the completed data of Gelman et al. 2005).
+        replicates, PIT); and residuals against fitted values. With a grouping factor up
+        to five more: its estimated effects against their normal distribution; and mean,
+        sd, minimum and maximum within each level against replicates, of a response of
+        two values the mean alone. Values that are censored are drawn first, from the
+        fit and beyond their limit, for all that is compared with replicates (the
+        completed data of Gelman et al. 2005).
 
         Parameters
         ----------
@@ -360,6 +370,13 @@ class Checks(Predicts):
 
     # -- inside ---------------------------------------------------------------
 
+    def _refuse_prior(self, method: str) -> None:
+        if self.idata.attrs.get("prior_only"):
+            raise NotSupportedError(
+                "these are draws from the prior (prior_only=True), which no data have changed; "
+                f"{method}() is for a posterior"
+            )
+
     def _check_data(
         self,
         y: np.ndarray,
@@ -367,15 +384,29 @@ class Checks(Predicts):
         factor: GroupingFactor | None,
         seed: int | None,
     ) -> CheckData:
-        from bayesmix.results.check.check_data import calibration_of_draws, check_data
+        from bayesmix.results.check.check_data import (
+            Calibration,
+            calibration_of_draws,
+            check_data,
+        )
 
         groups = self.model.design.groups
+        if self.idata.attrs.get("prior_only"):  # the rows have no part in these draws
+            quantile = self.residuals("quantile", seed=seed).to_numpy()
+            calibration = Calibration(
+                pit=special.ndtr(quantile),
+                name="prior",
+                quantile=quantile,
+                fitted=self.fitted()["estimate"].to_numpy(),
+            )
+        else:
+            calibration = calibration_of_draws(self, seed)
         return check_data(
             self.model,
             y,
             replicates,
             factor,
-            calibration=calibration_of_draws(self, seed),
+            calibration=calibration,
             pearson=self.residuals("pearson").to_numpy(),
             effects={g.name: self._draws.mean_effects(g.name) for g in groups},
         )

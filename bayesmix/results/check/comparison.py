@@ -39,7 +39,7 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
     DataError
         If the models do not have the same responses in the same rows.
     NotSupportedError
-        If there are fewer than two models.
+        If there are fewer than two models, or one is no posterior.
 
     References
     ----------
@@ -48,10 +48,15 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
     """
     import arviz_stats
 
+    from bayesmix.results.posterior import Posterior
+
     if not isinstance(models, Mapping) or len(models) < 2:
         raise NotSupportedError(
             'compare wants at least two models by name, such as {"a": post_a, "b": post_b}'
         )
+    for name, model in models.items():
+        if not isinstance(model, Loo | Posterior):
+            raise NotSupportedError(_not_a_posterior(str(name), model))
     found = {
         str(name): model if isinstance(model, Loo) else model.loo(by)
         for name, model in models.items()
@@ -80,6 +85,15 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
             "bad_k": [len(found[n].bad) for n in names],
         }
     )
+
+
+def _not_a_posterior(name: str, model: Any) -> str:
+    from bayesmix.results.empirical_bayes import EmpiricalBayes
+
+    text = f"compare takes results of fit(), loo() and kfold(), and {name!r} is "
+    if isinstance(model, EmpiricalBayes):
+        return f"{text}one of fit_eb(), which has no draws; bayesmix.anova compares those"
+    return f"{text}a {type(model).__name__}"
 
 
 def _in_words(loo: Loo) -> str:

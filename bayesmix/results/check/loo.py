@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.inference.announce import announce
+from bayesmix.inference.announce import announce, counted
 from bayesmix.results.tabular.diagnostics import Diagnostics
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from bayesmix.results.tabular.tables import PosteriorDraws
 
 _SLOW = 3.0  # seconds; longer is announced
+_LEAST = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
 
-__all__ = ["Loo", "group_log_density", "groups_of_rows", "psis_loo"]
+__all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -62,7 +63,9 @@ class Loo:
     @property
     def bad(self) -> pd.DataFrame:
         """The rows or levels whose Pareto k is too large."""
-        return self.pointwise[self.pointwise["pareto_k"] > self.good_k]
+        k = self.pointwise["pareto_k"]
+        # Of exact refits there is no limit; where there is one, NaN does not keep it.
+        return self.pointwise[np.isfinite(self.good_k) & ~(k <= self.good_k)]
 
     @property
     def ok(self) -> bool:
@@ -72,7 +75,7 @@ class Loo:
     def report(self) -> str:
         """Say in words how far the importance weights can be trusted."""
         k = self.pointwise["pareto_k"]
-        if k.isna().all():
+        if np.isnan(self.good_k):
             return "Exact refits: no importance weights."
         if self.ok:
             return (
@@ -106,6 +109,20 @@ class Loo:
 
     def _repr_html_(self) -> str:
         return "".join(f"<div>{html.escape(line)}</div>" for line in str(self).splitlines())
+
+
+def check_enough_draws(n_draws: int, asked_by: str) -> None:
+    """Refuse importance weights of too few draws to smooth their tail.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if n_draws < _LEAST:
+        raise NotSupportedError(
+            f"{counted(n_draws, 'draw')} in all {'is' if n_draws == 1 else 'are'} too few for the "
+            f"importance weights of {asked_by}: they take {_LEAST} at least; raise draws"
+        )
 
 
 def data_key(y: np.ndarray, member: np.ndarray | None = None) -> str:

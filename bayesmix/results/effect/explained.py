@@ -14,6 +14,7 @@ from bayesmix.results.effect.observation_variance import Approximation, observat
 from bayesmix.results.effect.r2 import LinkVariance, bayesian_r2, link_variance
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.rows import rows_to_predict
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import text_column
 
@@ -232,6 +233,7 @@ class ExplainedVarianceAtModes:
 
     model: Model
 
+    @of_modes
     def r2(self, *, approximation: Approximation = "lognormal") -> pd.DataFrame:
         """Return the marginal and the conditional R2 of Nakagawa and Schielzeth.
 
@@ -270,6 +272,7 @@ class ExplainedVarianceAtModes:
             }
         )
 
+    @of_modes
     def icc(self, *, approximation: Approximation = "lognormal") -> pd.DataFrame:
         """Return the intraclass correlation of each grouping factor.
 
@@ -296,6 +299,7 @@ class ExplainedVarianceAtModes:
             {"group": text_column(names), "estimate": np.asarray(values, dtype=np.float64)}
         )
 
+    @of_modes
     def variance_partition(self, *, approximation: Approximation = "lognormal") -> pd.DataFrame:
         """Divide the variance between fixed effects, groups and residual.
 

@@ -16,9 +16,10 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
-from bayesmix.results.tabular.text import WIDTH, html_table, text_table
+from bayesmix.results.tabular.text import WIDTH, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
     from bayesmix.design import Design
@@ -61,7 +62,7 @@ class Hypotheses:
             notes = [f"{n}: {text}" for n, text in zip(numbers, texts, strict=True)] + notes
             shown = shown.assign(hypothesis=numbers).rename(columns={"hypothesis": ""})
         shown = shown.rename(columns=_SHORT)
-        lines = [self.title, text_table(shown, (str(shown.columns[0]),))]
+        lines = [*wrapped_title(self.title), text_table(shown, (str(shown.columns[0]),))]
         for note in [*notes, self.footer]:
             lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
@@ -170,6 +171,7 @@ class WeighsHypothesesAtModes:
 
     model: Model
 
+    @of_modes
     def hypothesis(
         self,
         hypotheses: str | Sequence[str],
@@ -196,7 +198,8 @@ class WeighsHypothesesAtModes:
             Its `table` has one row per hypothesis: hypothesis; estimate, sd (delta
             method), lower, upper of the left minus the right side; z; p_value, against
             equality for =, against the opposite for < and >; with `rope` its share under
-            the normal approximation; note.
+            the normal approximation; note. Where a standard deviation is held against
+            zero, the boundary, z and p_value do not hold, and the note says so.
 
         Raises
         ------
@@ -371,6 +374,11 @@ def _at_modes(
         sd, note = np.nan, f"{at_zero[0]} is at its boundary, zero, where Wald's test says nothing"
     elif not np.isfinite(sd):
         sd, note = np.nan, "the likelihood is flat or at a boundary there; no standard error"
+    elif _on_the_boundary(parsed):
+        note = (
+            f"{parsed.difference.names[0]} = 0 lies on the boundary of the parameter space, where "
+            "z and p_value do not hold; bayesmix.anova compares the fits with and without it"
+        )
     ratio = estimate / sd
     p_value = {
         "=": 2 * stats.norm.sf(abs(ratio)),
@@ -390,6 +398,15 @@ def _at_modes(
         low, high = ((end - estimate) / sd for end in region)
         row["rope"] = float(stats.norm.cdf(high) - stats.norm.cdf(low))
     return row | {"note": note}
+
+
+def _on_the_boundary(parsed: ParsedHypothesis) -> bool:
+    """Whether the sides are equal where the one standard deviation they name is zero."""
+    names = set(parsed.difference.names)
+    if len(names) != 1 or not all(n.startswith("sd(") or n == "sigma" for n in names):
+        return False
+    with np.errstate(all="ignore"):
+        return bool(parsed.difference.value(dict.fromkeys(names, 0.0)) == 0)
 
 
 # -- both -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bayesmix.errors import BayesmixError, FileError
 from bayesmix.inference.announce import announce
 from bayesmix.results.files.mathml import equation_html
+from bayesmix.results.files.storage import as_path
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import compact, html_table
 
@@ -152,7 +153,7 @@ def report_place(path: str | os.PathLike[str]) -> Path:
     FileError
         If the ending is not .html or the folder does not exist.
     """
-    target = Path(path).expanduser()
+    target = as_path(path)
     if target.suffix.lower() not in {".html", ".htm"} or target.is_dir():
         raise FileError(f"{str(target)!r} must be a file that ends in .html")
     if not target.parent.is_dir():

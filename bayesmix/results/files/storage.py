@@ -18,7 +18,7 @@ from bayesmix.errors import FileError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["read_tree", "writable_place", "write_tree"]
+__all__ = ["as_path", "read_tree", "writable_place", "write_tree"]
 
 _NETCDF = (".nc", ".netcdf", ".nc4", ".h5")
 _ZARR = ".zarr"
@@ -75,6 +75,19 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def as_path(path: Any) -> Path:
+    """Return a path with the home folder in it; ``~`` is that.
+
+    Raises
+    ------
+    FileError
+        If it is no path at all.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise FileError(f'{path!r} is not a path; write one as text, such as "fit.nc"')
+    return Path(path).expanduser()
+
+
 def writable_place(path: str | os.PathLike[str]) -> Path:
     """Check that a result could be written there, before the work of making one.
 
@@ -83,7 +96,7 @@ def writable_place(path: str | os.PathLike[str]) -> Path:
     FileError
         As `write_tree`.
     """
-    target = Path(path).expanduser()
+    target = as_path(path)
     kind = _kind(target)
     if not target.parent.is_dir():
         raise FileError(f"there is no folder {str(target.parent)!r} to save {target.name!r} in")
@@ -112,7 +125,7 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     import xarray as xr
 
-    source = Path(path).expanduser()
+    source = as_path(path)
     kind = _kind(source)
     if not source.exists():
         raise FileError(f"there is no file {str(source)!r}")

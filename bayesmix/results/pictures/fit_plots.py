@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
 from bayesmix.results.predict.rows import Rows
+from bayesmix.results.tabular.arguments_of_others import is_known_argument
 from bayesmix.results.tabular.tables import exponentiated
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class FitPlots:
         """
         from bayesmix.plots.forest import plot_forest
 
+        self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
         found = self.fixed_effects(ci_prob, **{**self._short, **table})
         found = found[found["estimate"].notna()]
         chosen = self._chosen_terms(list(found["term"]), terms, intercept)
@@ -145,6 +148,7 @@ class FitPlots:
         """
         from bayesmix.plots.forest import plot_forest
 
+        self._check_words("plot_variance_components", self.variance_components, table)
         found = self.variance_components(ci_prob, **{**self._short, **table})
         if not residual:
             found = found[found["group"] != "Residual"]
@@ -212,6 +216,8 @@ class FitPlots:
         shown = _chosen_effects(chosen, effects)
         if max_levels is not None and max_levels < 2:
             raise NotSupportedError(f"max_levels={max_levels!r} must be at least 2")
+        choice = "group= and effects= choose some"
+        self._check_words("plot_group_effects", self.group_effects, table, choice)
         found = self.group_effects(chosen.name, ci_prob, **{**self._short, **table})
         scale = self.model.family.scale_in_words
         return plot_caterpillar(
@@ -355,6 +361,19 @@ class FitPlots:
         return plot_curves(curves)
 
     # -- inside ---------------------------------------------------------------
+
+    @staticmethod
+    def _check_words(
+        plot: str, source: Callable[..., Any], given: Mapping[str, Any], advice: str = ""
+    ) -> None:
+        """Refuse further arguments that the table of a picture does not have."""
+        own = inspect.signature(source).parameters.keys() - {"wide"}
+        for name in given:
+            if name not in own and not is_known_argument(name):
+                near = did_you_mean(name, own)
+                raise NotSupportedError(
+                    f"{plot}() has no argument {name!r}; {near}{advice or 'see its help'}"
+                )
 
     def _one_group(self, group: str | None) -> GroupingFactor:
         design = self.model.design

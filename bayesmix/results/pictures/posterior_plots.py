@@ -14,6 +14,7 @@ from bayesmix.results.pictures.prior_curves import prior_curves
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import Rows
+from bayesmix.results.tabular.tables import parameters_by_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +78,7 @@ class PosteriorPlots(FitPlots):
         Parameters
         ----------
         var_names : str or iterable of str, optional
-            As in `plot_trace`.
+            As in `plot_trace`; by default the first ten.
 
         Returns
         -------
@@ -91,8 +92,12 @@ class PosteriorPlots(FitPlots):
         """
         from bayesmix.plots.pairs import plot_pairs
 
+        title = ""
+        if var_names is None and len(every := list(parameters_by_name(self._draws))) > _MOST_PAIRS:
+            title = f"The first {_MOST_PAIRS} of {len(every)} parameters; var_names= chooses others"
+            var_names = every[:_MOST_PAIRS]
         found = chosen_parameters(self._draws, var_names, _MOST_PAIRS, "plot_pairs", least=2)
-        return plot_pairs(found, divergent_draws(self.idata))
+        return plot_pairs(found, divergent_draws(self.idata), title)
 
     def plot_prior_posterior(self, var_names: str | Iterable[str] | None = None) -> Any:
         """Draw the posterior density of each parameter over that of its prior.

@@ -28,9 +28,20 @@ if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
     from bayesmix.model import Model
 
-__all__ = ["PredictsAtModes"]
+__all__ = ["PredictsAtModes", "check_draws"]
 
 _EbResidual = Literal["response", "pearson", "quantile"]
+
+
+def check_draws(draws: Any) -> None:
+    """Refuse what is no number of draws.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+        raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
 
 
 class PredictsAtModes:
@@ -56,6 +67,8 @@ class PredictsAtModes:
         *,
         marginal: bool = False,
         ci_prob: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
     ) -> pd.DataFrame:
         """Predict row by row from the conditional modes, with prediction errors.
 
@@ -78,6 +91,9 @@ class PredictsAtModes:
             Whether to average over the group distribution; with `kind="response"` each
             row is an observation from a group of its own.
         ci_prob : float
+        draws, seed : int, optional
+            Not needed: nothing is drawn, the prediction of a normal response is exact.
+            Fits of other kinds do draw, and one call is to do for all of them.
 
         Returns
         -------
@@ -92,6 +108,9 @@ class PredictsAtModes:
             For an argument out of its range, or too many crossed effects.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
+        if draws is not None:
+            check_draws(draws)
+        checked_seed(seed, 0)
         rows = rows_to_predict(
             self.model,
             data,
@@ -168,7 +187,9 @@ class PredictsAtModes:
         """
         return self.predict(ci_prob=ci_prob)
 
-    def residuals(self, kind: _EbResidual = "response") -> pd.Series[float]:
+    def residuals(
+        self, kind: _EbResidual = "response", *, seed: int | None = None
+    ) -> pd.Series[float]:
         """Return what the conditional modes leave of the response.
 
         Parameters
@@ -176,6 +197,8 @@ class PredictsAtModes:
         kind : {"response", "pearson", "quantile"}
             Response minus fitted value, or that in residual standard deviations, which
             for a normal response is also its quantile residual.
+        seed : int, optional
+            Not needed: a normal response's quantile residuals are not randomised.
 
         Returns
         -------
@@ -183,6 +206,7 @@ class PredictsAtModes:
             With the index of the rows of the fit.
         """
         one_of("kind", kind, get_args(_EbResidual))
+        checked_seed(seed, 0)
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
         residual = self.model.y - self._means(rows)
         if kind != "response":
@@ -246,8 +270,7 @@ class PredictsAtModes:
     def _predictor(
         self, data: Any, request: PredictionRequest, draws: int, seed: int | None
     ) -> tuple[Rows, Predictor, int]:
-        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-            raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+        check_draws(draws)
         rows = rows_to_predict(
             self.model,
             data,

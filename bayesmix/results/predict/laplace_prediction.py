@@ -39,7 +39,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         *,
         marginal: bool = False,
         ci_prob: float = 0.95,
-        draws: int = _DRAWS,
+        draws: int | None = None,
         seed: int | None = None,
     ) -> pd.DataFrame:
         """Predict row by row at the estimates, with intervals.
@@ -65,8 +65,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             what a group in the middle has. With `kind="response"` each row is an
             observation from a group of its own.
         ci_prob : float
-        draws : int
-            For `kind="response"`, which is simulated.
+        draws : int, optional
+            For `kind="response"`, which is simulated; 1000 by default.
         seed : int, optional
             Of these draws; 0 by default, so that the same call gives the same numbers.
 
@@ -93,7 +93,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         names = ("estimate", "sd", "lower", "upper")
         if kind == "response":
-            rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+            wanted = _DRAWS if draws is None else draws
+            rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
             drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
             return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
         rows = rows_to_predict(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayesmix.results.tabular.summaries import diagnose
+from bayesmix.inference.announce import counted
+from bayesmix.results.tabular.summaries import LEAST_DRAWS, diagnose, varying
 
 __all__ = ["Diagnostics", "diagnose_sampling"]
 
@@ -31,6 +32,9 @@ class Diagnostics:
         Bayesian fraction of missing information; empty for independent draws.
     parameters : DataFrame
         One row per parameter: parameter, ess_bulk, ess_tail, r_hat.
+    unjudged : tuple of str
+        Parameters that vary and whose effective sample size or r_hat cannot be
+        computed; none for independent draws.
     chains, draws : int
     """
 
@@ -38,6 +42,7 @@ class Diagnostics:
     max_treedepth_hits: int
     bfmi: np.ndarray
     parameters: pd.DataFrame
+    unjudged: tuple[str, ...]
     chains: int
     draws: int
 
@@ -60,10 +65,12 @@ class Diagnostics:
     def problems(self) -> list[str]:
         """What is wrong, each with what to do about it; empty where all is well."""
         found = []
+        if self.unjudged:
+            found.append(self._not_judged())
         if self.divergences:
             found.append(
-                f"{self.divergences} divergent transitions: raise target_accept (0.95, 0.99), "
-                "or give the standard deviations a tighter prior"
+                f"{counted(self.divergences, 'divergent transition')}: raise target_accept "
+                "(0.95, 0.99), or give the standard deviations a tighter prior"
             )
         if self.max_r_hat > _R_HAT:
             worst = self.parameters.sort_values("r_hat")["parameter"].iloc[-1]
@@ -84,8 +91,8 @@ class Diagnostics:
             )
         if self.max_treedepth_hits:
             found.append(
-                f"{self.max_treedepth_hits} transitions reached the largest tree: raise tune, "
-                "or bring predictors to similar scales with scale(x)"
+                f"{counted(self.max_treedepth_hits, 'transition')} reached the largest tree: "
+                "raise tune, or bring predictors to similar scales with scale(x)"
             )
         return found
 
@@ -96,14 +103,32 @@ class Diagnostics:
 
     def __str__(self) -> str:
         head = (
-            f"{self.chains} chains x {self.draws} draws: {self.divergences} divergences, "
-            f"smallest ESS {self.min_ess_bulk:.0f} (bulk) and {self.min_ess_tail:.0f} (tail)"
+            f"{counted(self.chains, 'chain')} x {counted(self.draws, 'draw')}: "
+            f"{counted(self.divergences, 'divergence')}"
         )
+        if np.isfinite([self.min_ess_bulk, self.min_ess_tail]).all():
+            head += (
+                f", smallest ESS {self.min_ess_bulk:.0f} (bulk) and {self.min_ess_tail:.0f} (tail)"
+            )
         if np.isfinite(self.max_r_hat):
             head += f", largest r_hat {self.max_r_hat:.3f}"
         return "\n".join([head, *(f"- {problem}" for problem in self.problems)])
 
     __repr__ = __str__
+
+    def _not_judged(self) -> str:
+        if self.draws < LEAST_DRAWS:
+            return (
+                f"too few draws to judge: {self.draws} of each chain, and r_hat and effective "
+                f"sample size take {LEAST_DRAWS}; raise draws"
+            )
+        names = ", ".join(self.unjudged[:4])
+        more = len(self.unjudged) - 4
+        return (
+            f"r_hat and effective sample size cannot be computed of {names}"
+            + (f" and {more} more" if more > 0 else "")
+            + ": a chain stands still, or its draws are not finite; raise tune and draws"
+        )
 
     def _repr_html_(self) -> str:
         lines = str(self).splitlines()
@@ -122,7 +147,7 @@ def diagnose_sampling(
         By label. Group effects are left out: there may be 20,000 of them, and
         their tables diagnose those that are asked for.
     stats : mapping of str to ndarray, shape (chains, draws)
-        Under ArviZ's names.
+        Under ArviZ's names; empty where the draws are independent.
 
     Returns
     -------
@@ -135,11 +160,19 @@ def diagnose_sampling(
     bfmi = np.zeros(0)
     if "energy" in stats and stacked.shape[1] > 3:
         bfmi = np.atleast_1d(array_stats.bfmi(np.asarray(stats["energy"], dtype=float)))
+    unjudged: tuple[str, ...] = ()
+    if stats:
+        columns = ["ess_bulk", "ess_tail", *(["r_hat"] if stacked.shape[0] > 1 else [])]
+        unknown = table[columns].isna().any(axis=1).to_numpy()
+        if stacked.shape[1] >= LEAST_DRAWS:  # of fewer, one alone cannot vary
+            unknown = unknown & varying(stacked)
+        unjudged = tuple(table["parameter"][unknown])
     return Diagnostics(
         divergences=int(np.sum(stats.get("diverging", 0))),
         max_treedepth_hits=int(np.sum(stats.get("reached_max_treedepth", 0))),
         bfmi=bfmi,
         parameters=table,
+        unjudged=unjudged,
         chains=stacked.shape[0],
         draws=stacked.shape[1],
     )

@@ -12,10 +12,12 @@ from scipy import stats
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.profile import correlations
+from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.components import variance_parts
 from bayesmix.results.tabular.eb_intervals import IntervalMethod, ModeIntervals, around
 from bayesmix.results.tabular.tables import (
     estimated_pairs,
+    exponentiated,
     text_column,
     wide_table,
     with_aliased_terms,
@@ -47,8 +49,13 @@ class ModeTables(ModeIntervals):
 
         def _by_group(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]: ...
 
+    @of_modes
     def fixed_effects(
-        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod = "wald"
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_method: IntervalMethod = "wald",
+        exponentiate: bool = False,
     ) -> pd.DataFrame:
         """Summarise the fixed effects.
 
@@ -60,6 +67,8 @@ class ModeTables(ModeIntervals):
             Normal interval given the variance parameters, or the profile of the
             ML deviance, as lme4's ``confint``. Of ``method="map"`` the first is
             that of the posterior given them, and the second refused.
+        exponentiate : bool
+            For links under which exp(coefficient) is a ratio; a normal response has none.
 
         Returns
         -------
@@ -72,7 +81,8 @@ class ModeTables(ModeIntervals):
         Raises
         ------
         NotSupportedError
-            For the profile of a posterior mode.
+            For the profile of a posterior mode, or if `exponentiate` means nothing under
+            the model's link.
         """
         _check(ci_prob, ci_method)
         design = self.model.design
@@ -92,8 +102,43 @@ class ModeTables(ModeIntervals):
                 "upper": upper,
             }
         )
-        return with_aliased_terms(table, design)
+        table = with_aliased_terms(table, design)
+        return exponentiated(table, self.model.family) if exponentiate else table
 
+    @of_modes
+    def family_parameters(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
+    ) -> pd.DataFrame:
+        """Summarise the family's own parameter, the residual standard deviation.
+
+        Parameters
+        ----------
+        ci_prob : float
+        ci_method : {"profile", "wald"}, optional
+            As in `variance_components`, whose interval it is.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter: parameter, estimate, sd (delta method), lower, upper;
+            none where standard errors are known.
+        """
+        method = ci_method or self._affordable()
+        _check(ci_prob, method)
+        columns: dict[str, Any] = {"parameter": text_column([])}
+        columns |= {n: np.zeros(0) for n in ("estimate", "sd", "lower", "upper")}
+        if not self._problem.sigma_is_known:
+            lower, upper = self._sd_interval(ci_prob, method)
+            columns = {
+                "parameter": text_column(["sigma"]),
+                "estimate": [self.sigma],
+                "sd": [self.sigma * float(np.sqrt(self._theta_cov[-1, -1]))],
+                "lower": lower["Residual"],
+                "upper": upper["Residual"],
+            }
+        return pd.DataFrame(columns)
+
+    @of_modes
     def group_effects(
         self,
         group: str | None = None,
@@ -125,6 +170,7 @@ class ModeTables(ModeIntervals):
         found = self._conditional if fixed_uncertainty else self._moments(fixed_uncertainty=False)
         return self._group_tables(group, ci_prob, found.b, found.b_var, wide=wide)
 
+    @of_modes
     def group_coefficients(
         self, group: str | None = None, ci_prob: float = 0.95, *, wide: bool = False
     ) -> pd.DataFrame:
@@ -154,6 +200,7 @@ class ModeTables(ModeIntervals):
             means[g.name], variances[g.name] = mean, variance
         return self._group_tables(group, ci_prob, means, variances, wide=wide)
 
+    @of_modes
     def variance_components(
         self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
     ) -> pd.DataFrame:
@@ -172,9 +219,11 @@ class ModeTables(ModeIntervals):
         -------
         DataFrame
             One row per effect of a grouping factor, and the residual: group,
-            effect, variance, sd, sd_lower, sd_upper, variance_share. Ends that
-            cannot be found are NaN, as is a profile's interval without the
-            estimate in it.
+            effect, variance, sd, sd_lower, sd_upper, variance_share. A covariance of
+            two effects is split evenly between their shares, so that of an effect that
+            is strongly and negatively correlated with another may be below zero; the
+            shares of all add up to 1. Ends that cannot be found are NaN, as is a
+            profile's interval without the estimate in it.
 
         Raises
         ------
@@ -204,6 +253,7 @@ class ModeTables(ModeIntervals):
             table["variance_share"] = np.nan
         return table.astype({n: "str" if n in names[:2] else float for n in names})
 
+    @of_modes
     def correlations(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the correlations between effects, with Wald intervals of their atanh.
 

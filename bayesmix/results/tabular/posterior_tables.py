@@ -9,6 +9,7 @@ import pandas as pd
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.results.tabular import tables
+from bayesmix.results.tabular.arguments_of_others import of_draws
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class PosteriorTables:
         @property
         def _draws(self) -> tables.PosteriorDraws: ...
 
+    @of_draws
     def fixed_effects(
         self,
         ci_prob: float = 0.95,
@@ -72,6 +74,7 @@ class PosteriorTables:
         table = tables.fixed_effects_table(self._draws, options)
         return tables.exponentiated(table, self.model.family) if exponentiate else table
 
+    @of_draws
     def family_parameters(
         self,
         ci_prob: float = 0.95,
@@ -96,6 +99,7 @@ class PosteriorTables:
         options = _options(ci_prob, ci_kind, point, diagnostics)
         return tables.family_parameters_table(self._draws, options)
 
+    @of_draws
     def group_effects(
         self,
         group: str | None = None,
@@ -134,6 +138,7 @@ class PosteriorTables:
         options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
         return self._group_tables(group, options, wide=wide, with_fixed=False)
 
+    @of_draws
     def group_coefficients(
         self,
         group: str | None = None,
@@ -169,6 +174,7 @@ class PosteriorTables:
         options = _options(ci_prob, ci_kind, point, diagnostics and not wide)
         return self._group_tables(group, options, wide=wide, with_fixed=True)
 
+    @of_draws
     def variance_components(
         self,
         ci_prob: float = 0.95,
@@ -180,7 +186,9 @@ class PosteriorTables:
         """Summarise the standard deviations of the group effects and the residual.
 
         Variance, sd and share are each summarised from their own draws. A share
-        is of the mean over the data of z' Sigma z plus the residual variance.
+        is of the mean over the data of z' Sigma z plus the residual variance; a
+        covariance of two effects is split evenly between them, so the share of an effect
+        that is strongly and negatively correlated with another may be below zero.
         The shares of each draw add up to 1, and so do their means, but not their
         medians.
 
@@ -201,6 +209,7 @@ class PosteriorTables:
         options = _options(ci_prob, ci_kind, point, diagnostics)
         return tables.variance_components_table(self._draws, options)
 
+    @of_draws
     def correlations(
         self,
         ci_prob: float = 0.95,

@@ -9,10 +9,19 @@ import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
 
-__all__ = ["IntervalKind", "Point", "SummaryOptions", "diagnose", "summarise"]
+__all__ = [
+    "LEAST_DRAWS",
+    "IntervalKind",
+    "Point",
+    "SummaryOptions",
+    "diagnose",
+    "summarise",
+    "varying",
+]
 
 IntervalKind = Literal["eti", "hdi"]
 Point = Literal["mean", "median"]
+LEAST_DRAWS = 4  # of a chain: each is split in two to be diagnosed
 _TAILS = (0.05, 0.95)  # of the tail effective sample size (Vehtari et al. 2021)
 
 
@@ -80,6 +89,22 @@ def _interval(flat: np.ndarray, options: SummaryOptions) -> tuple[np.ndarray, np
     return lower, upper
 
 
+def varying(draws: np.ndarray) -> np.ndarray:
+    """Which quantities are not the same in every draw; what is not finite counts as such.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chains, draws, k)
+
+    Returns
+    -------
+    ndarray of bool, shape (k,)
+    """
+    with np.errstate(invalid="ignore"):
+        same: np.ndarray = np.ptp(_pooled(draws), axis=0) == 0
+    return ~same
+
+
 def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
     """Effective sample sizes and r_hat (Vehtari et al. 2021), through ArviZ.
 
@@ -98,7 +123,7 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
     n_chains, n_draws, k = draws.shape
     out = {name: np.full(k, np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
     varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
-    if n_draws < 4 or varies.size == 0:
+    if n_draws < LEAST_DRAWS or varies.size == 0:
         return out
     moving: Any = draws[:, :, varies]
     out["ess_bulk"][varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1, method="bulk")

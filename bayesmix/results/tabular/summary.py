@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
 
+from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
-from bayesmix.results.tabular.text import WIDTH, compact, html_table, text_table
+from bayesmix.results.tabular.text import WIDTH, compact, html_table, text_table, wrapped_title
 
-__all__ = ["Section", "Summary"]
+__all__ = ["Section", "Summary", "more_levels", "of_negative_shares"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +28,15 @@ class Section:
         The columns that hold names.
     note : str
         A line below the table; may be empty.
+    whole : callable, optional
+        Makes the table with all rows, where `table` has the first of them only.
     """
 
     title: str
     table: pd.DataFrame
     text_columns: tuple[str, ...]
     note: str = ""
+    whole: Callable[[], pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -54,9 +59,10 @@ class Summary:
     footer: tuple[str, ...]
 
     def __str__(self) -> str:
-        out = [self.title, *_wrapped(self.lines)]
+        out = [*wrapped_title(self.title), *_wrapped(self.lines)]
         for section in self.sections:
-            out += ["", section.title, text_table(compact(section.table), section.text_columns)]
+            out += ["", *wrapped_title(section.title)]
+            out += [text_table(compact(section.table), section.text_columns)]
             if section.note:
                 out += _wrapped([section.note])
         if self.footer:
@@ -81,12 +87,13 @@ class Summary:
         Returns
         -------
         DataFrame
-            The tables below each other, at full precision, with the title of each in
-            the column `section`; a column that a table lacks is empty there.
+            The tables below each other, at full precision and with all levels of the
+            group effects, with the title of each in the column `section`; a column that
+            a table lacks is empty there.
         """
         tables = []
         for section in self.sections:
-            table = section.table.copy()
+            table = section.table.copy() if section.whole is None else section.whole()
             table.insert(0, "section", section.title)
             tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
@@ -121,6 +128,21 @@ class Summary:
                 out.append(latex_text(section.note))
         out.append(" ".join(latex_text(line) for line in self.footer))
         return "\n\n".join(out) + "\n"
+
+
+def more_levels(group: str, rest: int) -> str:
+    """Write the note below the first levels of a grouping factor; empty if these are all."""
+    return f"and {counted(rest, 'more level')}: group_effects({group!r})" if rest > 0 else ""
+
+
+def of_negative_shares(components: pd.DataFrame) -> list[str]:
+    """Say what a share below zero means, where there is one."""
+    if not (components["variance_share"] < 0).any():
+        return []
+    return [
+        "A share is negative where an effect's covariances with others outweigh its variance: "
+        "each covariance is split evenly between its two effects."
+    ]
 
 
 def _bullets(lines: tuple[str, ...]) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["WIDTH", "cell", "compact", "html_table", "text_table"]
+__all__ = ["WIDTH", "cell", "compact", "html_table", "text_table", "wrapped_title"]
 
 WIDTH = 80
 
@@ -43,6 +44,11 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
         shown = shown.drop(columns="ess_tail").assign(ess_bulk=smaller)
         shown = shown.rename(columns={"ess_bulk": "ess"})
     return shown
+
+
+def wrapped_title(text: str) -> list[str]:
+    """Break a heading, a formula as a rule, into lines of at most 80 columns."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False) or [""]
 
 
 def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "  ") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import Design
-from bayesmix.inference.draws import Draws
+from bayesmix.inference.draws import Draws, without_shape_warnings
 from bayesmix.model.names import FIXED_EFFECT, Names
 
 if TYPE_CHECKING:
@@ -82,9 +81,7 @@ def build_tree(
         # ArviZ takes a group without chains and draws by the word "data" in its name.
         groups[MOMENTS_GROUP], moment_dims = _moments(draws, names)
         dims |= moment_dims
-    with warnings.catch_warnings():
-        # Of a few draws of more chains ArviZ asks whether the two were confused.
-        warnings.filterwarnings("ignore", message="Found chain dimension to be longer")
+    with without_shape_warnings():
         tree = arviz_base.from_dict(groups, dims=dims, coords=coords)
     # Without ArviZ's copies, which are several times the data where these are large.
     tree["observed_data"] = _data_node({names.observed: y}, dims, coords)

@@ -1,0 +1,125 @@
+"""Words of other packages lead to ours, and are no attributes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import NotSupportedError
+from bayesmix.results import signposts
+
+from .test_tables import fake_posterior
+
+
+@pytest.fixture
+def post(data: pd.DataFrame, rng: np.random.Generator) -> Any:
+    return fake_posterior(bmx.Model("y ~ x + (x | g)", data), rng)
+
+
+@pytest.fixture
+def eb(data: pd.DataFrame) -> Any:
+    return bmx.Model("y ~ x + (x | g)", data).fit_eb()
+
+
+@pytest.fixture
+def laplace(data: pd.DataFrame) -> Any:
+    data["count"] = (data["u"] * 3).astype(int)
+    return bmx.Model("count ~ x + (1 | g)", data, family="poisson").fit_eb()
+
+
+ASKED = ["ranef", "fixef", "VarCorr", "confint", "coef", "emmeans", "conf_int", "pp_check",
+         "conditional_effects", "marginal_effects", "params", "bse", "pvalues", "logLik", "AIC",
+         "BIC", "isSingular"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_word_of_another_package_names_ours(name: str, post: Any, eb: Any, laplace: Any) -> None:
+    for fit in (post, eb, laplace):
+        assert not hasattr(fit, name)
+        assert getattr(fit, name, None) is None
+        with pytest.raises(AttributeError, match=f"{type(fit).__name__}' has no '{name}'; take"):
+            getattr(fit, name)
+
+
+def test_every_signpost_leads_somewhere(post: Any, eb: Any) -> None:
+    for fit, words in ((post, type(post)._signposts), (eb, type(eb)._signposts)):
+        for name, advice in words.items():
+            assert not hasattr(fit, name), name
+            ours = re.findall(r"^([a-z_0-9]+)|(?:, | or | and )([a-z_0-9]+)\(", advice)
+            found = [a or b for a, b in ours if (a or b) not in {"that", "the", "bayesmix"}]
+            for method in found:
+                # What needs draws is a method of the other kind of fit.
+                assert hasattr(fit, method), (name, method)
+
+
+def test_what_needs_draws_says_so(eb: Any, post: Any) -> None:
+    with pytest.raises(AttributeError, match=r"anova.*needs draws, which fit_eb\(\) has none of"):
+        eb.loo()
+    with pytest.raises(AttributeError, match=r"take family_parameters\(\)"):
+        post.sigma  # noqa: B018
+
+
+def test_other_words_have_the_usual_error(eb: Any, post: Any) -> None:
+    for fit in (eb, post):
+        with pytest.raises(AttributeError, match=f"'{type(fit).__name__}' object has no attribute"):
+            fit.nonsense  # noqa: B018
+        assert not hasattr(fit, "_repr_mimebundle_")
+
+
+def test_an_error_inside_a_property_is_not_hidden() -> None:
+    class Broken(signposts.SignpostsOfDraws):
+        @property
+        def sigma(self) -> float:
+            return object().inside  # type: ignore[attr-defined, no-any-return]
+
+    with pytest.raises(AttributeError, match="no attribute 'inside'"):
+        Broken().sigma  # noqa: B018
+
+
+def test_fits_are_copied_and_pickled(post: Any, eb: Any) -> None:
+    for fit in (post, eb):
+        for made in (copy.copy(fit), copy.deepcopy(fit), pickle.loads(pickle.dumps(fit))):  # noqa: S301
+            assert made.fixed_effects().equals(fit.fixed_effects())
+
+
+@pytest.mark.parametrize(
+    "name", ["lmer", "glmer", "brm", "mixedlm", "prior", "set_prior", "loo_compare"]
+)
+def test_the_package_has_signposts_too(name: str) -> None:
+    assert not hasattr(bmx, name)
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'; take bayesmix\.\w+\("):
+        getattr(bmx, name)
+
+
+@pytest.mark.parametrize(
+    ("argument", "ours"),
+    [
+        ("iter", "draws= .* tune="), ("warmup", "tune="), ("random_seed", "seed="),
+        ("n_chains", "chains="), ("nuts_sampler", 'sampler="nutpie"'),
+        ("adapt_delta", "target_accept="), ("priors", r"Model\(formula, data, priors=...\)"),
+    ],
+)  # fmt: skip
+def test_arguments_of_other_packages_are_named(
+    argument: str, ours: str, data: pd.DataFrame
+) -> None:
+    model: Any = bmx.Model("y ~ x + (1 | g)", data)
+    with pytest.raises(NotSupportedError, match=rf"fit\(\) has no {argument}=.*{ours}"):
+        model.fit(**{argument: 2})
+    with pytest.raises(TypeError, match="nonsense"):
+        model.fit(nonsense=1)
+    with pytest.raises(NotSupportedError, match=r"fit_eb\(\) has no REML=.*method="):
+        model.fit_eb(REML=False)
+
+
+def test_capitals_are_seen_through(data: pd.DataFrame, post: Any) -> None:
+    with pytest.raises(NotSupportedError, match="did you mean 'reml'"):
+        bmx.Model("y ~ x + (1 | g)", data).fit_eb("REML")  # type: ignore[arg-type]
+    with pytest.raises(NotSupportedError, match="did you mean 'hdi'"):
+        post.fixed_effects(ci_kind="HDI")
