@@ -262,7 +262,6 @@ class Checks(Predicts):
         self._refuse_prior("loo")
         y = self.model.y
         shape = self._draws.beta.shape[:2]
-        check_enough_draws(shape[0] * shape[1], "loo()")
         if by is None:
             values = self._log_likelihood().reshape(*shape, -1)
             labels = self.model.design.row_labels

@@ -156,6 +156,11 @@ def psis_loo(
     -------
     Loo
 
+    Raises
+    ------
+    NotSupportedError
+        If there are fewer than 25 draws.
+
     References
     ----------
     Vehtari, A., Gelman, A. and Gabry, J. (2017). Practical Bayesian model evaluation
@@ -166,6 +171,7 @@ def psis_loo(
     import arviz_stats
 
     n_samples = log_lik.shape[0] * log_lik.shape[1]
+    check_enough_draws(n_samples, "loo()")
     ess = diagnostics.parameters["ess_bulk"].dropna()
     reff = float(np.clip(ess.mean() / n_samples, 1e-3, 1.0)) if len(ess) else 1.0
     with warnings.catch_warnings():
