@@ -58,20 +58,20 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """
     target = writable_place(path)
     kind = _kind(target)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-        draft = Path(folder) / target.name
-        try:
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+            draft = Path(folder) / target.name
             if kind == "zarr":
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="Consolidated metadata")
                     tree.to_zarr(draft, zarr_format=3)
             else:
                 tree.to_netcdf(draft, engine="h5netcdf")
-        except OSError as error:
-            raise FileError(f"{str(target)!r} cannot be written: {error}") from error
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(draft, target)
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(draft, target)
+    except OSError as error:
+        raise FileError(f"{str(target)!r} cannot be written: {error}") from error
     return target
 
 
@@ -83,7 +83,7 @@ def writable_place(path: str | os.PathLike[str]) -> Path:
     FileError
         As `write_tree`.
     """
-    target = Path(path).expanduser()
+    target = _path(path)
     kind = _kind(target)
     if not target.parent.is_dir():
         raise FileError(f"there is no folder {str(target.parent)!r} to save {target.name!r} in")
@@ -112,7 +112,7 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     import xarray as xr
 
-    source = Path(path).expanduser()
+    source = _path(path)
     kind = _kind(source)
     if not source.exists():
         raise FileError(f"there is no file {str(source)!r}")
@@ -127,6 +127,13 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     except _READERS_ERRORS as error:
         what = "zarr folder" if kind == "zarr" else "netCDF file"
         raise FileError(f"{str(source)!r} is no readable {what}: {error}") from error
+
+
+def _path(path: Any) -> Path:
+    try:
+        return Path(path).expanduser()
+    except (TypeError, RuntimeError) as error:  # RuntimeError: ~ of nobody
+        raise FileError(f"{path!r} is no path of a file: {error}") from error
 
 
 def _kind(path: Path) -> str:
