@@ -132,6 +132,11 @@ def test_groups_may_be_any_partition_of_the_rows(data: pd.DataFrame) -> None:
         post.loo(by="nothing")
     with pytest.raises(DataError, match="240 rows"):
         post.loo(by=[1, 2, 3])
+    for missing in (None, np.nan, pd.NA):
+        groups = np.repeat(np.asarray(["a", "b"], dtype=object), 120)
+        groups[7] = missing
+        with pytest.raises(DataError, match="in row 7: each row needs a group"):
+            post.loo(by=groups)
 
 
 def test_the_report_names_what_cannot_be_trusted(
