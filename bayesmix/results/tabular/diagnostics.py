@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ class Diagnostics:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        lines = str(self).splitlines()
+        lines = html.escape(str(self)).splitlines()
         items = "".join(f"<li>{line[2:]}</li>" for line in lines[1:])
         return f"<p>{lines[0]}</p><ul>{items}</ul>"
 
