@@ -32,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data or priors), 130 if it was interrupted before the first draw.
     """
     options = _parser().parse_args(arguments)
-    warnings.showwarning = _show_warning
     try:
-        return int(options.run(options) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return int(options.run(options) or 0)
     except SamplingError as error:
         print(f"bayesmix: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -135,6 +136,12 @@ def test_wrong_use_is_a_short_message_and_exit_code_2(
     assert "Traceback" not in said.err
     assert len(said.err.splitlines()) <= 12
     assert not said.out
+
+
+def test_warnings_are_shown_as_before_afterwards(csv: Path) -> None:
+    before = warnings.showwarning
+    assert cli.main(["fit", "Nothing ~ Days", str(csv)]) == 2
+    assert warnings.showwarning is before
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

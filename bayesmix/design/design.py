@@ -212,14 +212,16 @@ def build_design(
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
-        check_size(values, formula.response.text)
+        check_size(values, (formula.response.text,), "the response")
     extras = response_extras(formula, frame, functions, row_labels)
     fixed = build_columns(formula.fixed, frame, functions)
     columns, X = fixed
     check_finite(X, columns.names, row_labels, "the fixed effect")
+    check_size(X, columns.names, "the fixed effect")
     groups = build_grouping_factors(formula, frame, functions, fixed)
     for group in groups:
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
+        check_size(group.Z, group.effects, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
     offset, offset_columns = _offset(formula, frame, functions, row_labels)
     full_rank = X[:, kept] if aliased else X

@@ -96,21 +96,23 @@ def check_finite(
             raise DataError(f"{what} `{names[j]}` is {value} in row {label}{more}{advice}")
 
 
-def check_size(values: np.ndarray, name: str) -> None:
-    """Refuse a response whose squares are no numbers.
+def check_size(values: np.ndarray, names: tuple[str, ...], what: str) -> None:
+    """Refuse columns whose squares, and products with others, are no numbers.
 
     Parameters
     ----------
-    values : ndarray, shape (n, 1)
-    name : str
+    values : ndarray, shape (n, k)
+    names : tuple of str, length k
+    what : str
+        What the columns are, for the message.
 
     Raises
     ------
     DataError
     """
-    top = float(largest(values)[0])
-    if top > 1e100 or 0 < top < 1e-100:
-        raise DataError(
-            f"the largest value of the response `{name}` is {top:g} in size; rescale it to lie "
-            "between 1e-100 and 1e+100, as by another unit"
-        )
+    for name, top in zip(names, largest(values).tolist(), strict=True):
+        if top > 1e100 or 0 < top < 1e-100:
+            raise DataError(
+                f"the largest value of {what} `{name}` is {top:g} in size; rescale it to lie "
+                "between 1e-100 and 1e+100, as by another unit"
+            )

@@ -205,6 +205,7 @@ def _assemble(
         columns={name: tuple(roles) for name, roles in uses.roles.items()},
         places=uses.places,
         categorical=frozenset(uses.categorical),
+        called=frozenset(uses.called),
     )
 
 

@@ -76,14 +76,11 @@ class Expression:
         Columns whose values are taken as categories, by ``C`` or ``hashed``.
     functions : set of str
         Bare names that are called.
-    call : str or None
-        The function of an expression that is one call as a whole (``C(x)``).
     """
 
     columns: list[str] = field(default_factory=list)
     categorical: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
-    call: str | None = None
 
 
 def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
@@ -117,8 +114,6 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
         raise ExpressionError(f"`{text[:40]}...` is nested too deeply", text) from error
     if reader.found.functions & TRANSFORMS:
         reader.check_literals(tree)
-    if isinstance(tree.body, ast.Call) and isinstance(tree.body.func, ast.Name):
-        reader.found.call = tree.body.func.id
     return reader.found
 
 

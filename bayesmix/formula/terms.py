@@ -96,6 +96,8 @@ class Formula:
         Where each column is first named in `text`.
     categorical : frozenset of str
         Columns whose values ``C`` or ``hashed`` takes as categories.
+    called : frozenset of str
+        Functions that expressions call; ``np`` for those of numpy.
     """
 
     text: str
@@ -106,6 +108,7 @@ class Formula:
     columns: Mapping[str, tuple[str, ...]]
     places: Mapping[str, tuple[int, int]] = field(repr=False)
     categorical: frozenset[str] = frozenset()
+    called: frozenset[str] = frozenset()
     extras: Mapping[str, Piece] = field(default_factory=dict)
 
     @property

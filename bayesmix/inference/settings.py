@@ -14,6 +14,8 @@ __all__ = ["SamplerSettings"]
 
 _LEAST_TUNE = 20  # fewer warm-up steps leave no step size (measured; nutpie panics at 0)
 
+_LARGEST_SEED = 2**64 - 1  # the sampler's is a number of 64 bits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerSettings:
@@ -74,13 +76,15 @@ class SamplerSettings:
             tune=_count("tune", tune, _LEAST_TUNE),
             chains=n_chains,
             cores=_count("cores", cores, 1),
-            seed=_count("seed", seed, 0),
+            seed=_count("seed", seed, 0, _LARGEST_SEED),
             target_accept=float(target_accept),
             progress=progress,
         )
 
 
-def _count(name: str, value: Any, least: int) -> int:
+def _count(name: str, value: Any, least: int, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise NotSupportedError(f"{name}={value!r} must be a whole number of at least {least}")
+    if most is not None and value > most:
+        raise NotSupportedError(f"{name}={value!r} must be a whole number of at most {most}")
     return int(value)

@@ -12,7 +12,6 @@ from bayesmix.plots.figure import COLOURS, MARKERS, finish, shorten
 
 __all__ = ["plot_estimates"]
 
-# Okabe and Ito's palette without yellow, which is faint on white.
 _COLUMNS = 3
 _TITLES = {"fixed_effects": "", "variance_components": "sd: ", "correlations": "corr: "}
 

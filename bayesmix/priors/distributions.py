@@ -135,11 +135,10 @@ def _called_here(name: str) -> str:
 def _usual_parameters(name: str) -> tuple[str, ...]:
     """The parameters that a distribution is mostly written with."""
     known = _KNOWN[name]
-    needed = tuple(choice[0] for choice in known.required)
-    usual = {"StudentT": ("nu", "mu", "sigma"), "HalfStudentT": ("nu", "sigma")}
-    usual |= {"InverseGamma": ("alpha", "beta")}
-    every = [*known.real, *(key for key in known.positive if key not in {"tau", "lam"})]
-    return usual.get(name) or needed or tuple(every)
+    unusual = {key for way in known.ways[1:] for key in way} - set(*known.ways[:1])
+    every = (*known.real, *known.positive)
+    first = ("nu",) if "nu" in known.required else ()
+    return (*first, *(key for key in every if key not in unusual and key not in first))
 
 
 def is_known(name: str) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bayesmix.design import Design, build_design
+from bayesmix.design.rank import aliased_columns
 from bayesmix.errors import DataError, DataWarning, FormulaError
 from bayesmix.formula import parse_formula
 
@@ -358,10 +359,19 @@ def test_categories_from_whole_numbers_have_whole_names(data: pd.DataFrame) -> N
 
 @pytest.mark.parametrize("scale", [1e300, 1e-300])
 def test_extreme_scales_are_not_taken_for_aliased(data: pd.DataFrame, scale: float) -> None:
-    import bayesmix as bmx
+    x = data["x"].to_numpy()
+    X = np.stack([np.ones(len(x)), scale * x, 2 * scale * x], axis=1)
+    np.testing.assert_array_equal(aliased_columns(X), [2])
 
-    model = bmx.Model("y ~ q + (0 + q | g)", data.assign(q=data["x"] * scale))
-    assert model.design.fixed_effects == ("Intercept", "q")
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_columns_beyond_all_sizes_are_refused(data: pd.DataFrame, scale: float) -> None:
+    extreme = data.assign(q=data["x"] * scale)
+    with pytest.raises(DataError, match=r"the fixed effect `q` is .* in size; rescale it"):
+        design("y ~ q + (1 | g)", extreme)
+    with pytest.raises(DataError, match=r"the effect by `g` `q` is .* in size; rescale it"):
+        design("y ~ x + (0 + q | g)", extreme)
+    assert design("y ~ q + (q | g)", data.assign(q=data["x"] * scale**0.4)).n_obs == len(data)
 
 
 def test_dates_may_group_however_they_are_stored(data: pd.DataFrame) -> None:

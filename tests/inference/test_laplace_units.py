@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ConvergenceWarning, NotSupportedError
 from bayesmix.families import Gamma, NegativeBinomial, Poisson
 from bayesmix.inference import laplace
 from bayesmix.inference.laplace import start_of_laplace
@@ -132,7 +132,8 @@ def test_overdispersed_counts_are_not_called_poisson(rng: np.random.Generator) -
 
 def test_without_a_possible_mean_nothing_has_converged() -> None:
     d = pd.DataFrame({"x": np.tile([-1.0, 1.0], 10), "y": np.arange(20) % 4})
-    fit = bmx.Model("y ~ 0 + x", d, family=Poisson(link="identity")).fit_eb()
+    with pytest.warns(ConvergenceWarning, match="no finite density"):
+        fit = bmx.Model("y ~ 0 + x", d, family=Poisson(link="identity")).fit_eb()
     assert not fit.converged
     assert "no finite density" in fit.optimizer.message
     assert "Not converged" in str(fit)
@@ -142,7 +143,8 @@ def test_without_moments_nothing_has_converged(
     data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bayesmix.results.laplace_fit.add_moments", lambda *_: False)
-    fit = bmx.Model("y ~ x + (1 | g)", data, family="gamma").fit_eb()
+    with pytest.warns(ConvergenceWarning, match="no covariance"):
+        fit = bmx.Model("y ~ x + (1 | g)", data, family="gamma").fit_eb()
     assert not fit.converged
     assert "no covariance" in fit.optimizer.message
     assert fit.group_effects()["sd"].isna().all()

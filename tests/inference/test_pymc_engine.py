@@ -230,6 +230,7 @@ def test_prior_only_refuses_what_cannot_be_drawn(small: bmx.Model) -> None:
         ({"chains": -1}, "chains=-1"),
         ({"cores": 0}, "cores=0"),
         ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**64}, "seed=18446744073709551616 must be a whole number of at most"),
         ({"seed": "abc"}, "seed='abc'"),
         ({"target_accept": 1.0}, "target_accept=1.0"),
         ({"engine": "stan"}, "engine='stan' is not one of 'auto'"),

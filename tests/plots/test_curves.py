@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import DataError, DataWarning, NotSupportedError
 from tests.plots.pictures import check_texts, drawn
 from tests.results.test_prediction import non_normal
 from tests.results.test_tables import fake_posterior
@@ -194,7 +194,9 @@ def test_models_without_predictors_or_with_many_levels_are_refused(
 def test_every_kind_of_predictor_is_drawn(data: pd.DataFrame, rng: np.random.Generator) -> None:
     text = "y ~ poly(x, 2) + C(h) + flag + offset(z) + h:u + (flag | g) + (1 | h)"
     d = data.assign(x=data["x"].astype("float32"))
-    post = fake_posterior(bmx.Model(text, d), rng)
+    with pytest.warns(DataWarning, match="of each level of `h`"):
+        model = bmx.Model(text, d)
+    post = fake_posterior(model, rng)
     assert [t.get_text() for t in post.plot_predictions("flag").axes[0].get_xticklabels()] == [
         "False", "True",
     ]  # fmt: skip

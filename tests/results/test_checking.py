@@ -134,6 +134,11 @@ def test_groups_may_be_any_partition_of_the_rows(data: pd.DataFrame) -> None:
         post.loo(by="nothing")
     with pytest.raises(DataError, match="240 rows"):
         post.loo(by=[1, 2, 3])
+    for missing in (None, np.nan, pd.NA):
+        groups = np.repeat(np.asarray(["a", "b"], dtype=object), 120)
+        groups[7] = missing
+        with pytest.raises(DataError, match="in row 7: each row needs a group"):
+            post.loo(by=groups)
 
 
 def test_the_report_names_what_cannot_be_trusted(
@@ -204,7 +209,7 @@ def test_a_check_of_the_prior_weighs_no_draw_by_the_data(
     assert "Calibration (PIT, leave-one-out)" in titles
     post.idata.attrs["prior_only"] = 1
     replicates = post.simulate(200).to_numpy().T
-    found = post._check_data(replicates, None, 1)
+    found = post._check_data(post.model.y, replicates, None, 1)
     assert found.pit_name == "prior"
     below = (replicates < data["y"].to_numpy()).mean(axis=0)
     assert np.abs(found.pit - below).max() < 0.15

@@ -65,6 +65,24 @@ def summary_of(draws: np.ndarray, ci_prob: float = 0.95) -> list[float]:
     return [draws.mean(), draws.std(ddof=1), *np.quantile(draws, [tail, 1 - tail])]
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("predictions", {"by": None}, "by=None must be a column's name"),
+        ("predictions", {"by": 1}, "by=1 must be a column's name"),
+        ("comparisons", {"variables": None}, "variables=None must be the name"),
+        ("slopes", {"variables": 2}, "variables=2 must be the name"),
+        ("slopes", {"variables": "x", "step": "a"}, "step='a' must be a number above zero"),
+        ("slopes", {"variables": "x", "step": [1]}, r"step=\[1\] must be a number above zero"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(
+    post: bmx.Posterior, method: str, options: dict, message: str
+) -> None:
+    with pytest.raises(NotSupportedError, match=message):
+        getattr(post, method)(**options)
+
+
 def test_subgroups_are_averaged_draw_by_draw(post: bmx.Posterior, data: pd.DataFrame) -> None:
     draws = draws_of(post, data)
     table = post.predictions(by=["f", "flag"], data=data, ci_prob=0.8)

@@ -191,6 +191,13 @@ def test_diagnostics_find_what_is_wrong(rng: np.random.Generator) -> None:
     assert "<li>" in found._repr_html_()
 
 
+def test_diagnostics_escape_the_names_of_columns(rng: np.random.Generator) -> None:
+    stuck = np.arange(4.0)[:, None] + rng.normal(size=(4, 100))
+    html = diagnose_sampling({"sd(g, <b>)": stuck}, {})._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+
+
 def test_diagnostics_are_content_with_good_draws(rng: np.random.Generator) -> None:
     stats = {
         "diverging": np.zeros((4, 500), dtype=bool),

@@ -280,6 +280,29 @@ def test_a_zarr_folder_cannot_ask_for_a_decoder_that_runs_code(
         bmx.load(path)
 
 
+def test_functions_that_the_formula_does_not_call_are_not_asked_for(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    functions = {"g": np.abs, "og": np.abs, "double": double}
+    model = bmx.Model("y ~ log(double(z) + 90) + (1 | g)", data, functions=functions)
+    path = fake_posterior(model, rng).save(tmp_path / "fit.nc")
+    with pytest.raises(FileError, match="calls double, and"):
+        bmx.load(path)
+    assert bmx.load(path, functions={"double": double}).model.formula == model.formula
+
+
+def test_places_that_are_none_are_named(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    fit = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    for place in (3, None):
+        with pytest.raises(FileError, match="is no path"):
+            bmx.load(place)  # type: ignore[arg-type]
+        with pytest.raises(FileError, match="is no path"):
+            fit.save(place)  # type: ignore[arg-type]
+    if Path("/proc/self").is_dir():
+        with pytest.raises(FileError, match="cannot be written"):
+            fit.save("/proc/x.nc")
+
+
 def test_functions_of_ones_own_are_asked_for_and_checked(
     data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
 ) -> None:

@@ -235,6 +235,12 @@ def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
         name, values = "group", np.asarray(by, dtype=object)
         if values.shape != (design.n_obs,):
             raise DataError(f"by has shape {values.shape}, the fit has {design.n_obs} rows")
+        absent = np.flatnonzero(pd.isna(values))
+        if absent.size:
+            raise DataError(
+                f"by is {values[absent[0]]!r} in row {design.row_labels[absent[0]]}: each row "
+                "needs a group; give those without one a group of their own"
+            )
     member, labels = pd.factorize(pd.Series(values).astype(str), sort=True)
     if len(labels) < 2:
         raise DataError(f"by={name!r} has one group only: nothing is left to learn from")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +226,11 @@ def no_predictor(model: Model, name: str) -> DataError:
 def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     if isinstance(by, bool):
         return []
+    if not isinstance(by, str | Iterable):
+        raise NotSupportedError(
+            f"by={by!r} must be a column's name, several of them, True for the average over "
+            "all rows, or False for a row each"
+        )
     names = [by] if isinstance(by, str) else list(by)
     for name in names:
         if name not in frame.columns:

@@ -6,7 +6,7 @@ are compared, so that transformations, interactions and splines are right by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -291,7 +291,7 @@ class Effects:
         [10.467]
         """
         request = _request(kind, groups, marginal, ci_prob)
-        if step is not None and not (np.isscalar(step) and np.isfinite(step) and step > 0):
+        if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise NotSupportedError(f"step={step!r} must be a number above zero")
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
@@ -411,10 +411,18 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
 
 
 def _variables(variables: Any) -> Iterator[str]:
+    if not isinstance(variables, str | Iterable):
+        raise NotSupportedError(
+            f"variables={variables!r} must be the name of a predictor, or several"
+        )
     names = [variables] if isinstance(variables, str) else list(variables)
     if not names:
         raise NotSupportedError("variables= names no predictor")
     yield from names
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _cells(

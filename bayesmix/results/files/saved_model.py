@@ -59,7 +59,7 @@ def saved_model(model: Model) -> xr.Dataset:
         "family": given.family.name,
         "link": given.family.link,
         "parametrization": given.parametrization,
-        "functions": sorted(name for name in given.functions if f"{name}(" in given.formula),
+        "functions": sorted(model.formula.called & set(given.functions)),
         "user_priors": {
             name: _saved_prior(Prior.from_any(prior, name)) for name, prior in given.priors.items()
         },

@@ -58,20 +58,20 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """
     target = writable_place(path)
     kind = _kind(target)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-        draft = Path(folder) / target.name
-        try:
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+            draft = Path(folder) / target.name
             if kind == "zarr":
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="Consolidated metadata")
                     tree.to_zarr(draft, zarr_format=3)
             else:
                 tree.to_netcdf(draft, engine="h5netcdf")
-        except OSError as error:
-            raise FileError(f"{str(target)!r} cannot be written: {error}") from error
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(draft, target)
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(draft, target)
+    except OSError as error:
+        raise FileError(f"{str(target)!r} cannot be written: {error}") from error
     return target
 
 
@@ -85,7 +85,10 @@ def as_path(path: Any) -> Path:
     """
     if not isinstance(path, str | os.PathLike):
         raise FileError(f'{path!r} is not a path; write one as text, such as "fit.nc"')
-    return Path(path).expanduser()
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ~ of nobody
+        raise FileError(f"{path!r} is no path of a file: {error}") from error
 
 
 def writable_place(path: str | os.PathLike[str]) -> Path:

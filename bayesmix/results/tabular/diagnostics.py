@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -131,7 +132,7 @@ class Diagnostics:
         )
 
     def _repr_html_(self) -> str:
-        lines = str(self).splitlines()
+        lines = html.escape(str(self)).splitlines()
         items = "".join(f"<li>{line[2:]}</li>" for line in lines[1:])
         return f"<p>{lines[0]}</p><ul>{items}</ul>"
 
