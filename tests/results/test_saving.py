@@ -294,9 +294,9 @@ def test_functions_that_the_formula_does_not_call_are_not_asked_for(
 def test_places_that_are_none_are_named(data: pd.DataFrame, rng: np.random.Generator) -> None:
     fit = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
     for place in (3, None):
-        with pytest.raises(FileError, match="is no path"):
+        with pytest.raises(FileError, match="is no"):
             bmx.load(place)  # type: ignore[arg-type]
-        with pytest.raises(FileError, match="is no path"):
+        with pytest.raises(FileError, match="is no"):
             fit.save(place)  # type: ignore[arg-type]
     if Path("/proc/self").is_dir():
         with pytest.raises(FileError, match="cannot be written"):

@@ -75,7 +75,8 @@ class Predicts:
             residual or sampling variation), or the linear predictor on the link
             scale. Of ordered categories (the cumulative family) "probability" is the
             probability of each, "mean" the expected number of the category, the
-            lowest being 1, and "response" the category that is drawn.
+            lowest being 1, and "response" the category that is drawn. Of a truncated
+            response "mean" is the one before truncation; "response" respects its limits.
         groups : {"conditional", "population"}
             Whether rows have the effects of their groups, or those effects are zero:
             a group in the middle of the population.
@@ -178,7 +179,8 @@ class Predicts:
         """Return the expected response of the rows of the fit.
 
         Of ordered categories that is the expected number of the category; their
-        probabilities are in ``predict(kind="probability")``.
+        probabilities are in ``predict(kind="probability")``. Of a truncated or censored
+        one it is the mean before truncation and censoring.
 
         Parameters
         ----------
@@ -202,7 +204,9 @@ class Predicts:
             Response minus its posterior mean; that divided by the standard deviation
             of an observation given its parameters; or the randomised quantile
             residual, the normal quantile of where the observation lies among
-            replicates, which is standard normal under the model for every family.
+            replicates, which is standard normal under the model for every family. Of a
+            censored row that place is drawn beyond its limit. The first two take the
+            mean before truncation and censoring, so "quantile" is the one for such rows.
         seed : int, optional
             Of the replicates and of the randomisation; the fit's own by default.
 
