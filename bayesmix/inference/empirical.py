@@ -23,12 +23,13 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 
 __all__ = [
-    "Method", "Optimum", "Search", "blas_threads", "maximise", "optimum_at", "start_point", "units",
+    "LARGEST_CORRELATION", "ZERO", "Method", "Optimum", "Point", "Search", "blas_threads",
+    "maximise", "optimum_at", "start_point", "units",
 ]  # fmt: skip
 
 Method = Literal["reml", "ml", "map"]
 
-_ZERO = -30.0  # log of a standard deviation that is zero, relative to its unit
+ZERO = -30.0  # log of a standard deviation that is zero, relative to its unit
 LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
 _NEWTON_SIZE = 12
 _FEW, _MANY = 24, 600  # columns of the root
@@ -175,7 +176,9 @@ def _maximise(
 
 
 @dataclass(slots=True)
-class _Point:
+class Point:
+    """Where a search has ended, whether it has converged there, and its gradient's size."""
+
     x: np.ndarray
     criterion: float
     gradient: float
@@ -216,7 +219,7 @@ class Search:
     @property
     def zero(self) -> np.ndarray:
         """Logarithms of standard deviations that stand for zero."""
-        return _ZERO + self.unit
+        return ZERO + self.unit
 
     def value(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the criterion, huge where it is not finite, and its gradient."""
@@ -225,11 +228,11 @@ class Search:
         value = self.criterion(np.ascontiguousarray(x), gradient)
         return (value if np.isfinite(value) else _IMPOSSIBLE), gradient
 
-    def run(self, start: np.ndarray) -> _Point:
+    def run(self, start: np.ndarray) -> Point:
         """Search from a start."""
         if self.n_x == 0:
             value, _ = self.value(start)
-            return _Point(start, value, 0.0, True, "nothing to optimise")
+            return Point(start, value, 0.0, True, "nothing to optimise")
         frozen = np.zeros(self.n_x, dtype=bool)
         point = self._descend(start, frozen)
         for _ in range(2 * self.n_sd + 1):
@@ -239,12 +242,12 @@ class Search:
             point, frozen = moved
         return point
 
-    def _descend(self, start: np.ndarray, frozen: np.ndarray) -> _Point:
+    def _descend(self, start: np.ndarray, frozen: np.ndarray) -> Point:
         free = np.flatnonzero(~frozen)
         x = start.copy()
         if free.size == 0:
             value, _ = self.value(x)
-            return _Point(x, value, 0.0, True, "every standard deviation is zero")
+            return Point(x, value, 0.0, True, "every standard deviation is zero")
 
         def of_free(z: np.ndarray) -> tuple[float, np.ndarray]:
             x[free] = z
@@ -274,10 +277,10 @@ class Search:
         largest = float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
         x[free] = z
         if value >= _IMPOSSIBLE:
-            return _Point(x.copy(), value, largest, False, "the equations cannot be factored")
+            return Point(x.copy(), value, largest, False, "the equations cannot be factored")
         if largest >= 1e-2:
-            return _Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
-        return _Point(x.copy(), value, largest, True, str(found.message))
+            return Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
+        return Point(x.copy(), value, largest, True, str(found.message))
 
     def _newton(
         self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,
@@ -308,13 +311,13 @@ class Search:
         return z
 
     def _put_small_on_zero(
-        self, point: _Point, frozen: np.ndarray
-    ) -> tuple[_Point, np.ndarray] | None:
+        self, point: Point, frozen: np.ndarray
+    ) -> tuple[Point, np.ndarray] | None:
         candidates = np.flatnonzero(self.may_be_zero & ~frozen[: self.n_sd]).tolist()
         small = [k for k in candidates if point.x[k] < self._small(k)]
         for k in sorted(small, key=lambda k: point.x[k]):
             x = point.x.copy()
-            x[k] = _ZERO + self.unit[k]
+            x[k] = ZERO + self.unit[k]
             value, _ = self.value(x)
             if value <= point.criterion + 1e-7 * (1 + abs(point.criterion)):
                 new = frozen.copy()
@@ -322,9 +325,7 @@ class Search:
                 return self._descend(x, new), new
         return None
 
-    def _free_from_zero(
-        self, point: _Point, frozen: np.ndarray
-    ) -> tuple[_Point, np.ndarray] | None:
+    def _free_from_zero(self, point: Point, frozen: np.ndarray) -> tuple[Point, np.ndarray] | None:
         """Leave zero again if a small standard deviation would be better."""
         for k in np.flatnonzero(frozen).tolist():
             x = point.x.copy()
@@ -400,7 +401,7 @@ def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
 
 
 def _optimum(
-    problem: Problem, co: Coordinates, method: Method, best: _Point, search: Search,
+    problem: Problem, co: Coordinates, method: Method, best: Point, search: Search,
     starts: int, seconds: float, centre: Centred | None,
 ) -> Optimum:  # fmt: skip
     factor = 1.0
@@ -422,7 +423,7 @@ def _optimum(
 
 
 def optimum_at(
-    problem: Problem, co: Coordinates, best: _Point, search: Search, sd: np.ndarray,
+    problem: Problem, co: Coordinates, best: Point, search: Search, sd: np.ndarray,
     C: np.ndarray, sigma: float, starts: int, seconds: float, L: list[np.ndarray] | None = None,
 ) -> Optimum:  # fmt: skip
     """Say what a search has found.

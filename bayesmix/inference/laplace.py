@@ -15,8 +15,8 @@ from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import (
     Optimum,
+    Point,
     Search,
-    _Point,
     blas_threads,
     optimum_at,
     units,
@@ -246,7 +246,7 @@ def maximise_laplace(
     )
 
 
-def _run(search: Search, start: np.ndarray) -> _Point:
+def _run(search: Search, start: np.ndarray) -> Point:
     """Search from a start; one without a finite density has a gradient of zero as well."""
     found = search.run(start)
     if not found.criterion < HUGE:
@@ -255,7 +255,7 @@ def _run(search: Search, start: np.ndarray) -> _Point:
     return found
 
 
-def _better(best: _Point, found: _Point) -> _Point:
+def _better(best: Point, found: Point) -> Point:
     """Of two ends of a search the lower; of equal ones that which has converged."""
     room = 1e-6 if found.converged and not best.converged else 0.0
     return found if found.criterion < best.criterion + room else best

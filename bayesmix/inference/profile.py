@@ -12,8 +12,7 @@ from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
-from bayesmix.inference.empirical import _ZERO, Optimum, Search, start_point, units
-from bayesmix.inference.empirical import _Point as Point
+from bayesmix.inference.empirical import ZERO, Optimum, Point, Search, start_point, units
 
 __all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta"]  # fmt: skip
@@ -85,7 +84,7 @@ def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
     co, x = absolute_coordinates(problem, optimum)
     n_sd = int(co.sizes[1])
     unit = units(problem) + np.log(problem.scaling.y_scale)
-    x[:n_sd][optimum.at_zero] = _ZERO + unit[optimum.at_zero]
+    x[:n_sd][optimum.at_zero] = ZERO + unit[optimum.at_zero]
     start = start_point(co)
     starts = [off_zero(x, unit)]
     for scale in (0.0, np.log(0.1), np.log(5.0)):
@@ -212,13 +211,13 @@ def profile_theta(
     center = float(x[k])
     if not (may_be_zero and likelihood.at_zero[k]):
         profile.put(center, x[rest], 0.0)
-        if may_be_zero and profile.inside(_ZERO + float(likelihood.unit[k])):
+        if may_be_zero and profile.inside(ZERO + float(likelihood.unit[k])):
             return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
         lower = profile_end(profile, center, -0.5, _FAR)
         return lower, profile_end(profile, center, 0.5, _FAR, np.inf)
     for log_unit in (1e-3, 1e-5, 1e-7, 1e-9):
         center = float(np.log(log_unit) + likelihood.unit[k])
-        profile.put(center + _ZERO, x[rest], 0.0)
+        profile.put(center + ZERO, x[rest], 0.0)
         if profile.excess(center) < 0:
             return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
     return np.nan, np.nan

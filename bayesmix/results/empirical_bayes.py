@@ -319,7 +319,7 @@ class EmpiricalBayes(
         return Summary(
             title=str(self.model.formula),
             lines=tuple(lines),
-            sections=tuple(sections),
+            sections=tuple(section for section in sections if len(section.table)),
             footer=tuple(footer),
         )
 

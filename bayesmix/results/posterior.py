@@ -171,7 +171,7 @@ class Posterior(
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), self._run_in_words()),
-            sections=tuple(sections),
+            sections=tuple(section for section in sections if len(section.table)),
             footer=tuple(footer),
         )
 

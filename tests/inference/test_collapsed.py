@@ -116,6 +116,7 @@ def test_with_known_errors_and_no_groups_all_is_drawn_exactly(rng: np.random.Gen
     np.testing.assert_allclose(found["estimate"], exact["estimate"], atol=0.04 * exact["sd"].max())
     np.testing.assert_allclose(found["sd"], exact["sd"], rtol=0.05)
     assert posterior.diagnostics().min_ess_bulk > 3000
+    assert "Variance components" not in str(posterior.summary())
     with pytest.raises(NotSupportedError, match="no parameters"):
         bmx.Model("y ~ 0", data, known_se="se").fit(progress=False)
 
