@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from bayesmix.gaussian.density import criterion
+from bayesmix.glmm.laplace import laplace
 from bayesmix.inference.announce import announce
 
 __all__ = ["announce_compilation", "kernels_are_compiled"]
 
 
-def kernels_are_compiled() -> bool:
-    """Whether the main kernel is in memory or in numba's cache on disk."""
-    return criterion.is_compiled()
+def kernels_are_compiled(*, normal: bool) -> bool:
+    """Whether the main kernel is in memory or in numba's cache on disk.
+
+    Parameters
+    ----------
+    normal : bool
+        That of normal models, or that of those beyond.
+    """
+    return criterion.is_compiled() if normal else laplace.is_compiled()
 
 
-def announce_compilation() -> None:
+def announce_compilation(*, normal: bool) -> None:
     """Say, once on a machine, why the first fit takes so long."""
-    if not kernels_are_compiled():
+    if not kernels_are_compiled(normal=normal):
         announce(
             "Compiling the numerical kernels, once on this machine: about half a minute ...",
             progress=True,

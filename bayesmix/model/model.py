@@ -391,7 +391,7 @@ class Model(PoolingExtremes):
         from bayesmix.glmm.problem import build_glmm_problem
         from bayesmix.inference.kernel_cache import announce_compilation
 
-        announce_compilation()
+        announce_compilation(normal=False)
         return build_glmm_problem(self.design, self.family, self.y, self.rows, self._priors)
 
     @property
@@ -405,7 +405,7 @@ class Model(PoolingExtremes):
         from bayesmix.gaussian.problem import build_problem
         from bayesmix.inference.kernel_cache import announce_compilation
 
-        announce_compilation()
+        announce_compilation(normal=True)
         design = self.design
         return build_problem(design, self.y, weights=design.weights, known_se=design.known_se)
 
