@@ -38,6 +38,19 @@ class Centred:
     formula: Coordinates
     factors: tuple[bool, ...]
 
+    def factors_of_sds(self) -> np.ndarray:
+        """What a standard deviation of a centred column is of the formula's, shape (n_sd,).
+
+        NaN for an effect that is another one: the intercept at the means.
+        """
+        out = []
+        for f, other in enumerate(self.factors):
+            T = column_change(self.problem, f)
+            alone = (T != 0).sum(axis=1) == 1
+            own = np.abs(np.diag(T))
+            out.append(np.where(alone, own, np.nan) if other else np.ones(len(T)))
+        return np.concatenate(out)
+
     def factors_at(self, x: np.ndarray, factor: float) -> list[np.ndarray]:
         """Lower Cholesky factors of the covariance of the centred columns' effects.
 

@@ -24,7 +24,7 @@ from bayesmix.inference.centred import Centred, centred, column_change, working_
 
 __all__ = [
     "LARGEST_CORRELATION", "ZERO", "Method", "Optimum", "Point", "Search", "blas_threads",
-    "maximise", "optimum_at", "start_point", "units",
+    "log_units", "maximise", "optimum_at", "start_point", "units",
 ]  # fmt: skip
 
 Method = Literal["reml", "ml", "map"]
@@ -153,7 +153,7 @@ def _maximise(
             reml = method == "reml"
             return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
 
-    unit = _units(co)
+    unit = log_units(co)
     n_x, n_sd = int(co.sizes[0]), int(co.sizes[1])
     search = Search(
         criterion, n_x, n_sd, n_x - n_sd - int(co.sizes[3]), co.prior_kind[:-1] != UNIFORM, unit
@@ -352,10 +352,10 @@ def units(problem: Problem) -> np.ndarray:
 
 def start_point(co: Coordinates) -> np.ndarray:
     """Where a search among absolute coordinates may start."""
-    return _start(co, _units(co))
+    return _start(co, log_units(co))
 
 
-def _units(co: Coordinates) -> np.ndarray:
+def log_units(co: Coordinates) -> np.ndarray:
     """Log of what one unit of each effect's working column is, in units of the response."""
     diagonals = [np.diag(_change(co, f)) for f in range(len(co.q))]
     return -np.log(np.abs(np.concatenate(diagonals))) if diagonals else np.zeros(0)
@@ -414,7 +414,7 @@ def _optimum(
         return optimum_at(problem, co, best, search, sd[:-1] * factor, C, sigma, starts, seconds)
     other = centre.absolute(best.x, factor)
     L = centre.factors_at(best.x, factor)
-    search.unit = _units(centre.formula)
+    search.unit = log_units(centre.formula)
     best = replace(best, x=centre.back(best.x, search.zero, LARGEST_CORRELATION))
     sd, C = unpack_theta(centre.formula, best.x)
     found = optimum_at(problem, centre.formula, best, search, sd[:-1] * factor, C,

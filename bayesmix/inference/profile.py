@@ -12,10 +12,10 @@ from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
-from bayesmix.inference.empirical import ZERO, Optimum, Point, Search, start_point, units
+from bayesmix.inference.empirical import ZERO, Optimum, Point, Search, log_units, start_point
 
 __all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
-           "profile_coefficient", "profile_theta"]  # fmt: skip
+           "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip
 
 _FAR = 25.0  # in logarithms: 7e10 times the estimate
 _HOLD = 0.01  # of a coefficient's standard error, how far it may stray
@@ -68,7 +68,7 @@ class Likelihood:
         return -2.0 * value if np.isfinite(value) else 1e300
 
 
-def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
+def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) -> Likelihood:
     """Gather the ML deviance around an optimum.
 
     Parameters
@@ -76,15 +76,21 @@ def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
     problem : Problem
     optimum : Optimum
         Of ML.
+    centred : bool
+        Whether among the effects of centred columns, where the optimum has these.
 
     Returns
     -------
     Likelihood
     """
     co, x = absolute_coordinates(problem, optimum)
-    n_sd = int(co.sizes[1])
-    unit = units(problem) + np.log(problem.scaling.y_scale)
-    x[:n_sd][optimum.at_zero] = ZERO + unit[optimum.at_zero]
+    at_zero = optimum.at_zero
+    n_sd, unit = int(co.sizes[1]), log_units(co)
+    if centred and optimum.centred is not None:
+        co, x = optimum.centred[0], optimum.centred[1].copy()
+        unit = log_units(co)
+        at_zero = zero_there(co, x)
+    x[:n_sd][at_zero] = ZERO + unit[at_zero]
     start = start_point(co)
     starts = [off_zero(x, unit)]
     for scale in (0.0, np.log(0.1), np.log(5.0)):
@@ -92,8 +98,13 @@ def likelihood_at(problem: Problem, optimum: Optimum) -> Likelihood:
         other[:n_sd] += scale
         starts.append(other)
     return Likelihood(
-        problem=problem, coordinates=co, x=x, unit=unit, at_zero=optimum.at_zero, starts=starts
+        problem=problem, coordinates=co, x=x, unit=unit, at_zero=at_zero, starts=starts
     )
+
+
+def zero_there(co: Coordinates, x: np.ndarray) -> np.ndarray:
+    """Which standard deviations are zero at coordinates, shape (n_sd,)."""
+    return np.asarray(x[: int(co.sizes[1])] < log_units(co) + ZERO + 5.0)
 
 
 def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinates, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -174,3 +175,28 @@ def test_there_is_no_likelihood_profile_of_a_posterior_mode() -> None:
     for table in (fit.fixed_effects, fit.variance_components):
         with pytest.raises(NotSupportedError, match="does not know the priors"):
             table(ci_method="profile")
+
+
+# -- predictors far from zero ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("mean", [2e3, 1e6])
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_intervals_do_not_mind_where_a_predictor_has_its_zero(method: Any, mean: float) -> None:
+    data = bmx.load_dataset("sleepstudy")
+    text = "Reaction ~ Days + (Days | Subject)"
+    near = bmx.Model(text, data).fit_eb(method)
+    far = bmx.Model(text, data.assign(Days=data["Days"] + mean)).fit_eb(method)
+    for ci_method in ("wald", "profile"):
+        one, other = (fit.variance_components(ci_method=ci_method) for fit in (near, far))
+        columns = ["sd", "sd_lower", "sd_upper"]
+        np.testing.assert_allclose(other.loc[1:, columns], one.loc[1:, columns], rtol=1e-6)
+        # The levels' sd at a zero that far away is the slopes' sd times the distance.
+        assert other["sd"][0] == pytest.approx(mean * one["sd"][1], rel=5e-3)
+        one, other = (fit.fixed_effects(ci_method=ci_method) for fit in (near, far))
+        columns = ["estimate", "lower", "upper"]
+        np.testing.assert_allclose(
+            other.loc[1, columns].astype(float), one.loc[1, columns].astype(float), rtol=1e-6
+        )
+    row = far.correlations().iloc[0]
+    assert -1 <= row["lower"] < row["estimate"] < row["upper"] < -0.9999

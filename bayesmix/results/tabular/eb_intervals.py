@@ -11,7 +11,14 @@ from scipy import stats
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
-from bayesmix.inference.empirical import LARGEST_CORRELATION, blas_threads, maximise
+from bayesmix.inference.centred import Centred, centred
+from bayesmix.inference.empirical import (
+    LARGEST_CORRELATION,
+    ZERO,
+    blas_threads,
+    log_units,
+    maximise,
+)
 from bayesmix.inference.profile import (
     Likelihood,
     absolute_coordinates,
@@ -20,6 +27,7 @@ from bayesmix.inference.profile import (
     profile_coefficient,
     profile_theta,
     standard_deviations,
+    zero_there,
 )
 
 if TYPE_CHECKING:
@@ -57,28 +65,33 @@ class ModeIntervals:
     @functools.cached_property
     def _undefined(self) -> np.ndarray:
         """Coordinates of correlations with an effect that does not vary."""
-        co, x = self._absolute
-        out = np.zeros(len(x), dtype=bool)
-        for block in range(int(co.sizes[2])):
-            first, position = int(co.block_first[block]), int(co.block_x[block])
-            start = int(co.sd_start[co.block_factor[block]]) + first
-            zero = self._optimum.at_zero[start : start + int(co.block_size[block])]
-            for i in range(1, len(zero)):
-                out[position : position + i] = zero[i] | zero[:i]
-                position += i
-        return out
+        return _with_zero(self._absolute[0], self._optimum.at_zero)
+
+    @functools.cached_property
+    def _centre(self) -> Centred | None:
+        """The effects of centred columns, where the optimum was searched among these."""
+        if self._optimum.centred is None:
+            return None
+        problem = self._problem
+        return centred(problem, problem.absolute_coordinates(), problem.scaling.y_scale)
 
     @functools.cached_property
     def _theta_cov(self) -> np.ndarray:
         co, x = self._absolute
-        free = ~self._undefined
+        free = _away_from_boundaries(co, x, self._optimum.at_zero)
         n_sd = int(co.sizes[1])
-        corr = slice(n_sd, len(x) - int(co.sizes[3]))
-        free[:n_sd] = ~self._optimum.at_zero
-        free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
-        eq = self._problem.equations
+        eq, reml = self._problem.equations, self.method == "reml"
+        if self._centre is not None and self._optimum.centred is not None:
+            there, at = self._optimum.centred
+            known = _away_from_boundaries(there, at, zero_there(there, at))
+            cov = observed_covariance(
+                lambda z, out: log_likelihood(eq, there, z, reml, out), at, known
+            )
+            J = self._by_centred(self._centre, at, known)
+            cov = J @ cov[np.ix_(known, known)] @ J.T
+            cov[~free], cov[:, ~free] = np.nan, np.nan
+            return cov
         if self.method != "map":
-            reml = self.method == "reml"
             return observed_covariance(
                 lambda at, out: log_likelihood(eq, co, at, reml, out), x, free
             )
@@ -101,6 +114,24 @@ class ModeIntervals:
         optimum = self._optimum if self.method == "ml" else maximise(self._problem, "ml")
         return likelihood_at(self._problem, optimum)
 
+    @functools.cached_property
+    def _centred_likelihood(self) -> Likelihood:
+        if self._centre is None:
+            return self._likelihood
+        optimum = self._optimum if self.method == "ml" else maximise(self._problem, "ml")
+        return likelihood_at(self._problem, optimum, centred=True)
+
+    def _by_centred(self, centre: Centred, x: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Derivatives of the formula's coordinates by the centred ones that are known."""
+        zero = log_units(centre.formula) + ZERO
+        columns = []
+        for k in np.flatnonzero(known).tolist():
+            step = np.zeros(len(x))
+            step[k] = 1e-5
+            up, down = (centre.back(x + s * step, zero, LARGEST_CORRELATION) for s in (1, -1))
+            columns.append((up - down) / 2e-5)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
+
     def _affordable(self) -> IntervalMethod:
         """The profile where there is one that takes under a second, by the model's size."""
         if self.method == "map":
@@ -119,9 +150,7 @@ class ModeIntervals:
             at = [*range(n_sd), *([len(self._likelihood.x) - 1] if has_sigma else [])]
             self._check_profile()
             with blas_threads(self._problem):
-                ends = [
-                    profile_theta(self._likelihood, k, ci_prob, may_be_zero=k < n_sd) for k in at
-                ]
+                ends = [self._profile_of_sd(k, ci_prob, may_be_zero=k < n_sd) for k in at]
             logs = np.asarray(ends).reshape(-1, 2)
             estimate = np.append(self._optimum.sd, self._optimum.sigma)[: len(logs)]
             lower, upper = around(estimate, np.exp(logs[:, 0]), np.exp(logs[:, 1]))
@@ -143,13 +172,23 @@ class ModeIntervals:
             low["Residual"], high["Residual"] = lower[-1:], upper[-1:]
         return low, high
 
+    def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
+        """Ends of the logarithm of a standard deviation: among centred effects, if it is one."""
+        factor = 1.0
+        if self._centre is not None and may_be_zero:
+            factor = float(self._centre.factors_of_sds()[k])
+        if np.isnan(factor):
+            return profile_theta(self._likelihood, k, ci_prob, may_be_zero=may_be_zero)
+        low, high = profile_theta(self._centred_likelihood, k, ci_prob, may_be_zero=may_be_zero)
+        return low - float(np.log(factor)), high - float(np.log(factor))
+
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:
         scaling = self._problem.scaling
         row = np.linalg.inv(scaling.TX)[j] * scaling.y_scale
         shift = float(row @ scaling.beta_0)
         self._check_profile()
         with blas_threads(self._problem):
-            return profile_coefficient(self._likelihood, row, shift, ci_prob)
+            return profile_coefficient(self._centred_likelihood, row, shift, ci_prob)
 
     def _check_profile(self) -> None:
         if self.method == "map":
@@ -157,6 +196,29 @@ class ModeIntervals:
                 'ci_method="profile" is of the likelihood, which does not know the priors of '
                 'method="map"; take ci_method="wald", method="ml", or fit() for the posterior'
             )
+
+
+def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
+    """Coordinates of correlations with an effect whose standard deviation is zero."""
+    out = np.zeros(int(co.sizes[0]), dtype=bool)
+    for block in range(int(co.sizes[2])):
+        first, position = int(co.block_first[block]), int(co.block_x[block])
+        start = int(co.sd_start[co.block_factor[block]]) + first
+        zero = at_zero[start : start + int(co.block_size[block])]
+        for i in range(1, len(zero)):
+            out[position : position + i] = zero[i] | zero[:i]
+            position += i
+    return out
+
+
+def _away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) -> np.ndarray:
+    """Coordinates that a Wald interval is for."""
+    free = ~_with_zero(co, at_zero)
+    n_sd = int(co.sizes[1])
+    corr = slice(n_sd, len(x) - int(co.sizes[3]))
+    free[:n_sd] = ~at_zero
+    free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
+    return free
 
 
 def around(
