@@ -8,11 +8,12 @@ from bayesmix.design import Design
 from bayesmix.errors import DataError
 from bayesmix.gaussian.density import profiled_variance
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import units
+from bayesmix.inference.empirical import Optimum, units
 
-__all__ = ["refuse_perfect_fit", "refuse_saturated"]
+__all__ = ["refuse_no_residual", "refuse_perfect_fit", "refuse_saturated"]
 
 _LARGE = np.log(1e7)  # of a standard deviation that shrinks nothing, relative to sigma
+_LEAST_SIGMA = 1e-6  # of what least squares leaves
 _NOTHING = 1e-12  # of the variance: what is lost in computing it
 
 
@@ -29,6 +30,23 @@ def refuse_saturated(problem: Problem) -> None:
             f"{p} fixed effects for {n} rows leave no residual variance: the likelihood has no "
             "maximum; leave terms out, or take fit(), whose priors decide"
         )
+
+
+def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
+    """Refuse an optimum at a residual variance of zero, where nothing else has a meaning.
+
+    Raises
+    ------
+    DataError
+    """
+    if problem.sigma_is_known or optimum.sigma > _LEAST_SIGMA * problem.scaling.y_scale:
+        return
+    effects = sum(g.n_levels * g.n_effects for g in problem.groups)
+    raise DataError(
+        f"the residual variance is estimated as zero: {problem.n_fixed} fixed and {effects} group "
+        f"effects for {problem.n_obs} rows leave nothing; take group effects out, or fit(), whose "
+        "priors keep it from zero"
+    )
 
 
 def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:

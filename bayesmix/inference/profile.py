@@ -123,7 +123,8 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     """
     co = problem.absolute_coordinates()
     n_sd = int(co.sizes[1])
-    shift = 0.0 if problem.sigma_is_known else np.log(optimum.sigma)
+    # Of ML sigma may be zero where that of REML is not: there is no profile then.
+    shift = 0.0 if problem.sigma_is_known else np.log(max(optimum.sigma, 1e-300))
     x = np.empty(int(co.sizes[0]))
     x[: len(optimum.x)] = optimum.x
     x[:n_sd] += shift

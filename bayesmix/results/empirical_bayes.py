@@ -15,7 +15,7 @@ from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
-from bayesmix.inference.perfect import refuse_perfect_fit, refuse_saturated
+from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.check.eb_checking import ChecksAtModes
 from bayesmix.results.effect.effects import EffectsAtModes
@@ -109,6 +109,7 @@ class EmpiricalBayes(
         else:
             self._prior = flat_prior(problem.n_fixed)
             self._optimum = maximise(problem, method)
+        refuse_no_residual(problem, self._optimum)
         self._conditional: Conditional = self._moments(fixed_uncertainty=True)
         self.seconds = time.perf_counter() - start
 

@@ -276,13 +276,15 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         estimate = np.exp(self._laplace.x[at])
         se = np.sqrt(np.diag(self._outer_cov)[at])
         z = stats.norm.ppf((1 + ci_prob) / 2)
+        with np.errstate(over="ignore"):  # infinite where the data say nothing
+            lower, upper = estimate * np.exp(-z * se), estimate * np.exp(z * se)
         return pd.DataFrame(
             {
                 "parameter": text_column(self._gp.parameters),
                 "estimate": estimate,
                 "sd": estimate * se,
-                "lower": estimate * np.exp(-z * se),
-                "upper": estimate * np.exp(z * se),
+                "lower": lower,
+                "upper": upper,
             }
         )
 

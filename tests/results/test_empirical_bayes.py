@@ -282,6 +282,18 @@ def test_a_perfect_fit_is_refused(text: str, advice: str, method: Any) -> None:
     assert advice in str(caught.value)
 
 
+def test_a_residual_variance_of_zero_is_refused() -> None:
+    """As many effects as rows: at the maximum they leave nothing."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"y": rng.normal(size=8), "g": np.repeat(np.arange(4), 2),
+                         "x": rng.normal(size=8)})  # fmt: skip
+    with pytest.warns(DataWarning):
+        model = bmx.Model("y ~ 1 + (x || g)", data)
+    for method in ("reml", "ml"):
+        with pytest.raises(DataError, match=r"as zero: 1 fixed and 8 group effects for 8 rows"):
+            model.fit_eb(method)  # type: ignore[arg-type]
+
+
 def test_as_many_coefficients_as_rows_need_priors(rng: np.random.Generator) -> None:
     data = pd.DataFrame(rng.normal(size=(4, 4)), columns=list("yabc"))
     with pytest.warns(DataWarning, match="4 fixed effects for 4 rows"):

@@ -105,7 +105,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             kind=kind,
         )
         eta, variance = self._moments_of(rows, replace(request, kind="linear"))
-        sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+        with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
+            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
         z = stats.norm.ppf((1 + ci_prob) / 2)
         found = (eta, sd, eta - z * sd, eta + z * sd)
         if kind == "mean":

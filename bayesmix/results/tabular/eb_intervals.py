@@ -88,7 +88,7 @@ class ModeIntervals:
                 lambda z, out: log_likelihood(eq, there, z, reml, out), at, known
             )
             J = self._by_centred(self._centre, at, known)
-            cov = J @ cov[np.ix_(known, known)] @ J.T
+            cov = _carried(J, cov[np.ix_(known, known)])
             cov[~free], cov[:, ~free] = np.nan, np.nan
             return cov
         if self.method != "map":
@@ -196,6 +196,16 @@ class ModeIntervals:
                 'ci_method="profile" is of the likelihood, which does not know the priors of '
                 'method="map"; take ci_method="wald", method="ml", or fit() for the posterior'
             )
+
+
+def _carried(J: np.ndarray, cov: np.ndarray) -> np.ndarray:
+    """J cov J', with an infinite variance for what hangs on a coordinate that has one."""
+    flat = ~np.isfinite(np.diag(cov))
+    out = J[:, ~flat] @ cov[np.ix_(~flat, ~flat)] @ J[:, ~flat].T
+    hangs = (np.abs(J[:, flat]) > 1e-6).any(axis=1)
+    out[hangs], out[:, hangs] = np.nan, np.nan
+    out[hangs, hangs] = np.inf
+    return np.asarray(out)
 
 
 def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
