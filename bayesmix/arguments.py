@@ -41,11 +41,11 @@ def nearest(word: Any, known: Iterable[str], n: int = 1, cutoff: float = 0.6) ->
     -------
     list of str
     """
-    plain: dict[str, list[str]] = {}
+    by_lower: dict[str, list[str]] = {}
     for name in known:
-        plain.setdefault(str(name).lower(), []).append(str(name))
-    found = difflib.get_close_matches(str(word).lower(), plain, n=n, cutoff=cutoff)
-    return [name for key in found for name in plain[key]][:n]
+        by_lower.setdefault(str(name).lower(), []).append(str(name))
+    found = difflib.get_close_matches(str(word).lower(), by_lower, n=n, cutoff=cutoff)
+    return [name for key in found for name in by_lower[key]][:n]
 
 
 def did_you_mean(
@@ -102,9 +102,11 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
     """
     known = tuple(known)
     if not (isinstance(value, str) and value in known):
-        listed = ", ".join(repr(choice) for choice in known)
-        near = f"; {did_you_mean(value, known)}".rstrip("; ") if isinstance(value, str) else ""
-        raise NotSupportedError(f"{name}={value!r} is not one of {listed}{near}")
+        near = did_you_mean(value, known).strip() if isinstance(value, str) else ""
+        raise NotSupportedError(
+            f"{name}={value!r} is not one of {listed(known, len(known))}"
+            + (f"; {near}" if near else "")
+        )
 
 
 def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:

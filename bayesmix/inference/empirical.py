@@ -23,8 +23,8 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 
 __all__ = [
-    "LARGEST_CORRELATION", "ZERO", "Method", "Optimum", "Point", "Search", "blas_threads",
-    "log_units", "maximise", "optimum_at", "start_point", "units",
+    "HUGE", "LARGEST_CORRELATION", "ZERO", "Method", "Optimum", "Point", "Search",
+    "blas_threads", "log_units", "maximise", "optimum_at", "start_point",
 ]  # fmt: skip
 
 Method = Literal["reml", "ml", "map"]
@@ -34,7 +34,7 @@ LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
 _NEWTON_SIZE = 12
 _FEW, _MANY = 24, 600  # columns of the root
 _SMALL = np.log(2e-3)
-_IMPOSSIBLE = 1e300  # in place of a criterion that is not finite
+HUGE = 1e300  # in place of a criterion that is not finite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ class Search:
         gradient = np.empty(self.n_x)
         self.evaluations += 1
         value = self.criterion(np.ascontiguousarray(x), gradient)
-        return (value if np.isfinite(value) else _IMPOSSIBLE), gradient
+        return (value if np.isfinite(value) else HUGE), gradient
 
     def run(self, start: np.ndarray) -> Point:
         """Search from a start."""
@@ -276,7 +276,7 @@ class Search:
         # What is left to gain, not the gradient's size, says whether it has converged.
         largest = float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
         x[free] = z
-        if value >= _IMPOSSIBLE:
+        if value >= HUGE:
             return Point(x.copy(), value, largest, False, "the equations cannot be factored")
         if largest >= 1e-2:
             return Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
@@ -341,13 +341,6 @@ class Search:
 
     def _small(self, k: int) -> float:
         return float(_SMALL + self.unit[k])
-
-
-def units(problem: Problem) -> np.ndarray:
-    """Log of what one unit of each effect's working column is, factor behind factor."""
-    order = (*problem.plan.chain, *problem.plan.rest)
-    scales = [np.abs(np.diag(problem.scaling.TZ[k])) for k in order]
-    return -np.log(np.concatenate(scales)) if scales else np.zeros(0)
 
 
 def start_point(co: Coordinates) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bayesmix.gaussian.density import criterion
-from bayesmix.glmm.laplace import laplace
 from bayesmix.inference.announce import announce
 
 __all__ = ["announce_compilation", "kernels_are_compiled"]
@@ -17,7 +16,11 @@ def kernels_are_compiled(*, normal: bool) -> bool:
     normal : bool
         That of normal models, or that of those beyond.
     """
-    return criterion.is_compiled() if normal else laplace.is_compiled()
+    if normal:
+        return criterion.is_compiled()
+    from bayesmix.glmm.laplace import laplace
+
+    return laplace.is_compiled()
 
 
 def announce_compilation(*, normal: bool) -> None:

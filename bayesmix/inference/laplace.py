@@ -14,20 +14,20 @@ from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import (
+    HUGE,
     Optimum,
     Point,
     Search,
     blas_threads,
+    log_units,
     optimum_at,
-    units,
 )
 
 __all__ = [
-    "HUGE", "OUTSIDE", "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal",
+    "OUTSIDE", "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal",
     "log_posterior", "maximise_laplace", "search_units", "value_at",
 ]  # fmt: skip
 
-HUGE = 1e300  # stands for a density of zero
 OUTSIDE = "no finite density was found: the means leave what the family allows"
 _TINY = np.log(0.02)
 
@@ -152,7 +152,7 @@ def start_of_laplace(
     """
     n_sd, p, unit = int(co.sizes[1]), gp.problem.n_fixed, gp.link_unit
     x = np.zeros(int(co.sizes[0]))
-    x[:n_sd] = np.log(0.5 * unit) + units(gp.problem)
+    x[:n_sd] = np.log(0.5 * unit) + log_units(co)
     x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
     beta, u = np.zeros(p), np.zeros(gp.n_effects)
     names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
@@ -213,7 +213,7 @@ def maximise_laplace(
         return -2.0 * value
 
     with blas_threads(problem):
-        unit = units(problem) + np.log(gp.link_unit)
+        unit = log_units(co) + np.log(gp.link_unit)
         search = Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
         start, finite[:] = start_of_laplace(gp, co, link_start)
         start /= scale

@@ -8,7 +8,7 @@ from bayesmix.design import Design
 from bayesmix.errors import DataError
 from bayesmix.gaussian.density import profiled_variance
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import Optimum, units
+from bayesmix.inference.empirical import Optimum, log_units
 
 __all__ = ["refuse_no_residual", "refuse_perfect_fit", "refuse_saturated"]
 
@@ -81,7 +81,7 @@ def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
         return
     co = problem.relative_coordinates()
     x = np.zeros(int(co.sizes[0]))
-    x[: int(co.sizes[1])] = units(problem) + _LARGE
+    x[: int(co.sizes[1])] = log_units(co) + _LARGE
     variance = profiled_variance(eq, co, x, False)
     if not variance < _NOTHING:
         return

@@ -12,7 +12,7 @@ from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
-from bayesmix.inference.empirical import ZERO, Optimum, Point, Search, log_units, start_point
+from bayesmix.inference.empirical import HUGE, ZERO, Optimum, Point, Search, log_units, start_point
 
 __all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip
@@ -65,7 +65,7 @@ class Likelihood:
             np.ascontiguousarray(x), 0, 0.0, gradient, np.empty(1),
         )  # fmt: skip
         gradient *= -2.0
-        return -2.0 * value if np.isfinite(value) else 1e300
+        return -2.0 * value if np.isfinite(value) else HUGE
 
 
 def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) -> Likelihood:

@@ -12,8 +12,8 @@ from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.glmm.rows import ROW_KERNELS
+from bayesmix.inference.empirical import HUGE
 from bayesmix.inference.laplace import (
-    HUGE,
     OUTSIDE,
     InnerMode,
     LaplaceOptimum,

@@ -37,40 +37,10 @@ def is_known_argument(name: str) -> bool:
 
 
 def of_modes[**P, R](method: Callable[P, R]) -> Callable[P, R]:
-    """Let a method of an empirical Bayes fit refuse a posterior's arguments by name.
-
-    Parameters
-    ----------
-    method : callable
-
-    Returns
-    -------
-    callable
-        With the same signature.
-
-    Raises
-    ------
-    NotSupportedError
-        When called with an argument that a posterior's method of this name has.
-    """
+    """Let a method of an empirical Bayes fit refuse a posterior's arguments by name."""
     return refusing(_NOT_AT_MODES)(method)
 
 
 def of_draws[**P, R](method: Callable[P, R]) -> Callable[P, R]:
-    """Let a method of a posterior refuse the arguments of an empirical Bayes fit by name.
-
-    Parameters
-    ----------
-    method : callable
-
-    Returns
-    -------
-    callable
-        With the same signature.
-
-    Raises
-    ------
-    NotSupportedError
-        When called with an argument that a method of this name has there.
-    """
+    """Let a method of a posterior refuse the arguments of an empirical Bayes fit by name."""
     return refusing(_NOT_OF_DRAWS)(method)

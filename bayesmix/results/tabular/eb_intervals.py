@@ -110,16 +110,18 @@ class ModeIntervals:
         return cov * np.outer(scale, scale)
 
     @functools.cached_property
+    def _ml_optimum(self) -> Optimum:
+        return self._optimum if self.method == "ml" else maximise(self._problem, "ml")
+
+    @functools.cached_property
     def _likelihood(self) -> Likelihood:
-        optimum = self._optimum if self.method == "ml" else maximise(self._problem, "ml")
-        return likelihood_at(self._problem, optimum)
+        return likelihood_at(self._problem, self._ml_optimum)
 
     @functools.cached_property
     def _centred_likelihood(self) -> Likelihood:
         if self._centre is None:
             return self._likelihood
-        optimum = self._optimum if self.method == "ml" else maximise(self._problem, "ml")
-        return likelihood_at(self._problem, optimum, centred=True)
+        return likelihood_at(self._problem, self._ml_optimum, centred=True)
 
     def _by_centred(self, centre: Centred, x: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Derivatives of the formula's coordinates by the centred ones that are known."""
