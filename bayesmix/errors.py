@@ -17,6 +17,7 @@ __all__ = [
     "PriorError",
     "SamplingError",
     "SamplingWarning",
+    "SeparationWarning",
 ]
 
 
@@ -95,6 +96,10 @@ class SamplingWarning(BayesmixWarning):
 
 class ConvergenceWarning(BayesmixWarning):
     """The draws are there, but a diagnostic says not to trust them yet."""
+
+
+class SeparationWarning(BayesmixWarning):
+    """The likelihood rises for ever, and some estimates have run away."""
 
 
 def _pointer(text: str | None, start: int | None, stop: int | None) -> str:

@@ -202,6 +202,22 @@ class Family(ABC):
     ) -> np.ndarray:
         """Draw a response for each entry of eta, without truncation."""
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Say which way each row's likelihood rises for ever with the linear predictor.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+        rows : mapping of str to ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            1 or -1, and 0 where it has its maximum at a finite value, or where the
+            family does not say.
+        """
+        return np.zeros(len(y))
+
     def log_prob(
         self, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS
     ) -> np.ndarray:

@@ -44,6 +44,11 @@ class Count(Family):
         mean = max(float(y.mean()), 0.5 / len(y))
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Zeros, as the mean falls to zero, if the link reaches that at minus infinity."""
+        limited = {"status", "lower", "upper"} & set(rows)
+        return np.where((y == 0) & (self.link == "log") & (not limited), -1.0, 0.0)
+
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
 

@@ -127,6 +127,10 @@ class _Hurdle(_ExtraZeros):
     prefix: ClassVar[str] = "hurdle"
     zeros: ClassVar[str] = "hu"
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return zeros: what is 0 says nothing of the mean of what is above."""
+        return np.zeros(len(y))
+
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:

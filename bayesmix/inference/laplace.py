@@ -24,8 +24,8 @@ from bayesmix.inference.empirical import (
 )
 
 __all__ = [
-    "OUTSIDE", "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal",
-    "log_posterior", "maximise_laplace", "search_units", "value_at",
+    "OUTSIDE", "InnerMode", "LaplaceOptimum", "curvature", "hessian", "inner_mode",
+    "log_marginal", "log_posterior", "maximise_laplace", "search_units", "value_at",
 ]  # fmt: skip
 
 OUTSIDE = "no finite density was found: the means leave what the family allows"
@@ -285,22 +285,40 @@ def hessian(
     ndarray, shape (n_free, n_free)
         In the units that `search_units` gives.
     """
+    return curvature(gp, co, prior, priors, x, u, np.diag(search_units(gp, len(x)))[:, free])
+
+
+def curvature(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors, x: np.ndarray,
+    u: np.ndarray, directions: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Minus the Hessian of the approximation along directions, as `hessian` along coordinates.
+
+    Parameters
+    ----------
+    gp, co, prior, priors, x, u
+        As of `hessian`.
+    directions : ndarray, shape (n_x, m)
+        Each of the size over which a step of a thousandth is small, and not lost in rounding.
+
+    Returns
+    -------
+    ndarray, shape (m, m)
+    """
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    at = np.flatnonzero(free)
-    scale = search_units(gp, len(x))
     center = _gradient(gp, co, fixed, priors, x, u)
-    H = np.zeros((len(at), len(at)))
-    for row, i in enumerate(at.tolist()):
+    m = directions.shape[1]
+    H = np.zeros((m, m))
+    for row in range(m):
         for size in (1e-3, 1e-4, 1e-5):
-            step = np.zeros(len(x))
-            step[i] = size * scale[i]
+            step = size * directions[:, row]
             up, down = (_gradient(gp, co, fixed, priors, x + s * step, u) for s in (1, -1))
             width = size * ((up is not None) + (down is not None))
             if width < 2 * size and size > 1e-5:
                 continue
             up, down = center if up is None else up, center if down is None else down
             if up is not None and down is not None and width > 0:
-                H[row] = (-(up - down) * scale)[at] / width
+                H[row] = -(up - down) @ directions / width
             break
     return (H + H.T) / 2
 

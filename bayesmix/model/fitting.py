@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
 from bayesmix.design.checks import warn_of_far_columns
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError, PriorError
+from bayesmix.errors import (
+    OWN_FILES,
+    ConvergenceWarning,
+    NotSupportedError,
+    PriorError,
+    SeparationWarning,
+)
 from bayesmix.model.engines import (
     LAPLACE_FAMILIES,
     why_not_collapsed,
@@ -235,4 +241,10 @@ def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> Empiri
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
             "here n_quadrature=1, Laplace's approximation, is possible"
         )
-    return _warned(LaplaceFit(model, method, n_quadrature))
+    fit = LaplaceFit(model, method, n_quadrature)
+    if fit.separation:
+        warnings.warn(
+            f"`{model.formula}`: {fit.separation}", SeparationWarning,
+            skip_file_prefixes=OWN_FILES,
+        )  # fmt: skip
+    return _warned(fit)

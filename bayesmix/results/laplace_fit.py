@@ -23,14 +23,9 @@ from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import LARGEST_CORRELATION
-from bayesmix.inference.laplace import (
-    LaplaceOptimum,
-    hessian,
-    inner_mode,
-    log_marginal,
-    maximise_laplace,
-    search_units,
-)
+from bayesmix.inference.known import Known
+from bayesmix.inference.laplace import LaplaceOptimum, log_marginal, maximise_laplace
+from bayesmix.inference.laplace_known import known_of, mode_of, separated
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
 from bayesmix.results.predict.laplace_prediction import PredictsAtLaplaceModes
@@ -44,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["LaplaceFit"]
 
 _NO_MORE = 1e-3  # standard errors
-_RUNAWAY = 15.0  # of a coefficient of a standardised column, on the scale of the link
 
 
 class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
@@ -166,19 +160,34 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def separation(self) -> str:
         """Coefficients that run away, in words; empty if none does.
 
-        Where a predictor splits the outcomes perfectly the likelihood grows without
-        end; the priors of ``method="map"`` and of ``fit()`` keep the estimate finite.
+        Where a direction of the fixed effects separates the outcomes (a level of a factor
+        in which all counts are zero, or all trials successes; a predictor beyond which none
+        fails) the likelihood rises along it for ever, as linear programming finds. The
+        estimates are where the search has ended, and have no standard errors; those of the
+        other coefficients are as without the rows that are separated. The priors of
+        ``method="map"`` and of ``fit()`` keep all estimates finite.
         """
-        beta = self._laplace.x[self._n_outer :]
-        # Of a constant column the working coefficient is the intercept at the means.
-        far = np.flatnonzero(np.abs(beta) > _RUNAWAY)
-        names = [self.model.design.fixed_effects[j] for j in far]
-        if not names or self.model.family.link not in {"logit", "probit", "cloglog", "cauchit"}:
+        names = self._runaway
+        if not names:
             return ""
+        one, rest = len(names) == 1, len(names) < len(self.model.design.fixed_effects)
+        others = " (the others are as without the separated rows)" if rest else ""
         return (
-            f"{', '.join(names)} split{'s' if len(names) == 1 else ''} the outcomes (almost) "
-            'perfectly and the estimate runs away; take method="map" or fit(), whose priors hold it'
+            f"{', '.join(names)} separate{'s' * one} the outcomes: the likelihood rises for ever, "
+            f"so the estimate{'' if one else 's'} ran away and {'has' if one else 'have'} no "
+            f'standard error{others}; take method="map" or fit(), whose priors hold '
+            f"{'it' if one else 'them'}, or leave out the level or predictor"
         )
+
+    @functools.cached_property
+    def _runaway(self) -> list[str]:
+        """Names of the coefficients without a finite estimate."""
+        moves = np.linalg.inv(self._problem.scaling.TX) @ self._separated
+        size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.X).max(axis=0)
+        far = size > 1e-7 * size.max(initial=0.0)
+        return [
+            name for name, runs in zip(self.model.design.fixed_effects, far, strict=True) if runs
+        ]
 
     @property
     def _n_outer(self) -> int:
@@ -295,9 +304,16 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         return {"n_quadrature": self.n_quadrature}
 
     @functools.cached_property
-    def _outer_cov(self) -> np.ndarray:
-        """Covariance of all outer coordinates; zero for those at a boundary."""
-        x, d = self._laplace.x, int(self._co.sizes[0])
+    def _separated(self) -> np.ndarray:
+        """Directions of the working coefficients along which the estimates run away."""
+        rises = self.model.family.rises(self.model.y, self.model.rows)
+        return separated(self._gp, self._co, self._prior, self._laplace, rises)
+
+    @functools.cached_property
+    def _known(self) -> Known:
+        """What is known of all outer coordinates; those at a boundary have no variance."""
+        found, d = self._laplace, int(self._co.sizes[0])
+        x = found.x
         n_sd = int(self._co.sizes[1])
         free = np.ones(len(x), dtype=bool)
         free[:n_sd] = ~self._optimum.at_zero
@@ -305,18 +321,34 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
         free[n_sd:d] &= np.abs(self._laplace.gradient[n_sd:d]) < np.inf
         prior = self._prior if self.method == "map" else None
-        H = hessian(self._gp, self._co, prior, 1 if prior else 0, x, self._laplace.u, free)
-        values, vectors = np.linalg.eigh(H)
-        fine = values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)
-        inverse = np.where(fine, 1 / np.where(fine, values, 1.0), 0.0)
-        out = np.zeros((len(x), len(x)))
-        at = np.flatnonzero(free)
-        scale = search_units(self._gp, len(x))[at]
-        out[np.ix_(at, at)] = ((vectors * inverse) @ vectors.T) * np.outer(scale, scale)
-        flat = ~fine
-        if flat.any():  # nothing is known along these directions
-            unknown = (np.abs(vectors[:, flat]) > 1e-3).any(axis=1)
-            out[at[unknown], at[unknown]] = np.inf
+
+        def known(flat: np.ndarray) -> Known:
+            return known_of(self._gp, self._co, prior, 1 if prior else 0, found, free, flat)
+
+        outcome = known(self._separated)
+        if not self._separated.shape[1] and outcome.lost(np.eye(len(x))[self._n_outer :]).any():
+            # Flat after all: ask every row whether it is separated.
+            rises = self.model.family.rises(self.model.y, self.model.rows)
+            self._separated = separated(
+                self._gp, self._co, self._prior, found, rises, thorough=True
+            )
+            if self._separated.shape[1]:
+                outcome = known(self._separated)
+        return outcome
+
+    @functools.cached_property
+    def _known_fixed(self) -> Known:
+        """What is known of the fixed effects, on the scale of the formula."""
+        return self._known.part(slice(self._n_outer, None)).moved(
+            np.linalg.inv(self._problem.scaling.TX)
+        )
+
+    @functools.cached_property
+    def _outer_cov(self) -> np.ndarray:
+        """Covariance of all outer coordinates, infinite where nothing is known."""
+        out = self._known.covariance.copy()
+        lost = np.flatnonzero(self._known.lost(np.eye(len(out))))
+        out[lost, lost] = np.inf
         return out
 
     @functools.cached_property
@@ -352,17 +384,20 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         gp, co, problem = self._gp, self._co, self._problem
         x, eq, p = self._laplace.x, problem.equations, problem.n_fixed
         theta = np.ascontiguousarray(x[: int(co.sizes[0])])
+        flat = self._separated
         # The equations are left with the weights at the mode.
         fine = np.isfinite(log_marginal(gp, co, x, self._laplace.u))
         n_u = gp.n_effects
         beta, beta_cov = np.empty(p), np.empty((p, p))
         b_cov = np.empty(int((eq.q**2 * eq.n_levels).sum()))
         cross, unused = np.empty((n_u, p)), np.empty(n_u)
-        ridge = FixedPrior(1e-12 / gp.link_unit**2 * np.eye(p), np.zeros(p))
+        # How b moves with beta does not depend on what holds beta.
+        hold = (1e-12 * np.eye(p) + flat @ flat.T) / gp.link_unit**2
+        ridge = FixedPrior(hold, np.zeros(p))
         fine = fine and add_moments(
             eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
         )
-        outer = self._outer_cov[self._n_outer :, self._n_outer :]
+        outer = self._known.covariance[self._n_outer :, self._n_outer :]
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
@@ -397,11 +432,9 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
             for values in (b, variances, crossed):
                 values[group.name][:, zero] = 0.0
             at += group.n_effects
-        with np.errstate(invalid="ignore"):
-            covariance = back @ outer @ back.T
         return Conditional(
-            beta=back @ x[self._n_outer :], beta_cov=covariance, b=b, b_var=variances,
-            cross=crossed,
+            beta=back @ x[self._n_outer :], beta_cov=self._known_fixed.table(), b=b,
+            b_var=variances, cross=crossed,
         )  # fmt: skip
 
     @property
@@ -410,16 +443,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
 
     def _row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""
-        found = inner_mode(
-            self._gp,
-            factors_at(self._co, self._laplace.x).L,
-            np.exp(self._phi),
-            flat_prior(self._problem.n_fixed),
-            beta=self._laplace.x[self._n_outer :],
-            u=self._laplace.u,
-            with_fixed=False,
-        )
-        return found.weights
+        return mode_of(self._gp, self._co, self._laplace).weights
 
     def _effects(self) -> np.ndarray:
         """Working group effects b = L u, factor behind factor."""

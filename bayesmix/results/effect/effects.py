@@ -30,6 +30,7 @@ from bayesmix.results.effect.contrasts import (
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
+from bayesmix.results.effect.lost_cells import KnownCells
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
@@ -397,7 +398,8 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
             )
         n_draws = _DRAWS if draws is None else int(chosen_draws(1, draws, draws).size)
         number = checked_seed(seed, 0)
-        return DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
+        drawn = DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
+        return KnownCells(drawn, fit._known_fixed)
 
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:

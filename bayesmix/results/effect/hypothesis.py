@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.inference.known import Known
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
@@ -218,11 +219,11 @@ class WeighsHypothesesAtModes:
         """
         SummaryOptions(ci_prob=ci_prob)
         region = _region(rope)
-        start, covariance, values = _mode_values(self)
+        start, outcome, values = _mode_values(self)
         known = _known_names(self.model.design, self.model.family, list(values(start)))
         z = float(stats.norm.ppf((1 + ci_prob) / 2))
         rows = [
-            _at_modes(parsed, start, covariance, values, z, region)
+            _at_modes(parsed, start, outcome, values, z, region)
             for parsed in _parsed(hypotheses, known)
         ]
         footer = (
@@ -301,8 +302,8 @@ def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tu
 Values = Callable[[np.ndarray], dict[str, float]]
 
 
-def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
-    """Coordinates of all parameters, their covariance, and the parameters as functions of them.
+def _mode_values(fit: Any) -> tuple[np.ndarray, Known, Values]:
+    """Coordinates of all parameters, what is known of them, and the parameters as functions.
 
     The coordinates are beta, then theta (logarithms of standard deviations, partial
     correlations), then the logarithms of the family's parameters.
@@ -313,18 +314,20 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
     own: tuple[str, ...] = ()
     if hasattr(fit, "_gp"):
         own = tuple(fit._gp.parameters)
-        joint, n = fit._outer_cov, d + len(own)
+        n = d + len(own)
         back = np.linalg.inv(problem.scaling.TX)
         order = np.r_[np.arange(n, n + p), np.arange(n)]
         move = np.eye(n + p)
         move[n:, n:] = back
-        with np.errstate(invalid="ignore"):
-            covariance = (move @ joint @ move.T)[np.ix_(order, order)]
+        known: Known = fit._known.moved(move).part(order)
         start = np.concatenate([beta, theta, fit._phi])
     else:
         covariance = np.zeros((p + d, p + d))
         covariance[:p, :p] = fit._conditional.beta_cov
         covariance[p:, p:] = fit._theta_cov
+        known = Known(
+            covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0)
+        )  # fmt: skip
         start = np.concatenate([beta, theta])
 
     def values(x: np.ndarray) -> dict[str, float]:
@@ -345,13 +348,13 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
             found["sigma"] = float(sd[at])
         return found
 
-    return start, covariance, values
+    return start, known, values
 
 
 def _at_modes(
     parsed: ParsedHypothesis,
     start: np.ndarray,
-    covariance: np.ndarray,
+    known: Known,
     values: Values,
     z: float,
     region: Rope,
@@ -366,8 +369,8 @@ def _at_modes(
         up, down = (float(parsed.difference.value(values(start + s))) for s in (step, -step))
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
-    inside = covariance[np.ix_(used, used)]
-    variance = float(gradient[used] @ inside @ gradient[used])
+    # Of what plays no part the covariance may not be there.
+    variance = float(known.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:

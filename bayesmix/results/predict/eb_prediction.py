@@ -349,8 +349,7 @@ class PredictsAtModes:
         if rows.index:
             variance = self._row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
-            covariance = self._conditional.beta_cov
-            variance = np.einsum("ni,ni->n", rows.X @ covariance, rows.X)
+            variance = self._fixed_variance(rows.X)
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self._roots[name]) ** 2, axis=1)
             if request.marginal and request.kind == "response":
@@ -360,6 +359,10 @@ class PredictsAtModes:
         if request.kind == "response":
             variance = variance + self._residual_variance(rows)
         return self._means(rows), variance
+
+    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
+        """Variance of x' beta, shape (n,)."""
+        return np.einsum("ni,ni->n", X @ self._conditional.beta_cov, X)
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
         eta, values = np.zeros(rows.n_rows), self._family_values

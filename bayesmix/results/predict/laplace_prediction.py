@@ -13,6 +13,7 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.inference.known import Known
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
@@ -28,6 +29,9 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     """What an empirical Bayes fit beyond the normal can say about rows."""
 
     if TYPE_CHECKING:
+
+        @property
+        def _known_fixed(self) -> Known: ...
 
         def _row_precision(self) -> np.ndarray: ...
 
@@ -83,6 +87,9 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             "response" they are mean, standard deviation and quantiles of simulated
             observations, in which the family's parameters stay at their estimates.
 
+            sd, lower and upper are NaN in rows on which an estimate bears that has run
+            away (see `separation`): there is an estimate, and no standard error.
+
         Raises
         ------
         DataError
@@ -95,7 +102,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         if kind == "response":
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
-            drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
+            drawn = np.stack(predictor.summaries(rows.n_rows, n_draws, ci_prob))
+            drawn[1:, self._known_fixed.lost(rows.X)] = np.nan
             return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
         rows = rows_to_predict(
             self.model,
@@ -106,7 +114,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         )
         eta, variance = self._moments_of(rows, replace(request, kind="linear"))
         with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
-            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+            sd = np.sqrt(variance)
         z = stats.norm.ppf((1 + ci_prob) / 2)
         found = (eta, sd, eta - z * sd, eta + z * sd)
         if kind == "mean":
@@ -160,11 +168,17 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         X, weights = self.model.design.X, self._row_precision()
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
-        covariance = self._conditional.beta_cov
-        if not np.isfinite(covariance).all():  # separation: what the rows say of beta
-            return row_variance(self.model.design, self._roots, weights, 1e-10 * ridge)
-        found = row_variance(self.model.design, self._roots, weights, ridge)
-        return found.with_fixed(covariance)
+        # Along flat directions nothing moves: rows that change there have no variance.
+        return row_variance(self.model.design, self._roots, weights, ridge).with_fixed(
+            self._known_fixed.covariance
+        )
+
+    def _moments_of(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance = super()._moments_of(rows, request)
+        return mean, np.where(self._known_fixed.lost(rows.X), np.nan, variance)
+
+    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
+        return self._known_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, *, marginal: bool) -> Callable[[np.ndarray], np.ndarray]:
         """Return the mean of a response at a linear predictor, or its average over groups."""
