@@ -6,6 +6,7 @@ from pathlib import Path
 
 __all__ = [
     "OWN_FILES",
+    "ApproximationWarning",
     "BayesmixError",
     "BayesmixWarning",
     "ConvergenceWarning",
@@ -96,6 +97,10 @@ class SamplingWarning(BayesmixWarning):
 
 class ConvergenceWarning(BayesmixWarning):
     """The draws are there, but a diagnostic says not to trust them yet."""
+
+
+class ApproximationWarning(BayesmixWarning):
+    """An approximation moves an estimate by a good part of its standard error."""
 
 
 class SeparationWarning(BayesmixWarning):

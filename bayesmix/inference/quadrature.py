@@ -22,7 +22,7 @@ from bayesmix.inference.laplace import (
     value_at,
 )
 
-__all__ = ["quadrature_optimum"]
+__all__ = ["LevelRows", "quadrature_optimum"]
 
 
 def quadrature_optimum(
@@ -99,6 +99,60 @@ def quadrature_optimum(
     )  # fmt: skip
 
 
+class LevelRows:
+    """Log density of the rows of each level of a grouping factor, all levels at once.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    f : int
+        The factor.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (n,)
+        The rows level by level, so that a level without a finite density is taken out alone.
+    level : ndarray of int, shape (n,)
+        In that order.
+    n_levels : int
+    """
+
+    def __init__(self, gp: GlmmProblem, f: int) -> None:
+        rows = gp.rows
+        self.kernel, self.link = ROW_KERNELS[gp.family], rows.sizes[4]
+        q = int(rows.z_start[f + 1] - rows.z_start[f])
+        self.n_levels = int(rows.u_start[f + 1] - rows.u_start[f]) // q
+        level = rows.index[f] - rows.first[f]
+        self.order = np.argsort(level, kind="stable")
+        self.level = level[self.order]
+        self.y, self.trials = rows.y[self.order], rows.trials[self.order]
+        self.bounds = np.searchsorted(self.level, np.arange(self.n_levels + 1))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum values of the rows, in their order here, by level."""
+        return np.bincount(self.level, values, minlength=self.n_levels)
+
+    def __call__(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        """Return the log density of each level's rows, minus infinity where a mean cannot be."""
+        n = len(eta)
+        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+        there = self.kernel(
+            self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
+        )  # fmt: skip
+        if np.isfinite(there):
+            return self.sums(value)
+        out = np.zeros(self.n_levels)
+        for g in range(self.n_levels):
+            part = slice(self.bounds[g], self.bounds[g + 1])
+            if part.start < part.stop:
+                there = self.kernel(
+                    self.link, part.stop - part.start, self.y[part], self.trials[part], eta[part],
+                    phi, 2, value, first, second, by_phi,
+                )  # fmt: skip
+                out[g] = there if np.isfinite(there) else -np.inf
+        return out
+
+
 class _Quadrature:
     """Log-likelihood by adaptive Gauss-Hermite quadrature, all levels at once.
 
@@ -110,49 +164,23 @@ class _Quadrature:
     """
 
     def __init__(self, gp: GlmmProblem, n_points: int) -> None:
-        rows = gp.rows
         self.nodes, weights = np.polynomial.hermite_e.hermegauss(n_points)
         self.log_weights = np.log(weights) + self.nodes**2 / 2
-        self.kernel, self.link, self.n_levels = ROW_KERNELS[gp.family], rows.sizes[4], gp.n_effects
-        level = rows.index[0] - rows.first[0]
-        # Rows level by level, so that a level without a finite density is taken out alone.
-        self.order = np.argsort(level, kind="stable")
-        self.level = level[self.order]
-        self.y, self.trials = rows.y[self.order], rows.trials[self.order]
-        self.z = rows.Z[0][self.order]
-        self.bounds = np.searchsorted(self.level, np.arange(self.n_levels + 1))
+        self.rows = LevelRows(gp, 0)
+        self.z = gp.rows.Z[0][self.rows.order]
 
     def __call__(self, mode: InnerMode, phi: np.ndarray) -> float:
         """Integrate over the effects around their mode."""
-        scale = 1.0 / mode.K[: self.n_levels]  # of the Cholesky factor of the curvature
+        rows = self.rows
+        scale = 1.0 / mode.K[: rows.n_levels]  # of the Cholesky factor of the curvature
         z = self.z * mode.L[0]
-        base = mode.eta[self.order] - z * mode.u[self.level]
-        terms = np.empty((len(self.nodes), self.n_levels))
+        base = mode.eta[rows.order] - z * mode.u[rows.level]
+        terms = np.empty((len(self.nodes), rows.n_levels))
         for k, node in enumerate(self.nodes):
             u = mode.u + scale * node
-            terms[k] = self._rows(base + z * u[self.level], phi) - u**2 / 2 + self.log_weights[k]
+            terms[k] = rows(base + z * u[rows.level], phi) - u**2 / 2 + self.log_weights[k]
         top = terms.max(axis=0)
         if not np.isfinite(top).all():
             return -np.inf
         total = top + np.log(np.exp(terms - top).sum(axis=0)) + np.log(scale)
-        return float(total.sum()) - self.n_levels * 0.5 * float(np.log(2 * np.pi))
-
-    def _rows(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        """Log density of each level's rows, minus infinity where a mean cannot be."""
-        n = len(eta)
-        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
-        there = self.kernel(
-            self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
-        )  # fmt: skip
-        if np.isfinite(there):
-            return np.bincount(self.level, value, minlength=self.n_levels)
-        out = np.zeros(self.n_levels)
-        for g in range(self.n_levels):
-            part = slice(self.bounds[g], self.bounds[g + 1])
-            if part.start < part.stop:
-                there = self.kernel(
-                    self.link, part.stop - part.start, self.y[part], self.trials[part], eta[part],
-                    phi, 2, value, first, second, by_phi,
-                )  # fmt: skip
-                out[g] = there if np.isfinite(there) else -np.inf
-        return out
+        return float(total.sum()) - rows.n_levels * 0.5 * float(np.log(2 * np.pi))

@@ -9,6 +9,8 @@ from bayesmix.arguments import one_of
 from bayesmix.design.checks import warn_of_far_columns
 from bayesmix.errors import (
     OWN_FILES,
+    ApproximationWarning,
+    BayesmixWarning,
     ConvergenceWarning,
     NotSupportedError,
     PriorError,
@@ -243,8 +245,11 @@ def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> Empiri
         )
     fit = LaplaceFit(model, method, n_quadrature)
     if fit.separation:
-        warnings.warn(
-            f"`{model.formula}`: {fit.separation}", SeparationWarning,
-            skip_file_prefixes=OWN_FILES,
-        )  # fmt: skip
+        _say(SeparationWarning, model, fit.separation)
+    if fit._is_rough:
+        _say(ApproximationWarning, model, fit.approximation)
     return _warned(fit)
+
+
+def _say(category: type[BayesmixWarning], model: Model, text: str) -> None:
+    warnings.warn(f"`{model.formula}`: {text}", category, skip_file_prefixes=OWN_FILES)

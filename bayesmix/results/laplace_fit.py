@@ -25,6 +25,7 @@ from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import LARGEST_CORRELATION
 from bayesmix.inference.known import Known
 from bayesmix.inference.laplace import LaplaceOptimum, log_marginal, maximise_laplace
+from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.laplace_known import known_of, mode_of, separated
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
@@ -188,6 +189,46 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         return [
             name for name, runs in zip(self.model.design.fixed_effects, far, strict=True) if runs
         ]
+
+    @property
+    def approximation(self) -> str:
+        """Where Laplace's approximation is too rough, in words; empty where it is good.
+
+        Of levels with one or two binary rows, or small counts, it makes standard
+        deviations too small. After a fit the integral over each effect is taken by
+        quadrature in the neighbourhood of the estimates; if that moves a standard
+        deviation by a quarter of its standard error or more, it is said here and in the
+        summary, and from half of one on there is a warning. With one scalar group term
+        that is what `n_quadrature` would find; with several effects each is integrated
+        with the others held at their mode.
+        """
+        if not self._shifts:
+            return ""
+        names = [(e, g.name) for g in self._problem.groups for e in g.effects]
+        found = [
+            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {self._optimum.sd[s.at]:.3g}, "
+            f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
+            for s in self._shifts
+        ]
+        groups = self.model.design.groups
+        scalar = len(groups) == 1 and groups[0].n_effects == 1
+        way = "take n_quadrature=15" if scalar else "take fit(), which needs no approximation"
+        return f"Laplace's approximation is rough here: {'; '.join(found)}; {way}"
+
+    @property
+    def _is_rough(self) -> bool:
+        """Whether the approximation moves a standard deviation by half a standard error."""
+        return any(abs(s.errors) > GRAVE for s in self._shifts)
+
+    @functools.cached_property
+    def _shifts(self) -> list[Shift]:
+        """Standard deviations that the approximation moves."""
+        if self.n_quadrature > 1 or not self.converged:
+            return []
+        prior = self._prior if self.method == "map" else None
+        return laplace_shifts(
+            self._gp, self._co, prior, 1 if prior else 0, self._laplace, self._known
+        )
 
     @property
     def _n_outer(self) -> int:
@@ -479,6 +520,8 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         notes = [f"Effects are on the scale of the {self.model.family.link} link."]
         if self.separation:
             notes.append(f"Separation: {self.separation}.")
+        if self.approximation:
+            notes.append(f"{self.approximation}.")
         return notes
 
 
