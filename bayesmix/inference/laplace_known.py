@@ -18,7 +18,7 @@ from bayesmix.inference.laplace import (
 )
 from bayesmix.inference.separation import rising_directions
 
-__all__ = ["known_of", "mode_of", "row_densities", "separated"]
+__all__ = ["known_of", "mode_of", "reproduced", "row_densities", "separated"]
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
@@ -88,9 +88,42 @@ def separated(
     return rising_directions(X, np.append(rises[says], none), np.append(np.abs(score[says]), none))
 
 
+def reproduced(
+    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum, rises: np.ndarray
+) -> np.ndarray:
+    """Direction along which all effects grow together, where they reproduce every outcome.
+
+    If each group has but one outcome, or its own effects and the fixed ones separate what it
+    has, every row's likelihood is near 1 at the mode, and larger coefficients with larger
+    standard deviations do no worse: where a search then ends is the approximation's doing.
+
+    Parameters
+    ----------
+    gp, co, found, rises
+        As of `separated`.
+
+    Returns
+    -------
+    ndarray, shape (n_x, k)
+        k is 1 or 0.
+    """
+    x, p, n_sd = found.x, gp.problem.n_fixed, int(co.sizes[1])
+    nothing = np.zeros((len(x), 0))
+    grows = ~found.theta.at_zero
+    if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
+        return nothing
+    phi = np.exp(x[int(co.sizes[0]) : len(x) - p])
+    if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
+        return nothing
+    out = np.zeros((len(x), 1))
+    out[:n_sd, 0] = grows
+    out[len(x) - p :, 0] = x[len(x) - p :]
+    return out
+
+
 def known_of(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
-    found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray,
+    found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray, grows: np.ndarray,
 ) -> Known:  # fmt: skip
     """Covariance of all coordinates, and what the likelihood does not say.
 
@@ -105,6 +138,8 @@ def known_of(
         Coordinates that are not at a boundary.
     flat : ndarray, shape (p, k)
         As `separated` gives it.
+    grows : ndarray, shape (n_x, j)
+        As `reproduced` gives it.
 
     Returns
     -------
@@ -124,7 +159,7 @@ def known_of(
     def along(D: np.ndarray) -> np.ndarray:
         return curvature(gp, co, prior, priors, found.x, found.u, D)
 
-    return known_at(along, D, is_log, runs)
+    return known_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
 
 
 def _steps(

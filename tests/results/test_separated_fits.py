@@ -182,6 +182,20 @@ def test_a_predictor_of_groups_separates_although_they_vary() -> None:
     np.testing.assert_allclose(effects["sd"], here["sd"], rtol=1e-3)
 
 
+def test_groups_of_one_outcome_each_say_nothing_of_their_spread() -> None:
+    """With larger effects the likelihood does no worse; Laplace's own maximum is no estimate."""
+    g = np.repeat(np.arange(12), 5)
+    d = pd.DataFrame({"g": g.astype(str), "y": (g % 3 == 0).astype(int)})
+    with pytest.warns(SeparationWarning, match="effects of g with the fixed ones reproduce"):
+        fit = bmx.Model("y ~ 1 + (1 | g)", d, family="bernoulli").fit_eb()
+    assert fit.fixed_effects()["sd"].isna().all()
+    table = fit.variance_components().iloc[0]
+    assert not np.isfinite(table["sd_upper"])
+    held = bmx.Model("y ~ 1 + (1 | g)", d, family="bernoulli").fit_eb("map")
+    assert held.separation == ""  # type: ignore[attr-defined]
+    assert np.isfinite(held.fixed_effects()["sd"]).all()
+
+
 def test_rare_events_and_large_coefficients_are_not_separation() -> None:
     """A coefficient of 40 per unit of x is a number like any other."""
     rng = np.random.default_rng(3)

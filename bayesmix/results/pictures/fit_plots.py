@@ -62,7 +62,8 @@ class FitPlots:
         """Draw the fixed effects with their intervals, one below the other.
 
         Intervals that leave out zero (a ratio: one) have another colour. A coefficient
-        that was left out as aliased is not drawn.
+        that was left out as aliased is not drawn, nor one that has run away to where it
+        would take the axis from the others.
 
         Parameters
         ----------
@@ -97,6 +98,8 @@ class FitPlots:
         self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
         found = self.fixed_effects(ci_prob, **{**self._short, **table})
         found = found[found["estimate"].notna()]
+        if found["sd"].notna().any():
+            found = found[found["sd"].notna()]
         chosen = self._chosen_terms(list(found["term"]), terms, intercept)
         found = found.set_index("term").loc[chosen].reset_index()
         numbers = ["estimate", "lower", "upper"]

@@ -102,7 +102,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         if kind == "response":
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
-            drawn = np.stack(predictor.summaries(rows.n_rows, n_draws, ci_prob))
+            drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
             drawn[1:, self._known_fixed.lost(rows.X)] = np.nan
             return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
         rows = rows_to_predict(
