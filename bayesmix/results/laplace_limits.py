@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bayesmix.gaussian.density import FixedPrior
     from bayesmix.gaussian.problem import Problem
     from bayesmix.glmm.problem import GlmmProblem
-    from bayesmix.inference.empirical import Optimum
+    from bayesmix.inference.empirical import Method, Optimum
     from bayesmix.inference.laplace import LaplaceOptimum, Priors
     from bayesmix.model import Model
 
@@ -32,7 +32,7 @@ class KnowsItsLimits:
     """
 
     model: Model
-    method: str
+    method: Method
     n_quadrature: int
     _gp: GlmmProblem
     _problem: Problem
