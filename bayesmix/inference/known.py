@@ -10,6 +10,7 @@ import numpy as np
 __all__ = ["Known", "known_at"]
 
 _FLAT = 1e-4  # curvature of a logarithm, or in units of a coefficient's own: a sd of 100
+_REACH = 1e-2  # by ten units nothing moves along a flat direction that has a meaning
 _NOISE = 1e-6  # of a curvature by differences
 _ILL = 1e-4
 _SHARE = 0.01
@@ -28,7 +29,8 @@ class Known:
     covariance : ndarray, shape (n, n)
     flat : ndarray, shape (n, k)
     floor : ndarray, shape (k,)
-        Curvature below which the likelihood cannot tell that along each of them from zero.
+        Along each of them: what moves by a as the parameters move by one unit of the
+        direction is held against a standard error as if its variance were a^2 / floor.
     """
 
     covariance: np.ndarray
@@ -112,7 +114,7 @@ def known_at(
     return Known(
         covariance=half @ half.T,
         flat=np.concatenate([exactly_flat, D[:, ~sure]], axis=1),
-        floor=np.r_[np.full(exactly_flat.shape[1], _EXACT), np.full(int((~sure).sum()), _FLAT)],
+        floor=np.r_[np.full(exactly_flat.shape[1], _EXACT), np.full(int((~sure).sum()), _REACH)],
     )
 
 

@@ -36,6 +36,7 @@ NOTICED = 0.25  # standard errors: an interval of 95 % then covers 94 %
 GRAVE = 0.5  # standard errors: it covers 92 %
 _WORTH_A_SEARCH = 0.1
 _POINTS = 9
+_NEVER = 1e10  # minus a log-likelihood that is not finite
 _FARTHEST = 4.0  # standard errors
 
 
@@ -104,12 +105,12 @@ def laplace_shifts(
             continue
         sign, farthest = float(np.sign(slope)), min(_FARTHEST * se, 3.0)
         best = optimize.minimize_scalar(
-            lambda s, sign=sign, along=along: -corrected(found.x + sign * s * along),
+            lambda s, sign=sign, along=along: min(-corrected(found.x + sign * s * along), _NEVER),
             bounds=(0.0, farthest), method="bounded",
             options={"maxiter": 8, "xatol": 0.05 * se},
         )  # fmt: skip
         moved = sign * float(best.x)
-        if abs(moved) > NOTICED * se and np.isfinite(best.fun):
+        if abs(moved) > NOTICED * se and best.fun < _NEVER:
             there = factors_at(co, np.ascontiguousarray(found.x + moved * along))
             out.append(Shift(at=k, sd=float(there.sd[k]), errors=moved / float(se)))
     return out

@@ -392,6 +392,8 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         notes = [f"Effects are on the scale of the {self.model.family.link} link."]
         if self.separation:
             notes.append(f"Separation: {self.separation}.")
+        if self._flat_words:
+            notes.append(f"Flat: {self._flat_words}.")
         if self.approximation:
             notes.append(f"{self.approximation}.")
         return notes

@@ -116,6 +116,17 @@ class KnowsItsLimits:
         """Whether the approximation moves a standard deviation by half a standard error."""
         return any(abs(s.errors) > GRAVE for s in self._shifts)
 
+    @property
+    def _flat_words(self) -> str:
+        """Coefficients without a standard error that have not run away; empty if there are none."""
+        names = self.model.design.fixed_effects
+        lost = self._known_fixed.lost(np.eye(len(names)))
+        flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
+        flat = [n for n in flat if n not in self._runaway] if not self._reproduced.shape[1] else []
+        if not flat:
+            return ""
+        return f"the likelihood is flat in {', '.join(flat)}, which have no standard errors"
+
     @functools.cached_property
     def _shifts(self) -> list[Shift]:
         """Standard deviations that the approximation moves."""
