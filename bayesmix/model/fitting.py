@@ -235,4 +235,8 @@ def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> Empiri
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
             "here n_quadrature=1, Laplace's approximation, is possible"
         )
-    return _warned(LaplaceFit(model, method, n_quadrature))
+    fit = LaplaceFit(model, method, n_quadrature)
+    if fit.mean_branch:
+        warnings.warn(f"`{model.formula}`: {fit.mean_branch}", ConvergenceWarning,
+                      skip_file_prefixes=OWN_FILES)  # fmt: skip
+    return _warned(fit)
