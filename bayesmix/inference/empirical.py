@@ -199,6 +199,8 @@ class Search:
     may_be_zero : ndarray of bool, shape (n_sd,)
     unit : ndarray, shape (n_sd,)
         Logarithm of each standard deviation's unit.
+    polish : bool
+        Whether Newton steps find the last digits, where parameters are few.
     """
 
     def __init__(
@@ -209,8 +211,10 @@ class Search:
         n_corr: int,
         may_be_zero: np.ndarray,
         unit: np.ndarray,
+        *,
+        polish: bool = True,
     ) -> None:
-        self.criterion = criterion
+        self.criterion, self.polish = criterion, polish
         self.n_x, self.n_sd, self.n_corr = n_x, n_sd, n_corr
         self.may_be_zero = may_be_zero
         self.unit = unit
@@ -287,7 +291,7 @@ class Search:
         is_corr: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """Polish with Newton steps on differences of gradients, where these are cheap."""
-        if z.size > _NEWTON_SIZE:
+        if z.size > _NEWTON_SIZE or not self.polish:
             return z
         value, gradient = of_free(z)
         for _ in range(4):

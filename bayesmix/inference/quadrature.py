@@ -22,7 +22,7 @@ from bayesmix.inference.laplace import (
     value_at,
 )
 
-__all__ = ["quadrature_optimum"]
+__all__ = ["QuadratureMarginal", "quadrature_optimum"]
 
 
 def quadrature_optimum(
@@ -45,38 +45,12 @@ def quadrature_optimum(
     LaplaceOptimum
     """
     begin = time.perf_counter()
-    d, n_phi = int(co.sizes[0]), len(gp.parameters)
-    integrate = _Quadrature(gp, n_points)
+    d = int(co.sizes[0])
     scale = search_units(gp, len(start.x))
-    u, finite = start.u.copy(), start.u.copy()
-    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    evaluations = 0
-
-    def mode_at(x: np.ndarray) -> InnerMode:
-        L, phi = factors_at(co, x).L, np.exp(x[d : d + n_phi])
-        for other in (u, np.zeros(gp.n_effects), finite):
-            mode = inner_mode(
-                gp, L, phi, fixed, beta=x[d + n_phi :], u=other, with_fixed=False
-            )  # fmt: skip
-            if mode.status == 1:
-                finite[:] = mode.u
-                break
-        return mode
+    marginal = QuadratureMarginal(gp, co, prior, start.u, n_points)
 
     def minus(z: np.ndarray) -> float:
-        nonlocal evaluations
-        evaluations += 1
-        x = np.ascontiguousarray(z * scale)
-        mode = mode_at(x)
-        if mode.status != 1:
-            return HUGE
-        result = integrate(mode, np.append(np.exp(x[d : d + n_phi]), 1.0))
-        if prior is not None:
-            gradient = np.empty(len(x))
-            work = mode.u.copy()
-            with_priors = value_at(gp, co, fixed, 1, x, work, gradient)
-            result += with_priors - value_at(gp, co, fixed, 0, x, work, gradient)
-        return -result if np.isfinite(result) else HUGE
+        return marginal.minus(np.ascontiguousarray(z * scale))
 
     with np.errstate(over="ignore", invalid="ignore"):  # differences of what is not finite
         found = optimize.minimize(
@@ -84,11 +58,11 @@ def quadrature_optimum(
         )
         slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max(initial=0.0))
     x = np.ascontiguousarray(found.x * scale)
-    at, mode = factors_at(co, x), mode_at(x)
+    at, mode = factors_at(co, x), marginal.mode_at(x)
     finite_end = mode.status == 1 and found.fun < HUGE
     theta = replace(
         start.theta, x=x[:d], sd=at.sd[:1], criterion=2 * float(found.fun),
-        evaluations=start.theta.evaluations + evaluations, gradient=slope,
+        evaluations=start.theta.evaluations + marginal.evaluations, gradient=slope,
         converged=finite_end and slope < 1e-2,
         message=str(found.message) if finite_end else OUTSIDE,
         at_zero=at.sd[:1] < 1e-12 * gp.link_unit, seconds=time.perf_counter() - begin,
@@ -97,6 +71,63 @@ def quadrature_optimum(
         theta=theta, x=x, u=mode.u, loglik=-float(found.fun) if finite_end else -np.inf,
         gradient=np.asarray(found.jac),
     )  # fmt: skip
+
+
+class QuadratureMarginal:
+    """Marginal log density by adaptive quadrature, modes sought from the optimum's.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+        With one grouping factor and one effect.
+    co : Coordinates
+    prior : FixedPrior or None
+        With the priors' part as in `maximise_laplace` with `priors` 1.
+    u : ndarray
+        Effects at the optimum of Laplace's approximation.
+    n_points : int
+    """
+
+    def __init__(
+        self, gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, u: np.ndarray,
+        n_points: int,
+    ) -> None:  # fmt: skip
+        self.gp, self.co, self.prior = gp, co, prior
+        self.fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+        self.integrate = _Quadrature(gp, n_points)
+        self.u, self.finite = u.copy(), u.copy()
+        self.evaluations = 0
+
+    def _phi(self, x: np.ndarray) -> np.ndarray:
+        d = int(self.co.sizes[0])
+        return np.exp(x[d : d + len(self.gp.parameters)])
+
+    def mode_at(self, x: np.ndarray) -> InnerMode:
+        """Mode of the effects, without which there is no quadrature."""
+        L, phi = factors_at(self.co, x).L, self._phi(x)
+        beta = x[int(self.co.sizes[0]) + len(phi) :]
+        for other in (self.u, np.zeros(self.gp.n_effects), self.finite):
+            mode = inner_mode(
+                self.gp, L, phi, self.fixed, beta=beta, u=other, with_fixed=False
+            )  # fmt: skip
+            if mode.status == 1:
+                self.finite[:] = mode.u
+                break
+        return mode
+
+    def minus(self, x: np.ndarray) -> float:
+        """Minus the log density, huge where it is not finite."""
+        self.evaluations += 1
+        mode = self.mode_at(x)
+        if mode.status != 1:
+            return HUGE
+        result = self.integrate(mode, np.append(self._phi(x), 1.0))
+        if self.prior is not None:
+            gradient = np.empty(len(x))
+            work = mode.u.copy()
+            with_priors = value_at(self.gp, self.co, self.fixed, 1, x, work, gradient)
+            result += with_priors - value_at(self.gp, self.co, self.fixed, 0, x, work, gradient)
+        return -result if np.isfinite(result) else HUGE
 
 
 class _Quadrature:
