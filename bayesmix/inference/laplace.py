@@ -33,6 +33,7 @@ __all__ = [
 
 OUTSIDE = "no finite density was found: the means leave what the family allows"
 _TINY = np.log(0.02)
+_FEW_ROWS = 2000  # up to which two more searches from a boundary cost little
 
 Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
 
@@ -312,6 +313,14 @@ def maximise_laplace(
             other[:n_sd][tiny] = unit[tiny] + np.log(0.5)
             best = _better(best, run_from(search, other))
             starts += 1
+        # At a boundary rounding may have decided which of several optima was found.
+        if search.at_boundary(best) and gp.rows.sizes[0] <= _FEW_ROWS:
+            for size in (0.1, 1.0):
+                other = start.copy()
+                other[:n_sd] = unit + np.log(size)
+                other[search.n_x - gp.problem.n_fixed :] = best.x[search.n_x - gp.problem.n_fixed :]
+                best = _better(best, run_from(search, other))
+                starts += 1
         return optimum_of(marginal, search, best, starts, time.perf_counter() - begin)
 
 

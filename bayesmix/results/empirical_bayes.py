@@ -155,6 +155,18 @@ class EmpiricalBayes(
         return "; ".join(found)
 
     @property
+    def flat(self) -> str:
+        """Which standard deviations have other values that are as good; empty if none has.
+
+        Along them the criterion does not bend at its end, or further searches from a
+        boundary end elsewhere and as well.
+        """
+        if self._optimum.flat is None:
+            return ""
+        names = [f"{e} by {g.name}" for g in self._problem.groups for e in g.effects]
+        return ", ".join(n for n, f in zip(names, self._optimum.flat, strict=True) if f)
+
+    @property
     def sigma(self) -> float:
         """Residual standard deviation; 1 where standard errors are known."""
         return self._optimum.sigma
@@ -314,6 +326,8 @@ class EmpiricalBayes(
         footer += of_negative_shares(parts)
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")
+        if self.flat:
+            footer.append(f"Flat: other values are as good for the sd of {self.flat}.")
         if not self.converged:
             footer.append(f"Not converged: {self.optimizer.message}.")
         footer += self._more_notes()

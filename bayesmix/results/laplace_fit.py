@@ -387,8 +387,8 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def _around(self) -> Around:
         return self._laplace_likelihood
 
-    def _affordable(self) -> IntervalMethod:
-        """The profile where there is one that takes under a second, by the model's size."""
+    def _affordable(self, n_more: int = 0) -> IntervalMethod:
+        """The profile where there is one and all together take under a second."""
         if self.method == "map" or not np.isfinite(self._laplace.loglik):
             return "wald"
         return "profile" if seconds_of_profiles(self._gp, self.n_quadrature) < 1.0 else "wald"

@@ -13,6 +13,7 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
+from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.empirical import (
     LARGEST_CORRELATION,
     ZERO,
@@ -155,12 +156,16 @@ class ModeIntervals:
                 self._profiles[key] = find()
         return self._profiles[key]
 
-    def _affordable(self) -> IntervalMethod:
-        """The profile where there is one that takes under a second, by the model's size."""
+    def _affordable(self, n_more: int = 0) -> IntervalMethod:
+        """The profile where there is one that takes under a second, by the model's size.
+
+        Of the standard deviations, and of `n_more` further parameters.
+        """
         if self.method == "map":
             return "wald"
-        evaluations = _EVALUATIONS * (len(self._optimum.sd) + 1) * len(self._absolute[1])
-        seconds = _seconds_of_evaluation(self._problem) * evaluations
+        profiled = len(self._optimum.sd) + 1 + n_more
+        evaluations = _EVALUATIONS * profiled * len(self._absolute[1])
+        seconds = seconds_of_evaluation(self._problem) * evaluations
         return "profile" if seconds < _PROFILE_SECONDS else "wald"
 
     def _sd_interval(
@@ -281,15 +286,3 @@ def around(
     """Ends of intervals, NaN where the estimate is outside."""
     outside = (estimate < lower) | (estimate > upper)
     return np.where(outside, np.nan, lower), np.where(outside, np.nan, upper)
-
-
-def _seconds_of_evaluation(problem: Problem) -> float:
-    """Roughly what the likelihood with its gradient takes: not timed, or load would decide.
-
-    Of each level its own columns with those of the fixed effects, and a dense root.
-    """
-    beside = problem.n_fixed + 1
-    levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
-    crossed = problem.groups[len(problem.plan.chain) :]
-    root = beside + sum(g.n_levels * g.n_effects for g in crossed)
-    return float(6e-5 + levels / 5e8 + root**3 / 2e9)

@@ -266,8 +266,9 @@ class ModeTables(ModeIntervals):
         ----------
         ci_prob : float
         ci_method : {"profile", "wald"}, optional
-            The profile of the ML deviance, or a normal interval of the inverse
-            hyperbolic tangent; by default as in `variance_components`.
+            The profile of the ML deviance, as lme4's ``confint``, or a normal interval
+            of the inverse hyperbolic tangent. By default the profile where those of all
+            variance parameters cost less than about a second.
 
         Returns
         -------
@@ -282,7 +283,8 @@ class ModeTables(ModeIntervals):
         NotSupportedError
             For the profile of a posterior mode.
         """
-        method = ci_method or self._affordable()
+        n_pairs = sum(len(estimated_pairs(group)) for group in self._problem.groups)
+        method = ci_method or self._affordable(n_pairs)
         _check(ci_prob, method)
         if method == "profile":
             self._check_profile()
