@@ -182,8 +182,8 @@ def _maximise(
                     and found.criterion < best.criterion + 1e-6):  # fmt: skip
                 best = found
     seconds = time.perf_counter() - begin
-    found = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
-    return replace(found, flat=_flat(search, best, ends))
+    out = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
+    return replace(out, flat=_flat(search, best, ends))
 
 
 def _other_starts(search: Search, start: np.ndarray, best: Point) -> list[np.ndarray]:
@@ -191,9 +191,9 @@ def _other_starts(search: Search, start: np.ndarray, best: Point) -> list[np.nda
     n_sd = search.n_sd
     corr = slice(n_sd, n_sd + search.n_corr)
     out = []
-    for scale in (np.log(0.1), np.log(5.0), np.log(0.01)):
+    for scale in (0.1, 5.0) if best.converged else (0.1, 5.0, 0.01):
         other = start.copy()
-        other[:n_sd] += scale
+        other[:n_sd] += np.log(scale)
         out.append(other)
     near = best.x.copy()
     near[:n_sd] = np.maximum(near[:n_sd], search.unit + np.log(0.03))

@@ -323,6 +323,14 @@ class EmpiricalBayes(
                 "Variance components are point estimates: intervals of effects are conditional "
                 "on them, and too short where levels are few.",
             )
+        limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
+        unknown = any(bool(part.isna().any(axis=None)) for part in limits)
+        if unknown and self.method != "map" and self._affordable(len(pairs)) == "wald":
+            footer.append(
+                "Limits left empty are not known by Wald's method: "
+                'variance_components(ci_method="profile") and correlations(ci_method="profile") '
+                "may find them."
+            )
         footer += of_negative_shares(parts)
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")

@@ -384,7 +384,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         return laplace_likelihood_at(self._gp, self._co, self._laplace, self.n_quadrature)
 
     @property
-    def _around(self) -> Around:
+    def _surroundings(self) -> Around:
         return self._laplace_likelihood
 
     def _affordable(self, n_more: int = 0) -> IntervalMethod:
@@ -396,7 +396,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def _profile_of_parameter(self, k: int, ci_prob: float) -> tuple[float, float]:
         return self._once(
             ("parameter", k, ci_prob),
-            lambda: profile_theta(self._around, k, ci_prob, may_be_zero=False),
+            lambda: profile_theta(self._surroundings, k, ci_prob, may_be_zero=False),
         )
 
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:

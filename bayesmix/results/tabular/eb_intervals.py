@@ -122,7 +122,7 @@ class ModeIntervals:
         return likelihood_at(self._problem, self._ml_optimum)
 
     @property
-    def _around(self) -> Around:
+    def _surroundings(self) -> Around:
         """The deviance that profiles are of."""
         return self._likelihood
 
@@ -176,7 +176,7 @@ class ModeIntervals:
         has_sigma = not self._problem.sigma_is_known
         if method == "profile":
             self._check_profile()
-            at = [*range(n_sd), *([len(self._around.x) - 1] if has_sigma else [])]
+            at = [*range(n_sd), *([len(self._surroundings.x) - 1] if has_sigma else [])]
             ends = [
                 self._once(
                     ("sd", k, ci_prob),
@@ -209,7 +209,7 @@ class ModeIntervals:
         if self._centre is not None and may_be_zero:
             factor = float(self._centre.factors_of_sds()[k])
         if np.isnan(factor):
-            return profile_theta(self._around, k, ci_prob, may_be_zero=may_be_zero)
+            return profile_theta(self._surroundings, k, ci_prob, may_be_zero=may_be_zero)
         low, high = profile_theta(self._centred_likelihood, k, ci_prob, may_be_zero=may_be_zero)
         return low - float(np.log(factor)), high - float(np.log(factor))
 
@@ -226,7 +226,7 @@ class ModeIntervals:
                 return self._once(
                     ("correlation", f, pair, ci_prob),
                     functools.partial(
-                        profile_correlation, self._around, co, block, (k, m), ci_prob
+                        profile_correlation, self._surroundings, co, block, (k, m), ci_prob
                     ),
                 )
         raise ValueError(f"effects {pair} of factor {f} have no correlation")
