@@ -91,6 +91,35 @@ class RowVariance:
             rest -= (_columns(g, t, at) @ self.B).toarray()
         return own + np.einsum("ni,ni->n", rest @ self.covariance, rest)
 
+    def solve(self, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Multiply by the covariance of u, that of the fixed effects' part being left out.
+
+        Parameters
+        ----------
+        given : mapping of str to ndarray, shape (G, q)
+            A vector, by grouping factor; zero for the fixed effects.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (G, q)
+        """
+        rest = np.zeros(len(self.covariance))
+        at = 0
+        for g in self.others:
+            rest[at : at + given[g.name].size] = given[g.name].ravel()
+            at += given[g.name].size
+        out, at = {}, 0
+        if self.first is not None:
+            solved = np.einsum("gij,gj->gi", self.K_inverse, given[self.first.name])
+            rest = self.covariance @ (rest - self.B.T @ solved.ravel())
+            pull = (self.B @ rest).reshape(solved.shape)
+            out[self.first.name] = solved - np.einsum("gij,gj->gi", self.K_inverse, pull)
+        for g in self.others:
+            size = g.n_levels * g.n_effects
+            out[g.name] = rest[at : at + size].reshape(g.n_levels, g.n_effects)
+            at += size
+        return out
+
     def with_fixed(self, fixed: np.ndarray) -> RowVariance:
         """Return the same with another covariance of the fixed effects.
 

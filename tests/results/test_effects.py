@@ -11,7 +11,6 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference import Draws
-from bayesmix.results.predict.linear import ParameterDraws
 from tests.families.cases import LEFT_SIDE, family_data
 
 from .test_tables import fake_posterior
@@ -387,28 +386,6 @@ def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
     assert 0 < icc["estimate"][0] < 1
     parts = post.variance_partition(point="mean")
     assert parts["estimate"].sum() == pytest.approx(1)
-
-
-def test_beyond_the_normal_empirical_bayes_takes_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = family_data()
-    fit = bmx.Model("binary ~ x + (1 | g)", data, family="bernoulli").fit_eb()
-    monkeypatch.setattr(type(fit), "_parameters", None, raising=False)
-    with pytest.raises(NotSupportedError, match=r"model.fit\(\) gives a posterior"):
-        fit.comparisons("x")
-    rng = np.random.default_rng(1)
-    drawn = {}
-
-    def parameters(self, levels, n_draws: int, seed: int) -> ParameterDraws:
-        drawn["beta"] = rng.normal(size=(2, n_draws))
-        b = {"g": rng.normal(size=(1, len(levels["g"]), n_draws))}
-        return ParameterDraws(
-            beta=drawn["beta"], b=b, level_rows={"g": np.arange(5)}, scales={}, family={},
-            n_draws=n_draws,
-        )  # fmt: skip
-
-    monkeypatch.setattr(type(fit), "_parameters", parameters)
-    table = fit.comparisons("x", kind="linear", draws=50)
-    np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(drawn["beta"][1]))
 
 
 def test_odds_want_probabilities(post: bmx.Posterior) -> None:

@@ -7,7 +7,7 @@ are compared, so that transformations, interactions and splines are right by the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -29,6 +29,7 @@ from bayesmix.results.effect.contrasts import (
     step_beyond,
 )
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
+from bayesmix.results.effect.expected import ExpectedSource
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
@@ -48,7 +49,8 @@ __all__ = ["Effects", "EffectsAtModes", "EffectsOfDraws"]
 
 EffectKind = Literal["mean", "linear"]
 Others = Literal["observed", "typical"]
-_DRAWS = 2000  # of a normal approximation
+_DRAWS, _FEWEST_DRAWS = 2000, 400  # where means are not exact
+_WORK = 20_000_000  # rows x draws up to which there are as many
 
 
 class Effects:
@@ -103,7 +105,9 @@ class Effects:
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
-            Number of posterior draws to use, evenly spaced; all by default.
+            Number of posterior draws to use, evenly spaced; all by default. For
+            empirical Bayes beyond a normal response the number that sd and interval
+            rest on: 2000, and from 10 000 rows on fewer, at least 400.
         seed : int, optional
             Of the effects of new groups; the fit's own by default.
 
@@ -415,28 +419,28 @@ class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
 class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
     """Effects at the best variance parameters: exact for a normal response.
 
-    A fit of another family draws (beta, b) from their normal approximation, by its
-    method ``_parameters(levels, n_draws, seed)``.
+    Of another family the estimate is the average of `predict`'s, and its spread that of
+    draws of the fixed effects and of the group effects given the data.
     """
 
     def _source(self, draws: int | None, seed: int | None) -> Source:
         family = self.model.family
         fit: Any = self
+        exact = ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
         if isinstance(family, Gaussian) and family.link == "identity":
             if draws is not None or seed is not None:
                 raise NotSupportedError(
                     "draws= and seed= are for a posterior: here mean and variance are exact"
                 )
-            return ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
-        draw: Callable[..., ParameterDraws] | None = getattr(fit, "_parameters", None)
-        if draw is None:
-            raise NotSupportedError(
-                f"empirical Bayes for the family {family} has no effects on the scale of the "
-                "response; model.fit() gives a posterior, which has"
-            )
-        n_draws = _DRAWS if draws is None else int(chosen_draws(1, draws, draws).size)
+            return exact
+        n_draws = int(np.clip(_WORK // self.model.design.n_obs, _FEWEST_DRAWS, _DRAWS))
+        if draws is not None:
+            n_draws = int(chosen_draws(1, draws, draws).size)
         number = checked_seed(seed, 0)
-        return DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
+        drawn = DrawSource(
+            self.model, lambda levels: fit._parameters(levels, n_draws, number), number
+        )
+        return ExpectedSource(fit, drawn, exact)
 
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:

@@ -136,10 +136,12 @@ class PredictsAtModes:
         draws: int = 1000,
         seed: int | None = None,
     ) -> xr.DataArray:
-        """Draw predictions from the normal distribution of the effects at the estimates.
+        """Draw predictions from the distribution of the effects at the estimates.
 
         Fixed and group effects are drawn jointly; the variance parameters and those of
-        the family stay at their estimates.
+        the family stay at their estimates. Beyond a normal response the group effects
+        are drawn given the data, skewed as they are; for ``kind="linear"`` from the
+        normal distribution around their modes, whose moments `predict` gives.
 
         Parameters
         ----------
@@ -280,21 +282,16 @@ class PredictsAtModes:
         )
         chosen = checked_seed(seed, 0)
         levels = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
-        parameters = self._parameters(levels, int(draws), chosen)
+        parameters = self._parameters(levels, int(draws), chosen, request.kind)
         return rows, Predictor(self.model.family, parameters, rows, request, chosen), int(draws)
 
     def _parameters(
-        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_effects = {g.name: g.n_effects for g in self.model.design.groups}
         check_size(sum(n_effects[name] * len(at) for name, at in levels.items()), n_draws)
-        words = [seed, name_key("effects at the modes")]
-        rng = np.random.default_rng(np.random.SeedSequence(words))
-        beta, b = self._row_variance.draw(levels, n_draws, rng)
-        found = self._conditional
-        for name in b:
-            b[name] += found.b[name][levels[name]].T[:, :, None]
+        beta, b = self._draw_effects(levels, n_draws, seed, kind)
         positions = {}
         for group in self.model.design.groups:
             if group.name in levels:
@@ -302,7 +299,7 @@ class PredictsAtModes:
                 position[levels[group.name]] = np.arange(len(levels[group.name]))
                 positions[group.name] = position
         return ParameterDraws(
-            beta=beta + found.beta[:, None],
+            beta=beta,
             b=b,
             level_rows=positions,
             scales={
@@ -314,6 +311,18 @@ class PredictsAtModes:
             },
             n_draws=n_draws,
         )
+
+    def _draw_effects(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, shape (p, S), and b by grouping factor, shape (q, levels, S)."""
+        words = [seed, name_key("effects at the modes")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        beta, b = self._row_variance.draw(levels, n_draws, rng)
+        found = self._conditional
+        for name in b:
+            b[name] += found.b[name][levels[name]].T[:, :, None]
+        return beta + found.beta[:, None], b
 
     @property
     def _family_values(self) -> Mapping[str, np.ndarray]:
@@ -344,6 +353,10 @@ class PredictsAtModes:
             b = found.b[name][np.maximum(index, 0)]
             mean = mean + np.where(index >= 0, np.einsum("nk,nk->n", rows.Z[name], b), 0.0)
         return mean
+
+    def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Mean of each row at the estimates; linear in the effects, and so that at their modes."""
+        return self._means(rows)
 
     def _moments_of(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, np.ndarray]:
         if rows.index:

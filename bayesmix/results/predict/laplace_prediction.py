@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,6 +14,7 @@ from scipy import stats
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
+from bayesmix.results.predict.given_data import EffectsGivenData
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
@@ -49,6 +50,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         with the curvature of Laplace's approximation, the fixed effects with the
         covariance of `vcov()`, which group effects follow. A level that was not seen,
         or is missing, has the mean zero and the variance of the group distribution.
+        Where groups are small their effects are skewed, and the mean of a row is not
+        the inverse link at the mode: see "mean" below.
 
         Parameters
         ----------
@@ -76,12 +79,17 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             One row per row of the data, with its index: estimate, sd, lower, upper.
 
             For "linear" these are the moments of the normal distribution. For "mean"
-            `estimate` is the inverse link at the modes, as of `predict(type =
-            "response")` of lme4 and glmmTMB (and not the mean over the distribution of
-            the linear predictor, as of a posterior); `sd` is that of the delta method;
-            the interval is that of the linear predictor, through the inverse link. For
-            "response" they are mean, standard deviation and quantiles of simulated
-            observations, in which the family's parameters stay at their estimates.
+            `estimate` is the expected mean given the data at the estimates, the average
+            over the group effects, as a posterior has it: by adaptive quadrature where
+            there is one effect a group, else under the normal law of the effects that
+            is nearest to theirs [1]_ (under the links "identity" and "inverse", at the
+            modes). ``predict(type = "response")`` of lme4 and glmmTMB is the inverse
+            link of the linear predictor at the modes, here that of ``kind="linear"``,
+            which is what both give for ``groups="population"``. `sd` is by the delta
+            method; the interval is that of the linear predictor, through the inverse
+            link. For "response" they are mean, standard deviation and quantiles of
+            simulated observations, in which the family's parameters stay at their
+            estimates and group effects are drawn given the data.
 
         Raises
         ------
@@ -89,6 +97,12 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             If the data lack a column that is needed, or do not fit the model.
         NotSupportedError
             For an argument out of its range, or too many crossed effects.
+
+        References
+        ----------
+        .. [1] Ormerod, J. T. and Wand, M. P. (2012). Gaussian variational approximate
+           inference for generalized linear mixed models. Journal of Computational and
+           Graphical Statistics 21, 2-17.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         names = ("estimate", "sd", "lower", "upper")
@@ -104,19 +118,16 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             levels=request.uses_levels,
             kind=kind,
         )
-        eta, variance = self._moments_of(rows, replace(request, kind="linear"))
-        with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
-            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        found = (eta, sd, eta - z * sd, eta + z * sd)
-        if kind == "mean":
-            found = self._through_the_link(self._mean_function(rows, marginal=marginal), *found)
+        found = self._summaries(rows, request)
         return pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
 
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None
     ) -> pd.Series[float]:
         """Return what the conditional modes leave of the response.
+
+        As in lme4 and glmmTMB the fitted value here is the inverse link at the modes,
+        which differs from the expected mean of `fitted()` where groups are small.
 
         Parameters
         ----------
@@ -147,6 +158,40 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         return pd.Series(residual, index=rows.labels, name="residual")
 
     # -- inside ---------------------------------------------------------------
+
+    def _summaries(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Estimate, sd, lower and upper of each row's mean or linear predictor."""
+        eta, variance = self._moments_of(rows, replace(request, kind="linear"))
+        with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
+            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        lower, upper = eta - z * sd, eta + z * sd
+        if request.kind == "linear":
+            return eta, sd, lower, upper
+        mean = self._mean_function(rows, marginal=request.marginal)
+        _, sd, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
+        return self._expected_mean(rows, request), sd, lower, upper
+
+    def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Mean of each row at the estimates, averaged over the effects given the data."""
+        mean = self._mean_function(rows, marginal=request.marginal)
+        if not rows.index:
+            return mean(self._means(rows))
+        return self._given_data.expected_mean(rows, mean)
+
+    @functools.cached_property
+    def _given_data(self) -> EffectsGivenData:
+        return EffectsGivenData(self)
+
+    def _draw_effects(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, and b given the data; for "linear" from the normal distribution."""
+        if kind == "linear":
+            return super()._draw_effects(levels, n_draws, seed, kind)
+        return self._given_data.draw(levels, n_draws, seed)
 
     def _replicate(
         self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
