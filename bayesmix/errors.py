@@ -13,6 +13,7 @@ __all__ = [
     "DataWarning",
     "FileError",
     "FormulaError",
+    "NotEstimableWarning",
     "NotSupportedError",
     "PriorError",
     "SamplingError",
@@ -87,6 +88,10 @@ class BayesmixWarning(UserWarning):
 
 class DataWarning(BayesmixWarning):
     """The data were used, but not quite as they came."""
+
+
+class NotEstimableWarning(BayesmixWarning):
+    """Some of what was asked for is NaN: the data do not determine it."""
 
 
 class SamplingWarning(BayesmixWarning):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
+from bayesmix.design.aliasing import Aliasing, aliasing
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
@@ -68,6 +69,8 @@ class Design:
         Known residual standard errors, in units of the response.
     extras : mapping of str to ndarray, shape (n,)
         What the functions of the left-hand side give per row.
+    aliasing : Aliasing or None
+        What the left-out columns are in the data; None where none was left out.
     """
 
     formula: Formula
@@ -83,6 +86,7 @@ class Design:
     rows: np.ndarray | None
     n_rows_given: int
     fixed_columns: Columns
+    aliasing: Aliasing | None = None
     offset_columns: tuple[Columns, ...] = ()
     weights: np.ndarray | None = None
     known_se: np.ndarray | None = None
@@ -225,10 +229,12 @@ def build_design(
     kept, aliased = _full_rank(X, columns)
     offset, offset_columns = _offset(formula, frame, functions, row_labels)
     full_rank = X[:, kept] if aliased else X
+    independent = kept
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
+    combined = aliasing(X, columns.names, kept, independent) if aliased else None
     X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
     groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
     check_identified(groups, full_rank, formula)
@@ -252,6 +258,7 @@ def build_design(
         rows=rows,
         n_rows_given=len(given),
         fixed_columns=columns,
+        aliasing=combined,
         functions=functions,
         extras=extras,
     )

@@ -25,6 +25,8 @@ class DesignRows:
     Attributes
     ----------
     X : ndarray, shape (n, p)
+    left_out : ndarray, shape (n, P - p), or None
+        The formula's other columns, where some were left out as aliased.
     Z : mapping of str to ndarray, shape (n, q)
         By grouping factor; empty where effects were not asked for.
     index : mapping of str to ndarray of int32, shape (n,)
@@ -39,6 +41,7 @@ class DesignRows:
     """
 
     X: np.ndarray
+    left_out: np.ndarray | None
     Z: Mapping[str, np.ndarray]
     index: Mapping[str, np.ndarray]
     new_levels: Mapping[str, np.ndarray]
@@ -96,7 +99,12 @@ def design_rows(
         index=given.index,
     )
     X = design.fixed_columns.build(frame, labels)
+    left_out = None
     if X.shape[1] > len(design.fixed_effects):
+        if design.aliasing is not None:
+            check_finite(X, design.fixed_columns.names, labels, "the fixed effect")
+            others = [n for n in design.fixed_columns.names if n not in design.fixed_effects]
+            left_out = X[:, [design.fixed_columns.names.index(name) for name in others]]
         X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
     check_finite(X, design.fixed_effects, labels, "the fixed effect")
     varying = design.groups if effects else ()
@@ -117,6 +125,7 @@ def design_rows(
         new_levels[group.name] = group.levels.labels_of(unknown)
     return DesignRows(
         X=X,
+        left_out=left_out,
         Z=Z,
         index=index,
         new_levels=new_levels,

@@ -178,6 +178,7 @@ def counterfactual_rows(
         labels=found.row_labels,
         positions=np.arange(len(frame)),
         per_row=per_row,
+        left_out=found.left_out,
     )
 
 

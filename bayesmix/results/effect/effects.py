@@ -30,6 +30,7 @@ from bayesmix.results.effect.contrasts import (
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
+from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
@@ -109,7 +110,8 @@ class Effects:
         -------
         DataFrame
             One row per combination of `at` and `by`: their columns, then estimate, sd,
-            lower, upper.
+            lower, upper; NaN, with a warning, where the data do not determine the
+            average (`predict` says when).
 
         Raises
         ------
@@ -129,12 +131,15 @@ class Effects:
         request = _request(kind, groups, marginal, ci_prob)
         grid = grid_of(self.model, data, by, at, others)
         source = self._source(draws, seed)
+        unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
             rows = counterfactual_rows(self.model, grid.frame, point, request)
             cells = _cells(grid, (rows,), "identity", lambda values: values)
             summary = source.summaries(cells, request)
+            summary = unknown.masked(summary, cells, point, grid.keys)
             tables.append(_table(point, grid, summary, rows))
+        unknown.warn()
         return _joined(tables, grid)
 
     def comparisons(
@@ -183,7 +188,9 @@ class Effects:
         -------
         DataFrame
             One row per variable, contrast and cell: term, contrast, the columns of `at`
-            and `by`, estimate, sd, lower, upper.
+            and `by`, estimate, sd, lower, upper; NaN, with a warning, where the data do
+            not determine the comparison. A difference may be known where the two
+            averages are not.
 
         Raises
         ------
@@ -208,6 +215,7 @@ class Effects:
         sign = "-" if compare == "difference" else "/"
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
+        unknown = UnknownCells(self.model, request)
         tables = []
         for name in _variables(variables):
             for found in contrasts_of(self.model, name, contrast):
@@ -231,8 +239,10 @@ class Effects:
                         raise step_beyond(self.model, name, found, own) or error from error
                     cells = _cells(grid, versions, compare, COMPARE[compare])
                     summary = source.summaries(cells, request)
-                    keys = {"term": name, "contrast": found.label.format(sign)}
-                    tables.append(_table({**keys, **point}, grid, summary, versions[0]))
+                    keys = {"term": name, "contrast": found.label.format(sign)} | point
+                    summary = unknown.masked(summary, cells, keys, grid.keys)
+                    tables.append(_table(keys, grid, summary, versions[0]))
+        unknown.warn()
         return _joined(tables, grid)
 
     def slopes(
@@ -273,7 +283,8 @@ class Effects:
         -------
         DataFrame
             One row per variable and cell: term, the columns of `at` and `by`, estimate,
-            sd, lower, upper, in units of the prediction per unit of the predictor.
+            sd, lower, upper, in units of the prediction per unit of the predictor; NaN,
+            with a warning, where the data do not determine the slope.
 
         Raises
         ------
@@ -295,13 +306,17 @@ class Effects:
             raise NotSupportedError(f"step={step!r} must be a number above zero")
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
+        unknown = UnknownCells(self.model, request)
         tables = []
         for name in _variables(variables):
             for point in grid.points:
                 parts, distance = self._around(grid, point, name, step, request)
                 cells = _cells(grid, parts, "difference", COMPARE["difference"], distance)
                 summary = source.summaries(cells, request)
-                tables.append(_table({"term": name, **point}, grid, summary, parts[0]))
+                keys = {"term": name, **point}
+                summary = unknown.masked(summary, cells, keys, grid.keys)
+                tables.append(_table(keys, grid, summary, parts[0]))
+        unknown.warn()
         return _joined(tables, grid)
 
     # -- inside ---------------------------------------------------------------

@@ -33,6 +33,8 @@ Rope = tuple[float, float] | None
 _STEP = 1e-5  # of the numerical gradient of an expression
 _SHORT = {"probability": "prob.", "evidence_ratio": "ratio"}
 _FEW = 10  # draws on the far side of the point
+_OF_DRAWS = ("estimate", "sd", "lower", "upper", "direction", "probability", "evidence_ratio")
+_AT_MODES = ("estimate", "sd", "lower", "upper", "z", "p_value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -131,7 +133,7 @@ class WeighsHypotheses:
             is; its probability is that under even prior odds. The posterior density is
             by a kernel, or the normal approximation's where hardly a draw lies beyond
             the point. It is NaN where the prior has no density there, and `note` says
-            why.
+            why. All is NaN for a coefficient that was left out as aliased.
 
         Raises
         ------
@@ -155,6 +157,9 @@ class WeighsHypotheses:
         known = _known_names(self.model.design, self.model.family, list(values))
         rows = []
         for parsed in _parsed(hypotheses, known):
+            if _left_out(self.model.design, parsed):
+                rows.append(_not_estimable(self.model.design, parsed, _OF_DRAWS, region))
+                continue
             draws = parsed.difference.value(values)
             draws = np.broadcast_to(draws, self._draws.beta.shape[:2])
             rows.append(_of_draws(self.model, parsed, draws, options, region))
@@ -222,7 +227,9 @@ class WeighsHypothesesAtModes:
         known = _known_names(self.model.design, self.model.family, list(values(start)))
         z = float(stats.norm.ppf((1 + ci_prob) / 2))
         rows = [
-            _at_modes(parsed, start, covariance, values, z, region)
+            _not_estimable(self.model.design, parsed, _AT_MODES, region)
+            if _left_out(self.model.design, parsed)
+            else _at_modes(parsed, start, covariance, values, z, region)
             for parsed in _parsed(hypotheses, known)
         ]
         footer = (
@@ -416,7 +423,7 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
     """Return what parameters may be called, with their one name."""
     known: dict[str, str] = {}
     taken = {*family.parameters, *canonical}
-    for name in design.fixed_effects:
+    for name in (*design.fixed_effects, *design.aliased):
         if name not in taken:
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
@@ -430,6 +437,23 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             if len(pairs) == 1:
                 known[f"corr({group.name})"] = name
     return known | {name: name for name in canonical}
+
+
+def _left_out(design: Design, parsed: ParsedHypothesis) -> list[str]:
+    """Coefficients of a hypothesis that were left out as aliased."""
+    return [name for name in design.aliased if f"beta({name})" in parsed.difference.names]
+
+
+def _not_estimable(
+    design: Design, parsed: ParsedHypothesis, columns: Sequence[str], region: Rope
+) -> dict[str, Any]:
+    """A row of NaN, and why."""
+    named = " and ".join(f"`{name}`" for name in _left_out(design, parsed))
+    row: dict[str, Any] = {"hypothesis": parsed.text, **dict.fromkeys(columns, np.nan)}
+    if region is not None:
+        row["rope"] = np.nan
+    note = f"{named} was left out, because the columns before it already determine it in the data"
+    return row | {"note": note}
 
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:

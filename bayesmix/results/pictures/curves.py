@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.predict.estimable import quietly, unknown_rows
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
@@ -148,10 +149,12 @@ def curves_of(
     )
     grid = _frame(model, held, x_axis, by_axis, np.asarray(x_axis.values, dtype=object)[spots["i"]],
                   spots["by"].to_numpy())  # fmt: skip
+    grid.index = pd.Index(_places(grid, x_axis, by_axis))  # what a warning calls them
     shown = predict(grid, kind=kind, groups="population", marginal=marginal, ci_prob=ci_prob)
     if kind == "response":  # simulated: its mean would jitter along the line
-        means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
-        shown = shown.assign(estimate=means["estimate"])
+        with quietly():
+            means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
+        shown = shown.assign(estimate=means["estimate"].to_numpy())
         if not x_axis.labels:
             shown[["lower", "upper"]] = _steadied(shown[["lower", "upper"]].to_numpy(), n_by)
     numbers = shown[["estimate", "lower", "upper"]].to_numpy(dtype=np.float64)
@@ -346,6 +349,16 @@ def _frame(
     return pd.DataFrame({name: _like(frame.get(name), column) for name, column in columns.items()})
 
 
+def _places(grid: pd.DataFrame, *axes: Axis | None) -> list[str]:
+    """Say in words where each row is."""
+    drawn = [axis for axis in axes if axis is not None]
+    texts = [
+        [f"{a.name} {value}" if a.labels else f"{a.name} {value:.4g}" for value in grid[a.name]]
+        for a in drawn
+    ]
+    return [", ".join(parts) for parts in zip(*texts, strict=True)]
+
+
 def _like(fitted: pd.Series[Any] | None, values: list[Any]) -> Any:
     if fitted is not None and isinstance(fitted.dtype, pd.CategoricalDtype):
         return pd.Series(values, dtype=fitted.dtype)
@@ -408,6 +421,9 @@ def _level_lines(
         Z={name: Z for name, Z in found.Z.items() if name in names},
     )
     estimate = mean_of_rows(found, wanted) / _trials(model, grid, wanted)
+    unknown = unknown_rows(model.design, found)
+    if unknown is not None:
+        estimate = np.where(unknown.any(axis=1), np.nan, estimate)
     return spots.assign(estimate=estimate)
 
 

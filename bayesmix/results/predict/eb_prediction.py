@@ -13,6 +13,7 @@ from scipy import stats
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
 from bayesmix.results.predict.linear import ParameterDraws
 from bayesmix.results.predict.parameters import check_size
@@ -106,6 +107,12 @@ class PredictsAtModes:
             If the data lack a column that is needed, or do not fit the model.
         NotSupportedError
             For an argument out of its range, or too many crossed effects.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If rows are NaN because they need a coefficient that was left out: an empty
+            cell of an interaction, or columns that only go together in the data.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         if draws is not None:
@@ -121,10 +128,11 @@ class PredictsAtModes:
         mean, variance = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + ci_prob) / 2)
         sd = np.sqrt(variance)
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {"estimate": mean, "sd": sd, "lower": mean - z * sd, "upper": mean + z * sd},
             index=rows.labels,
         )
+        return without_unknown(table, self.model.design, rows)
 
     def predict_draws(
         self,
@@ -166,8 +174,9 @@ class PredictsAtModes:
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
         row = self.model.names.obs_dim
+        filled = predictor.all_draws(rows.n_rows, n_draws)
         return xr.DataArray(
-            predictor.all_draws(rows.n_rows, n_draws)[None],
+            draws_without_unknown(filled, self.model.design, rows)[None],
             dims=("chain", "draw", row),
             coords={"chain": [0], "draw": np.arange(n_draws), row: rows.positions},
             name=kind,

@@ -14,6 +14,7 @@ from scipy import stats
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
+from bayesmix.results.predict.estimable import without_unknown
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
@@ -89,6 +90,12 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             If the data lack a column that is needed, or do not fit the model.
         NotSupportedError
             For an argument out of its range, or too many crossed effects.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If rows are NaN because they need a coefficient that was left out: an empty
+            cell of an interaction, or columns that only go together in the data.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         names = ("estimate", "sd", "lower", "upper")
@@ -96,7 +103,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
             drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-            return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
+            table = pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
+            return without_unknown(table, self.model.design, rows)
         rows = rows_to_predict(
             self.model,
             data,
@@ -111,7 +119,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         found = (eta, sd, eta - z * sd, eta + z * sd)
         if kind == "mean":
             found = self._through_the_link(self._mean_function(rows, marginal=marginal), *found)
-        return pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
+        table = pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
+        return without_unknown(table, self.model.design, rows)
 
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None

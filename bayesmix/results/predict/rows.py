@@ -52,6 +52,9 @@ class Rows:
         Positions in the caller's data.
     per_row : mapping of str to ndarray, shape (n,)
         Weights, known standard errors, trials: what the family wants beside y.
+    left_out : ndarray, shape (n, P - p), or None
+        The formula's columns that are not in X, where some were left out as aliased;
+        None for rows of the fit, which all have an estimate.
     """
 
     X: np.ndarray
@@ -62,6 +65,7 @@ class Rows:
     labels: pd.Index[Any]
     positions: np.ndarray
     per_row: Mapping[str, np.ndarray]
+    left_out: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -149,6 +153,7 @@ def rows_to_predict(
         labels=found.row_labels,
         positions=np.arange(n),
         per_row=new_per_row(model, data, found.row_labels, kind),
+        left_out=found.left_out,
     )
 
 
