@@ -69,6 +69,9 @@ class Design:
         Known residual standard errors, in units of the response.
     extras : mapping of str to ndarray, shape (n,)
         What the functions of the left-hand side give per row.
+    predictor_means : ndarray, shape (p,), or None
+        Where the default prior of the intercept holds, if not at the means of X: those
+        of the whole data, of which these are some rows.
     aliasing : Aliasing or None
         What the left-out columns are in the data; None where none was left out.
     """
@@ -92,6 +95,7 @@ class Design:
     known_se: np.ndarray | None = None
     functions: Functions = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    predictor_means: np.ndarray | None = None
 
     @property
     def n_obs(self) -> int:
@@ -120,6 +124,13 @@ class Design:
     def has_intercept(self) -> bool:
         """Whether X holds the constant column that the formula's intercept makes."""
         return "Intercept" in self.fixed_effects and self.formula.has_intercept
+
+    @property
+    def means(self) -> np.ndarray:
+        """The predictors' means, at which the default prior of the intercept holds, shape (p,)."""
+        if self.predictor_means is not None:
+            return self.predictor_means
+        return np.asarray([column.mean() for column in self.X.T], dtype=np.float64)
 
     @property
     def all_fixed_columns(self) -> tuple[str, ...]:

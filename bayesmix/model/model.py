@@ -155,6 +155,52 @@ class Model(PoolingExtremes):
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
 
+    def with_parts(
+        self,
+        *,
+        design: Design | None = None,
+        y: np.ndarray | None = None,
+        priors: ModelPriors | None = None,
+        specification: Specification | None = None,
+        data: Any = None,
+        data_note: str | None = None,
+    ) -> Model:
+        """Return a model with some of its parts exchanged, and nothing learned anew.
+
+        Parameters
+        ----------
+        design : Design, optional
+            For the same formula and family.
+        y : ndarray, shape (n,), optional
+            The response of its rows, in numbers.
+        priors : ModelPriors, optional
+        specification : Specification, optional
+        data : table, optional
+            What `update` starts from.
+        data_note : str, optional
+            What is special about these data, for errors of `update`.
+
+        Returns
+        -------
+        Model
+        """
+        found = object.__new__(type(self))
+        cached = {
+            name
+            for name in vars(self)
+            if isinstance(getattr(type(self), name, None), functools.cached_property)
+        }
+        vars(found).update({k: v for k, v in vars(self).items() if k not in cached})
+        if design is not None:
+            found.design, found.rows = design, design.row_data
+            found.names = model_names(design, self.family)
+        found.y = self.y if y is None else y
+        found._priors = self._priors if priors is None else priors
+        found.specification = specification or self.specification
+        found._data = self._data if data is None else data
+        found._data_note = self._data_note if data_note is None else data_note
+        return found
+
     @property
     def priors(self) -> pd.DataFrame:
         """Every prior in force: parameter, prior, origin ("default" or "user"), note."""

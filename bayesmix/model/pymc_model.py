@@ -108,8 +108,7 @@ def _beta(design: Design, priors: ModelPriors) -> Any:
         return pm.Deterministic("beta", pt.atleast_1d(intercept), dims=FIXED_EFFECT)
     coefficients = _vector("coefficients", priors.coefficients, slopes, FIXED_SLOPE)
     if priors.intercept_is_centered:
-        means = np.asarray([design.X[:, j].mean() for j in at])
-        intercept = intercept - pt.dot(means, coefficients)
+        intercept = intercept - pt.dot(design.means[at], coefficients)
     where = design.fixed_effects.index("Intercept")
     beta = pt.zeros(len(design.fixed_effects))
     beta = beta[np.asarray(at)].set(coefficients)[where].set(intercept)
@@ -194,7 +193,7 @@ def _ordered_vector(
     # Sorting leaves what NUTS sees as it is, and orders independent draws from the prior.
     vector = pt.sort(raw)
     if centered:
-        vector = vector + pt.dot(design.X.mean(axis=0), beta)
+        vector = vector + pt.dot(design.means, beta)
     return pm.Deterministic(name, vector, dims=names.parameter_dim(name))
 
 

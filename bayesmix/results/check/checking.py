@@ -281,8 +281,12 @@ class Checks(Predicts):
     ) -> Loo:
         """Estimate how well left-out data are predicted, by refitting without them.
 
-        The refits have the same priors, and those of the fast engine run side by side on
-        all processors. Where whole groups are left out, the effects of
+        The refits are of the same model: categories, levels of factors, knots, ranges,
+        scales and priors are those of the whole data. So a category or a level that only
+        one fold has keeps its threshold or coefficient, and the refit without the fold
+        predicts it with the prior's uncertainty: the elpd is finite. Levels of grouping
+        factors that are left out are new levels. Those of the fast engine run side by
+        side on all processors. Where whole groups are left out, the effects of
         their levels are integrated out, exactly for a normal model and as in `loo` for
         others.
 
@@ -309,7 +313,7 @@ class Checks(Predicts):
         NotSupportedError
             For draws from the prior, or an argument out of its range.
         DataError
-            If a fold alone knows a coefficient.
+            If a fold alone knows what has a flat prior, or a variance; it says which.
         """
         from bayesmix.results.check.kfold import kfold
 

@@ -12,12 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix.design.subset import levels_in_part
 from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.families import Gaussian
 from bayesmix.inference.announce import announce
+from bayesmix.model.subset import check_model_of_rows, model_of_rows
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
 from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows, rows_to_predict
+from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
@@ -51,10 +53,13 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
     in_threads = str(post.idata.attrs["engine"]).startswith("fast")
     workers = min(os.cpu_count() or 1, int(k)) if in_threads else 1
 
+    for number in range(int(k)):  # before any is fitted, and not in threads: it is said at once
+        _check_fold(model, np.flatnonzero(fold != number), number, int(k))
+
     def one_fold(number: int) -> None:
         announce(f"Fold {number + 1} of {k} ...", progress=progress)
         test = np.flatnonzero(fold == number)
-        refit = _refit(model, np.flatnonzero(fold != number), number, int(k)).fit(
+        refit = model_of_rows(model, np.flatnonzero(fold != number)).fit(
             draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
         log_p = _log_density(model, refit, test, member[test], seed)
@@ -74,43 +79,23 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
     return _as_loo(elpd, labels, name, key, int(k), draws)
 
 
-def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
-    """The same model, with the same priors, for some of the rows."""
-    design = model.design
-
-    def some(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[train]
-
-    specification = replace(
-        model.specification,
-        priors={},
-        weights=some(design.weights),
-        known_se=some(design.known_se),
-    )
-    advice = "only that fold knows it; take another k or seed, or another by="
+def _check_fold(model: Model, train: np.ndarray, number: int, k: int) -> None:
+    """Refuse a fold without which there is no fit, and say which it is."""
     try:
-        refit = specification.build(type(model), design.frame.iloc[train])
+        check_model_of_rows(model_of_rows(model, train))
     except (DataError, FormulaError) as error:
         reason = getattr(error, "reason", str(error))
-        raise DataError(f"without fold {number + 1} of {k}: {reason}; {advice}") from error
-    if refit.design.fixed_effects != design.fixed_effects:
-        lost = [c for c in design.fixed_effects if c not in refit.design.fixed_effects]
         raise DataError(
-            f"without fold {number + 1} of {k} the data do not determine "
-            f"{', '.join(lost) or 'the same coefficients'}: {advice}"
-        )
-    refit._priors = model.prior_entries
-    return refit
+            f"without fold {number + 1} of {k}: {reason}; only that fold knows it; take another "
+            "k or seed, or another by="
+        ) from error
 
 
 def _log_density(
     model: Model, refit: Any, test: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Log density of each left-out unit at each draw, shape (S, units)."""
-    rows = rows_to_predict(
-        refit.model, model.design.frame.iloc[test], effects=True, levels=True, kind="linear"
-    )
-    rows = replace(rows, per_row={name: values[test] for name, values in model.rows.items()})
+    rows = _left_out_rows(model, refit.model, test)
     request = PredictionRequest(kind="linear")
     y = model.y[test]
     units = np.unique(member)
@@ -123,6 +108,24 @@ def _log_density(
     _, predictor, _ = refit._predictor_of(rows, request, None, seed)
     by_row = predictor.log_prob(y, slice(0, len(test)))
     return by_row[:, np.argsort(member)]
+
+
+def _left_out_rows(model: Model, refit: Model, test: np.ndarray) -> Rows:
+    """Rows of the whole data, as the refit sees them."""
+    design = model.design
+    index, new_levels = {}, {}
+    for whole, part in zip(design.groups, refit.design.groups, strict=True):
+        index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
+    return Rows(
+        X=design.X[test],
+        offset=None if design.offset is None else design.offset[test],
+        Z={group.name: group.Z[test] for group in design.groups},
+        index=index,
+        new_levels=new_levels,
+        labels=design.row_labels[test],
+        positions=np.arange(len(test)),
+        per_row={name: values[test] for name, values in model.rows.items()},
+    )
 
 
 def _integrated_units(

@@ -71,7 +71,7 @@ def log_prior_of(
         values = parameters[name]
         if name in model.family.vector_parameters:
             if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
-                values = values - (beta @ design.X.mean(axis=0))[..., None]
+                values = values - (beta @ design.means)[..., None]
             found[name] = prior_log_density(entry.prior, values).sum(axis=-1)
         else:
             found[name] = prior_log_density(entry.prior, values)
@@ -89,7 +89,7 @@ def _of_coefficients(model: Model, beta: np.ndarray) -> np.ndarray:
     if priors.intercept is not None:
         intercept = beta[..., names.index("Intercept")]
         if priors.intercept_is_centered:
-            intercept = intercept + beta[..., slopes] @ design.X[:, slopes].mean(axis=0)
+            intercept = intercept + beta[..., slopes] @ design.means[slopes]
         total = total + prior_log_density(priors.intercept.prior, intercept)
     return np.asarray(total)
 

@@ -123,10 +123,11 @@ def _independent(model: Model, weights: Mapping[str, float]) -> dict[str, float]
         weight = out.pop("beta(Intercept)", 0.0)
         if weight:
             out[_AT_MEANS] = weight
+            means = design.means
             for j, name in enumerate(design.fixed_effects):
                 if name != "Intercept":
                     key = f"beta({name})"
-                    out[key] = out.get(key, 0.0) - weight * float(design.X[:, j].mean())
+                    out[key] = out.get(key, 0.0) - weight * float(means[j])
     return out
 
 
@@ -140,10 +141,10 @@ def _coefficients(model: Model, draws: dict[str, np.ndarray]) -> dict[str, np.nd
     if _AT_MEANS not in draws:
         return draws
     design = model.design
-    intercept = draws[_AT_MEANS].copy()
+    intercept, means = draws[_AT_MEANS].copy(), design.means
     for j, name in enumerate(design.fixed_effects):
         if name != "Intercept":
-            intercept -= float(design.X[:, j].mean()) * draws[f"beta({name})"]
+            intercept -= float(means[j]) * draws[f"beta({name})"]
     return {**draws, "beta(Intercept)": intercept}
 
 

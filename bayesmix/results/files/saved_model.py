@@ -136,16 +136,16 @@ def model_from_saved(
     found = [entry.parameter for entry in priors]
     if found != [entry.parameter for entry in model.prior_entries]:
         raise FileError("the priors in the file are not those of its formula")
-    model._priors = priors
-    model._data_note = "a fit from a file has the columns that it used"
     labels = index_from_saved(described["row_labels"], arrays).rename(described["row_name"])
     rows = arrays.get("rows")
     if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
         raise FileError(f"the file has {len(labels)} labels for {model.design.n_obs} rows")
-    model.design = replace(
+    design = replace(
         model.design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
     )
-    return model
+    return model.with_parts(
+        design=design, priors=priors, data_note="a fit from a file has the columns that it used"
+    )
 
 
 def _described(saved: xr.Dataset) -> dict[str, Any]:

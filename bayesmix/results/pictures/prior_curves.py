@@ -143,7 +143,7 @@ def _marginals(model: Model, draws: PosteriorDraws) -> dict[str, _Marginal]:
 def _at_means(model: Model, draws: PosteriorDraws) -> dict[str, np.ndarray]:
     """Draws of what has its prior at the predictors' means, there."""
     design, priors = model.design, model.prior_entries
-    means = design.X.mean(axis=0)
+    means = design.means
     moves = np.asarray([name != "Intercept" or priors.intercept is None
                         for name in design.fixed_effects], dtype=bool)  # fmt: skip
     if not moves.any():
