@@ -14,7 +14,7 @@ from bayesmix.arguments import one_of, refusing
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import FormulaError, NotSupportedError
+from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
 from bayesmix.families.checks import as_proportion, check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
@@ -26,7 +26,7 @@ from bayesmix.model.pymc_model import Parametrization, build_pymc_model
 from bayesmix.model.specification import Specification
 from bayesmix.model.words import facts_in_words, model_in_words
 from bayesmix.model.words_of_others import OF_FIT, OF_FIT_EB
-from bayesmix.priors.model_priors import ModelPriors, resolve_priors
+from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
@@ -73,6 +73,11 @@ class Model(PoolingExtremes):
         meta-analysis. There is no sigma then, and a level may have one row.
     parametrization : {"non-centered", "centered"}
         How the PyMC model states the group effects.
+    learned_from : Model, optional
+        A model of the same formula and family for other data. What it learned from these
+        is kept: categories of the response, levels and contrasts of factors, knots,
+        ranges and scales of transforms, and the default priors. `update` with new
+        data sees to it.
 
     Raises
     ------
@@ -103,6 +108,7 @@ class Model(PoolingExtremes):
         weights: Any = None,
         known_se: Any = None,
         parametrization: Parametrization = "non-centered",
+        learned_from: Model | None = None,
     ) -> None:
         one_of("parametrization", parametrization, get_args(Parametrization))
         self.family: Family = get_family(family)
@@ -129,6 +135,15 @@ class Model(PoolingExtremes):
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
+        if learned_from is not None:
+            learned_from = learned_from.learned_from or learned_from
+            known = learned_from.specification.formula, learned_from.family
+            if known != (formula, self.family):
+                raise NotSupportedError(
+                    f"learned_from= is a model {learned_from.formula} of the family "
+                    f"{learned_from.family}; it must have the same formula and family"
+                )
+        self.learned_from: Model | None = learned_from
         self.design: Design = build_design(
             self.formula,
             data,
@@ -138,6 +153,7 @@ class Model(PoolingExtremes):
             weights=weights,
             known_se=known_se,
             drop_intercept=self.family.replaces_intercept,
+            learned=None if learned_from is None else learned_from.design,
         )
         self.rows: Mapping[str, np.ndarray] = self.design.row_data
         # Where new data hold the same, if that was said by a column's name.
@@ -154,6 +170,9 @@ class Model(PoolingExtremes):
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
+        if learned_from is not None:
+            learned = resolve_priors(learned_from.design, self.family, learned_from.y, priors)
+            self._priors = kept_priors(learned, self._priors)
 
     def with_parts(
         self,
@@ -381,7 +400,12 @@ class Model(PoolingExtremes):
             Such as ``". ~ . + x"`` or ``". ~ . - (1 | school)"``: a dot stands for what
             was on its side. A formula without dots replaces the old one.
         data : table, optional
-            By default the table that this model was made of, as it is now.
+            By default the table that this model was made of, as it is now. Where neither
+            formula nor family nor functions are given with it, the model stays what it
+            is: categories of the response, levels and contrasts of factors, knots, ranges
+            and scales of transforms, and the default priors are those it has, and new
+            data that do not fit these are refused. ``update(". ~ .", data=...)`` learns
+            all of it from the new data.
         family, weights, known_se, functions, missing, parametrization
             As in `Model`.
         priors : mapping of str to Prior or None, optional
@@ -417,10 +441,27 @@ class Model(PoolingExtremes):
             parametrization=parametrization,
         )
         table = self._data if data is None else data
+        beside = (self.specification.weights is not None, self.specification.known_se is not None)
+        stays = (
+            data is not None
+            and (formula, family, functions) == (None, None, None)
+            and beside == (changed.weights is not None, changed.known_se is not None)
+        )
         try:
             return changed.build(
-                type(self), table, kept_from=self.specification, same_data=data is None
+                type(self),
+                table,
+                kept_from=self.specification,
+                same_data=data is None,
+                learned_from=self if stays else None,
             )
+        except DataError as error:
+            if not stays:
+                raise
+            raise DataError(
+                f'{error} (the model keeps what it learned from its data; update(". ~ .", '
+                "data=...) learns from the new data)"
+            ) from error
         except FormulaError as error:
             if data is not None or not self._data_note:
                 raise

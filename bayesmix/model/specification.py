@@ -51,6 +51,7 @@ class Specification:
         *,
         kept_from: Specification | None = None,
         same_data: bool = True,
+        learned_from: Model | None = None,
     ) -> Model:
         """Make the model.
 
@@ -63,6 +64,8 @@ class Specification:
             What this one was changed from: an error over what was kept says so.
         same_data : bool
             Whether the data are those of the old model.
+        learned_from : Model, optional
+            As of `Model`.
 
         Raises
         ------
@@ -78,7 +81,7 @@ class Specification:
                 )
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "formula"}
         try:
-            return model(self.formula, data, **given)
+            return model(self.formula, data, learned_from=learned_from, **given)
         except PriorError as error:
             before = kept_from.priors if kept_from else {}
             kept_names = [n for n, prior in self.priors.items() if prior is before.get(n)]

@@ -123,6 +123,24 @@ def test_every_family_comes_back(
     pd.testing.assert_frame_equal(again.predict(kind="response"), post.predict(kind="response"))
 
 
+def test_a_refit_s_columns_come_back(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    whole = bmx.Model("y ~ bs(x, df=4) + scale(z) + f + (1 | g)", data)
+    some = data[(data["x"] > data["x"].quantile(0.2)) & (data["x"] < data["x"].quantile(0.8))]
+    post = fake_posterior(whole.update(data=some), rng)
+    post.save(tmp_path / "some.nc")
+    again = bmx.load(tmp_path / "some.nc")
+    np.testing.assert_array_equal(again.model.design.X, post.model.design.X)
+    np.testing.assert_allclose(again.model.design.means, whole.design.means)
+    pd.testing.assert_frame_equal(again.model.priors, whole.priors)
+    pd.testing.assert_frame_equal(again.predict(data), post.predict(data))
+    again.save(tmp_path / "twice.nc")
+    np.testing.assert_array_equal(
+        bmx.load(tmp_path / "twice.nc").model.design.X, post.model.design.X
+    )
+
+
 def test_moments_and_added_groups_come_back(data: pd.DataFrame, tmp_path: Path) -> None:
     post = bmx.Model("y ~ x + (1 | g)", data).fit(
         seed=1, progress=False, group_draws="moments", draws=500

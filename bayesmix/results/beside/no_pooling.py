@@ -169,6 +169,13 @@ def coefficients_by_level(
 def _check(model: Model, ci_prob: float) -> None:
     check_probability("ci_prob", ci_prob)
     check_regression(model.family, model.rows)
+    categories = model.family.categories(model.design.response)
+    for k, category in enumerate(categories, start=1):
+        if not np.any(model.y == k):
+            raise NotSupportedError(
+                f"no row has the category {category!r}, whose threshold has no finite estimate by "
+                "maximum likelihood; fit() has a posterior"
+            )
 
 
 def _rows_by_level(group: GroupingFactor) -> Iterator[np.ndarray]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["model_from_saved", "saved_model"]
 
-_FORMAT = 1
+_FORMAT = 2  # 2: with the model whose levels, knots and priors were kept
+_LEARNED = "learned_from_"
 
 
 def saved_model(model: Model) -> xr.Dataset:
@@ -54,7 +55,7 @@ def saved_model(model: Model) -> xr.Dataset:
         for i, name in enumerate(design.frame.columns)
     ]
     described = {
-        "format": _FORMAT,
+        "format": 1 if model.learned_from is None else _FORMAT,
         "formula": given.formula,
         "family": given.family.name,
         "link": given.family.link,
@@ -72,6 +73,10 @@ def saved_model(model: Model) -> xr.Dataset:
     }
     if design.rows is not None:
         arrays["rows"] = design.rows
+    if model.learned_from is not None:
+        whole = saved_model(model.learned_from)
+        described["learned_from"] = json.loads(whole.attrs["specification"])
+        arrays |= {f"{_LEARNED}{name}": a.to_numpy() for name, a in whole.data_vars.items()}
     beside = {"weights": design.weights, "known_se": design.known_se}
     arrays |= {name: values for name, values in beside.items() if values is not None}
     data = {name: ([f"{name}_dim"], values) for name, values in arrays.items()}
@@ -99,7 +104,23 @@ def model_from_saved(
     FileError
         If the description makes no model, or functions are missing.
     """
-    described = _described(saved)
+    arrays = {str(name): values.to_numpy() for name, values in saved.data_vars.items()}
+    return _model(_described(saved), arrays, functions)
+
+
+def _model(
+    described: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    functions: Mapping[str, Callable[..., Any]] | None,
+) -> Model:
+    whole = None
+    if described.get("learned_from") is not None:
+        if not isinstance(described["learned_from"], dict) or any(
+            n.startswith(2 * _LEARNED) for n in arrays
+        ):
+            raise FileError("the file does not say what its model learned from")
+        theirs = {n.removeprefix(_LEARNED): a for n, a in arrays.items() if n.startswith(_LEARNED)}
+        whole = _model(described["learned_from"], theirs, functions)
     missing = [name for name in described["functions"] if name not in (functions or {})]
     if missing:
         raise FileError(
@@ -108,7 +129,6 @@ def model_from_saved(
         )
     if described["family"] not in FAMILIES:
         raise FileError(f"there is no family {described['family']!r}")
-    arrays = {str(name): values.to_numpy() for name, values in saved.data_vars.items()}
     frame = pd.DataFrame(
         {column["name"]: column_from_saved(column, arrays) for column in described["columns"]}
     )
@@ -129,7 +149,7 @@ def model_from_saved(
             parametrization=described["parametrization"],
             **given,
         )
-        model = specification.build(Model, frame)
+        model = specification.build(Model, frame, learned_from=whole)
         priors = _priors_from_saved(described["priors"])
     except BayesmixError as error:
         raise FileError(f"the file describes no model: {error}") from error
