@@ -268,3 +268,14 @@ def test_a_family_at_its_limit_keeps_its_coefficients(rows: pd.DataFrame) -> Non
     assert (wide["note"] == "").all()
     np.testing.assert_allclose(wide["estimate"], narrow["estimate"], rtol=1e-3)
     np.testing.assert_allclose(wide["sd"], narrow["sd"], rtol=1e-2)
+
+
+def test_each_level_has_the_knots_and_scales_of_all_rows(rng: np.random.Generator) -> None:
+    x = np.concatenate([rng.uniform(0, 10, 60), rng.uniform(3, 7, 20)])
+    data = pd.DataFrame({"x": x, "g": np.repeat([1, 2, 3, 4], 20), "y": rng.normal(size=80)})
+    model = bmx.Model("y ~ bs(x, df=4) + (1 | g)", data)
+    table = model.no_pooling().set_index(["level", "effect"])["estimate"]
+    for level in (1, 4):
+        rows = (data["g"] == level).to_numpy()
+        right = np.linalg.lstsq(model.design.X[rows], data["y"][rows], rcond=None)[0]
+        np.testing.assert_allclose(table[str(level)].to_numpy(), right, rtol=1e-6)
