@@ -184,6 +184,9 @@ class _Reader:
     def _comparison(self, node: ast.Compare) -> None:
         if not all(isinstance(op, _COMPARE) for op in node.ops):
             self._refuse("`in`, `not in`, `is` and `is not`", node)
+        if len(node.ops) > 1:
+            advice = "write (0 < x) & (x < 3); beside & and | each comparison has parentheses"
+            self._refuse("a chain of comparisons", node, advice)
         for part in (node.left, *node.comparators):
             self.read(part)
 
