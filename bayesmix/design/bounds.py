@@ -51,6 +51,10 @@ def checked_counts(
         If a number is not whole or asks for as many columns as there are rows.
     """
     args, kwargs = list(args), dict(kwargs)
+    if transform in _ARGUMENTS and args:
+        data = getattr(args[0], "__wrapped__", args[0])
+        if isinstance(data, dict) or np.ndim(data) != 1:
+            raise ValueError(f"{transform} takes one column, not several")
     for at, name in enumerate(_ARGUMENTS.get(transform, ()), 1):
         given = args[at] if at < len(args) else kwargs.get(name)
         if given is None:
@@ -67,6 +71,8 @@ def checked_counts(
             args[at] = count
         else:
             kwargs[name] = count
+    if transform == "C" and args:
+        _check_lists([*args[1:2], *kwargs.values()], args[0], n_rows)
     if transform == "poly" and args:
         degree = args[1] if len(args) > 1 else kwargs.get("degree", 1)
         raw = args[2] if len(args) > 2 else kwargs.get("raw", False)
@@ -122,6 +128,15 @@ def _check_size(name: str, count: int, n_rows: int) -> None:
         raise ValueError(f"{name} is {count:.10g}; at most {_MOST} columns are made here")
     if count >= n_rows:
         raise ValueError(f"{name} is {count}; {n_rows} rows bear at most {n_rows - 1} columns")
+
+
+def _check_lists(given: Sequence[Any], data: Any, n_rows: int) -> None:
+    """Refuse more levels than rows, by the thousand, and more contrasts than there are levels."""
+    for value in given:
+        if isinstance(value, dict) and len(value) > len(set(np.asarray(data).tolist())):
+            raise ValueError(f"{len(value)} contrasts are more than there are levels")
+        if isinstance(value, list) and len(value) > max(_MOST, n_rows):
+            raise ValueError(f"{len(value)} levels are listed, and there are {n_rows} rows")
 
 
 def _check_distinct(x: Any, degree: int, raw: bool) -> None:

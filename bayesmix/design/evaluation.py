@@ -169,7 +169,9 @@ class Evaluator:
         try:
             return checked_counts(name, args, kwargs, self.n_rows)
         except ValueError as error:
-            raise EvaluationError(f"`{decode(format_expr(node))[:80]}`: {error}") from error
+            text = decode(format_expr(node))
+            shown = text if len(text) <= 80 else f"{text[:76]} ..."
+            raise EvaluationError(f"`{shown}`: {error}") from error
 
     def _truth(self, node: ast.expr) -> Any:
         """Truth values as they are, and 0 and 1 as truth values."""

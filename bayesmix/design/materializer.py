@@ -40,21 +40,20 @@ class Materializer(PandasMaterializer):
 
     def __init__(self, frame: pd.DataFrame, functions: Functions, *, bounded: bool) -> None:
         super().__init__(frame)
-        self._frame = frame
+        self._columns = {str(name): frame[name] for name in frame.columns}
+        self._n_rows = len(frame)
         self._functions = functions
         self._bounded = bounded
         self._n_columns = 0
 
     @override
-    def _evaluate(
-        self, expr: str, metadata: Any, spec: ModelSpec
-    ) -> tuple[Any, set[Variable]]:
+    def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Variable]]:
         evaluator = Evaluator(
-            columns=self._frame,
+            columns=self._columns,
             functions=self._functions,
             state=spec.transform_state,
             spec=spec,
-            n_rows=len(self._frame),
+            n_rows=self._n_rows,
             bounded=self._bounded,
         )
         return evaluator.evaluate(expr), set()
@@ -94,7 +93,7 @@ class Materializer(PandasMaterializer):
 
     def _check(self, n_columns: int, what: str) -> None:
         try:
-            check_columns(n_columns, len(self._frame), what)
+            check_columns(n_columns, self._n_rows, what)
         except ValueError as error:
             raise EvaluationError(str(error)) from None
 

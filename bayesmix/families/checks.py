@@ -93,7 +93,7 @@ def refuse_where(
 
 _WRITTEN = {
     "trials": "proportion(successes, trials)",
-    "status": "censored(y, status)",
+    "status": "censored(y, status) or event(time, status)",
     "lower": "truncated(y, lower, upper)",
     "upper": "truncated(y, lower, upper)",
 }

@@ -67,7 +67,12 @@ def test_group_terms_mean_what_lme4_means(text: str, expected: list[str]) -> Non
         ("y ~ a / b", ["1", "a", "a:b"]),
         ("y ~ (a + b + c)**2", ["1", "a", "b", "c", "a:b", "a:c", "b:c"]),
         ("y ~ (a + b + c)^3", ["1", "a", "b", "c", "a:b", "a:c", "b:c", "a:b:c"]),
-        ("y ~ x %in% a", ["1", "a", "a:x"]),
+        ("y ~ x %in% a", ["1", "x:a"]),
+        ("y ~ a + x %in% a", ["1", "a", "x:a"]),
+        ("y ~ a * b %in% c", ["1", "a", "b:c", "a:b:c"]),
+        ("y ~ a:b %in% c", ["1", "a:b:c"]),
+        ("y ~ a %in% b %in% c", ["1", "a:b:c"]),
+        ("y ~ (a + b) %in% (c + d)", ["1", "a:c:d", "b:c:d"]),
         ("y ~ bs(x, knots=[-1, 2.5]) + np.log(z)", ["1", "bs(x, knots=[-1, 2.5])", "np.log(z)"]),
     ],
 )

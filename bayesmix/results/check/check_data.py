@@ -280,6 +280,7 @@ def statistic_data(
     if factor is None:
         observed = np.asarray([function(y[None], axis=1)[0]])
         found = np.asarray(function(replicates, axis=1))[:, None]
+        _check_values(name, observed, found)
         return Statistic(
             name=name, group="", levels=np.asarray([""], dtype=object), observed=observed,
             replicates=found,
@@ -304,6 +305,19 @@ def statistic_data(
     )
 
 
+def _check_values(name: str, observed: np.ndarray, replicates: np.ndarray) -> None:
+    """Refuse a statistic that has no value, of the data or of a replicate."""
+    if not np.isfinite(observed).all():
+        raise NotSupportedError(f"stat={name!r} is {observed[0]} for the data: it must be finite")
+    missing = int((~np.isfinite(replicates)).sum())
+    if missing:
+        raise NotSupportedError(
+            f"stat={name!r} has no finite value in {missing} of {len(replicates)} replicates, "
+            "beside which that of the data would be seen wrongly; let it return a number for "
+            "every array of responses"
+        )
+
+
 def _some_level(statistic: Statistic) -> Statistic:
     if not len(statistic.levels):
         raise NotSupportedError(
@@ -317,7 +331,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     def function(values: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
         try:
             return np.asarray([float(stat(row)) for row in values])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise NotSupportedError(
                 f"stat= must take an array of responses and return one number: {error}"
             ) from error
