@@ -28,7 +28,7 @@ _MOST_VALUES = 4e9  # of a design: 32 GB
 
 
 def checked_counts(
-    transform: str, args: Sequence[Any], kwargs: dict[str, Any], n_rows: int
+    transform: str, args: Sequence[Any], kwargs: dict[str, Any], n_rows: int | None
 ) -> tuple[list[Any], dict[str, Any]]:
     """Check the arguments of a transform that say how many columns it makes.
 
@@ -38,7 +38,8 @@ def checked_counts(
         The name of one of formulaic's transforms.
     args, kwargs
         What it is called with, evaluated; the data come first.
-    n_rows : int
+    n_rows : int or None
+        The rows that bound the columns; None where they have been made before.
 
     Returns
     -------
@@ -60,8 +61,7 @@ def checked_counts(
         if given is None:
             continue
         if name == "knots":
-            size = np.size(given)
-            _check_size("the number of knots", size, n_rows)
+            _check_size("the number of knots", np.size(given), n_rows)
             continue
         count = _whole(name, given)
         _check_size(name, count, n_rows)
@@ -71,6 +71,8 @@ def checked_counts(
             args[at] = count
         else:
             kwargs[name] = count
+    if n_rows is None:
+        return args, kwargs
     if transform == "C" and args:
         _check_lists([*args[1:2], *kwargs.values()], args[0], n_rows)
     if transform == "poly" and args:
@@ -123,7 +125,9 @@ def _whole(name: str, value: Any) -> int:
     return int(number)
 
 
-def _check_size(name: str, count: int, n_rows: int) -> None:
+def _check_size(name: str, count: int, n_rows: int | None) -> None:
+    if n_rows is None:
+        return
     if count > _MOST:
         raise ValueError(f"{name} is {count:.10g}; at most {_MOST} columns are made here")
     if count >= n_rows:

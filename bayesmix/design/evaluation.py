@@ -80,7 +80,7 @@ class Evaluator:
 
     Attributes
     ----------
-    columns : mapping of str to Series
+    columns : DataFrame, or mapping of str to Series
         The columns under the names that expressions have for them.
     functions : mapping of str to callable
         The caller's own, which come before those of the same name here and get columns as
@@ -93,7 +93,7 @@ class Evaluator:
         Whether transforms are built for the first time, so that the rows bound their columns.
     """
 
-    columns: Mapping[str, Any]
+    columns: pd.DataFrame | Mapping[str, Any]
     functions: Functions
     state: MutableMapping[str, Any]
     spec: ModelSpec
@@ -152,8 +152,7 @@ class Evaluator:
             function = TRANSFORMS[name]
             if name not in _AS_THEY_ARE:
                 args = [as_number(value) for value in args]
-            if self.bounded:
-                args, kwargs = self._within_bounds(name, node, args, kwargs)
+            args, kwargs = self._within_bounds(name, node, args, kwargs)
         if getattr(function, "__is_stateful_transform__", False):
             kwargs |= {
                 "_context": self.columns,
@@ -167,7 +166,7 @@ class Evaluator:
         self, name: str, node: ast.Call, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
         try:
-            return checked_counts(name, args, kwargs, self.n_rows)
+            return checked_counts(name, args, kwargs, self.n_rows if self.bounded else None)
         except ValueError as error:
             text = decode(format_expr(node))
             shown = text if len(text) <= 80 else f"{text[:76]} ..."

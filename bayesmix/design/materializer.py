@@ -40,7 +40,7 @@ class Materializer(PandasMaterializer):
 
     def __init__(self, frame: pd.DataFrame, functions: Functions, *, bounded: bool) -> None:
         super().__init__(frame)
-        self._columns = {str(name): frame[name] for name in frame.columns}
+        self._columns = frame
         self._n_rows = len(frame)
         self._functions = functions
         self._bounded = bounded

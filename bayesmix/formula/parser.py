@@ -34,6 +34,7 @@ from bayesmix.formula.translation import from_formulaic, joined_to_tilde
 __all__ = ["parse_formula"]
 
 _MOST_TOKENS = 8_000  # names, numbers, operators and parentheses
+_MOST_OFFSETS = 100
 _LONGEST_PIECE = 1000  # characters that are searched for in a formula
 
 
@@ -207,6 +208,8 @@ def _assemble(
             raise _own_predictor(text, response, start, stop)
     if len(groups) > MOST_GROUP_TERMS:
         raise too_many_groups(len(groups))
+    if len(offsets) > _MOST_OFFSETS:
+        raise FormulaError(f"the formula has {len(offsets)} offsets; add them up in one column")
     groups = _checked_groups(text, _same_order(groups))
     pieces = [response, *extras.values()]
     uses = _columns_used(pieces, fixed, offsets, groups, _Uses(text, functions))

@@ -225,6 +225,19 @@ def test_a_statistic_that_is_no_number_is_named(
             post.check(stat=wrong, group=group)  # type: ignore[arg-type]
 
 
+def test_a_statistic_without_a_value_is_named(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    with pytest.raises(NotSupportedError, match="is nan for the data"):
+        post.check(stat=lambda _: np.nan)
+    y = data["y"].to_numpy()
+    with pytest.raises(NotSupportedError, match=r"no finite value in \d+ of \d+ replicates"):
+        post.check(stat=lambda r: 1.0 if np.array_equal(r, y) else np.inf)
+    with pytest.raises(NotSupportedError, match="in no level of `g`"):
+        post.check(stat=lambda _: np.nan, group="g")
+    with pytest.raises(NotSupportedError, match="return one number"):
+        post.check(stat=lambda _: 1 // 0)
+
+
 def test_a_pareto_k_that_is_not_a_number_is_not_trusted() -> None:
     table = pd.DataFrame({"elpd": [-1.0, -1.0], "pareto_k": [0.1, np.nan]}, index=["a", "b"])
     found = Loo(
