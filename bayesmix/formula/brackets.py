@@ -93,7 +93,7 @@ def _check_bar(
     if position < tilde:
         raise _error(
             "a `|` cannot stand on the left-hand side: what is given per row goes into "
-            "proportion, censored, truncated or weighted(...)",
+            "proportion, event, censored, truncated or weighted(...)",
             text,
             token,
         )

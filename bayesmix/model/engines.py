@@ -14,7 +14,7 @@ __all__ = ["LAPLACE_FAMILIES", "why_not_collapsed", "why_not_joint", "why_not_no
 LAPLACE_FAMILIES = ("bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "beta")
 
 _ROWS_IN_WORDS = {
-    "status": "of censored(...)",
+    "status": "of censored(...) or event(...)",
     "lower": "of truncated(...)",
     "upper": "of truncated(...)",
     "exponent": "of weighted(...), an exponent of the likelihood",

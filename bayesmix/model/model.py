@@ -45,9 +45,10 @@ class Model(PoolingExtremes):
     formula : str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
         top of all that formulaic reads. On the left-hand side may stand
-        ``proportion(successes, trials)``, ``censored(y, status)``,
-        ``truncated(y, lower, upper)`` and ``weighted(y, w)``, where w is an exponent
-        of the row's likelihood and no precision.
+        ``proportion(successes, trials)``, ``event(time, status)``,
+        ``censored(y, status)``, ``truncated(y, lower, upper)`` and
+        ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
+        precision.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.families.functions import NUMPY
 from bayesmix.families.observation import observation_log_prob
 from bayesmix.formula.update import updated_formula
+
+from ..results.test_tables import fake_posterior
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +94,13 @@ def test_other_codings_are_refused_with_what_to_write(
 def test_a_family_without_censoring_refuses_it(lifetimes: pd.DataFrame) -> None:
     with pytest.raises(FormulaError, match=r"event\(time, status\) does not go with the bernoulli"):
         bmx.Model("event(d, d) ~ x", lifetimes, family="bernoulli")
+
+
+def test_files_and_updates_keep_it(lifetimes: pd.DataFrame, tmp_path: Path) -> None:
+    model = bmx.Model("event(t, d) ~ x + (1 | g)", lifetimes, family="weibull")
+    post = fake_posterior(model, np.random.default_rng(1))
+    loaded = bmx.load(post.save(tmp_path / "fit.nc"))
+    np.testing.assert_array_equal(loaded.model.rows["status"], 1.0 - lifetimes["d"])
+    assert loaded.model.formula.text == model.formula.text
+    new = lifetimes.head(3)[["x", "g"]]
+    np.testing.assert_allclose(loaded.predict(new), post.predict(new))
