@@ -119,8 +119,9 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
         if token.kind is Token.Kind.VALUE:
             raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
         if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
+            written = "%in%" if token.token == "in" else token.token
             raise _error(
-                f"`{token.token}` cannot join grouping factors: use a:b, a/b or a*b", text, token
+                f"`{written}` cannot join grouping factors: use a:b, a/b or a*b", text, token
             )
 
 
