@@ -93,7 +93,8 @@ def refuse_where(
 
 _WRITTEN = {
     "trials": "proportion(successes, trials)",
-    "status": "censored(y, status) or event(time, status)",
+    "status": "censored(y, status)",
+    "event": "event(time, status)",
     "lower": "truncated(y, lower, upper)",
     "upper": "truncated(y, lower, upper)",
 }
@@ -121,8 +122,10 @@ def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:
     for name in rows:
         if name in _WRITTEN and name not in family.accepts:
             advice = '; take family="binomial" or "beta_binomial"' if name == "trials" else ""
+            said = "event" if name == "status" and "event" in formula.extras else name
+            written = _WRITTEN[said]
             raise FormulaError(
-                f"{_WRITTEN[name]} does not go with the {family.name} family{advice}",
+                f"{written} does not go with the {family.name} family{advice}",
                 **place,  # type: ignore[arg-type]
             )
 
