@@ -8,6 +8,7 @@ __all__ = [
     "OWN_FILES",
     "BayesmixError",
     "BayesmixWarning",
+    "CacheWarning",
     "ConvergenceWarning",
     "DataError",
     "DataWarning",
@@ -83,6 +84,10 @@ class SamplingError(BayesmixError, RuntimeError):
 
 class BayesmixWarning(UserWarning):
     """Base class of every warning that bayesmix gives."""
+
+
+class CacheWarning(BayesmixWarning):
+    """Compiled kernels on disk are damaged, or cannot be kept there; the fit is not touched."""
 
 
 class DataWarning(BayesmixWarning):
