@@ -35,7 +35,7 @@ _DIGEST = hashlib.sha256().digest_size
 _SAID: set[str] = set()  # what a process has warned of
 
 
-class _KernelFiles(FunctionCache):  # type: ignore[misc]
+class _KernelFiles(FunctionCache):
     """The file of one function, in the folder that numba chooses."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -87,9 +87,9 @@ class _KernelFiles(FunctionCache):  # type: ignore[misc]
             _say_unkept(f"{str(self.folder)!r}: {error.strerror or error}")
 
 
-class _KeptFunction(CFunc):  # type: ignore[misc]
+class _KeptFunction(CFunc):
     def enable_caching(self) -> None:
-        self._cache = _KernelFiles(self._pyfunc)
+        self._cache: Any = _KernelFiles(self.__wrapped__)
 
 
 def compiled_function(function: Callable[..., Any], signature: Any, **options: Any) -> Any:

@@ -14,8 +14,7 @@ from bayesmix.errors import OWN_FILES, DataWarning, FileError
 from bayesmix.model.names import posterior_variables
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.files.saved_model import model_from_saved
-from bayesmix.results.files.saving import MODEL_GROUP
-from bayesmix.results.files.storage import read_tree
+from bayesmix.results.files.storage import MODEL_GROUP, read_tree
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.tabular.tree import MOMENTS_GROUP, coordinates, posterior_dims
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.results.files.saved_model import saved_model
-from bayesmix.results.files.storage import write_tree
+from bayesmix.results.files.storage import MODEL_GROUP, write_tree
 from bayesmix.results.tabular.tree import versions
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
     from bayesmix.model import Model
 
-__all__ = ["MODEL_GROUP", "SavesDraws", "SavesEstimates"]
-
-MODEL_GROUP = "bayesmix_model"
+__all__ = ["SavesDraws", "SavesEstimates"]
 
 
 class SavesDraws:
