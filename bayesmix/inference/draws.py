@@ -87,14 +87,14 @@ def keep_complete_draws(
         without any draw if there was none.
     """
     complete = [
-        np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2).sum(axis=1, dtype=np.int64)
+        np.isfinite(values).all(axis=tuple(range(2, values.ndim))).sum(axis=1, dtype=np.int64)
         for values in posterior.values()
     ]
     lengths: np.ndarray = np.min(np.stack(complete), axis=0)
     order = np.argsort(-1 * lengths, kind="stable")
     kept = lengths[order] * np.arange(1, len(lengths) + 1)
-    n_chains = int(np.argmax(kept)) + 1
-    n_draws = int(lengths[order][n_chains - 1])
+    n_chains = int(np.argmax(kept)) + 1 if len(kept) else 0
+    n_draws = int(lengths[order][n_chains - 1]) if n_chains else 0
     chains = np.sort(order[:n_chains])
 
     def cut(values: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ _FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
 _DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
 _LARGE_ROOT = 500  # columns
 _PYMC_TUNE = 1000
+_STATISTICS = 12  # numbers that the sampler keeps of each step
 
 
 def sample(
@@ -84,6 +85,7 @@ def sample(
         progress=progress,
         **settings,
     )
+    _check_sizes(model, checked, group_draws, fast=fast)
     if prior_only:
         improper = model.prior_entries.improper
         if improper:
@@ -114,6 +116,35 @@ def sample(
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
+
+
+def _check_sizes(
+    model: Model, settings: SamplerSettings, group_draws: GroupDraws, *, fast: bool
+) -> None:
+    """Refuse more draws than memory holds: the sampler would end the whole process."""
+    from bayesmix.inference.collapsed import MAX_GROUP_DRAWS
+    from bayesmix.memory import check_memory
+
+    design = model.design
+    n_draws = settings.chains * settings.draws
+    effects = sum(g.n_levels * g.n_effects for g in design.groups)
+    collapsed = fast and _is_normal(model)
+    sampled = len(design.fixed_effects) + sum(g.n_effects**2 + g.n_effects for g in design.groups)
+    labels = model.names.parameter_labels
+    sampled += sum(len(labels.get(name, "1")) for name in model.family.parameters)
+    too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
+    kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
+    if not collapsed:
+        sampled += effects
+    # The sampler sets all steps of a chain aside at the start, and its draws are copied
+    # twice on their way into labelled arrays.
+    warm_up = settings.chains * settings.tune * (sampled + _STATISTICS)
+    check_memory(
+        f"draws={settings.draws} and tune={settings.tune} in chains={settings.chains}, of "
+        f"{kept} numbers each,",
+        n_draws * (3 * kept + 2 * _STATISTICS) + warm_up,
+        "ask for fewer: some thousand draws are enough for any summary",
+    )
 
 
 def warm_up_steps(model: Model) -> int:

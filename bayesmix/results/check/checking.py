@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.memory import check_memory
 from bayesmix.results.check.loo import (
     Loo,
     check_enough_draws,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from bayesmix.results.check.check_data import CheckData
 
 __all__ = ["Checks"]
-
-_MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
 
 
 class Checks(Predicts):
@@ -72,7 +71,7 @@ class Checks(Predicts):
         Raises
         ------
         NotSupportedError
-            If there would be more than a thousand million numbers.
+            If there would be more than memory holds.
         """
         every = self._replicates(new_groups=new_groups, draws=draws, seed=seed)
         values = self._filled(every.rows, every.predictor, every.n_draws)
@@ -416,11 +415,9 @@ class Checks(Predicts):
         rows, predictor, n_draws = self._predictor(
             None, PredictionRequest(kind="linear"), None, None
         )
-        if rows.n_rows * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{rows.n_rows} rows x {n_draws} draws would take "
-                f"{rows.n_rows * n_draws * 8e-9:.0f} GB; fit with fewer draws"
-            )
+        check_memory(
+            f"{rows.n_rows} rows x {n_draws} draws", rows.n_rows * n_draws, "fit with fewer draws"
+        )
         out = np.empty((n_draws, rows.n_rows))
 
         def fill(_: int, block: slice) -> None:

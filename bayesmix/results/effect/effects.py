@@ -30,6 +30,7 @@ from bayesmix.results.effect.contrasts import (
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
+from bayesmix.results.predict.eb_prediction import check_draws
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
@@ -395,7 +396,8 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
                 f"empirical Bayes for the family {family} has no effects on the scale of the "
                 "response; model.fit() gives a posterior, which has"
             )
-        n_draws = _DRAWS if draws is None else int(chosen_draws(1, draws, draws).size)
+        n_draws = _DRAWS if draws is None else draws
+        check_draws(n_draws)
         number = checked_seed(seed, 0)
         return DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
 

@@ -15,7 +15,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
 from bayesmix.results.predict.linear import ParameterDraws
-from bayesmix.results.predict.parameters import check_size
+from bayesmix.results.predict.parameters import check_replicates, check_size
 from bayesmix.results.predict.predictor import Predictor
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.rows import Rows, rows_to_predict
@@ -242,6 +242,7 @@ class PredictsAtModes:
             raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        check_replicates(n, rows.n_rows)
         modes = self._means(rows.with_new_groups(self.model.design) if new_groups else rows)
         out = np.empty((rows.n_rows, int(n)))
         for k in range(int(n)):
@@ -288,7 +289,9 @@ class PredictsAtModes:
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_effects = {g.name: g.n_effects for g in self.model.design.groups}
-        check_size(sum(n_effects[name] * len(at) for name, at in levels.items()), n_draws)
+        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
+        check_size(n_fixed + n_drawn + 1, n_draws)
         words = [seed, name_key("effects at the modes")]
         rng = np.random.default_rng(np.random.SeedSequence(words))
         beta, b = self._row_variance.draw(levels, n_draws, rng)

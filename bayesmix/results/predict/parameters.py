@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import group_scales, name_key
 from bayesmix.results.predict.linear import ParameterDraws
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
 
-__all__ = ["check_size", "chosen_draws", "posterior_parameters"]
+__all__ = ["check_replicates", "check_size", "chosen_draws", "posterior_parameters"]
 
 _MOST = 200_000_000  # numbers: 1.6 GB of redrawn group effects
 _AT_ONCE = 4_000_000  # numbers drawn in one piece
@@ -102,18 +103,31 @@ def posterior_parameters(
 
 
 def check_size(n_effects: int, n_draws: int) -> None:
-    """Refuse to draw more group effects than memory should hold.
+    """Refuse to draw more effects than memory holds.
 
     Raises
     ------
     NotSupportedError
     """
-    if n_effects * n_draws > _MOST:
-        raise NotSupportedError(
-            f"draws of {n_draws} x {n_effects} group effects would take "
-            f"{n_effects * n_draws * 8e-9:.1f} GB; ask for fewer with draws=, or predict for "
-            "fewer levels at a time"
-        )
+    check_memory(
+        f"draws={n_draws} of {n_effects} effects and parameters",
+        2 * int(n_draws) * n_effects,
+        "ask for fewer with draws=, or predict for fewer levels at a time",
+    )
+
+
+def check_replicates(n: int, n_rows: int) -> None:
+    """Refuse to simulate more than memory holds.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    check_memory(
+        f"n={n} replicates of {n_rows} rows",
+        int(n) * (n_rows + 16),  # with their names
+        "simulate fewer at a time",
+    )
 
 
 def _levels_first(b: np.ndarray, chosen: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from bayesmix.results.predict.ordinal import (
     probability_table,
     with_categories,
 )
-from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
+from bayesmix.results.predict.parameters import check_replicates, chosen_draws, posterior_parameters
 from bayesmix.results.predict.predictor import Predictor
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
@@ -164,7 +164,7 @@ class Predicts:
         Raises
         ------
         DataError, NotSupportedError
-            As in `predict`; also for more than a thousand million numbers.
+            As in `predict`; also for more than memory holds.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
@@ -254,6 +254,7 @@ class Predicts:
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+        check_replicates(n, self.model.design.n_obs)
         every = self._replicates(new_groups=new_groups, draws=None, seed=seed)
         rng = np.random.default_rng(np.random.SeedSequence([self._seed(seed), 1]))
         n_draws = every.n_draws

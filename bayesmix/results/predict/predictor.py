@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.families import Cumulative, Family, Gaussian
+from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.predict.request import PredictionRequest
@@ -15,7 +15,6 @@ from bayesmix.results.predict.rows import Rows
 
 __all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
 
-_MOST = 1_000_000_000  # numbers in a table of draws: 8 GB
 
 # Points and weights that integrate over a standard normal (Gauss and Hermite).
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
@@ -180,13 +179,13 @@ class Predictor:
         Raises
         ------
         NotSupportedError
-            For more than a thousand million numbers.
+            For more than memory holds.
         """
-        if n_rows * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{n_rows} rows x {n_draws} draws would take {n_rows * n_draws * 8e-9:.0f} GB; "
-                "use fewer with draws=, or predict(), which keeps their mean and interval only"
-            )
+        check_memory(
+            f"{n_rows} rows x {n_draws} draws",
+            n_rows * n_draws,
+            "use fewer with draws=, or predict(), which keeps their mean and interval only",
+        )
         out = np.empty((n_draws, n_rows))
 
         def fill(number: int, block: slice) -> None:
