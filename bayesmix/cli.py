@@ -162,6 +162,8 @@ def _read_csv(path: Path, separator: str, decimal: str) -> Any:
             data = pd.read_csv(path, index_col=False, sep=separator, decimal=decimal)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror}") from error
     except pd.errors.ParserWarning as error:
         raise DataError(
             f"lines of {path} have more fields than its header{_other_separator(path, separator)}"

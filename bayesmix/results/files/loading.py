@@ -35,6 +35,14 @@ def load(
     checks as one that is typed. A posterior has its draws from the file; an empirical
     Bayes fit is repeated on the data in the file.
 
+    Nothing is read that lies outside the file, or that `save` did not write. The file is
+    checked first, a netCDF file by a child process: links of any kind, arrays in other
+    files, references, a group within a group, more than 10,000 arrays and groups, in
+    netCDF any compression and more bytes of arrays than the file has, in zarr more than
+    a hundred bytes of arrays for each on disk (beyond 256 MB) or more than a million
+    files are refused, and so are arrays that memory does not hold. A check that takes
+    more than 10 s of the processor, and one more for each 50 MB, is given up.
+
     Parameters
     ----------
     path : str or path

@@ -47,7 +47,8 @@ class SavesDraws:
         Raises
         ------
         FileError
-            If the ending is another, or the place cannot be written.
+            If the ending is another, or the place cannot be written (a full disk, say).
+            What was there before, and the draws, are as they were.
         """
         import xarray as xr
 
