@@ -32,6 +32,8 @@ __all__ = ["compiled_function", "is_kept"]
 
 _SEAL = b"bayesmix kernel 1\n"
 _DIGEST = hashlib.sha256().digest_size
+# numba calls back into this file.
+_NOT_THE_USERS = (*OWN_FILES, str(Path(numba.__file__).parent))
 _SAID: set[str] = set()  # what a process has warned of
 
 
@@ -172,4 +174,4 @@ def _say_unkept(reason: str) -> None:
 def _say(what: str, text: str) -> None:
     if what not in _SAID:
         _SAID.add(what)
-        warnings.warn(text, CacheWarning, skip_file_prefixes=OWN_FILES)
+        warnings.warn(text, CacheWarning, skip_file_prefixes=_NOT_THE_USERS)

@@ -93,6 +93,7 @@ def test_exchanged_files_do_not_exchange_the_kernels(tmp_path: Path) -> None:
     with pytest.warns(CacheWarning) as said:
         assert [value(plus), value(minus)] == [(5.0, False), (1.0, False)]
     assert len(said) == 1  # once a process
+    assert said[0].filename == __file__
     assert value(minus) == (1.0, True)
 
 
