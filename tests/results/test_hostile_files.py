@@ -180,16 +180,27 @@ def test_a_netcdf_file_holds_all_that_is_read(
     assert time.perf_counter() - start < 30
 
 
+@POSIX
 def test_a_file_in_which_the_library_turns_in_circles_is_given_up(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(netcdf_check, "SECONDS", 2.0)
-    path = folder / "fit.nc"
+    path = Path(zipfile.ZipFile(BEFORE).extract("eb.nc", tmp_path))
     whole = path.read_bytes()
-    for first, last in ((2312, 6224), (1000, 20000)):
-        path.write_bytes(whole[:first] + bytes(last - first) + whole[last:])
-        with pytest.raises(FileError, match=r"fit\.nc"):
-            bmx.load(path)
+    path.write_bytes(whole[:2312] + bytes(6224 - 2312) + whole[6224:])
+    with pytest.raises(FileError, match=r"eb\.nc.*is damaged \(reading it takes longer than 2 s"):
+        bmx.load(path)
+
+
+def test_a_child_that_does_not_answer_is_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netcdf_check, "SECONDS", 0.1)
+    monkeypatch.setattr(netcdf_check, "_CHILD", "import time; time.sleep(60)")
+    start = time.perf_counter()
+    with pytest.raises(FileError, match=r"takes longer than 0 s"):
+        bmx.load(folder / "fit.nc")
+    assert time.perf_counter() - start < 30
 
 
 def test_what_was_added_to_a_file_is_left_out_and_named(folder: Path) -> None:
