@@ -13,6 +13,7 @@ __all__ = [
     "DataWarning",
     "FileError",
     "FormulaError",
+    "NotApplicableError",
     "NotSupportedError",
     "PriorError",
     "SamplingError",
@@ -71,6 +72,10 @@ class PriorError(BayesmixError, ValueError):
 
 class NotSupportedError(BayesmixError, ValueError):
     """A valid request that this engine, family or object does not answer."""
+
+
+class NotApplicableError(NotSupportedError, AttributeError):
+    """A property that this kind of fit or model does not have, so that `hasattr` says no."""
 
 
 class FileError(BayesmixError, OSError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
@@ -165,11 +165,11 @@ class EmpiricalBayes(
 
         Raises
         ------
-        NotSupportedError
-            For another method.
+        NotApplicableError
+            For another method; it is an AttributeError, too.
         """
         if self.method != "reml":
-            raise NotSupportedError(f'method="{self.method}" has no REML criterion')
+            raise NotApplicableError(f'method="{self.method}" has no REML criterion')
         return self._optimum.criterion + self._problem.criterion_offset(reml=True)
 
     @property

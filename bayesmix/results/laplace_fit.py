@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.arguments import check_probability
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.gaussian.conditional import (
     Conditional,
     add_moments,
@@ -109,10 +109,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
 
         Raises
         ------
-        NotSupportedError
-            Always.
+        NotApplicableError
+            Always; it is an AttributeError, too.
         """
-        raise NotSupportedError(
+        raise NotApplicableError(
             f"the {self.model.family.name} family has no residual standard deviation; "
             "see family_parameters()"
         )

@@ -237,13 +237,12 @@ def test_a_negative_variance_is_no_special_case(rows: pd.DataFrame) -> None:
     assert covariance_is_nested(groups[0], groups[1], None) == "no"
 
 
-def test_where_nestedness_does_not_show_the_test_says_so(rows: pd.DataFrame) -> None:
+def test_where_nestedness_does_not_show_the_test_says_so(
+    rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = fit(rows, "count ~ x + (1 | g)", family="poisson")
     large = fit(rows, "count ~ x + (x | g)", family="poisson")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.warns(DataWarning, match="does not show.*the test takes it to be"),
-    ):
-        patch.setattr(anova_module, "covariance_is_nested", lambda *_: "unknown")
+    monkeypatch.setattr(anova_module, "covariance_is_nested", lambda *_: "unknown")
+    with pytest.warns(DataWarning, match="does not show.*the test takes it to be"):
         table = bmx.anova(small, large)
     assert table["p_value"].notna().iloc[1]

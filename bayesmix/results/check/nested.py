@@ -118,7 +118,7 @@ def _terms(groups: Sequence[GroupingFactor]) -> Iterator[_Term]:
 
 
 def _at(term: _Term, w: np.ndarray, z: np.ndarray) -> list[float]:
-    """w' V z for each entry of the term's covariance matrix, the others being zero."""
+    """Take w' V z for each entry of the term's covariance matrix, the others being zero."""
     group, Q = term.group, term.columns
     one, other = (
         np.stack([np.bincount(group.index, column * p, group.n_levels) for column in Q.T])
