@@ -15,6 +15,7 @@ from bayesmix.model.engines import (
     why_not_normal,
 )
 from bayesmix.model.names import posterior_variables
+from bayesmix.model.pymc_changes import added_variables, statement_of
 
 if TYPE_CHECKING:
     from bayesmix.inference.draws import Draws
@@ -66,7 +67,10 @@ def sample(
     one_of("engine", engine, get_args(Engine))
     one_of("sampler", sampler, get_args(Sampler))
     one_of("group_draws", group_draws, get_args(GroupDraws))
+    changes = model.pymc_changes
     why_not = _why_not_fast(model)
+    if changes:
+        why_not = f"model.pymc_model was changed by hand ({changes.words})"
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
@@ -91,29 +95,47 @@ def sample(
                 f"the prior of {', '.join(improper)} is flat and cannot be drawn from; give a "
                 "proper one for prior_only=True"
             )
+        if changes:
+            _refuse_potentials(model)
         return Posterior(
-            model,
-            sample_prior(
-                model.pymc_model,
-                posterior_variables(model.design, model.names, model.family),
-                checked,
-            ),
-            asked,
+            model, sample_prior(model.pymc_model, _variables_to_keep(model), checked), asked
         )
     if fast:
         draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-        draws = sample_nuts(
-            model.pymc_model,
-            posterior_variables(model.design, model.names, model.family),
-            checked,
-            sampler,
-        )
+        draws = sample_nuts(model.pymc_model, _variables_to_keep(model), checked, sampler)
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
+
+
+def _variables_to_keep(model: Model) -> list[str]:
+    """Names of what a posterior has draws of: the formula's variables, and what a user added."""
+    wanted = posterior_variables(model.design, model.names, model.family)
+    if not model.pymc_changes:
+        return wanted
+    known = model.pymc_model.named_vars
+    absent = [name for name in wanted if name not in known]
+    if absent:
+        raise NotSupportedError(
+            f"model.pymc_model has no variable {', '.join(f'`{name}`' for name in absent)}, which "
+            "the tables of a posterior are made of; keep the names, or sample it with pm.sample "
+            "(`del model.pymc_model` brings the formula's back)"
+        )
+    return [*wanted, *added_variables(model._stated_by_formula(), statement_of(model.pymc_model))]
+
+
+def _refuse_potentials(model: Model) -> None:
+    """Refuse draws from a prior that is known up to a constant only."""
+    potentials = [str(variable.name) for variable in model.pymc_model.potentials]
+    if potentials:
+        raise NotSupportedError(
+            f"the potential {', '.join(f'`{name}`' for name in potentials)} that was added to "
+            "model.pymc_model can be sampled with NUTS and not be drawn from; take it out for "
+            "prior_only=True, or state it as a prior"
+        )
 
 
 def warm_up_steps(model: Model) -> int:
@@ -134,6 +156,13 @@ def maximise(model: Model, method: Method | None, n_quadrature: int) -> Empirica
     if method is None:
         method = "reml" if _is_normal(model) else "ml"
     one_of("method", method, get_args(Method))
+    changes = model.pymc_changes
+    if changes:
+        raise NotSupportedError(
+            f"model.pymc_model was changed by hand ({changes.words}), and fit_eb() maximises what "
+            "the formula says; fit() samples the changed model (`del model.pymc_model` brings the "
+            "formula's back)"
+        )
     if method == "map":
         warn_of_far_columns(model.design.groups)
     unsupported = unsupported_priors(model.prior_entries) if method == "map" else []

@@ -22,6 +22,7 @@ from bayesmix.model.equation import Equation, model_equation
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.names import model_names
 from bayesmix.model.pooling import PoolingExtremes
+from bayesmix.model.pymc_changes import Changes, Statement, changes_since, statement_of
 from bayesmix.model.pymc_model import Parametrization, build_pymc_model
 from bayesmix.model.specification import Specification
 from bayesmix.model.words import facts_in_words, model_in_words
@@ -117,6 +118,7 @@ class Model(PoolingExtremes):
             parametrization=parametrization,
         )
         self._data = data
+        self._stated: Statement | None = None
         self._data_note = ""  # what is special about it, where something is
         self.formula: Formula = parse_formula(
             formula, available=column_names(data), functions=functions
@@ -166,11 +168,38 @@ class Model(PoolingExtremes):
 
         Its variables are ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
         family's parameters, on the scale that the formula writes. The data are
-        in ``pm.Data`` containers.
+        in ``pm.Data`` containers. What is added to it or replaced in it counts:
+        `fit()` then samples it with PyMC, and keeps the draws of new variables.
         """
-        return build_pymc_model(
+        made = build_pymc_model(
             self.design, self.family, self.y, self._priors, self.names, self.parametrization
         )
+        self._stated = statement_of(made)
+        return made
+
+    @property
+    def pymc_changes(self) -> Changes:
+        """How `pymc_model` differs from what the formula says; empty if it does not."""
+        if "pymc_model" not in self.__dict__:  # nobody has seen it
+            return Changes()
+        if not hasattr(self.pymc_model, "named_vars"):
+            raise NotSupportedError(
+                f"model.pymc_model is a {type(self.pymc_model).__name__}, not a pm.Model; "
+                "`del model.pymc_model` brings the formula's back"
+            )
+        now = statement_of(self.pymc_model)
+        return changes_since(self._stated_by_formula(), now, self.names.observed)
+
+    def _stated_by_formula(self) -> Statement:
+        """The statement of the PyMC model as it was made, or would be."""
+        if self._stated is None:  # another model was put in its place
+            self._stated = statement_of(
+                build_pymc_model(
+                    self.design, self.family, self.y, self._priors, self.names,
+                    self.parametrization,
+                )
+            )  # fmt: skip
+        return self._stated
 
     @refusing(OF_FIT)
     def fit(
@@ -217,7 +246,8 @@ class Model(PoolingExtremes):
             For bernoulli, binomial, poisson, negative_binomial, gamma, beta and
             student_t responses it samples everything together, in coordinates
             whitened at the mode of Laplace's approximation.
-            "pymc" samples the PyMC model. "auto" takes "fast" where that is exact.
+            "pymc" samples the PyMC model. "auto" takes "fast" where that is exact, and
+            "pymc" where `pymc_model` was changed by hand.
         sampler : {"nutpie", "pymc"}
             Which NUTS the PyMC engine runs.
         group_draws : {"auto", "all", "moments"}
@@ -442,7 +472,9 @@ class Model(PoolingExtremes):
         return facts_in_words(self.design, self.family)
 
     def __repr__(self) -> str:
-        return model_in_words(str(self.formula), self.design, self.family, self._priors)
+        words = model_in_words(str(self.formula), self.design, self.family, self._priors)
+        changes = self.pymc_changes
+        return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
 
     def _repr_html_(self) -> str:
         words = repr(self).split("\npriors:")[0]

@@ -86,6 +86,9 @@ class Posterior(
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
             **versions(),
         }
+        changes = model.pymc_changes
+        if changes:
+            attributes |= {"pymc_changes": changes.words, "pymc_rows_changed": int(changes.of_rows)}
         self.idata: xr.DataTree = build_tree(model.design, model.names, model.y, draws, attributes)
 
     @classmethod
@@ -170,7 +173,7 @@ class Posterior(
         footer += [line.removeprefix("- ") for line in str(self.diagnostics()).splitlines()]
         return Summary(
             title=str(self.model.formula),
-            lines=(*self.model.facts(), self._run_in_words()),
+            lines=(*self.model.facts(), *self._changes_in_words(), self._run_in_words()),
             sections=tuple(section for section in sections if len(section.table)),
             footer=tuple(footer),
         )
@@ -204,9 +207,12 @@ class Posterior(
 
         Raises
         ------
+        NotSupportedError
+            If the PyMC model was changed by hand, which a new formula does not know.
         BayesmixError
             As `Model.update` and `Model.fit`.
         """
+        self._refuse_changed("update()")
         model = self.model.update(
             formula, data, family=family, priors=priors, weights=weights, known_se=known_se
         )
@@ -336,6 +342,10 @@ class Posterior(
         options = replace(options, diagnostics=True)
         found = tables.group_table(self._draws, group, options, with_fixed=False, n_levels=n_levels)
         return found.drop(columns="group")
+
+    def _changes_in_words(self) -> list[str]:
+        words = self.idata.attrs.get("pymc_changes", "")
+        return [f"the PyMC model was changed by hand: {words}"] if words else []
 
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs

@@ -99,6 +99,7 @@ class Checks(Predicts):
         PriorError
             If a prior is flat.
         """
+        self._refuse_changed("prior_predictive()")
         prior = self.model.fit(
             draws=draws, chains=1, seed=self._seed(seed), prior_only=True, progress=False
         )
@@ -118,6 +119,7 @@ class Checks(Predicts):
         DataTree
             `idata`, with the group log_likelihood, dims (chain, draw, row).
         """
+        self._refuse_changed("log_likelihood()", rows_only=True)
         name = self.model.names.observed
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
         array = self._labelled(self._log_likelihood(), rows, None, name)
@@ -138,6 +140,7 @@ class Checks(Predicts):
         """
         import xarray as xr
 
+        self._refuse_changed("log_prior()")
         found = self._draws
         by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
         posterior = self.idata["posterior"]
@@ -194,6 +197,7 @@ class Checks(Predicts):
         and Computing 34, 57.
         """
         self._refuse_prior("prior_sensitivity")
+        self._refuse_changed("prior_sensitivity()")
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not (number and 0 < threshold < np.inf):
             raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
@@ -260,6 +264,7 @@ class Checks(Predicts):
         84, 802-829.
         """
         self._refuse_prior("loo")
+        self._refuse_changed("loo()" if by is None else "loo(by=...)", rows_only=by is None)
         y = self.model.y
         shape = self._draws.beta.shape[:2]
         if by is None:
@@ -314,6 +319,7 @@ class Checks(Predicts):
         from bayesmix.results.check.kfold import kfold
 
         self._refuse_prior("kfold")
+        self._refuse_changed("kfold()")
         return kfold(self, k, by, draws, self._seed(seed), progress=progress)
 
     def check(
@@ -368,6 +374,17 @@ class Checks(Predicts):
         )
 
     # -- inside ---------------------------------------------------------------
+
+    def _refuse_changed(self, method: str, *, rows_only: bool = False) -> None:
+        """Refuse what goes by the formula where the PyMC model that was fitted says otherwise."""
+        attributes = self.idata.attrs
+        words = attributes.get("pymc_changes", "")
+        if words and (attributes.get("pymc_rows_changed") or not rows_only):
+            raise NotSupportedError(
+                f"these draws are of a PyMC model that was changed by hand ({words}), and "
+                f"{method} goes by what the formula and its priors say; do it with PyMC and "
+                "ArviZ on model.pymc_model and idata"
+            )
 
     def _refuse_prior(self, method: str) -> None:
         if self.idata.attrs.get("prior_only"):

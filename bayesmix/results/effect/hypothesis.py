@@ -22,6 +22,8 @@ from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, 
 from bayesmix.results.tabular.text import WIDTH, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayesmix.design import Design
     from bayesmix.families import Family
     from bayesmix.model import Model
@@ -82,6 +84,7 @@ class WeighsHypotheses:
     """What the draws of a posterior say about hypotheses."""
 
     model: Model
+    idata: xr.DataTree
 
     if TYPE_CHECKING:
 
@@ -157,7 +160,8 @@ class WeighsHypotheses:
         for parsed in _parsed(hypotheses, known):
             draws = parsed.difference.value(values)
             draws = np.broadcast_to(draws, self._draws.beta.shape[:2])
-            rows.append(_of_draws(self.model, parsed, draws, options, region))
+            model = None if self.idata.attrs.get("pymc_changes") else self.model
+            rows.append(_of_draws(model, parsed, draws, options, region))
         footer = (
             f"estimate: left minus right side, with {100 * ci_prob:g} % intervals; direction: "
             "probability of its sign; ratio: odds of the hypothesis, for = Savage and Dickey's "
@@ -250,7 +254,7 @@ def _posterior_values(draws: PosteriorDraws) -> dict[str, np.ndarray]:
 
 
 def _of_draws(
-    model: Model,
+    model: Model | None,
     parsed: ParsedHypothesis,
     draws: np.ndarray,
     options: SummaryOptions,
@@ -278,7 +282,11 @@ def _of_draws(
     return row | {"note": note}
 
 
-def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tuple[float, str]:
+def _savage_dickey(
+    model: Model | None, difference: Expression, flat: np.ndarray
+) -> tuple[float, str]:
+    if model is None:
+        return np.nan, "no ratio: the PyMC model was changed by hand, and its prior is not known"
     prior, note = density_at_zero(model, difference)
     if np.isnan(prior):
         return np.nan, f"no ratio: {note}"

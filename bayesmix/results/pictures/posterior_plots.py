@@ -43,6 +43,8 @@ class PosteriorPlots(FitPlots):
 
         def _seed(self, seed: int | None) -> int: ...
 
+        def _refuse_changed(self, method: str) -> None: ...
+
     def plot_trace(self, var_names: str | Iterable[str] | None = None) -> Any:
         """Draw each parameter's density and its draws in order, a colour per chain.
 
@@ -123,6 +125,7 @@ class PosteriorPlots(FitPlots):
         """
         from bayesmix.plots.prior_posterior import plot_prior_posterior
 
+        self._refuse_changed("plot_prior_posterior()")
         found = chosen_parameters(
             self._draws, var_names, _MOST_PRIORS, "plot_prior_posterior", group_effects=False
         )
