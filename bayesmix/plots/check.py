@@ -48,7 +48,7 @@ def plot_check(data: CheckData) -> Any:
         _draw_bars(top[0], data)
     else:
         _draw_densities(top[0], data)
-    _draw_pit(top[1], data.pit, data.pit_name)
+    _draw_pit(top[1], data.pit, data.pit_name, data.pit_note)
     _draw_residuals(top[2], data)
     if data.effects:
         _draw_effects(top[3], data)
@@ -133,7 +133,7 @@ def _draw_bars(axis: Any, data: CheckData) -> None:
     axis.legend(frameon=False, fontsize=8)
 
 
-def _draw_pit(axis: Any, pit: np.ndarray, name: str) -> None:
+def _draw_pit(axis: Any, pit: np.ndarray, name: str, note: str) -> None:
     n_bins = 20 if len(pit) >= 400 else 10
     counts = np.histogram(pit, bins=n_bins, range=(0, 1))[0]
     low, high = np.asarray(stats.binom.ppf([0.025, 0.975], len(pit), 1 / n_bins))
@@ -144,7 +144,8 @@ def _draw_pit(axis: Any, pit: np.ndarray, name: str) -> None:
     axis.bar(centre, counts, width=0.9 / n_bins, alpha=0.8,
              color=[ACCENT if o else MAIN for o in outside])  # fmt: skip
     axis.set_title(f"Calibration (PIT, {name})")
-    axis.set_xlabel("place of a row among its replicates")
+    below = "place of a row among its replicates"
+    axis.set_xlabel(f"{below}\n{note}" if note else below)
     axis.set_ylabel("rows")
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1.25 * max(counts.max(), high))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
+from bayesmix.errors import OWN_FILES, ConvergenceWarning, DataError, DataWarning, NotSupportedError
 from bayesmix.results.check.nested import covariance_is_nested, same_levels
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
@@ -59,6 +60,8 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
 
     Warns
     -----
+    ConvergenceWarning
+        Where a fit has not converged.
     DataWarning
         Where models are not nested, or where it does not show whether they are.
     """
@@ -80,6 +83,7 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     methods = {fit.method for fit in fits}
     if methods != {"ml"} and not (same_fixed and methods == {"reml"}):
         fits = tuple(fit if fit.method == "ml" else fit.model.fit_eb(method="ml") for fit in fits)
+    _warn_of_unconverged(fits)
     ordered = sorted(fits, key=lambda fit: fit.df)
     deviance = np.asarray([fit.deviance for fit in ordered])
     df = np.asarray([fit.df for fit in ordered])
@@ -113,6 +117,19 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
             "p_value": p,
         }
     )
+
+
+def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
+    """Say again of fits that ended before their optimum that their likelihood is none."""
+    names = [f"`{fit.model.formula}`" for fit in fits if not fit.converged]
+    if names:
+        warnings.warn(
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} not converged: do not "
+            "trust the tests and criteria that rest on it",
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
 
 
 def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:

@@ -12,6 +12,7 @@ from scipy import special
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
+from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.request import PredictionRequest
@@ -42,6 +43,7 @@ STATISTICS: Mapping[str, Callable[..., Any]] = {
     "median": np.median,
 }
 _DRAWS = 1000  # for calibration
+_LOOKED_AT = 150  # rows whose weights are judged: 2 ms each
 _REPLICATES = 200  # of a picture
 _NUMBERS = 20_000_000  # in all of them
 
@@ -95,6 +97,8 @@ class CheckData:
         Where each observation lies among its replicates: uniform under the model.
     pit_name : str
         Whether that is as if it had been left out.
+    pit_note : str
+        How many of the rows' importance weights are not reliable; empty where none is.
     fitted, residuals : ndarray, shape (n,)
         Posterior means, and residuals in standard deviations.
     residual_name : str
@@ -112,6 +116,7 @@ class CheckData:
     discrete: bool
     pit: np.ndarray
     pit_name: str
+    pit_note: str
     fitted: np.ndarray
     residuals: np.ndarray
     residual_name: str
@@ -133,12 +138,15 @@ class Calibration:
     quantile : ndarray, shape (n,)
         Quantile residuals of the fit.
     fitted : ndarray, shape (n,)
+    note : str
+        What is to be said of the weights that leave rows out; empty where nothing is.
     """
 
     pit: np.ndarray
     name: str
     quantile: np.ndarray
     fitted: np.ndarray
+    note: str = ""
 
 
 def replicates_wanted(n_obs: int) -> int:
@@ -228,6 +236,7 @@ def check_data(
         discrete=model.family.discrete,
         pit=calibration.pit,
         pit_name=calibration.name,
+        pit_note=calibration.note,
         fitted=calibration.fitted,
         residuals=pearson if normal else calibration.quantile,
         residual_name="Pearson residual" if normal else "quantile residual",
@@ -334,6 +343,8 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
     words = [post._seed(seed), name_key("pit")]
     u = np.random.default_rng(np.random.SeedSequence(words)).uniform(size=len(y))
     pit, rank, fitted = np.empty(len(y)), np.empty(len(y)), np.empty(len(y))
+    looked_at = np.linspace(0, len(y) - 1, min(len(y), _LOOKED_AT)).astype(int)
+    log_density = np.empty((len(looked_at), n_draws))
 
     def one_block(number: int, block: slice) -> None:
         drawn = responses.block(number, block)
@@ -341,6 +352,8 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
         fitted[block] = means.block(number, block).mean(axis=1)
         status = responses.per_row(block).get("status")
         below = share_below(drawn, y[block], u[block], status)
+        own = np.flatnonzero((looked_at >= block.start) & (looked_at < block.stop))
+        log_density[own] = log_p[looked_at[own] - block.start]
         # Importance weights of leaving the row out, truncated (Ionides 2008).
         weight = np.exp(np.minimum(log_p.max(axis=1, keepdims=True) - log_p, 500.0))
         weight = np.minimum(weight, np.sqrt(n_draws) * weight.mean(axis=1, keepdims=True))
@@ -349,4 +362,18 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
 
     for_each_block(len(y), n_draws, one_block)
     quantile = special.ndtri(rank)
-    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted)
+    note = _unreliable(log_density)
+    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted, note=note)
+
+
+def _unreliable(log_density: np.ndarray) -> str:
+    """Say of how many rows Pareto's k is too large, as `Posterior.loo` does of all."""
+    from arviz_stats.base import array_stats
+
+    n_rows, n_draws = log_density.shape
+    if n_draws < LEAST_FOR_WEIGHTS or not np.isfinite(log_density).all():
+        return ""
+    k = array_stats.psislw(log_density)[1]  # of the weights 1 / density
+    # Vehtari et al. (2024): what so many draws can bear.
+    n_bad = int((~(k <= min(1 - 1 / np.log10(n_draws), 0.7))).sum())
+    return f"{n_bad} of {n_rows} weights unreliable: loo()" if n_bad else ""

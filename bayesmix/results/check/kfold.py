@@ -49,6 +49,7 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
     elpd = np.empty(n_units)
     # Kernels leave the interpreter to others; PyTensor does not compile in two threads.
     in_threads = str(post.idata.attrs["engine"]).startswith("fast")
+    problems: dict[int, list[str]] = {}
     workers = min(os.cpu_count() or 1, int(k)) if in_threads else 1
 
     def one_fold(number: int) -> None:
@@ -57,6 +58,7 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
         refit = _refit(model, np.flatnonzero(fold != number), number, int(k)).fit(
             draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
+        problems[number] = refit.diagnostics().problems
         log_p = _log_density(model, refit, test, member[test], seed)
         units = np.unique(member[test])
         elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
@@ -71,7 +73,16 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     key = data_key(model.y, None if by is None else member)
-    return _as_loo(elpd, labels, name, key, int(k), draws)
+    return _as_loo(elpd, labels, name, key, int(k), draws, _in_words(problems))
+
+
+def _in_words(problems: dict[int, list[str]]) -> tuple[str, ...]:
+    """What the diagnostics found in the refits, fold by fold."""
+    return tuple(
+        f"without fold {number + 1} of {len(problems)}, {'; '.join(found)}"
+        for number, found in sorted(problems.items())
+        if found
+    )
 
 
 def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
@@ -197,7 +208,15 @@ def _normal_units(
     return out
 
 
-def _as_loo(elpd: np.ndarray, labels: Any, name: str, key: str, k: int, draws: int) -> Loo:
+def _as_loo(
+    elpd: np.ndarray,
+    labels: Any,
+    name: str,
+    key: str,
+    k: int,
+    draws: int,
+    problems: tuple[str, ...],
+) -> Loo:
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOOKFold
 
@@ -226,4 +245,5 @@ def _as_loo(elpd: np.ndarray, labels: Any, name: str, key: str, k: int, draws: i
         by=name,
         data_key=key,
         arviz=arviz,
+        problems=problems,
     )

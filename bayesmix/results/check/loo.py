@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayesmix.results.tabular.tables import PosteriorDraws
 
 _SLOW = 3.0  # seconds; longer is announced
-_LEAST = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
+LEAST_FOR_WEIGHTS = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
 
 __all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
 
@@ -49,6 +49,8 @@ class Loo:
         Stands for the responses that were left out.
     arviz : arviz_stats.ELPDData
         The same for ArviZ's own functions.
+    problems : tuple of str
+        What the diagnostics found in the draws, or in the refits; empty where all is well.
     """
 
     elpd: float
@@ -59,6 +61,7 @@ class Loo:
     by: str
     data_key: str
     arviz: Any
+    problems: tuple[str, ...] = ()
 
     @property
     def bad(self) -> pd.DataFrame:
@@ -69,15 +72,21 @@ class Loo:
 
     @property
     def ok(self) -> bool:
-        """Whether every Pareto k is small enough."""
-        return self.bad.empty
+        """Whether every Pareto k is small enough, and nothing is wrong with the draws."""
+        return self.bad.empty and not self.problems
 
     def report(self) -> str:
-        """Say in words how far the importance weights can be trusted."""
+        """Say in words how far the importance weights, and the draws, can be trusted."""
+        text = self._of_weights()
+        if self.problems:
+            text += f" The draws themselves are not to be trusted yet: {'; '.join(self.problems)}."
+        return text
+
+    def _of_weights(self) -> str:
         k = self.pointwise["pareto_k"]
         if np.isnan(self.good_k):
             return "Exact refits: no importance weights."
-        if self.ok:
+        if self.bad.empty:
             return (
                 f"All Pareto k are below {self.good_k:.2f} (largest {k.max():.2f}): the estimate "
                 "can be trusted."
@@ -118,10 +127,10 @@ def check_enough_draws(n_draws: int, asked_by: str) -> None:
     ------
     NotSupportedError
     """
-    if n_draws < _LEAST:
+    if n_draws < LEAST_FOR_WEIGHTS:
         raise NotSupportedError(
             f"{counted(n_draws, 'draw')} in all {'is' if n_draws == 1 else 'are'} too few for the "
-            f"importance weights of {asked_by}: they take {_LEAST} at least; raise draws"
+            f"importance weights of {asked_by}: they take {LEAST_FOR_WEIGHTS} at least; raise draws"
         )
 
 
@@ -194,6 +203,7 @@ def psis_loo(
         by=by,
         data_key=key,
         arviz=found,
+        problems=tuple(diagnostics.problems),
     )
 
 
