@@ -17,6 +17,7 @@ import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, DataError, NotSupportedError
 from bayesmix.results import Loo
 from bayesmix.results.check.check_data import _unreliable
+from bayesmix.results.check.loo import psis_loo
 
 from .test_prediction import non_normal
 from .test_tables import fake_posterior
@@ -348,6 +349,14 @@ def test_a_check_says_that_its_weights_are_not_reliable(
     (bad,) = [int(match[1]) for match in found if match]
     assert bad == pytest.approx(len(overdispersed["olre"].loo().bad), abs=3)
     assert _unreliable(np.zeros((9, 400))) == ""  # all weights are equal
+
+
+def test_a_row_that_is_certain_has_good_weights(sleep_post: bmx.Posterior) -> None:
+    log_p = np.zeros((4, 100, 2))
+    log_p[:, :, 1] = np.random.default_rng(1).normal(-1.0, 0.1, size=(4, 100))
+    found = psis_loo(log_p, np.asarray(["certain", "other"]), "row", "", sleep_post.diagnostics())
+    assert found.pointwise.loc["certain", "elpd"] == pytest.approx(0.0, abs=1e-8)
+    assert found.ok
 
 
 def test_anova_says_that_a_fit_has_not_converged(sleepstudy: pd.DataFrame) -> None:

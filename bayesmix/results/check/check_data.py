@@ -12,7 +12,7 @@ from scipy import special
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
-from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS
+from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.request import PredictionRequest
@@ -373,7 +373,7 @@ def _unreliable(log_density: np.ndarray) -> str:
     n_rows, n_draws = log_density.shape
     if n_draws < LEAST_FOR_WEIGHTS or not np.isfinite(log_density).all():
         return ""
-    k = array_stats.psislw(log_density)[1]  # of the weights 1 / density
+    k = array_stats.psislw(kept_apart(log_density))[1]  # of the weights 1 / density
     # Vehtari et al. (2024): what so many draws can bear.
     n_bad = int((~(k <= min(1 - 1 / np.log10(n_draws), 0.7))).sum())
     return f"{n_bad} of {n_rows} weights unreliable: loo()" if n_bad else ""

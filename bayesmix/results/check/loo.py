@@ -134,6 +134,32 @@ def check_enough_draws(n_draws: int, asked_by: str) -> None:
         )
 
 
+def kept_apart(log_density: np.ndarray) -> np.ndarray:
+    """Move draws with equal weights, which have no tail to fit, apart by next to nothing.
+
+    A row that is certain at every draw, one censored far out say, has the log density
+    zero; Pareto's k of its weights is that of equal ones, and no error.
+
+    Parameters
+    ----------
+    log_density : ndarray, shape (rows, draws)
+
+    Returns
+    -------
+    ndarray, shape (rows, draws)
+        The same to 1e-9.
+    """
+    n_draws = log_density.shape[1]
+    least = np.partition(log_density, min(4, n_draws - 1), axis=1)[:, : min(5, n_draws)]
+    with np.errstate(invalid="ignore"):  # minus infinity is left as it is
+        equal = np.ptp(least, axis=1) < 1e-12
+    if not equal.any():
+        return log_density
+    out = log_density.copy()
+    out[equal] += 1e-9 * np.random.default_rng(1).uniform(size=n_draws)
+    return out
+
+
 def data_key(y: np.ndarray, member: np.ndarray | None = None) -> str:
     """Return a text that stands for the responses, and how they were left out."""
     digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
@@ -181,6 +207,7 @@ def psis_loo(
 
     n_samples = log_lik.shape[0] * log_lik.shape[1]
     check_enough_draws(n_samples, "loo()")
+    log_lik = kept_apart(log_lik.reshape(n_samples, -1).T).T.reshape(log_lik.shape)
     ess = diagnostics.parameters["ess_bulk"].dropna()
     reff = float(np.clip(ess.mean() / n_samples, 1e-3, 1.0)) if len(ess) else 1.0
     with warnings.catch_warnings():
