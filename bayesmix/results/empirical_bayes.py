@@ -26,7 +26,13 @@ from bayesmix.results.signposts import SignpostsOfModes
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
-from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
+from bayesmix.results.tabular.summary import (
+    Section,
+    Summary,
+    more_levels,
+    of_columns,
+    of_negative_shares,
+)
 from bayesmix.results.tabular.tables import estimated_pairs
 
 if TYPE_CHECKING:
@@ -311,6 +317,8 @@ class EmpiricalBayes(
                 "Variance components are point estimates: intervals of effects are conditional "
                 "on them, and too short where levels are few.",
             )
+        error = "its posterior standard deviation" if self.method == "map" else "its standard error"
+        footer += of_columns("", error, parts)
         footer += of_negative_shares(parts)
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")

@@ -234,7 +234,9 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         DataFrame
             One row per effect of a grouping factor: group, effect, variance, sd,
             sd_lower, sd_upper, variance_share. For a binary response the last row is
-            the latent variable's residual, which is not estimated.
+            the latent variable's residual, which is not estimated; for counts there is
+            none, and the shares are NaN. A share may be below zero, as each covariance
+            of two effects is split evenly between them.
         """
         table = super().variance_components(ci_prob, ci_method=ci_method)
         residual = float(self._residual_on_link)

@@ -24,7 +24,13 @@ from bayesmix.results.tabular import tables
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.posterior_tables import PosteriorTables
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
-from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
+from bayesmix.results.tabular.summary import (
+    Section,
+    Summary,
+    more_levels,
+    of_columns,
+    of_negative_shares,
+)
 from bayesmix.results.tabular.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
@@ -140,8 +146,12 @@ class Posterior(
             table = tables.fixed_effects_table(self._draws, coefficients)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip
-        # The sigma of a normal response is the residual of the variance components.
-        if self.model.family.parameters and self.model.family.name != "gaussian":
+        # The sigma of a normal response is the residual of the variance components, where
+        # the link leaves it on their scale.
+        normal = (
+            self.model.family.name == "gaussian" and self._draws.residual_variance() is not None
+        )
+        if self.model.family.parameters and not normal:
             own = tables.family_parameters_table(self._draws, coefficients)
             sections.append(
                 Section(title="Family parameters", table=own, text_columns=("parameter",))
@@ -169,6 +179,11 @@ class Posterior(
             f"Intervals are {100 * ci_prob:g} % {kind}; ess is the smaller of the bulk and the "
             "tail effective sample size."
         ]
+        law = "prior" if self.is_prior else "posterior"
+        words = f"Estimates are {law} {coefficients.point}s"
+        if len(parts) and components.point != coefficients.point:
+            words += f"; variance, sd and share of the components are {law} {components.point}s"
+        footer += of_columns(f"{words}.", f"its {law} standard deviation", parts)
         footer += of_negative_shares(parts)
         footer += [line.removeprefix("- ") for line in str(self.diagnostics()).splitlines()]
         return Summary(

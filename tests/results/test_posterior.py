@@ -341,3 +341,51 @@ def test_plots_say_what_there_is(data: pd.DataFrame, rng: np.random.Generator) -
         posterior.plot_group_effects(effects=["w"])
     with pytest.raises(NotSupportedError, match="no group effects"):
         fake_posterior(bmx.Model("y ~ x", data), rng).plot_shrinkage()
+
+
+def test_a_summary_says_what_its_columns_are(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    model = bmx.Model("y ~ x + (x | g)", data)
+    post = fake_posterior(model, rng)
+    text = " ".join(str(post).split())
+    assert "Estimates are posterior means; variance, sd and share of the components are " in text
+    assert "posterior medians." in text
+    assert "sd is the parameter, and lower and upper are its limits" in text
+    fixed, parts = (section.table for section in post.summary().sections[:2])
+    draws = post.idata["posterior"]
+    np.testing.assert_allclose(fixed["estimate"], draws["beta"].mean(("chain", "draw")))
+    np.testing.assert_allclose(parts["sd"].iloc[:2], draws["sd_g"].median(("chain", "draw")))
+    for point in ("mean", "median"):
+        text = " ".join(str(post.summary(point=point)).split())
+        assert f"Estimates are posterior {point}s." in text
+    for method, words in (("reml", "standard error"), ("map", "posterior standard deviation")):
+        text = " ".join(str(model.fit_eb(method)).split())
+        assert f"beside an estimate sd is its {words}" in text
+
+
+def test_counts_have_no_empty_column_of_shares(data: pd.DataFrame) -> None:
+    data["count"] = (data["u"] * 3).astype(int)
+    counts = bmx.Model("count ~ x + (1 | g)", data, family="poisson").fit_eb().summary()
+    normal = bmx.Model("y ~ x + (1 | g)", data).fit_eb().summary()
+    for summary, there in ((counts, False), (normal, True)):
+        for text in (
+            str(summary),
+            summary.to_markdown(),
+            summary.to_latex(),
+            summary._repr_html_(),
+        ):
+            head = next(part for part in text.split("variance")[1:] if "lower" in part[:200])
+            assert ("share" in head[:200].split("Intercept")[0]) == there
+        assert "variance_share" in summary.to_dataframe().columns  # the tables keep it
+
+
+def test_the_sigma_of_a_normal_response_with_a_log_link_is_shown(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    family = bmx.families.Gaussian(link="log")
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data, family=family), rng)
+    (section,) = [s for s in post.summary().sections if s.title == "Family parameters"]
+    expected = float(post.idata["posterior"]["sigma"].mean())
+    assert section.table["estimate"].tolist() == pytest.approx([expected])
+    plain = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    titles = [section.title for section in plain.summary().sections]
+    assert "Family parameters" not in titles  # it is the residual of the components there

@@ -10,6 +10,7 @@ import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, NotSupportedError
 from bayesmix.inference import Draws
 from bayesmix.results import Posterior
+from bayesmix.results.tabular.text import shortened
 
 ESS = ["ess_bulk", "ess_tail", "r_hat"]
 COLUMNS = {
@@ -295,3 +296,44 @@ def test_a_coefficient_called_sigma_is_diagnosed_too(
     assert set(posterior.diagnostics().parameters["parameter"]) == {
         "Intercept", "beta(sigma)", "sigma",
     }  # fmt: skip
+
+
+SCHOOLS = [f"St. Mary's School ({where} {part}-West)" for where in ("North", "South", "East")
+           for part in ("Lower", "Upper", "Far")]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "width"),
+    [
+        (SCHOOLS, 20),
+        (SCHOOLS, 30),
+        ([f"{'a' * 30}{k}{'b' * 40}" for k in range(120)], 12),
+        ([k * "q" + (200 - k) * "w" for k in range(200)], 11),
+        (["short", "other", "long name " * 9, "long name " * 8], 10),
+        (["äöü" * 10 + "1" + "ß" * 30, "äöü" * 10 + "2" + "ß" * 30], 8),
+    ],
+)
+def test_names_are_shortened_where_they_do_not_differ(names: list[str], width: int) -> None:
+    found = shortened([*names, *names], width)
+    assert found[: len(names)] == found[len(names) :]
+    assert len(set(found)) == len(set(names))
+    assert max(map(len, found)) <= width
+    assert all(text == name for name, text in zip(names, found, strict=False) if len(name) <= width)
+
+
+def test_shortened_names_show_what_differs() -> None:
+    assert shortened(["a" * 30 + "308" + "b" * 30, "a" * 30 + "309" + "b" * 30], 12) == [
+        "aaa…308…bbbb", "aaa…309…bbbb",
+    ]  # fmt: skip
+    assert all("North" in text for text in shortened(SCHOOLS, 20)[:3])
+
+
+def test_a_summary_keeps_its_levels_apart(data: pd.DataFrame) -> None:
+    data["g"] = (
+        "The Saint Mary Magdalene's Primary School (" + data["g"] + ") in the far North-West"
+    )
+    eb = bmx.Model("y ~ x + (x | g)", data).fit_eb()
+    lines = str(eb.summary()).split("Group effects of g\n")[1].splitlines()
+    labels = {line[:40] for line in lines if "North-West  Intercept" in line}
+    assert len(labels) == 3
+    assert max(map(len, lines)) <= 80
