@@ -459,13 +459,16 @@ class Model(PoolingExtremes):
 
         Returns
         -------
-        graphviz.Digraph
-            Notebooks show it where the graphviz program is installed; its
-            ``source`` is text that any graphviz reads.
+        ModelGraph
+            A graphviz.Digraph by its attributes. Notebooks show it where the graphviz
+            program is installed, and the variables as text elsewhere; its ``source`` is
+            text that any graphviz reads.
         """
         import pymc as pm
 
-        return pm.model_to_graphviz(self.pymc_model)
+        from bayesmix.model.graph import ModelGraph
+
+        return ModelGraph(pm.model_to_graphviz(self.pymc_model), self.pymc_model.str_repr())
 
     def facts(self) -> tuple[str, ...]:
         """Return family, rows and groups, in lines for the head of a summary."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -303,3 +305,23 @@ def test_pymc_can_draw_successes_of_trials(family: str, data: pd.DataFrame) -> N
     draws = pm.draw(model.pymc_model[model.names.observed], random_seed=1)
     assert ((draws >= 0) & (draws <= 10)).all()
     assert "trials" in model.graph().source
+
+
+def test_a_graph_needs_no_dot_to_be_shown(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no program there
+    graph = bmx.Model("y ~ x + (x | g)", data).graph()
+    shown = graph._repr_mimebundle_()
+    assert "sd_g ~ HalfCauchy" in shown["text/plain"]
+    assert "install graphviz" in shown["text/html"]
+    assert graph._repr_svg_() is None
+    assert "sigma" in repr(graph)
+    for draw in (lambda: graph.pipe(format="svg"), lambda: graph.render(tmp_path / "graph")):
+        with pytest.raises(NotSupportedError, match="`dot` of graphviz"):
+            draw()
+    assert Path(graph.save(tmp_path / "graph.gv")).read_text() == graph.source
+    assert copy.copy(graph).source == graph.source
+    monkeypatch.setattr(type(graph.digraph), "pipe", lambda *_, **__: "<svg/>")
+    assert graph._repr_svg_() == "<svg/>"
+    assert "image/svg+xml" in graph._repr_mimebundle_()
