@@ -389,3 +389,24 @@ def test_the_sigma_of_a_normal_response_with_a_log_link_is_shown(
     plain = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
     titles = [section.title for section in plain.summary().sections]
     assert "Family parameters" not in titles  # it is the residual of the components there
+
+
+def test_a_limit_that_few_draws_bear_out_is_named(rng: np.random.Generator) -> None:
+    """Each chain visits the lowest 2 % once, for twenty steps, and mixes well otherwise."""
+    import arviz_stats
+
+    sd = np.exp(rng.normal(size=(4, 1000)))
+    values = {"Days": rng.normal(size=(4, 1000)), "sd(g, Days)": sd.copy(), "sigma": sd[::-1]}
+    assert diagnose_sampling(values, {}).ok
+    for chain in values["sd(g, Days)"]:
+        low = np.sort(chain)[:20]
+        rest = chain[chain > low[-1]]
+        chain[:] = np.concatenate([rest[:400], low, rest[400:]])
+    found = diagnose_sampling(values, {})
+    expected = arviz_stats.ess(values["sd(g, Days)"], method="quantile", prob=0.025)
+    assert found.ess_limits[1] == pytest.approx(float(expected))
+    assert found.min_ess_tail > 400  # of the 5 % quantile, which is not what is reported
+    assert found.problems == [
+        f"the limits of sd(g, Days) rest on an effective sample size of {float(expected):.0f} "
+        "(below 400): raise draws"
+    ]
