@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
-from bayesmix.families.functions import Functions, times_log
+from bayesmix.families.functions import Functions, large_is_infinite, times_log
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Count", "NegativeBinomial", "Poisson"]
@@ -59,6 +59,7 @@ class Poisson(Count):
 
     name: ClassVar[str] = "poisson"
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu."""
         return self.inverse_link(eta)
@@ -123,6 +124,7 @@ class NegativeBinomial(Count):
         """Half-Cauchy on alpha, whose tail leaves room for the Poisson."""
         return {"alpha": ("HalfCauchy", {"beta": 1.0})}
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu + mu^2 / alpha."""
         mu = self.inverse_link(eta)

@@ -229,10 +229,20 @@ def _columns(group: GroupingFactor, V: np.ndarray, index: np.ndarray) -> sparse.
 
 
 def _inverse(M: np.ndarray) -> np.ndarray:
-    """Inverse of a positive definite matrix, its rows brought to one scale first."""
+    """Inverse of a positive definite matrix, its rows brought to one scale first.
+
+    NaN where rounding, or effects too large for a double, left none.
+    """
     if not len(M):
         return M
-    scale = 1.0 / np.sqrt(np.diag(M))
-    factor = linalg.cho_factor(M * scale[:, None] * scale, lower=True)
+    diagonal = np.diag(M)
+    unknown = np.full_like(M, np.nan)
+    if not (np.isfinite(M).all() and (diagonal > 0).all()):
+        return unknown
+    scale = 1.0 / np.sqrt(diagonal)
+    try:
+        factor = linalg.cho_factor(M * scale[:, None] * scale, lower=True)
+    except linalg.LinAlgError:
+        return unknown
     found: np.ndarray = linalg.cho_solve(factor, np.diag(scale)) * scale[:, None]
     return (found + found.T) / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -42,6 +43,9 @@ def check_draws(draws: Any) -> None:
     """
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
         raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+
+
+_LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
 class PredictsAtModes:
@@ -118,12 +122,13 @@ class PredictsAtModes:
             levels=request.uses_levels,
             kind=kind,
         )
-        mean, variance = self._moments_of(rows, request)
+        mean, variance, size = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + ci_prob) / 2)
-        sd = np.sqrt(variance)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            sd = size * np.sqrt(variance)
+            lower, upper = mean - z * sd, mean + z * sd
         return pd.DataFrame(
-            {"estimate": mean, "sd": sd, "lower": mean - z * sd, "upper": mean + z * sd},
-            index=rows.labels,
+            {"estimate": mean, "sd": sd, "lower": lower, "upper": upper}, index=rows.labels
         )
 
     def predict_draws(
@@ -337,15 +342,32 @@ class PredictsAtModes:
 
     def _means(self, rows: Rows) -> np.ndarray:
         found = self._conditional
-        mean: np.ndarray = rows.X @ found.beta
-        if rows.offset is not None:
-            mean = mean + rows.offset
-        for name, index in rows.index.items():
-            b = found.b[name][np.maximum(index, 0)]
-            mean = mean + np.where(index >= 0, np.einsum("nk,nk->n", rows.Z[name], b), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            mean: np.ndarray = rows.X @ found.beta
+            if rows.offset is not None:
+                mean = mean + rows.offset
+            for name, index in rows.index.items():
+                b = found.b[name][np.maximum(index, 0)]
+                part = np.einsum("nk,nk->n", rows.Z[name], b)
+                mean = mean + np.where(index >= 0, part, 0.0)
         return mean
 
-    def _moments_of(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, np.ndarray]:
+    def _moments_of(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means, and variances in the units of the third, whose square may be no double."""
+        size = _row_sizes(rows)
+        if (size > 1.0).any():
+            Z = {name: values / size[:, None] for name, values in rows.Z.items()}
+            variance = self._variances(replace(rows, X=rows.X / size[:, None], Z=Z), request)
+        else:
+            variance = self._variances(rows, request)
+        if request.kind == "response":
+            variance = variance + self._residual_variance(rows) / size / size
+        return self._means(rows), variance, size
+
+    def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Variances of the linear predictor."""
         if rows.index:
             variance = self._row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
@@ -357,11 +379,16 @@ class PredictsAtModes:
                 variance = variance + of_population
             elif name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
-        if request.kind == "response":
-            variance = variance + self._residual_variance(rows)
-        return self._means(rows), variance
+        return variance
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
         eta, values = np.zeros(rows.n_rows), self._family_values
         found = self.model.family.variance(eta, values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))
+
+
+def _row_sizes(rows: Rows) -> np.ndarray:
+    """The largest entry of each row where its square would be no double, 1 elsewhere."""
+    parts = [rows.X, *rows.Z.values()]
+    size = np.max([np.abs(part).max(axis=1, initial=0.0) for part in parts], axis=0)
+    return np.where((size > _LARGE) & np.isfinite(size), size, 1.0)

@@ -104,11 +104,12 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             levels=request.uses_levels,
             kind=kind,
         )
-        eta, variance = self._moments_of(rows, replace(request, kind="linear"))
-        with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
-            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+        eta, variance, size = self._moments_of(rows, replace(request, kind="linear"))
         z = stats.norm.ppf((1 + ci_prob) / 2)
-        found = (eta, sd, eta - z * sd, eta + z * sd)
+        # Negative where rounding has taken all digits: NaN; infinite beyond the largest number.
+        with np.errstate(invalid="ignore", over="ignore"):
+            sd = size * np.sqrt(np.where(np.isnan(variance), np.inf, variance))
+            found = (eta, sd, eta - z * sd, eta + z * sd)
         if kind == "mean":
             found = self._through_the_link(self._mean_function(rows, marginal=marginal), *found)
         return pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)

@@ -210,6 +210,9 @@ class Predictor:
         return np.ascontiguousarray(np.asarray(mean, dtype=np.float64).T)
 
 
+_WIDE = 1e150  # beyond it a deviation may have no square
+
+
 def row_summaries(
     draws: np.ndarray, ci_prob: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -232,14 +235,41 @@ def row_summaries(
     below = [int(np.floor(position)) for position in at]
     above = [min(k + 1, n - 1) for k in below]
     draws.partition(sorted({*below, *above}), axis=1)
-    ends = [
-        draws[:, k] + (position - k) * (draws[:, m] - draws[:, k])
-        for position, k, m in zip(at, below, above, strict=True)
-    ]
-    mean = draws.mean(axis=1)
-    draws -= mean[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = [
+            _between(draws[:, k], draws[:, m], position - k)
+            for position, k, m in zip(at, below, above, strict=True)
+        ]
+        mean = draws.mean(axis=1)
+        wide = np.flatnonzero(~(np.abs(mean) < _WIDE) | ~(np.abs(ends) < _WIDE).all(axis=0))
+        far = draws[wide]
+        draws[wide] = 0.0  # what has no square is summarised on its own scale below
+        center = mean.copy()
+        center[wide] = 0.0
+        draws -= center[:, None]
+    sd = np.full(len(draws), np.nan)
     if n > 1:
         sd = np.sqrt(np.einsum("ij,ij->i", draws, draws) / (n - 1))
-    else:
-        sd = np.full(len(draws), np.nan)
+    if wide.size:
+        mean[wide], sd[wide] = _moments_of_far(far)
     return mean, sd, ends[0], ends[1]
+
+
+def _between(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
+    """Interpolate between neighbours, which may be the same infinity."""
+    found: np.ndarray = np.where(low == high, low, low + share * (high - low))
+    return found
+
+
+def _moments_of_far(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of rows near the largest number or infinite."""
+    n = draws.shape[1]
+    size = np.abs(draws).max(axis=1, initial=0.0)
+    scale = np.where(np.isfinite(size) & (size > 0), size, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = draws / scale[:, None]
+        mean = scaled.mean(axis=1)
+        deviation = scaled - mean[:, None]
+        sd = np.sqrt((deviation**2).sum(axis=1) / (n - 1)) if n > 1 else np.full(len(draws), np.nan)
+        # Of a row that is infinite somewhere no spread is known.
+        return mean * scale, np.where(np.isinf(size), np.nan, sd * scale)

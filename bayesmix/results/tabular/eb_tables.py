@@ -196,7 +196,8 @@ class ModeTables(ModeIntervals):
             for k, j in enumerate(g.fixed_column):
                 if j is not None:
                     mean[:, k] += c.beta[j]
-                    variance[:, k] += c.beta_cov[j, j] + 2 * c.cross[g.name][:, k, j]
+                    with np.errstate(invalid="ignore"):  # where nothing is known
+                        variance[:, k] += c.beta_cov[j, j] + 2 * c.cross[g.name][:, k, j]
             means[g.name], variances[g.name] = mean, variance
         return self._group_tables(group, ci_prob, means, variances, wide=wide)
 
