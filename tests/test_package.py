@@ -18,8 +18,8 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow. A module may import at its top level only from its
 # own folder and from those before it; what lies ahead is loaded when called.
 ORDER = [
-    "errors", "arguments", "spread", "formula", "design", "families", "priors", "model", "gaussian",
-    "glmm", "inference", "results", "plots", "datasets",
+    "errors", "arguments", "spread", "shorten", "formula", "design", "families", "priors", "model",
+    "gaussian", "glmm", "inference", "results", "plots", "datasets",
 ]  # fmt: skip
 
 
