@@ -8,6 +8,7 @@ from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.shorten import one_line
 
 __all__ = ["Equation", "model_equation"]
 
@@ -159,4 +160,4 @@ def _text(name: str) -> str:
 
 def _escape(name: str) -> str:
     special = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
-    return "".join(special.get(c, "\\" + c if c in "_%&#${}" else c) for c in name)
+    return "".join(special.get(c, "\\" + c if c in "_%&#${}" else c) for c in one_line(name))

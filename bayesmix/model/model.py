@@ -445,10 +445,12 @@ class Model(PoolingExtremes):
         return model_in_words(str(self.formula), self.design, self.family, self._priors)
 
     def _repr_html_(self) -> str:
+        from bayesmix.results.tabular.text import html_block
+
         words = repr(self).split("\npriors:")[0]
         return (
             f"<pre>{html.escape(words)}</pre>\n$${html.escape(self.equation())}$$\n"
-            f"{self.priors.to_html(index=False)}"
+            + html_block([self.priors.to_html(index=False)])
         )
 
 

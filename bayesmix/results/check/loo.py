@@ -15,6 +15,7 @@ from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
 from bayesmix.results.tabular.diagnostics import Diagnostics
+from bayesmix.results.tabular.text import html_block
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
@@ -108,7 +109,7 @@ class Loo:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(f"<div>{html.escape(line)}</div>" for line in str(self).splitlines())
+        return html_block([f"<div>{html.escape(line)}</div>" for line in str(self).splitlines()])
 
 
 def check_enough_draws(n_draws: int, asked_by: str) -> None:

@@ -19,7 +19,7 @@ from bayesmix.results.effect.prior_density import density_at_zero, draws_density
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
-from bayesmix.results.tabular.text import WIDTH, html_table, text_table, wrapped_title
+from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
     from bayesmix.design import Design
@@ -71,7 +71,7 @@ class Hypotheses:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<div>{html.escape(n)}</div>" for n in [*self._notes(), self.footer])
-        return f"<div>{html_table(self.table.drop(columns='note'), self.title)}{notes}</div>"
+        return html_block([html_table(self.table.drop(columns="note"), self.title), notes])
 
     def _notes(self) -> list[str]:
         pairs = zip(self.table["hypothesis"], self.table["note"], strict=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.summaries import LEAST_DRAWS, diagnose, varying
+from bayesmix.results.tabular.text import html_block
 
 __all__ = ["Diagnostics", "diagnose_sampling"]
 
@@ -134,7 +135,7 @@ class Diagnostics:
     def _repr_html_(self) -> str:
         lines = html.escape(str(self)).splitlines()
         items = "".join(f"<li>{line[2:]}</li>" for line in lines[1:])
-        return f"<p>{lines[0]}</p><ul>{items}</ul>"
+        return html_block([f"<p>{lines[0]}</p><ul>{items}</ul>"])
 
 
 def diagnose_sampling(

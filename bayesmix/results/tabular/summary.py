@@ -11,7 +11,14 @@ import pandas as pd
 
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
-from bayesmix.results.tabular.text import WIDTH, compact, html_table, text_table, wrapped_title
+from bayesmix.results.tabular.text import (
+    WIDTH,
+    compact,
+    html_block,
+    html_table,
+    text_table,
+    wrapped_title,
+)
 
 __all__ = ["Section", "Summary", "more_levels", "of_negative_shares"]
 
@@ -79,7 +86,7 @@ class Summary:
             if section.note:
                 parts.append(f"<div>{html.escape(section.note)}</div>")
         parts += [f"<div>{html.escape(line)}</div>" for line in self.footer]
-        return f"<div>{''.join(parts)}</div>"
+        return html_block(parts)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Stack the tables into one.

@@ -10,7 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["WIDTH", "cell", "compact", "html_table", "text_table", "wrapped_title"]
+from bayesmix.shorten import one_line
+
+__all__ = [
+    "WIDTH", "cell", "compact", "html_block", "html_table", "text_table", "wrapped_title",
+]  # fmt: skip
 
 WIDTH = 80
 
@@ -18,7 +22,7 @@ WIDTH = 80
 def cell(value: Any, column: str = "") -> str:
     """Write one value: four significant digits, counts as integers, r_hat to 0.001."""
     if isinstance(value, str):
-        return value
+        return one_line(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if column.startswith("ess"):
@@ -118,5 +122,10 @@ def html_table(table: pd.DataFrame, caption: str, *, names: Sequence[str] = ()) 
         row("td", [cell(v, c) for v, c in zip(values, columns, strict=True)])
         for values in table.itertuples(index=False, name=None)
     )
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    title = f"<caption>{html.escape(one_line(caption))}</caption>" if caption else ""
     return f"<table>{title}<thead>{row('th', columns)}</thead><tbody>{body}</tbody></table>"
+
+
+def html_block(parts: Sequence[str]) -> str:
+    """Put pieces of HTML together for a notebook, whose dollars are dollars and not formulas."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">{"".join(parts)}</div>'
