@@ -51,6 +51,8 @@ class Family(ABC):
     # Whether levels with a row each compete with a residual.
     residual_is_estimated: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
+    # Whether the response is a failure or a success, and its mean a probability.
+    binary: ClassVar[bool] = False
     # Whether the mean must be above zero, which the identity link does not see to.
     mean_is_positive: ClassVar[bool] = False
     # What may be given per row, beside "exponent", and what must be.

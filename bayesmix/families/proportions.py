@@ -75,6 +75,7 @@ class Bernoulli(Unit):
     name: ClassVar[str] = "bernoulli"
     links: ClassVar[tuple[str, ...]] = ("logit", "probit", "cloglog", "cauchit")
     discrete: ClassVar[bool] = True
+    binary: ClassVar[bool] = True
 
     def response_values(
         self,

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bayesmix.plots.figure import (
-    ACCENT,
-    MAIN,
-    NEUTRAL,
-    finish,
-    new_figure,
-    shorten,
-    strip,
-    text_width,
-    wrap,
-)
+from bayesmix.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
+from bayesmix.plots.intervals import draw_intervals, explain, is_away, shown_range
+from bayesmix.plots.labels import label, wrapped
+from bayesmix.plots.levels import LevelPlaces
+from bayesmix.plots.ticks import number_ticks
 
 __all__ = ["plot_caterpillar"]
-
-_LABELLED = 60  # more levels than this have no room for their names
-_LENGTH = 44  # of a name
 
 
 def plot_caterpillar(
@@ -55,56 +45,66 @@ def plot_caterpillar(
     -------
     matplotlib Figure
     """
-    panels = [_sorted(table[table["effect"] == effect], max_levels) for effect in effects]
-    n_levels = max(len(panel) for panel in panels)
-    height = float(np.clip(0.2 * n_levels, 2.4, 12)) + 0.9
-    names = [shorten(str(level), _LENGTH) for panel in panels for level in panel["level"]]
-    width = 3.0 + (text_width(names, 8) if n_levels <= _LABELLED else 0.4)
-    figure, axes = new_figure(1, len(panels), (width * len(panels), height))
+    every = [
+        table[table["effect"] == effect].sort_values("estimate", kind="stable")
+        for effect in effects
+    ]
+    panels = [_extremes(panel, max_levels) for panel in every]
+    places = [
+        LevelPlaces.of(
+            len(shown), max_levels // 2 if max_levels and len(shown) < len(panel) else None
+        )
+        for shown, panel in zip(panels, every, strict=True)
+    ]
+    names = max(place.width(list(p["level"])) for place, p in zip(places, panels, strict=True))
+    size = ((3.0 + names) * len(panels), max(place.height for place in places) + 0.9)
+    figure, axes = new_figure(1, len(panels), size)
     x_label = f"estimate and {100 * ci_prob:g} % interval" + (f",\n{scale}" if scale else "")
-    for axis, panel, effect in zip(axes[0], panels, effects, strict=True):
-        _draw(axis, panel, int((table["effect"] == effect).sum()))
-        axis.set_title(wrap(str(effect), 30), fontsize=10)
+    titles = wrapped(effects, 30)
+    for axis, panel, place, title, whole in zip(
+        axes[0], panels, places, titles, every, strict=True
+    ):
+        _draw(axis, panel, place, len(whole))
+        axis.set_title(title, fontsize=10)
         axis.set_xlabel(x_label)
-    group = str(table["group"].iloc[0])
-    axes[0][0].set_ylabel(shorten(group, 44))
+    axes[0][0].set_ylabel(label(str(table["group"].iloc[0]), 44))
+    shown = pd.concat(panels)
+    explain(
+        figure,
+        away=bool(is_away(shown["lower"], shown["upper"], 0.0).any()),
+        unknown=bool(shown[["lower", "upper"]].isna().to_numpy().any()),
+    )
     return finish(figure)
 
 
-def _sorted(panel: pd.DataFrame, max_levels: int | None) -> pd.DataFrame:
-    """Rows from below with their places; levels left out leave a gap."""
-    ordered = panel.sort_values("estimate", kind="stable")
-    n_left_out = 0 if max_levels is None else max(len(ordered) - max_levels, 0)
-    if n_left_out and max_levels is not None:
-        low = max_levels // 2
-        kept = [ordered.iloc[:low], ordered.iloc[len(ordered) - (max_levels - low) :]]
-        at = np.r_[np.arange(low), np.arange(low, max_levels) + 1]
-        return pd.concat(kept).assign(at=at)
-    return ordered.assign(at=np.arange(len(ordered)))
+def _extremes(ordered: pd.DataFrame, max_levels: int | None) -> pd.DataFrame:
+    """The lowest and the highest, if there are more than are wanted."""
+    if max_levels is None or len(ordered) <= max_levels:
+        return ordered
+    low = max_levels // 2
+    return pd.concat([ordered.iloc[:low], ordered.iloc[len(ordered) - (max_levels - low) :]])
 
 
-def _draw(axis: Any, panel: pd.DataFrame, n_levels: int) -> None:
-    at = panel["at"].to_numpy()
-    lower, upper = panel["lower"].to_numpy(), panel["upper"].to_numpy()
-    estimate = panel["estimate"].to_numpy()
-    away = (lower > 0) | (upper < 0)
-    many = len(panel) > _LABELLED
-    for chosen, colour in ((~away, MAIN), (away, ACCENT)):
-        axis.hlines(
-            at[chosen], lower[chosen], upper[chosen], color=colour, linewidth=0.7 if many else 1.4
-        )
-        axis.plot(estimate[chosen], at[chosen], "o", color=colour, markersize=2 if many else 4)
+def _draw(axis: Any, panel: pd.DataFrame, places: LevelPlaces, n_levels: int) -> None:
+    estimate, lower, upper = (panel[c].to_numpy() for c in ("estimate", "lower", "upper"))
+    at, ends = places.at, shown_range(estimate, lower, upper, also=0.0)
+    away = is_away(lower, upper, 0.0)
+    for crowded in (False, True):
+        for chosen, colour in ((~away, MAIN), (away, ACCENT)):
+            rows = chosen & (places.named != crowded)
+            if rows.any():
+                draw_intervals(
+                    axis, at[rows], estimate[rows], lower[rows], upper[rows], ends=ends,
+                    colour=colour, linewidth=0.7 if crowded else 1.4,
+                    markersize=2 if crowded else 4,
+                )  # fmt: skip
     axis.axvline(0, color=NEUTRAL, linewidth=0.8, zorder=0)
-    axis.set_ylim(-1, at[-1] + 1)
-    axis.locator_params(axis="x", nbins=5)
-    if many:
-        axis.set_yticks([])
-    else:
-        names = [shorten(str(level), _LENGTH) for level in panel["level"]]
-        axis.set_yticks(at, names, fontsize=8)
-    if len(panel) < n_levels:  # a dotted line where the others would be
-        gap = int(np.setdiff1d(np.arange(at[-1]), at)[0])
-        axis.axhline(gap, color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
-        axis.text(0.99, gap, f"{n_levels - len(panel)} more", transform=axis.get_yaxis_transform(),
-                  ha="right", va="center", fontsize=7, backgroundcolor="white")  # fmt: skip
+    axis.set_xlim(*ends)
+    number_ticks(axis.xaxis, 5)
+    places.label(axis, list(panel["level"]))
+    if places.gap is not None:  # a dotted line where the others would be
+        axis.axhline(places.gap, color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
+        axis.text(0.99, places.gap, f"{n_levels - len(panel)} more",
+                  transform=axis.get_yaxis_transform(), ha="right", va="center", fontsize=7,
+                  backgroundcolor="white")  # fmt: skip
     strip(axis)

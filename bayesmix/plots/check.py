@@ -15,9 +15,10 @@ from bayesmix.plots.figure import (
     NEUTRAL,
     finish,
     new_figure,
-    shorten,
 )
+from bayesmix.plots.labels import label, labels, wrap
 from bayesmix.plots.smooth import density
+from bayesmix.plots.ticks import number_ticks
 from bayesmix.results.check.check_data import CheckData, Statistic
 
 __all__ = ["plot_check", "plot_statistic"]
@@ -55,7 +56,7 @@ def plot_check(data: CheckData) -> Any:
     first = n_panels - len(data.statistics)
     for axis, statistic in zip(top[first:n_panels], data.statistics, strict=True):
         _draw_levels(axis, statistic)
-        axis.set_title(f"{statistic.name} by {shorten(statistic.group)}")
+        axis.set_title(wrap(f"{statistic.name} by {statistic.group}"))
     for axis in top[n_panels:]:
         axis.remove()
     for axis in figure.axes:
@@ -78,14 +79,17 @@ def plot_statistic(statistic: Statistic) -> Any:
     axis = axes[0][0]
     if statistic.group:
         _draw_levels(axis, statistic)
-        axis.set_title(f"{shorten(statistic.name)} by {shorten(statistic.group)}")
+        axis.set_title(wrap(f"{statistic.name} by {statistic.group}", 44))
     else:
         observed = float(statistic.observed[0])
-        axis.hist(statistic.replicates[:, 0], bins=30, color=MAIN, alpha=0.5, label="replicates")
+        replicates = statistic.replicates[:, 0]
+        axis.hist(
+            replicates[np.isfinite(replicates)], bins=30, color=MAIN, alpha=0.5, label="replicates"
+        )
         p = float(statistic.p_value[0])
         axis.axvline(observed, color=ACCENT, linewidth=2, label="data")
-        axis.set_title(f"{shorten(statistic.name)}: {100 * p:.0f} % of replicates lie above")
-        axis.set_xlabel(f"{shorten(statistic.name)} of the response")
+        axis.set_title(f"{label(statistic.name)}: {100 * p:.0f} % of replicates lie above")
+        axis.set_xlabel(f"{label(statistic.name)} of the response")
         axis.set_ylabel("replicates")
         axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
@@ -97,16 +101,15 @@ def _draw_densities(axis: Any, data: CheckData) -> None:
     chosen = np.linspace(0, len(data.y) - 1, min(len(data.y), _ROWS)).astype(int)
     y = data.y[chosen]
     shown = data.replicates[:_CURVES, chosen]
-    low, high = np.quantile(shown, [0.001, 0.999])
+    low, high = np.quantile(shown[np.isfinite(shown)], [0.001, 0.999])
     low, high = min(low, y.min()), max(high, y.max())
     grid = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 200)
     for k, replicate in enumerate(shown):
-        label = "replicates" if k == 0 else None
         axis.plot(grid, density(replicate, grid), color=MAIN, alpha=0.25, linewidth=0.7,
-                  label=label)  # fmt: skip
+                  label="replicates" if k == 0 else None)  # fmt: skip
     axis.plot(grid, density(y, grid), color="black", linewidth=1.8, label=data.y_name)
     axis.set_title("Response and replicates")
-    axis.set_xlabel(shorten(data.response))
+    axis.set_xlabel(label(data.response))
     axis.set_ylabel("density")
     axis.set_ylim(bottom=0)
     legend = axis.legend(frameon=False, loc="upper right", fontsize=8)
@@ -127,9 +130,9 @@ def _draw_bars(axis: Any, data: CheckData) -> None:
                   markersize=4, label="replicates, 95 %")  # fmt: skip
     axis.set_ylim(0, 1.3 * float(max(observed.max(), upper.max())))  # room for the legend
     axis.set_title("Response and replicates")
-    axis.set_xlabel(shorten(data.response))
+    axis.set_xlabel(label(data.response))
     axis.set_ylabel("share of rows")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    number_ticks(axis.xaxis, integer=True)
     axis.legend(frameon=False, fontsize=8)
 
 
@@ -143,12 +146,14 @@ def _draw_pit(axis: Any, pit: np.ndarray, name: str) -> None:
     centre = (edges[:-1] + edges[1:]) / 2
     axis.bar(centre, counts, width=0.9 / n_bins, alpha=0.8,
              color=[ACCENT if o else MAIN for o in outside])  # fmt: skip
+    if outside.any():
+        axis.fill_between([], [], alpha=0.8, color=ACCENT, linewidth=0, label="outside")
     axis.set_title(f"Calibration (PIT, {name})")
     axis.set_xlabel("place of a row among its replicates")
     axis.set_ylabel("rows")
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1.25 * max(counts.max(), high))
-    axis.legend(frameon=False, fontsize=8, loc="upper right")
+    axis.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
 
 
 def _draw_residuals(axis: Any, data: CheckData) -> None:
@@ -174,7 +179,8 @@ def _draw_residuals(axis: Any, data: CheckData) -> None:
 def _draw_effects(axis: Any, data: CheckData) -> None:
     largest = 2.5
     shown = list(data.effects.items())[:_EFFECTS]
-    for (name, values), colour, marker in zip(shown, COLOURS, MARKERS, strict=False):
+    names = labels([name for name, _ in shown], 20)
+    for (_, values), name, colour, marker in zip(shown, names, COLOURS, MARKERS, strict=False):
         spread = np.std(values)
         if spread == 0:
             continue
@@ -182,9 +188,9 @@ def _draw_effects(axis: Any, data: CheckData) -> None:
         at = stats.norm.ppf((np.arange(len(z)) + 0.5) / len(z))
         largest = max(largest, 1.05 * float(np.abs([z, at]).max()))
         axis.plot(at, z, marker, color=colour, markersize=3 if len(z) > 60 else 4.5, alpha=0.7,
-                  label=shorten(str(name), 20), markeredgewidth=0)  # fmt: skip
+                  label=name, markeredgewidth=0)  # fmt: skip
     axis.plot([-largest, largest], [-largest, largest], color=NEUTRAL, linewidth=0.9, zorder=0)
-    axis.set_title(f"Estimated effects of {shorten(data.group, 20)}")
+    axis.set_title(wrap(f"Estimated effects of {data.group}", 26))
     axis.set_xlabel("quantile of a normal distribution")
     axis.set_ylabel("effect / its sd over levels")
     axis.set_xlim(-largest, largest)
@@ -210,9 +216,9 @@ def _draw_levels(axis: Any, statistic: Statistic) -> None:
     ends = [float(np.min([observed.min(), lower.min()])),
             float(np.max([observed.max(), upper.max()]))]  # fmt: skip
     axis.plot(ends, ends, color=NEUTRAL, linewidth=0.9, zorder=0)
-    axis.set_xlabel(f"{shorten(statistic.name)} in the data")
+    axis.set_xlabel(f"{label(statistic.name)} in the data")
     axis.set_ylabel("replicates, 95 %")
     n_outside = int((~inside).sum())
     axis.text(0.03, 0.97, f"{n_outside} of {len(observed)} outside", transform=axis.transAxes,
-              va="top", fontsize=8, zorder=5,
+              va="top", fontsize=8, zorder=5, color=ACCENT if n_outside else "black",
               bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})  # fmt: skip

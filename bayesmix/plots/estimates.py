@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from bayesmix.plots.figure import COLOURS, MARKERS, finish, shorten
+from bayesmix.plots.figure import COLOURS, MARKERS, NEUTRAL, empty_figure, finish
+from bayesmix.plots.intervals import draw_intervals, shown_range
+from bayesmix.plots.labels import labels, name_ticks
+from bayesmix.plots.ticks import number_ticks
 
 __all__ = ["plot_estimates"]
 
@@ -42,7 +44,6 @@ def plot_estimates(
     -------
     matplotlib Figure
     """
-    import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
     looks: dict[str, dict[str, Any]] = {
@@ -59,47 +60,58 @@ def plot_estimates(
     small = 0.85 + 0.16 * len(fits)
     tall = 0.9 + n_levels * max(0.16, 0.075 * len(fits))
     legend = 0.35 + 0.22 * -(-len(fits) // 3)
-    figure = plt.figure(
-        figsize=(max(2.9 * columns, 4.5), small * small_rows + tall * level_rows + legend),
-        layout="constrained",
+    figure = empty_figure(
+        (max(2.9 * columns, 4.5), small * small_rows + tall * level_rows + legend)
     )
     heights = [height for height in (small * small_rows, tall * level_rows) if height]
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     above = grid[0].subgridspec(max(small_rows, 1), columns)
     across = min(_COLUMNS, max(len(effects), 1))
     below = grid[len(heights) - 1].subgridspec(max(level_rows, 1), across)
-    for k, ((part, group, term), rows) in enumerate(panels):
+    titles = _titles([key for key, _ in panels])
+    for k, (_, rows) in enumerate(panels):
         axis = figure.add_subplot(above[k // columns, k % columns])
         _draw_scalar(axis, rows, fits, looks)
-        axis.set_title(_title(str(part), str(group), str(term)), fontsize=9)
+        axis.set_title(titles[k], fontsize=9)
+    titles = labels([f"{effect} by {levels['group'].iloc[0]}" for effect in effects], 36)
     for k, effect in enumerate(effects):
         axis = figure.add_subplot(below[k // across, k % across])
         _draw_levels(axis, levels[levels["term"] == effect], kept[effect], fits, looks)
-        axis.set_title(shorten(f"{effect} by {levels['group'].iloc[0]}", 36), fontsize=9)
+        axis.set_title(titles[k], fontsize=9)
     handles = [Line2D([], [], linestyle="-", markersize=5, **look) for look in looks.values()]
+    names = labels(fits, 24)
+    unknown = pd.concat([scalars, levels])
+    unknown = unknown[unknown["estimate"].notna()]
+    if unknown[["lower", "upper"]].isna().to_numpy().any():
+        handles.append(Line2D([], [], color=NEUTRAL, linestyle=":"))
+        names.append("limit not known")
     figure.legend(
-        handles, [shorten(name, 24) for name in fits], loc="outside lower center",
-        ncols=min(3, len(fits)), frameon=False, fontsize=9,
+        handles, names, loc="outside lower center",
+        ncols=min(3, len(handles)), frameon=False, fontsize=9,
         title=f"estimate and {100 * ci_prob:g} % interval", title_fontsize=9,
     )  # fmt: skip
     return finish(figure)
 
 
-def _title(part: str, group: str, term: str) -> str:
-    where = f" by {group}" if group and group != "Residual" else ""
-    what = group if group == "Residual" else term
-    return _TITLES[part] + shorten(what + where, 32)
+def _titles(keys: Sequence[Any]) -> list[str]:
+    texts, kinds = [], []
+    for part, group, term in (map(str, key) for key in keys):
+        where = f" by {group}" if group and group != "Residual" else ""
+        texts.append((group if group == "Residual" else term) + where)
+        kinds.append(_TITLES[part])
+    return [kind + text for kind, text in zip(kinds, labels(texts, 32), strict=True)]
 
 
 def _draw_scalar(
     axis: Any, rows: pd.DataFrame, fits: Sequence[str], looks: Mapping[str, Mapping[str, Any]]
 ) -> None:
     at = {name: -k for k, name in enumerate(fits)}
+    ends = _range(rows)
     for name, *numbers in _each(rows):
-        _draw(axis, at[name], numbers, looks[name], 5.0)
+        _draw(axis, at[name], numbers, looks[name], 5.0, ends)
     axis.set_ylim(-len(fits) + 0.4, 0.6)
     axis.set_yticks([])
-    _tidy(axis)
+    _tidy(axis, ends)
 
 
 def _draw_levels(
@@ -111,16 +123,17 @@ def _draw_levels(
     present = [name for name in fits if (shown["fit"] == name).any()]
     step = 0.7 / max(len(present), 1)
     dodge = {name: 0.35 - step * (k + 0.5) for k, name in enumerate(present)}
+    ends = _range(shown)
     for level, (name, *numbers) in zip(shown["level"], _each(shown), strict=True):
-        _draw(axis, place[level] + dodge[name], numbers, looks[name], 3.0)
+        _draw(axis, place[level] + dodge[name], numbers, looks[name], 3.0, ends)
     if len(order) < rows["level"].nunique():  # where levels are left out
         axis.axhline(len(order) // 2 - 0.5, color="black", linewidth=0.8, linestyle=":")
     for k in range(0, len(order), 2):
         axis.axhspan(k - 0.5, k + 0.5, color="#f2f2f2", linewidth=0, zorder=-1)
-    axis.set_yticks(range(len(order)), [shorten(str(level), 18) for level in order], fontsize=7)
+    name_ticks(axis.yaxis, range(len(order)), labels(order, 24), fontsize=7)
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.7, len(order) - 0.3)
-    _tidy(axis)
+    _tidy(axis, ends)
 
 
 def _each(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
@@ -128,22 +141,24 @@ def _each(rows: pd.DataFrame) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
+def _range(rows: pd.DataFrame) -> tuple[float, float]:
+    return shown_range(rows["estimate"], rows["lower"], rows["upper"])
+
+
 def _draw(
-    axis: Any, at: float, numbers: Sequence[float], look: Mapping[str, Any], size: float
-) -> None:
-    estimate, lower, upper = numbers
-    if np.isfinite(lower) and np.isfinite(upper):
-        axis.hlines(at, lower, upper, color=look["color"], linewidth=1.3)
-    axis.plot(estimate, at, markersize=size, linestyle="", **look)
+    axis: Any, at: float, numbers: Sequence[float], look: Mapping[str, Any], size: float,
+    ends: tuple[float, float],
+) -> None:  # fmt: skip
+    draw_intervals(axis, at, *numbers, ends=ends, colour=look["color"], linewidth=1.3,
+                   markersize=size, marker=look["marker"])  # fmt: skip
 
 
-def _tidy(axis: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = axis.get_xlim()
+def _tidy(axis: Any, ends: tuple[float, float]) -> None:
+    low, high = ends
+    axis.set_xlim(low, high)
     if low < 0 < high:
-        axis.axvline(0, color="#999999", linewidth=0.8, zorder=0)
-    axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.axvline(0, color=NEUTRAL, linewidth=0.8, zorder=0)
+    number_ticks(axis.xaxis, 4)
     axis.tick_params(axis="x", labelsize=8)
     axis.spines[["top", "right", "left"]].set_visible(False)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
+
+from bayesmix.plots.labels import write_plainly
 
 __all__ = [
     "ACCENT",
@@ -11,12 +13,10 @@ __all__ = [
     "MAIN",
     "MARKERS",
     "NEUTRAL",
+    "empty_figure",
     "finish",
     "new_figure",
-    "shorten",
     "strip",
-    "text_width",
-    "wrap",
 ]
 
 # Okabe and Ito's palette, told apart with any kind of colour vision.
@@ -28,7 +28,56 @@ COLOURS = (MAIN, ACCENT, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def new_figure(n_rows: int, n_columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+def empty_figure(size: tuple[float, float]) -> Any:
+    """Make a figure that is the caller's alone, unless pictures have windows.
+
+    pyplot keeps every figure that it makes until someone closes it: 25 pictures would
+    be 25 open figures. It has to know those that `plt.show()` is to open in a window.
+
+    Parameters
+    ----------
+    size : tuple of float
+        Width and height in inches.
+
+    Returns
+    -------
+    Figure
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    backend = mpl.get_backend().lower()
+    if _has_windows(backend):
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, layout="constrained")
+    if "inline" in backend:
+        import matplotlib.pyplot as plt
+
+        # By it notebooks learn how a Figure is shown: once, where it is a cell's value.
+        figure = plt.figure(figsize=size, layout="constrained")
+        plt.close(figure)
+        return figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _has_windows(backend: str) -> bool:
+    from matplotlib.backends import BackendFilter, backend_registry
+
+    files = backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE)
+    return backend not in files and "inline" not in backend
+
+
+def new_figure(
+    n_rows: int,
+    n_columns: int,
+    size: tuple[float, float],
+    heights: Sequence[float] | None = None,
+) -> tuple[Any, Any]:
     """Make a figure with a grid of axes.
 
     Parameters
@@ -36,49 +85,31 @@ def new_figure(n_rows: int, n_columns: int, size: tuple[float, float]) -> tuple[
     n_rows, n_columns : int
     size : tuple of float
         Width and height in inches.
+    heights : sequence of float, optional
+        Of the rows, to each other.
 
     Returns
     -------
     Figure
     ndarray of Axes, shape (n_rows, n_columns)
     """
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, layout="constrained")
+    figure = empty_figure(size)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
 
 
 def finish(figure: Any) -> Any:
-    """Hand a figure to the user; a notebook is to show it once, not twice."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
+    """Hand a figure to the user: names as they are written, numbers in full."""
+    from matplotlib.ticker import AutoLocator, ScalarFormatter
 
-    if "inline" in mpl.get_backend().lower():
-        plt.close(figure)
+    from bayesmix.plots.ticks import number_ticks
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            automatic = isinstance(axis.get_major_locator(), AutoLocator)
+            if automatic and isinstance(axis.get_major_formatter(), ScalarFormatter):
+                number_ticks(axis)
+    write_plainly(figure)
     return figure
-
-
-def shorten(text: str, length: int = 28) -> str:
-    """Cut a label that would push the axes away."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def wrap(text: str, width: int = 24, n_lines: int = 2) -> str:
-    """Break a label into lines, at a space, a comma or a colon where there is one."""
-    lines = [""]
-    for piece in re.findall(r"[^\s,:_|(\[]*[\s,:_|(\[]|[^\s,:_|(\[]+", text):
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
-            lines.append("")
-        lines[-1] += piece
-    if len(lines) > n_lines:
-        lines = [*lines[: n_lines - 1], "".join(lines[n_lines - 1 :])]
-    return "\n".join(shorten(line.strip(), width) for line in lines)
-
-
-def text_width(labels: list[str], size: float) -> float:
-    """Inches that the longest of some labels takes, about."""
-    return max((len(line) for label in labels for line in label.split("\n")), default=0) * (
-        size * 0.0083
-    )
 
 
 def strip(axis: Any) -> None:

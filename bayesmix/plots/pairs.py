@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.plots.figure import ACCENT, MAIN, finish, new_figure, strip, wrap
+from bayesmix.plots.figure import ACCENT, MAIN, finish, new_figure, strip
+from bayesmix.plots.labels import wrapped
 
 __all__ = ["plot_pairs"]
 
@@ -34,7 +35,7 @@ def plot_pairs(
     n = len(values)
     side = 1.75 if n > 4 else 2.3
     figure, axes = new_figure(n, n, (side * n + 0.8, side * n + 0.6))
-    names = [wrap(name, 20, 3) for name in values]
+    names = wrapped(list(values), 20, 3)
     flat = np.stack([draws.ravel() for draws in values.values()])
     marked = np.zeros(flat.shape[1], dtype=bool)
     if divergent is not None:
@@ -48,7 +49,7 @@ def plot_pairs(
                 axis.remove()
                 continue
             if i == j:
-                axis.hist(flat[i], bins=30, color=MAIN, alpha=0.6)
+                axis.hist(flat[i][np.isfinite(flat[i])], bins=30, color=MAIN, alpha=0.6)
                 axis.set_yticks([])
                 axis.spines["left"].set_visible(False)
             else:
@@ -70,13 +71,13 @@ def plot_pairs(
 
 def _outer_labels(axis: Any, i: int, j: int, names: list[str]) -> None:
     """Label the left-most and the lowest panels; the others share their axes."""
-    from matplotlib.ticker import MaxNLocator
+    from bayesmix.plots.ticks import number_ticks
 
     strip(axis)
     axis.tick_params(labelsize=7)
-    axis.xaxis.set_major_locator(MaxNLocator(3, prune="both"))
+    number_ticks(axis.xaxis, 3, prune="both")
     if i != j:
-        axis.yaxis.set_major_locator(MaxNLocator(3, prune="both"))
+        number_ticks(axis.yaxis, 3, prune="both")
     if i < len(names) - 1:
         axis.tick_params(labelbottom=False)
     else:

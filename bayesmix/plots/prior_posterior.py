@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.plots.figure import ACCENT, MAIN, finish, new_figure, strip, wrap
+from bayesmix.plots.figure import ACCENT, MAIN, finish, new_figure, strip
+from bayesmix.plots.labels import wrap, wrapped
 from bayesmix.plots.smooth import density
+from bayesmix.plots.ticks import number_ticks
 from bayesmix.results.pictures.prior_curves import PriorCurve
 
 __all__ = ["plot_prior_posterior"]
@@ -29,9 +31,8 @@ def plot_prior_posterior(curves: list[PriorCurve]) -> Any:
     size = (max(3.1 * n_columns, 4.0), 2.4 * n_rows + 0.5)
     figure, axes = new_figure(n_rows, n_columns, size)
     panels = axes.ravel()
-    from matplotlib.ticker import MaxNLocator
-
-    for axis, curve in zip(panels, curves, strict=False):
+    titles = wrapped([curve.name for curve in curves], 36)
+    for axis, curve, title in zip(panels, curves, titles, strict=False):
         grid = curve.grid
         smooth = density(curve.draws, grid, curve.lower, curve.upper)
         axis.fill_between(grid, smooth, color=MAIN, alpha=0.25, linewidth=0)
@@ -46,9 +47,9 @@ def plot_prior_posterior(curves: list[PriorCurve]) -> Any:
         axis.set_ylim(0, 1.08 * top if top > 0 else 1.0)
         axis.set_xlim(grid[0], grid[-1])
         axis.set_yticks([])
-        axis.xaxis.set_major_locator(MaxNLocator(4))
+        number_ticks(axis.xaxis, 4)
         axis.tick_params(labelsize=8)
-        axis.set_title(wrap(curve.name, 36), fontsize=9)
+        axis.set_title(title, fontsize=9)
         prior = curve.prior if curve.density is not None else f"{curve.prior}: no density"
         axis.set_xlabel(wrap(prior, 40), fontsize=8, color="#555555")
         strip(axis)

@@ -7,21 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.plots.figure import (
-    ACCENT,
-    MAIN,
-    NEUTRAL,
-    finish,
-    new_figure,
-    shorten,
-    strip,
-    text_width,
-)
+from bayesmix.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
+from bayesmix.plots.intervals import shown_range
+from bayesmix.plots.labels import label
+from bayesmix.plots.levels import LevelPlaces
 from bayesmix.results.beside.shrinkage import Shrinkage
 
 __all__ = ["plot_shrinkage"]
 
-_LABELLED = 60
+_MANY = 60  # levels, from which on points are small
 COMPLETE = "#009E73"
 
 
@@ -65,7 +59,7 @@ def _two_effects(shrinkage: Shrinkage, first: int, second: int) -> Any:
         color=NEUTRAL,
         zorder=1,
     )
-    small = 12 if len(alone) > _LABELLED else 26
+    small = 12 if len(alone) > _MANY else 26
     axis.scatter(*alone[known].T, s=small, facecolors="white", edgecolors=ACCENT, zorder=2,
                  label="no pooling")  # fmt: skip
     axis.scatter(*pooled.T, s=small, color=MAIN, zorder=3, label="partial pooling")
@@ -75,9 +69,12 @@ def _two_effects(shrinkage: Shrinkage, first: int, second: int) -> Any:
     if np.isfinite(everywhere).all():
         axis.plot(*everywhere, "x", color=COMPLETE, markersize=9, markeredgewidth=2, zorder=5,
                   label="complete pooling")  # fmt: skip
+    fixed = shrinkage.fixed_effect[[first, second]]
+    axis.set_xlim(*_ends(pooled[:, 0], alone[:, 0], fixed[0], everywhere[0]))
+    axis.set_ylim(*_ends(pooled[:, 1], alone[:, 1], fixed[1], everywhere[1]))
     axis.set_xlabel(_label(shrinkage.effects[first]))
     axis.set_ylabel(_label(shrinkage.effects[second]))
-    axis.set_title(f"Coefficients by {shorten(shrinkage.group)}")
+    axis.set_title(f"Coefficients by {label(shrinkage.group)}")
     _legend(figure, axis)
     return finish(figure)
 
@@ -87,34 +84,44 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
     order = np.argsort(shrinkage.partial_pooling[:, effect])
     alone = shrinkage.no_pooling[order, effect]
     pooled = shrinkage.partial_pooling[order, effect]
-    height = float(np.clip(0.2 * n_levels, 2.4, 12)) + 1.1
-    names = [shorten(str(shrinkage.levels[i]), 44) for i in order] if n_levels <= _LABELLED else []
-    figure, axes = new_figure(1, 1, (4.6 + text_width(names, 8), height))
+    places = LevelPlaces.of(n_levels)
+    levels = [shrinkage.levels[i] for i in order]
+    figure, axes = new_figure(1, 1, (4.6 + places.width(levels), places.height + 1.1))
     axis = axes[0][0]
-    at = np.arange(n_levels)
-    axis.hlines(at, alone, pooled, color=NEUTRAL, linewidth=1, zorder=1)
-    small = 8 if n_levels > _LABELLED else 26
-    axis.scatter(alone, at, s=small, facecolors="white", edgecolors=ACCENT, zorder=2,
+    at = places.at
+    fixed, everywhere = shrinkage.fixed_effect[effect], shrinkage.complete_pooling[effect]
+    ends = _ends(pooled, alone, fixed, everywhere)
+    known = ~np.isnan(alone)
+    axis.hlines(at[known], np.clip(alone, *ends)[known], pooled[known], color=NEUTRAL,
+                linewidth=1, zorder=1)  # fmt: skip
+    for beyond, end, marker in ((alone < ends[0], ends[0], "<"), (alone > ends[1], ends[1], ">")):
+        axis.plot(np.full(beyond.sum(), end), at[beyond], marker, color=ACCENT, markersize=4,
+                  clip_on=False)  # fmt: skip
+    sizes = np.where(places.named, 26, 8)
+    axis.scatter(alone, at, s=sizes, facecolors="white", edgecolors=ACCENT, zorder=2,
                  label="no pooling")  # fmt: skip
-    axis.scatter(pooled, at, s=small, color=MAIN, zorder=3, label="partial pooling")
-    axis.axvline(shrinkage.fixed_effect[effect], color="black", linewidth=1, zorder=0,
-                 label="fixed effect")  # fmt: skip
-    if np.isfinite(shrinkage.complete_pooling[effect]):
-        axis.axvline(shrinkage.complete_pooling[effect], color=COMPLETE, linewidth=1.2,
-                     linestyle="--", zorder=0, label="complete pooling")  # fmt: skip
-    if n_levels > _LABELLED:
-        axis.set_yticks([])
-    else:
-        axis.set_yticks(at, names, fontsize=8)
-    axis.set_ylim(-1, n_levels)
-    axis.set_ylabel(shorten(shrinkage.group, 44))
+    axis.scatter(pooled, at, s=sizes, color=MAIN, zorder=3, label="partial pooling")
+    axis.axvline(fixed, color="black", linewidth=1, zorder=0, label="fixed effect")
+    if np.isfinite(everywhere):
+        axis.axvline(everywhere, color=COMPLETE, linewidth=1.2, linestyle="--", zorder=0,
+                     label="complete pooling")  # fmt: skip
+    axis.set_xlim(*ends)
+    places.label(axis, levels)
+    axis.set_ylabel(label(shrinkage.group, 44))
     axis.set_xlabel(_label(shrinkage.effects[effect]))
     _legend(figure, axis)
     return finish(figure)
 
 
+def _ends(pooled: np.ndarray, alone: np.ndarray, *others: float) -> tuple[float, float]:
+    """Ends of an axis; a level whose own estimate has run away is left out."""
+    known = alone[np.isfinite(alone)]
+    half = np.quantile(known, [0.25, 0.75]) if len(known) else []
+    return shown_range(pooled, alone, alone, also=[*others, *half])
+
+
 def _label(effect: str) -> str:
-    return effect if effect == "Intercept" else f"coefficient of {shorten(effect, 40)}"
+    return effect if effect == "Intercept" else f"coefficient of {label(effect, 40)}"
 
 
 def _legend(figure: Any, axis: Any) -> None:

@@ -26,9 +26,10 @@ def density(
     Returns
     -------
     ndarray, shape (m,)
-        Zero for values that do not vary.
+        Zero for values that do not vary; those that are not finite play no part.
     """
-    spread = np.std(values)
+    values = values[np.isfinite(values)]
+    spread = np.std(values) if len(values) else 0.0
     if spread == 0:
         return np.zeros_like(grid)
     bandwidth = len(values) ** -0.2 * min(spread, stats.iqr(values) / 1.34 or spread)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.plots.figure import COLOURS, finish, new_figure, shorten, strip
+from bayesmix.plots.figure import COLOURS, finish, new_figure, strip
+from bayesmix.plots.intervals import shown_range
+from bayesmix.plots.labels import labels
 from bayesmix.plots.smooth import density
 
 __all__ = ["plot_trace"]
@@ -30,15 +32,15 @@ def plot_trace(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -
     figure, axes = new_figure(len(values), 2, (9.0, 0.8 + 1.35 * len(values)))
     n_chains, n_draws = next(iter(values.values())).shape
     colours = [COLOURS[c % len(COLOURS)] for c in range(n_chains)]
-    for (left, right), (name, draws) in zip(axes, values.items(), strict=True):
-        low, high = float(draws.min()), float(draws.max())
-        margin = 0.05 * (high - low) or 0.5
+    titles = labels(list(values), 64)
+    for (left, right), (name, draws), title in zip(axes, values.items(), titles, strict=True):
+        low, high = shown_range(draws, (), ())
         ends = _support(name)
-        grid = np.linspace(max(low - margin, ends[0]), min(high + margin, ends[1]), 200)
+        grid = np.linspace(max(low, ends[0]), min(high, ends[1]), 200)
         for chain, colour in zip(draws, colours, strict=True):
             left.plot(grid, density(chain, grid, *ends), color=colour, linewidth=1.2)
             right.plot(np.arange(n_draws), chain, color=colour, linewidth=0.4, alpha=0.8)
-        left.set_title(shorten(name, 64), loc="left", fontsize=9)
+        left.set_title(title, loc="left", fontsize=9)
         left.set_yticks([])
         left.set_ylim(bottom=0)
         right.set_xlim(0, max(n_draws - 1, 1))

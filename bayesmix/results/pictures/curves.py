@@ -62,6 +62,8 @@ class Curves:
     x_label, y_label : str
     factor : tuple of str
         Levels along the x axis; empty for a number.
+    ordered : bool
+        Whether these have an order, so that lines between them mean something.
     by : str
         The predictor in colours; empty for none.
     by_labels : tuple of str
@@ -86,6 +88,7 @@ class Curves:
     x_label: str
     y_label: str
     factor: tuple[str, ...]
+    ordered: bool
     by: str
     by_labels: tuple[str, ...]
     population: pd.DataFrame
@@ -171,6 +174,7 @@ def curves_of(
         x_label=x_axis.name,
         y_label=_y_label(model, kind),
         factor=x_axis.labels,
+        ordered=_is_ordered(model, x_axis.name),
         by=by_axis.name if by_axis else "",
         by_labels=by_axis.labels
         if by_axis
@@ -213,6 +217,11 @@ def _is_factor(model: Model, name: str) -> bool:
         or dtype.kind == "b"
         or name in model.formula.categorical
     )
+
+
+def _is_ordered(model: Model, name: str) -> bool:
+    dtype = model.design.frame[name].dtype
+    return dtype.ordered if isinstance(dtype, pd.CategoricalDtype) else dtype.kind in "iuf"
 
 
 def _factor_values(column: pd.Series[Any]) -> list[Any]:
@@ -454,4 +463,13 @@ def _y_label(model: Model, kind: CurveKind) -> str:
         return f"linear predictor of {response}, {scale.removeprefix('the ')}"
     if "trials" in formula.extras:
         return f"{response} / {formula.extras['trials'].text}"
+    if model.family.binary:
+        return f"probability that {response} = {_success(model)}"
     return response
+
+
+def _success(model: Model) -> str:
+    dtype = model.design.response.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return str(dtype.categories[1])
+    return "True" if dtype.kind == "b" else "1"

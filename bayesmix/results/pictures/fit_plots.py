@@ -162,7 +162,7 @@ class FitPlots:
             part = found[found["group"] == group]
             only = group == "Residual"
             if not only:
-                rows.append(_row(str(group)))
+                rows.append(_row(str(group), heading=True))
             rows += [
                 _row(
                     ("Residual" + (", latent" if latent else "")) if only else str(row["effect"]),
@@ -409,12 +409,12 @@ class FitPlots:
         return list(dict.fromkeys(chosen))
 
 
-def _row(label: str, *numbers: float, fixed: bool = False) -> ForestRow:
+def _row(label: str, *numbers: float, fixed: bool = False, heading: bool = False) -> ForestRow:
     from bayesmix.plots.forest import ForestRow
 
     names = ("estimate", "lower", "upper")
     found = dict(zip(names, map(float, numbers), strict=False))
-    return ForestRow(label=label, fixed=fixed, **found)
+    return ForestRow(label=label, fixed=fixed, heading=heading, **found)
 
 
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
