@@ -27,7 +27,7 @@ class ForestRow:
     label : str
     estimate, lower, upper : float
         An interval without an end reaches the picture's edge; a limit of NaN is marked as
-        not known, an estimate of NaN is not drawn.
+        not known, and so is an estimate of NaN.
     fixed : bool
         Whether the value is known and not estimated.
     heading : bool
@@ -155,7 +155,11 @@ def _is_away(row: ForestRow, line: float | None) -> bool:
 
 
 def _draw(axis: Any, y: int, row: ForestRow, line: float | None, ends: tuple[float, float]) -> None:
-    if row.heading or np.isnan(row.estimate):
+    if row.heading:
+        return
+    if np.isnan(row.estimate):
+        axis.plot(0.02, y, marker="$?$", color=MAIN, transform=axis.get_yaxis_transform(),
+                  gid="unknown")  # fmt: skip
         return
     colour = ACCENT if _is_away(row, line) else MAIN
     # What is known has no interval.

@@ -44,7 +44,8 @@ def shown_range(
         with np.errstate(invalid="ignore", over="ignore"):
             widths = upper - lower
         widths = widths[np.isfinite(widths) & (widths > 0)]
-        usual = float(np.median(widths)) if len(widths) else 0.0
+        # A quarter of them at least is no wider, however many have run away.
+        usual = float(np.quantile(widths, 0.25, method="lower")) if len(widths) else 0.0
         reach = far * max(float(np.ptp(points)), usual)
         if reach > 0:
             limits = limits[(limits >= points.min() - reach) & (limits <= points.max() + reach)]

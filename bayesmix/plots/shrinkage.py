@@ -95,8 +95,9 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
     axis.hlines(at[known], np.clip(alone, *ends)[known], pooled[known], color=NEUTRAL,
                 linewidth=1, zorder=1)  # fmt: skip
     for beyond, end, marker in ((alone < ends[0], ends[0], "<"), (alone > ends[1], ends[1], ">")):
-        axis.plot(np.full(beyond.sum(), end), at[beyond], marker, color=ACCENT, markersize=4,
-                  clip_on=False)  # fmt: skip
+        if beyond.any():
+            axis.plot(np.full(beyond.sum(), end), at[beyond], marker, color=ACCENT, markersize=4,
+                      linestyle="", clip_on=False)  # fmt: skip
     sizes = np.where(places.named, 26, 8)
     axis.scatter(alone, at, s=sizes, facecolors="white", edgecolors=ACCENT, zorder=2,
                  label="no pooling")  # fmt: skip

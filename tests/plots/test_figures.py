@@ -37,7 +37,7 @@ def test_no_picture_stays_open(tmp_path: Any) -> None:
 def test_pictures_with_windows_are_opened_by_show(monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib.pyplot as plt
 
-    monkeypatch.setattr(figures, "_has_windows", lambda backend: True)
+    monkeypatch.setattr(figures, "_has_windows", lambda _: True)
     assert forest().number in plt.get_fignums()
 
 
@@ -74,11 +74,11 @@ print(len(found.outputs), sorted(value), plt.get_fignums())
     ("values", "wanted"),
     [
         ([0, 0.25, 0.5], ["0", "0.25", "0.50"]),
-        ([-1000000, -500000, 0], ["−1.0e6", "−0.5e6", "0"]),
+        ([-1000000, -500000, 0], ["\N{MINUS SIGN}1.0e6", "\N{MINUS SIGN}0.5e6", "0"]),
         ([950000, 1000000, 1050000], ["0.95e6", "1.00e6", "1.05e6"]),
         ([0, 25000], ["0", "25000"]),
         ([1000001, 1000002], ["1000001", "1000002"]),
-        ([2e-6, 4e-6], ["2e−6", "4e−6"]),
+        ([2e-6, 4e-6], ["2e\N{MINUS SIGN}6", "4e\N{MINUS SIGN}6"]),
         ([0.0002, 0.0004], ["0.0002", "0.0004"]),
         ([1e300, 2e300], ["1e300", "2e300"]),
         ([0.1, 0.2, 0.30000000000000004], ["0.1", "0.2", "0.3"]),
