@@ -140,7 +140,7 @@ def _draw_levels(axis: Any, curves: Curves, colours: list[str]) -> list[Any]:
         axis.plot(x, line["estimate"], color=colour, marker="_" if alone else "", markersize=7,
                   linestyle="-" if joined else "", zorder=2, gid="level", **style)  # fmt: skip
     some = "" if curves.n_shown == curves.n_levels else f"{curves.n_shown} of {curves.n_levels} "
-    look = {} if joined else {"marker": "_", "linestyle": "", "markersize": 7}
+    look: dict[str, Any] = {} if joined else {"marker": "_", "linestyle": "", "markersize": 7}
     name = wrap(f"{some}levels of {curves.group}", 60, 3)
     return [Line2D([], [], color="#555555", label=name, **look, **style)]
 

@@ -16,7 +16,7 @@ _DIGIT = 0.64  # width of a digit of matplotlib's own font, in units of its size
 _GAP = 1.0  # between two numbers
 
 
-class NumberFormatter(Formatter):  # type: ignore[misc]
+class NumberFormatter(Formatter):
     """Write numbers with the digits that tell them apart: 0.25, 25000, 1.2e6.
 
     matplotlib's own takes a common factor or summand out and writes it at the end of the
@@ -63,7 +63,7 @@ def _decimals(values: np.ndarray, step: float) -> int:
     return first + 2
 
 
-class NumberLocator(MaxNLocator):  # type: ignore[misc]
+class NumberLocator(MaxNLocator):
     """As many round numbers as have room beside each other.
 
     Parameters
@@ -82,9 +82,10 @@ class NumberLocator(MaxNLocator):  # type: ignore[misc]
             most, steps=[1, 2, 2.5, 5, 10], integer=integer, prune=prune, min_n_ticks=1
         )
 
-    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+    def tick_values(self, vmin: float, vmax: float) -> Any:
         """Return the places, between two ends and one step beyond."""
-        most = min(self._most, max(int(self.axis.get_tick_space()), 2))
+        axis: Any = self.axis
+        most = min(self._most, max(int(axis.get_tick_space()), 2))
         for n in range(most, 0, -1):
             self.set_params(nbins=n)
             values = np.asarray(super().tick_values(vmin, vmax))
@@ -93,16 +94,16 @@ class NumberLocator(MaxNLocator):  # type: ignore[misc]
         return values
 
     def _have_room(self, values: np.ndarray, low: float, high: float) -> bool:
-        if self.axis.axis_name != "x" or high <= low:
+        axis: Any = self.axis
+        if axis.axis_name != "x" or high <= low:
             return True
         inside = values[(values >= low) & (values <= high)]
         if len(inside) < 2:
             return True
-        longest = max(map(len, self.axis.get_major_formatter().format_ticks(inside)))
-        axes = self.axis.axes
-        points = axes.bbox.width * 72 / axes.get_figure(root=True).dpi
+        longest = max(map(len, axis.get_major_formatter().format_ticks(inside)))
+        points = axis.axes.bbox.width * 72 / axis.axes.figure.dpi
         between = points * float(np.diff(inside).min()) / (high - low)
-        return between >= (longest * _DIGIT + _GAP) * _label_size(self.axis)
+        return between >= (longest * _DIGIT + _GAP) * _label_size(axis)
 
 
 def _label_size(axis: Any) -> float:

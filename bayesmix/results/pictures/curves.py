@@ -221,7 +221,8 @@ def _is_factor(model: Model, name: str) -> bool:
 
 def _is_ordered(model: Model, name: str) -> bool:
     dtype = model.design.frame[name].dtype
-    return dtype.ordered if isinstance(dtype, pd.CategoricalDtype) else dtype.kind in "iuf"
+    ordered = dtype.ordered if isinstance(dtype, pd.CategoricalDtype) else dtype.kind in "iuf"
+    return bool(ordered)
 
 
 def _factor_values(column: pd.Series[Any]) -> list[Any]:

@@ -62,7 +62,9 @@ class FitPlots:
         """Draw the fixed effects with their intervals, one below the other.
 
         Intervals that leave out zero (a ratio: one) have another colour. A coefficient
-        that was left out as aliased is not drawn.
+        that was left out as aliased is not drawn. Coefficients that span more than two
+        orders of magnitude are drawn in panels, each with its own axis. A limit that is
+        not known is a dotted line, an infinite one an arrow.
 
         Parameters
         ----------
@@ -125,7 +127,8 @@ class FitPlots:
 
         Each grouping factor has a heading and its effects below. A slope's sd is in
         units of the response per unit of the predictor, so it compares with the others
-        only where that is one.
+        only where that is one. What spans more than two orders of magnitude is drawn in
+        panels, each with its own axis.
 
         Parameters
         ----------
@@ -187,6 +190,10 @@ class FitPlots:
         **table: Any,
     ) -> Any:
         """Draw the group effects, sorted, with intervals: one panel per effect.
+
+        Intervals that leave out zero have another colour. Of more than 60 levels the 20
+        lowest and the 20 highest have their names, those between stand closer. A limit
+        that is not known is a dotted line, one beyond the axis an arrow.
 
         Parameters
         ----------
@@ -295,8 +302,9 @@ class FitPlots:
 
         The population (group effects zero) has a line with a band along a numeric
         predictor, points with intervals for a factor; each level of a grouping factor
-        has a thin line of its own over the range that was seen in it, the effects of
-        crossed factors being zero. Predictors that are not drawn are at their mean, or
+        has a thin line of its own over the range that was seen in it (along a factor
+        without an order: a mark at each of its levels), the effects of crossed factors
+        being zero. Predictors that are not drawn are at their mean, or
         their most frequent value where they have no mean, so the data's points need
         not lie around the lines.
 
