@@ -21,6 +21,7 @@ from bayesmix.results.beside.shrinkage import Shrinkage
 from bayesmix.results.pictures.curves import Curves
 from tests.plots.pictures import check_texts, drawn, segments
 from tests.results.test_prediction import non_normal
+from tests.results.test_tables import fake_posterior
 
 NAN, INF = np.nan, np.inf
 
@@ -250,3 +251,25 @@ def test_names_along_a_legend_are_whole(rng: np.random.Generator) -> None:
     found = [text.replace("\n", " ") for text in legend(figure)]
     assert [f"treatment_of_the_patient: {arm}" for arm in arms] == found[:3]
     check_texts(figure)
+
+
+def test_values_of_a_million_overprint_nothing() -> None:
+    size, rng = -1e6, np.random.default_rng(8)
+    n = 120
+    response = "the_response_with_a_name_of_forty_letters"
+    school = "the_school_of_the_child_in_that_year"
+    d = pd.DataFrame({"x": rng.normal(size=n), school: np.resize(np.arange(12), n)})
+    d[response] = size * (1 + 0.01 * d["x"] + 0.02 * rng.normal(size=12)[d[school]]
+                          + 0.01 * rng.normal(size=n))  # fmt: skip
+    model = bmx.Model(f"{response} ~ x + (1 | {school})", d)
+    eb, post = model.fit_eb(), fake_posterior(model, rng)
+    for values in post.idata["posterior"].data_vars.values():
+        values.values[...] *= abs(size)
+    for figure in (
+        eb.check(), eb.plot_fixed_effects(intercept=True), eb.plot_group_effects(),
+        eb.plot_predictions(), post.plot_prior_posterior(), post.plot_trace(),
+    ):  # fmt: skip
+        check_texts(figure)
+        for axes in figure.axes:
+            assert not axes.xaxis.get_offset_text().get_text()
+            assert not axes.yaxis.get_offset_text().get_text()
