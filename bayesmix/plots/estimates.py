@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.plots.figure import COLOURS, MARKERS, NEUTRAL, empty_figure, finish
@@ -82,7 +83,7 @@ def plot_estimates(
     names = labels(fits, 24)
     unknown = pd.concat([scalars, levels])
     unknown = unknown[unknown["estimate"].notna()]
-    if unknown[["lower", "upper"]].isna().to_numpy().any():
+    if (unknown[["lower", "upper"]].isna().sum(axis=1) == 1).any():
         handles.append(Line2D([], [], color=NEUTRAL, linestyle=":"))
         names.append("limit not known")
     figure.legend(
@@ -149,7 +150,10 @@ def _draw(
     axis: Any, at: float, numbers: Sequence[float], look: Mapping[str, Any], size: float,
     ends: tuple[float, float],
 ) -> None:  # fmt: skip
-    draw_intervals(axis, at, *numbers, ends=ends, colour=look["color"], linewidth=1.3,
+    estimate, lower, upper = numbers
+    if np.isnan(lower) and np.isnan(upper):  # other programs' tables may have no intervals
+        lower = upper = estimate
+    draw_intervals(axis, at, estimate, lower, upper, ends=ends, colour=look["color"], linewidth=1.3,
                    markersize=size, marker=look["marker"])  # fmt: skip
 
 
