@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from bayesmix import families
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
+    from bayesmix.model.loading import load
     from bayesmix.priors import Prior
-    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates, load
+    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates
 
 __all__ = [
     "EmpiricalBayes",
@@ -41,7 +42,7 @@ _WHERE = {
     "Posterior": "bayesmix.results",
     "Prior": "bayesmix.priors",
     "families": "bayesmix.families",
-    "load": "bayesmix.results",
+    "load": "bayesmix.model.loading",
     "load_dataset": "bayesmix.datasets",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -68,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog='example: bayesmix fit "y ~ x + (x | g)" data.csv --seed 1 --output fit.nc',
     )
     fit.add_argument("formula", help='such as "y ~ x + (x | g)"')
-    fit.add_argument("data", type=Path, help="a CSV file with a header")
+    fit.add_argument("data", type=Path,
+                     help="a CSV file with a header; codes of groups are "
+                     "taken as they are written: 01 is not 1")  # fmt: skip
     fit.add_argument(
         "--family", default="gaussian", help="such as poisson or bernoulli (%(default)s)"
     )
@@ -119,6 +122,7 @@ def _fit(options: argparse.Namespace) -> None:
     if options.link:
         family = type(family)(link=options.link)
     data = _read_csv(options.data, options.sep, options.decimal)
+    data = _with_identifiers(data, options)
     model = Model(options.formula, data, family=family)
     posterior = model.fit(
         options.draws,
@@ -162,6 +166,8 @@ def _read_csv(path: Path, separator: str, decimal: str) -> Any:
             data = pd.read_csv(path, index_col=False, sep=separator, decimal=decimal)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror}") from error
     except pd.errors.ParserWarning as error:
         raise DataError(
             f"lines of {path} have more fields than its header{_other_separator(path, separator)}"
@@ -181,6 +187,58 @@ def _read_csv(path: Path, separator: str, decimal: str) -> Any:
                 "decimal commas and would be text; --decimal , reads numbers"
             )
     return data
+
+
+def _with_identifiers(data: Any, options: argparse.Namespace) -> Any:
+    """Take codes of groups and factors as they are written: 001, 01 and 1 are three.
+
+    Whole numbers that are written in one way only stay numbers, and so in their order.
+    """
+    import pandas as pd
+
+    from bayesmix.errors import DataError, FormulaError
+    from bayesmix.formula import parse_formula
+
+    columns = [str(name) for name in data]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again with the model
+            formula = parse_formula(options.formula, available=columns)
+    except FormulaError:  # that comes again as well
+        return data
+    names = {*formula.columns_of("group"), *formula.categorical} & set(columns)
+    if not names:
+        return data
+    at = sorted(columns.index(name) for name in names)
+    written = pd.read_csv(
+        options.data, index_col=False, sep=options.sep, usecols=at, dtype=str
+    ).set_axis([data.columns[k] for k in at], axis=1)
+    for name in written:
+        if _say_the_same(data[name], written[name], options.decimal):
+            continue
+        if name in formula.numeric and data[name].dtype.kind in "iuf":
+            if data[name].nunique() == written[name].nunique():
+                continue
+            raise DataError(
+                f"column `{name}` of {options.data} is a number in one term of the formula and "
+                "names groups in another, and has numbers that are written in more than one way, "
+                "such as 01 and 1; give the file a column for each"
+            )
+        data[name] = written[name]
+    return data
+
+
+def _say_the_same(values: Any, written: Any, decimal: str) -> bool:
+    """Whether a column that pandas has read tells its texts apart, and has them in their form."""
+    if values.nunique() != written.nunique():
+        return False
+    if values.dtype.kind not in "iuf":
+        return values.dtype.kind == "b"  # as text: what stands in the file, in one type
+    plain = rf"-?(0|[1-9]\d*)({re.escape(decimal)}\d+)?"
+    texts = written.dropna().str.strip()
+    # Beyond 2^53 a double no longer has every whole number.
+    exact = values.dtype.kind in "iu" or bool((values.dropna().abs() < 2**53).all())
+    return exact and bool(texts.str.fullmatch(plain).all())
 
 
 def _other_separator(path: Path, separator: str) -> str:

@@ -6,17 +6,22 @@ from pathlib import Path
 
 __all__ = [
     "OWN_FILES",
+    "ApproximationWarning",
     "BayesmixError",
     "BayesmixWarning",
+    "CacheWarning",
     "ConvergenceWarning",
     "DataError",
     "DataWarning",
     "FileError",
     "FormulaError",
+    "NotApplicableError",
+    "NotEstimableWarning",
     "NotSupportedError",
     "PriorError",
     "SamplingError",
     "SamplingWarning",
+    "SeparationWarning",
 ]
 
 
@@ -73,6 +78,10 @@ class NotSupportedError(BayesmixError, ValueError):
     """A valid request that this engine, family or object does not answer."""
 
 
+class NotApplicableError(NotSupportedError, AttributeError):
+    """A property that this kind of fit or model does not have, so that `hasattr` says no."""
+
+
 class FileError(BayesmixError, OSError):
     """A file that cannot be written, or is not what it should be."""
 
@@ -85,8 +94,16 @@ class BayesmixWarning(UserWarning):
     """Base class of every warning that bayesmix gives."""
 
 
+class CacheWarning(BayesmixWarning):
+    """Compiled kernels on disk are damaged, or cannot be kept there; the fit is not touched."""
+
+
 class DataWarning(BayesmixWarning):
     """The data were used, but not quite as they came."""
+
+
+class NotEstimableWarning(BayesmixWarning):
+    """Some of what was asked for is NaN: the data do not determine it."""
 
 
 class SamplingWarning(BayesmixWarning):
@@ -95,6 +112,14 @@ class SamplingWarning(BayesmixWarning):
 
 class ConvergenceWarning(BayesmixWarning):
     """The draws are there, but a diagnostic says not to trust them yet."""
+
+
+class ApproximationWarning(BayesmixWarning):
+    """An approximation moves an estimate by a good part of its standard error."""
+
+
+class SeparationWarning(BayesmixWarning):
+    """The likelihood rises for ever, and some estimates have run away."""
 
 
 def _pointer(text: str | None, start: int | None, stop: int | None) -> str:

@@ -138,6 +138,72 @@ def test_wrong_use_is_a_short_message_and_exit_code_2(
     assert not said.out
 
 
+def read(csv: Path, formula: str, codes: list[str], *options: str) -> pd.Series:
+    """The column `code` of a file as the command takes it for a formula."""
+    separator = ";" if options else ","
+    lines = [separator.join(row) for row in zip(map(str, range(len(codes))), codes, strict=True)]
+    csv.write_text("\n".join([separator.join(["y", "code"]), *lines]) + "\n")
+    given = cli._parser().parse_args(["fit", formula, str(csv), *options])
+    table = cli._read_csv(given.data, given.sep, given.decimal)
+    return cli._with_identifiers(table, given)["code"]
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ 1 + (1 | code)", "y ~ C(code)", "y ~ (0 + C(code) | code)"]
+)
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ["001", "01", "1", "0010", "010", "10"],
+        ["007", "008", "009"],
+        ["1", "1.0", "2"],
+        ["1.1", "1.10", "2.0"],
+        ["1e3", "2e5", "3"],
+        ["9007199254740993", "", "9007199254740992"],
+        ["A1", "01", "1"],
+        ["+1", "1", "-1"],
+        ["True", "TRUE", "False"],
+    ],
+)
+def test_codes_of_groups_are_taken_as_they_are_written(
+    csv: Path, formula: str, codes: list[str]
+) -> None:
+    column = read(csv, formula, codes)
+    assert column.fillna("").tolist() == codes
+
+
+def test_numbers_stay_numbers_where_nothing_is_lost(csv: Path) -> None:
+    for formula, codes in (
+        ("y ~ 1 + (1 | code)", ["3", "1", "10"]),
+        ("y ~ 1 + (1 | code)", ["0.5", "1.25", "10"]),  # continuous, which is refused later
+        ("y ~ code", ["001", "01", "1"]),
+        ("y ~ code + (1 | code)", ["3", "1", "10"]),
+        ("y ~ code + (1 | code)", ["03", "01", "10"]),
+    ):
+        assert read(csv, formula, codes).tolist() == [float(code) for code in codes]
+    decimal = read(csv, "y ~ 1 + (1 | code)", ["1,5", "1,50", "2"], "--sep", ";", "--decimal", ",")
+    assert decimal.tolist() == ["1,5", "1,50", "2"]
+    with pytest.raises(bmx.errors.DataError, match=r"`code` .* written in more than one way"):
+        read(csv, "y ~ code + (1 | code)", ["001", "01", "1"])
+
+
+def test_six_codes_with_zeros_are_six_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = ["001", "01", "1", "0010", "010", "10"]
+    path = tmp_path / "codes.csv"
+    pd.DataFrame({"y": range(60), "id": codes * 10}).to_csv(path, index=False)
+    fitted: list[bmx.Model] = []
+
+    def fit(model: bmx.Model, *_: object, **__: object) -> None:
+        fitted.append(model)
+        raise bmx.errors.SamplingError("not here")
+
+    monkeypatch.setattr(bmx.Model, "fit", fit)
+    assert cli.main(["fit", "y ~ 1 + (1 | id)", str(path)]) == 1
+    assert sorted(fitted[0].design.groups[0].levels.labels) == sorted(codes)
+
+
 def test_warnings_are_shown_as_before_afterwards(csv: Path) -> None:
     before = warnings.showwarning
     assert cli.main(["fit", "Nothing ~ Days", str(csv)]) == 2

@@ -15,30 +15,72 @@ import bayesmix as bmx
 
 PACKAGE = Path(bmx.__file__).parent
 
-# The stations of the flow. A module may import at its top level only from its
-# own folder and from those before it; what lies ahead is loaded when called.
+# The stations of the flow: a module imports from its own folder and from those before it,
+# at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "spread", "formula", "design", "families", "priors", "model", "gaussian",
-    "glmm", "inference", "results", "plots", "datasets",
+    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families", "priors",
+    "statement", "gaussian", "glmm", "inference", "results", "model", "datasets", "demo",
+    "cli",
 ]  # fmt: skip
 
 
-def top_level_imports(path: Path) -> set[str]:
-    """Names of the package's folders that a module imports at its top level."""
+def imports_of(path: Path) -> set[str]:
+    """Modules of the package that a file imports, wherever in the file it does."""
     found = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bayesmix."):
-            found.add(node.module.split(".")[1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("bayesmix.")}
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {name for name in names if name.split(".")[0] == "bayesmix"}
     return found
 
 
-@pytest.mark.parametrize("folder", ORDER[1:])
-def test_imports_point_one_way(folder: str) -> None:
-    allowed = set(ORDER[: ORDER.index(folder) + 1])
-    for path in (PACKAGE / folder).rglob("*.py"):
-        assert top_level_imports(path) <= allowed, path
+def stations_of(path: Path) -> set[str]:
+    """Stations that a file imports from."""
+    parts = (name.split(".") for name in imports_of(path))
+    return {part[1] for part in parts if len(part) > 1 and part[1] in ORDER}
+
+
+def files_of(station: str) -> list[Path]:
+    folder = PACKAGE / station
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+def test_every_file_has_a_place_in_the_order() -> None:
+    stations = {p.relative_to(PACKAGE).parts[0] for p in PACKAGE.rglob("*.py")} - {"__init__.py"}
+    assert {name.removesuffix(".py") for name in stations} == set(ORDER)
+
+
+@pytest.mark.parametrize("station", ORDER)
+def test_imports_point_one_way(station: str) -> None:
+    allowed = set(ORDER[: ORDER.index(station) + 1])
+    for path in files_of(station):
+        assert stations_of(path) <= allowed, path
+
+
+@pytest.mark.parametrize("station", ORDER)
+def test_no_circle_of_imports_runs_within_a_station(station: str) -> None:
+    graph = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): imports_of(path)
+        for path in files_of(station)
+        if path.name != "__init__.py"
+    }
+    circular = {name.split(".", 1)[1] for name in graph if name in reachable(graph, name)}
+    assert circular == set()
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        for name in graph.get(todo.pop(), ()):
+            if name in graph and name not in found:
+                found.add(name)
+                todo.append(name)
+    return found
 
 
 def run_python(code: str) -> str:

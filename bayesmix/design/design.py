@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
+from bayesmix.design.aliasing import Aliasing, aliasing
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
 from bayesmix.design.identified import check_identified
+from bayesmix.design.likeness import like_fitted
 from bayesmix.design.matrices import (
     Columns,
     Functions,
@@ -28,6 +30,7 @@ from bayesmix.design.rank import aliased_columns
 from bayesmix.design.rowdata import check_spread, positive_values, response_extras, row_column
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
+from bayesmix.formula.quoting import encode
 
 __all__ = ["Design", "build_design"]
 
@@ -68,6 +71,11 @@ class Design:
         Known residual standard errors, in units of the response.
     extras : mapping of str to ndarray, shape (n,)
         What the functions of the left-hand side give per row.
+    predictor_means : ndarray, shape (p,), or None
+        Where the default prior of the intercept holds, if not at the means of X: those
+        of the whole data, of which these are some rows.
+    aliasing : Aliasing or None
+        What the left-out columns are in the data; None where none was left out.
     """
 
     formula: Formula
@@ -83,11 +91,14 @@ class Design:
     rows: np.ndarray | None
     n_rows_given: int
     fixed_columns: Columns
+    aliasing: Aliasing | None = None
     offset_columns: tuple[Columns, ...] = ()
+    response_columns: Columns | None = None
     weights: np.ndarray | None = None
     known_se: np.ndarray | None = None
     functions: Functions = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    predictor_means: np.ndarray | None = None
 
     @property
     def n_obs(self) -> int:
@@ -116,6 +127,13 @@ class Design:
     def has_intercept(self) -> bool:
         """Whether X holds the constant column that the formula's intercept makes."""
         return "Intercept" in self.fixed_effects and self.formula.has_intercept
+
+    @property
+    def means(self) -> np.ndarray:
+        """The predictors' means, at which the default prior of the intercept holds, shape (p,)."""
+        if self.predictor_means is not None:
+            return self.predictor_means
+        return np.asarray([column.mean() for column in self.X.T], dtype=np.float64)
 
     @property
     def all_fixed_columns(self) -> tuple[str, ...]:
@@ -149,6 +167,7 @@ def build_design(
     weights: Any = None,
     known_se: Any = None,
     drop_intercept: bool = False,
+    learned: Design | None = None,
 ) -> Design:
     """Evaluate a formula over a table.
 
@@ -170,6 +189,9 @@ def build_design(
     drop_intercept : bool
         Whether the constant column is taken out after X was coded with it: where
         thresholds stand in its place, a factor must not get a column per level.
+    learned : Design, optional
+        Of the same formula and other data, whose levels, contrasts, knots, ranges and
+        scales are kept, as for new rows that are predicted.
 
     Returns
     -------
@@ -207,28 +229,37 @@ def build_design(
     for name, values in beside.items():
         check_spread(name, values, row_labels)
     frame = prepare_frame(used, formula)
+    if learned is not None:
+        frame = _as_learned(frame, learned, row_labels)
 
-    response = expression_values(formula.response.expr, frame, functions)
+    response, response_columns = _response(formula, frame, functions, learned)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
         check_size(values, (formula.response.text,), "the response")
     extras = response_extras(formula, frame, functions, row_labels)
-    fixed = build_columns(formula.fixed, frame, functions)
+    if learned is None:
+        fixed = build_columns(formula.fixed, frame, functions)
+    else:
+        fixed = learned.fixed_columns, learned.fixed_columns.build(frame, row_labels)
     columns, X = fixed
     check_finite(X, columns.names, row_labels, "the fixed effect")
     check_size(X, columns.names, "the fixed effect")
-    groups = build_grouping_factors(formula, frame, functions, fixed)
+    known_groups = () if learned is None else learned.groups
+    groups = build_grouping_factors(formula, frame, functions, fixed, known_groups)
     for group in groups:
         check_finite(group.Z, group.effects, row_labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")
     kept, aliased = _full_rank(X, columns)
-    offset, offset_columns = _offset(formula, frame, functions, row_labels)
+    known_offsets = () if learned is None else learned.offset_columns
+    offset, offset_columns = _offset(formula, frame, functions, row_labels, known_offsets)
     full_rank = X[:, kept] if aliased else X
+    independent = kept
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
     names = tuple(columns.names[j] for j in kept)
+    combined = aliasing(X, columns.names, kept, independent) if aliased else None
     X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
     groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
     check_identified(groups, full_rank, formula)
@@ -244,6 +275,7 @@ def build_design(
         },
         offset=offset,
         offset_columns=offset_columns,
+        response_columns=response_columns,
         groups=groups,
         weights=beside.get("weights"),
         known_se=beside.get("known_se"),
@@ -252,8 +284,44 @@ def build_design(
         rows=rows,
         n_rows_given=len(given),
         fixed_columns=columns,
+        aliasing=combined,
         functions=functions,
         extras=extras,
+        predictor_means=None if learned is None else _means_of(names, X, learned),
+    )
+
+
+def _as_learned(frame: pd.DataFrame, learned: Design, labels: pd.Index[Any]) -> pd.DataFrame:
+    """Give columns the levels that they had; those that only name groups have new ones."""
+    formula = learned.formula
+    free = set(formula.columns_of("group")) - set(formula.columns_of("fixed", "effect", "offset"))
+    return frame.assign(
+        **{
+            name: like_fitted(frame[name], learned.frame[name], labels)
+            for name in frame.columns
+            if name not in free
+        }
+    )
+
+
+def _response(
+    formula: Formula, frame: pd.DataFrame, functions: Functions, learned: Design | None
+) -> tuple[Any, Columns | None]:
+    """The left-hand side, and where it is an expression how it is built."""
+    expr = formula.response.expr
+    if any(encode(name) == expr for name in frame.columns):
+        return expression_values(expr, frame, functions), None
+    if learned is not None and learned.response_columns is not None:
+        return learned.response_columns.build(frame)[:, 0], learned.response_columns
+    columns, values = expression_column(expr, frame, functions)
+    return values, columns
+
+
+def _means_of(names: tuple[str, ...], X: np.ndarray, learned: Design) -> np.ndarray:
+    known = dict(zip(learned.fixed_effects, learned.means.tolist(), strict=True))
+    return np.asarray(
+        [known.get(name, column.mean()) for name, column in zip(names, X.T, strict=True)],
+        dtype=np.float64,
     )
 
 
@@ -289,13 +357,14 @@ def _full_rank(X: np.ndarray, columns: Columns) -> tuple[list[int], tuple[str, .
 
 
 def _offset(
-    formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
-) -> tuple[np.ndarray | None, tuple[Columns, ...]]:
+    formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any],
+    learned: tuple[Columns, ...] = (),
+) -> tuple[np.ndarray | None, tuple[Columns, ...]]:  # fmt: skip
     if not formula.offsets:
         return None, ()
     total = np.zeros(len(frame))
     columns = []
-    for piece in formula.offsets:
+    for k, piece in enumerate(formula.offsets):
         values = expression_values(piece.expr, frame, functions)
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             raise FormulaError(
@@ -304,7 +373,10 @@ def _offset(
                 start=piece.start,
                 stop=piece.stop,
             )
-        column, numbers = expression_column(piece.expr, frame, functions)
+        if learned:
+            column, numbers = learned[k], learned[k].build(frame, labels)[:, 0]
+        else:
+            column, numbers = expression_column(piece.expr, frame, functions)
         check_finite(numbers[:, None], (f"offset({piece.text})",), labels, "the term")
         total += numbers
         columns.append(column)

@@ -15,6 +15,7 @@ from bayesmix.design.dates import warn_of_dates
 from bayesmix.design.numerals import warn_of_numbers_as_text
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
+from bayesmix.formula.readable import unwritable
 
 __all__ = [
     "column_names",
@@ -78,8 +79,29 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
         # polars' Categorical has no order of its own (its Enum has): it is text.
         plain = [name for name in wanted if table.schema[name] == nw.Categorical]
         table = table.with_columns(nw.col(name).cast(nw.String) for name in plain)
-    frame: pd.DataFrame = table.to_pandas()
+    for name in wanted:
+        if table.schema[name] in (nw.Int128, nw.UInt128):
+            table = _narrowed(table, name)
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except (ValueError, TypeError, NotImplementedError) as error:
+        kinds = ", ".join(f"`{name}` {table.schema[name]}" for name in wanted)
+        raise DataError(
+            f"the columns ({kinds}) do not make a pandas table: {error}; turn them into numbers, "
+            "booleans, text or categories first"
+        ) from error
     return frame
+
+
+def _narrowed(table: Any, name: str) -> Any:
+    """Take whole numbers of 128 bits, which pandas does not know, in 64."""
+    try:
+        return table.with_columns(nw.col(name).cast(nw.Int64))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"column `{name}` holds {table.schema[name]} with values beyond 64 bits; cast it to "
+            "Float64 where it is a number, and to text where it names groups"
+        ) from error
 
 
 def _as_table(data: Any) -> Any:
@@ -180,7 +202,7 @@ def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
     """
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories()
+        return _written(column.cat.remove_unused_categories())
     if pd.api.types.is_bool_dtype(dtype):
         return column.astype(bool)
     if pd.api.types.is_integer_dtype(dtype):
@@ -192,7 +214,23 @@ def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.Series(pd.Categorical(column.astype(str)), index=column.index, name=column.name)
     if pd.api.types.is_complex_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         raise DataError(f"column `{column.name}` holds {dtype}; turn it into a number first")
-    return _objects(column)
+    return _written(_objects(column))
+
+
+def _written(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Refuse levels that no file and no terminal can take."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        _check_writable(column.name, column.cat.categories)
+    return column
+
+
+def _check_writable(name: Any, values: Iterable[Any]) -> None:
+    for value in values:
+        what = unwritable(value) if isinstance(value, str) else ""
+        if what:
+            raise DataError(
+                f"column `{name}` has the value {value!a}, which holds {what}; correct it first"
+            )
 
 
 def _numeric(column: pd.Series[Any], dtype: type[np.generic]) -> pd.Series[Any]:
@@ -204,7 +242,11 @@ def _objects(column: pd.Series[Any]) -> pd.Series[Any]:
     column = column.astype(object)
     kind = pd.api.types.infer_dtype(column, skipna=True)
     if kind in {"string", "date", "datetime", "datetime64"}:
-        values = column.astype(str)
+        try:
+            values = column.astype(str)
+        except UnicodeEncodeError:
+            _check_writable(column.name, column)
+            raise
         return pd.Series(pd.Categorical(values), index=column.index, name=column.name)
     if kind == "boolean":
         return column.astype(bool)

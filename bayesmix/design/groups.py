@@ -161,6 +161,7 @@ def build_grouping_factors(
     frame: pd.DataFrame,
     functions: Functions,
     fixed: tuple[Columns, np.ndarray],
+    learned: Sequence[GroupingFactor] = (),
 ) -> tuple[GroupingFactor, ...]:
     """Build every grouping factor of a formula.
 
@@ -172,6 +173,8 @@ def build_grouping_factors(
     functions : mapping of str to callable
     fixed : tuple of Columns and ndarray
         The fixed effects, whose columns are shared where the terms are the same.
+    learned : sequence of GroupingFactor
+        The same grouping factors of other data, whose columns are to be built again.
 
     Returns
     -------
@@ -189,7 +192,14 @@ def build_grouping_factors(
         terms = [term for term in formula.groups if term.name == name]
         _check_name(name)
         levels, index = _levels(terms[0], frame, formula)
-        built = [_effects(term, frame, functions, fixed) for term in terms]
+        known = [columns for group in learned if group.name == name for columns in group.terms]
+        if known:
+            built = [
+                fixed if columns is fixed[0] else (columns, columns.build(frame))
+                for columns in known
+            ]
+        else:
+            built = [_effects(term, frame, functions, fixed) for term in terms]
         effects = tuple(effect for columns, _ in built for effect in columns.names)
         for effect in effects:
             if effects.count(effect) > 1:

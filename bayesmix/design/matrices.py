@@ -14,6 +14,8 @@ from formulaic import ModelSpec, SimpleFormula
 from formulaic.errors import DataMismatchWarning
 from formulaic.parser.types import Factor, Term
 
+from bayesmix.design.evaluation import EvaluationError
+from bayesmix.design.materializer import Materializer
 from bayesmix.design.numerals import not_numbers
 from bayesmix.design.unseen import beyond_range, unseen_level
 from bayesmix.errors import DataError, FormulaError
@@ -93,7 +95,7 @@ def build_columns(
         If an expression cannot be evaluated, or two columns have one name.
     """
     formula = SimpleFormula(list(terms), _ordering="none")
-    spec = ModelSpec.from_spec(formula, materializer="pandas", output="numpy", na_action="ignore")
+    spec = ModelSpec.from_spec(formula, materializer="bayesmix", output="numpy", na_action="ignore")
     try:
         values, fitted = _matrix(spec, frame, functions)
     except DataError as error:
@@ -169,7 +171,10 @@ def _matrix(
             warnings.filterwarnings("ignore", category=RuntimeWarning)
             encoded = frame.set_axis([encode(name) for name in frame.columns], axis=1)
             try:
-                matrix = spec.get_model_matrix(encoded, context=dict(functions))
+                made = Materializer(encoded, functions, bounded=spec.structure is None)
+                matrix = made.get_model_matrix(spec)
+            except EvaluationError as error:  # in our own words
+                raise DataError(str(error)) from error
             except DataMismatchWarning as error:
                 message = _clean(str(error)).split(" They are being")[0]
                 found = unseen_level(spec, frame, functions, labels)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import listed, plain
 from bayesmix.design.design import Design
-from bayesmix.design.frame import column_names, prepare_column, select_columns
+from bayesmix.design.frame import column_names, select_columns
+from bayesmix.design.likeness import like_fitted
 from bayesmix.design.missing import check_finite
 from bayesmix.errors import DataError
 
@@ -25,6 +25,8 @@ class DesignRows:
     Attributes
     ----------
     X : ndarray, shape (n, p)
+    left_out : ndarray, shape (n, P - p), or None
+        The formula's other columns, where some were left out as aliased.
     Z : mapping of str to ndarray, shape (n, q)
         By grouping factor; empty where effects were not asked for.
     index : mapping of str to ndarray of int32, shape (n,)
@@ -39,6 +41,7 @@ class DesignRows:
     """
 
     X: np.ndarray
+    left_out: np.ndarray | None
     Z: Mapping[str, np.ndarray]
     index: Mapping[str, np.ndarray]
     new_levels: Mapping[str, np.ndarray]
@@ -92,11 +95,16 @@ def design_rows(
     labels = given.index
     given = given.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: _like_fitted(given[name], design.frame[name], labels) for name in predictors},
+        {name: like_fitted(given[name], design.frame[name], labels) for name in predictors},
         index=given.index,
     )
     X = design.fixed_columns.build(frame, labels)
+    left_out = None
     if X.shape[1] > len(design.fixed_effects):
+        if design.aliasing is not None:
+            check_finite(X, design.fixed_columns.names, labels, "the fixed effect")
+            others = [n for n in design.fixed_columns.names if n not in design.fixed_effects]
+            left_out = X[:, [design.fixed_columns.names.index(name) for name in others]]
         X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
     check_finite(X, design.fixed_effects, labels, "the fixed effect")
     varying = design.groups if effects else ()
@@ -117,54 +125,10 @@ def design_rows(
         new_levels[group.name] = group.levels.labels_of(unknown)
     return DesignRows(
         X=X,
+        left_out=left_out,
         Z=Z,
         index=index,
         new_levels=new_levels,
         offset=offset,
         row_labels=labels,
     )
-
-
-def _like_fitted(
-    column: pd.Series[Any], fitted: pd.Series[Any], labels: pd.Index[Any]
-) -> pd.Series[Any]:
-    """Bring a new column to the kind that the fitted one had, or say why not."""
-    holes = np.flatnonzero(column.isna())
-    if holes.size:
-        raise DataError(
-            f"the new data have a missing value in column `{column.name}`, row "
-            f"{labels[holes[0]]}; a prediction needs every predictor"
-        )
-    prepared = prepare_column(column)
-    if isinstance(fitted.dtype, pd.CategoricalDtype):
-        levels = fitted.cat.categories
-        unseen = [value for value in pd.unique(prepared) if value not in levels]
-        if unseen:
-            raise DataError(
-                f"column `{column.name}` has the level {plain(unseen[0])!r}, which the model has "
-                f"not seen; known are {listed(levels)}"
-            )
-        return pd.Series(
-            pd.Categorical(prepared, categories=levels, ordered=fitted.cat.ordered),
-            index=column.index,
-            name=column.name,
-        )
-    if fitted.dtype == bool:
-        return _like_truth(prepared, labels)
-    if isinstance(prepared.dtype, pd.CategoricalDtype):
-        raise DataError(
-            f"column `{column.name}` was numeric in fitting ({fitted.dtype}) and holds text now, "
-            f"such as {prepared.iloc[0]!r}"
-        )
-    return prepared.astype(fitted.dtype) if prepared.dtype.kind in "iu" else prepared
-
-
-def _like_truth(column: pd.Series[Any], labels: pd.Index[Any]) -> pd.Series[Any]:
-    """Take True, False, 1 and 0 for a column that held truth values."""
-    other = np.flatnonzero(~column.isin([True, False]).to_numpy())
-    if other.size:
-        raise DataError(
-            f"column `{column.name}` is {plain(column.iloc[other[0]])!r} in row "
-            f"{labels[other[0]]}, and was True or False in fitting; give True, False, 1 or 0"
-        )
-    return column.astype(bool)

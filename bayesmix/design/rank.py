@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bayesmix.spread import chunks, largest
 
-__all__ = ["aliased_columns", "combinations_of_others"]
+__all__ = [
+    "ColumnUnits", "aliased_columns", "column_units", "combinations_of_others", "triangle",
+]  # fmt: skip
 
 _TOLERANCE = 1e-7  # as R's lm: the share of a column that is new
 
@@ -30,14 +34,8 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     p = X.shape[1]
     if p == 0:
         return np.zeros(0, dtype=np.int64)
-    top = largest(X)
-    unit = np.where(top == 0, 1.0, top)  # so that squares neither over- nor underflow
-    means, squares = np.zeros(p), np.zeros(p)
-    for rows in chunks(X):
-        means += (rows / unit).sum(axis=0) / len(X)
-    for rows in chunks(X):
-        squares += ((rows / unit - means) ** 2).sum(axis=0)
-    spread = np.sqrt(squares / len(X))
+    units = column_units(X)
+    unit, means, spread = units.top, units.center, units.scale
     constant = spread <= 1e-13 * np.abs(means)
     zero = constant & (means == 0)
     has_constant = bool(np.any(constant & ~zero))
@@ -48,7 +46,7 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     if has_constant:
         aliased += np.flatnonzero(constant & ~zero)[1:].tolist()
     candidates = [j for j in range(p) if j not in aliased and not (has_constant and constant[j])]
-    R = _triangle(X, candidates, unit, center, scale)
+    R = triangle(X, candidates, unit, center, scale)
     basis: list[np.ndarray] = []
     for position, j in enumerate(candidates):
         residual = R[:, position].copy()
@@ -82,7 +80,7 @@ def combinations_of_others(X: np.ndarray, aliased: np.ndarray) -> np.ndarray:
     p = X.shape[1]
     top = largest(X)
     unit = np.where(top == 0, 1.0, top)
-    R = _triangle(X, list(range(p)), unit, np.zeros(p), np.ones(p))
+    R = triangle(X, list(range(p)), unit, np.zeros(p), np.ones(p))
     kept = np.setdiff1d(np.arange(p), aliased)
     C = np.zeros((p, p))
     C[kept, kept] = 1.0
@@ -91,7 +89,52 @@ def combinations_of_others(X: np.ndarray, aliased: np.ndarray) -> np.ndarray:
     return C
 
 
-def _triangle(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnUnits:
+    """Location and spread of columns, each divided by its largest value first.
+
+    Attributes
+    ----------
+    top : ndarray, shape (p,)
+        Largest absolute value; 1 in place of zero.
+    center, scale : ndarray, shape (p,)
+        Mean and standard deviation in units of `top`.
+    constant : int, or None
+        Position of the first column that is constant and not zero.
+    """
+
+    top: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    constant: int | None
+
+
+def column_units(X: np.ndarray) -> ColumnUnits:
+    """Measure columns without over- and underflow.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p), n > 0
+    """
+    p = X.shape[1]
+    top = largest(X)
+    unit = np.where(top == 0, 1.0, top)  # so that squares neither over- nor underflow
+    means, squares = np.zeros(p), np.zeros(p)
+    for rows in chunks(X):
+        means += (rows / unit).sum(axis=0) / len(X)
+    for rows in chunks(X):
+        squares += ((rows / unit - means) ** 2).sum(axis=0)
+    spread = np.sqrt(squares / len(X))
+    constants = np.flatnonzero((spread <= 1e-13 * np.abs(means)) & (means != 0))
+    return ColumnUnits(
+        top=unit,
+        center=means,
+        scale=np.where(spread <= 1e-13 * np.abs(means), 0.0, spread),
+        constant=int(constants[0]) if constants.size else None,
+    )
+
+
+def triangle(
     X: np.ndarray, columns: list[int], unit: np.ndarray, center: np.ndarray, scale: np.ndarray
 ) -> np.ndarray:
     """R of the QR decomposition of the scaled columns, in chunks of rows."""

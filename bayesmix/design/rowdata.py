@@ -17,6 +17,7 @@ __all__ = ["check_spread", "positive_values", "response_extras", "row_column"]
 
 _LEAST, _MOST = 1e-100, 1e100  # their squares are numbers still
 _RATIO = 1e16  # of precisions: more than a sum in double precision can hold
+_AS_STATUS = {"event": "status"}  # two ways to say which values were seen
 _STATUS = {"left": -1.0, "none": 0.0, "right": 1.0}
 
 
@@ -135,8 +136,8 @@ def response_extras(
     Returns
     -------
     dict of str to ndarray of float, shape (n,)
-        Of "trials", "status" (-1, 0, 1), "lower", "upper", "exponent" those that the
-        formula writes.
+        Those of "trials", "status" (-1, 0, 1), "lower", "upper" and "exponent" that
+        the formula writes.
 
     Raises
     ------
@@ -144,7 +145,9 @@ def response_extras(
         Naming the row and the value, if one is impossible.
     """
     return {
-        name: np.ascontiguousarray(_extra(name, piece, frame, functions, labels))
+        _AS_STATUS.get(name, name): np.ascontiguousarray(
+            _extra(name, piece, frame, functions, labels)
+        )
         for name, piece in formula.extras.items()
     }
 
@@ -158,6 +161,8 @@ def _extra(
         values = expression_values(piece.expr, frame, functions)
     if name == "status":
         return _status(values, piece, labels)
+    if name == "event":
+        return _status_of_events(values, piece, labels)
     if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
         raise DataError(
             f"the {_WORDS[name]} `{piece.text}` hold text, such as {values.iloc[0]!r}; "
@@ -201,6 +206,27 @@ def _status(values: Any, piece: Piece, labels: pd.Index[Any]) -> np.ndarray:
         raise DataError(
             f"the status `{piece.text}` of censored(...) is {plain(value)!r} in row "
             f'{labels[found[0]]}: it must be "none", "left" or "right", or 0, -1 or 1 (where 1 '
-            "means right-censored, and not that an event was seen)"
+            "means right-censored; where 1 means that an event was seen, as in R's Surv, write "
+            "event(time, status))"
         )
     return numbers
+
+
+def _status_of_events(values: Any, piece: Piece, labels: pd.Index[Any]) -> np.ndarray:
+    """Return 0 where an event was seen and 1, right-censored, where it was not."""
+    text = isinstance(getattr(values, "dtype", None), pd.CategoricalDtype)
+    numbers = np.full(len(values), np.nan) if text else np.asarray(values, dtype=np.float64)
+    found = np.flatnonzero(~np.isin(numbers, (0.0, 1.0)))
+    if not found.size:
+        return 1.0 - numbers
+    value = plain(values.iloc[found[0]] if isinstance(values, pd.Series) else values[found[0]])
+    advice = f'for text write which value is an event: event(time, {piece.text} == "...")'
+    if not text:
+        advice = "rows whose status is something else are for another model"
+    if set(np.unique(numbers)) <= {1.0, 2.0}:
+        advice = f"where 2 is an event and 1 is not, write event(time, {piece.text} == 2)"
+    raise DataError(
+        f"the status `{piece.text}` of event(...) is {value!r} in row {labels[found[0]]}: it must "
+        f"be 1 (or True) where an event was seen and 0 (or False) where the time is "
+        f"right-censored; {advice}"
+    )

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 from formulaic.parser.types import Factor
-from formulaic.transforms import TRANSFORMS
 from formulaic.utils.code import format_expr
-from formulaic.utils.stateful_transforms import stateful_eval
 
 from bayesmix.arguments import listed, plain
+from bayesmix.design.evaluation import Evaluator
 from bayesmix.errors import DataError
 from bayesmix.formula.quoting import decode, encode
 
@@ -120,10 +119,11 @@ def _argument(
 ) -> np.ndarray:
     """The values that a call is given, inner transforms in the state that they had."""
     columns = {encode(str(name)): frame[name] for name in frame.columns}
-    known = {**TRANSFORMS, **functions, **columns}
     state = {key: dict(value) for key, value in spec.transform_state.items()}
-    values = stateful_eval(ast.unparse(call.args[0]), known, {}, state, spec)
-    return np.asarray(values)
+    evaluator = Evaluator(
+        columns=columns, functions=functions, state=state, spec=spec, n_rows=len(frame)
+    )
+    return np.asarray(evaluator.value(call.args[0]))
 
 
 def _keyword(call: ast.Call, name: str, default: Any) -> Any:

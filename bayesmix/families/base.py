@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions
 from bayesmix.families.links import LINKS, Link
+from bayesmix.families.row_values import NO_ROWS, Rows
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
 
@@ -22,8 +22,6 @@ __all__ = ["NO_ROWS", "Family", "PriorSpec", "Rows"]
 
 # A distribution's name and parameters, before it becomes a Prior.
 PriorSpec = tuple[str, Mapping[str, float]]
-Rows = Mapping[str, Any]
-NO_ROWS: Rows = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +49,8 @@ class Family(ABC):
     # Whether levels with a row each compete with a residual.
     residual_is_estimated: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
+    # Whether the response is a failure or a success, and its mean a probability.
+    binary: ClassVar[bool] = False
     # Whether the mean must be above zero, which the identity link does not see to.
     mean_is_positive: ClassVar[bool] = False
     # What may be given per row, beside "exponent", and what must be.
@@ -202,6 +202,22 @@ class Family(ABC):
     ) -> np.ndarray:
         """Draw a response for each entry of eta, without truncation."""
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Say which way each row's likelihood rises for ever with the linear predictor.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+        rows : mapping of str to ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            1 or -1, and 0 where it has its maximum at a finite value, or where the
+            family does not say.
+        """
+        return np.zeros(len(y))
+
     def log_prob(
         self, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS
     ) -> np.ndarray:
@@ -313,8 +329,8 @@ class Family(ABC):
         Returns
         -------
         ndarray or None
-            Of a shape that broadcasts against theirs; None where the family has no
-            such variance, because it depends on the mean.
+            Its shape broadcasts against theirs; None where the family has no such
+            variance, because it depends on the mean.
         """
         return None
 

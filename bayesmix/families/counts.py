@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
-from bayesmix.families.functions import Functions, times_log
+from bayesmix.families.functions import Functions, large_is_infinite, times_log
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Count", "NegativeBinomial", "Poisson"]
@@ -44,6 +44,11 @@ class Count(Family):
         mean = max(float(y.mean()), 0.5 / len(y))
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Zeros, as the mean falls to zero, if the link reaches that at minus infinity."""
+        limited = {"status", "lower", "upper"} & set(rows)
+        return np.where((y == 0) & (self.link == "log") & (not limited), -1.0, 0.0)
+
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
 
@@ -59,6 +64,7 @@ class Poisson(Count):
 
     name: ClassVar[str] = "poisson"
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu."""
         return self.inverse_link(eta)
@@ -123,6 +129,7 @@ class NegativeBinomial(Count):
         """Half-Cauchy on alpha, whose tail leaves room for the Poisson."""
         return {"alpha": ("HalfCauchy", {"beta": 1.0})}
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu + mu^2 / alpha."""
         mu = self.inverse_link(eta)

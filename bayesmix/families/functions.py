@@ -7,13 +7,14 @@ PyMC model are the same formula over other arrays.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-__all__ = ["LOG_2PI", "NUMPY", "Functions", "tensor_functions", "times_log"]
+__all__ = ["LOG_2PI", "NUMPY", "Functions", "large_is_infinite", "tensor_functions", "times_log"]
 
 Functions = SimpleNamespace
 LOG_2PI = float(np.log(2 * np.pi))
@@ -124,3 +125,18 @@ def tensor_functions() -> Functions:
         sqrt=pt.sqrt,
         where=pt.switch,
     )
+
+
+def large_is_infinite[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of means: beyond the largest number it is infinite, without a warning.
+
+    The square of a mean of 1e160 is no double, and infinite is what rounds to it. What
+    is then left of differences, infinite minus infinite, is NaN.
+    """
+
+    @functools.wraps(function)
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> R:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return function(*args, **kwargs)
+
+    return quiet

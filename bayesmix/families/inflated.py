@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.counts import NegativeBinomial, Poisson
-from bayesmix.families.functions import NUMPY, Functions
+from bayesmix.families.functions import NUMPY, Functions, large_is_infinite
 from bayesmix.families.observation import custom_distribution, draw_within
 from bayesmix.families.positive import Gamma
 from bayesmix.families.proportions import Binomial
@@ -90,6 +90,7 @@ class _ZeroInflated(_ExtraZeros):
         """Return (1 - zi) times the base mean."""
         return np.asarray((1 - parameters["zi"]) * self.base.mean(self, eta, parameters, rows))
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return (1 - zi) (v + zi m^2), of the base mean m and variance v."""
         zi = parameters["zi"]
@@ -127,6 +128,10 @@ class _Hurdle(_ExtraZeros):
     prefix: ClassVar[str] = "hurdle"
     zeros: ClassVar[str] = "hu"
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return zeros: what is 0 says nothing of the mean of what is above."""
+        return np.zeros(len(y))
+
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:
@@ -152,6 +157,7 @@ class _Hurdle(_ExtraZeros):
         m = self.base.mean(self, eta, parameters, rows)
         return np.asarray((1 - parameters["hu"]) * m / self._positive_part(eta, parameters, rows))
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return E[y^2] - E[y]^2."""
         m = self.base.mean(self, eta, parameters, rows)

@@ -8,14 +8,12 @@ log(1 - cdf), which is minus infinity in a far right tail; here each tail has it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
-
-if TYPE_CHECKING:
-    from bayesmix.families.base import Family, Rows
+from bayesmix.families.row_values import Rows
 
 __all__ = ["custom_distribution", "draw_within", "is_plain", "observation_log_prob"]
 
@@ -26,13 +24,42 @@ _REJECTIONS = 30
 _BISECTIONS = 200
 
 
+class Distribution(Protocol):
+    """What this file asks of a family."""
+
+    discrete: ClassVar[bool]
+    mean_is_positive: ClassVar[bool]
+    vector_parameters: ClassVar[tuple[str, ...]]
+
+    def inverse_link(self, eta: Any) -> np.ndarray:
+        """Return mu of the linear predictor."""
+
+    def link_function(self, mu: Any) -> np.ndarray:
+        """Return the linear predictor that gives mu."""
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Log density of y, in the functions `f`."""
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Log P(Y <= y) and log P(Y > y)."""
+
+    def draw(
+        self, eta: np.ndarray, parameters: Mapping[str, Any], rows: Rows, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw a response for each entry of eta, without truncation."""
+
+
 def is_plain(rows: Rows) -> bool:
     """Whether observations are neither censored nor truncated nor weighted."""
     return not any(name in rows for name in _WRAPPING)
 
 
 def observation_log_prob(
-    family: Family, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    family: Distribution, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
 ) -> Any:
     """Log density of the observations, in the functions `f`, shape (..., n).
 
@@ -56,7 +83,7 @@ def observation_log_prob(
 
 
 def _log_interval(
-    family: Family, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    family: Distribution, f: Functions, eta: Any, parameters: Mapping[str, Any], rows: Rows
 ) -> Any:
     """Return log P(lower <= Y <= upper), from the tail in which the difference is not lost."""
     step = 1.0 if family.discrete else 0.0
@@ -84,7 +111,7 @@ def _log_difference(f: Functions, a: Any, b: Any) -> Any:
 
 
 def custom_distribution(
-    family: Family, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    family: Distribution, eta: Any, parameters: Mapping[str, Any], rows: Rows
 ) -> tuple[Any, dict[str, Any]]:
     """State the observations in PyMC through the family's own formulas.
 
@@ -116,7 +143,9 @@ class Custom:
         Names of its arguments beside eta.
     """
 
-    def __init__(self, family: Family, parameters: tuple[str, ...], rows: tuple[str, ...]) -> None:
+    def __init__(
+        self, family: Distribution, parameters: tuple[str, ...], rows: tuple[str, ...]
+    ) -> None:
         self.family = family
         self.parameters = parameters
         self.rows = rows
@@ -165,7 +194,7 @@ class Custom:
 
 
 def draw_within(
-    family: Family,
+    family: Distribution,
     eta: np.ndarray,
     parameters: Mapping[str, Any],
     rows: Rows,
@@ -193,7 +222,7 @@ def draw_within(
 
 
 def _bisected(
-    family: Family,
+    family: Distribution,
     eta: np.ndarray,
     parameters: Mapping[str, Any],
     rows: Rows,
@@ -227,7 +256,7 @@ def _bisected(
 
 
 def _bracket(
-    family: Family,
+    family: Distribution,
     eta: np.ndarray,
     rows: Rows,
     log_part: Callable[[np.ndarray], np.ndarray],

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
-from bayesmix.families.functions import LOG_2PI, Functions
+from bayesmix.families.functions import LOG_2PI, Functions, large_is_infinite
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Exponential", "Gamma", "InverseGaussian", "Positive", "Weibull"]
@@ -70,6 +70,7 @@ class Gamma(Positive):
     name: ClassVar[str] = "gamma"
     parameters: ClassVar[tuple[str, ...]] = ("alpha",)
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu^2 / alpha."""
         return self.inverse_link(eta) ** 2 / parameters["alpha"]
@@ -137,6 +138,7 @@ class InverseGaussian(Positive):
         """Half-Cauchy on lam with the response's mean as its scale."""
         return {"lam": ("HalfCauchy", {"beta": scale.response_mean})}
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu^3 / lam."""
         return self.inverse_link(eta) ** 3 / parameters["lam"]
@@ -203,6 +205,7 @@ class Exponential(Positive):
         """Nothing to estimate."""
         return {}
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu^2."""
         return self.inverse_link(eta) ** 2
@@ -256,6 +259,7 @@ class Weibull(Positive):
     name: ClassVar[str] = "weibull"
     parameters: ClassVar[tuple[str, ...]] = ("alpha",)
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return mu^2 (Gamma(1 + 2 / alpha) / Gamma(1 + 1 / alpha)^2 - 1)."""
         alpha = np.asarray(parameters["alpha"], dtype=np.float64)

@@ -75,6 +75,7 @@ class Bernoulli(Unit):
     name: ClassVar[str] = "bernoulli"
     links: ClassVar[tuple[str, ...]] = ("logit", "probit", "cloglog", "cauchit")
     discrete: ClassVar[bool] = True
+    binary: ClassVar[bool] = True
 
     def response_values(
         self,
@@ -111,6 +112,10 @@ class Bernoulli(Unit):
             failure, success = response.cat.categories
             return f"success is {success!r}, failure {failure!r}"
         return ""
+
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Up for a success, down for a failure."""
+        return np.where(y > 0, 1.0, -1.0)
 
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return p (1 - p)."""
@@ -187,6 +192,10 @@ class Binomial(Unit):
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return the expected number of successes."""
         return rows["trials"] * self.inverse_link(eta)
+
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Up where all trials are successes, down where all are failures."""
+        return np.where(y == rows["trials"], 1.0, 0.0) - np.where(y == 0, 1.0, 0.0)
 
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return n p (1 - p)."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
-from bayesmix.families.functions import LOG_2PI, Functions
+from bayesmix.families.functions import LOG_2PI, Functions, large_is_infinite
 from bayesmix.families.gaussian import Real
 from bayesmix.families.scale import ResponseScale, data_scale
 
@@ -185,6 +185,7 @@ class LogNormal(Real):
         """Return exp(mu + sigma^2 / 2)."""
         return np.exp(self.inverse_link(eta) + np.square(parameters["sigma"]) / 2)
 
+    @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return (exp(sigma^2) - 1) mean^2."""
         mean = self.mean(eta, parameters, rows)

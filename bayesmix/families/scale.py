@@ -24,7 +24,7 @@ class ResponseScale:
     rms : float
         Root mean square, the unit where there is no intercept.
     response_mean, response_sd : float
-        Of the response itself, for parameters that are in its units.
+        Mean and sd of the response itself, for parameters in its units.
     """
 
     center: float

@@ -17,11 +17,21 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
 
-__all__ = ["BarTerm", "MixedOperatorResolver"]
+__all__ = [
+    "MOST_GROUP_TERMS",
+    "BarTerm",
+    "MixedOperatorResolver",
+    "group_inside",
+    "too_many_groups",
+]
+
+MOST_GROUP_TERMS = 200  # with `a/b` and `a*b` expanded
 
 _GROUP = "bayesmix_group"
 _MAX_POWER = 10
 _MAX_TERMS = 2000  # a * b * c * ... doubles with each factor
+_MAX_FACTORS = 30  # of one product
+_MOST_PRODUCTS = 20_000  # multiplied at once: most are the same, but each takes time
 
 
 class BarTerm(Term):
@@ -51,7 +61,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
     def operators(self) -> list[Operator]:
         """The operator table."""
         self.feature_flags = DefaultFormulaParser.FeatureFlags.TWOSIDED
-        replaced = {"|", "**", "^"}
+        replaced = {"|", "**", "^", "in"}
         return [
             *(
                 _limited(op)
@@ -59,6 +69,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                 if op.symbol not in replaced and not _is_plus(op)
             ),
             Operator("+", arity=2, precedence=100, associativity="left", to_terms=self._plus),
+            Operator("in", arity=2, precedence=250, associativity="left", to_terms=_inside),
             *(
                 Operator(symbol, arity=2, precedence=500, associativity="right", to_terms=_power)
                 for symbol in ("**", "^")
@@ -77,6 +88,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
         ]
 
     def _plus(self, lhs: OrderedSet[Term], rhs: OrderedSet[Term]) -> OrderedSet[Term]:
+        # Each set has one parent, so the left one may grow in place: long sums stay linear.
         for term in rhs:
             if isinstance(term, BarTerm) and term in lhs:
                 group = term.group
@@ -86,11 +98,16 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                     start=group.start,
                     stop=group.stop,
                 )
-        return _checked_size(lhs | rhs)
+        lhs.values.update(rhs.values)
+        return _checked_size(lhs)
 
     def _bar(
         self, correlated: bool, effects: OrderedSet[Term], groups: OrderedSet[Term]
     ) -> OrderedSet[Term]:
+        if len(groups) > MOST_GROUP_TERMS:
+            raise too_many_groups(len(groups))
+        if len(groups) * len(effects) > _MAX_TERMS:
+            raise _too_many()
         out = []
         for term in groups:
             tokens = [factor.token for factor in term.factors if factor.token is not None]
@@ -117,9 +134,9 @@ class MixedOperatorResolver(DefaultOperatorResolver):
 
 def _limited(operator: Operator) -> Operator:
     """Let an operator that multiplies terms stop before it makes too many."""
-    if operator.symbol in {"*", ":", "/", "in"}:
+    if operator.symbol in {"*", ":", "/"}:
         expand = operator.to_terms
-        operator.to_terms = lambda *sets, context=None: _checked_size(
+        operator.to_terms = lambda *sets, context=None: _checked_products(
             expand(*sets, context=context)
         )
     return operator
@@ -127,8 +144,24 @@ def _limited(operator: Operator) -> Operator:
 
 def _checked_size(terms: Any) -> Any:
     if len(terms) > _MAX_TERMS:
-        raise FormulaError(f"the formula has more than {_MAX_TERMS} terms")
+        raise _too_many()
     return terms
+
+
+def _checked_products(terms: Any) -> Any:
+    for term in _checked_size(terms):
+        if len(term.factors) > _MAX_FACTORS:
+            raise FormulaError(f"a product of more than {_MAX_FACTORS} columns is no term")
+    return terms
+
+
+def too_many_groups(n_groups: int) -> FormulaError:
+    """Build the error for more group terms than a model can have."""
+    return FormulaError(f"the formula has {n_groups} group terms; {MOST_GROUP_TERMS} are the most")
+
+
+def _too_many() -> FormulaError:
+    return FormulaError(f"the formula has more than {_MAX_TERMS} terms")
 
 
 def _is_plus(operator: Operator) -> bool:
@@ -142,15 +175,31 @@ def _inside_parentheses(context: list[Token | Operator]) -> bool:
 def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Term]:
     """``(a + b)**2``: all interactions up to the order of the exponent."""
     (factor,) = _single_factor(exponent)
-    if not factor.expr.isdecimal() or not 1 <= int(factor.expr) <= _MAX_POWER:
+    number = factor.expr if factor.expr.isdecimal() and len(factor.expr) < 10 else "0"
+    if not 1 <= int(number) <= _MAX_POWER:
         raise FormulaError(
-            f"the exponent in `**{factor.expr}` must be an integer from 1 to {_MAX_POWER}: "
+            f"the exponent in `**{factor.expr[:20]}` must be an integer from 1 to {_MAX_POWER}: "
             "(a + b)**2 means a + b + a:b; for a square write I(x**2)"
         )
-    products: OrderedSet[Term] = base
-    for _ in range(int(factor.expr) - 1):
-        products = _checked_size(OrderedSet(a * b for a in products for b in base))
+    order = int(number)
+    for term in base:
+        group = group_inside(term)
+        if group is not None:
+            raise FormulaError(f"{group} cannot be multiplied; group terms are joined by +")
+    products = made = OrderedSet(base)
+    while order > 1 and len(made):
+        if len(made) * len(base) > _MOST_PRODUCTS:
+            raise _too_many()
+        made = OrderedSet(a * b for a in made for b in base) - products
+        products = _checked_size(products | made)
+        order -= 1
     return products
+
+
+def _inside(nested: OrderedSet[Term], parents: OrderedSet[Term]) -> OrderedSet[Term]:
+    """``a %in% (b + c)`` as R reads it: each term of the left by all those of the right."""
+    parent = functools.reduce(lambda x, y: x * y, parents)
+    return _checked_products(OrderedSet(term * parent for term in nested))
 
 
 def _single_factor(terms: Iterable[Term]) -> tuple[Any, ...]:

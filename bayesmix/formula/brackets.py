@@ -12,7 +12,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.functions import HINTS, hint_for
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Bracket", "check_bars", "is_grouping", "made_group"]
+__all__ = ["Bracket", "check_bars", "made_group"]
 
 _CATEGORIES = frozenset(
     {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "gr", "dummy"}
@@ -82,16 +82,6 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     return brackets
 
 
-def is_grouping(tokens: list[Token], position: int) -> bool:
-    """Whether a token stands behind a bar, in the place of a grouping factor."""
-    for token in reversed(tokens[:position]):
-        if token.kind is Token.Kind.CONTEXT or "~" in token.token:
-            return False
-        if token.kind is Token.Kind.OPERATOR and "|" in token.token:
-            return True
-    return False
-
-
 def _check_bar(
     text: str,
     token: Token,
@@ -103,7 +93,7 @@ def _check_bar(
     if position < tilde:
         raise _error(
             "a `|` cannot stand on the left-hand side: what is given per row goes into "
-            "proportion, censored, truncated or weighted(...)",
+            "proportion, event, censored, truncated or weighted(...)",
             text,
             token,
         )
@@ -129,8 +119,9 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
         if token.kind is Token.Kind.VALUE:
             raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
         if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
+            written = "%in%" if token.token == "in" else token.token
             raise _error(
-                f"`{token.token}` cannot join grouping factors: use a:b, a/b or a*b", text, token
+                f"`{written}` cannot join grouping factors: use a:b, a/b or a*b", text, token
             )
 
 
@@ -146,8 +137,10 @@ def _instead_of(written: str) -> str:
         return f"`{inside}` is enough behind the bar: its levels are categories anyway"
     if name in _PRODUCTS and "," in inside:
         return f"write {':'.join(part.strip() for part in inside.split(','))} behind the bar"
-    if name in HINTS and name not in _CATEGORIES | _PRODUCTS:
-        return f"`{written}` is no grouping factor: {hint_for(name)}"
+    called = re.match(r"([A-Za-z][\w.]*)\(", written)
+    name = called[1] if called else ""
+    if name in HINTS and name not in _CATEGORIES - {"gr"} | _PRODUCTS:
+        return f"`{written}` is no grouping factor here: {hint_for(name)}"
     return (
         f"a grouping factor is made of columns, not of `{written}`: "
         "add it to the data as a column first"

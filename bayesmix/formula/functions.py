@@ -86,11 +86,18 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "cbind": "write proportion(successes, trials) on the left-hand side",
         "trials": "write proportion(successes, trials) on the left-hand side",
         "p": "write proportion(successes, trials) on the left-hand side",
-        "Surv": "write censored(time, status) on the left-hand side",
-        "cens": "write censored(y, status) on the left-hand side",
+        "Surv": (
+            "write event(time, status) on the left-hand side, in which 1 or True is an event and 0 "
+            "is right-censored, as in Surv; in censored(time, status) 1 is right-censored"
+        ),
+        "cens": (
+            "write censored(y, status) on the left-hand side, in which 1 is right-censored, as in "
+            "cens; where 1 is an event, write event(y, status)"
+        ),
         "trunc": "write truncated(y, lower, upper) on the left-hand side",
         "proportion": "proportion(successes, trials) is a left-hand side",
         "censored": "censored(y, status) is a left-hand side",
+        "event": "event(time, status) is a left-hand side",
         "truncated": "truncated(y, lower, upper) is a left-hand side",
         "weighted": "weighted(y, w) is a left-hand side",
         "mo": "code an ordered factor with C(x, contr.diff) or C(x, contr.poly)",
@@ -105,11 +112,19 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         **dict.fromkeys(("ar", "arma", "ma", "cosy", "corAR1"), _CORRELATED),
         "us": "write (x | g), whose effects are correlated freely",
         "diag": "write (x || g), whose effects are not correlated",
-        **dict.fromkeys(("ar1", "ou", "toep", "homdiag", "hetar1"), _COVARIANCE),
-        "gr": "write (1 | g)",
-        "mm": "multi-membership terms are not available",
+        **dict.fromkeys(("ar1", "ou", "toep", "homtoep", "homdiag", "hetar1"), _COVARIANCE),
+        **dict.fromkeys(("homcs", "mat", "gau", "propto", "equalto"), _COVARIANCE),
+        "rr": "effects of reduced rank are not available; write (x | g) or (x || g)",
+        "gr": (
+            "gr(...) is not available: no covariance between levels, or of its own for some of "
+            "them, can be given; write (1 | g), whose levels are independent"
+        ),
+        "mm": "multi-membership terms are not available; write (1 | g) with one level per row",
     }
 )
+
+# Structures of glmmTMB whose names are functions of x as well; a bar tells which is meant.
+STRUCTURES_LIKE_FUNCTIONS: frozenset[str] = frozenset({"cs", "exp"})
 
 
 def hint_for(name: str) -> str:

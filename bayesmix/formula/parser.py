@@ -15,15 +15,27 @@ from formulaic.parser.types import Factor, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens, replace_tokens
 
 from bayesmix.errors import FormulaError
-from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
-from bayesmix.formula.brackets import check_bars, is_grouping, made_group
+from bayesmix.formula.bars import (
+    MOST_GROUP_TERMS,
+    BarTerm,
+    MixedOperatorResolver,
+    group_inside,
+    too_many_groups,
+)
+from bayesmix.formula.brackets import check_bars, made_group
 from bayesmix.formula.quoting import decode, encode, encode_quoted
+from bayesmix.formula.readable import check_text
+from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 from bayesmix.formula.translation import from_formulaic, joined_to_tilde
 
 __all__ = ["parse_formula"]
+
+_MOST_TOKENS = 8_000  # names, numbers, operators and parentheses
+_MOST_OFFSETS = 100
+_LONGEST_PIECE = 1000  # characters that are searched for in a formula
 
 
 def parse_formula(
@@ -62,6 +74,7 @@ def parse_formula(
     """
     if not isinstance(text, str):
         raise FormulaError(f"a formula is text like 'y ~ x + (x | g)', not {type(text).__name__}")
+    check_text(text)
     if functions is not None and not isinstance(functions, Mapping):
         raise FormulaError(f"functions= takes a dict of functions, not {type(functions).__name__}")
     _check_functions(functions or {})
@@ -89,15 +102,14 @@ class _MixedFormulaParser(DefaultFormulaParser):
     ) -> None:
         super().__init__(operator_resolver=operator_resolver, include_intercept=False)
         self.functions = functions
+        self.available: Sequence[str] | None = None
 
     def read(
         self, text: str, available: Sequence[str] | None
     ) -> tuple[OrderedSet[Term], OrderedSet[Term]]:
         self.operator_resolver.text = text
-        context: dict[str, Any] = {}
-        if available is not None:
-            context["__formulaic_variables_available__"] = [encode(name) for name in available]
-        terms = self.get_terms(text, context=context)
+        self.available = available
+        terms = self.get_terms(text, context={})
         return terms.lhs, terms.rhs
 
     def _check_expression(self, expr: str, left: bool) -> None:
@@ -106,31 +118,43 @@ class _MixedFormulaParser(DefaultFormulaParser):
         else:
             read_expression(_without_offset(expr)[0], self.functions)
 
+    def _checked_tokens(self, formula: str) -> list[Token]:
+        """Tokens with encoded names, whose expressions have been read."""
+        raw = list(tokenize(formula))
+        if len(raw) > _MOST_TOKENS:
+            raise FormulaError(
+                f"the formula has {len(raw)} names and signs; {_MOST_TOKENS} are the most"
+            )
+        left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
+        for token in raw:
+            if token.kind is Token.Kind.OPERATOR:
+                left = left and "~" not in token.token
+                behind_bar = "|" in token.token or (behind_bar and "~" not in token.token)
+            elif token.kind is Token.Kind.CONTEXT:
+                behind_bar = False
+            elif token.kind is Token.Kind.PYTHON:
+                if not left and behind_bar:
+                    raise made_group(formula, token)
+                token.token = _encoded(token.token)
+                self._check_expression(token.token, left)
+            elif token.kind is Token.Kind.NAME:
+                token.token = _encoded_name(formula, token)
+        return raw
+
     def get_tokens_from_formula(
         self, formula: str, *, context: MutableMapping[str, Any]
     ) -> Iterable[Token]:
         """Tokens with the intercepts written out, on the right and in each group."""
-        raw = list(tokenize(formula))
-        left = True  # of the tilde
-        for at, token in enumerate(raw):
-            left = left and not (token.kind is Token.Kind.OPERATOR and "~" in token.token)
-            if token.kind is Token.Kind.PYTHON:
-                if not left and is_grouping(raw, at):
-                    raise made_group(formula, token)
-                token.token = encode_quoted(token.token)
-                self._check_expression(token.token, left)
-            elif token.kind is Token.Kind.NAME and _is_dunder(formula, token):
-                raise ExpressionError(
-                    f"a name with double underscores is not allowed in a formula: {token}; "
-                    "a column of that name goes between backquotes",
-                    token.token,
-                )
-            elif token.kind is Token.Kind.NAME:
-                token.token = encode(token.token)
+        raw = self._checked_tokens(formula)
         tokens = _split_tilde(sanitize_tokens(iter(raw)))
         tilde = _find_tilde(formula, tokens)
         brackets = check_bars(formula, tokens, tilde)
-        _check_dot(formula, tokens, "__formulaic_variables_available__" in context)
+        if len(brackets) > MOST_GROUP_TERMS:
+            raise too_many_groups(len(brackets))
+        if _has_dot(formula, tokens, self.available is not None):
+            named = {decode(name) for name in _names(tokens)}
+            columns = remaining_columns(self.available or (), named)
+            context["__formulaic_variables_available__"] = [encode(name) for name in columns]
         used = _names(tokens[:tilde]) | {
             name for b in brackets for name in _names(tokens[b.bar + 1 : b.closer])
         }
@@ -182,6 +206,10 @@ def _assemble(
         if [factor.expr for factor in term.factors] == [response.expr]:
             start, stop = _place(term.factors[0])
             raise _own_predictor(text, response, start, stop)
+    if len(groups) > MOST_GROUP_TERMS:
+        raise too_many_groups(len(groups))
+    if len(offsets) > _MOST_OFFSETS:
+        raise FormulaError(f"the formula has {len(offsets)} offsets; add them up in one column")
     groups = _checked_groups(text, _same_order(groups))
     pieces = [response, *extras.values()]
     uses = _columns_used(pieces, fixed, offsets, groups, _Uses(text, functions))
@@ -205,6 +233,7 @@ def _assemble(
         columns={name: tuple(roles) for name, roles in uses.roles.items()},
         places=uses.places,
         categorical=frozenset(uses.categorical),
+        numeric=frozenset(uses.numeric),
         called=frozenset(uses.called),
     )
 
@@ -325,6 +354,7 @@ class _Uses:
         self.places: dict[str, tuple[int, int]] = {}
         self.called: set[str] = set()
         self.categorical: set[str] = set()
+        self.numeric: set[str] = set()  # beside C(...) and bars
 
     def name(self, name: str, role: str, place: tuple[int, int]) -> None:
         self.roles.setdefault(name, {})[role] = None
@@ -334,6 +364,7 @@ class _Uses:
         found = read_expression(expr, self.functions)
         self.called.update(found.functions)
         self.categorical.update(found.categorical)
+        self.numeric.update(found.numeric)
         for name in found.columns:
             self.name(name, role, place)
 
@@ -341,6 +372,7 @@ class _Uses:
         for factor in (factor for term in terms for factor in term.factors):
             if factor.eval_method is Factor.EvalMethod.LOOKUP:
                 self.name(decode(factor.expr), role, _place(factor))
+                self.numeric.add(decode(factor.expr))
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
                 self.expression(factor.expr, role, _place(factor))
 
@@ -415,14 +447,16 @@ def _find_tilde(text: str, tokens: list[Token]) -> int:
     return tildes[0]
 
 
-def _check_dot(text: str, tokens: list[Token], available: bool) -> None:
-    for token in tokens:
-        if token.token == "." and token.kind is Token.Kind.OPERATOR and not available:
-            raise FormulaError(
-                "`.` stands for the remaining columns, and there are no data here",
-                text=text,
-                start=token.source_start,
-            )
+def _has_dot(text: str, tokens: list[Token], available: bool) -> bool:
+    """Whether the formula writes ``.``, which is an error where there are no data."""
+    dots = [t for t in tokens if t.token == "." and t.kind is Token.Kind.OPERATOR]
+    if dots and not available:
+        raise FormulaError(
+            "`.` stands for the remaining columns, and there are no data here",
+            text=text,
+            start=dots[0].source_start,
+        )
+    return bool(dots)
 
 
 def _is_dunder(text: str, token: Token) -> bool:
@@ -459,12 +493,45 @@ def _place(factor: Factor) -> tuple[int, int]:
 
 def _find_name(text: str, name: str, start: int, stop: int) -> tuple[int, int]:
     """Narrow the range of an expression to the column that it names."""
-    match = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)").search(text, start, stop)
-    return match.span() if match else (start, stop)
+    at = text.find(name, start, stop)
+    while at >= 0:
+        end = at + len(name)
+        if not (_is_word(text[at - 1 : at]) or _is_word(text[end : end + 1])):
+            return at, end
+        at = text.find(name, at + 1, stop)
+    return start, stop
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _encoded_name(formula: str, token: Token) -> str:
+    if _is_dunder(formula, token):
+        raise ExpressionError(
+            f"a name with double underscores is not allowed in a formula: {token}; "
+            "a column of that name goes between backquotes",
+            token.token,
+        )
+    return encode(token.token)
+
+
+def _encoded(expression: str) -> str:
+    """The expression with encoded names for what stands between backquotes."""
+    try:
+        return encode_quoted(expression)
+    except ValueError as error:
+        raise ExpressionError(
+            f"`{error}` is a name of the form that bayesmix makes for its own use; a column that "
+            "is called so goes between backquotes",
+            str(error),
+        ) from None
 
 
 def _pointed(text: str, message: str, piece: str) -> FormulaError:
     """Point at `piece`, which is written with Python's own spacing."""
+    if len(piece) > _LONGEST_PIECE:
+        return FormulaError(message, text=text)
     pattern = r"\s*".join(
         re.escape(part).replace("'", "['\"]") for part in re.findall(r"\w+|[^\w\s]", piece)
     )

@@ -27,11 +27,24 @@ def encode(name: str) -> str:
 
 def decode(text: str) -> str:
     """Return `text` with every encoded name as the user knows it."""
-    return _ENCODED.sub(lambda match: bytes.fromhex(match[1]).decode(), text)
+    return _ENCODED.sub(_decoded, text)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    try:
+        return bytes.fromhex(match[1]).decode()
+    except ValueError:  # none of ours: no pairs of digits, or no UTF-8
+        return match[0]
 
 
 def encode_quoted(expression: str) -> str:
-    """Replace each backquoted name of an expression, outside text literals."""
+    """Replace each backquoted name of an expression, outside text literals.
+
+    Raises
+    ------
+    ValueError
+        If a bare name, or a text literal, has the form of an encoded one.
+    """
     out: list[str] = []
     name: list[str] | None = None
     for part in UNQUOTED_BACKTICK_MATCHER.split(expression):
@@ -39,6 +52,11 @@ def encode_quoted(expression: str) -> str:
             if name is not None:
                 out.append(f" {encode(''.join(name))} ")
             name = [] if name is None else None
+        elif name is not None:
+            name.append(part)
         else:
-            (out if name is None else name).append(part)
+            found = _ENCODED.search(part)
+            if found:
+                raise ValueError(found[0])
+            out.append(part)
     return "".join(out).strip() if name is None else expression

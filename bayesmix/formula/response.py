@@ -26,6 +26,7 @@ RESPONSE_FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "proportion": ("trials",),
         "censored": ("status",),
+        "event": ("event",),
         "truncated": ("lower", "upper"),
         "weighted": ("exponent",),
     }
@@ -33,6 +34,7 @@ RESPONSE_FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 _SHAPES = {
     "proportion": "proportion(successes, trials)",
     "censored": "censored(y, status)",
+    "event": "event(time, status)",
     "truncated": "truncated(y, lower, upper)",
     "weighted": "weighted(y, w)",
 }
@@ -47,8 +49,8 @@ class ResponseParts:
     response : str
         The expression of the response itself.
     extras : dict of str to str
-        Expressions per row by what they are: "trials", "status", "lower", "upper",
-        "exponent".
+        Expressions per row by what they are: "trials", "status", "event", "lower",
+        "upper", "exponent".
     """
 
     response: str
@@ -72,9 +74,11 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
 
     ``proportion(k, n)`` are k successes of n trials. ``censored(y, status)`` says with
     "left", "none" and "right" (or -1, 0, 1) whether the value is at most, is, or is at
-    least y. ``truncated(y, lower, upper)`` says that rows outside the limits could not be
-    seen. ``weighted(y, w)`` raises the likelihood of each row to the power w: it counts
-    the row w times, which is no precision weight, and such a model is never collapsed.
+    least y. ``event(time, status)`` is R's ``Surv``: 1 (or True) says that the event was
+    seen at that time, 0 that the time is right-censored. ``truncated(y, lower, upper)`` says
+    that rows outside the limits could not be seen. ``weighted(y, w)`` raises the likelihood
+    of each row to the power w: it counts the row w times, which is no precision weight, and
+    such a model is never collapsed.
     They nest: ``weighted(proportion(k, n), w)``.
 
     Parameters
@@ -109,6 +113,11 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
         if set(given) & set(extras):
             raise ExpressionError(f"{name}(...) is written twice on the left-hand side", name)
         extras |= given
+        if {"status", "event"} <= set(extras):
+            raise ExpressionError(
+                "censored(...) and event(...) both say which values were seen: write one of them",
+                name,
+            )
         expr = ast.unparse(node.args[0])
     read_expression(expr, functions)
     for piece in extras.values():

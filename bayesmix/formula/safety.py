@@ -18,6 +18,7 @@ from bayesmix.formula.functions import (
     HINTS,
     NUMPY_CONSTANTS,
     NUMPY_FUNCTIONS,
+    STRUCTURES_LIKE_FUNCTIONS,
     TRANSFORMS,
     hint_for,
 )
@@ -74,12 +75,15 @@ class Expression:
         Names in the place of data, in order of appearance.
     categorical : set of str
         Columns whose values are taken as categories, by ``C`` or ``hashed``.
+    numeric : set of str
+        Columns that stand anywhere else.
     functions : set of str
         Bare names that are called.
     """
 
     columns: list[str] = field(default_factory=list)
     categorical: set[str] = field(default_factory=set)
+    numeric: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
 
 
@@ -121,9 +125,11 @@ def unreadable(text: str) -> ExpressionError:
     """Build the error for what is no Python, with a hint where it is R."""
     shown = decode(text)
     for name in re.findall(r"([A-Za-z][\w.]*)\s*\(", shown):
-        if name in HINTS:
+        structure = name in STRUCTURES_LIKE_FUNCTIONS and "||" in shown
+        if name in HINTS or structure:
             return ExpressionError(
-                f"calling `{name}` is not allowed in a formula: {shown[:60]}; {hint_for(name)}",
+                f"calling `{name}` is not allowed in a formula: {shown[:60]}; "
+                + hint_for("ar1" if structure else name),
                 shown,
             )
     return ExpressionError(f"`{shown[:60]}` is not a readable expression", shown)
@@ -172,7 +178,7 @@ class _Reader:
         if not (node.value is None or isinstance(node.value, bool | int | float | str)):
             self._refuse("this literal", node)
 
-    def _column(self, node: ast.Name) -> None:
+    def _column(self, node: ast.Name, *, as_category: bool = False) -> None:
         name = decode(node.id)
         if node.id.startswith("__"):
             self._refuse("a name with double underscores", node)
@@ -180,10 +186,15 @@ class _Reader:
             self._refuse(f"`{name}`", node, f"Python writes {name.capitalize()}")
         if name not in self.found.columns:
             self.found.columns.append(name)
+        if not as_category:
+            self.found.numeric.add(name)
 
     def _comparison(self, node: ast.Compare) -> None:
         if not all(isinstance(op, _COMPARE) for op in node.ops):
             self._refuse("`in`, `not in`, `is` and `is not`", node)
+        if len(node.ops) > 1:
+            advice = "write (0 < x) & (x < 3); beside & and | each comparison has parentheses"
+            self._refuse("a chain of comparisons", node, advice)
         for part in (node.left, *node.comparators):
             self.read(part)
 
@@ -204,13 +215,11 @@ class _Reader:
         name = self._dotted(node.func)
         if name is None:
             self._refuse_kind(node.func)
-        elif (
-            name == "cs"
-            and node.args
-            and isinstance(node.args[0], ast.BinOp)
-            and isinstance(node.args[0].op, ast.BitOr)
+        elif name in STRUCTURES_LIKE_FUNCTIONS - self.extra and any(
+            isinstance(argument, ast.BinOp) and isinstance(argument.op, ast.BitOr)
+            for argument in node.args
         ):
-            self._refuse("`cs(x | g)`", node, hint_for("ar1"))
+            self._refuse(f"`{name}(x | g)`", node, hint_for("ar1"))
         elif name.startswith("np.") and name[3:] in NUMPY_FUNCTIONS:
             self.found.functions.add("np")
             self._positional_only(node, name, *NUMPY_FUNCTIONS[name[3:]])
@@ -248,12 +257,13 @@ class _Reader:
     def _arguments(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id == "C" and "C" not in self.extra:
             self._coding(node)
-        for argument in node.args:
-            self._argument(argument)
-        if isinstance(node.func, ast.Name) and node.func.id in {"C", "hashed"}:
-            first = node.args[0] if node.args else None
-            if isinstance(first, ast.Name):
-                self.found.categorical.add(decode(first.id))
+        categories = isinstance(node.func, ast.Name) and node.func.id in {"C", "hashed"}
+        for at, argument in enumerate(node.args):
+            if categories and at == 0 and isinstance(argument, ast.Name):
+                self._column(argument, as_category=True)
+                self.found.categorical.add(decode(argument.id))
+            else:
+                self._argument(argument)
         if isinstance(node.func, ast.Name) and node.func.id in TRANSFORMS:
             for value in [*node.args[1:], *(item.value for item in node.keywords)]:
                 if (
@@ -341,6 +351,8 @@ class _Reader:
     def _refuse_kind(self, node: ast.AST) -> None:
         what = _NAMES_OF_REFUSED.get(type(node), f"this ({type(node).__name__})")
         advice = ""
+        if isinstance(node, ast.UnaryOp):
+            what = "`not` (write ~)"
         if isinstance(node, ast.Attribute):
             what = f"attribute access `.{node.attr}`"
             advice = "a column's name with a dot goes between backquotes"

@@ -81,8 +81,8 @@ class Formula:
         The response of the left-hand side, an expression of Python.
     extras : mapping of str to Piece
         What the functions of the left-hand side give per row: "trials" of
-        ``proportion``, "status" of ``censored``, "lower" and "upper" of ``truncated``,
-        "exponent" of ``weighted``; a column, an expression or a number.
+        ``proportion``, "status" of ``censored``, "event" of ``event``, "lower" and
+        "upper" of ``truncated``, "exponent" of ``weighted``; a column, an expression or a number.
     fixed : tuple of formulaic Term
         The fixed terms; the literal term ``1`` stands for the intercept.
     offsets : tuple of Piece
@@ -96,6 +96,8 @@ class Formula:
         Where each column is first named in `text`.
     categorical : frozenset of str
         Columns whose values ``C`` or ``hashed`` takes as categories.
+    numeric : frozenset of str
+        Columns that stand anywhere but in ``C`` or ``hashed``, or behind a bar.
     called : frozenset of str
         Functions that expressions call; ``np`` for those of numpy.
     """
@@ -108,6 +110,7 @@ class Formula:
     columns: Mapping[str, tuple[str, ...]]
     places: Mapping[str, tuple[int, int]] = field(repr=False)
     categorical: frozenset[str] = frozenset()
+    numeric: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
     extras: Mapping[str, Piece] = field(default_factory=dict)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.readable import check_text
 
 __all__ = ["updated_formula"]
 
+_MOST_TAKEN_OUT = 200
+_MOST_TERMS = 2000
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.(\[])")
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[^']*'")
@@ -44,29 +48,29 @@ def updated_formula(old: str, new: str) -> str:
     """
     if not isinstance(new, str):
         raise FormulaError(f"a formula is text like '. ~ . + x', not {type(new).__name__}")
+    check_text(new)
     old_left, old_right = _sides(old)
     new_left, new_right = _sides(new)
     left = _replace_dot(new_left, old_left)
     had = list(_signed_terms(old_right))
-    terms: list[_Signed] = []
-    for term in _signed_terms(new_right):
+    wanted = list(_signed_terms(new_right))
+    _check_number(len([t for t in wanted if not t.added]), len(had) + len(wanted))
+    terms: dict[_Signed, None] = {}
+    for term in wanted:
         if term.text == ".":
             if not term.added:
                 raise FormulaError("`- .` would take out everything", text=new)
-            terms += [t for t in had if t not in terms]
+            terms |= dict.fromkeys(had)
         elif _DOT.search(_QUOTED.sub("", term.text)):
             raise FormulaError(
                 f"the dot of `{term.text}` must stand by itself on the right: write its terms out",
                 text=new,
             )
         elif term.added:
-            if term not in terms:
-                terms.append(term)
+            terms[term] = None
         else:
-            terms = _without(terms, term, new)
-    if not terms:
-        terms = [_Signed(True, "1")]
-    head, *rest = terms
+            terms = dict.fromkeys(_without(list(terms), term, new))
+    head, *rest = terms or [_Signed(True, "1")]
     text = head.text if head.added else f"-{head.text}"
     for term in rest:
         text += f" {'+' if term.added else '-'} {term.text}"
@@ -75,17 +79,25 @@ def updated_formula(old: str, new: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
+    """A term and its sign; spaces outside quotes make no difference."""
+
     added: bool
-    text: str
+    text: str = field(compare=False)
+    squeezed: str = field(init=False)
 
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Signed)
-            and self.added == other.added
-            and _squeezed(self.text) == _squeezed(other.text)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "squeezed", _squeezed(self.text))
+
+
+def _check_number(n_taken_out: int, n_terms: int) -> None:
+    """Refuse what takes seconds to work out and no one writes."""
+    if n_taken_out > _MOST_TAKEN_OUT:
+        raise FormulaError(
+            f"{n_taken_out} terms are taken out, and {_MOST_TAKEN_OUT} are the most; write the "
+            "formula that is wanted, without dots"
         )
-
-    __hash__ = None  # type: ignore[assignment]
+    if n_terms > _MOST_TERMS:
+        raise FormulaError(f"the formula would have {n_terms} terms; {_MOST_TERMS} are the most")
 
 
 def _without(terms: list[_Signed], gone: _Signed, new: str) -> list[_Signed]:
@@ -113,6 +125,7 @@ def _without(terms: list[_Signed], gone: _Signed, new: str) -> list[_Signed]:
     return [*terms, gone]
 
 
+@functools.lru_cache(maxsize=1000)
 def _group_terms(text: str) -> tuple[str, ...]:
     """What a group term says, however it is written; empty for a fixed term."""
     if "|" not in _QUOTED.sub("", text):
@@ -175,4 +188,6 @@ def _replace_dot(text: str, value: str) -> str:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.split())
+    quoted = _QUOTED.findall(text)
+    bare = ["".join(part.split()) for part in _QUOTED.split(text)]
+    return "".join(part + name for part, name in zip(bare, [*quoted, ""], strict=True))

@@ -41,12 +41,12 @@ class Coordinates(Packed):
         First standard deviation of each factor; they are the first coordinates.
     q, L_start : ndarray of int64, shape (n_factors,)
     block_factor, block_first, block_size, block_x : ndarray of int64
-        Of each correlated block the factor, the first effect, the size, and the
+        For each correlated block, the factor, the first effect, the size, and the
         first coordinate of its partial correlations (row by row).
     eta : ndarray, shape (n_blocks,)
-        Of each block's LKJ prior.
+        Shape of each block's LKJ prior.
     prior_kind : ndarray of int64, shape (n_sd + 1,)
-        Of each standard deviation, and of the residual's.
+        Code of the prior of each standard deviation, the residual's last.
     prior_a, prior_b : ndarray, shape (n_sd + 1,)
         Their parameters.
     T : ndarray
@@ -129,7 +129,7 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     sd : ndarray, shape (n_sd + 1,) or (S, n_sd + 1)
         The residual's last (1 if it is known).
     C : ndarray, shape (n_L,) or (S, n_L)
-        Of each factor a q x q matrix, flat.
+        A q x q matrix for each factor, flat.
     """
     X = np.ascontiguousarray(x)
     n = 1 if X.ndim == 1 else len(X)
@@ -146,7 +146,7 @@ class Factors(NamedTuple):
     sd : ndarray, shape (n_sd + 1,)
         The residual's last (1 if it is known).
     C, L, Q : ndarray, shape (n_L,)
-        Of each factor a q x q matrix, flat: the Cholesky factor of its correlation
+        A q x q matrix for each factor, flat: the Cholesky factor of its correlation
         matrix, the triangular L with b = L u, and the rotation that made it so.
     """
 
@@ -228,7 +228,7 @@ def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-de
     Parameters
     ----------
     co_ints, co_floats : ndarray
-        Of `Coordinates`.
+        The arrays of `Coordinates`.
     n : int
     X : ndarray, shape (n, n_x)
         Coordinates of n thetas.
@@ -237,7 +237,7 @@ def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-de
     C : ndarray, shape (n, n_L)
         Receives the Cholesky factors of the correlation matrices.
     L, Q : ndarray
-        Of the last theta, receive T diag(sd) C made lower triangular, and the
+        Receive, for the last theta, T diag(sd) C made lower triangular, and the
         rotations that do so: T diag(sd) C = L Q.
     """
     co = theta_at(co_ints, co_floats)
@@ -350,7 +350,7 @@ def chain_rule(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     co_ints, co_floats : ndarray
-        Of `Coordinates`.
+        The arrays of `Coordinates`.
     x, sd, C, Q : ndarray
         As `expand` takes and makes them, of one theta.
     E : ndarray

@@ -201,7 +201,7 @@ def add_rows(eq_ints, eq_floats, n, X, y, w, Z, index):  # type: ignore[no-untyp
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`.
+        The arrays of `Equations`.
     n : int
     X : ndarray, shape (n, p)
     y, w : ndarray, shape (n,)

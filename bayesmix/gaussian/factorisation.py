@@ -210,7 +210,7 @@ def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root,
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`.
+        The arrays of `Equations`.
     L : ndarray
         Each factor's q x q matrix with b = L u, flat, one behind the other.
     precision : float

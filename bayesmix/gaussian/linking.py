@@ -12,20 +12,18 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import binding
-from numba import cfunc, njit, types
-from numba.core.caching import FunctionCache
+from numba import njit, types
 from numba.extending import get_cython_function_address, intrinsic
 
-from bayesmix.gaussian.staleness import drop_stale_kernels
+from bayesmix.gaussian.kernel_files import compiled_function, is_kept
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "c_function", "f8", "fresh_cache", "i8", "inlined",
-    "inner", "inner_sums", "kernel", "lapack", "pointer", "shifted",
+    "FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inlined", "inner", "inner_sums", "kernel",
+    "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -84,34 +82,6 @@ def pointer(typingctx, array):  # type: ignore[no-untyped-def]  # noqa: ARG001
 _LOADING = threading.RLock()  # chains in threads ask for the same kernels
 
 
-def fresh_cache(function: Callable[..., Any]) -> Path | None:
-    """Return numba's cache folder of a function, without what older code left there."""
-    try:
-        folder = Path(FunctionCache(function).cache_path)
-    except RuntimeError:  # nowhere to keep it
-        return None
-    drop_stale_kernels(folder)
-    return folder
-
-
-def c_function(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
-    """Compile a C function, or load it from numba's cache where there is one.
-
-    Parameters
-    ----------
-    function : callable
-    signature : numba signature
-    **options
-        Of `numba.cfunc`.
-
-    Returns
-    -------
-    numba CFunc
-    """
-    cached = fresh_cache(function) is not None
-    return cfunc(signature, cache=cached, **options)(function)
-
-
 class Kernel:
     """A compiled C function, called from Python with arrays, from kernels by its name.
 
@@ -141,7 +111,7 @@ class Kernel:
         return f"<kernel {self.name}, {'loaded' if self._compiled else 'not loaded'}>"
 
     def load(self) -> Any:
-        """Compile the kernel and what it calls, or load them from numba's cache.
+        """Compile the kernel and what it calls, or load them from disk.
 
         Returns
         -------
@@ -154,7 +124,7 @@ class Kernel:
         if self._compiled is None:
             for other in self._needs:
                 other.load()
-            compiled = c_function(
+            compiled = compiled_function(
                 self._function, self._signature, error_model="numpy", fastmath=self._fastmath
             )
             binding.add_symbol(f"bayesmix_{self.name}", compiled.address)
@@ -167,13 +137,8 @@ class Kernel:
         return self._compiled
 
     def is_compiled(self) -> bool:
-        """Whether the kernel is loaded, or in numba's cache on disk."""
-        if self._compiled is not None:
-            return True
-        folder = fresh_cache(self._function)
-        if folder is None:
-            return False
-        return any(folder.glob(f"*{self.name}*.nbc"))
+        """Whether the kernel is loaded, or kept on disk."""
+        return self._compiled is not None or is_kept(self._function, self._signature)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the kernel; the global interpreter lock is released meanwhile."""

@@ -43,7 +43,7 @@ def moments(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`.
+        The arrays of `Equations`.
     L : ndarray
         Each factor's q x q matrix with b = L u, flat.
     precision : float

@@ -93,7 +93,7 @@ class Problem:
             at = names.index("Intercept")
             entries[at] = priors.intercept
             if priors.intercept_is_centered:
-                A[at, slopes] = [design.X[:, j].mean() for j in slopes]
+                A[at, slopes] = design.means[slopes]
         for j, entry in entries.items():
             if entry.prior.distribution == "Normal":
                 check_sizes("Normal", entry.prior.parameters)

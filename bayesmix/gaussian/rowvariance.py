@@ -32,11 +32,11 @@ class RowVariance:
     roots : mapping of str to ndarray, shape (q, q)
         With b = root u, u standard normal.
     K_inverse : ndarray, shape (G, q, q)
-        Of the first factor.
+        Blocks of the first factor, one per level.
     B : sparse matrix, shape (G q, m)
         Its products with the columns that are left.
     covariance : ndarray, shape (m, m)
-        Of the others' u and beta, given y.
+        Covariance of the other factors' u and of beta, given y.
     """
 
     first: GroupingFactor | None
@@ -90,6 +90,35 @@ class RowVariance:
             own = np.where(known, np.einsum("ni,ni->n", t, v), 0.0)
             rest -= (_columns(g, t, at) @ self.B).toarray()
         return own + np.einsum("ni,ni->n", rest @ self.covariance, rest)
+
+    def solve(self, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Multiply by the covariance of u, that of the fixed effects' part being left out.
+
+        Parameters
+        ----------
+        given : mapping of str to ndarray, shape (G, q)
+            A vector, by grouping factor; zero for the fixed effects.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (G, q)
+        """
+        rest = np.zeros(len(self.covariance))
+        at = 0
+        for g in self.others:
+            rest[at : at + given[g.name].size] = given[g.name].ravel()
+            at += given[g.name].size
+        out, at = {}, 0
+        if self.first is not None:
+            solved = np.einsum("gij,gj->gi", self.K_inverse, given[self.first.name])
+            rest = self.covariance @ (rest - self.B.T @ solved.ravel())
+            pull = (self.B @ rest).reshape(solved.shape)
+            out[self.first.name] = solved - np.einsum("gij,gj->gi", self.K_inverse, pull)
+        for g in self.others:
+            size = g.n_levels * g.n_effects
+            out[g.name] = rest[at : at + size].reshape(g.n_levels, g.n_effects)
+            at += size
+        return out
 
     def with_fixed(self, fixed: np.ndarray) -> RowVariance:
         """Return the same with another covariance of the fixed effects.
@@ -166,7 +195,7 @@ def row_variance(
     precision : ndarray, shape (n,)
         Inverse residual variance of each row.
     prior_precision : ndarray, shape (p, p)
-        Of the fixed effects; zero where their prior is flat.
+        Prior precision of the fixed effects; zero where their prior is flat.
 
     Returns
     -------
@@ -229,10 +258,20 @@ def _columns(group: GroupingFactor, V: np.ndarray, index: np.ndarray) -> sparse.
 
 
 def _inverse(M: np.ndarray) -> np.ndarray:
-    """Inverse of a positive definite matrix, its rows brought to one scale first."""
+    """Inverse of a positive definite matrix, its rows brought to one scale first.
+
+    NaN where rounding, or effects too large for a double, left none.
+    """
     if not len(M):
         return M
-    scale = 1.0 / np.sqrt(np.diag(M))
-    factor = linalg.cho_factor(M * scale[:, None] * scale, lower=True)
+    diagonal = np.diag(M)
+    unknown = np.full_like(M, np.nan)
+    if not (np.isfinite(M).all() and (diagonal > 0).all()):
+        return unknown
+    scale = 1.0 / np.sqrt(diagonal)
+    try:
+        factor = linalg.cho_factor(M * scale[:, None] * scale, lower=True)
+    except linalg.LinAlgError:
+        return unknown
     found: np.ndarray = linalg.cho_solve(factor, np.diag(scale)) * scale[:, None]
     return (found + found.T) / 2

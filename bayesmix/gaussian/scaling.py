@@ -124,7 +124,7 @@ def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> S
         rest = y[rows] - ((design.X[rows] - X_shift) / X_scale) @ beta_0
         residual += float(np.sum(rest**2 if weights is None else weights[rows] * rest**2))
     total = np.sum(y**2) if weights is None else np.sum(weights * y**2)
-    # Of a perfect fit only rounding is left: its size is no scale.
+    # A perfect fit leaves only rounding, whose size is no scale.
     y_scale = np.sqrt(max(residual, 1e-24 * float(total)) / len(y)) or 1.0
     return Scaling(
         TX=TX,

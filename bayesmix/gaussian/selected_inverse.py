@@ -51,7 +51,7 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`.
+        The arrays of `Equations`.
     K, panels, root : ndarray
         From `factorise`.
     with_fixed : int

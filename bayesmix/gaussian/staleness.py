@@ -1,18 +1,20 @@
 """Compiled kernels that are older than the code they were compiled from.
 
-numba keeps a compiled kernel until its own file changes; that a kernel it calls
-has changed it does not notice. So all of them carry one fingerprint.
+A kernel's own file may be unchanged where one that it calls has changed. So the files
+of all of them carry one fingerprint, in their names and in their seals.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import time
 from pathlib import Path
 
-__all__ = ["drop_stale_kernels", "fingerprint"]
+__all__ = ["drop_stale_kernels", "file_tag", "fingerprint"]
 
-_STAMP = "bayesmix-kernels.sha256"
+_BEFORE = "bayesmix-kernels.sha256"  # where the fingerprint once stood
+_ABANDONED = 3600.0  # seconds: a draft this old belongs to no one
 
 
 @functools.cache
@@ -26,11 +28,16 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def file_tag() -> str:
+    """Return the part of the fingerprint that stands in the names of files."""
+    return fingerprint()[:12]
+
+
 @functools.cache
 def drop_stale_kernels(folder: Path) -> bool:
-    """Remove numba's files from a cache folder that another version of the code filled.
+    """Remove from a cache folder what another version of the code compiled.
 
-    Looks once a process.
+    Looks once a process. Drafts of processes that were killed go too.
 
     Parameters
     ----------
@@ -41,16 +48,14 @@ def drop_stale_kernels(folder: Path) -> bool:
     bool
         Whether anything was removed.
     """
-    stamp = folder / _STAMP
     removed = False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if stamp.is_file() and stamp.read_text() == fingerprint():
-            return False
-        for path in folder.glob("*.nb[ic]"):
+        stale = [p for p in folder.glob("*.nb[ic]") if f".{file_tag()}-" not in p.name]
+        before = time.time() - _ABANDONED
+        stale += [p for p in folder.glob("*.nb[ic].tmp.*") if p.stat().st_mtime < before]
+        for path in [*stale, folder / _BEFORE]:
             path.unlink(missing_ok=True)
-            removed = True
-        stamp.write_text(fingerprint())
-    except OSError:  # a read-only place: whoever filled it answers for it
-        return False
+            removed = removed or path.suffix in {".nbi", ".nbc"}
+    except OSError:  # a read-only place: what is stale there is not used either
+        return removed
     return removed

@@ -18,7 +18,7 @@ def forward_solve(eq_ints, eq_floats, K, panels, root, with_fixed, u, values):  
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`.
+        The arrays of `Equations`.
     K, panels, root : ndarray
         From `factorise`.
     with_fixed : int

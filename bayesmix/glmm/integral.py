@@ -25,7 +25,7 @@ def integrate_effects(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     address : int
-        Of the family's row kernel.
+        Address of the family's row kernel.
     sizes : ndarray of int64
         Number of draws S, of rows n, of effects d, of points m, of the family's
         parameters k; code of the link; order at which the row kernel is called for the
@@ -38,7 +38,7 @@ def integrate_effects(  # type: ignore[no-untyped-def]
     phi : ndarray, shape (S, max(k, 1))
     nodes : ndarray, shape (m, d)
     log_weights : ndarray, shape (m,)
-        Of the product rule for standard normals, with log(exp(x'x / 2)) in it.
+        Log weights of the product rule for standard normals, x'x / 2 included.
     u : ndarray, shape (d,)
         Start; receives the mode at the last draw.
     out : ndarray, shape (S,)

@@ -47,9 +47,9 @@ def joint_density(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats : ndarray
-        Of `Equations` (of which only the layout is read), `Coordinates`, `RowData`.
+        The arrays of `Equations` (only its layout is read), `Coordinates`, `RowData`.
     address : int
-        Of the family's row kernel.
+        Address of the family's row kernel.
     prior, prior_mean : ndarray
         Precision and mean of the working beta.
     known : ndarray

@@ -55,9 +55,9 @@ def laplace(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats : ndarray
-        Of `Equations`, `Coordinates` and `RowData`.
+        The arrays of `Equations`, `Coordinates` and `RowData`.
     address : int
-        Of the family's row kernel.
+        Address of the family's row kernel.
     prior, prior_mean : ndarray
         Precision and mean of beta; looked at with `priors`.
     x : ndarray

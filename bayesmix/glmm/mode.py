@@ -12,7 +12,7 @@ from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 from bayesmix.glmm.data import rows_at
-from bayesmix.glmm.predictor import evaluate, predictor
+from bayesmix.glmm.predictor import evaluate, predictor, same_branch
 
 __all__ = ["BETA", "LOG_DET", "find_mode"]
 
@@ -37,11 +37,11 @@ def find_mode(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     eq_ints, eq_floats : ndarray
-        Of `Equations`, whose products are overwritten by those with the weights.
+        The arrays of `Equations`; its products are overwritten by those with weights.
     row_ints, row_floats : ndarray
-        Of `RowData`.
+        The arrays of `RowData`.
     address : int
-        Of the family's row kernel.
+        Address of the family's row kernel.
     L : ndarray
         Each factor's q x q matrix with b = L u, flat.
     phi : ndarray
@@ -49,7 +49,7 @@ def find_mode(  # type: ignore[no-untyped-def]
     with_fixed : int
         Whether beta is at its mode as well, or given.
     prior, prior_mean : ndarray, shape (p, p) and (p,)
-        Of beta, where that is at its mode.
+        Prior precision and mean of beta, where beta is at its mode.
     beta, u : ndarray
         Start; receive the mode.
     K, panels, root : ndarray
@@ -64,7 +64,8 @@ def find_mode(  # type: ignore[no-untyped-def]
     -------
     int
         1 if it was found; 0 if the Hessian there is not negative definite; -1 if the
-        log density is not finite at the start; -2 after too many iterations.
+        log density is not finite at the start; -2 after too many iterations. Under a
+        square root it is a mode on the start's branch of the mean.
     """
     eq, rows = equations_at(eq_ints, eq_floats), rows_at(row_ints, row_floats)
     n, p, r = rows.sizes[0], rows.sizes[1], eq.sizes[3]
@@ -79,6 +80,7 @@ def find_mode(  # type: ignore[no-untyped-def]
         for j in range(p):
             prior_y[i] += P[i, j] * mean[j]
     b, w, work = np.empty(n_u), np.empty(n), np.empty(n)
+    start = np.empty(n)
     value, by_phi = np.empty(n), np.empty(4)
     new_u, new_root, scalars = np.empty(n_u), np.empty(r + p), np.empty(6)
     try_u, try_beta = np.empty(n_u), np.empty(p)
@@ -87,6 +89,7 @@ def find_mode(  # type: ignore[no-untyped-def]
     total = evaluate(rows, address, phi_, 2, eta_, value, first_, second_, by_phi)
     if not np.isfinite(total):
         return -1
+    start[:] = eta_
     penalty = _penalty(u_, beta_, P, mean, with_fixed)
     done = False
     iteration = 0
@@ -137,7 +140,7 @@ def find_mode(  # type: ignore[no-untyped-def]
             new_total = evaluate(rows, address, phi_, 2, eta_, value, first_, second_, by_phi)
             new_penalty = _penalty(try_u, try_beta, P, mean, with_fixed)
             gain = (new_total - new_penalty) - (total - penalty)
-            if gain >= -1e-11 * (1.0 + abs(total)):
+            if gain >= -1e-11 * (1.0 + abs(total)) and same_branch(rows, start, eta_):
                 better = True
                 break
             step *= 0.5

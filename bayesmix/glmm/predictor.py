@@ -7,9 +7,9 @@ import numpy as np
 from bayesmix.gaussian.equations import Arrays
 from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.data import RowArrays
-from bayesmix.glmm.rows import call_rows
+from bayesmix.glmm.rows import SQRT, call_rows
 
-__all__ = ["evaluate", "evaluate_each", "gather", "predictor"]
+__all__ = ["evaluate", "evaluate_each", "gather", "predictor", "same_branch"]
 
 
 @inner
@@ -64,6 +64,21 @@ def evaluate(
         address, rows.sizes[4], rows.sizes[0], rows.y.ctypes, rows.trials.ctypes, eta.ctypes,
         phi.ctypes, order, value.ctypes, first.ctypes, second.ctypes, by_phi.ctypes,
     )  # fmt: skip
+
+
+@inner
+def same_branch(rows: RowArrays, before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether no row with a count has passed the zero of a mean that rises on both sides of it.
+
+    The density of such a row is zero where its mean is, so that no path leads there;
+    a step that lands beyond has jumped to another mode.
+    """
+    if rows.sizes[4] != SQRT:
+        return True
+    for i in range(len(after)):
+        if rows.y[i] > 0.0 and (before[i] < 0.0) != (after[i] < 0.0):
+            return False
+    return True
 
 
 @inner

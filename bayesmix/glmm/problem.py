@@ -79,7 +79,7 @@ def build_glmm_problem(
         One that has a row kernel.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        Of which "trials" is used.
+        What is given per row; only "trials" is used.
     priors : ModelPriors
         For those of the family's parameters.
 

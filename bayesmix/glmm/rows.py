@@ -108,7 +108,7 @@ def _mean(link: int, eta: float) -> tuple[float, float, float]:
 def unit_of_eta(link: int, eta: float, scale: float) -> float:
     """Length over which a row's derivatives change: 1, or the distance to where means end.
 
-    Of families that have a `scale` (others have 0) what moves the mean by it.
+    For families with a `scale` (others have 0), it is the length that moves the mean by one scale.
     """
     unit = 1.0
     if link in (IDENTITY, INVERSE):
@@ -381,7 +381,7 @@ def constant(family: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.n
     family : str
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        Of which "trials" is used.
+        What is given per row; only "trials" is used.
 
     Returns
     -------

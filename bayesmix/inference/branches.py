@@ -33,7 +33,7 @@ class Profile:
         Deviance at the optimum.
     ci_prob : float
     starts : list of ndarray
-        Of the other parameters, wherever the value.
+        Starts of the other parameters, whatever the value.
     """
 
     def __init__(

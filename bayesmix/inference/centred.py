@@ -1,6 +1,6 @@
 """A search for theta among the effects of centred columns, and its end on the formula's scale.
 
-Of a predictor far from zero (a year, a mean of 1e6) intercept and slope of a level are
+For a predictor far from zero (a year, a mean of 1e6), intercept and slope of a level are
 correlated at all but 1 on the formula's scale. REML and ML do not mind which columns the
 effects belong to, so theirs are searched for where the columns are centred.
 """
@@ -26,7 +26,7 @@ class Centred:
     ----------
     problem : Problem
     coordinates : Coordinates
-        Of the effects of the centred columns.
+        Those of the effects of the centred columns.
     formula : Coordinates
         The same of the columns that the formula writes.
     factors : tuple of bool

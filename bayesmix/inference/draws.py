@@ -19,9 +19,9 @@ class GroupMoments:
     Attributes
     ----------
     mean, sd : ndarray, shape (G, q)
-        Of the group effects.
+        Means and standard deviations of the group effects.
     coefficient_mean, coefficient_sd : ndarray, shape (G, q)
-        Of fixed plus group effect.
+        The same for the sum of fixed and group effect.
     """
 
     mean: np.ndarray
@@ -83,18 +83,18 @@ def keep_complete_draws(
     Returns
     -------
     posterior, stats : dict of str to ndarray
-        Of k chains and d draws each, with k and d such that k d is largest;
-        without any draw if there was none.
+        k chains of d draws each, with k and d such that k d is largest; no draws
+        if there were none.
     """
     complete = [
-        np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2).sum(axis=1, dtype=np.int64)
+        np.isfinite(values).all(axis=tuple(range(2, values.ndim))).sum(axis=1, dtype=np.int64)
         for values in posterior.values()
     ]
     lengths: np.ndarray = np.min(np.stack(complete), axis=0)
     order = np.argsort(-1 * lengths, kind="stable")
     kept = lengths[order] * np.arange(1, len(lengths) + 1)
-    n_chains = int(np.argmax(kept)) + 1
-    n_draws = int(lengths[order][n_chains - 1])
+    n_chains = int(np.argmax(kept)) + 1 if len(kept) else 0
+    n_draws = int(lengths[order][n_chains - 1]) if n_chains else 0
     chains = np.sort(order[:n_chains])
 
     def cut(values: np.ndarray) -> np.ndarray:

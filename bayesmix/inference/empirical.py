@@ -21,6 +21,8 @@ from bayesmix.gaussian.density import (
 )
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
+from bayesmix.inference.cost import seconds_of_evaluation
+from bayesmix.inference.polish import bounded_newton
 
 __all__ = [
     "HUGE", "LARGEST_CORRELATION", "ZERO", "Method", "Optimum", "Point", "Search",
@@ -34,6 +36,11 @@ LARGEST_CORRELATION = 17.0  # in atanh: 1 - 3e-15
 _NEWTON_SIZE = 12
 _FEW, _MANY = 24, 600  # columns of the root
 _SMALL = np.log(2e-3)
+_PERHAPS_ZERO = np.log(0.1)
+_ENOUGH = 1e-2  # largest component of the gradient, in units of the criterion
+_LEVEL = 1e-4  # curvature in logarithms of what the data do not tell
+_NEARLY_ONE = 4.0  # in atanh: 1 - 7e-4
+_AGAIN_SECONDS = 0.3  # of further searches from a boundary
 HUGE = 1e300  # in place of a criterion that is not finite
 
 
@@ -72,6 +79,8 @@ class Optimum:
     centred : tuple of Coordinates and ndarray, or None
         The same theta among the effects of centred columns, where these are others:
         what is computed from it loses no digits.
+    flat : ndarray of bool, shape (n_sd,), or None
+        Standard deviations of which other values are as good.
     """
 
     x: np.ndarray
@@ -89,6 +98,7 @@ class Optimum:
     at_zero: np.ndarray
     dependent: np.ndarray
     centred: tuple[Coordinates, np.ndarray] | None = None
+    flat: np.ndarray | None = None
 
 
 def maximise(
@@ -110,7 +120,7 @@ def maximise(
     coordinates : Coordinates, optional
         With the priors; for "map".
     prior : FixedPrior, optional
-        Of the working fixed effects; for "map".
+        The prior of the working fixed effects, for "map".
 
     Returns
     -------
@@ -160,19 +170,60 @@ def _maximise(
     )
     start = _start(co, unit)
     best = search.run(start)
-    starts = 1
-    for scale in (np.log(0.1), np.log(5.0), np.log(0.01)):
-        if best.converged:
-            break
-        other = start.copy()
-        other[: co.sizes[1]] += scale
-        found = search.run(other)
-        starts += 1
-        if found.criterion < best.criterion - 1e-9 or (found.converged and not best.converged
-                and found.criterion < best.criterion + 1e-6):  # fmt: skip
-            best = found
+    ends = [best]
+    # At a boundary there may be another optimum, and rounding decides which one is found.
+    spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
+    if not best.converged or (search.at_boundary(best) and spare > 1):
+        for other in _other_starts(search, start, best)[: max(3, int(spare))]:
+            end = search.run(other)
+            ends.append(end)
+            room = 1e-7 * (1 + abs(best.criterion)) if best.converged else 1e-9
+            if end.criterion < best.criterion - room or (end.converged and not best.converged
+                    and end.criterion < best.criterion + 1e-6):  # fmt: skip
+                best = end
     seconds = time.perf_counter() - begin
-    return _optimum(problem, co, method, best, search, starts, seconds, centre)
+    out = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
+    return replace(out, flat=_flat(search, best, ends))
+
+
+def _other_starts(search: Search, start: np.ndarray, best: Point) -> list[np.ndarray]:
+    """Further sizes of all standard deviations, and each of them small in its turn."""
+    n_sd = search.n_sd
+    corr = slice(n_sd, n_sd + search.n_corr)
+    out = []
+    for scale in (0.1, 5.0) if best.converged else (0.1, 5.0, 0.01):
+        other = start.copy()
+        other[:n_sd] += np.log(scale)
+        out.append(other)
+    near = best.x.copy()
+    near[:n_sd] = np.maximum(near[:n_sd], search.unit + np.log(0.03))
+    near[corr] = start[corr]
+    out.append(near)
+    for j in range(n_sd) if n_sd > 1 else ():
+        other = start.copy()
+        other[j] += np.log(0.01)
+        out.append(other)
+        other = near.copy()
+        other[j] = search.unit[j]
+        out.append(other)
+    return out
+
+
+def _flat(search: Search, best: Point, ends: list[Point]) -> np.ndarray:
+    """Standard deviations of which other values are as good.
+
+    Those along which the criterion does not bend at its end, and those that differ
+    between ends of further searches which are equally good.
+    """
+    n_sd = search.n_sd
+    out = np.zeros(n_sd, dtype=bool) if best.flat is None else best.flat[:n_sd].copy()
+    room = 1e-7 * (1 + abs(best.criterion))
+    sd = np.exp(np.clip(best.x[:n_sd], search.zero, None))
+    for end in ends:
+        if end.converged and end.criterion < best.criterion + room:
+            other = np.exp(np.clip(end.x[:n_sd], search.zero, None))
+            out |= np.abs(other - sd) > 0.05 * np.maximum(other, sd) + 1e-3 * np.exp(search.unit)
+    return out & search.may_be_zero
 
 
 @dataclass(slots=True)
@@ -184,6 +235,7 @@ class Point:
     gradient: float
     converged: bool
     message: str
+    flat: np.ndarray | None = None  # coordinates along which it hardly bends
 
 
 class Search:
@@ -192,13 +244,15 @@ class Search:
     Parameters
     ----------
     criterion : callable
-        Of coordinates and a gradient to fill.
+        Called with the coordinates and a gradient to fill; returns the value.
     n_x, n_sd, n_corr : int
         Number of coordinates; the first are log standard deviations, the next
         inverse hyperbolic tangents of partial correlations.
     may_be_zero : ndarray of bool, shape (n_sd,)
     unit : ndarray, shape (n_sd,)
         Logarithm of each standard deviation's unit.
+    polish : bool
+        Whether Newton steps find the last digits, where parameters are few.
     """
 
     def __init__(
@@ -209,8 +263,10 @@ class Search:
         n_corr: int,
         may_be_zero: np.ndarray,
         unit: np.ndarray,
+        *,
+        polish: bool = True,
     ) -> None:
-        self.criterion = criterion
+        self.criterion, self.polish = criterion, polish
         self.n_x, self.n_sd, self.n_corr = n_x, n_sd, n_corr
         self.may_be_zero = may_be_zero
         self.unit = unit
@@ -270,25 +326,35 @@ class Search:
                 "maxcor": 20,
             },
         )  # fmt: skip
-        z = self._newton(of_free, found.x, is_corr)
+        z, flat = self._newton(of_free, found.x, is_corr)
         value, gradient = of_free(z)
-        at_bound = is_corr & (np.abs(z) >= LARGEST_CORRELATION - 1e-6)
         # What is left to gain, not the gradient's size, says whether it has converged.
-        largest = float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
+        largest = _left(z, gradient, is_corr)
+        if _ENOUGH <= largest < np.inf and value < HUGE and self.polish and z.size <= _NEWTON_SIZE:
+            edge = np.where(is_corr, LARGEST_CORRELATION, np.inf)
+            z = bounded_newton(of_free, z, -edge, edge, 1e-6)
+            value, gradient = of_free(z)
+            largest = _left(z, gradient, is_corr)
         x[free] = z
         if value >= HUGE:
             return Point(x.copy(), value, largest, False, "the equations cannot be factored")
-        if largest >= 1e-2:
+        if largest >= _ENOUGH:
             return Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
-        return Point(x.copy(), value, largest, True, str(found.message))
+        level = np.zeros(self.n_x, dtype=bool)
+        level[free] = flat
+        return Point(x.copy(), value, largest, True, str(found.message), level)
 
     def _newton(
         self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,
         is_corr: np.ndarray,
-    ) -> np.ndarray:  # fmt: skip
-        """Polish with Newton steps on differences of gradients, where these are cheap."""
-        if z.size > _NEWTON_SIZE:
-            return z
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Polish with Newton steps on differences of gradients, where these are cheap.
+
+        Returns the end, and which coordinates lie along a direction without curvature.
+        """
+        flat = np.zeros(z.size, dtype=bool)
+        if z.size > _NEWTON_SIZE or not self.polish:
+            return z, flat
         value, gradient = of_free(z)
         for _ in range(4):
             if np.max(np.abs(gradient)) < 1e-9:
@@ -299,6 +365,7 @@ class Search:
                 step[i] = 1e-4
                 H[i] = (of_free(z + step)[1] - of_free(z - step)[1]) / 2e-4
             eigenvalues, vectors = np.linalg.eigh((H + H.T) / 2)
+            flat = (np.abs(vectors[:, np.abs(eigenvalues) < _LEVEL]) > 0.3).any(axis=1)
             if not np.isfinite(eigenvalues).all() or eigenvalues.min() <= 1e-8:
                 break
             step = -vectors @ ((vectors.T @ gradient) / eigenvalues)
@@ -308,13 +375,13 @@ class Search:
             if not new_value <= value + 1e-10 * abs(value):
                 break
             z, value, gradient = new, new_value, new_gradient
-        return z
+        return z, flat
 
     def _put_small_on_zero(
         self, point: Point, frozen: np.ndarray
     ) -> tuple[Point, np.ndarray] | None:
         candidates = np.flatnonzero(self.may_be_zero & ~frozen[: self.n_sd]).tolist()
-        small = [k for k in candidates if point.x[k] < self._small(k)]
+        small = [k for k in candidates if point.x[k] < _PERHAPS_ZERO + self.unit[k]]
         for k in sorted(small, key=lambda k: point.x[k]):
             x = point.x.copy()
             x[k] = ZERO + self.unit[k]
@@ -342,6 +409,18 @@ class Search:
     def _small(self, k: int) -> float:
         return float(_SMALL + self.unit[k])
 
+    def at_boundary(self, point: Point) -> bool:
+        """Whether a standard deviation is zero, or a partial correlation nearly -1 or 1."""
+        corr = point.x[self.n_sd : self.n_sd + self.n_corr]
+        zero = point.x[: self.n_sd] <= self.zero + 1e-9
+        return bool((zero & self.may_be_zero).any() or (np.abs(corr) > _NEARLY_ONE).any())
+
+
+def _left(z: np.ndarray, gradient: np.ndarray, is_corr: np.ndarray) -> float:
+    """Largest component of the gradient, but of correlations at their bounds."""
+    at_bound = is_corr & (np.abs(z) >= LARGEST_CORRELATION - 1e-6)
+    return float(np.max(np.abs(np.where(at_bound, 0.0, gradient)), initial=0.0))
+
 
 def start_point(co: Coordinates) -> np.ndarray:
     """Where a search among absolute coordinates may start."""
@@ -362,7 +441,7 @@ def _change(co: Coordinates, f: int) -> np.ndarray:
 def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
     """One unit of each working column, uncorrelated there.
 
-    Of a predictor far from zero that is a strong correlation with the intercept
+    For a predictor far from zero, that is a strong correlation with the intercept
     on the formula's scale, which a search that starts without it may never find.
     """
     n_sd = int(co.sizes[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +14,7 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.rows import SQRT
 from bayesmix.inference.empirical import (
     HUGE,
     Optimum,
@@ -24,12 +26,14 @@ from bayesmix.inference.empirical import (
 )
 
 __all__ = [
-    "OUTSIDE", "InnerMode", "LaplaceOptimum", "hessian", "inner_mode", "log_marginal",
-    "log_posterior", "maximise_laplace", "search_units", "value_at",
+    "OUTSIDE", "InnerMode", "LaplaceOptimum", "WarmMarginal", "branch_of", "curvature", "hessian",
+    "inner_mode", "linear_predictor", "log_marginal", "log_posterior", "maximise_laplace",
+    "optimum_of", "run_from", "search_of", "search_units", "value_at",
 ]  # fmt: skip
 
 OUTSIDE = "no finite density was found: the means leave what the family allows"
 _TINY = np.log(0.02)
+_FEW_ROWS = 2000  # up to which two more searches from a boundary cost little
 
 Priors = Literal[0, 1, 2]  # of the kernel: none, priors, priors and Jacobian
 
@@ -49,7 +53,7 @@ class LaplaceOptimum:
     loglik : float
         At the optimum, without the constants that the row kernels leave out.
     gradient : ndarray
-        Of the criterion, in the units that `search_units` gives.
+        Gradient of the criterion, in the units that `search_units` gives.
     """
 
     theta: Optimum
@@ -85,6 +89,62 @@ def value_at(
         prior.precision, prior.mean, x, priors, u, gradient,
     )  # fmt: skip
     return value
+
+
+class WarmMarginal:
+    """Laplace's approximation along a search: each mode is sought from the last one found.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+    prior : FixedPrior
+    priors : {0, 1, 2}
+    u : ndarray
+        Effects at which the density is finite, if any are known.
+
+    Attributes
+    ----------
+    u : ndarray
+        The mode where the approximation was last taken.
+    branch : ndarray of int or None
+        The branch of the link to stay on, as `branch_of` tells it; at first the positive.
+    """
+
+    def __init__(
+        self, gp: GlmmProblem, co: Coordinates, prior: FixedPrior, priors: Priors, u: np.ndarray
+    ) -> None:
+        self.gp, self.co, self.prior, self.priors = gp, co, prior, priors
+        self.u, self._finite = np.zeros(gp.n_effects), u.copy()
+        several = gp.rows.sizes[4] == SQRT
+        self.branch = (gp.rows.y > 0).astype(np.int64) if several else None
+
+    def __call__(self, x: np.ndarray, gradient: np.ndarray) -> float:
+        """Approximate log density at x, with its gradient; minus infinity without a mode."""
+        u, finite = self.u, self._finite
+        if not np.isfinite(u).all():
+            u[:] = 0.0
+        value = value_at(self.gp, self.co, self.prior, self.priors, x, u, gradient)
+        for other in self._other_starts(x):
+            if np.isfinite(value) and self._on_branch(x):
+                finite[:] = u
+                return value
+            u[:] = other
+            value = value_at(self.gp, self.co, self.prior, self.priors, x, u, gradient)
+        return value if self._on_branch(x) else -np.inf
+
+    def _other_starts(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        yield np.zeros_like(self.u)
+        yield self._finite
+        if self.branch is not None:
+            for amount in (0.3, 1.0, 3.0):
+                yield pushed(self.gp, self.co, x, self._finite, amount * self.branch)
+
+    def _on_branch(self, x: np.ndarray) -> bool:
+        """Whether each row's mean is on its branch of the link, where there are several."""
+        if self.branch is None:
+            return True
+        return bool((self.branch == branch_of(self.gp, self.co, x, self.u)).all())
 
 
 def inner_mode(
@@ -130,6 +190,43 @@ def inner_mode(
         L=L,
         status=int(status),
     )
+
+
+def branch_of(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Sign of the linear predictor of each row with a count, 0 for the others."""
+    eta = linear_predictor(gp, co, x, u)
+    return np.where(gp.rows.y > 0, np.where(eta < 0, -1, 1), 0)
+
+
+def linear_predictor(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """X beta + Z b + offset at coordinates and standardised effects."""
+    rows, eq = gp.rows, gp.problem.equations
+    L = factors_at(co, x).L
+    eta = rows.offset + x[len(x) - gp.problem.n_fixed :] @ rows.X
+    for f, q in enumerate(eq.q.tolist()):
+        block = L[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q)
+        b = u[rows.u_start[f] : rows.u_start[f + 1]].reshape(-1, q) @ block.T
+        Z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]]
+        eta = eta + (b[rows.index[f] - rows.first[f]].T * Z).sum(axis=0)
+    return np.asarray(eta)
+
+
+def pushed(
+    gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray, change: np.ndarray
+) -> np.ndarray:
+    """Effects of the finest factor moved so that its rows' predictors change by `change`."""
+    rows, eq = gp.rows, gp.problem.equations
+    out, q = u.copy(), int(eq.q[0]) if len(eq.q) else 0
+    if q == 0:
+        return out
+    half = factors_at(co, x).L[: q * q].reshape(q, q)
+    level = rows.index[0] - rows.first[0]
+    for g in np.unique(level[change != 0]).tolist():
+        at = np.flatnonzero((level == g) & (change != 0))
+        start = int(rows.u_start[0]) + g * q
+        step = np.linalg.lstsq(rows.Z[:q, at].T @ half, change[at], rcond=1e-8)[0]
+        out[start : start + q] += step
+    return out
 
 
 def search_units(gp: GlmmProblem, n_x: int) -> np.ndarray:
@@ -179,7 +276,7 @@ def maximise_laplace(
     gp : GlmmProblem
     co : Coordinates
     prior : FixedPrior or None
-        Of the working beta; None for flat.
+        The prior of the working beta; None for a flat one.
     priors : {0, 1, 2}
         Maximum likelihood; the posterior mode of (sd, R, phi, beta); or that of the
         coordinates themselves.
@@ -193,60 +290,75 @@ def maximise_laplace(
     begin = time.perf_counter()
     problem = gp.problem
     fixed = flat_prior(problem.n_fixed) if prior is None else prior
-    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
-    n_x = d + len(gp.parameters) + problem.n_fixed
-    scale = search_units(gp, n_x)
-    u, finite = np.zeros(gp.n_effects), np.zeros(gp.n_effects)
-
-    def criterion(z: np.ndarray, gradient: np.ndarray) -> float:
-        x = z * scale
-        if not np.isfinite(u).all():
-            u[:] = 0.0
-        value = value_at(gp, co, fixed, priors, x, u, gradient)
-        for other in (0.0, finite):
-            if np.isfinite(value):
-                finite[:] = u
-                break
-            u[:] = other
-            value = value_at(gp, co, fixed, priors, x, u, gradient)
-        gradient *= -2.0 * scale
-        return -2.0 * value
-
+    n_sd = int(co.sizes[1])
     with blas_threads(problem):
-        unit = log_units(co) + np.log(gp.link_unit)
-        search = Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
-        start, finite[:] = start_of_laplace(gp, co, link_start)
-        start /= scale
-        best = _run(search, start)
+        start, effects = start_of_laplace(gp, co, link_start)
+        marginal = WarmMarginal(gp, co, fixed, priors, effects)
+        search = search_of(marginal)
+        unit = search.unit
+        start /= search_units(gp, len(start))
+        best = run_from(search, start)
         starts = 1
         for shift in (np.log(0.2), np.log(4.0)):
             if best.converged:
                 break
             other = start.copy()
             other[:n_sd] += shift
-            best = _better(best, _run(search, other))
+            best = _better(best, run_from(search, other))
             starts += 1
         # At a tiny standard deviation no gradient says that a large one is better.
         tiny = (best.x[:n_sd] < unit + _TINY) & (best.x[:n_sd] > search.zero) & search.may_be_zero
         if tiny.any():
             other = best.x.copy()
             other[:n_sd][tiny] = unit[tiny] + np.log(0.5)
-            best = _better(best, _run(search, other))
+            best = _better(best, run_from(search, other))
             starts += 1
-        gradient = np.empty(n_x)
-        criterion(best.x, gradient)
-    x = best.x * scale
+        # At a boundary rounding may have decided which of several optima was found.
+        if search.at_boundary(best) and gp.rows.sizes[0] <= _FEW_ROWS:
+            for size in (0.1, 1.0):
+                other = start.copy()
+                other[:n_sd] = unit + np.log(size)
+                other[search.n_x - gp.problem.n_fixed :] = best.x[search.n_x - gp.problem.n_fixed :]
+                best = _better(best, run_from(search, other))
+                starts += 1
+        return optimum_of(marginal, search, best, starts, time.perf_counter() - begin)
+
+
+def search_of(marginal: WarmMarginal) -> Search:
+    """Search for the best coordinates, in the units that `search_units` gives."""
+    gp, co = marginal.gp, marginal.co
+    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    n_x = d + len(gp.parameters) + gp.problem.n_fixed
+    scale = search_units(gp, n_x)
+
+    def criterion(z: np.ndarray, gradient: np.ndarray) -> float:
+        value = marginal(z * scale, gradient)
+        gradient *= -2.0 * scale
+        return -2.0 * value
+
+    unit = log_units(co) + np.log(gp.link_unit)
+    return Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
+
+
+def optimum_of(
+    marginal: WarmMarginal, search: Search, best: Point, starts: int, seconds: float
+) -> LaplaceOptimum:
+    """Say what a search has found, with the mode there."""
+    gp, co, n_sd = marginal.gp, marginal.co, search.n_sd
+    gradient = np.empty(search.n_x)
+    search.criterion(best.x, gradient)
+    x = best.x * search_units(gp, search.n_x)
     at = factors_at(co, x)
     theta = optimum_at(
-        problem, co, best, search, at.sd[:n_sd], at.C, gp.link_unit, starts,
-        time.perf_counter() - begin,
-    )  # fmt: skip
-    return LaplaceOptimum(
-        theta=replace(theta, sigma=1.0), x=x, u=u, loglik=-best.criterion / 2, gradient=gradient
+        gp.problem, co, best, search, at.sd[:n_sd], at.C, gp.link_unit, starts, seconds
     )
+    return LaplaceOptimum(
+        theta=replace(theta, sigma=1.0), x=x, u=marginal.u.copy(), loglik=-best.criterion / 2,
+        gradient=gradient,
+    )  # fmt: skip
 
 
-def _run(search: Search, start: np.ndarray) -> Point:
+def run_from(search: Search, start: np.ndarray) -> Point:
     """Search from a start; one without a finite density has a gradient of zero as well."""
     found = search.run(start)
     if not found.criterion < HUGE:
@@ -256,7 +368,7 @@ def _run(search: Search, start: np.ndarray) -> Point:
 
 
 def _better(best: Point, found: Point) -> Point:
-    """Of two ends of a search the lower; of equal ones that which has converged."""
+    """Choose the lower of two ends of a search, and the converged one of two equal ends."""
     room = 1e-6 if found.converged and not best.converged else 0.0
     return found if found.criterion < best.criterion + room else best
 
@@ -285,22 +397,40 @@ def hessian(
     ndarray, shape (n_free, n_free)
         In the units that `search_units` gives.
     """
+    return curvature(gp, co, prior, priors, x, u, np.diag(search_units(gp, len(x)))[:, free])
+
+
+def curvature(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors, x: np.ndarray,
+    u: np.ndarray, directions: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Minus the Hessian of the approximation along directions, as `hessian` along coordinates.
+
+    Parameters
+    ----------
+    gp, co, prior, priors, x, u
+        As of `hessian`.
+    directions : ndarray, shape (n_x, m)
+        Each of the size over which a step of a thousandth is small, and not lost in rounding.
+
+    Returns
+    -------
+    ndarray, shape (m, m)
+    """
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    at = np.flatnonzero(free)
-    scale = search_units(gp, len(x))
     center = _gradient(gp, co, fixed, priors, x, u)
-    H = np.zeros((len(at), len(at)))
-    for row, i in enumerate(at.tolist()):
+    m = directions.shape[1]
+    H = np.zeros((m, m))
+    for row in range(m):
         for size in (1e-3, 1e-4, 1e-5):
-            step = np.zeros(len(x))
-            step[i] = size * scale[i]
+            step = size * directions[:, row]
             up, down = (_gradient(gp, co, fixed, priors, x + s * step, u) for s in (1, -1))
             width = size * ((up is not None) + (down is not None))
             if width < 2 * size and size > 1e-5:
                 continue
             up, down = center if up is None else up, center if down is None else down
             if up is not None and down is not None and width > 0:
-                H[row] = (-(up - down) * scale)[at] / width
+                H[row] = -(up - down) @ directions / width
             break
     return (H + H.T) / 2
 

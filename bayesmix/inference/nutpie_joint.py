@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.linking import c_function
+from bayesmix.gaussian.kernel_files import compiled_function
 from bayesmix.glmm.joint import whitened_joint
 from bayesmix.inference.nutpie_native import (
     LOGP_SIGNATURE,
@@ -28,7 +28,7 @@ _whitened = whitened_joint.external
 
 
 def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
-    # Of the table: six buffers, the row kernel, the prior, the parametrization, the factor,
+    # The table holds six buffers, the row kernel, the prior, the parametrization, the factor,
     # sizes, the map.
     at = carray(data, (20,), np.uint64)
     result = _whitened(
@@ -51,7 +51,7 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
 @functools.cache
 def _function() -> Any:
     whitened_joint.load()
-    return c_function(_logp, LOGP_SIGNATURE)
+    return compiled_function(_logp, LOGP_SIGNATURE)
 
 
 def compile_joint(w: Whitening, start: Callable[[int], np.ndarray]) -> Any:

@@ -20,7 +20,8 @@ from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, criterion
 from bayesmix.gaussian.equations import Equations
-from bayesmix.gaussian.linking import FLOATS, INTS, c_function, f8, i8, inner, kernel
+from bayesmix.gaussian.kernel_files import compiled_function
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 
 __all__ = [
     "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
@@ -97,14 +98,16 @@ def _expand(dim, n_out, x, out, data):  # type: ignore[no-untyped-def]  # noqa: 
 
 @functools.cache
 def _logp_function() -> Any:
-    """Return nutpie's C function, compiled or from numba's cache."""
+    """Return nutpie's C function, compiled or from disk."""
     whitened_density.load()
-    return c_function(_logp, LOGP_SIGNATURE)
+    return compiled_function(_logp, LOGP_SIGNATURE)
 
 
 @functools.cache
 def _expand_function() -> Any:
-    return c_function(_expand, types.int64(types.uint64, types.uint64, _P, _P, types.voidptr))
+    return compiled_function(
+        _expand, types.int64(types.uint64, types.uint64, _P, _P, types.voidptr)
+    )
 
 
 def compile_density(

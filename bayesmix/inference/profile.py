@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,11 +15,30 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
 from bayesmix.inference.empirical import HUGE, ZERO, Optimum, Point, Search, log_units, start_point
 
-__all__ = ["Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
+__all__ = ["Around", "Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip
 
 _FAR = 25.0  # in logarithms: 7e10 times the estimate
 _HOLD = 0.01  # of a coefficient's standard error, how far it may stray
+
+
+class Around(Protocol):
+    """What a profile needs of the deviance around an optimum; see `Likelihood`."""
+
+    @property
+    def x(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def unit(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def at_zero(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def starts(self) -> list[np.ndarray]: ...  # noqa: D102
+    @property
+    def n_corr(self) -> int: ...  # noqa: D102
+    @property
+    def polish(self) -> bool: ...  # noqa: D102
+
+    def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +65,11 @@ class Likelihood:
     unit: np.ndarray
     at_zero: np.ndarray
     starts: list[np.ndarray]
+
+    @property
+    def polish(self) -> bool:
+        """Whether a search's last digits are worth their evaluations."""
+        return True
 
     @property
     def n_corr(self) -> int:
@@ -75,7 +100,7 @@ def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) 
     ----------
     problem : Problem
     optimum : Optimum
-        Of ML.
+        The optimum of ML.
     centred : bool
         Whether among the effects of centred columns, where the optimum has these.
 
@@ -114,7 +139,7 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     ----------
     problem : Problem
     optimum : Optimum
-        Of REML or ML.
+        The optimum of REML or ML.
 
     Returns
     -------
@@ -123,7 +148,7 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     """
     co = problem.absolute_coordinates()
     n_sd = int(co.sizes[1])
-    # Of ML sigma may be zero where that of REML is not: there is no profile then.
+    # Under ML sigma may be zero where REML's is not: there is no profile then.
     shift = 0.0 if problem.sigma_is_known else np.log(max(optimum.sigma, 1e-300))
     x = np.empty(int(co.sizes[0]))
     x[: len(optimum.x)] = optimum.x
@@ -180,13 +205,13 @@ def observed_covariance(
 
 
 def profile_theta(
-    likelihood: Likelihood, k: int, ci_prob: float, *, may_be_zero: bool
+    likelihood: Around, k: int, ci_prob: float, *, may_be_zero: bool
 ) -> tuple[float, float]:
-    """Interval of one coordinate of theta by the profile of the ML deviance.
+    """Interval of one coordinate of theta by the profile of the deviance.
 
     Parameters
     ----------
-    likelihood : Likelihood
+    likelihood : Around
     k : int
         Position of the coordinate, a logarithm.
     ci_prob : float
@@ -213,7 +238,7 @@ def profile_theta(
 
         return Search(
             of_rest, rest.size, sds.size, likelihood.n_corr, np.ones(sds.size, dtype=bool),
-            likelihood.unit[sds],
+            likelihood.unit[sds], polish=likelihood.polish,
         )  # fmt: skip
 
     profile = Profile(

@@ -16,6 +16,7 @@ from bayesmix.inference.announce import announce, counted, stage
 from bayesmix.inference.draws import Draws
 from bayesmix.inference.nutpie_run import STATS, complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
+from bayesmix.statement.pymc_changes import statement_of
 
 __all__ = ["SamplerName", "sample_nuts", "sample_prior"]
 
@@ -25,9 +26,7 @@ _COMPILING = (
     "Compiling the PyMC model: 5 to 30 s, and 1 to 2 minutes for the first on a machine ..."
 )
 # Compiled models with what they were compiled from: refitting takes no second compilation.
-_COMPILED: weakref.WeakKeyDictionary[Any, tuple[tuple[Any, ...], list[Any], Any]] = (
-    weakref.WeakKeyDictionary()
-)
+_COMPILED: weakref.WeakKeyDictionary[Any, tuple[tuple[Any, ...], Any]] = weakref.WeakKeyDictionary()
 
 
 def sample_nuts(
@@ -134,23 +133,17 @@ def _compiled(
     """Compile with nutpie, or take what an earlier fit of the unchanged model compiled."""
     import nutpie
 
-    # The data of pm.Data by identity: pm.set_data puts new arrays in their place.
-    arrays = [variable.get_value(borrow=True) for variable in model.data_vars]
-    print_of_model = (
-        tuple(variables),
-        tuple(model.named_vars),
-        len(model.potentials),
-        *(id(array) for array in arrays),
-    )
+    # What it says, data included, whatever became of its objects.
+    print_of_model = (tuple(variables), statement_of(model))
     known = _COMPILED.get(model)
     if known is not None and known[0] == print_of_model:
         seconds["compile"] = 0.0
-        return known[2]
+        return known[1]
     announce(_COMPILING, progress=settings.progress)
     with stage(seconds, "compile"), _quiet_pymc():
         compiled = nutpie.compile_pymc_model(model, var_names=list(variables))
     announce(f"Compiled in {seconds['compile']:.1f} s.", progress=settings.progress)
-    _COMPILED[model] = (print_of_model, arrays, compiled)
+    _COMPILED[model] = (print_of_model, compiled)
     return compiled
 
 

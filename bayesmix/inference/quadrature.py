@@ -22,7 +22,7 @@ from bayesmix.inference.laplace import (
     value_at,
 )
 
-__all__ = ["quadrature_optimum"]
+__all__ = ["LevelRows", "QuadratureMarginal", "quadrature_optimum"]
 
 
 def quadrature_optimum(
@@ -45,38 +45,12 @@ def quadrature_optimum(
     LaplaceOptimum
     """
     begin = time.perf_counter()
-    d, n_phi = int(co.sizes[0]), len(gp.parameters)
-    integrate = _Quadrature(gp, n_points)
+    d = int(co.sizes[0])
     scale = search_units(gp, len(start.x))
-    u, finite = start.u.copy(), start.u.copy()
-    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    evaluations = 0
-
-    def mode_at(x: np.ndarray) -> InnerMode:
-        L, phi = factors_at(co, x).L, np.exp(x[d : d + n_phi])
-        for other in (u, np.zeros(gp.n_effects), finite):
-            mode = inner_mode(
-                gp, L, phi, fixed, beta=x[d + n_phi :], u=other, with_fixed=False
-            )  # fmt: skip
-            if mode.status == 1:
-                finite[:] = mode.u
-                break
-        return mode
+    marginal = QuadratureMarginal(gp, co, prior, start.u, n_points)
 
     def minus(z: np.ndarray) -> float:
-        nonlocal evaluations
-        evaluations += 1
-        x = np.ascontiguousarray(z * scale)
-        mode = mode_at(x)
-        if mode.status != 1:
-            return HUGE
-        result = integrate(mode, np.append(np.exp(x[d : d + n_phi]), 1.0))
-        if prior is not None:
-            gradient = np.empty(len(x))
-            work = mode.u.copy()
-            with_priors = value_at(gp, co, fixed, 1, x, work, gradient)
-            result += with_priors - value_at(gp, co, fixed, 0, x, work, gradient)
-        return -result if np.isfinite(result) else HUGE
+        return marginal.minus(np.ascontiguousarray(z * scale))
 
     with np.errstate(over="ignore", invalid="ignore"):  # differences of what is not finite
         found = optimize.minimize(
@@ -84,11 +58,11 @@ def quadrature_optimum(
         )
         slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max(initial=0.0))
     x = np.ascontiguousarray(found.x * scale)
-    at, mode = factors_at(co, x), mode_at(x)
+    at, mode = factors_at(co, x), marginal.mode_at(x)
     finite_end = mode.status == 1 and found.fun < HUGE
     theta = replace(
         start.theta, x=x[:d], sd=at.sd[:1], criterion=2 * float(found.fun),
-        evaluations=start.theta.evaluations + evaluations, gradient=slope,
+        evaluations=start.theta.evaluations + marginal.evaluations, gradient=slope,
         converged=finite_end and slope < 1e-2,
         message=str(found.message) if finite_end else OUTSIDE,
         at_zero=at.sd[:1] < 1e-12 * gp.link_unit, seconds=time.perf_counter() - begin,
@@ -97,6 +71,117 @@ def quadrature_optimum(
         theta=theta, x=x, u=mode.u, loglik=-float(found.fun) if finite_end else -np.inf,
         gradient=np.asarray(found.jac),
     )  # fmt: skip
+
+
+class LevelRows:
+    """Log density of the rows of each level of a grouping factor, all levels at once.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    f : int
+        The factor.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (n,)
+        The rows level by level, so that a level without a finite density is taken out alone.
+    level : ndarray of int, shape (n,)
+        In that order.
+    n_levels : int
+    """
+
+    def __init__(self, gp: GlmmProblem, f: int) -> None:
+        rows = gp.rows
+        self.kernel, self.link = ROW_KERNELS[gp.family], rows.sizes[4]
+        q = int(rows.z_start[f + 1] - rows.z_start[f])
+        self.n_levels = int(rows.u_start[f + 1] - rows.u_start[f]) // q
+        level = rows.index[f] - rows.first[f]
+        self.order = np.argsort(level, kind="stable")
+        self.level = level[self.order]
+        self.y, self.trials = rows.y[self.order], rows.trials[self.order]
+        self.bounds = np.searchsorted(self.level, np.arange(self.n_levels + 1))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum values of the rows, in their order here, by level."""
+        return np.bincount(self.level, values, minlength=self.n_levels)
+
+    def __call__(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
+        """Return the log density of each level's rows, minus infinity where a mean cannot be."""
+        n = len(eta)
+        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+        there = self.kernel(
+            self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
+        )  # fmt: skip
+        if np.isfinite(there):
+            return self.sums(value)
+        out = np.zeros(self.n_levels)
+        for g in range(self.n_levels):
+            part = slice(self.bounds[g], self.bounds[g + 1])
+            if part.start < part.stop:
+                there = self.kernel(
+                    self.link, part.stop - part.start, self.y[part], self.trials[part], eta[part],
+                    phi, 2, value, first, second, by_phi,
+                )  # fmt: skip
+                out[g] = there if np.isfinite(there) else -np.inf
+        return out
+
+
+class QuadratureMarginal:
+    """Marginal log density by adaptive quadrature, modes sought from the optimum's.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+        With one grouping factor and one effect.
+    co : Coordinates
+    prior : FixedPrior or None
+        With the priors' part as in `maximise_laplace` with `priors` 1.
+    u : ndarray
+        Effects at the optimum of Laplace's approximation.
+    n_points : int
+    """
+
+    def __init__(
+        self, gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, u: np.ndarray,
+        n_points: int,
+    ) -> None:  # fmt: skip
+        self.gp, self.co, self.prior = gp, co, prior
+        self.fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+        self.integrate = _Quadrature(gp, n_points)
+        self.u, self.finite = u.copy(), u.copy()
+        self.evaluations = 0
+
+    def _phi(self, x: np.ndarray) -> np.ndarray:
+        d = int(self.co.sizes[0])
+        return np.exp(x[d : d + len(self.gp.parameters)])
+
+    def mode_at(self, x: np.ndarray) -> InnerMode:
+        """Mode of the effects, without which there is no quadrature."""
+        L, phi = factors_at(self.co, x).L, self._phi(x)
+        beta = x[int(self.co.sizes[0]) + len(phi) :]
+        for other in (self.u, np.zeros(self.gp.n_effects), self.finite):
+            mode = inner_mode(
+                self.gp, L, phi, self.fixed, beta=beta, u=other, with_fixed=False
+            )  # fmt: skip
+            if mode.status == 1:
+                self.finite[:] = mode.u
+                break
+        return mode
+
+    def minus(self, x: np.ndarray) -> float:
+        """Minus the log density, huge where it is not finite."""
+        self.evaluations += 1
+        mode = self.mode_at(x)
+        if mode.status != 1:
+            return HUGE
+        result = self.integrate(mode, np.append(self._phi(x), 1.0))
+        if self.prior is not None:
+            gradient = np.empty(len(x))
+            work = mode.u.copy()
+            with_priors = value_at(self.gp, self.co, self.fixed, 1, x, work, gradient)
+            result += with_priors - value_at(self.gp, self.co, self.fixed, 0, x, work, gradient)
+        return -result if np.isfinite(result) else HUGE
 
 
 class _Quadrature:
@@ -110,49 +195,23 @@ class _Quadrature:
     """
 
     def __init__(self, gp: GlmmProblem, n_points: int) -> None:
-        rows = gp.rows
         self.nodes, weights = np.polynomial.hermite_e.hermegauss(n_points)
         self.log_weights = np.log(weights) + self.nodes**2 / 2
-        self.kernel, self.link, self.n_levels = ROW_KERNELS[gp.family], rows.sizes[4], gp.n_effects
-        level = rows.index[0] - rows.first[0]
-        # Rows level by level, so that a level without a finite density is taken out alone.
-        self.order = np.argsort(level, kind="stable")
-        self.level = level[self.order]
-        self.y, self.trials = rows.y[self.order], rows.trials[self.order]
-        self.z = rows.Z[0][self.order]
-        self.bounds = np.searchsorted(self.level, np.arange(self.n_levels + 1))
+        self.rows = LevelRows(gp, 0)
+        self.z = gp.rows.Z[0][self.rows.order]
 
     def __call__(self, mode: InnerMode, phi: np.ndarray) -> float:
         """Integrate over the effects around their mode."""
-        scale = 1.0 / mode.K[: self.n_levels]  # of the Cholesky factor of the curvature
+        rows = self.rows
+        scale = 1.0 / mode.K[: rows.n_levels]  # of the Cholesky factor of the curvature
         z = self.z * mode.L[0]
-        base = mode.eta[self.order] - z * mode.u[self.level]
-        terms = np.empty((len(self.nodes), self.n_levels))
+        base = mode.eta[rows.order] - z * mode.u[rows.level]
+        terms = np.empty((len(self.nodes), rows.n_levels))
         for k, node in enumerate(self.nodes):
             u = mode.u + scale * node
-            terms[k] = self._rows(base + z * u[self.level], phi) - u**2 / 2 + self.log_weights[k]
+            terms[k] = rows(base + z * u[rows.level], phi) - u**2 / 2 + self.log_weights[k]
         top = terms.max(axis=0)
         if not np.isfinite(top).all():
             return -np.inf
         total = top + np.log(np.exp(terms - top).sum(axis=0)) + np.log(scale)
-        return float(total.sum()) - self.n_levels * 0.5 * float(np.log(2 * np.pi))
-
-    def _rows(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
-        """Log density of each level's rows, minus infinity where a mean cannot be."""
-        n = len(eta)
-        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
-        there = self.kernel(
-            self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
-        )  # fmt: skip
-        if np.isfinite(there):
-            return np.bincount(self.level, value, minlength=self.n_levels)
-        out = np.zeros(self.n_levels)
-        for g in range(self.n_levels):
-            part = slice(self.bounds[g], self.bounds[g + 1])
-            if part.start < part.stop:
-                there = self.kernel(
-                    self.link, part.stop - part.start, self.y[part], self.trials[part], eta[part],
-                    phi, 2, value, first, second, by_phi,
-                )  # fmt: skip
-                out[g] = there if np.isfinite(there) else -np.inf
-        return out
+        return float(total.sum()) - rows.n_levels * 0.5 * float(np.log(2 * np.pi))

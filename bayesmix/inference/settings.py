@@ -14,6 +14,9 @@ __all__ = ["SamplerSettings"]
 
 _LEAST_TUNE = 20  # fewer warm-up steps leave no step size (measured; nutpie panics at 0)
 
+_MOST_CHAINS = 10_000  # each has a warm-up and memory of its own
+_MOST_CORES = 1024  # each is a thread
+
 _LARGEST_SEED = 2**64 - 1  # the sampler's is a number of 64 bits
 
 
@@ -62,7 +65,7 @@ class SamplerSettings:
         NotSupportedError
             Naming the argument, the value and what is wanted.
         """
-        n_chains = _count("chains", chains, 1)
+        n_chains = _count("chains", chains, 1, _MOST_CHAINS)
         if cores is None:
             cores = min(n_chains, os.cpu_count() or 1)
         if not (isinstance(target_accept, int | float) and 0 < target_accept < 1):
@@ -75,7 +78,7 @@ class SamplerSettings:
             draws=_count("draws", draws, 1),
             tune=_count("tune", tune, _LEAST_TUNE),
             chains=n_chains,
-            cores=_count("cores", cores, 1),
+            cores=_count("cores", cores, 1, _MOST_CORES),
             seed=_count("seed", seed, 0, _LARGEST_SEED),
             target_accept=float(target_accept),
             progress=progress,

@@ -152,7 +152,7 @@ def find_whitening(
     t = np.ascontiguousarray(x[:n_t])
     n_inside = len(inside)
     n_nodes = n_inside - len(eq.root_y)
-    # Of each logarithm of a standard deviation the (approximate) posterior one.
+    # The (approximate) posterior sd of each log standard deviation.
     spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
     certain = _far_from_zero(gp, co, prior, best)
     known = _known(gp, mode, certain)

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
 from bayesmix.design.checks import warn_of_far_columns
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError, PriorError
-from bayesmix.model.engines import (
-    LAPLACE_FAMILIES,
-    why_not_collapsed,
-    why_not_joint,
-    why_not_normal,
+from bayesmix.errors import (
+    OWN_FILES,
+    ApproximationWarning,
+    BayesmixWarning,
+    ConvergenceWarning,
+    NotSupportedError,
+    PriorError,
+    SeparationWarning,
 )
-from bayesmix.model.names import posterior_variables
+from bayesmix.statement.names import posterior_variables
+from bayesmix.statement.pymc_changes import added_variables, statement_of
 
 if TYPE_CHECKING:
     from bayesmix.inference.draws import Draws
     from bayesmix.inference.settings import SamplerSettings
-    from bayesmix.model.model import Model
     from bayesmix.results import EmpiricalBayes, Posterior
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "warm_up_steps"]
 
@@ -33,10 +36,11 @@ _FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
 _DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
 _LARGE_ROOT = 500  # columns
 _PYMC_TUNE = 1000
+_STATISTICS = 12  # numbers that the sampler keeps of each step
 
 
 def sample(
-    model: Model,
+    model: FittableModel,
     *,
     tune: int | None,
     target_accept: float | None,
@@ -66,7 +70,10 @@ def sample(
     one_of("engine", engine, get_args(Engine))
     one_of("sampler", sampler, get_args(Sampler))
     one_of("group_draws", group_draws, get_args(GroupDraws))
+    changes = model.pymc_changes
     why_not = _why_not_fast(model)
+    if changes:
+        why_not = f"model.pymc_model was changed by hand ({changes.words})"
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
@@ -84,6 +91,7 @@ def sample(
         progress=progress,
         **settings,
     )
+    _check_sizes(model, checked, group_draws, fast=fast)
     if prior_only:
         improper = model.prior_entries.improper
         if improper:
@@ -91,32 +99,79 @@ def sample(
                 f"the prior of {', '.join(improper)} is flat and cannot be drawn from; give a "
                 "proper one for prior_only=True"
             )
+        if changes:
+            _refuse_potentials(model)
         return Posterior(
-            model,
-            sample_prior(
-                model.pymc_model,
-                posterior_variables(model.design, model.names, model.family),
-                checked,
-            ),
-            asked,
+            model, sample_prior(model.pymc_model, _variables_to_keep(model), checked), asked
         )
     if fast:
         draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-        draws = sample_nuts(
-            model.pymc_model,
-            posterior_variables(model.design, model.names, model.family),
-            checked,
-            sampler,
-        )
+        draws = sample_nuts(model.pymc_model, _variables_to_keep(model), checked, sampler)
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
 
 
-def warm_up_steps(model: Model) -> int:
+def _variables_to_keep(model: FittableModel) -> list[str]:
+    """Names of what a posterior has draws of: the formula's variables, and what a user added."""
+    wanted = posterior_variables(model.design, model.names, model.family)
+    if not model.pymc_changes:
+        return wanted
+    known = model.pymc_model.named_vars
+    absent = [name for name in wanted if name not in known]
+    if absent:
+        raise NotSupportedError(
+            f"model.pymc_model has no variable {', '.join(f'`{name}`' for name in absent)}, which "
+            "the tables of a posterior are made of; keep the names, or sample it with pm.sample "
+            "(`del model.pymc_model` brings the formula's back)"
+        )
+    return [*wanted, *added_variables(model._stated_by_formula(), statement_of(model.pymc_model))]
+
+
+def _refuse_potentials(model: FittableModel) -> None:
+    """Refuse draws from a prior that is known up to a constant only."""
+    potentials = [str(variable.name) for variable in model.pymc_model.potentials]
+    if potentials:
+        raise NotSupportedError(
+            f"the potential {', '.join(f'`{name}`' for name in potentials)} that was added to "
+            "model.pymc_model can be sampled with NUTS and not be drawn from; take it out for "
+            "prior_only=True, or state it as a prior"
+        )
+
+
+def _check_sizes(
+    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws, *, fast: bool
+) -> None:
+    """Refuse more draws than memory holds: the sampler would end the whole process."""
+    from bayesmix.inference.collapsed import MAX_GROUP_DRAWS
+    from bayesmix.memory import check_memory
+
+    design = model.design
+    n_draws = settings.chains * settings.draws
+    effects = sum(g.n_levels * g.n_effects for g in design.groups)
+    collapsed = fast and _is_normal(model)
+    sampled = len(design.fixed_effects) + sum(g.n_effects**2 + g.n_effects for g in design.groups)
+    labels = model.names.parameter_labels
+    sampled += sum(len(labels.get(name, "1")) for name in model.family.parameters)
+    too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
+    kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
+    if not collapsed:
+        sampled += effects
+    # The sampler sets all steps of a chain aside at the start, and its draws are copied
+    # twice on their way into labelled arrays.
+    warm_up = settings.chains * settings.tune * (sampled + _STATISTICS)
+    check_memory(
+        f"draws={settings.draws} and tune={settings.tune} in chains={settings.chains}, of "
+        f"{kept} numbers each,",
+        n_draws * (3 * kept + 2 * _STATISTICS) + warm_up,
+        "ask for fewer: some thousand draws are enough for any summary",
+    )
+
+
+def warm_up_steps(model: FittableModel) -> int:
     """Return how long the fast engine warms up, if the user does not say."""
     from bayesmix.gaussian.structure import plan_elimination
 
@@ -126,14 +181,22 @@ def warm_up_steps(model: Model) -> int:
     return _DEAR_TUNE if dear and _is_normal(model) else _FAST_TUNE
 
 
-def maximise(model: Model, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
+def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
+    from bayesmix.inference.engines import why_not_normal
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
         method = "reml" if _is_normal(model) else "ml"
     one_of("method", method, get_args(Method))
+    changes = model.pymc_changes
+    if changes:
+        raise NotSupportedError(
+            f"model.pymc_model was changed by hand ({changes.words}), and fit_eb() maximises what "
+            "the formula says; fit() samples the changed model (`del model.pymc_model` brings the "
+            "formula's back)"
+        )
     if method == "map":
         warn_of_far_columns(model.design.groups)
     unsupported = unsupported_priors(model.prior_entries) if method == "map" else []
@@ -166,21 +229,24 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
     return fit
 
 
-def _is_normal(model: Model) -> bool:
+def _is_normal(model: FittableModel) -> bool:
     return model.family.name == "gaussian"
 
 
-def _why_not_fast(model: Model) -> str:
+def _why_not_fast(model: FittableModel) -> str:
     """Why neither the collapsed nor the joint density has kernels; empty if one has."""
+    from bayesmix.inference.engines import why_not_collapsed, why_not_joint
+
     why_not = why_not_collapsed if _is_normal(model) else why_not_joint
     return why_not(model.design, model.family, model.rows, model.prior_entries)
 
 
 def _sample_fast(
-    model: Model, settings: SamplerSettings, group_draws: GroupDraws, *, careful: bool
+    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws, *, careful: bool
 ) -> Draws:
     from bayesmix.inference.collapsed import sample_collapsed
     from bayesmix.inference.joint import sample_joint
+    from bayesmix.inference.problems import gaussian_problem, glmm_problem
 
     design, priors, names = model.design, model.prior_entries, model.names
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
@@ -188,7 +254,7 @@ def _sample_fast(
     if _is_normal(model):
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem = model.gaussian_problem
+        problem = gaussian_problem(model)
         refuse_perfect_fit(problem, design, model.y)
         return sample_collapsed(
             problem,
@@ -198,7 +264,7 @@ def _sample_fast(
             variables,
             group_draws,
         )
-    gp = model.glmm_problem
+    gp = glmm_problem(model)
     return sample_joint(
         gp,
         gp.problem.coordinates(priors),
@@ -210,7 +276,8 @@ def _sample_fast(
     )
 
 
-def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> EmpiricalBayes:
+def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
+    from bayesmix.inference.engines import LAPLACE_FAMILIES, why_not_joint
     from bayesmix.results.laplace_fit import LaplaceFit
 
     family, groups = model.family, model.design.groups
@@ -235,4 +302,15 @@ def _maximise_laplace(model: Model, method: Method, n_quadrature: int) -> Empiri
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
             "here n_quadrature=1, Laplace's approximation, is possible"
         )
-    return _warned(LaplaceFit(model, method, n_quadrature))
+    fit = LaplaceFit(model, method, n_quadrature)
+    if fit.mean_branch:
+        _say(ConvergenceWarning, model, fit.mean_branch)
+    if fit.separation:
+        _say(SeparationWarning, model, fit.separation)
+    if fit._is_rough:
+        _say(ApproximationWarning, model, fit.approximation)
+    return _warned(fit)
+
+
+def _say(category: type[BayesmixWarning], model: FittableModel, text: str) -> None:
+    warnings.warn(f"`{model.formula}`: {text}", category, skip_file_prefixes=OWN_FILES)

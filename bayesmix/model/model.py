@@ -1,32 +1,20 @@
-"""`Model`: the front door. A formula meets data, family and priors."""
+"""`Model`: the front door. A stated model that can be fitted and updated."""
 
 from __future__ import annotations
 
-import functools
 import html
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from bayesmix.arguments import one_of, refusing
-from bayesmix.design import Design, build_design
-from bayesmix.design.frame import column_names
+from bayesmix.arguments import refusing
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import FormulaError, NotSupportedError
-from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
-from bayesmix.families.checks import as_proportion, check_limits, check_row_data
-from bayesmix.formula import Formula, parse_formula
-from bayesmix.model.equation import Equation, model_equation
+from bayesmix.errors import DataError, FormulaError
+from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
-from bayesmix.model.names import model_names
 from bayesmix.model.pooling import PoolingExtremes
-from bayesmix.model.pymc_model import Parametrization, build_pymc_model
-from bayesmix.model.specification import Specification
-from bayesmix.model.words import facts_in_words, model_in_words
 from bayesmix.model.words_of_others import OF_FIT, OF_FIT_EB
-from bayesmix.priors.model_priors import ModelPriors, resolve_priors
+from bayesmix.statement.pymc_model import Parametrization
+from bayesmix.statement.stated import FittableModel
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
@@ -37,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Model"]
 
 
-class Model(PoolingExtremes):
+class Model(FittableModel, PoolingExtremes):
     """A Bayesian mixed model: a formula over a data frame, with priors.
 
     Parameters
@@ -45,9 +33,10 @@ class Model(PoolingExtremes):
     formula : str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
         top of all that formulaic reads. On the left-hand side may stand
-        ``proportion(successes, trials)``, ``censored(y, status)``,
-        ``truncated(y, lower, upper)`` and ``weighted(y, w)``, where w is an exponent
-        of the row's likelihood and no precision.
+        ``proportion(successes, trials)``, ``event(time, status)``,
+        ``censored(y, status)``, ``truncated(y, lower, upper)`` and
+        ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
+        precision.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family
@@ -73,6 +62,11 @@ class Model(PoolingExtremes):
         meta-analysis. There is no sigma then, and a level may have one row.
     parametrization : {"non-centered", "centered"}
         How the PyMC model states the group effects.
+    learned_from : Model, optional
+        A model of the same formula and family for other data. What it learned from these
+        is kept: categories of the response, levels and contrasts of factors, knots,
+        ranges and scales of transforms, and the default priors. `update` with new
+        data sees to it.
 
     Raises
     ------
@@ -90,87 +84,6 @@ class Model(PoolingExtremes):
     >>> model.priors.loc[4, ["parameter", "prior"]].tolist()
     ['corr(Subject)', 'LKJ(eta=2)']
     """
-
-    def __init__(
-        self,
-        formula: str,
-        data: Any,
-        *,
-        family: str | Family = "gaussian",
-        priors: Mapping[str, Prior] | None = None,
-        functions: Mapping[str, Callable[..., Any]] | None = None,
-        missing: MissingAction = "drop",
-        weights: Any = None,
-        known_se: Any = None,
-        parametrization: Parametrization = "non-centered",
-    ) -> None:
-        one_of("parametrization", parametrization, get_args(Parametrization))
-        self.family: Family = get_family(family)
-        self.specification = Specification(
-            formula=formula,
-            family=self.family,
-            priors=priors or {},
-            functions=functions or {},
-            missing=missing,
-            weights=weights,
-            known_se=known_se,
-            parametrization=parametrization,
-        )
-        self._data = data
-        self._data_note = ""  # what is special about it, where something is
-        self.formula: Formula = parse_formula(
-            formula, available=column_names(data), functions=functions
-        )
-        if known_se is not None or weights is not None:
-            self.family = _with_row_data(self.family, self.formula, weights, known_se)
-        if self.family.replaces_intercept and not self.formula.has_intercept:
-            raise FormulaError(
-                f"the thresholds of the {self.family.name} family take the place of the "
-                "intercept; take the 0 or -1 out",
-                text=self.formula.text,
-            )
-        self.design: Design = build_design(
-            self.formula,
-            data,
-            functions=functions,
-            missing=missing,
-            residual_is_estimated=self.family.residual_is_estimated,
-            weights=weights,
-            known_se=known_se,
-            drop_intercept=self.family.replaces_intercept,
-        )
-        self.rows: Mapping[str, np.ndarray] = self.design.row_data
-        # Where new data hold the same, if that was said by a column's name.
-        self.row_columns: dict[str, str] = {
-            name: value
-            for name, value in (("weights", weights), ("known_se", known_se))
-            if isinstance(value, str)
-        }
-        check_row_data(self.family, self.formula, self.rows)
-        self.y = self.family.response_values(
-            self.design.response, self.formula, self.rows, self.design.row_labels
-        )
-        check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
-        self.names = model_names(self.design, self.family)
-        self.parametrization: Parametrization = parametrization
-        self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
-
-    @property
-    def priors(self) -> pd.DataFrame:
-        """Every prior in force: parameter, prior, origin ("default" or "user"), note."""
-        return self._priors.table()
-
-    @functools.cached_property
-    def pymc_model(self) -> Any:
-        """The model in PyMC, a ``pm.Model`` to open, extend and sample by hand.
-
-        Its variables are ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
-        family's parameters, on the scale that the formula writes. The data are
-        in ``pm.Data`` containers.
-        """
-        return build_pymc_model(
-            self.design, self.family, self.y, self._priors, self.names, self.parametrization
-        )
 
     @refusing(OF_FIT)
     def fit(
@@ -217,7 +130,8 @@ class Model(PoolingExtremes):
             For bernoulli, binomial, poisson, negative_binomial, gamma, beta and
             student_t responses it samples everything together, in coordinates
             whitened at the mode of Laplace's approximation.
-            "pymc" samples the PyMC model. "auto" takes "fast" where that is exact.
+            "pymc" samples the PyMC model. "auto" takes "fast" where that is exact, and
+            "pymc" where `pymc_model` was changed by hand.
         sampler : {"nutpie", "pymc"}
             Which NUTS the PyMC engine runs.
         group_draws : {"auto", "all", "moments"}
@@ -335,7 +249,12 @@ class Model(PoolingExtremes):
             Such as ``". ~ . + x"`` or ``". ~ . - (1 | school)"``: a dot stands for what
             was on its side. A formula without dots replaces the old one.
         data : table, optional
-            By default the table that this model was made of, as it is now.
+            By default the table that this model was made of, as it is now. Where neither
+            formula nor family nor functions are given with it, the model stays what it
+            is: categories of the response, levels and contrasts of factors, knots, ranges
+            and scales of transforms, and the default priors are those it has, and new
+            data that do not fit these are refused. ``update(". ~ .", data=...)`` learns
+            all of it from the new data.
         family, weights, known_se, functions, missing, parametrization
             As in `Model`.
         priors : mapping of str to Prior or None, optional
@@ -371,10 +290,27 @@ class Model(PoolingExtremes):
             parametrization=parametrization,
         )
         table = self._data if data is None else data
+        beside = (self.specification.weights is not None, self.specification.known_se is not None)
+        stays = (
+            data is not None
+            and (formula, family, functions) == (None, None, None)
+            and beside == (changed.weights is not None, changed.known_se is not None)
+        )
         try:
             return changed.build(
-                type(self), table, kept_from=self.specification, same_data=data is None
+                type(self),
+                table,
+                kept_from=self.specification,
+                same_data=data is None,
+                learned_from=self if stays else None,
             )
+        except DataError as error:
+            if not stays:
+                raise
+            raise DataError(
+                f'{error} (the model keeps what it learned from its data; update(". ~ .", '
+                "data=...) learns from the new data)"
+            ) from error
         except FormulaError as error:
             if data is not None or not self._data_note:
                 raise
@@ -385,85 +321,25 @@ class Model(PoolingExtremes):
                 stop=error.stop,
             ) from error
 
-    @functools.cached_property
+    @property
     def glmm_problem(self) -> GlmmProblem:
         """Rows, layout and coordinates of a model beyond the normal."""
-        from bayesmix.glmm.problem import build_glmm_problem
-        from bayesmix.inference.kernel_cache import announce_compilation
+        from bayesmix.inference.problems import glmm_problem
 
-        announce_compilation(normal=False)
-        return build_glmm_problem(self.design, self.family, self.y, self.rows, self._priors)
+        return glmm_problem(self)
 
     @property
-    def link_start(self) -> float:
-        """Linear predictor of the mean response."""
-        return self.family.response_scale(self.y, self.design.offset, self.rows).center
-
-    @functools.cached_property
     def gaussian_problem(self) -> Problem:
         """The cross-products of a normal model: all that its algebra needs."""
-        from bayesmix.gaussian.problem import build_problem
-        from bayesmix.inference.kernel_cache import announce_compilation
+        from bayesmix.inference.problems import gaussian_problem
 
-        announce_compilation(normal=True)
-        design = self.design
-        return build_problem(design, self.y, weights=design.weights, known_se=design.known_se)
-
-    @property
-    def prior_entries(self) -> ModelPriors:
-        """The priors in force, as objects."""
-        return self._priors
-
-    def equation(self) -> Equation:
-        """Write the model with its priors as LaTeX, which notebooks show as mathematics.
-
-        Returns
-        -------
-        Equation
-            A str.
-        """
-        return model_equation(self.design, self.family, self._priors)
-
-    def graph(self) -> Any:
-        """Draw the PyMC model as a graph.
-
-        Returns
-        -------
-        graphviz.Digraph
-            Notebooks show it where the graphviz program is installed; its
-            ``source`` is text that any graphviz reads.
-        """
-        import pymc as pm
-
-        return pm.model_to_graphviz(self.pymc_model)
-
-    def facts(self) -> tuple[str, ...]:
-        """Return family, rows and groups, in lines for the head of a summary."""
-        return facts_in_words(self.design, self.family)
-
-    def __repr__(self) -> str:
-        return model_in_words(str(self.formula), self.design, self.family, self._priors)
+        return gaussian_problem(self)
 
     def _repr_html_(self) -> str:
+        from bayesmix.results.tabular.text import html_block
+
         words = repr(self).split("\npriors:")[0]
         return (
             f"<pre>{html.escape(words)}</pre>\n$${html.escape(self.equation())}$$\n"
-            f"{self.priors.to_html(index=False)}"
+            + html_block([self.priors.to_html(index=False)])
         )
-
-
-def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
-    """Check that weights and standard errors belong to this family."""
-    argument = "weights" if known_se is None else "known_se"
-    if not isinstance(family, Gaussian):
-        advice = ""
-        if argument == "weights" and "trials" in family.needs and "trials" not in formula.extras:
-            advice = (
-                f"; trials stand on the left-hand side: {as_proportion(formula, weights)} ~ ..."
-            )
-        elif argument == "weights":
-            advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
-        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
-    if weights is not None and known_se is not None:
-        raise NotSupportedError("give weights= or known_se=, not both")
-    return family if known_se is None else GaussianKnownSE(link=family.link)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import pandas as pd
 
 if TYPE_CHECKING:
-    from bayesmix.model.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["PoolingExtremes"]
 
@@ -93,5 +93,5 @@ class PoolingExtremes:
         return complete_pooling(self._model, ci_prob)
 
     @property
-    def _model(self) -> Model:
-        return cast("Model", self)
+    def _model(self) -> FittableModel:
+        return cast("FittableModel", self)

@@ -258,8 +258,8 @@ def _check_beta_mean(parameters: Mapping[str, float]) -> None:
 def check_sizes(name: str, parameters: Mapping[str, float]) -> None:
     """Refuse numbers that a density cannot be computed with.
 
-    Of priors that a user gives this is asked when a model is built; the default
-    ones follow columns of any size, and are asked by what computes with them.
+    A user's priors are checked when a model is built; the default ones follow
+    columns of any size, and are checked by what computes with them.
 
     Raises
     ------

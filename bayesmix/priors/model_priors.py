@@ -17,7 +17,7 @@ from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prio
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 
-__all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "resolve_priors"]
+__all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "kept_priors", "resolve_priors"]
 
 
 AT_MEANS = "at the predictors' means"
@@ -56,7 +56,7 @@ class ModelPriors:
         Whether `intercept` holds for the intercept at the predictors' means
         (the default) and not for the one that the formula writes.
     coefficients : tuple of PriorInForce
-        Of the fixed effects other than the intercept, in the order of X.
+        Priors of the fixed effects other than the intercept, in the order of X.
     sd : mapping of str to tuple of PriorInForce
         By grouping factor, in the order of its effects.
     corr : mapping of str to PriorInForce
@@ -179,6 +179,22 @@ def resolve_priors(
         sd=sd,
         corr=corr,
         family=parameters,
+    )
+
+
+def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
+    """Take the priors that other data gave the same model, by the names of the coefficients.
+
+    Parameters
+    ----------
+    learned, own : ModelPriors
+        Of the other data, and of the model's own: these are in force for coefficients
+        that the other data did not determine.
+    """
+    known = {entry.parameter: entry for entry in learned.coefficients}
+    return replace(
+        learned,
+        coefficients=tuple(known.get(entry.parameter, entry) for entry in own.coefficients),
     )
 
 

@@ -7,7 +7,6 @@ from bayesmix.results.check.comparison import compare
 from bayesmix.results.check.loo import Loo
 from bayesmix.results.effect.hypothesis import Hypotheses
 from bayesmix.results.empirical_bayes import EmpiricalBayes
-from bayesmix.results.files.loading import load
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.tabular.diagnostics import Diagnostics
 from bayesmix.results.tabular.summary import Summary
@@ -24,5 +23,4 @@ __all__ = [
     "anova",
     "compare",
     "compare_estimates",
-    "load",
 ]

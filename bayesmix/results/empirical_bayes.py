@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
+from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.check.eb_checking import ChecksAtModes
 from bayesmix.results.effect.effects import EffectsAtModes
@@ -26,13 +27,19 @@ from bayesmix.results.signposts import SignpostsOfModes
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.eb_intervals import IntervalMethod
 from bayesmix.results.tabular.eb_tables import ModeTables
-from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
+from bayesmix.results.tabular.summary import (
+    Section,
+    Summary,
+    more_levels,
+    of_columns,
+    of_negative_shares,
+)
 from bayesmix.results.tabular.tables import estimated_pairs
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
-    from bayesmix.model import Model
     from bayesmix.priors import Prior
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
 
@@ -93,11 +100,11 @@ class EmpiricalBayes(
         If the model leaves no residual variance to estimate.
     """
 
-    def __init__(self, model: Model, method: Method) -> None:
+    def __init__(self, model: FittableModel, method: Method) -> None:
         start = time.perf_counter()
         self.model = model
         self.method: Method = method
-        self._problem: Problem = model.gaussian_problem
+        self._problem: Problem = gaussian_problem(model)
         problem = self._problem
         if method != "map":
             refuse_saturated(problem)
@@ -155,6 +162,18 @@ class EmpiricalBayes(
         return "; ".join(found)
 
     @property
+    def flat(self) -> str:
+        """Which standard deviations have other values that are as good; empty if none has.
+
+        Along them the criterion does not bend at its end, or further searches from a
+        boundary end elsewhere and as well.
+        """
+        if self._optimum.flat is None:
+            return ""
+        names = [f"{e} by {g.name}" for g in self._problem.groups for e in g.effects]
+        return ", ".join(n for n, f in zip(names, self._optimum.flat, strict=True) if f)
+
+    @property
     def sigma(self) -> float:
         """Residual standard deviation; 1 where standard errors are known."""
         return self._optimum.sigma
@@ -165,11 +184,11 @@ class EmpiricalBayes(
 
         Raises
         ------
-        NotSupportedError
-            For another method.
+        NotApplicableError
+            For another method; it is an AttributeError, too.
         """
         if self.method != "reml":
-            raise NotSupportedError(f'method="{self.method}" has no REML criterion')
+            raise NotApplicableError(f'method="{self.method}" has no REML criterion')
         return self._optimum.criterion + self._problem.criterion_offset(reml=True)
 
     @property
@@ -311,9 +330,21 @@ class EmpiricalBayes(
                 "Variance components are point estimates: intervals of effects are conditional "
                 "on them, and too short where levels are few.",
             )
+        error = "its posterior standard deviation" if self.method == "map" else "its standard error"
+        footer += of_columns("", error, parts)
+        limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
+        unknown = any(bool(part.isna().any(axis=None)) for part in limits)
+        if unknown and self.method != "map" and self._affordable(len(pairs)) == "wald":
+            footer.append(
+                "Limits left empty are not known by Wald's method: "
+                'variance_components(ci_method="profile") and correlations(ci_method="profile") '
+                "may find them."
+            )
         footer += of_negative_shares(parts)
         if self.singular:
             footer.append(f"At the boundary: {self.singular}.")
+        if self.flat:
+            footer.append(f"Flat: other values are as good for the sd of {self.flat}.")
         if not self.converged:
             footer.append(f"Not converged: {self.optimizer.message}.")
         footer += self._more_notes()

@@ -9,45 +9,50 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from bayesmix.arguments import check_probability
-from bayesmix.errors import NotSupportedError
+from bayesmix.arguments import check_probability, one_of
+from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.conditional import (
     Conditional,
     add_moments,
     split_by_group,
     to_formula_scale,
 )
-from bayesmix.gaussian.coordinates import Coordinates, factors_at
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.inference.empirical import LARGEST_CORRELATION
-from bayesmix.inference.laplace import (
-    LaplaceOptimum,
-    hessian,
-    inner_mode,
-    log_marginal,
-    maximise_laplace,
-    search_units,
+from bayesmix.inference.empirical import blas_threads
+from bayesmix.inference.laplace import LaplaceOptimum, log_marginal, maximise_laplace
+from bayesmix.inference.laplace_known import mode_of
+from bayesmix.inference.laplace_profile import (
+    LaplaceLikelihood,
+    laplace_likelihood_at,
+    profile_working_coefficient,
+    seconds_of_profiles,
 )
+from bayesmix.inference.link_branches import best_branches
+from bayesmix.inference.problems import glmm_problem
+from bayesmix.inference.profile import Around, profile_theta
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.results.empirical_bayes import EmpiricalBayes, IntervalMethod
+from bayesmix.results.laplace_limits import KnowsItsLimits
+from bayesmix.results.mean_branch import branch_in_words
 from bayesmix.results.predict.laplace_prediction import PredictsAtLaplaceModes
 from bayesmix.results.tabular.arguments_of_others import of_modes
+from bayesmix.results.tabular.eb_intervals import away_from_boundaries
 from bayesmix.results.tabular.summary import Section
 from bayesmix.results.tabular.tables import text_column
+from bayesmix.results.tabular.wald import interval_of_logarithm
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["LaplaceFit"]
 
 _NO_MORE = 1e-3  # standard errors
-_RUNAWAY = 15.0  # of a coefficient of a standardised column, on the scale of the link
 
 
-class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
+class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
     """A mixed model of a non-normal response at its best parameters.
 
     Made by `Model.fit_eb`. The group effects are integrated out by Laplace's
@@ -76,12 +81,14 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     Graphical Statistics 4(1), 12-35.
     """
 
-    def __init__(self, model: Model, method: Literal["ml", "map"], n_quadrature: int = 1) -> None:
+    def __init__(
+        self, model: FittableModel, method: Literal["ml", "map"], n_quadrature: int = 1
+    ) -> None:
         start = time.perf_counter()
         self.model = model
         self.method = method
         self.n_quadrature = n_quadrature
-        gp: GlmmProblem = model.glmm_problem
+        gp: GlmmProblem = glmm_problem(model)
         self._gp = gp
         self._problem = gp.problem
         link_start = model.link_start
@@ -89,10 +96,12 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
             self._co: Coordinates = gp.problem.coordinates(model.prior_entries)
             self._prior = gp.problem.fixed_prior(model.design, model.prior_entries)
             found = maximise_laplace(gp, self._co, self._prior, 1, link_start)
+            found = best_branches(gp, self._co, self._prior, 1, found)
         else:
             self._co = gp.problem.absolute_coordinates()
             self._prior = flat_prior(gp.problem.n_fixed)
             found = maximise_laplace(gp, self._co, None, 0, link_start)
+            found = best_branches(gp, self._co, None, 0, found)
         if n_quadrature > 1:
             prior = self._prior if method == "map" else None
             found = quadrature_optimum(gp, self._co, prior, found, n_quadrature)
@@ -109,10 +118,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
 
         Raises
         ------
-        NotSupportedError
-            Always.
+        NotApplicableError
+            Always; it is an AttributeError, too.
         """
-        raise NotSupportedError(
+        raise NotApplicableError(
             f"the {self.model.family.name} family has no residual standard deviation; "
             "see family_parameters()"
         )
@@ -163,22 +172,13 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         return bool(1.0 / alpha < _NO_MORE * np.sqrt(2.0 / max(float(y @ y), 1.0)))
 
     @property
-    def separation(self) -> str:
-        """Coefficients that run away, in words; empty if none does.
+    def mean_branch(self) -> str:
+        """Whether a mean belongs to linear predictors below zero too, in words; empty if not.
 
-        Where a predictor splits the outcomes perfectly the likelihood grows without
-        end; the priors of ``method="map"`` and of ``fit()`` keep the estimate finite.
+        The square of a linear predictor rises again below zero. Where effects reach
+        there, what a coefficient means changes its sign with the level.
         """
-        beta = self._laplace.x[self._n_outer :]
-        # Of a constant column the working coefficient is the intercept at the means.
-        far = np.flatnonzero(np.abs(beta) > _RUNAWAY)
-        names = [self.model.design.fixed_effects[j] for j in far]
-        if not names or self.model.family.link not in {"logit", "probit", "cloglog", "cauchit"}:
-            return ""
-        return (
-            f"{', '.join(names)} split{'s' if len(names) == 1 else ''} the outcomes (almost) "
-            'perfectly and the estimate runs away; take method="map" or fit(), whose priors hold it'
-        )
+        return branch_in_words(self._gp, self._co, self._laplace)
 
     @property
     def _n_outer(self) -> int:
@@ -197,8 +197,9 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         ----------
         ci_prob : float
             Probability inside the interval.
-        ci_method : {"wald"}
-            Normal interval from the Hessian over all parameters.
+        ci_method : {"wald", "profile"}
+            Normal interval from the Hessian over all parameters, or the profile of the
+            (approximate) deviance.
         exponentiate : bool
             Whether to return odds ratios (logit), rate ratios (log) or hazard ratios
             (cloglog): estimate and interval are exponentiated, and `sd` is that of the
@@ -212,10 +213,9 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         Raises
         ------
         NotSupportedError
-            For another method, or ratios under a link that has none.
+            For the profile of a posterior mode, or ratios under a link that has none.
         """
-        _check_method(ci_method)
-        return super().fixed_effects(ci_prob, exponentiate=exponentiate)
+        return super().fixed_effects(ci_prob, ci_method=ci_method, exponentiate=exponentiate)
 
     @of_modes
     def variance_components(
@@ -226,15 +226,22 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         Parameters
         ----------
         ci_prob : float
-        ci_method : {"wald"}, optional
-            A normal interval of the logarithm.
+        ci_method : {"profile", "wald"}, optional
+            The profile of the (approximate) deviance, or a normal interval of the
+            logarithm. By default the profile where all of them cost less than about a
+            second (with one intercept up to some 5,000 rows, with correlated slopes up
+            to some 400), and never with ``method="map"``.
 
         Returns
         -------
         DataFrame
             One row per effect of a grouping factor: group, effect, variance, sd,
             sd_lower, sd_upper, variance_share. For a binary response the last row is
-            the latent variable's residual, which is not estimated.
+            the latent variable's residual, which is not estimated; for counts there is
+            none, and the shares are NaN. A share may be below zero, as each covariance
+            of two effects is split evenly between them. Ends that are not known are NaN:
+            those that no profile finds, a normal interval's upper end where the estimate
+            is zero, and a normal interval whose standard error of the logarithm is above 3.
         """
         table = super().variance_components(ci_prob, ci_method=ci_method)
         residual = float(self._residual_on_link)
@@ -252,32 +259,39 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
     def family_parameters(
         self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
     ) -> pd.DataFrame:
-        """Summarise the family's own parameters, with Wald intervals of their logarithms.
+        """Summarise the family's own parameters.
 
         Parameters
         ----------
         ci_prob : float
-        ci_method : {"wald"}, optional
+        ci_method : {"profile", "wald"}, optional
+            As in `variance_components`.
 
         Returns
         -------
         DataFrame
-            One row per parameter: parameter, estimate, sd, lower, upper.
+            One row per parameter: parameter, estimate, sd, lower, upper. A profile
+            that falls for ever ends at infinity, as that of a negative binomial's alpha
+            where there is no overdispersion; ends that are not known are NaN.
 
         Raises
         ------
         NotSupportedError
-            If `ci_prob` is no probability, or for another method.
+            If `ci_prob` is no probability, or for the profile of a posterior mode.
         """
+        method = ci_method or self._affordable()
         check_probability("ci_prob", ci_prob)
-        _check_method(ci_method or "wald")
+        one_of("ci_method", method, ("wald", "profile"))
         d = int(self._co.sizes[0])
         at = np.arange(d, self._n_outer)
         estimate = np.exp(self._laplace.x[at])
         se = np.sqrt(np.diag(self._outer_cov)[at])
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        with np.errstate(over="ignore"):  # infinite where the data say nothing
-            lower, upper = estimate * np.exp(-z * se), estimate * np.exp(z * se)
+        if method == "profile":
+            self._check_profile()
+            ends = [self._profile_of_parameter(k, ci_prob) for k in at.tolist()]
+            lower, upper = np.exp(np.reshape(ends, (-1, 2)).T)
+        else:
+            lower, upper = interval_of_logarithm(estimate, se, ci_prob)
         return pd.DataFrame(
             {
                 "parameter": text_column(self._gp.parameters),
@@ -295,47 +309,57 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         return {"n_quadrature": self.n_quadrature}
 
     @functools.cached_property
-    def _outer_cov(self) -> np.ndarray:
-        """Covariance of all outer coordinates; zero for those at a boundary."""
-        x, d = self._laplace.x, int(self._co.sizes[0])
-        n_sd = int(self._co.sizes[1])
-        free = np.ones(len(x), dtype=bool)
-        free[:n_sd] = ~self._optimum.at_zero
-        # Correlations with an effect that does not vary are not there to be estimated.
-        free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
-        free[n_sd:d] &= np.abs(self._laplace.gradient[n_sd:d]) < np.inf
-        prior = self._prior if self.method == "map" else None
-        H = hessian(self._gp, self._co, prior, 1 if prior else 0, x, self._laplace.u, free)
-        values, vectors = np.linalg.eigh(H)
-        fine = values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)
-        inverse = np.where(fine, 1 / np.where(fine, values, 1.0), 0.0)
-        out = np.zeros((len(x), len(x)))
-        at = np.flatnonzero(free)
-        scale = search_units(self._gp, len(x))[at]
-        out[np.ix_(at, at)] = ((vectors * inverse) @ vectors.T) * np.outer(scale, scale)
-        flat = ~fine
-        if flat.any():  # nothing is known along these directions
-            unknown = (np.abs(vectors[:, flat]) > 1e-3).any(axis=1)
-            out[at[unknown], at[unknown]] = np.inf
+    def _theta_cov(self) -> np.ndarray:
+        """Covariance of log standard deviations and partial correlations, NaN at a boundary."""
+        co, x = self._absolute
+        d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+        out = self._outer_cov[:d, :d].copy()
+        scale, mode = np.ones(d), self._laplace.x[:d]
+        for k in np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM).tolist():
+            step = np.zeros(d)
+            step[k] = 1e-5
+            up, down = (factors_at(self._co, mode + s * step).sd[k] for s in (1, -1))
+            scale[k] = np.log(up / down) / 2e-5
+        out *= np.outer(scale, scale)
+        bound = ~away_from_boundaries(co, x, self._optimum.at_zero)
+        out[bound], out[:, bound] = np.nan, np.nan
         return out
 
     @functools.cached_property
-    def _theta_cov(self) -> np.ndarray:
-        d = int(self._co.sizes[0])
-        return self._outer_cov[:d, :d]
+    def _absolute(self) -> tuple[Coordinates, np.ndarray]:
+        co = self._problem.absolute_coordinates()
+        x, n_sd = self._laplace.x[: int(co.sizes[0])].copy(), int(co.sizes[1])
+        # Under a uniform prior the coordinate is no logarithm.
+        uniform = np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM)
+        x[uniform] = np.log(np.maximum(self._optimum.sd[uniform], 1e-300))
+        return co, x
 
     @functools.cached_property
-    def _absolute(self) -> tuple[Coordinates, np.ndarray]:
-        return self._problem.absolute_coordinates(), self._laplace.x[: int(self._co.sizes[0])]
+    def _laplace_likelihood(self) -> LaplaceLikelihood:
+        return laplace_likelihood_at(self._gp, self._co, self._laplace, self.n_quadrature)
 
-    def _affordable(self) -> IntervalMethod:
-        return "wald"
+    @property
+    def _surroundings(self) -> Around:
+        return self._laplace_likelihood
 
-    def _sd_interval(
-        self, ci_prob: float, method: IntervalMethod
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        _check_method(method)
-        return super()._sd_interval(ci_prob, method)
+    def _affordable(self, n_more: int = 0) -> IntervalMethod:
+        """The profile where there is one and all together take under a second."""
+        if self.method == "map" or not np.isfinite(self._laplace.loglik):
+            return "wald"
+        return "profile" if seconds_of_profiles(self._gp, self.n_quadrature) < 1.0 else "wald"
+
+    def _profile_of_parameter(self, k: int, ci_prob: float) -> tuple[float, float]:
+        return self._once(
+            ("parameter", k, ci_prob),
+            lambda: profile_theta(self._surroundings, k, ci_prob, may_be_zero=False),
+        )
+
+    def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:
+        self._check_profile()
+        row = np.linalg.inv(self._problem.scaling.TX)[j]
+        sd = float(np.sqrt(self._conditional.beta_cov[j, j]))
+        with blas_threads(self._problem):
+            return profile_working_coefficient(self._laplace_likelihood, row, sd, ci_prob)
 
     @property
     def _residual_on_link(self) -> np.ndarray:
@@ -352,17 +376,20 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         gp, co, problem = self._gp, self._co, self._problem
         x, eq, p = self._laplace.x, problem.equations, problem.n_fixed
         theta = np.ascontiguousarray(x[: int(co.sizes[0])])
+        flat = self._separated
         # The equations are left with the weights at the mode.
         fine = np.isfinite(log_marginal(gp, co, x, self._laplace.u))
         n_u = gp.n_effects
         beta, beta_cov = np.empty(p), np.empty((p, p))
         b_cov = np.empty(int((eq.q**2 * eq.n_levels).sum()))
         cross, unused = np.empty((n_u, p)), np.empty(n_u)
-        ridge = FixedPrior(1e-12 / gp.link_unit**2 * np.eye(p), np.zeros(p))
+        # How b moves with beta does not depend on what holds beta.
+        hold = (1e-12 * np.eye(p) + flat @ flat.T) / gp.link_unit**2
+        ridge = FixedPrior(hold, np.zeros(p))
         fine = fine and add_moments(
             eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
         )
-        outer = self._outer_cov[self._n_outer :, self._n_outer :]
+        outer = self._known.covariance[self._n_outer :, self._n_outer :]
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
@@ -397,11 +424,9 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
             for values in (b, variances, crossed):
                 values[group.name][:, zero] = 0.0
             at += group.n_effects
-        with np.errstate(invalid="ignore"):
-            covariance = back @ outer @ back.T
         return Conditional(
-            beta=back @ x[self._n_outer :], beta_cov=covariance, b=b, b_var=variances,
-            cross=crossed,
+            beta=back @ x[self._n_outer :], beta_cov=self._known_fixed.table(), b=b,
+            b_var=variances, cross=crossed,
         )  # fmt: skip
 
     @property
@@ -410,16 +435,7 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
 
     def _row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""
-        found = inner_mode(
-            self._gp,
-            factors_at(self._co, self._laplace.x).L,
-            np.exp(self._phi),
-            flat_prior(self._problem.n_fixed),
-            beta=self._laplace.x[self._n_outer :],
-            u=self._laplace.u,
-            with_fixed=False,
-        )
-        return found.weights
+        return mode_of(self._gp, self._co, self._laplace).weights
 
     def _effects(self) -> np.ndarray:
         """Working group effects b = L u, factor behind factor."""
@@ -455,11 +471,10 @@ class LaplaceFit(PredictsAtLaplaceModes, EmpiricalBayes):
         notes = [f"Effects are on the scale of the {self.model.family.link} link."]
         if self.separation:
             notes.append(f"Separation: {self.separation}.")
+        if self._flat_words:
+            notes.append(f"Flat: {self._flat_words}.")
+        if self.approximation:
+            notes.append(f"{self.approximation}.")
+        if self.mean_branch:
+            notes.append(f"Branches of the mean: {self.mean_branch}.")
         return notes
-
-
-def _check_method(ci_method: str) -> None:
-    if ci_method != "wald":
-        raise NotSupportedError(
-            f"ci_method={ci_method!r}: beyond the normal there is 'wald'; fit() gives the posterior"
-        )

@@ -24,7 +24,13 @@ from bayesmix.results.tabular import tables
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.posterior_tables import PosteriorTables
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
-from bayesmix.results.tabular.summary import Section, Summary, more_levels, of_negative_shares
+from bayesmix.results.tabular.summary import (
+    Section,
+    Summary,
+    more_levels,
+    of_columns,
+    of_negative_shares,
+)
 from bayesmix.results.tabular.tree import MOMENTS_GROUP, build_tree, versions
 
 if TYPE_CHECKING:
@@ -33,8 +39,8 @@ if TYPE_CHECKING:
 
     from bayesmix.design import GroupingFactor
     from bayesmix.families import Family
-    from bayesmix.model import Model
     from bayesmix.priors import Prior
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Posterior"]
 
@@ -70,7 +76,7 @@ class Posterior(
     """
 
     def __init__(
-        self, model: Model, draws: Draws, options: Mapping[str, Any] | None = None
+        self, model: FittableModel, draws: Draws, options: Mapping[str, Any] | None = None
     ) -> None:
         self.model = model
         attributes: dict[str, str | float | int] = {
@@ -86,10 +92,13 @@ class Posterior(
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
             **versions(),
         }
+        changes = model.pymc_changes
+        if changes:
+            attributes |= {"pymc_changes": changes.words, "pymc_rows_changed": int(changes.of_rows)}
         self.idata: xr.DataTree = build_tree(model.design, model.names, model.y, draws, attributes)
 
     @classmethod
-    def from_tree(cls, model: Model, tree: xr.DataTree) -> Posterior:
+    def from_tree(cls, model: FittableModel, tree: xr.DataTree) -> Posterior:
         """Make a posterior of labelled draws, as `idata` of another holds them.
 
         Parameters
@@ -137,8 +146,12 @@ class Posterior(
             table = tables.fixed_effects_table(self._draws, coefficients)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip
-        # The sigma of a normal response is the residual of the variance components.
-        if self.model.family.parameters and self.model.family.name != "gaussian":
+        # The sigma of a normal response is the residual of the variance components, where
+        # the link leaves it on their scale.
+        normal = (
+            self.model.family.name == "gaussian" and self._draws.residual_variance() is not None
+        )
+        if self.model.family.parameters and not normal:
             own = tables.family_parameters_table(self._draws, coefficients)
             sections.append(
                 Section(title="Family parameters", table=own, text_columns=("parameter",))
@@ -166,11 +179,16 @@ class Posterior(
             f"Intervals are {100 * ci_prob:g} % {kind}; ess is the smaller of the bulk and the "
             "tail effective sample size."
         ]
+        law = "prior" if self.is_prior else "posterior"
+        words = f"Estimates are {law} {coefficients.point}s"
+        if len(parts) and components.point != coefficients.point:
+            words += f"; variance, sd and share of the components are {law} {components.point}s"
+        footer += of_columns(f"{words}.", f"its {law} standard deviation", parts)
         footer += of_negative_shares(parts)
         footer += [line.removeprefix("- ") for line in str(self.diagnostics()).splitlines()]
         return Summary(
             title=str(self.model.formula),
-            lines=(*self.model.facts(), self._run_in_words()),
+            lines=(*self.model.facts(), *self._changes_in_words(), self._run_in_words()),
             sections=tuple(section for section in sections if len(section.table)),
             footer=tuple(footer),
         )
@@ -204,9 +222,12 @@ class Posterior(
 
         Raises
         ------
+        NotSupportedError
+            If the PyMC model was changed by hand, which a new formula does not know.
         BayesmixError
             As `Model.update` and `Model.fit`.
         """
+        self._refuse_changed("update()")
         model = self.model.update(
             formula, data, family=family, priors=priors, weights=weights, known_se=known_se
         )
@@ -336,6 +357,10 @@ class Posterior(
         options = replace(options, diagnostics=True)
         found = tables.group_table(self._draws, group, options, with_fixed=False, n_levels=n_levels)
         return found.drop(columns="group")
+
+    def _changes_in_words(self) -> list[str]:
+        words = self.idata.attrs.get("pymc_changes", "")
+        return [f"the PyMC model was changed by hand: {words}"] if words else []
 
     def _run_in_words(self) -> str:
         attributes = self.idata.attrs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from bayesmix.errors import FormulaError
+from bayesmix.errors import DataWarning, FormulaError
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.formula.quoting import decode, encode, encode_quoted
 
@@ -67,7 +69,12 @@ def test_group_terms_mean_what_lme4_means(text: str, expected: list[str]) -> Non
         ("y ~ a / b", ["1", "a", "a:b"]),
         ("y ~ (a + b + c)**2", ["1", "a", "b", "c", "a:b", "a:c", "b:c"]),
         ("y ~ (a + b + c)^3", ["1", "a", "b", "c", "a:b", "a:c", "b:c", "a:b:c"]),
-        ("y ~ x %in% a", ["1", "a", "a:x"]),
+        ("y ~ x %in% a", ["1", "x:a"]),
+        ("y ~ a + x %in% a", ["1", "a", "x:a"]),
+        ("y ~ a * b %in% c", ["1", "a", "b:c", "a:b:c"]),
+        ("y ~ a:b %in% c", ["1", "a:b:c"]),
+        ("y ~ a %in% b %in% c", ["1", "a:b:c"]),
+        ("y ~ (a + b) %in% (c + d)", ["1", "a:c:d", "b:c:d"]),
         ("y ~ bs(x, knots=[-1, 2.5]) + np.log(z)", ["1", "bs(x, knots=[-1, 2.5])", "np.log(z)"]),
     ],
 )
@@ -254,3 +261,57 @@ def test_parsing_twice_gives_the_same_formula() -> None:
     first, second = parse_formula(text), parse_formula(text)
     assert isinstance(first, Formula)
     assert [str(t) for t in first.groups] == [str(t) for t in second.groups]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Unnamed: 0", "Unnamed: 0.1", "...1", "rownames", "__index_level_0__"]
+)
+def test_row_names_are_no_predictors_of_a_dot(name: str) -> None:
+    columns = [name, "y", "x", "g"]
+    with pytest.warns(DataWarning, match=f"leaves out `{name}`: row names"):
+        formula = parse_formula("y ~ . + (1 | g)", available=columns)
+    assert [str(term) for term in formula.fixed] == ["1", "x"]
+    assert parse_formula("y ~ x", available=columns).columns_of("fixed") == ("x",)
+    if name:
+        for text in (f"y ~ `{name}` + x", f"y ~ x + . + `{name}` + (1 | g)"):
+            assert set(parse_formula(text, available=columns).columns_of("fixed")) == {name, "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("y ~ " + " + ".join(f"(1 | g{i})" for i in range(300)), "300 group terms; 200"),
+        ("y ~ (1 | " + " * ".join(f"g{i}" for i in range(9)) + ")", "511 group terms; 200"),
+        ("y ~ (" + " * ".join(f"x{i}" for i in range(9)) + " | a / b / c / d)", "2000 terms"),
+        ("y ~ " + ":".join(f"x{i}" for i in range(400)), "product of more than 30 columns"),
+        ("y ~ " + "/".join(f"x{i}" for i in range(400)), "product of more than 30 columns"),
+        ("y ~ .**9", "more than 2000 terms"),
+        ("y ~ x**" + "9" * 5000, "must be an integer from 1 to 10"),
+        ("y ~ " + "x + " * 5000 + "x", "10003 names and signs; 8000"),
+        ("y ~ " + "x" * 60_000, "60004 characters; 50000"),
+        ("y ~ {" + "x+" * 20_000 + "x}", "is not a readable expression"),
+        ("y ~ " + " + ".join(f"offset(x{i})" for i in range(200)), "200 offsets"),
+        ("y ~ (x | g)**2", "group terms are joined by"),
+        ("y ~ I(bmxq_ff_q)", "`bmxq_ff_q` is a name of the form that bayesmix makes"),
+        ("y ~ C(x, levels=['bmxq_78_q'])", "`bmxq_78_q` is a name of the form"),
+        ("y ~ `\ud800`", "lone surrogate, U.D800, at position 5"),
+        ("y ~ I(x + '\udfff')", "lone surrogate"),
+        ("y ~ x\0", "NUL at position 5"),
+    ],
+    ids=lambda text: ascii(text[:30]),
+)
+def test_what_explodes_or_cannot_be_written_ends_at_once(text: str, said: str) -> None:
+    start = time.process_time()
+    with pytest.raises(FormulaError, match=said):
+        parse_formula(text, available=["y", *(f"z{i}" for i in range(20))])
+    assert time.process_time() - start < 2.0
+
+
+def test_long_sums_are_read_in_no_time() -> None:
+    names = [f"column_{i}" for i in range(1900)]
+    start = time.process_time()
+    formula = parse_formula("y ~ " + " + ".join(names))
+    assert time.process_time() - start < 3.0
+    assert [str(term) for term in formula.fixed] == ["1", *names]
+    start, stop = formula.places["column_19"]
+    assert formula.text[start : stop + 1] == "column_19 "

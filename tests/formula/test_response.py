@@ -21,6 +21,7 @@ def test_each_function_gives_its_rows() -> None:
     assert extras("truncated(y, upper=top) ~ x") == {"upper": "top"}
     assert extras("truncated(y, -1.5) ~ x") == {"lower": "-1.5"}
     assert extras("weighted(y, w) ~ x") == {"exponent": "w"}
+    assert extras("event(t, d == 2) ~ x") == {"event": "d == 2"}
 
 
 def test_they_nest_around_any_response() -> None:
@@ -56,7 +57,11 @@ def test_a_function_of_the_caller_of_that_name_comes_first() -> None:
         ("cbind(k, n) ~ x", r"write proportion\(successes, trials\)"),
         ("k | trials(n) ~ x", r"write proportion\(successes, trials\)"),
         ("p(k, n) ~ x", r"write proportion\(successes, trials\)"),
-        ("Surv(t, d) ~ x", r"write censored\(time, status\)"),
+        ("Surv(t, d) ~ x", r"write event\(time, status\).*1 or True is an event.*censored"),
+        ("t | cens(d) ~ x", r"write censored\(y, status\).*where 1 is an event, write event"),
+        ("event(t) ~ x", r"write event\(time, status\)"),
+        ("censored(event(t, d), d) ~ x", "write one of them"),
+        ("y ~ event(t, d)", r"event\(time, status\) is a left-hand side"),
         ("proportion(k, n) ~ k", "`k` is also a predictor"),
     ],
 )

@@ -52,8 +52,16 @@ def test_all_terms_taken_out_leave_an_intercept() -> None:
         (". ~ .:u", "the dot of `.:u` must stand by itself"),
         (". ~ - .", "take out everything"),
         (3, "not int"),
+        (". ~ . + " + " + ".join(f"(1 | g{i})" for i in range(3000)), "3005 terms; 2000"),
+        (". ~ . - " + " - ".join(f"v{i}" for i in range(300)), "300 terms are taken out"),
+        (". ~ . + " + "v" * 60_000, "characters; 50000 are the most"),
     ],
 )
 def test_what_is_not_there_cannot_be_taken_out(change: str, message: str) -> None:
     with pytest.raises(FormulaError, match=message):
         updated_formula(OLD, change)
+
+
+def test_spaces_between_backquotes_tell_columns_apart() -> None:
+    assert updated_formula("y ~ `a b` + x", ". ~ . + `ab` + x") == "y ~ `a b` + x + `ab`"
+    assert updated_formula("y ~ `a b` + `ab`", ". ~ . - `ab`") == "y ~ `a b`"

@@ -10,10 +10,11 @@ import pytest
 from numba import carray
 
 import bayesmix as bmx
-from bayesmix.gaussian import linking
+from bayesmix.errors import CacheWarning
+from bayesmix.gaussian import kernel_files
 from bayesmix.gaussian.linking import FLOATS, f8, i8, kernel
 from bayesmix.inference import nutpie_joint
-from bayesmix.inference.nutpie_native import _expand_function, _logp_function
+from bayesmix.inference.nutpie_native import _expand_function, _logp_function, whitened_density
 
 
 @kernel(f8, i8, FLOATS)
@@ -40,12 +41,15 @@ def test_a_kernel_calls_another_by_name() -> None:
 
 
 def test_kernels_compile_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(linking, "FunctionCache", refuse)
-    monkeypatch.setattr("numba.core.ccallback.FunctionCache", refuse)
-    assert _logp_function.__wrapped__().address
+    for function in (whitened_density, nutpie_joint.whitened_joint):
+        function.load()
+    monkeypatch.setattr(kernel_files._KernelFiles, "__init__", refuse)
+    monkeypatch.setattr(kernel_files, "_SAID", set())
+    with pytest.warns(CacheWarning, match="no locator available"):
+        assert _logp_function.__wrapped__().address
     assert nutpie_joint._function.__wrapped__().address
     assert _expand_function.__wrapped__().address
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 import bayesmix
-from bayesmix.gaussian.staleness import drop_stale_kernels, fingerprint
+from bayesmix.gaussian.staleness import drop_stale_kernels, file_tag, fingerprint
 
 
 def look(folder: Path) -> bool:
@@ -18,16 +19,16 @@ def look(folder: Path) -> bool:
 
 
 def test_a_cache_of_other_code_is_dropped(tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    assert not look(cache)
-    kernel = cache / "density._log_density-1.py313.1.nbc"
-    kernel.write_bytes(b"compiled")
-    assert not look(cache)
-    assert kernel.exists()
-    (cache / "bayesmix-kernels.sha256").write_text("of other code")
-    assert look(cache)
-    assert not kernel.exists()
-    assert not look(cache)
+    assert not look(tmp_path / "cache")
+    ours = tmp_path / f"density.criterion-1.py313.{file_tag()}-0123456789ab.nbc"
+    theirs = tmp_path / "density.criterion-1.py313.ba9876543210-0123456789ab.nbc"
+    old, new = (tmp_path / f"{ours.name}.tmp.{name}" for name in ("old", "new"))
+    for path in (ours, theirs, old, new):
+        path.write_bytes(b"compiled")
+    os.utime(old, (0, 0))
+    assert look(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [ours, new]
+    assert not look(tmp_path)
 
 
 def test_a_cache_that_cannot_be_written_is_left_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import threading
@@ -252,3 +253,98 @@ def test_problems_are_reported_in_one_warning_that_says_what_to_do(small: bmx.Mo
         posterior = small.fit(draws=30, tune=30, chains=2, seed=1, engine="pymc", progress=False)
     assert len(caught) == 1
     assert not posterior.diagnostics().ok
+
+
+@pytest.fixture(scope="module")
+def extended(small: bmx.Model) -> bmx.Posterior:
+    """A fit whose intercept was measured once more, with a parameter that the formula lacks."""
+    import pymc as pm
+
+    model = bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y))
+    with model.pymc_model as opened:
+        bias = pm.Normal("bias", 2.0, 0.001)
+        pm.Normal("measured", opened["beta"][0] + bias, 0.01, observed=7.0)
+    return fit(model, engine="auto", seed=1, tune=300, draws=200)
+
+
+def test_what_a_user_adds_to_the_pymc_model_is_fitted(extended: bmx.Posterior) -> None:
+    assert extended.idata.attrs["engine"] == "pymc (nutpie)"
+    # The mean of y is 3 with an error of 0.3; the added measurement, 7 - 2, has one of 0.01.
+    row = extended.fixed_effects().iloc[0]
+    assert row["estimate"] == pytest.approx(5.0, abs=0.02)
+    assert row["sd"] == pytest.approx(0.01, rel=0.3)
+    assert float(extended.idata["posterior"]["bias"].mean()) == pytest.approx(2.0, abs=0.001)
+    words = "the variable `bias` is new, the observed variable `measured` is new"
+    assert words in extended.summary().lines[-2]
+    assert words in repr(extended.model)
+
+
+def test_what_goes_by_the_formula_refuses_a_changed_model(
+    extended: bmx.Posterior, tmp_path: Any
+) -> None:
+    model = extended.model
+    for way in (lambda: model.fit(engine="fast"), model.fit_eb):
+        with pytest.raises(NotSupportedError, match=r"changed by hand .*`bias` is new"):
+            way()
+    extended.save(tmp_path / "changed.nc")
+    loaded = bmx.load(tmp_path / "changed.nc")
+    assert "`bias` is new" in str(loaded.summary())
+    for post in (extended, loaded):
+        for ask in (
+            lambda p: p.update(". ~ . - 1"), lambda p: p.kfold(2), lambda p: p.loo(by="g"),
+            lambda p: p.prior_predictive(10), lambda p: p.log_prior(),
+            lambda p: p.prior_sensitivity(), lambda p: p.plot_prior_posterior(),
+        ):  # fmt: skip
+            with pytest.raises(NotSupportedError, match="goes by what the formula"):
+                ask(post)
+        assert post.hypothesis("Intercept = 0").table["note"][0].startswith("no ratio")
+        assert np.isfinite(post.loo().elpd)  # the rows have the likelihood they had
+
+
+def test_changes_of_the_pymc_model_are_named(small: bmx.Model) -> None:
+    import pymc as pm
+
+    def fresh() -> bmx.Model:
+        return bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y))
+
+    model = fresh()
+    assert not model.pymc_changes
+    model.pymc_model  # noqa: B018
+    assert not model.pymc_changes
+    assert not copy.deepcopy(model).pymc_changes
+    with model.pymc_model:
+        pm.set_data({"y_obs_data": model.y.copy()})
+    assert not model.pymc_changes  # the same numbers
+    with model.pymc_model as opened:
+        pm.Potential("p", -(opened["sigma"] ** 2))
+    assert model.pymc_changes.words == "the potential `p` is new"
+    with pytest.raises(NotSupportedError, match=r"`p`.*not be drawn from"):
+        model.fit(prior_only=True, progress=False)
+    del model.pymc_model
+    assert not model.pymc_changes
+    other = fresh()
+    other.pymc_model = pm.do(model.pymc_model, {"sigma": 1.0})
+    assert "`sigma`" in other.pymc_changes.words
+    tighter = bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y),
+                        priors={"sigma": bmx.Prior("HalfNormal", sigma=0.1)})  # fmt: skip
+    other.pymc_model = tighter.pymc_model
+    assert other.pymc_changes.words == "the variable `sigma` is another"
+    data = fresh()
+    with data.pymc_model:
+        pm.set_data({"y_obs_data": data.y + 1})
+    assert data.pymc_changes.words == "the data `y_obs_data` is another"
+    assert data.pymc_changes.of_rows
+
+
+def test_a_pymc_model_without_our_variables_is_refused_by_name(small: bmx.Model) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y))
+    with pm.Model() as another:
+        pm.Normal("beta", shape=1)
+    model.pymc_model = another
+    with pytest.raises(NotSupportedError, match=r"no variable `sd_g`, `b_g`, `sigma`"):
+        model.fit(progress=False)
+    model.pymc_model = "nonsense"
+    with pytest.raises(NotSupportedError, match=r"is a str, not a pm\.Model"):
+        model.fit(progress=False)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, PriorError
+from bayesmix.errors import DataError, DataWarning, NotSupportedError, PriorError
 
 WIDE = bmx.Prior("HalfNormal", sigma=7)
 
@@ -50,6 +50,73 @@ def test_new_data_need_new_weights_unless_these_are_a_column(data: pd.DataFrame)
         by_value.update(data=half)
     again = by_value.update(data=half, weights=half["w"].to_numpy())
     np.testing.assert_array_equal(again.design.weights, half["w"])
+
+
+def refit_table() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    n = 96
+    data = pd.DataFrame(
+        {"x": rng.uniform(0, 10, n), "g": np.arange(n) % 12, "y": rng.normal(size=n)}
+    )
+    data["f"] = np.asarray(list("abc"))[np.arange(n) // 12 % 3]
+    data["grade"] = pd.Categorical.from_codes(rng.integers(0, 3, n), list("lmh"), ordered=True)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [
+        ("scale(y) ~ bs(x, df=5) + f + (1 | g)", "gaussian"),
+        ("y ~ poly(x, 2) * f + offset(center(x)) + (center(x) | g)", "gaussian"),
+        ("y ~ C(f, contr.sum) + (0 + f | g)", "gaussian"),
+        ("grade ~ center(x) + f + (1 | g)", "cumulative"),
+    ],
+)
+def test_new_rows_meet_the_model_as_it_is(formula: str, family: str) -> None:
+    data = refit_table()
+    model = bmx.Model(formula, data, family=family)
+    rows = data["x"].between(2, 8).to_numpy()
+    again = model.update(data=data[rows].assign(g=data["g"] + 6))
+    np.testing.assert_allclose(again.design.X, model.design.X[rows], atol=1e-12)
+    np.testing.assert_allclose(again.y, model.y[rows], atol=1e-12)
+    if model.design.offset is not None:
+        np.testing.assert_allclose(again.design.offset, model.design.offset[rows], atol=1e-12)
+    for old, group in zip(model.design.groups, again.design.groups, strict=True):
+        np.testing.assert_allclose(group.Z, old.Z[rows], atol=1e-12)
+        assert "17" in group.levels.labels
+    pd.testing.assert_frame_equal(again.priors, model.priors)
+    np.testing.assert_allclose(again.design.means, model.design.means)
+    twice = again.update(data=data)
+    np.testing.assert_allclose(twice.design.X, model.design.X, atol=1e-12)
+
+
+def test_categories_and_levels_without_a_row_stay() -> None:
+    data = refit_table()
+    model = bmx.Model("grade ~ x + f", data, family="cumulative")
+    with pytest.warns(DataWarning, match=r"left out .* f\[T.b\]"):
+        again = model.update(data=data[(data["grade"] != "l") & (data["f"] != "b")])
+    assert again.family.categories(again.design.response) == ("l", "m", "h")
+    assert set(again.y) == {2.0, 3.0}
+    assert again.design.all_fixed_columns == ("x", "f[T.b]", "f[T.c]")
+    known = model.priors.set_index("parameter")["prior"]
+    assert (again.priors.set_index("parameter")["prior"] == known.drop("f[T.b]")).all()
+    with pytest.raises(NotSupportedError, match="no row has the category 'l'"):
+        again.complete_pooling()
+
+
+def test_data_that_do_not_fit_are_refused_or_teach_anew() -> None:
+    data = refit_table()
+    model = bmx.Model("y ~ bs(x, df=5) + f", data)
+    for wrong, message in (
+        (data.assign(x=data["x"] + 3), "beyond the range"),
+        (data.assign(f=data["f"] + "2"), "has the level 'a2', which the model has not seen"),
+    ):
+        with pytest.raises(DataError, match=rf"{message}.*update\(\". ~ .\", data"):
+            model.update(data=wrong)
+        anew = model.update(". ~ .", data=wrong)
+        pd.testing.assert_frame_equal(anew.priors, bmx.Model("y ~ bs(x, df=5) + f", wrong).priors)
+    with pytest.raises(NotSupportedError, match="learned_from= is a model y ~ bs"):
+        bmx.Model("y ~ x", data, learned_from=model)
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")

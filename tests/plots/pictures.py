@@ -59,7 +59,7 @@ def segments(axis: Any) -> np.ndarray:
     found = [
         (segment[0][1], segment[0][0], segment[1][0])
         for collection in axis.collections
-        if hasattr(collection, "get_segments")
+        if hasattr(collection, "get_segments") and collection.get_gid() != "unknown"
         for segment in collection.get_segments()
     ]
     return np.asarray(sorted(found))[:, 1:]

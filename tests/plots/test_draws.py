@@ -11,9 +11,9 @@ from scipy import integrate, stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-from bayesmix.plots.smooth import density
 from bayesmix.results.pictures.parameter_draws import chosen_parameters
 from bayesmix.results.pictures.prior_curves import prior_curves
+from bayesmix.results.plots.smooth import density
 from tests.plots.pictures import check_texts, drawn
 from tests.results.test_prediction import non_normal
 from tests.results.test_tables import fake_posterior

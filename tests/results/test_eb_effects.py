@@ -39,7 +39,7 @@ def test_averages_have_the_exact_error(name: str) -> None:
     by = np.asarray(["a", "b"])[(data["x"] > data["x"].median()).astype(int)]
     data = data.assign(by=by)
     full = dense_covariance_of_rows(eb)
-    table = eb.predictions("by", data=data)
+    table = eb.predictions("by", data=data, groups="conditional")
     means = eb.predict(data)["estimate"]
     A = np.stack([(by == key) / np.sum(by == key) for key in ("a", "b")])
     np.testing.assert_allclose(table["estimate"], A @ means, rtol=1e-9)
@@ -117,11 +117,12 @@ def test_beyond_the_normal_they_are_drawn_at_the_modes() -> None:
     assert slope["sd"] == pytest.approx(fixed["sd"], rel=0.05)
     # mean(predict(x + 1) - predict(x)) and the odds ratio of the averages, of glmer's modes;
     # a mean over uncertain modes is a little closer to no effect.
-    difference = fit.comparisons("x", seed=3).iloc[0]
+    these = {"groups": "conditional", "seed": 3}
+    difference = fit.comparisons("x", **these).iloc[0]
     assert difference["estimate"] == pytest.approx(0.1036014, abs=0.3 * difference["sd"])
-    odds = fit.comparisons("x", compare="odds_ratio", seed=3).iloc[0]
+    odds = fit.comparisons("x", compare="odds_ratio", **these).iloc[0]
     assert odds["estimate"] == pytest.approx(1.532138, abs=0.3 * odds["sd"])
-    again = fit.comparisons("x", seed=3).iloc[0]
+    again = fit.comparisons("x", **these).iloc[0]
     assert again["sd"] == difference["sd"]
 
 

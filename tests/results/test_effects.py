@@ -11,7 +11,6 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference import Draws
-from bayesmix.results.predict.linear import ParameterDraws
 from tests.families.cases import LEFT_SIDE, family_data
 
 from .test_tables import fake_posterior
@@ -85,7 +84,7 @@ def test_arguments_of_another_kind_are_refused(
 
 def test_subgroups_are_averaged_draw_by_draw(post: bmx.Posterior, data: pd.DataFrame) -> None:
     draws = draws_of(post, data)
-    table = post.predictions(by=["f", "flag"], data=data, ci_prob=0.8)
+    table = post.predictions(["f", "flag"], data=data, groups="conditional", ci_prob=0.8)
     assert list(table.columns) == ["f", "flag", *NUMBERS]
     assert len(table) == 6
     for _, row in table.iterrows():
@@ -143,7 +142,7 @@ def test_a_typical_row_has_means_and_the_commonest_levels(
     new = pd.DataFrame({"x": data["x"].mean(), "f": by["f"]})
     np.testing.assert_allclose(by[NUMBERS], binary.predict(new, groups="population"))
     # Of an unknown group the uncertainty is that of the whole population.
-    unknown = binary.predictions(at={"x": [1]}, others="typical")
+    unknown = binary.predictions(at={"x": [1]}, others="typical", groups="conditional")
     assert unknown["sd"].iloc[0] > 1.2 * table["sd"].iloc[0]
     known = binary.predictions(at={"x": [1], "g": ["a"]}, others="typical")
     new = binary.predict({"x": [1.0], "f": [common], "g": ["a"]})
@@ -163,7 +162,8 @@ def test_an_indicator_is_compared_between_0_and_1() -> None:
 
 def test_comparisons_of_numbers(binary: bmx.Posterior, data: pd.DataFrame) -> None:
     up, here = draws_of(binary, data.assign(x=data["x"] + 1)), draws_of(binary, data)
-    table = binary.comparisons("x")
+    these = {"groups": "conditional"}
+    table = binary.comparisons("x", **these)
     assert table[["term", "contrast"]].iloc[0].tolist() == ["x", "+1"]
     np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of((up - here).mean(axis=1)))
     high, low = (draws_of(binary, data.assign(x=v)).mean(axis=1) for v in (5.0, 1.0))
@@ -174,7 +174,7 @@ def test_comparisons_of_numbers(binary: bmx.Posterior, data: pd.DataFrame) -> No
         "lnor": special.logit(high) - special.logit(low),
     }
     for compare, expected in made.items():
-        table = binary.comparisons("x", contrast=(1, 5), compare=compare)
+        table = binary.comparisons("x", contrast=(1, 5), compare=compare, **these)
         assert table["contrast"][0] == "5 / 1"
         np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(expected))
     sd = data["x"].std()
@@ -185,7 +185,7 @@ def test_comparisons_of_numbers(binary: bmx.Posterior, data: pd.DataFrame) -> No
 
 
 def test_comparisons_of_levels(binary: bmx.Posterior, data: pd.DataFrame) -> None:
-    table = binary.comparisons("f", at={"x": [0, 1]})
+    table = binary.comparisons("f", at={"x": [0, 1]}, groups="conditional")
     assert table["contrast"].tolist() == ["low - high"] * 2 + ["mid - high"] * 2
     mid, high = (draws_of(binary, data.assign(x=1.0, f=f)) for f in ("mid", "high"))
     np.testing.assert_allclose(table[NUMBERS].iloc[3], summary_of((mid - high).mean(axis=1)))
@@ -218,12 +218,12 @@ def test_slopes_are_derivatives(binary: bmx.Posterior, data: pd.DataFrame) -> No
         inside = (data["f"] == level).to_numpy()
         slope[:, inside] += beta[:, names.index(f"x:f[T.{level}]"), None]
     exact = p * (1 - p) * slope
-    table = binary.slopes("x", by="f")
+    table = binary.slopes("x", by="f", groups="conditional")
     for _, row in table.iterrows():
         inside = (data["f"] == row["f"]).to_numpy()
         expected = summary_of(exact[:, inside].mean(axis=1))
         np.testing.assert_allclose(row[NUMBERS].astype(float), expected, rtol=1e-6)
-    apart = binary.slopes("x", by=False)
+    apart = binary.slopes("x", by=False, groups="conditional")
     np.testing.assert_allclose(apart["estimate"], exact.mean(axis=0), rtol=1e-6, atol=1e-9)
     assert apart.index.equals(data.index)
 
@@ -264,10 +264,10 @@ def test_trials_count_unless_odds_are_compared(
     model = bmx.Model("proportion(k, n) ~ x + (1 | g)", data, family="binomial")
     post = family_posterior(model, rng)
     counts = post.predictions(data=data)["estimate"][0]
-    shares = post.predictions(at={"n": 1})["estimate"][0]
+    shares = post.predictions(at={"n": 1}, groups="conditional")["estimate"][0]
     assert counts == pytest.approx(5 * shares)
     p1, p0 = (draws_of(post, data.assign(n=1, x=v)).mean(axis=1) for v in (1.0, 0.0))
-    table = post.comparisons("x", contrast=(0, 1), compare="lnor")
+    table = post.comparisons("x", contrast=(0, 1), compare="lnor", groups="conditional")
     np.testing.assert_allclose(
         table[NUMBERS].iloc[0], summary_of(special.logit(p1) - special.logit(p0))
     )
@@ -283,7 +283,7 @@ def test_the_average_over_groups_is_not_the_middle_group(binary: bmx.Posterior) 
 
 def test_new_levels_are_the_same_in_both_versions(binary: bmx.Posterior) -> None:
     new = pd.DataFrame({"x": [0.0, 1.0], "f": ["low", "mid"], "g": ["new", None]})
-    table = binary.comparisons("x", data=new, kind="linear", by=False)
+    table = binary.comparisons("x", data=new, kind="linear", by=False, groups="conditional")
     slope = binary.comparisons("x", data=new, kind="linear", by=False, groups="population")
     pd.testing.assert_frame_equal(table, slope)
     assert list(table.index) == [0, 1]
@@ -371,10 +371,11 @@ def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
     model = bmx.Model(f"{LEFT_SIDE[name]} ~ x + (1 | g)", data, family=name)
     post = family_posterior(model, rng)
     expected = draws_of(post, data.assign(x=1.0)).mean(axis=1)
-    table = post.predictions(at={"x": 1}, data=data)
+    these = {"data": data, "groups": "conditional"}
+    table = post.predictions(at={"x": 1}, **these)
     np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(expected))
     low = draws_of(post, data.assign(x=0.999)).mean(axis=1)
-    slope = post.slopes("x", at={"x": 0.9995}, data=data)["estimate"][0]
+    slope = post.slopes("x", at={"x": 0.9995}, **these)["estimate"][0]
     assert slope == pytest.approx((expected - low).mean() / 1e-3, rel=1e-4)
     r2 = post.r2()
     assert r2[NUMBERS].notna().all(axis=None)
@@ -385,28 +386,6 @@ def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
     assert 0 < icc["estimate"][0] < 1
     parts = post.variance_partition(point="mean")
     assert parts["estimate"].sum() == pytest.approx(1)
-
-
-def test_beyond_the_normal_empirical_bayes_takes_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = family_data()
-    fit = bmx.Model("binary ~ x + (1 | g)", data, family="bernoulli").fit_eb()
-    monkeypatch.setattr(type(fit), "_parameters", None, raising=False)
-    with pytest.raises(NotSupportedError, match=r"model.fit\(\) gives a posterior"):
-        fit.comparisons("x")
-    rng = np.random.default_rng(1)
-    drawn = {}
-
-    def parameters(self, levels, n_draws: int, seed: int) -> ParameterDraws:
-        drawn["beta"] = rng.normal(size=(2, n_draws))
-        b = {"g": rng.normal(size=(1, len(levels["g"]), n_draws))}
-        return ParameterDraws(
-            beta=drawn["beta"], b=b, level_rows={"g": np.arange(5)}, scales={}, family={},
-            n_draws=n_draws,
-        )  # fmt: skip
-
-    monkeypatch.setattr(type(fit), "_parameters", parameters)
-    table = fit.comparisons("x", kind="linear", draws=50)
-    np.testing.assert_allclose(table[NUMBERS].iloc[0], summary_of(drawn["beta"][1]))
 
 
 def test_odds_want_probabilities(post: bmx.Posterior) -> None:

@@ -379,3 +379,9 @@ def test_known_standard_errors_have_no_sigma() -> None:
     assert np.isfinite(eb.hypothesis("Intercept / sd(study) > 1").table["z"][0])
     with pytest.raises(FormulaError, match="no parameter 'sigma'"):
         eb.hypothesis("sigma > 0")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1e999", "1e400 / 1e399"])
+def test_numbers_that_no_double_holds_are_refused(number: str) -> None:
+    with pytest.raises(FormulaError, match="a number beyond 1e308"):
+        parse_hypothesis(f"x > {number}", {"x": "x"})

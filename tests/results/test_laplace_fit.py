@@ -50,10 +50,6 @@ def test_a_logistic_model_from_formula_to_tables(data: pd.DataFrame) -> None:
     np.testing.assert_allclose(coefficients["estimate"], effects["estimate"] + plain["estimate"][0])
     with pytest.raises(NotSupportedError, match="family_parameters"):
         _ = fit.sigma
-    with pytest.raises(NotSupportedError, match="wald"):
-        fit.fixed_effects(ci_method="profile")
-    with pytest.raises(NotSupportedError, match="wald"):
-        fit.variance_components(ci_method="profile")
 
 
 def test_the_posterior_mode_shrinks_towards_the_priors(data: pd.DataFrame) -> None:

@@ -177,6 +177,24 @@ def test_one_separated_term_leaves_the_others() -> None:
     assert table.loc[1, "note"].startswith("separation")
 
 
+def test_a_steep_slope_is_no_separation_and_a_separated_level_leaves_the_slope() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.uniform(-0.5, 0.5, 300)
+    f = np.tile(list("abc"), 100)
+    steep = (rng.random(300) < 1 / (1 + np.exp(-40 * x))).astype(int)
+    d = pd.DataFrame({"x": x, "f": f, "g": np.repeat(list("pq"), 150), "y": steep})
+    table = bmx.Model("y ~ x + (1 | g)", d, family="bernoulli").complete_pooling()
+    assert (table["note"] == "").all()
+    assert table.loc[1, "estimate"] > 20
+    d["k"] = rng.poisson(np.exp(0.5 * x)) * (f != "c")
+    whole = bmx.Model("k ~ x + f + (1 | g)", d, family="poisson").complete_pooling()
+    rest = bmx.Model("k ~ x + f + (1 | g)", d[f != "c"], family="poisson").complete_pooling()
+    whole = whole.set_index("term")
+    assert whole.loc["f[T.c]", "note"].startswith("separation")
+    for name in ("estimate", "sd"):
+        np.testing.assert_allclose(whole.drop("f[T.c]")[name], rest[name], rtol=1e-5)
+
+
 def test_which_grouping_factor(data: pd.DataFrame) -> None:
     model = bmx.Model("y ~ x + (1 | h / ward) + (1 | g)", data)
     assert set(model.no_pooling()["group"]) == {"h"}
@@ -268,3 +286,14 @@ def test_a_family_at_its_limit_keeps_its_coefficients(rows: pd.DataFrame) -> Non
     assert (wide["note"] == "").all()
     np.testing.assert_allclose(wide["estimate"], narrow["estimate"], rtol=1e-3)
     np.testing.assert_allclose(wide["sd"], narrow["sd"], rtol=1e-2)
+
+
+def test_each_level_has_the_knots_and_scales_of_all_rows(rng: np.random.Generator) -> None:
+    x = np.concatenate([rng.uniform(0, 10, 60), rng.uniform(3, 7, 20)])
+    data = pd.DataFrame({"x": x, "g": np.repeat([1, 2, 3, 4], 20), "y": rng.normal(size=80)})
+    model = bmx.Model("y ~ bs(x, df=4) + (1 | g)", data)
+    table = model.no_pooling().set_index(["level", "effect"])["estimate"]
+    for level in (1, 4):
+        rows = (data["g"] == level).to_numpy()
+        right = np.linalg.lstsq(model.design.X[rows], data["y"][rows], rcond=None)[0]
+        np.testing.assert_allclose(table[str(level)].to_numpy(), right, rtol=1e-6)

@@ -325,11 +325,13 @@ def test_pictures(effects: object, data: pd.DataFrame, rng: np.random.Generator)
     assert len(shrunk.axes) == 1
 
 
-def test_a_caterpillar_of_many_levels_drops_their_names(rng: np.random.Generator) -> None:
+def test_a_caterpillar_of_many_levels_names_the_extremes(rng: np.random.Generator) -> None:
     g = np.repeat(np.arange(200), 3)
     data = pd.DataFrame({"y": rng.normal(size=600), "g": g})
     posterior = fake_posterior(bmx.Model("y ~ 1 + (1 | g)", data), rng)
-    assert not posterior.plot_group_effects().axes[0].get_yticklabels()
+    named = [text.get_text() for text in posterior.plot_group_effects().axes[0].get_yticklabels()]
+    order = posterior.group_effects().sort_values("estimate")["level"].tolist()
+    assert set(named) - {""} == {*order[:20], *order[-20:], "160 levels without their names"}
     few = posterior.plot_group_effects(max_levels=20)
     assert len(few.axes[0].get_yticklabels()) == 20
     assert posterior.plot_shrinkage().axes
@@ -341,3 +343,72 @@ def test_plots_say_what_there_is(data: pd.DataFrame, rng: np.random.Generator) -
         posterior.plot_group_effects(effects=["w"])
     with pytest.raises(NotSupportedError, match="no group effects"):
         fake_posterior(bmx.Model("y ~ x", data), rng).plot_shrinkage()
+
+
+def test_a_summary_says_what_its_columns_are(data: pd.DataFrame, rng: np.random.Generator) -> None:
+    model = bmx.Model("y ~ x + (x | g)", data)
+    post = fake_posterior(model, rng)
+    text = " ".join(str(post).split())
+    assert "Estimates are posterior means; variance, sd and share of the components are " in text
+    assert "posterior medians." in text
+    assert "sd is the parameter, and lower and upper are its limits" in text
+    fixed, parts = (section.table for section in post.summary().sections[:2])
+    draws = post.idata["posterior"]
+    np.testing.assert_allclose(fixed["estimate"], draws["beta"].mean(("chain", "draw")))
+    np.testing.assert_allclose(parts["sd"].iloc[:2], draws["sd_g"].median(("chain", "draw")))
+    for point in ("mean", "median"):
+        text = " ".join(str(post.summary(point=point)).split())
+        assert f"Estimates are posterior {point}s." in text
+    for method, words in (("reml", "standard error"), ("map", "posterior standard deviation")):
+        text = " ".join(str(model.fit_eb(method)).split())
+        assert f"beside an estimate sd is its {words}" in text
+
+
+def test_counts_have_no_empty_column_of_shares(data: pd.DataFrame) -> None:
+    data["count"] = (data["u"] * 3).astype(int)
+    counts = bmx.Model("count ~ x + (1 | g)", data, family="poisson").fit_eb().summary()
+    normal = bmx.Model("y ~ x + (1 | g)", data).fit_eb().summary()
+    for summary, there in ((counts, False), (normal, True)):
+        for text in (
+            str(summary),
+            summary.to_markdown(),
+            summary.to_latex(),
+            summary._repr_html_(),
+        ):
+            head = next(part for part in text.split("variance")[1:] if "lower" in part[:200])
+            assert ("share" in head[:200].split("Intercept")[0]) == there
+        assert "variance_share" in summary.to_dataframe().columns  # the tables keep it
+
+
+def test_the_sigma_of_a_normal_response_with_a_log_link_is_shown(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    family = bmx.families.Gaussian(link="log")
+    post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data, family=family), rng)
+    (section,) = [s for s in post.summary().sections if s.title == "Family parameters"]
+    expected = float(post.idata["posterior"]["sigma"].mean())
+    assert section.table["estimate"].tolist() == pytest.approx([expected])
+    plain = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
+    titles = [section.title for section in plain.summary().sections]
+    assert "Family parameters" not in titles  # it is the residual of the components there
+
+
+def test_a_limit_that_few_draws_bear_out_is_named(rng: np.random.Generator) -> None:
+    """Each chain visits the lowest 2 % once, for twenty steps, and mixes well otherwise."""
+    import arviz_stats
+
+    sd = np.exp(rng.normal(size=(4, 1000)))
+    values = {"Days": rng.normal(size=(4, 1000)), "sd(g, Days)": sd.copy(), "sigma": sd[::-1]}
+    assert diagnose_sampling(values, {}).ok
+    for chain in values["sd(g, Days)"]:
+        low = np.sort(chain)[:20]
+        rest = chain[chain > low[-1]]
+        chain[:] = np.concatenate([rest[:400], low, rest[400:]])
+    found = diagnose_sampling(values, {})
+    expected = arviz_stats.ess(values["sd(g, Days)"], method="quantile", prob=0.025)
+    assert found.ess_limits[1] == pytest.approx(float(expected))
+    assert found.min_ess_tail > 400  # of the 5 % quantile, which is not what is reported
+    assert found.problems == [
+        f"the limits of sd(g, Days) rest on an effective sample size of {float(expected):.0f} "
+        "(below 400): raise draws"
+    ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ConvergenceWarning, NotApplicableError, NotSupportedError
 from bayesmix.results import signposts
 
 from .test_tables import fake_posterior
@@ -123,3 +125,41 @@ def test_capitals_are_seen_through(data: pd.DataFrame, post: Any) -> None:
         bmx.Model("y ~ x + (1 | g)", data).fit_eb("REML")  # type: ignore[arg-type]
     with pytest.raises(NotSupportedError, match="did you mean 'hdi'"):
         post.fixed_effects(ci_kind="HDI")
+
+
+@pytest.mark.parametrize("method", ["reml", "ml", "map"])
+def test_python_can_look_at_every_fit_and_model(method: Any, data: pd.DataFrame) -> None:
+    data["count"] = (data["u"] * 3).astype(int)
+    normal = bmx.Model("y ~ x + (x | g)", data)
+    counts = bmx.Model("count ~ x + (1 | g)", data, family="negative_binomial")
+    ordinal = bmx.Model("f ~ x + (1 | g)", data.assign(
+        f=pd.Categorical(data["f"], ["low", "mid", "high"], ordered=True)
+    ), family="cumulative")  # fmt: skip
+    fits = [normal.fit_eb(method), counts.fit_eb("map" if method == "map" else "ml")]
+    for what in (*fits, normal, counts, ordinal):
+        members = dict(inspect.getmembers(what))
+        assert ("reml_criterion" in members) == (what is fits[0] and method == "reml")
+        assert all(hasattr(what, name) for name in members)
+    assert hasattr(fits[0], "sigma")
+    assert not hasattr(fits[1], "sigma")
+    assert getattr(fits[1], "reml_criterion", None) is None
+
+
+def test_python_can_look_at_every_posterior(post: Any, data: pd.DataFrame) -> None:
+    options: dict[str, Any] = {"draws": 40, "tune": 40, "chains": 1, "seed": 1, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        moments = bmx.Model("y ~ x + (x | g)", data).fit(group_draws="moments", **options)
+    for fit in (post, moments):
+        assert {"idata", "fixed_effects", "diagnostics"} <= dict(inspect.getmembers(fit)).keys()
+        assert not hasattr(fit, "reml_criterion")
+
+
+def test_what_does_not_apply_says_why(eb: Any, laplace: Any) -> None:
+    ml = eb.model.fit_eb("ml")
+    with pytest.raises(NotApplicableError, match='method="ml" has no REML criterion'):
+        ml.reml_criterion  # noqa: B018
+    with pytest.raises(NotSupportedError, match="no residual standard deviation"):
+        laplace.sigma  # noqa: B018
+    with pytest.raises(AttributeError, match=r"family_parameters\(\)"):
+        laplace.sigma  # noqa: B018

@@ -295,3 +295,14 @@ def test_a_coefficient_called_sigma_is_diagnosed_too(
     assert set(posterior.diagnostics().parameters["parameter"]) == {
         "Intercept", "beta(sigma)", "sigma",
     }  # fmt: skip
+
+
+def test_a_summary_keeps_its_levels_apart(data: pd.DataFrame) -> None:
+    data["g"] = (
+        "The Saint Mary Magdalene's Primary School (" + data["g"] + ") in the far North-West"
+    )
+    eb = bmx.Model("y ~ x + (x | g)", data).fit_eb()
+    lines = str(eb.summary()).split("Group effects of g\n")[1].splitlines()
+    labels = {line.split("  Intercept")[0] for line in lines if "  Intercept" in line}
+    assert len(labels) == 3
+    assert max(map(len, lines)) <= 80

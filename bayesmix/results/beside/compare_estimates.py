@@ -259,7 +259,7 @@ class EstimateComparison:
         NotSupportedError
             If there is nothing of what is asked for.
         """
-        from bayesmix.plots.estimates import plot_estimates
+        from bayesmix.results.plots.estimates import plot_estimates
 
         if part is not None:
             one_of("part", part, get_args(Part))

@@ -12,7 +12,7 @@ from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.posterior import Posterior
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "known_names", "own_estimates"]
 
@@ -91,7 +91,7 @@ def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
     return Estimates(name=name, n_obs=fit.model.design.n_obs, is_own=True, **found)
 
 
-def known_names(models: list[Model]) -> tuple[KnownTerms, KnownGroups]:
+def known_names(models: list[FittableModel]) -> tuple[KnownTerms, KnownGroups]:
     """Gather the names that other programs' names are to be matched with."""
     terms = {name: None for model in models for name in model.design.all_fixed_columns}
     effects: dict[str, dict[str, None]] = {}

@@ -27,7 +27,7 @@ from bayesmix.results.beside.regression import (
 from bayesmix.results.tabular.tables import text_column, with_aliased_terms
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Sigma", "coefficients_by_level", "complete_pooling", "no_pooling"]
 
@@ -45,7 +45,7 @@ class _Level:
     note: str
 
 
-def complete_pooling(model: Model, ci_prob: float) -> pd.DataFrame:
+def complete_pooling(model: FittableModel, ci_prob: float) -> pd.DataFrame:
     """Fit one regression to all rows, as if there were no groups.
 
     Parameters
@@ -82,7 +82,9 @@ def complete_pooling(model: Model, ci_prob: float) -> pd.DataFrame:
     return table
 
 
-def no_pooling(model: Model, group: str | None, ci_prob: float, sigma: Sigma) -> pd.DataFrame:
+def no_pooling(
+    model: FittableModel, group: str | None, ci_prob: float, sigma: Sigma
+) -> pd.DataFrame:
     """Fit a separate regression to the rows of each level.
 
     Parameters
@@ -166,9 +168,16 @@ def coefficients_by_level(
     return np.asarray(found).reshape(group.n_levels, group.n_effects)
 
 
-def _check(model: Model, ci_prob: float) -> None:
+def _check(model: FittableModel, ci_prob: float) -> None:
     check_probability("ci_prob", ci_prob)
     check_regression(model.family, model.rows)
+    categories = model.family.categories(model.design.response)
+    for k, category in enumerate(categories, start=1):
+        if not np.any(model.y == k):
+            raise NotSupportedError(
+                f"no row has the category {category!r}, whose threshold has no finite estimate by "
+                "maximum likelihood; fit() has a posterior"
+            )
 
 
 def _rows_by_level(group: GroupingFactor) -> Iterator[np.ndarray]:
@@ -178,7 +187,7 @@ def _rows_by_level(group: GroupingFactor) -> Iterator[np.ndarray]:
         yield order[start:stop]
 
 
-def _family_parameters(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+def _family_parameters(model: FittableModel) -> tuple[dict[str, Any], dict[str, Any]]:
     """Thresholds are held at those of all rows together; the others start there."""
     family, design = model.family, model.design
     if is_least_squares(family, model.rows) or not family.parameters:
@@ -189,7 +198,9 @@ def _family_parameters(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     return held, {name: value for name, value in everywhere.items() if name not in vectors}
 
 
-def _columns(model: Model, group: GroupingFactor) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+def _columns(
+    model: FittableModel, group: GroupingFactor
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """The group's effects, then the other fixed effects; and which of these vary in a level."""
     design = model.design
     others = [j for j in range(len(design.fixed_effects)) if j not in group.fixed_column]

@@ -11,6 +11,7 @@ from scipy import linalg, optimize, sparse, special
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
 from bayesmix.families.base import Rows
+from bayesmix.inference.separation import rising_directions
 
 __all__ = ["Regression", "Values", "check_regression", "fit_regression", "is_least_squares"]
 
@@ -138,9 +139,18 @@ def fit_regression(
     if note:
         return Regression(beta=nothing[0], unscaled=nothing[1], note=note)
     back = back * np.sqrt(n) * search.unit
-    beta, cov = back @ search.x[:p], back @ search.covariance()[:p, :p] @ back.T
-    size, unit = np.sqrt(np.diag(cov)) * scale, search.unit
-    lost = (size > _RUNAWAY * unit) | ((np.abs(beta) * scale > _FAR * unit) & (size > 50 * unit))
+    rises = np.where(np.asarray(rows.get("trials", np.ones(n))) > 0, family.rises(y, rows), np.nan)
+    says = ~np.isnan(rises)
+    flat = rising_directions(Q[says] * np.sqrt(n), rises[says])
+    beta, cov = back @ search.x[:p], back @ search.covariance(flat)[:p, :p] @ back.T
+    if (rises[says] != 0).any():
+        moves = np.abs(back @ flat).max(axis=1, initial=0.0) * scale
+        lost = moves > 1e-7 * moves.max(initial=0.0)
+    else:  # the family does not say which way its likelihood rises
+        size, unit = np.sqrt(np.diag(cov)) * scale, search.unit
+        lost = (size > _RUNAWAY * unit) | (
+            (np.abs(beta) * scale > _FAR * unit) & (size > 50 * unit)
+        )
     if lost.any():
         note = "separation: the data are fitted best by an infinite coefficient"
         beta[lost] = np.nan
@@ -347,13 +357,14 @@ class _Newton:
         (low, high), psi = self._bounds(), self.x[self.p :]
         return np.append(inside, psi < low + 1e-3), np.append(inside, psi > high - 1e-3)
 
-    def covariance(self) -> np.ndarray:
-        """Inverse of the observed information."""
+    def covariance(self, flat: np.ndarray) -> np.ndarray:
+        """Inverse of the observed information, without flat directions of gamma, shape (p, k)."""
         _, H = self._derivatives()
         low, high = self._at_bounds()
-        free = ~(low | high)
-        values, vectors = np.linalg.eigh(H[np.ix_(free, free)])
-        values = np.maximum(values, 1e-14)
-        out = np.zeros((len(H), len(H)))
-        out[np.ix_(free, free)] = (vectors / values) @ vectors.T
-        return out
+        free = np.eye(len(H))[:, ~(low | high)]
+        if flat.shape[1]:
+            left = np.linalg.svd(flat, full_matrices=True)[0][:, flat.shape[1] :]
+            free = linalg.block_diag(left, free[self.p :, self.p :])
+        values, vectors = np.linalg.eigh(free.T @ H @ free)
+        half = free @ vectors
+        return np.asarray((half / np.maximum(values, 1e-14)) @ half.T)

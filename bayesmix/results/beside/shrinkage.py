@@ -14,7 +14,7 @@ from bayesmix.results.beside.no_pooling import coefficients_by_level
 from bayesmix.results.beside.regression import Values, check_regression, fit_regression
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["Shrinkage", "shrinkage_of"]
 
@@ -80,7 +80,7 @@ class Shrinkage:
 
 
 def shrinkage_of(
-    model: Model,
+    model: StatedModel,
     group: GroupingFactor,
     beta: np.ndarray,
     effects: Mapping[str, np.ndarray],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
+from bayesmix.errors import OWN_FILES, ConvergenceWarning, DataError, DataWarning, NotSupportedError
+from bayesmix.results.check.nested import covariance_is_nested, same_levels
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["anova"]
 
@@ -31,7 +32,9 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     and refitted by ML where these differ, as REML criteria are then of different
     data. Models are sorted by their number of parameters, each tested against the
     one before. A variance that is zero under the smaller model lies on the
-    boundary, where the test is conservative.
+    boundary, where the test is conservative. Nested is what can express each
+    covariance of the rows that the smaller model can, whatever the terms are called:
+    ``(1 | Worker/Machine)`` is nested in ``(0 + Machine | Worker)``.
 
     Parameters
     ----------
@@ -57,8 +60,10 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
 
     Warns
     -----
+    ConvergenceWarning
+        Where a fit has not converged.
     DataWarning
-        Where models are not nested.
+        Where models are not nested, or where it does not show whether they are.
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise NotSupportedError("anova compares two or more results of fit_eb()")
@@ -78,6 +83,7 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     methods = {fit.method for fit in fits}
     if methods != {"ml"} and not (same_fixed and methods == {"reml"}):
         fits = tuple(fit if fit.method == "ml" else fit.model.fit_eb(method="ml") for fit in fits)
+    _warn_of_unconverged(fits)
     ordered = sorted(fits, key=lambda fit: fit.df)
     deviance = np.asarray([fit.deviance for fit in ordered])
     df = np.asarray([fit.df for fit in ordered])
@@ -113,6 +119,19 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     )
 
 
+def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
+    """Say again of fits that ended before their optimum that their likelihood is none."""
+    names = [f"`{fit.model.formula}`" for fit in fits if not fit.converged]
+    if names:
+        warnings.warn(
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} not converged: do not "
+            "trust the tests and criteria that rest on it",
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
+
+
 def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:
     """Refuse likelihoods of other families, or approximated otherwise."""
     first, family = one.model.family, other.model.family
@@ -131,7 +150,7 @@ def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:
         )
 
 
-def _check_data(first: Model, model: Model) -> None:
+def _check_data(first: FittableModel, model: FittableModel) -> None:
     """Refuse fits to other data, and name what is other."""
     one, other = first.design, model.design
     whose = f"`{model.formula}` is fitted to other data than `{first.formula}`"
@@ -163,7 +182,7 @@ def _same(one: object, other: object) -> bool:
     )
 
 
-def _check_offsets(small: Model, large: Model) -> None:
+def _check_offsets(small: FittableModel, large: FittableModel) -> None:
     """Refuse other offsets, unless the larger model estimates what the smaller sets to 1."""
     n = len(small.y)
     offsets = [m.design.offset for m in (small, large)]
@@ -177,26 +196,36 @@ def _check_offsets(small: Model, large: Model) -> None:
         )
 
 
-def _not_nested(small: Model, large: Model, chisq: float) -> str:
+def _not_nested(small: FittableModel, large: FittableModel, chisq: float) -> str:
     """Why a model is not nested in a larger one, as far as that shows; empty if it does not."""
-    known = large.design.groups
-    gone = [g.name for g in small.design.groups if not any(_same_levels(g, k) for k in known)]
-    if gone:
-        return f"the latter has no effects by {', '.join(gone)}"
     one, other = small.design, large.design
+    nested = covariance_is_nested(one.groups, other.groups, _residual(large))
+    gone = [g.name for g in one.groups if not any(same_levels(g, k) for k in other.groups)]
+    if nested == "no" and gone:
+        return f"the latter has no effects by {', '.join(gone)}"
     if not {*one.fixed_effects} <= {*other.fixed_effects} and not _spanned(one.X, other.X):
         return "the latter lacks fixed effects of the former"
+    if nested == "no":
+        return "the effects of the latter cannot have each covariance that the former's can"
     if chisq < -_RISE:
         return f"its deviance is higher by {-chisq:.4g} (or it did not converge)"
+    if nested == "unknown":
+        warnings.warn(
+            f"whether `{small.formula}` is nested in `{large.formula}` does not show, as the "
+            "latter has several ways to one covariance; the test takes it to be",
+            DataWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
     return ""
 
 
-def _same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
-    """Whether two factors divide the rows in the same way, as a:b and b:a do."""
-    if one.name == other.name:
-        return True
-    pairs = one.index.astype(np.int64) * other.n_levels + other.index
-    return one.n_levels == other.n_levels == np.unique(pairs).size
+def _residual(model: FittableModel) -> np.ndarray | None:
+    """Residual variances of the rows up to a free factor; None where there is none."""
+    if not model.family.residual_is_estimated:
+        return None
+    weights = model.design.weights
+    return np.ones(len(model.y)) if weights is None else 1.0 / weights
 
 
 def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:

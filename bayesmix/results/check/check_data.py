@@ -12,15 +12,16 @@ from scipy import special
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import NotSupportedError
+from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
+from bayesmix.results.predict.prediction import Predicts
 from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.residuals import share_below
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.model import Model
-    from bayesmix.results.check.checking import Checks
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = [
     "STATISTICS",
@@ -29,7 +30,6 @@ __all__ = [
     "Statistic",
     "calibration_of_draws",
     "check_data",
-    "draw_check",
     "replicates_wanted",
     "statistic_data",
 ]
@@ -42,6 +42,7 @@ STATISTICS: Mapping[str, Callable[..., Any]] = {
     "median": np.median,
 }
 _DRAWS = 1000  # for calibration
+_LOOKED_AT = 150  # rows whose weights are judged: 2 ms each
 _REPLICATES = 200  # of a picture
 _NUMBERS = 20_000_000  # in all of them
 
@@ -95,6 +96,8 @@ class CheckData:
         Where each observation lies among its replicates: uniform under the model.
     pit_name : str
         Whether that is as if it had been left out.
+    pit_note : str
+        How many of the rows' importance weights are not reliable; empty where none is.
     fitted, residuals : ndarray, shape (n,)
         Posterior means, and residuals in standard deviations.
     residual_name : str
@@ -112,6 +115,7 @@ class CheckData:
     discrete: bool
     pit: np.ndarray
     pit_name: str
+    pit_note: str
     fitted: np.ndarray
     residuals: np.ndarray
     residual_name: str
@@ -133,12 +137,15 @@ class Calibration:
     quantile : ndarray, shape (n,)
         Quantile residuals of the fit.
     fitted : ndarray, shape (n,)
+    note : str
+        What is to be said of the weights that leave rows out; empty where nothing is.
     """
 
     pit: np.ndarray
     name: str
     quantile: np.ndarray
     fitted: np.ndarray
+    note: str = ""
 
 
 def replicates_wanted(n_obs: int) -> int:
@@ -146,43 +153,8 @@ def replicates_wanted(n_obs: int) -> int:
     return int(np.clip(_NUMBERS // n_obs, 20, _REPLICATES))
 
 
-def draw_check(
-    model: Model,
-    y: np.ndarray,
-    replicates: np.ndarray,
-    stat: Callable[..., Any] | str | None,
-    group: str | None,
-    data_of: Callable[[np.ndarray, GroupingFactor | None], CheckData],
-) -> Any:
-    """Draw the whole check, or one statistic of it.
-
-    Parameters
-    ----------
-    model : Model
-    y : ndarray, shape (n,)
-    replicates : ndarray, shape (R, n)
-    stat : callable or str, optional
-    group : str, optional
-        A grouping factor; for the whole check the first by default.
-    data_of : callable
-        From replicates and a grouping factor to the numbers of the check.
-
-    Returns
-    -------
-    matplotlib Figure
-    """
-    from bayesmix.plots.check import plot_check, plot_statistic
-
-    factor = None if group is None else model.design.group(group)
-    if stat is not None:
-        return plot_statistic(_some_level(statistic_data(stat, y, replicates, factor)))
-    if factor is None and model.design.groups:
-        factor = model.design.groups[0]
-    return plot_check(data_of(replicates, factor))
-
-
 def check_data(
-    model: Model,
+    model: StatedModel,
     y: np.ndarray,
     replicates: np.ndarray,
     factor: GroupingFactor | None,
@@ -228,6 +200,7 @@ def check_data(
         discrete=model.family.discrete,
         pit=calibration.pit,
         pit_name=calibration.name,
+        pit_note=calibration.note,
         fitted=calibration.fitted,
         residuals=pearson if normal else calibration.quantile,
         residual_name="Pearson residual" if normal else "quantile residual",
@@ -280,6 +253,7 @@ def statistic_data(
     if factor is None:
         observed = np.asarray([function(y[None], axis=1)[0]])
         found = np.asarray(function(replicates, axis=1))[:, None]
+        _check_values(name, observed, found)
         return Statistic(
             name=name, group="", levels=np.asarray([""], dtype=object), observed=observed,
             replicates=found,
@@ -304,20 +278,24 @@ def statistic_data(
     )
 
 
-def _some_level(statistic: Statistic) -> Statistic:
-    if not len(statistic.levels):
+def _check_values(name: str, observed: np.ndarray, replicates: np.ndarray) -> None:
+    """Refuse a statistic that has no value, of the data or of a replicate."""
+    if not np.isfinite(observed).all():
+        raise NotSupportedError(f"stat={name!r} is {observed[0]} for the data: it must be finite")
+    missing = int((~np.isfinite(replicates)).sum())
+    if missing:
         raise NotSupportedError(
-            f"stat={statistic.name!r} has a value in no level of `{statistic.group}`"
-            + (": each has one row" if statistic.name == "sd" else "")
+            f"stat={name!r} has no finite value in {missing} of {len(replicates)} replicates, "
+            "beside which that of the data would be seen wrongly; let it return a number for "
+            "every array of responses"
         )
-    return statistic
 
 
 def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     def function(values: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
         try:
             return np.asarray([float(stat(row)) for row in values])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise NotSupportedError(
                 f"stat= must take an array of responses and return one number: {error}"
             ) from error
@@ -325,7 +303,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
     return function
 
 
-def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
+def calibration_of_draws(post: Predicts, seed: int | None) -> Calibration:
     """PIT as if each row had been left out, quantile residuals, and fitted values."""
     model = post.model
     y = model.y
@@ -334,6 +312,8 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
     words = [post._seed(seed), name_key("pit")]
     u = np.random.default_rng(np.random.SeedSequence(words)).uniform(size=len(y))
     pit, rank, fitted = np.empty(len(y)), np.empty(len(y)), np.empty(len(y))
+    looked_at = np.linspace(0, len(y) - 1, min(len(y), _LOOKED_AT)).astype(int)
+    log_density = np.empty((len(looked_at), n_draws))
 
     def one_block(number: int, block: slice) -> None:
         drawn = responses.block(number, block)
@@ -341,6 +321,8 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
         fitted[block] = means.block(number, block).mean(axis=1)
         status = responses.per_row(block).get("status")
         below = share_below(drawn, y[block], u[block], status)
+        own = np.flatnonzero((looked_at >= block.start) & (looked_at < block.stop))
+        log_density[own] = log_p[looked_at[own] - block.start]
         # Importance weights of leaving the row out, truncated (Ionides 2008).
         weight = np.exp(np.minimum(log_p.max(axis=1, keepdims=True) - log_p, 500.0))
         weight = np.minimum(weight, np.sqrt(n_draws) * weight.mean(axis=1, keepdims=True))
@@ -349,4 +331,18 @@ def calibration_of_draws(post: Checks, seed: int | None) -> Calibration:
 
     for_each_block(len(y), n_draws, one_block)
     quantile = special.ndtri(rank)
-    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted)
+    note = _unreliable(log_density)
+    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted, note=note)
+
+
+def _unreliable(log_density: np.ndarray) -> str:
+    """Say of how many rows Pareto's k is too large, as `Posterior.loo` does of all."""
+    from arviz_stats.base import array_stats
+
+    n_rows, n_draws = log_density.shape
+    if n_draws < LEAST_FOR_WEIGHTS or not np.isfinite(log_density).all():
+        return ""
+    k = array_stats.psislw(kept_apart(log_density))[1]  # of the weights 1 / density
+    # Vehtari et al. (2024): what so many draws can bear.
+    n_bad = int((~(k <= min(1 - 1 / np.log10(n_draws), 0.7))).sum())
+    return f"{n_bad} of {n_rows} weights unreliable: loo()" if n_bad else ""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.memory import check_memory
 from bayesmix.results.check.loo import (
     Loo,
     check_enough_draws,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from bayesmix.results.check.check_data import CheckData
 
 __all__ = ["Checks"]
-
-_MOST = 1_000_000_000  # numbers in a table of log densities: 8 GB
 
 
 class Checks(Predicts):
@@ -72,7 +71,7 @@ class Checks(Predicts):
         Raises
         ------
         NotSupportedError
-            If there would be more than a thousand million numbers.
+            If there would be more than memory holds.
         """
         every = self._replicates(new_groups=new_groups, draws=draws, seed=seed)
         values = self._filled(every.rows, every.predictor, every.n_draws)
@@ -99,6 +98,7 @@ class Checks(Predicts):
         PriorError
             If a prior is flat.
         """
+        self._refuse_changed("prior_predictive()")
         prior = self.model.fit(
             draws=draws, chains=1, seed=self._seed(seed), prior_only=True, progress=False
         )
@@ -118,6 +118,7 @@ class Checks(Predicts):
         DataTree
             `idata`, with the group log_likelihood, dims (chain, draw, row).
         """
+        self._refuse_changed("log_likelihood()", rows_only=True)
         name = self.model.names.observed
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="linear")
         array = self._labelled(self._log_likelihood(), rows, None, name)
@@ -138,6 +139,7 @@ class Checks(Predicts):
         """
         import xarray as xr
 
+        self._refuse_changed("log_prior()")
         found = self._draws
         by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
         posterior = self.idata["posterior"]
@@ -194,6 +196,7 @@ class Checks(Predicts):
         and Computing 34, 57.
         """
         self._refuse_prior("prior_sensitivity")
+        self._refuse_changed("prior_sensitivity()")
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not (number and 0 < threshold < np.inf):
             raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
@@ -260,6 +263,7 @@ class Checks(Predicts):
         84, 802-829.
         """
         self._refuse_prior("loo")
+        self._refuse_changed("loo()" if by is None else "loo(by=...)", rows_only=by is None)
         y = self.model.y
         shape = self._draws.beta.shape[:2]
         if by is None:
@@ -281,8 +285,12 @@ class Checks(Predicts):
     ) -> Loo:
         """Estimate how well left-out data are predicted, by refitting without them.
 
-        The refits have the same priors, and those of the fast engine run side by side on
-        all processors. Where whole groups are left out, the effects of
+        The refits are of the same model: categories, levels of factors, knots, ranges,
+        scales and priors are those of the whole data. So a category or a level that only
+        one fold has keeps its threshold or coefficient, and the refit without the fold
+        predicts it with the prior's uncertainty: the elpd is finite. Levels of grouping
+        factors that are left out are new levels. Those of the fast engine run side by
+        side on all processors. Where whole groups are left out, the effects of
         their levels are integrated out, exactly for a normal model and as in `loo` for
         others.
 
@@ -309,11 +317,12 @@ class Checks(Predicts):
         NotSupportedError
             For draws from the prior, or an argument out of its range.
         DataError
-            If a fold alone knows a coefficient.
+            If a fold alone knows what has a flat prior, or a variance; it says which.
         """
         from bayesmix.results.check.kfold import kfold
 
         self._refuse_prior("kfold")
+        self._refuse_changed("kfold()")
         return kfold(self, k, by, draws, self._seed(seed), progress=progress)
 
     def check(
@@ -355,7 +364,8 @@ class Checks(Predicts):
         NotSupportedError
             If `stat` is not a function or one of the known names.
         """
-        from bayesmix.results.check.check_data import draw_check, replicates_wanted
+        from bayesmix.results.check.check_data import replicates_wanted
+        from bayesmix.results.check.drawing import draw_check
 
         wanted = replicates_wanted(self.model.design.n_obs)
         every = self._replicates(new_groups=False, draws=wanted, seed=seed)
@@ -368,6 +378,17 @@ class Checks(Predicts):
         )
 
     # -- inside ---------------------------------------------------------------
+
+    def _refuse_changed(self, method: str, *, rows_only: bool = False) -> None:
+        """Refuse what goes by the formula where the PyMC model that was fitted says otherwise."""
+        attributes = self.idata.attrs
+        words = attributes.get("pymc_changes", "")
+        if words and (attributes.get("pymc_rows_changed") or not rows_only):
+            raise NotSupportedError(
+                f"these draws are of a PyMC model that was changed by hand ({words}), and "
+                f"{method} goes by what the formula and its priors say; do it with PyMC and "
+                "ArviZ on model.pymc_model and idata"
+            )
 
     def _refuse_prior(self, method: str) -> None:
         if self.idata.attrs.get("prior_only"):
@@ -416,11 +437,9 @@ class Checks(Predicts):
         rows, predictor, n_draws = self._predictor(
             None, PredictionRequest(kind="linear"), None, None
         )
-        if rows.n_rows * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{rows.n_rows} rows x {n_draws} draws would take "
-                f"{rows.n_rows * n_draws * 8e-9:.0f} GB; fit with fewer draws"
-            )
+        check_memory(
+            f"{rows.n_rows} rows x {n_draws} draws", rows.n_rows * n_draws, "fit with fewer draws"
+        )
         out = np.empty((n_draws, rows.n_rows))
 
         def fill(_: int, block: slice) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import OWN_FILES, ConvergenceWarning, DataError, NotSupportedError
 from bayesmix.results.check.loo import Loo
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
     NotSupportedError
         If there are fewer than two models, or one is no posterior.
 
+    Warns
+    -----
+    ConvergenceWarning
+        Where Pareto k are too large or draws have not converged, as the `Loo` itself
+        says: the elpd of that model, its rank and the weights are not reliable.
+
     References
     ----------
     Yao, Y., Vehtari, A., Simpson, D. and Gelman, A. (2018). Using stacking to average
@@ -69,6 +75,7 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
                 f"{_in_words(first)} and {_in_words(other)}. Compare models of one response "
                 "(untransformed in all of them), fitted to the same rows"
             )
+    _warn_of_doubtful(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = arviz_stats.compare({n: x.arviz for n, x in found.items()}, round_to="none")
@@ -85,6 +92,19 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
             "bad_k": [len(found[n].bad) for n in names],
         }
     )
+
+
+def _warn_of_doubtful(found: Mapping[str, Loo]) -> None:
+    """Say once what each model's own report says of its weights and draws."""
+    doubtful = [f"{name!r}: {loo.report()}" for name, loo in found.items() if not loo.ok]
+    if doubtful:
+        warnings.warn(
+            "the ranking and the weights rest on an elpd that is not reliable: "
+            + " ".join(doubtful),
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
 
 
 def _not_a_posterior(name: str, model: Any) -> str:

@@ -12,9 +12,9 @@ from bayesmix.results.check.check_data import (
     Calibration,
     CheckData,
     check_data,
-    draw_check,
     replicates_wanted,
 )
+from bayesmix.results.check.drawing import draw_check
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 
 if TYPE_CHECKING:

@@ -12,21 +12,23 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix.design.subset import levels_in_part
 from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.families import Gaussian
 from bayesmix.inference.announce import announce
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
 from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows, rows_to_predict
+from bayesmix.results.predict.rows import Rows
+from bayesmix.statement.subset import check_model_of_rows, model_of_rows
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
-    from bayesmix.results.check.checking import Checks
+    from bayesmix.results.predict.prediction import Predicts
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["kfold"]
 
 
-def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
+def kfold(post: Predicts, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
     """Refit without each fold and score what was left out; see `Posterior.kfold`."""
     model = post.model
     n = model.design.n_obs
@@ -49,14 +51,19 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
     elpd = np.empty(n_units)
     # Kernels leave the interpreter to others; PyTensor does not compile in two threads.
     in_threads = str(post.idata.attrs["engine"]).startswith("fast")
+    problems: dict[int, list[str]] = {}
     workers = min(os.cpu_count() or 1, int(k)) if in_threads else 1
+
+    for number in range(int(k)):  # before any is fitted, and not in threads: it is said at once
+        _check_fold(model, np.flatnonzero(fold != number), number, int(k))
 
     def one_fold(number: int) -> None:
         announce(f"Fold {number + 1} of {k} ...", progress=progress)
         test = np.flatnonzero(fold == number)
-        refit = _refit(model, np.flatnonzero(fold != number), number, int(k)).fit(
+        refit = model_of_rows(model, np.flatnonzero(fold != number)).fit(
             draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
+        problems[number] = refit.diagnostics().problems
         log_p = _log_density(model, refit, test, member[test], seed)
         units = np.unique(member[test])
         elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
@@ -71,46 +78,35 @@ def kfold(post: Checks, k: int | None, by: Any, draws: int, seed: int, *, progre
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     key = data_key(model.y, None if by is None else member)
-    return _as_loo(elpd, labels, name, key, int(k), draws)
+    return _as_loo(elpd, labels, name, key, int(k), draws, _in_words(problems))
 
 
-def _refit(model: Model, train: np.ndarray, number: int, k: int) -> Model:
-    """The same model, with the same priors, for some of the rows."""
-    design = model.design
-
-    def some(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[train]
-
-    specification = replace(
-        model.specification,
-        priors={},
-        weights=some(design.weights),
-        known_se=some(design.known_se),
+def _in_words(problems: dict[int, list[str]]) -> tuple[str, ...]:
+    """What the diagnostics found in the refits, fold by fold."""
+    return tuple(
+        f"without fold {number + 1} of {len(problems)}, {'; '.join(found)}"
+        for number, found in sorted(problems.items())
+        if found
     )
-    advice = "only that fold knows it; take another k or seed, or another by="
+
+
+def _check_fold(model: FittableModel, train: np.ndarray, number: int, k: int) -> None:
+    """Refuse a fold without which there is no fit, and say which it is."""
     try:
-        refit = specification.build(type(model), design.frame.iloc[train])
+        check_model_of_rows(model_of_rows(model, train))
     except (DataError, FormulaError) as error:
         reason = getattr(error, "reason", str(error))
-        raise DataError(f"without fold {number + 1} of {k}: {reason}; {advice}") from error
-    if refit.design.fixed_effects != design.fixed_effects:
-        lost = [c for c in design.fixed_effects if c not in refit.design.fixed_effects]
         raise DataError(
-            f"without fold {number + 1} of {k} the data do not determine "
-            f"{', '.join(lost) or 'the same coefficients'}: {advice}"
-        )
-    refit._priors = model.prior_entries
-    return refit
+            f"without fold {number + 1} of {k}: {reason}; only that fold knows it; take another "
+            "k or seed, or another by="
+        ) from error
 
 
 def _log_density(
-    model: Model, refit: Any, test: np.ndarray, member: np.ndarray, seed: int
+    model: FittableModel, refit: Any, test: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Log density of each left-out unit at each draw, shape (S, units)."""
-    rows = rows_to_predict(
-        refit.model, model.design.frame.iloc[test], effects=True, levels=True, kind="linear"
-    )
-    rows = replace(rows, per_row={name: values[test] for name, values in model.rows.items()})
+    rows = _left_out_rows(model, refit.model, test)
     request = PredictionRequest(kind="linear")
     y = model.y[test]
     units = np.unique(member)
@@ -123,6 +119,24 @@ def _log_density(
     _, predictor, _ = refit._predictor_of(rows, request, None, seed)
     by_row = predictor.log_prob(y, slice(0, len(test)))
     return by_row[:, np.argsort(member)]
+
+
+def _left_out_rows(model: FittableModel, refit: FittableModel, test: np.ndarray) -> Rows:
+    """Rows of the whole data, as the refit sees them."""
+    design = model.design
+    index, new_levels = {}, {}
+    for whole, part in zip(design.groups, refit.design.groups, strict=True):
+        index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
+    return Rows(
+        X=design.X[test],
+        offset=None if design.offset is None else design.offset[test],
+        Z={group.name: group.Z[test] for group in design.groups},
+        index=index,
+        new_levels=new_levels,
+        labels=design.row_labels[test],
+        positions=np.arange(len(test)),
+        per_row={name: values[test] for name, values in model.rows.items()},
+    )
 
 
 def _integrated_units(
@@ -197,7 +211,15 @@ def _normal_units(
     return out
 
 
-def _as_loo(elpd: np.ndarray, labels: Any, name: str, key: str, k: int, draws: int) -> Loo:
+def _as_loo(
+    elpd: np.ndarray,
+    labels: Any,
+    name: str,
+    key: str,
+    k: int,
+    draws: int,
+    problems: tuple[str, ...],
+) -> Loo:
     import xarray as xr
     from arviz_stats.utils import ELPDDataLOOKFold
 
@@ -226,4 +248,5 @@ def _as_loo(elpd: np.ndarray, labels: Any, name: str, key: str, k: int, draws: i
         by=name,
         data_key=key,
         arviz=arviz,
+        problems=problems,
     )

@@ -15,13 +15,14 @@ from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
 from bayesmix.results.tabular.diagnostics import Diagnostics
+from bayesmix.results.tabular.text import html_block
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import StatedModel
 
 _SLOW = 3.0  # seconds; longer is announced
-_LEAST = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
+LEAST_FOR_WEIGHTS = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
 
 __all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
 
@@ -49,6 +50,8 @@ class Loo:
         Stands for the responses that were left out.
     arviz : arviz_stats.ELPDData
         The same for ArviZ's own functions.
+    problems : tuple of str
+        What the diagnostics found in the draws, or in the refits; empty where all is well.
     """
 
     elpd: float
@@ -59,6 +62,7 @@ class Loo:
     by: str
     data_key: str
     arviz: Any
+    problems: tuple[str, ...] = ()
 
     @property
     def bad(self) -> pd.DataFrame:
@@ -69,15 +73,21 @@ class Loo:
 
     @property
     def ok(self) -> bool:
-        """Whether every Pareto k is small enough."""
-        return self.bad.empty
+        """Whether every Pareto k is small enough, and nothing is wrong with the draws."""
+        return self.bad.empty and not self.problems
 
     def report(self) -> str:
-        """Say in words how far the importance weights can be trusted."""
+        """Say in words how far the importance weights, and the draws, can be trusted."""
+        text = self._of_weights()
+        if self.problems:
+            text += f" The draws themselves are not to be trusted yet: {'; '.join(self.problems)}."
+        return text
+
+    def _of_weights(self) -> str:
         k = self.pointwise["pareto_k"]
         if np.isnan(self.good_k):
             return "Exact refits: no importance weights."
-        if self.ok:
+        if self.bad.empty:
             return (
                 f"All Pareto k are below {self.good_k:.2f} (largest {k.max():.2f}): the estimate "
                 "can be trusted."
@@ -108,7 +118,7 @@ class Loo:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(f"<div>{html.escape(line)}</div>" for line in str(self).splitlines())
+        return html_block([f"<div>{html.escape(line)}</div>" for line in str(self).splitlines()])
 
 
 def check_enough_draws(n_draws: int, asked_by: str) -> None:
@@ -118,11 +128,37 @@ def check_enough_draws(n_draws: int, asked_by: str) -> None:
     ------
     NotSupportedError
     """
-    if n_draws < _LEAST:
+    if n_draws < LEAST_FOR_WEIGHTS:
         raise NotSupportedError(
             f"{counted(n_draws, 'draw')} in all {'is' if n_draws == 1 else 'are'} too few for the "
-            f"importance weights of {asked_by}: they take {_LEAST} at least; raise draws"
+            f"importance weights of {asked_by}: they take {LEAST_FOR_WEIGHTS} at least; raise draws"
         )
+
+
+def kept_apart(log_density: np.ndarray) -> np.ndarray:
+    """Move draws with equal weights, which have no tail to fit, apart by next to nothing.
+
+    A row that is certain at every draw, one censored far out say, has the log density
+    zero; Pareto's k of its weights is that of equal ones, and no error.
+
+    Parameters
+    ----------
+    log_density : ndarray, shape (rows, draws)
+
+    Returns
+    -------
+    ndarray, shape (rows, draws)
+        The same to 1e-9.
+    """
+    n_draws = log_density.shape[1]
+    least = np.partition(log_density, min(4, n_draws - 1), axis=1)[:, : min(5, n_draws)]
+    with np.errstate(invalid="ignore"):  # minus infinity is left as it is
+        equal = np.ptp(least, axis=1) < 1e-12
+    if not equal.any():
+        return log_density
+    out = log_density.copy()
+    out[equal] += 1e-9 * np.random.default_rng(1).uniform(size=n_draws)
+    return out
 
 
 def data_key(y: np.ndarray, member: np.ndarray | None = None) -> str:
@@ -172,6 +208,7 @@ def psis_loo(
 
     n_samples = log_lik.shape[0] * log_lik.shape[1]
     check_enough_draws(n_samples, "loo()")
+    log_lik = kept_apart(log_lik.reshape(n_samples, -1).T).T.reshape(log_lik.shape)
     ess = diagnostics.parameters["ess_bulk"].dropna()
     reff = float(np.clip(ess.mean() / n_samples, 1e-3, 1.0)) if len(ess) else 1.0
     with warnings.catch_warnings():
@@ -194,10 +231,11 @@ def psis_loo(
         by=by,
         data_key=key,
         arviz=found,
+        problems=tuple(diagnostics.problems),
     )
 
 
-def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
+def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
     """Find the group of each row of the fit.
 
     Parameters
@@ -248,7 +286,7 @@ def groups_of_rows(model: Model, by: Any) -> tuple[str, np.ndarray, np.ndarray]:
 
 
 def group_log_density(
-    model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int
+    model: StatedModel, draws: PosteriorDraws, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Log density of each group's rows with their own effects integrated out.
 
@@ -268,14 +306,16 @@ def group_log_density(
     -------
     ndarray, shape (chains, draws, m)
     """
-    from bayesmix.model.engines import why_not_collapsed
+    from bayesmix.inference.engines import why_not_collapsed
 
     if why_not_collapsed(model.design, model.family, model.rows, model.prior_entries):
         return _integrated(model, draws, member, seed)
     return _collapsed(model, draws, member)
 
 
-def _integrated(model: Model, draws: PosteriorDraws, member: np.ndarray, seed: int) -> np.ndarray:
+def _integrated(
+    model: StatedModel, draws: PosteriorDraws, member: np.ndarray, seed: int
+) -> np.ndarray:
     """Given beta and the effects that a group shares with others; by quadrature."""
     from bayesmix.results.check.integrated import (
         expected_seconds,
@@ -312,12 +352,13 @@ def _integrated(model: Model, draws: PosteriorDraws, member: np.ndarray, seed: i
     return found.reshape(n_chains, n_draws, -1)
 
 
-def _collapsed(model: Model, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
+def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
     """Of a normal model, all effects integrated out."""
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
     from bayesmix.gaussian.theta import pack_theta
+    from bayesmix.inference.problems import gaussian_problem
 
-    problem, design = model.gaussian_problem, model.design
+    problem, design = gaussian_problem(model), model.design
     n_chains, n_draws = draws.beta.shape[:2]
 
     def flat(values: np.ndarray) -> np.ndarray:

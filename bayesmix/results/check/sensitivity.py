@@ -14,7 +14,7 @@ from bayesmix.results.tabular.tables import text_column
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["log_prior_of", "power_scaling_table"]
 
@@ -24,7 +24,7 @@ NOTHING = "no sign of trouble"
 
 
 def log_prior_of(
-    model: Model,
+    model: StatedModel,
     beta: np.ndarray,
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
@@ -71,14 +71,14 @@ def log_prior_of(
         values = parameters[name]
         if name in model.family.vector_parameters:
             if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
-                values = values - (beta @ design.X.mean(axis=0))[..., None]
+                values = values - (beta @ design.means)[..., None]
             found[name] = prior_log_density(entry.prior, values).sum(axis=-1)
         else:
             found[name] = prior_log_density(entry.prior, values)
     return found
 
 
-def _of_coefficients(model: Model, beta: np.ndarray) -> np.ndarray:
+def _of_coefficients(model: StatedModel, beta: np.ndarray) -> np.ndarray:
     design, priors = model.design, model.prior_entries
     names = list(design.fixed_effects)
     has_own = priors.intercept is not None
@@ -89,7 +89,7 @@ def _of_coefficients(model: Model, beta: np.ndarray) -> np.ndarray:
     if priors.intercept is not None:
         intercept = beta[..., names.index("Intercept")]
         if priors.intercept_is_centered:
-            intercept = intercept + beta[..., slopes] @ design.X[:, slopes].mean(axis=0)
+            intercept = intercept + beta[..., slopes] @ design.means[slopes]
         total = total + prior_log_density(priors.intercept.prior, intercept)
     return np.asarray(total)
 

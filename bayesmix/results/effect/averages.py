@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy import sparse
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
+from bayesmix.memory import check_memory
 from bayesmix.results.effect.in_order import InOrder
 from bayesmix.results.predict.linear import ParameterDraws, for_each_block
 from bayesmix.results.predict.predictor import Predictor, row_summaries
@@ -18,14 +18,13 @@ from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["Cells", "DrawSource", "Source", "Transform"]
 
 # Of one array of cells by draws for predictions, of two for comparisons: high and low.
 Transform = Callable[..., np.ndarray]
 
-_MOST = 500_000_000  # numbers: 4 GB of averages
 _SLOW = 100_000_000  # numbers predicted; longer than a few seconds
 
 
@@ -77,7 +76,7 @@ class DrawSource:
 
     def __init__(
         self,
-        model: Model,
+        model: StatedModel,
         parameters: Callable[[Mapping[str, np.ndarray]], ParameterDraws],
         seed: int,
     ) -> None:
@@ -97,11 +96,11 @@ class DrawSource:
             announce(f"Predicting {n} rows x {n_draws} draws ...", progress=True)
         if cells.cell is None:
             return _by_row(predictors, cells, n_draws, request.ci_prob)
-        if cells.n_cells * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{cells.n_cells} averages x {n_draws} draws would take "
-                f"{cells.n_cells * n_draws * 8e-9:.0f} GB; use fewer draws with draws="
-            )
+        check_memory(
+            f"{cells.n_cells} averages x {n_draws} draws",
+            2 * cells.n_cells * n_draws,
+            "use fewer draws with draws=",
+        )
         averages = [_averages(predictor, cells, cells.cell, n_draws) for predictor in predictors]
         with np.errstate(all="ignore"):
             values = cells.transform(*averages)

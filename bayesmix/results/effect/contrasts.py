@@ -15,7 +15,7 @@ from bayesmix.results.effect.averages import Transform
 from bayesmix.results.effect.counterfactual import is_categorical, no_predictor
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = [
     "COMPARE",
@@ -77,7 +77,7 @@ class Contrast:
         return (own + self.high, own + self.low) if self.added else (self.high, self.low)
 
 
-def contrasts_of(model: Model, name: str, contrast: Any) -> list[Contrast]:
+def contrasts_of(model: StatedModel, name: str, contrast: Any) -> list[Contrast]:
     """Say what is compared with what.
 
     Parameters
@@ -117,7 +117,7 @@ def contrasts_of(model: Model, name: str, contrast: Any) -> list[Contrast]:
     return [Contrast(high=step, low=0.0, added=True, label=f"{step:+g}")]
 
 
-def step_beyond(model: Model, name: str, contrast: Contrast, own: Any) -> DataError | None:
+def step_beyond(model: StatedModel, name: str, contrast: Contrast, own: Any) -> DataError | None:
     """Build the error for a step that leaves the range of a spline.
 
     Returns
@@ -165,7 +165,7 @@ def numeric_column(name: str, values: Any, n: int) -> np.ndarray:
     return np.asarray(prepared, dtype=np.float64)
 
 
-def slope_step(model: Model, name: str) -> tuple[float, float, float]:
+def slope_step(model: StatedModel, name: str) -> tuple[float, float, float]:
     """Step of a numerical derivative, and the range that the fit has seen.
 
     Returns
@@ -189,7 +189,7 @@ def slope_step(model: Model, name: str) -> tuple[float, float, float]:
     return _STEP * ((high - low) or max(1.0, abs(low))), low, high
 
 
-def _fitted_column(model: Model, name: Any) -> pd.Series[Any]:
+def _fitted_column(model: StatedModel, name: Any) -> pd.Series[Any]:
     known = model.formula.columns_of("fixed", "effect", "offset", "group")
     if name not in known:
         raise no_predictor(model, str(name))

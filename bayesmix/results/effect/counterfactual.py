@@ -18,7 +18,7 @@ from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import Rows, new_per_row
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = [
     "By",
@@ -70,7 +70,7 @@ class Grid:
         return weight
 
 
-def base_frame(model: Model, data: Any) -> pd.DataFrame:
+def base_frame(model: StatedModel, data: Any) -> pd.DataFrame:
     """Return the columns of the caller's rows, or of those of the fit, as a new frame.
 
     Parameters
@@ -93,7 +93,7 @@ def base_frame(model: Model, data: Any) -> pd.DataFrame:
     return frame
 
 
-def grid_of(model: Model, data: Any, by: Any, at: Any, others: Any) -> Grid:
+def grid_of(model: StatedModel, data: Any, by: Any, at: Any, others: Any) -> Grid:
     """Check `by`, `at` and `others`, and say which rows they mean.
 
     Parameters
@@ -141,7 +141,7 @@ def grid_of(model: Model, data: Any, by: Any, at: Any, others: Any) -> Grid:
 
 
 def counterfactual_rows(
-    model: Model, frame: pd.DataFrame, changed: Mapping[str, Any], request: PredictionRequest,
+    model: StatedModel, frame: pd.DataFrame, changed: Mapping[str, Any], request: PredictionRequest,
     *, one_trial: bool = False,
 ) -> Rows:  # fmt: skip
     """Build the arrays of rows in which some columns have other values.
@@ -178,10 +178,11 @@ def counterfactual_rows(
         labels=found.row_labels,
         positions=np.arange(len(frame)),
         per_row=per_row,
+        left_out=found.left_out,
     )
 
 
-def is_categorical(model: Model, name: str, column: pd.Series[Any]) -> bool:
+def is_categorical(model: StatedModel, name: str, column: pd.Series[Any]) -> bool:
     """Whether the levels of a column, and not its numbers, are compared."""
     formula = model.formula
     numeric = pd.api.types.is_numeric_dtype(column.dtype)
@@ -191,7 +192,7 @@ def is_categorical(model: Model, name: str, column: pd.Series[Any]) -> bool:
     return only_group or name in formula.categorical
 
 
-def _points(model: Model, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any], ...]:
+def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any], ...]:
     if at is None:
         return ({},)
     if not isinstance(at, Mapping):
@@ -214,7 +215,7 @@ def _points(model: Model, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any],
     )
 
 
-def no_predictor(model: Model, name: str) -> DataError:
+def no_predictor(model: StatedModel, name: str) -> DataError:
     """Build the error for a column that the model does not use."""
     known = list(model.formula.columns_of(*_ROLES, "group"))
     return DataError(
@@ -243,7 +244,7 @@ def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _typical(model: Model, frame: pd.DataFrame, names: list[str], by: Any) -> pd.DataFrame:
+def _typical(model: StatedModel, frame: pd.DataFrame, names: list[str], by: Any) -> pd.DataFrame:
     """One row per cell, the other predictors at their mean or their commonest value."""
     formula = model.formula
     if by is False:

@@ -6,7 +6,8 @@ are compared, so that transformations, interactions and splines are right by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.design.unseen import BeyondRangeError
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
 from bayesmix.families import Cumulative, Gaussian
 from bayesmix.families.proportions import Unit
 from bayesmix.results.effect.averages import Cells, DrawSource, Source, Transform
@@ -28,8 +29,13 @@ from bayesmix.results.effect.contrasts import (
     step_beyond,
 )
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
+from bayesmix.results.effect.expected import ExpectedSource
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
+from bayesmix.results.effect.lost_cells import KnownCells
+from bayesmix.results.effect.unknown import UnknownCells
+from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
+from bayesmix.results.predict.eb_prediction import check_draws
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
@@ -37,22 +43,23 @@ from bayesmix.results.tabular.tables import text_column
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.model import Model
     from bayesmix.results.predict.linear import ParameterDraws
     from bayesmix.results.predict.rows import Rows
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Effects", "EffectsAtModes", "EffectsOfDraws"]
 
 EffectKind = Literal["mean", "linear"]
 Others = Literal["observed", "typical"]
-_DRAWS = 2000  # of a normal approximation
+_DRAWS, _FEWEST_DRAWS = 2000, 400  # where means are not exact
+_WORK = 20_000_000  # rows x draws up to which there are as many
 
 
 class Effects:
     """Averages of predictions over rows, as they are and as they might be."""
 
-    model: Model
+    model: FittableModel
 
     def _source(self, draws: int | None, seed: int | None) -> Source:
         raise NotImplementedError
@@ -65,7 +72,7 @@ class Effects:
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
-        groups: Groups = "conditional",
+        groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
         draws: int | None = None,
@@ -90,18 +97,20 @@ class Effects:
         others : {"observed", "typical"}
             Whether the columns that neither `by` nor `at` names stay as observed and
             are averaged over, or are set to one typical row: numbers at their mean,
-            levels at the commonest, groups unknown (take ``groups="population"`` for
-            one in the middle of the population).
+            levels at the commonest, groups unknown under ``groups="conditional"``.
         kind : {"mean", "linear"}
             The expected response, or the linear predictor on the link scale.
-        groups : {"conditional", "population"}
-            Whether rows have the effects of their groups, or those effects are zero.
+        groups : {"conditional", "population"}, optional
+            Whose effects the rows have: those of their groups, or none, which is the
+            typical group. See the notes for the default.
         marginal : bool
             Whether to average over the group distribution instead, as in `predict`.
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
-            Number of posterior draws to use, evenly spaced; all by default.
+            Number of posterior draws to use, evenly spaced; all by default. For
+            empirical Bayes beyond a normal response the number that sd and interval
+            rest on: 2000, and from 10 000 rows on fewer, at least 400.
         seed : int, optional
             Of the effects of new groups; the fit's own by default.
 
@@ -109,7 +118,8 @@ class Effects:
         -------
         DataFrame
             One row per combination of `at` and `by`: their columns, then estimate, sd,
-            lower, upper.
+            lower, upper; NaN, with a warning, where the data do not determine the
+            average (`predict` says when).
 
         Raises
         ------
@@ -117,6 +127,24 @@ class Effects:
             If there is no such column, or the rows do not fit the model.
         NotSupportedError
             For an argument out of its range.
+
+        Notes
+        -----
+        Whom `predictions`, `comparisons` and `slopes` speak of is one rule. What varies
+        something (`comparisons`, `slopes`, `predictions` with `at` or with columns in
+        `by`) is about the population: ``groups="population"``, the typical group, whose
+        effects are zero. Its interval holds for groups like those in the data, as that
+        of R's emmeans does. A call that names a grouping factor (in `by`, `at` or
+        `variables`), or a predictor that enters through group effects alone, asks for
+        the groups in the data: ``groups="conditional"``; so does `predictions` with
+        neither `by` nor `at`, the average of `predict` over the rows.
+
+        With ``groups="conditional"`` what is known of these groups is part of the
+        answer. The interval of a predictor that is constant within groups then can be
+        several times narrower than that for the population; `comparisons` and `slopes`
+        say so in a warning, which their table keeps in ``attrs["note"]``. Under a link
+        that is not the identity the typical group's mean is not the mean over groups:
+        ``marginal=True`` gives that.
 
         Examples
         --------
@@ -126,15 +154,20 @@ class Effects:
         >>> eb.predictions(at={"Days": [0, 9]})["estimate"].round(1).tolist()
         [251.4, 345.6]
         """
-        request = _request(kind, groups, marginal, ci_prob)
         grid = grid_of(self.model, data, by, at, others)
+        if groups is None:
+            groups = default_groups(self.model, by=by, at=at)
+        request = _request(kind, groups, marginal, ci_prob)
         source = self._source(draws, seed)
+        unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
             rows = counterfactual_rows(self.model, grid.frame, point, request)
             cells = _cells(grid, (rows,), "identity", lambda values: values)
             summary = source.summaries(cells, request)
+            summary = unknown.masked(summary, cells, point, grid.keys)
             tables.append(_table(point, grid, summary, rows))
+        unknown.warn()
         return _joined(tables, grid)
 
     def comparisons(
@@ -148,7 +181,7 @@ class Effects:
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
-        groups: Groups = "conditional",
+        groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
         draws: int | None = None,
@@ -167,8 +200,9 @@ class Effects:
         variables : str or sequence of str
             Predictors, or grouping factors; one after the other.
         by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
-            As in `predictions`. `at` may fix the variable itself where `contrast` is a
-            step: the value that the step starts from.
+            As in `predictions`, whose notes say what `groups` is by default. `at` may fix
+            the variable itself where `contrast` is a step: the value that the step starts
+            from.
         contrast : number, pair or str, optional
             Of a number: a step that is added to each row's own value (by default 1; of
             a column of 0 and 1 the default is the pair (0, 1)), a
@@ -183,7 +217,9 @@ class Effects:
         -------
         DataFrame
             One row per variable, contrast and cell: term, contrast, the columns of `at`
-            and `by`, estimate, sd, lower, upper.
+            and `by`, estimate, sd, lower, upper; NaN, with a warning, where the data do
+            not determine the comparison. A difference may be known where the two
+            averages are not.
 
         Raises
         ------
@@ -200,7 +236,8 @@ class Effects:
         >>> eb.comparisons("Days", contrast=(0, 9))["estimate"].round(2).tolist()
         [94.21]
         """
-        request = _request(kind, groups, marginal, ci_prob)
+        names = _variables(variables)
+        request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         one_of("compare", compare, get_args(Compare))
         odds = compare in {"odds_ratio", "lnor"}
         if odds:
@@ -208,8 +245,9 @@ class Effects:
         sign = "-" if compare == "difference" else "/"
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
+        unknown = UnknownCells(self.model, request)
         tables = []
-        for name in _variables(variables):
+        for name in names:
             for found in contrasts_of(self.model, name, contrast):
                 if not found.added and name in (at or {}):
                     raise NotSupportedError(
@@ -231,9 +269,11 @@ class Effects:
                         raise step_beyond(self.model, name, found, own) or error from error
                     cells = _cells(grid, versions, compare, COMPARE[compare])
                     summary = source.summaries(cells, request)
-                    keys = {"term": name, "contrast": found.label.format(sign)}
-                    tables.append(_table({**keys, **point}, grid, summary, versions[0]))
-        return _joined(tables, grid)
+                    keys = {"term": name, "contrast": found.label.format(sign)} | point
+                    summary = unknown.masked(summary, cells, keys, grid.keys)
+                    tables.append(_table(keys, grid, summary, versions[0]))
+        unknown.warn()
+        return _joined(tables, grid, note)
 
     def slopes(
         self,
@@ -245,7 +285,7 @@ class Effects:
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
-        groups: Groups = "conditional",
+        groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
         draws: int | None = None,
@@ -262,8 +302,8 @@ class Effects:
         variables : str or sequence of str
             Numeric predictors; one after the other.
         by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
-            As in `predictions`. `at` may fix the variable itself: where the slope is
-            taken.
+            As in `predictions`, whose notes say what `groups` is by default. `at` may fix
+            the variable itself: where the slope is taken.
         step : float, optional
             Half the distance of the differences, in units of the predictor; by default
             1e-5 of its range in the fit. Where a step would leave the domain of a
@@ -273,7 +313,8 @@ class Effects:
         -------
         DataFrame
             One row per variable and cell: term, the columns of `at` and `by`, estimate,
-            sd, lower, upper, in units of the prediction per unit of the predictor.
+            sd, lower, upper, in units of the prediction per unit of the predictor; NaN,
+            with a warning, where the data do not determine the slope.
 
         Raises
         ------
@@ -290,21 +331,40 @@ class Effects:
         >>> eb.slopes("Days")["estimate"].round(3).tolist()
         [10.467]
         """
-        request = _request(kind, groups, marginal, ci_prob)
+        names = _variables(variables)
+        request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise NotSupportedError(f"step={step!r} must be a number above zero")
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
+        unknown = UnknownCells(self.model, request)
         tables = []
-        for name in _variables(variables):
+        for name in names:
             for point in grid.points:
-                parts, distance = self._around(grid, point, name, step, request)
+                parts, distance = self._either_side(grid, point, name, step, request)
                 cells = _cells(grid, parts, "difference", COMPARE["difference"], distance)
                 summary = source.summaries(cells, request)
-                tables.append(_table({"term": name, **point}, grid, summary, parts[0]))
-        return _joined(tables, grid)
+                keys = {"term": name, **point}
+                summary = unknown.masked(summary, cells, keys, grid.keys)
+                tables.append(_table(keys, grid, summary, parts[0]))
+        unknown.warn()
+        return _joined(tables, grid, note)
 
     # -- inside ---------------------------------------------------------------
+
+    def _request_about(
+        self, names: list[str], by: By, at: Any, kind: Any, groups: Groups | None, marginal: Any,
+        ci_prob: Any,
+    ) -> tuple[PredictionRequest, str]:  # fmt: skip
+        """Check what is asked of some variables, and say for whom it holds if not for all."""
+        if groups is None:
+            chosen = default_groups(self.model, by=by, at=at, variables=names)
+            return _request(kind, chosen, marginal, ci_prob), ""
+        request = _request(kind, groups, marginal, ci_prob)
+        note = for_these_groups_only(self.model, names) if request.uses_levels else ""
+        if note:
+            warnings.warn(note, DataWarning, skip_file_prefixes=OWN_FILES)
+        return request, note
 
     def _own_values(self, grid: Grid, point: Mapping[str, Any], name: str) -> np.ndarray:
         """Values of a numeric predictor before it is changed, shape (n,)."""
@@ -313,7 +373,7 @@ class Effects:
         values = point[name] if name in point else grid.frame[name]
         return numeric_column(name, values, len(grid.frame))
 
-    def _around(
+    def _either_side(
         self,
         grid: Grid,
         point: Mapping[str, Any],
@@ -376,28 +436,29 @@ class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
 class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
     """Effects at the best variance parameters: exact for a normal response.
 
-    A fit of another family draws (beta, b) from their normal approximation, by its
-    method ``_parameters(levels, n_draws, seed)``.
+    Of another family the estimate is the average of `predict`'s, and its spread that of
+    draws of the fixed effects and of the group effects given the data.
     """
 
     def _source(self, draws: int | None, seed: int | None) -> Source:
         family = self.model.family
         fit: Any = self
+        exact = ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
         if isinstance(family, Gaussian) and family.link == "identity":
             if draws is not None or seed is not None:
                 raise NotSupportedError(
                     "draws= and seed= are for a posterior: here mean and variance are exact"
                 )
-            return ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
-        draw: Callable[..., ParameterDraws] | None = getattr(fit, "_parameters", None)
-        if draw is None:
-            raise NotSupportedError(
-                f"empirical Bayes for the family {family} has no effects on the scale of the "
-                "response; model.fit() gives a posterior, which has"
-            )
-        n_draws = _DRAWS if draws is None else int(chosen_draws(1, draws, draws).size)
+            return exact
+        n_draws = int(np.clip(_WORK // self.model.design.n_obs, _FEWEST_DRAWS, _DRAWS))
+        if draws is not None:
+            check_draws(draws)
+            n_draws = int(draws)
         number = checked_seed(seed, 0)
-        return DrawSource(self.model, lambda levels: draw(levels, n_draws, number), number)
+        drawn = DrawSource(
+            self.model, lambda levels: fit._parameters(levels, n_draws, number), number
+        )
+        return KnownCells(ExpectedSource(fit, drawn, exact), fit._known_fixed)
 
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
@@ -410,7 +471,7 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
     return PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
 
 
-def _variables(variables: Any) -> Iterator[str]:
+def _variables(variables: Any) -> list[str]:
     if not isinstance(variables, str | Iterable):
         raise NotSupportedError(
             f"variables={variables!r} must be the name of a predictor, or several"
@@ -418,7 +479,7 @@ def _variables(variables: Any) -> Iterator[str]:
     names = [variables] if isinstance(variables, str) else list(variables)
     if not names:
         raise NotSupportedError("variables= names no predictor")
-    yield from names
+    return names
 
 
 def _is_number(value: Any) -> bool:
@@ -455,5 +516,8 @@ def _table(keys: Mapping[str, Any], grid: Grid, summary: np.ndarray, rows: Rows)
     return table
 
 
-def _joined(tables: list[pd.DataFrame], grid: Grid) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=grid.cell is not None)
+def _joined(tables: list[pd.DataFrame], grid: Grid, note: str = "") -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=grid.cell is not None)
+    if note:
+        table.attrs["note"] = note
+    return table

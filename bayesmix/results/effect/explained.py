@@ -19,8 +19,8 @@ from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptio
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["ExplainedVariance", "ExplainedVarianceAtModes", "R2Method"]
 
@@ -31,7 +31,7 @@ _SLOW = 20_000_000  # means to compute; longer than a few seconds
 class ExplainedVariance:
     """What a posterior says about explained variance."""
 
-    model: Model
+    model: FittableModel
 
     if TYPE_CHECKING:
 
@@ -231,7 +231,7 @@ class ExplainedVariance:
 class ExplainedVarianceAtModes:
     """What an empirical Bayes fit says about explained variance: point values."""
 
-    model: Model
+    model: FittableModel
 
     @of_modes
     def r2(self, *, approximation: Approximation = "lognormal") -> pd.DataFrame:

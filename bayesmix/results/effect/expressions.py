@@ -312,6 +312,8 @@ def _check(node: ast.expr, text: str) -> None:
         )
         fine = fine or (isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub | ast.UAdd))
         fine = fine or (isinstance(part, ast.Constant) and type(part.value) in {int, float})
+        if isinstance(part, ast.Constant) and fine and not _is_finite(part.value):
+            raise FormulaError(f"the hypothesis `{text[:60]}` holds a number beyond 1e308")
         if isinstance(part, ast.Call):
             called = isinstance(part.func, ast.Name) and part.func.id in _FUNCTIONS
             fine = called and len(part.args) == 1 and not part.keywords
@@ -322,3 +324,10 @@ def _check(node: ast.expr, text: str) -> None:
                 f"the hypothesis `{text}` holds more than arithmetic: + - * / ^ and "
                 f"{', '.join(f'{name}()' for name in _FUNCTIONS)}"
             )
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return bool(np.isfinite(float(number)))
+    except OverflowError:  # a whole number with more digits than a double has room for
+        return False

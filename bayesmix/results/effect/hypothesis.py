@@ -13,19 +13,22 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.inference.known import Known
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
 from bayesmix.results.tabular.arguments_of_others import of_modes
 from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
 from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
-from bayesmix.results.tabular.text import WIDTH, html_table, text_table, wrapped_title
+from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayesmix.design import Design
     from bayesmix.families import Family
-    from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Hypotheses", "WeighsHypotheses", "WeighsHypothesesAtModes"]
 
@@ -33,6 +36,8 @@ Rope = tuple[float, float] | None
 _STEP = 1e-5  # of the numerical gradient of an expression
 _SHORT = {"probability": "prob.", "evidence_ratio": "ratio"}
 _FEW = 10  # draws on the far side of the point
+_OF_DRAWS = ("estimate", "sd", "lower", "upper", "direction", "probability", "evidence_ratio")
+_AT_MODES = ("estimate", "sd", "lower", "upper", "z", "p_value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -71,7 +76,7 @@ class Hypotheses:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<div>{html.escape(n)}</div>" for n in [*self._notes(), self.footer])
-        return f"<div>{html_table(self.table.drop(columns='note'), self.title)}{notes}</div>"
+        return html_block([html_table(self.table.drop(columns="note"), self.title), notes])
 
     def _notes(self) -> list[str]:
         pairs = zip(self.table["hypothesis"], self.table["note"], strict=True)
@@ -81,7 +86,8 @@ class Hypotheses:
 class WeighsHypotheses:
     """What the draws of a posterior say about hypotheses."""
 
-    model: Model
+    model: FittableModel
+    idata: xr.DataTree
 
     if TYPE_CHECKING:
 
@@ -131,7 +137,7 @@ class WeighsHypotheses:
             is; its probability is that under even prior odds. The posterior density is
             by a kernel, or the normal approximation's where hardly a draw lies beyond
             the point. It is NaN where the prior has no density there, and `note` says
-            why.
+            why. All is NaN for a coefficient that was left out as aliased.
 
         Raises
         ------
@@ -155,9 +161,13 @@ class WeighsHypotheses:
         known = _known_names(self.model.design, self.model.family, list(values))
         rows = []
         for parsed in _parsed(hypotheses, known):
+            if _left_out(self.model.design, parsed):
+                rows.append(_not_estimable(self.model.design, parsed, _OF_DRAWS, region))
+                continue
             draws = parsed.difference.value(values)
             draws = np.broadcast_to(draws, self._draws.beta.shape[:2])
-            rows.append(_of_draws(self.model, parsed, draws, options, region))
+            model = None if self.idata.attrs.get("pymc_changes") else self.model
+            rows.append(_of_draws(model, parsed, draws, options, region))
         footer = (
             f"estimate: left minus right side, with {100 * ci_prob:g} % intervals; direction: "
             "probability of its sign; ratio: odds of the hypothesis, for = Savage and Dickey's "
@@ -169,7 +179,7 @@ class WeighsHypotheses:
 class WeighsHypothesesAtModes:
     """Wald tests of an empirical Bayes fit."""
 
-    model: Model
+    model: FittableModel
 
     @of_modes
     def hypothesis(
@@ -218,11 +228,13 @@ class WeighsHypothesesAtModes:
         """
         SummaryOptions(ci_prob=ci_prob)
         region = _region(rope)
-        start, covariance, values = _mode_values(self)
+        start, outcome, values = _mode_values(self)
         known = _known_names(self.model.design, self.model.family, list(values(start)))
         z = float(stats.norm.ppf((1 + ci_prob) / 2))
         rows = [
-            _at_modes(parsed, start, covariance, values, z, region)
+            _not_estimable(self.model.design, parsed, _AT_MODES, region)
+            if _left_out(self.model.design, parsed)
+            else _at_modes(parsed, start, outcome, values, z, region)
             for parsed in _parsed(hypotheses, known)
         ]
         footer = (
@@ -250,7 +262,7 @@ def _posterior_values(draws: PosteriorDraws) -> dict[str, np.ndarray]:
 
 
 def _of_draws(
-    model: Model,
+    model: FittableModel | None,
     parsed: ParsedHypothesis,
     draws: np.ndarray,
     options: SummaryOptions,
@@ -278,7 +290,11 @@ def _of_draws(
     return row | {"note": note}
 
 
-def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tuple[float, str]:
+def _savage_dickey(
+    model: FittableModel | None, difference: Expression, flat: np.ndarray
+) -> tuple[float, str]:
+    if model is None:
+        return np.nan, "no ratio: the PyMC model was changed by hand, and its prior is not known"
     prior, note = density_at_zero(model, difference)
     if np.isnan(prior):
         return np.nan, f"no ratio: {note}"
@@ -301,8 +317,8 @@ def _savage_dickey(model: Model, difference: Expression, flat: np.ndarray) -> tu
 Values = Callable[[np.ndarray], dict[str, float]]
 
 
-def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
-    """Coordinates of all parameters, their covariance, and the parameters as functions of them.
+def _mode_values(fit: Any) -> tuple[np.ndarray, Known, Values]:
+    """Coordinates of all parameters, what is known of them, and the parameters as functions.
 
     The coordinates are beta, then theta (logarithms of standard deviations, partial
     correlations), then the logarithms of the family's parameters.
@@ -313,18 +329,20 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
     own: tuple[str, ...] = ()
     if hasattr(fit, "_gp"):
         own = tuple(fit._gp.parameters)
-        joint, n = fit._outer_cov, d + len(own)
+        n = d + len(own)
         back = np.linalg.inv(problem.scaling.TX)
         order = np.r_[np.arange(n, n + p), np.arange(n)]
         move = np.eye(n + p)
         move[n:, n:] = back
-        with np.errstate(invalid="ignore"):
-            covariance = (move @ joint @ move.T)[np.ix_(order, order)]
+        known: Known = fit._known.moved(move).part(order)
         start = np.concatenate([beta, theta, fit._phi])
     else:
         covariance = np.zeros((p + d, p + d))
         covariance[:p, :p] = fit._conditional.beta_cov
         covariance[p:, p:] = fit._theta_cov
+        known = Known(
+            covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0)
+        )  # fmt: skip
         start = np.concatenate([beta, theta])
 
     def values(x: np.ndarray) -> dict[str, float]:
@@ -345,13 +363,13 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, np.ndarray, Values]:
             found["sigma"] = float(sd[at])
         return found
 
-    return start, covariance, values
+    return start, known, values
 
 
 def _at_modes(
     parsed: ParsedHypothesis,
     start: np.ndarray,
-    covariance: np.ndarray,
+    known: Known,
     values: Values,
     z: float,
     region: Rope,
@@ -366,8 +384,8 @@ def _at_modes(
         up, down = (float(parsed.difference.value(values(start + s))) for s in (step, -step))
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
-    inside = covariance[np.ix_(used, used)]
-    variance = float(gradient[used] @ inside @ gradient[used])
+    # Of what plays no part the covariance may not be there.
+    variance = float(known.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:
@@ -416,7 +434,7 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
     """Return what parameters may be called, with their one name."""
     known: dict[str, str] = {}
     taken = {*family.parameters, *canonical}
-    for name in design.fixed_effects:
+    for name in (*design.fixed_effects, *design.aliased):
         if name not in taken:
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
@@ -430,6 +448,23 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             if len(pairs) == 1:
                 known[f"corr({group.name})"] = name
     return known | {name: name for name in canonical}
+
+
+def _left_out(design: Design, parsed: ParsedHypothesis) -> list[str]:
+    """Coefficients of a hypothesis that were left out as aliased."""
+    return [name for name in design.aliased if f"beta({name})" in parsed.difference.names]
+
+
+def _not_estimable(
+    design: Design, parsed: ParsedHypothesis, columns: Sequence[str], region: Rope
+) -> dict[str, Any]:
+    """A row of NaN, and why."""
+    named = " and ".join(f"`{name}`" for name in _left_out(design, parsed))
+    row: dict[str, Any] = {"hypothesis": parsed.text, **dict.fromkeys(columns, np.nan)}
+    if region is not None:
+        row["rope"] = np.nan
+    note = f"{named} was left out, because the columns before it already determine it in the data"
+    return row | {"note": note}
 
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:

@@ -13,7 +13,7 @@ from bayesmix.priors.prior import Prior
 from bayesmix.results.effect.expressions import Expression
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["density_at_zero", "draws_density"]
 
@@ -25,7 +25,7 @@ class NoDensityError(Exception):
     """Why a prior density is not to be had, in words."""
 
 
-def density_at_zero(model: Model, difference: Expression) -> tuple[float, str]:
+def density_at_zero(model: StatedModel, difference: Expression) -> tuple[float, str]:
     """Density of the prior of an expression at zero.
 
     Exact for linear combinations of coefficients with normal priors and for a linear
@@ -49,7 +49,7 @@ def density_at_zero(model: Model, difference: Expression) -> tuple[float, str]:
         return np.nan, str(reason)
 
 
-def _density(model: Model, difference: Expression) -> tuple[float, str]:
+def _density(model: StatedModel, difference: Expression) -> tuple[float, str]:
     linear = difference.linear()
     if linear is not None:
         constant, weights = linear
@@ -115,7 +115,7 @@ def _check_inside(draws: np.ndarray) -> None:
         )
 
 
-def _independent(model: Model, weights: Mapping[str, float]) -> dict[str, float]:
+def _independent(model: StatedModel, weights: Mapping[str, float]) -> dict[str, float]:
     """Weights of parameters that are independent under the prior."""
     out = dict(weights)
     priors, design = model.prior_entries, model.design
@@ -123,31 +123,32 @@ def _independent(model: Model, weights: Mapping[str, float]) -> dict[str, float]
         weight = out.pop("beta(Intercept)", 0.0)
         if weight:
             out[_AT_MEANS] = weight
+            means = design.means
             for j, name in enumerate(design.fixed_effects):
                 if name != "Intercept":
                     key = f"beta({name})"
-                    out[key] = out.get(key, 0.0) - weight * float(design.X[:, j].mean())
+                    out[key] = out.get(key, 0.0) - weight * float(means[j])
     return out
 
 
-def _needed(model: Model, names: tuple[str, ...]) -> set[str]:
+def _needed(model: StatedModel, names: tuple[str, ...]) -> set[str]:
     needed = set(_independent(model, dict.fromkeys(names, 1.0)))
     return needed | {name for name in names if _AT_MEANS not in needed or name != "beta(Intercept)"}
 
 
-def _coefficients(model: Model, draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _coefficients(model: StatedModel, draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Add the intercept as the formula writes it."""
     if _AT_MEANS not in draws:
         return draws
     design = model.design
-    intercept = draws[_AT_MEANS].copy()
+    intercept, means = draws[_AT_MEANS].copy(), design.means
     for j, name in enumerate(design.fixed_effects):
         if name != "Intercept":
-            intercept -= float(design.X[:, j].mean()) * draws[f"beta({name})"]
+            intercept -= float(means[j]) * draws[f"beta({name})"]
     return {**draws, "beta(Intercept)": intercept}
 
 
-def _draws(model: Model, names: set[str]) -> dict[str, np.ndarray]:
+def _draws(model: StatedModel, names: set[str]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(20130701)
     pairs = [name for name in names if name.startswith("corr(")]
     if len(pairs) > 1:
@@ -155,7 +156,7 @@ def _draws(model: Model, names: set[str]) -> dict[str, np.ndarray]:
     return {name: _distribution(model, name).rvs(_DRAWS, rng) for name in sorted(names)}
 
 
-def _distribution(model: Model, name: str) -> Any:
+def _distribution(model: StatedModel, name: str) -> Any:
     if not name.startswith("corr("):
         prior = _prior(model, name)
         distribution = prior_distribution(prior)
@@ -172,11 +173,11 @@ def _distribution(model: Model, name: str) -> Any:
     raise NoDensityError(f"{name} is not estimated")
 
 
-def _is_normal(model: Model, name: str) -> bool:
+def _is_normal(model: StatedModel, name: str) -> bool:
     return not name.startswith("corr(") and _prior(model, name).distribution == "Normal"
 
 
-def _prior(model: Model, name: str) -> Prior:
+def _prior(model: StatedModel, name: str) -> Prior:
     priors, design = model.prior_entries, model.design
     entries = {f"beta({e.parameter})": e for e in priors.coefficients}
     if priors.intercept is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.design import Design
 from bayesmix.families import Family
+from bayesmix.families.functions import large_is_infinite
 from bayesmix.families.gaussian import Real
 from bayesmix.results.effect.in_order import InOrder
 from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
@@ -127,6 +128,7 @@ def bayesian_r2(
     order = InOrder()
     straight = isinstance(family, Real) and family.link == "identity" and family.name != "lognormal"
 
+    @large_is_infinite
     def of_rows(block: slice) -> tuple[np.ndarray, np.ndarray]:
         eta = linear.block(block)
         per_row = {name: values[block] for name, values in rows.per_row.items()}
@@ -145,6 +147,7 @@ def bayesian_r2(
 
     shift = of_rows(slice(0, 1))[0][0].copy()
 
+    @large_is_infinite
     def add(number: int, block: slice) -> None:
         found = np.zeros_like(moments)
         try:
@@ -156,11 +159,11 @@ def bayesian_r2(
                 np.add(moments, found, out=moments)
 
     for_each_block(n, n_draws, add)
-    first, second, residual = moments / n
-    explained = np.maximum(second - first**2, 0.0)
-    if n > 1:
-        explained *= n / (n - 1)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        first, second, residual = moments / n
+        explained = np.maximum(second - first**2, 0.0)
+        if n > 1:
+            explained *= n / (n - 1)
         return explained / (explained + residual)
 
 

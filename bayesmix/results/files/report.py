@@ -9,19 +9,20 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.errors import BayesmixError, FileError
 from bayesmix.inference.announce import announce
 from bayesmix.results.files.mathml import equation_html
-from bayesmix.results.files.storage import as_path
+from bayesmix.results.files.places import as_path, found_there, write_whole
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import compact, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["Picture", "report_place", "write_report"]
 
@@ -71,7 +72,7 @@ class Picture:
 def write_report(
     path: str | os.PathLike[str],
     *,
-    model: Model,
+    model: StatedModel,
     summary: Summary,
     group_effects: Sequence[Section],
     pictures: Sequence[Picture],
@@ -138,10 +139,8 @@ def write_report(
         f"<title>{html.escape(summary.title)}</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(parts)}</body></html>\n"
     )
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"{str(target)!r} cannot be written: {error}") from error
+    # Half of a character, which some texts hold, is none in a page.
+    write_whole(target, page.encode("utf-8", "backslashreplace"))
     return target
 
 
@@ -154,7 +153,8 @@ def report_place(path: str | os.PathLike[str]) -> Path:
         If the ending is not .html or the folder does not exist.
     """
     target = as_path(path)
-    if target.suffix.lower() not in {".html", ".htm"} or target.is_dir():
+    there = found_there(target)
+    if target.suffix.lower() not in {".html", ".htm"} or (there and not S_ISREG(there.st_mode)):
         raise FileError(f"{str(target)!r} must be a file that ends in .html")
     if not target.parent.is_dir():
         raise FileError(f"there is no folder {str(target.parent)!r} to write {target.name!r} in")

@@ -14,8 +14,8 @@ from bayesmix.results.tabular.tree import versions
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.model import Model
     from bayesmix.results.tabular.diagnostics import Diagnostics
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["ReportsDraws", "ReportsEstimates"]
 
@@ -23,7 +23,7 @@ __all__ = ["ReportsDraws", "ReportsEstimates"]
 class ReportsDraws:
     """A posterior as a page."""
 
-    model: Model
+    model: FittableModel
     idata: xr.DataTree
 
     if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ReportsDraws:
 class ReportsEstimates:
     """An empirical Bayes fit as a page."""
 
-    model: Model
+    model: FittableModel
     method: Any
 
     if TYPE_CHECKING:

@@ -12,8 +12,6 @@ import pandas as pd
 
 from bayesmix.errors import BayesmixError, FileError
 from bayesmix.families import FAMILIES
-from bayesmix.model import Model
-from bayesmix.model.specification import Specification
 from bayesmix.priors.model_priors import ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.results.files.saved_columns import (
@@ -22,16 +20,19 @@ from bayesmix.results.files.saved_columns import (
     saved_column,
     saved_index,
 )
+from bayesmix.statement.specification import Specification
+from bayesmix.statement.stated import StatedModel
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["model_from_saved", "saved_model"]
 
-_FORMAT = 1
+_FORMAT = 2  # 2: with the model whose levels, knots and priors were kept
+_LEARNED = "learned_from_"
 
 
-def saved_model(model: Model) -> xr.Dataset:
+def saved_model(model: StatedModel) -> xr.Dataset:
     """Describe a model by arrays and one JSON text.
 
     The data are the rows and columns that the model uses.
@@ -54,7 +55,7 @@ def saved_model(model: Model) -> xr.Dataset:
         for i, name in enumerate(design.frame.columns)
     ]
     described = {
-        "format": _FORMAT,
+        "format": 1 if model.learned_from is None else _FORMAT,
         "formula": given.formula,
         "family": given.family.name,
         "link": given.family.link,
@@ -72,19 +73,25 @@ def saved_model(model: Model) -> xr.Dataset:
     }
     if design.rows is not None:
         arrays["rows"] = design.rows
+    if model.learned_from is not None:
+        whole = saved_model(model.learned_from)
+        described["learned_from"] = json.loads(whole.attrs["specification"])
+        arrays |= {f"{_LEARNED}{name}": a.to_numpy() for name, a in whole.data_vars.items()}
     beside = {"weights": design.weights, "known_se": design.known_se}
     arrays |= {name: values for name, values in beside.items() if values is not None}
     data = {name: ([f"{name}_dim"], values) for name, values in arrays.items()}
     return xr.Dataset(data, attrs={"specification": json.dumps(described)})
 
 
-def model_from_saved(
-    saved: xr.Dataset, functions: Mapping[str, Callable[..., Any]] | None
-) -> Model:
+def model_from_saved[M: StatedModel](
+    make: Callable[..., M], saved: xr.Dataset, functions: Mapping[str, Callable[..., Any]] | None
+) -> M:
     """Make the model again.
 
     Parameters
     ----------
+    make : callable
+        The class of the model, called as `Model` is.
     saved : Dataset
         As `saved_model` makes it, from a file that is not trusted.
     functions : mapping of str to callable, optional
@@ -99,7 +106,24 @@ def model_from_saved(
     FileError
         If the description makes no model, or functions are missing.
     """
-    described = _described(saved)
+    arrays = {str(name): values.to_numpy() for name, values in saved.data_vars.items()}
+    return _model(make, _described(saved), arrays, functions)
+
+
+def _model[M: StatedModel](
+    make: Callable[..., M],
+    described: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    functions: Mapping[str, Callable[..., Any]] | None,
+) -> M:
+    whole = None
+    if described.get("learned_from") is not None:
+        if not isinstance(described["learned_from"], dict) or any(
+            n.startswith(2 * _LEARNED) for n in arrays
+        ):
+            raise FileError("the file does not say what its model learned from")
+        theirs = {n.removeprefix(_LEARNED): a for n, a in arrays.items() if n.startswith(_LEARNED)}
+        whole = _model(make, described["learned_from"], theirs, functions)
     missing = [name for name in described["functions"] if name not in (functions or {})]
     if missing:
         raise FileError(
@@ -108,7 +132,6 @@ def model_from_saved(
         )
     if described["family"] not in FAMILIES:
         raise FileError(f"there is no family {described['family']!r}")
-    arrays = {str(name): values.to_numpy() for name, values in saved.data_vars.items()}
     frame = pd.DataFrame(
         {column["name"]: column_from_saved(column, arrays) for column in described["columns"]}
     )
@@ -129,23 +152,23 @@ def model_from_saved(
             parametrization=described["parametrization"],
             **given,
         )
-        model = specification.build(Model, frame)
+        model = specification.build(make, frame, learned_from=whole)
         priors = _priors_from_saved(described["priors"])
     except BayesmixError as error:
         raise FileError(f"the file describes no model: {error}") from error
     found = [entry.parameter for entry in priors]
     if found != [entry.parameter for entry in model.prior_entries]:
         raise FileError("the priors in the file are not those of its formula")
-    model._priors = priors
-    model._data_note = "a fit from a file has the columns that it used"
     labels = index_from_saved(described["row_labels"], arrays).rename(described["row_name"])
     rows = arrays.get("rows")
     if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
         raise FileError(f"the file has {len(labels)} labels for {model.design.n_obs} rows")
-    model.design = replace(
+    design = replace(
         model.design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
     )
-    return model
+    return model.with_parts(
+        design=design, priors=priors, data_note="a fit from a file has the columns that it used"
+    )
 
 
 def _described(saved: xr.Dataset) -> dict[str, Any]:

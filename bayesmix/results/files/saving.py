@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.results.files.saved_model import saved_model
-from bayesmix.results.files.storage import write_tree
+from bayesmix.results.files.storage import MODEL_GROUP, write_tree
 from bayesmix.results.tabular.tree import versions
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
-__all__ = ["MODEL_GROUP", "SavesDraws", "SavesEstimates"]
-
-MODEL_GROUP = "bayesmix_model"
+__all__ = ["SavesDraws", "SavesEstimates"]
 
 
 class SavesDraws:
     """A posterior in a file."""
 
-    model: Model
+    model: FittableModel
     idata: xr.DataTree
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -49,7 +47,8 @@ class SavesDraws:
         Raises
         ------
         FileError
-            If the ending is another, or the place cannot be written.
+            If the ending is another, or the place cannot be written (a full disk, say).
+            What was there before, and the draws, are as they were.
         """
         import xarray as xr
 
@@ -62,7 +61,7 @@ class SavesDraws:
 class SavesEstimates:
     """An empirical Bayes fit in a file."""
 
-    model: Model
+    model: FittableModel
     method: Any
 
     if TYPE_CHECKING:

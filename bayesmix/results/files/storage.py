@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
+import stat
+import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bayesmix.errors import FileError
+from bayesmix.errors import OWN_FILES, DataWarning, FileError
+from bayesmix.memory import available_bytes
+from bayesmix.results.files.netcdf_check import checked_netcdf, identity, mark_as_checked
+from bayesmix.results.files.places import (
+    as_path,
+    draft_folder,
+    drafts_in,
+    found_there,
+    move_into_place,
+    write_whole,
+)
+from bayesmix.results.files.zarr_check import check_zarr
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["as_path", "read_tree", "writable_place", "write_tree"]
+__all__ = ["MODEL_GROUP", "read_tree", "writable_place", "write_tree"]
 
+MODEL_GROUP = "bayesmix_model"
+_CONTENTS = "contents"  # attribute of that group: the names that were written
 _NETCDF = (".nc", ".netcdf", ".nc4", ".h5")
 _ZARR = ".zarr"
-# What may decode an array. zarr has others, one of which unpickles.
-_CODECS = frozenset(
-    {"bytes", "vlen-utf8", "vlen-bytes", "zstd", "blosc", "gzip", "crc32c", "transpose",
-     "sharding_indexed"}
-)  # fmt: skip
-_MOST_COMPRESSED = 2000  # bytes in memory for one in the file; deflate reaches 1032
+_TRIES = 8  # of reading what another process replaces meanwhile
+_PAUSE = 0.05  # seconds between them
 _READERS_ERRORS = (
     OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError,
     RuntimeError, RecursionError, MemoryError, OverflowError,
@@ -37,7 +43,8 @@ _READERS_ERRORS = (
 def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a tree, replacing what a former call wrote there.
 
-    It is written beside its place and moved there when complete.
+    It is written beside its place and moved there when complete. A netCDF file is made
+    in memory first: the library that writes it does not survive a full disk.
 
     Parameters
     ----------
@@ -53,42 +60,37 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileError
-        If the ending is another, the folder does not exist, or something else than a
-        former result is there.
+        If the ending is another, the folder does not exist, something else than a
+        former result is there, or the disk is full. What was there is untouched then.
     """
     target = writable_place(path)
-    kind = _kind(target)
+    if MODEL_GROUP in tree.children:
+        contents = {name: sorted(map(str, node.variables)) for name, node in tree.children.items()}
+        tree[MODEL_GROUP].attrs[_CONTENTS] = json.dumps(contents)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-            draft = Path(folder) / target.name
-            if kind == "zarr":
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", message="Consolidated metadata")
-                    tree.to_zarr(draft, zarr_format=3)
-            else:
-                tree.to_netcdf(draft, engine="h5netcdf")
-            if target.is_dir():
-                shutil.rmtree(target)
-            os.replace(draft, target)
-    except OSError as error:
-        raise FileError(f"{str(target)!r} cannot be written: {error}") from error
+        if _kind(target) == "zarr":
+            _write_zarr(tree, target.absolute())
+        else:
+            content: Any = tree.to_netcdf(engine="h5netcdf")
+            write_whole(target, content)
+            mark_as_checked(target)
+    except FileError:
+        raise
+    except (OSError, MemoryError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        raise FileError(f"{str(target)!r} cannot be written: {reason}") from error
     return target
 
 
-def as_path(path: Any) -> Path:
-    """Return a path with the home folder in it; ``~`` is that.
+def _write_zarr(tree: xr.DataTree, target: Path) -> None:
+    from zarr.storage import LocalStore
 
-    Raises
-    ------
-    FileError
-        If it is no path at all.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise FileError(f'{path!r} is not a path; write one as text, such as "fit.nc"')
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:  # ~ of nobody
-        raise FileError(f"{path!r} is no path of a file: {error}") from error
+    with draft_folder(target) as draft, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        # A store, not a path: some paths are read as addresses on the net.
+        store: Any = LocalStore(draft / "new")
+        tree.to_zarr(store, zarr_format=3)
+        move_into_place(draft, target)
 
 
 def writable_place(path: str | os.PathLike[str]) -> Path:
@@ -101,17 +103,25 @@ def writable_place(path: str | os.PathLike[str]) -> Path:
     """
     target = as_path(path)
     kind = _kind(target)
-    if not target.parent.is_dir():
+    folder = found_there(target.parent)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         raise FileError(f"there is no folder {str(target.parent)!r} to save {target.name!r} in")
-    if target.is_dir() and not (kind == "zarr" and (target / "zarr.json").is_file()):
-        raise FileError(f"{str(target)!r} is a folder that bayesmix did not write")
+    there = found_there(target)
+    if there is None:
+        return target
+    if stat.S_ISDIR(there.st_mode):
+        if kind != "zarr" or not (target / MODEL_GROUP / "zarr.json").is_file():
+            raise FileError(f"{str(target)!r} is a folder that bayesmix did not write")
+    elif kind == "zarr" or not stat.S_ISREG(there.st_mode):
+        raise FileError(f"{str(target)!r} is there and is nothing that bayesmix wrote")
     return target
 
 
 def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """Read a tree into memory and close its file.
 
-    Nothing that the file holds is unpickled or executed.
+    Nothing that the file holds is unpickled or executed, and nothing is read that lies
+    outside it, or that `write_tree` did not write.
 
     Parameters
     ----------
@@ -126,23 +136,103 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     FileError
         If there is no such file, or it is damaged or not what its ending says.
     """
-    import xarray as xr
-
     source = as_path(path)
     kind = _kind(source)
-    if not source.exists():
-        raise FileError(f"there is no file {str(source)!r}")
-    if kind == "zarr":
-        _check_codecs(source)
-    engine: Any = {"zarr": "zarr", "netcdf": "h5netcdf"}[kind]
-    options: dict[str, Any] = {"consolidated": False} if kind == "zarr" else {"phony_dims": "sort"}
+    for attempt in range(_TRIES):
+        # Another process may be replacing what is there.
+        before = _store_identity(source, kind)
+        last = attempt == _TRIES - 1
+        try:
+            if not before:
+                if last or not any(drafts_in(source.absolute().parent)):
+                    raise FileError(f"there is no file {str(source)!r}")
+            else:
+                tree = _read_zarr(source) if kind == "zarr" else _read_netcdf(source)
+                if last or _store_identity(source, kind) == before:
+                    return tree
+        except FileError:
+            if last or _store_identity(source, kind) == before:
+                raise
+        time.sleep(_PAUSE)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _store_identity(source: Path, kind: str) -> tuple[int, ...]:
+    found = identity(source)
+    # A folder's times change with its files; it is another one where its number is.
+    return found[:2] if kind == "zarr" else found
+
+
+def _read_netcdf(source: Path) -> xr.DataTree:
+    there = found_there(source)
+    if there is None or not stat.S_ISREG(there.st_mode):
+        raise FileError(f"{str(source)!r} is no file")
+    _check_memory(source, there.st_size)
+    with checked_netcdf(source):
+        import h5netcdf  # noqa: F401
+        import xarray as xr
     try:
-        with xr.open_datatree(source, engine=engine, **options) as opened:
-            _check_sizes(opened, source)
-            return opened.load()
+        with xr.open_datatree(
+            source.absolute(), engine="h5netcdf", phony_dims="sort"
+        ) as opened:  # fmt: skip
+            return _what_was_written(opened, source)
     except _READERS_ERRORS as error:
-        what = "zarr folder" if kind == "zarr" else "netCDF file"
-        raise FileError(f"{str(source)!r} is no readable {what}: {error}") from error
+        raise FileError(f"{str(source)!r} is no readable netCDF file: {error}") from error
+
+
+def _read_zarr(source: Path) -> xr.DataTree:
+    import xarray as xr
+    from zarr.storage import LocalStore
+
+    if not source.is_dir():
+        raise FileError(f"{str(source)!r} is no folder")
+    try:
+        _check_memory(source, check_zarr(source))
+        store: Any = LocalStore(source.absolute(), read_only=True)
+        with xr.open_datatree(store, engine="zarr", consolidated=False) as opened:
+            return _what_was_written(opened, source)
+    except FileError:
+        raise
+    except _READERS_ERRORS as error:
+        raise FileError(f"{str(source)!r} is no readable zarr folder: {error}") from error
+
+
+def _what_was_written(opened: xr.DataTree, source: Path) -> xr.DataTree:
+    """Load the groups and variables that a save wrote, and leave what was added to them."""
+    import xarray as xr
+
+    contents = None
+    if MODEL_GROUP in opened.children:
+        text = opened[MODEL_GROUP].attrs.get(_CONTENTS)
+        contents = None if text is None else json.loads(text)  # older files do not say
+    groups: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=opened.attrs)}
+    added = [str(name) for name in opened.variables]
+    for name, node in opened.children.items():
+        data = node.to_dataset(inherit=False)
+        if contents is not None:
+            added += [f"{name}/{v}" for v in data.variables if v not in contents.get(name, ())]
+            data = data.drop_vars([v for v in data.variables if v not in contents.get(name, ())])
+            if name not in contents:
+                added.append(str(name))
+                continue
+        groups[name] = data.load()
+    if added:
+        warnings.warn(
+            f"{str(source)!r} holds {', '.join(sorted(added)[:5])}, which save() did not write: "
+            "left out",
+            DataWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return xr.DataTree.from_dict(groups)
+
+
+def _check_memory(source: Path, needed: int) -> None:
+    free = available_bytes()
+    if needed > free:
+        raise FileError(
+            f"{str(source)!r} holds {needed / 1e9:.1f} GB of arrays, and {free / 1e9:.1f} GB of "
+            "memory are free"
+        )
 
 
 def _kind(path: Path) -> str:
@@ -151,56 +241,3 @@ def _kind(path: Path) -> str:
     if path.suffix != _ZARR:
         raise FileError(f"{str(path)!r} must end in .nc (netCDF, one file) or .zarr (a folder)")
     return "zarr"
-
-
-def _check_codecs(folder: Path) -> None:
-    """Refuse a zarr store that asks for a decoder which could run code."""
-    if not (folder / "zarr.json").is_file():
-        raise FileError(f"{str(folder)!r} is no zarr folder of format 3, which bayesmix writes")
-    for file in folder.rglob("*"):
-        if file.name in {".zarray", ".zgroup", ".zmetadata"}:
-            raise FileError(f"{str(folder)!r} holds arrays of zarr format 2, which are not read")
-        if file.name != "zarr.json":
-            continue
-        try:
-            described = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise FileError(f"{str(file)!r} cannot be read: {error}") from error
-        for codec in _codecs(described):
-            if codec not in _CODECS:
-                raise FileError(f"{str(file)!r} asks for the decoder {codec!r}, which is not used")
-
-
-def _codecs(described: Any) -> Iterator[str]:
-    """Names of the decoders anywhere in the description of an array."""
-    pending = [described]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                if key.endswith("codecs") or key in {
-                    "filters",
-                    "compressor",
-                    "storage_transformers",
-                }:
-                    entries = inner if isinstance(inner, list) else [inner]
-                    for entry in entries:
-                        name = entry.get("name") if isinstance(entry, dict) else entry
-                        if name is not None:
-                            yield str(name)
-                pending.append(inner)
-        elif isinstance(value, list):
-            pending += value
-
-
-def _check_sizes(tree: xr.DataTree, source: Path) -> None:
-    """Refuse arrays that the file cannot hold: only their shapes are written there."""
-    files = source.rglob("*") if source.is_dir() else [source]
-    on_disk = sum(file.stat().st_size for file in files if file.is_file())
-    needed = sum(
-        int(np.prod(values.shape, dtype=object)) * max(1, values.dtype.itemsize)
-        for node in tree.subtree
-        for values in node.variables.values()
-    )
-    if needed > _MOST_COMPRESSED * (on_disk + 1000):
-        raise ValueError(f"it claims {needed:.3g} bytes of arrays in a file of {on_disk}")

@@ -11,11 +11,12 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.results.predict.estimable import quietly, unknown_rows
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["CurveKind", "Curves", "curves_of"]
 
@@ -62,6 +63,8 @@ class Curves:
     x_label, y_label : str
     factor : tuple of str
         Levels along the x axis; empty for a number.
+    ordered : bool
+        Whether these have an order, so that lines between them mean something.
     by : str
         The predictor in colours; empty for none.
     by_labels : tuple of str
@@ -86,6 +89,7 @@ class Curves:
     x_label: str
     y_label: str
     factor: tuple[str, ...]
+    ordered: bool
     by: str
     by_labels: tuple[str, ...]
     population: pd.DataFrame
@@ -100,7 +104,7 @@ class Curves:
 
 
 def curves_of(
-    model: Model,
+    model: StatedModel,
     *,
     x: str | None,
     by: str | None,
@@ -148,10 +152,12 @@ def curves_of(
     )
     grid = _frame(model, held, x_axis, by_axis, np.asarray(x_axis.values, dtype=object)[spots["i"]],
                   spots["by"].to_numpy())  # fmt: skip
+    grid.index = pd.Index(_places(grid, x_axis, by_axis))  # what a warning calls them
     shown = predict(grid, kind=kind, groups="population", marginal=marginal, ci_prob=ci_prob)
     if kind == "response":  # simulated: its mean would jitter along the line
-        means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
-        shown = shown.assign(estimate=means["estimate"])
+        with quietly():
+            means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
+        shown = shown.assign(estimate=means["estimate"].to_numpy())
         if not x_axis.labels:
             shown[["lower", "upper"]] = _steadied(shown[["lower", "upper"]].to_numpy(), n_by)
     numbers = shown[["estimate", "lower", "upper"]].to_numpy(dtype=np.float64)
@@ -171,6 +177,7 @@ def curves_of(
         x_label=x_axis.name,
         y_label=_y_label(model, kind),
         factor=x_axis.labels,
+        ordered=_is_ordered(model, x_axis.name),
         by=by_axis.name if by_axis else "",
         by_labels=by_axis.labels
         if by_axis
@@ -200,13 +207,13 @@ def _steadied(ends: np.ndarray, n_by: int) -> np.ndarray:
 # -- the axes -----------------------------------------------------------------
 
 
-def _predictors(model: Model) -> list[str]:
+def _predictors(model: StatedModel) -> list[str]:
     formula = model.formula
     return list(dict.fromkeys([*formula.columns_of("fixed", "effect"),
                                *formula.columns_of("offset")]))  # fmt: skip
 
 
-def _is_factor(model: Model, name: str) -> bool:
+def _is_factor(model: StatedModel, name: str) -> bool:
     dtype = model.design.frame[name].dtype
     return (
         isinstance(dtype, pd.CategoricalDtype)
@@ -215,20 +222,26 @@ def _is_factor(model: Model, name: str) -> bool:
     )
 
 
+def _is_ordered(model: StatedModel, name: str) -> bool:
+    dtype = model.design.frame[name].dtype
+    ordered = dtype.ordered if isinstance(dtype, pd.CategoricalDtype) else dtype.kind in "iuf"
+    return bool(ordered)
+
+
 def _factor_values(column: pd.Series[Any]) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return list(column.cat.categories)
     return np.unique(column.to_numpy()).tolist()
 
 
-def _factor_axis(model: Model, name: str) -> Axis:
+def _factor_axis(model: StatedModel, name: str) -> Axis:
     column = model.design.frame[name]
     values = _factor_values(column)
     position = pd.Index(values).get_indexer(pd.Index(column.to_numpy()))
     return Axis(name=name, values=values, labels=tuple(map(str, values)), position=position)
 
 
-def _x_axis(model: Model, x: str | None) -> Axis:
+def _x_axis(model: StatedModel, x: str | None) -> Axis:
     known = _predictors(model)
     if not known:
         raise NotSupportedError(
@@ -246,7 +259,7 @@ def _x_axis(model: Model, x: str | None) -> Axis:
     return Axis(name=x, values=grid, labels=(), position=column)
 
 
-def _by_axis(model: Model, by: str, x: str) -> Axis:
+def _by_axis(model: StatedModel, by: str, x: str) -> Axis:
     known = [name for name in _predictors(model) if name != x]
     _check_predictor(model, "by", by, known)
     if _is_factor(model, by):
@@ -267,7 +280,7 @@ def _by_axis(model: Model, by: str, x: str) -> Axis:
     return Axis(name=by, values=values.tolist(), labels=labels, position=nearest)
 
 
-def _check_predictor(model: Model, argument: str, name: Any, known: list[str]) -> None:
+def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[str]) -> None:
     if name in known:
         return
     if name in model.formula.grouping_factors:
@@ -283,7 +296,7 @@ def _check_predictor(model: Model, argument: str, name: Any, known: list[str]) -
 # -- where the others are held ------------------------------------------------
 
 
-def _held(model: Model, drawn: list[str], at: Mapping[str, Any]) -> dict[str, Any]:
+def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every column that a prediction needs beside the groups'."""
     frame, formula = model.design.frame, model.formula
     predictors = _predictors(model)
@@ -312,7 +325,7 @@ def _held(model: Model, drawn: list[str], at: Mapping[str, Any]) -> dict[str, An
     return held
 
 
-def _checked_value(model: Model, name: str, value: Any) -> Any:
+def _checked_value(model: StatedModel, name: str, value: Any) -> Any:
     if name not in model.design.frame:
         return value
     column = model.design.frame[name]
@@ -330,7 +343,7 @@ def _checked_value(model: Model, name: str, value: Any) -> Any:
 
 
 def _frame(
-    model: Model,
+    model: StatedModel,
     held: Mapping[str, Any],
     x_axis: Axis,
     by_axis: Axis | None,
@@ -346,13 +359,23 @@ def _frame(
     return pd.DataFrame({name: _like(frame.get(name), column) for name, column in columns.items()})
 
 
+def _places(grid: pd.DataFrame, *axes: Axis | None) -> list[str]:
+    """Say in words where each row is."""
+    drawn = [axis for axis in axes if axis is not None]
+    texts = [
+        [f"{a.name} {value}" if a.labels else f"{a.name} {value:.4g}" for value in grid[a.name]]
+        for a in drawn
+    ]
+    return [", ".join(parts) for parts in zip(*texts, strict=True)]
+
+
 def _like(fitted: pd.Series[Any] | None, values: list[Any]) -> Any:
     if fitted is not None and isinstance(fitted.dtype, pd.CategoricalDtype):
         return pd.Series(values, dtype=fitted.dtype)
     return values
 
 
-def _trials(model: Model, grid: pd.DataFrame, kind: CurveKind) -> np.ndarray:
+def _trials(model: StatedModel, grid: pd.DataFrame, kind: CurveKind) -> np.ndarray:
     """What counts are divided by to make proportions."""
     if "trials" not in model.rows or kind == "linear":
         return np.ones(len(grid))
@@ -364,7 +387,7 @@ def _trials(model: Model, grid: pd.DataFrame, kind: CurveKind) -> np.ndarray:
 
 
 def _level_lines(
-    model: Model,
+    model: StatedModel,
     group: GroupingFactor,
     held: Mapping[str, Any],
     x_axis: Axis,
@@ -408,6 +431,9 @@ def _level_lines(
         Z={name: Z for name, Z in found.Z.items() if name in names},
     )
     estimate = mean_of_rows(found, wanted) / _trials(model, grid, wanted)
+    unknown = unknown_rows(model.design, found)
+    if unknown is not None:
+        estimate = np.where(unknown.any(axis=1), np.nan, estimate)
     return spots.assign(estimate=estimate)
 
 
@@ -418,7 +444,7 @@ def _holds(outer: GroupingFactor, inner: GroupingFactor) -> bool:
 
 
 def _points(
-    model: Model, x_axis: Axis, by_axis: Axis | None, kind: CurveKind, *, data: bool
+    model: StatedModel, x_axis: Axis, by_axis: Axis | None, kind: CurveKind, *, data: bool
 ) -> pd.DataFrame:
     n = model.design.n_obs
     y = model.y / model.rows["trials"] if "trials" in model.rows else model.y
@@ -443,15 +469,24 @@ def _check_kind(kind: Any) -> None:
     one_of("kind", kind, get_args(CurveKind))
 
 
-def _categories(model: Model) -> tuple[str, ...]:
+def _categories(model: StatedModel) -> tuple[str, ...]:
     return tuple(str(level) for level in model.family.categories(model.design.response))
 
 
-def _y_label(model: Model, kind: CurveKind) -> str:
+def _y_label(model: StatedModel, kind: CurveKind) -> str:
     formula, scale = model.formula, model.family.scale_in_words
     response = formula.response.text
     if kind == "linear" and scale:
         return f"linear predictor of {response}, {scale.removeprefix('the ')}"
     if "trials" in formula.extras:
         return f"{response} / {formula.extras['trials'].text}"
+    if model.family.binary:
+        return f"probability that {response} = {_success(model)}"
     return response
+
+
+def _success(model: StatedModel) -> str:
+    dtype = model.design.response.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return str(dtype.categories[1])
+    return "True" if dtype.kind == "b" else "1"

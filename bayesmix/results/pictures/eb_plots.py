@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.results.pictures.curves import CurveKind
 from bayesmix.results.pictures.fit_plots import FitPlots, PointEstimates
+from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ class ModePlots(FitPlots):
 
         def _means(self, rows: Rows) -> np.ndarray: ...
 
+        def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray: ...
+
     def _point_estimates(self) -> PointEstimates:
         return self._conditional.beta, self._conditional.b, self._family_values
 
     def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray:
-        eta = self._means(rows)
         if kind == "linear":
-            return eta
-        return self.model.family.mean(eta, self._family_values, rows.per_row)
+            return self._means(rows)
+        return self._expected_mean(rows, PredictionRequest())

@@ -19,8 +19,8 @@ from bayesmix.results.tabular.tables import exponentiated
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.model import Model
-    from bayesmix.plots.forest import ForestRow
+    from bayesmix.results.plots.forest import ForestRow
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["FitPlots", "PointEstimates"]
 
@@ -31,7 +31,7 @@ PointEstimates = tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, np.nda
 class FitPlots:
     """What can be drawn of a posterior as of an empirical Bayes fit."""
 
-    model: Model
+    model: FittableModel
     # What keeps the tables from computing more than a picture shows.
     _short: ClassVar[Mapping[str, Any]] = {}
 
@@ -62,7 +62,10 @@ class FitPlots:
         """Draw the fixed effects with their intervals, one below the other.
 
         Intervals that leave out zero (a ratio: one) have another colour. A coefficient
-        that was left out as aliased is not drawn.
+        that was left out as aliased is not drawn, nor one that has run away to where it
+        would take the axis from the others. Coefficients that span more than two
+        orders of magnitude are drawn in panels, each with its own axis. A limit that is
+        not known is a dotted line, an infinite one an arrow.
 
         Parameters
         ----------
@@ -92,11 +95,13 @@ class FitPlots:
         NotSupportedError
             If the model has no such coefficient, or ratios mean nothing under its link.
         """
-        from bayesmix.plots.forest import plot_forest
+        from bayesmix.results.plots.forest import plot_forest
 
         self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
         found = self.fixed_effects(ci_prob, **{**self._short, **table})
         found = found[found["estimate"].notna()]
+        if found["sd"].notna().any():
+            found = found[found["sd"].notna()]
         chosen = self._chosen_terms(list(found["term"]), terms, intercept)
         found = found.set_index("term").loc[chosen].reset_index()
         numbers = ["estimate", "lower", "upper"]
@@ -125,7 +130,8 @@ class FitPlots:
 
         Each grouping factor has a heading and its effects below. A slope's sd is in
         units of the response per unit of the predictor, so it compares with the others
-        only where that is one.
+        only where that is one. What spans more than two orders of magnitude is drawn in
+        panels, each with its own axis.
 
         Parameters
         ----------
@@ -146,7 +152,7 @@ class FitPlots:
         NotSupportedError
             If there is nothing to draw.
         """
-        from bayesmix.plots.forest import plot_forest
+        from bayesmix.results.plots.forest import plot_forest
 
         self._check_words("plot_variance_components", self.variance_components, table)
         found = self.variance_components(ci_prob, **{**self._short, **table})
@@ -162,7 +168,7 @@ class FitPlots:
             part = found[found["group"] == group]
             only = group == "Residual"
             if not only:
-                rows.append(_row(str(group)))
+                rows.append(_row(str(group), heading=True))
             rows += [
                 _row(
                     ("Residual" + (", latent" if latent else "")) if only else str(row["effect"]),
@@ -188,6 +194,10 @@ class FitPlots:
     ) -> Any:
         """Draw the group effects, sorted, with intervals: one panel per effect.
 
+        Intervals that leave out zero have another colour. Of more than 60 levels the 20
+        lowest and the 20 highest have their names, those between stand closer. A limit
+        that is not known is a dotted line, one beyond the axis an arrow.
+
         Parameters
         ----------
         group : str, optional
@@ -210,7 +220,7 @@ class FitPlots:
         NotSupportedError
             If the model has no group effects, or not this one.
         """
-        from bayesmix.plots.caterpillar import plot_caterpillar
+        from bayesmix.results.plots.caterpillar import plot_caterpillar
 
         chosen = self._one_group(group)
         shown = _chosen_effects(chosen, effects)
@@ -246,7 +256,7 @@ class FitPlots:
         NotSupportedError
             As `shrinkage`.
         """
-        from bayesmix.plots.shrinkage import plot_shrinkage
+        from bayesmix.results.plots.shrinkage import plot_shrinkage
 
         chosen = self._one_group(group)
         shown = _chosen_effects(chosen, effects)[:2]
@@ -295,8 +305,9 @@ class FitPlots:
 
         The population (group effects zero) has a line with a band along a numeric
         predictor, points with intervals for a factor; each level of a grouping factor
-        has a thin line of its own over the range that was seen in it, the effects of
-        crossed factors being zero. Predictors that are not drawn are at their mean, or
+        has a thin line of its own over the range that was seen in it (along a factor
+        without an order: a mark at each of its levels), the effects of crossed factors
+        being zero. Predictors that are not drawn are at their mean, or
         their most frequent value where they have no mean, so the data's points need
         not lie around the lines.
 
@@ -345,7 +356,7 @@ class FitPlots:
         >>> figure.axes[0].get_ylabel()
         'Reaction'
         """
-        from bayesmix.plots.curves import plot_curves
+        from bayesmix.results.plots.curves import plot_curves
 
         if group is False:
             chosen = None
@@ -409,12 +420,12 @@ class FitPlots:
         return list(dict.fromkeys(chosen))
 
 
-def _row(label: str, *numbers: float, fixed: bool = False) -> ForestRow:
-    from bayesmix.plots.forest import ForestRow
+def _row(label: str, *numbers: float, fixed: bool = False, heading: bool = False) -> ForestRow:
+    from bayesmix.results.plots.forest import ForestRow
 
     names = ("estimate", "lower", "upper")
     found = dict(zip(names, map(float, numbers), strict=False))
-    return ForestRow(label=label, fixed=fixed, **found)
+    return ForestRow(label=label, fixed=fixed, heading=heading, **found)
 
 
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:

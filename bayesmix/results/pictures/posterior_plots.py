@@ -43,6 +43,8 @@ class PosteriorPlots(FitPlots):
 
         def _seed(self, seed: int | None) -> int: ...
 
+        def _refuse_changed(self, method: str, *, rows_only: bool = False) -> None: ...
+
     def plot_trace(self, var_names: str | Iterable[str] | None = None) -> Any:
         """Draw each parameter's density and its draws in order, a colour per chain.
 
@@ -67,7 +69,7 @@ class PosteriorPlots(FitPlots):
         NotSupportedError
             If there is no such parameter, or there are too many for one picture.
         """
-        from bayesmix.plots.trace import plot_trace
+        from bayesmix.results.plots.trace import plot_trace
 
         found = chosen_parameters(self._draws, var_names, _MOST_TRACES, "plot_trace")
         return plot_trace(found, divergent_draws(self.idata))
@@ -90,7 +92,7 @@ class PosteriorPlots(FitPlots):
             If there is no such parameter, or there are too many for one picture, or
             only one.
         """
-        from bayesmix.plots.pairs import plot_pairs
+        from bayesmix.results.plots.pairs import plot_pairs
 
         title = ""
         if var_names is None and len(every := list(parameters_by_name(self._draws))) > _MOST_PAIRS:
@@ -121,8 +123,9 @@ class PosteriorPlots(FitPlots):
         NotSupportedError
             If there is no such parameter, or there are too many for one picture.
         """
-        from bayesmix.plots.prior_posterior import plot_prior_posterior
+        from bayesmix.results.plots.prior_posterior import plot_prior_posterior
 
+        self._refuse_changed("plot_prior_posterior()")
         found = chosen_parameters(
             self._draws, var_names, _MOST_PRIORS, "plot_prior_posterior", group_effects=False
         )

@@ -14,8 +14,8 @@ from bayesmix.priors.distributions import is_improper, lower_bound, upper_bound
 from bayesmix.results.tabular.tables import PosteriorDraws, estimated_pairs
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
     from bayesmix.priors import Prior
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["PriorCurve", "prior_curves"]
 
@@ -59,7 +59,7 @@ class _Marginal:
 
 
 def prior_curves(
-    model: Model, draws: PosteriorDraws, chosen: Mapping[str, np.ndarray]
+    model: StatedModel, draws: PosteriorDraws, chosen: Mapping[str, np.ndarray]
 ) -> list[PriorCurve]:
     """Set posterior draws beside the densities of their priors.
 
@@ -106,7 +106,7 @@ def _grid(draws: np.ndarray, marginal: _Marginal) -> np.ndarray:
     return np.linspace(low, min(float(high) + width, marginal.upper), _GRID)
 
 
-def _marginals(model: Model, draws: PosteriorDraws) -> dict[str, _Marginal]:
+def _marginals(model: StatedModel, draws: PosteriorDraws) -> dict[str, _Marginal]:
     design, priors = model.design, model.prior_entries
     found: dict[str, _Marginal] = {}
 
@@ -140,10 +140,10 @@ def _marginals(model: Model, draws: PosteriorDraws) -> dict[str, _Marginal]:
     return found
 
 
-def _at_means(model: Model, draws: PosteriorDraws) -> dict[str, np.ndarray]:
+def _at_means(model: StatedModel, draws: PosteriorDraws) -> dict[str, np.ndarray]:
     """Draws of what has its prior at the predictors' means, there."""
     design, priors = model.design, model.prior_entries
-    means = design.X.mean(axis=0)
+    means = design.means
     moves = np.asarray([name != "Intercept" or priors.intercept is None
                         for name in design.fixed_effects], dtype=bool)  # fmt: skip
     if not moves.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -13,9 +14,10 @@ from scipy import stats
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
 from bayesmix.results.predict.linear import ParameterDraws
-from bayesmix.results.predict.parameters import check_size
+from bayesmix.results.predict.parameters import check_replicates, check_size
 from bayesmix.results.predict.predictor import Predictor
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.rows import Rows, rows_to_predict
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from bayesmix.gaussian.conditional import Conditional
     from bayesmix.gaussian.density import FixedPrior
     from bayesmix.gaussian.problem import Problem
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["PredictsAtModes", "check_draws"]
 
@@ -44,10 +46,13 @@ def check_draws(draws: Any) -> None:
         raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
 
 
+_LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
+
+
 class PredictsAtModes:
     """What an empirical Bayes fit can say about rows, those of the fit or new ones."""
 
-    model: Model
+    model: FittableModel
     _conditional: Conditional
     _problem: Problem
     _prior: FixedPrior
@@ -106,6 +111,12 @@ class PredictsAtModes:
             If the data lack a column that is needed, or do not fit the model.
         NotSupportedError
             For an argument out of its range, or too many crossed effects.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If rows are NaN because they need a coefficient that was left out: an empty
+            cell of an interaction, or columns that only go together in the data.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         if draws is not None:
@@ -118,13 +129,15 @@ class PredictsAtModes:
             levels=request.uses_levels,
             kind=kind,
         )
-        mean, variance = self._moments_of(rows, request)
+        mean, variance, size = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + ci_prob) / 2)
-        sd = np.sqrt(variance)
-        return pd.DataFrame(
-            {"estimate": mean, "sd": sd, "lower": mean - z * sd, "upper": mean + z * sd},
-            index=rows.labels,
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            sd = size * np.sqrt(variance)
+            lower, upper = mean - z * sd, mean + z * sd
+        table = pd.DataFrame(
+            {"estimate": mean, "sd": sd, "lower": lower, "upper": upper}, index=rows.labels
         )
+        return without_unknown(table, self.model.design, rows)
 
     def predict_draws(
         self,
@@ -136,10 +149,12 @@ class PredictsAtModes:
         draws: int = 1000,
         seed: int | None = None,
     ) -> xr.DataArray:
-        """Draw predictions from the normal distribution of the effects at the estimates.
+        """Draw predictions from the distribution of the effects at the estimates.
 
         Fixed and group effects are drawn jointly; the variance parameters and those of
-        the family stay at their estimates.
+        the family stay at their estimates. Beyond a normal response the group effects
+        are drawn given the data, skewed as they are; for ``kind="linear"`` from the
+        normal distribution around their modes, whose moments `predict` gives.
 
         Parameters
         ----------
@@ -166,8 +181,9 @@ class PredictsAtModes:
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
         row = self.model.names.obs_dim
+        filled = predictor.all_draws(rows.n_rows, n_draws)
         return xr.DataArray(
-            predictor.all_draws(rows.n_rows, n_draws)[None],
+            draws_without_unknown(filled, self.model.design, rows)[None],
             dims=("chain", "draw", row),
             coords={"chain": [0], "draw": np.arange(n_draws), row: rows.positions},
             name=kind,
@@ -242,6 +258,7 @@ class PredictsAtModes:
             raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
+        check_replicates(n, rows.n_rows)
         modes = self._means(rows.with_new_groups(self.model.design) if new_groups else rows)
         out = np.empty((rows.n_rows, int(n)))
         for k in range(int(n)):
@@ -280,21 +297,18 @@ class PredictsAtModes:
         )
         chosen = checked_seed(seed, 0)
         levels = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
-        parameters = self._parameters(levels, int(draws), chosen)
+        parameters = self._parameters(levels, int(draws), chosen, request.kind)
         return rows, Predictor(self.model.family, parameters, rows, request, chosen), int(draws)
 
     def _parameters(
-        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_effects = {g.name: g.n_effects for g in self.model.design.groups}
-        check_size(sum(n_effects[name] * len(at) for name, at in levels.items()), n_draws)
-        words = [seed, name_key("effects at the modes")]
-        rng = np.random.default_rng(np.random.SeedSequence(words))
-        beta, b = self._row_variance.draw(levels, n_draws, rng)
-        found = self._conditional
-        for name in b:
-            b[name] += found.b[name][levels[name]].T[:, :, None]
+        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
+        check_size(n_fixed + n_drawn + 1, n_draws)
+        beta, b = self._draw_effects(levels, n_draws, seed, kind)
         positions = {}
         for group in self.model.design.groups:
             if group.name in levels:
@@ -302,7 +316,7 @@ class PredictsAtModes:
                 position[levels[group.name]] = np.arange(len(levels[group.name]))
                 positions[group.name] = position
         return ParameterDraws(
-            beta=beta + found.beta[:, None],
+            beta=beta,
             b=b,
             level_rows=positions,
             scales={
@@ -314,6 +328,18 @@ class PredictsAtModes:
             },
             n_draws=n_draws,
         )
+
+    def _draw_effects(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, shape (p, S), and b by grouping factor, shape (q, levels, S)."""
+        words = [seed, name_key("effects at the modes")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        beta, b = self._row_variance.draw(levels, n_draws, rng)
+        found = self._conditional
+        for name in b:
+            b[name] += found.b[name][levels[name]].T[:, :, None]
+        return beta + found.beta[:, None], b
 
     @property
     def _family_values(self) -> Mapping[str, np.ndarray]:
@@ -337,31 +363,60 @@ class PredictsAtModes:
 
     def _means(self, rows: Rows) -> np.ndarray:
         found = self._conditional
-        mean: np.ndarray = rows.X @ found.beta
-        if rows.offset is not None:
-            mean = mean + rows.offset
-        for name, index in rows.index.items():
-            b = found.b[name][np.maximum(index, 0)]
-            mean = mean + np.where(index >= 0, np.einsum("nk,nk->n", rows.Z[name], b), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            mean: np.ndarray = rows.X @ found.beta
+            if rows.offset is not None:
+                mean = mean + rows.offset
+            for name, index in rows.index.items():
+                b = found.b[name][np.maximum(index, 0)]
+                part = np.einsum("nk,nk->n", rows.Z[name], b)
+                mean = mean + np.where(index >= 0, part, 0.0)
         return mean
 
-    def _moments_of(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, np.ndarray]:
+    def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Mean of each row at the estimates; linear in the effects, and so that at their modes."""
+        return self._means(rows)
+
+    def _moments_of(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means, and variances in the units of the third, whose square may be no double."""
+        size = _row_sizes(rows)
+        if (size > 1.0).any():
+            Z = {name: values / size[:, None] for name, values in rows.Z.items()}
+            variance = self._variances(replace(rows, X=rows.X / size[:, None], Z=Z), request)
+        else:
+            variance = self._variances(rows, request)
+        if request.kind == "response":
+            variance = variance + self._residual_variance(rows) / size / size
+        return self._means(rows), variance, size
+
+    def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Variances of the linear predictor."""
         if rows.index:
             variance = self._row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
-            covariance = self._conditional.beta_cov
-            variance = np.einsum("ni,ni->n", rows.X @ covariance, rows.X)
+            variance = self._fixed_variance(rows.X)
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self._roots[name]) ** 2, axis=1)
             if request.marginal and request.kind == "response":
                 variance = variance + of_population
             elif name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
-        if request.kind == "response":
-            variance = variance + self._residual_variance(rows)
-        return self._means(rows), variance
+        return variance
+
+    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
+        """Variance of x' beta, shape (n,)."""
+        return np.einsum("ni,ni->n", X @ self._conditional.beta_cov, X)
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
         eta, values = np.zeros(rows.n_rows), self._family_values
         found = self.model.family.variance(eta, values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))
+
+
+def _row_sizes(rows: Rows) -> np.ndarray:
+    """The largest entry of each row where its square would be no double, 1 elsewhere."""
+    parts = [rows.X, *rows.Z.values()]
+    size = np.max([np.abs(part).max(axis=1, initial=0.0) for part in parts], axis=0)
+    return np.where((size > _LARGE) & np.isfinite(size), size, 1.0)

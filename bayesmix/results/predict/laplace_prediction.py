@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,7 +13,10 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.inference.known import Known
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
+from bayesmix.results.predict.estimable import without_unknown
+from bayesmix.results.predict.given_data import EffectsGivenData
 from bayesmix.results.predict.predictor import NODES, WEIGHTS
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
@@ -28,6 +31,9 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     """What an empirical Bayes fit beyond the normal can say about rows."""
 
     if TYPE_CHECKING:
+
+        @property
+        def _known_fixed(self) -> Known: ...
 
         def _row_precision(self) -> np.ndarray: ...
 
@@ -49,6 +55,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         with the curvature of Laplace's approximation, the fixed effects with the
         covariance of `vcov()`, which group effects follow. A level that was not seen,
         or is missing, has the mean zero and the variance of the group distribution.
+        Where groups are small their effects are skewed, and the mean of a row is not
+        the inverse link at the mode: see "mean" below.
 
         Parameters
         ----------
@@ -76,12 +84,20 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             One row per row of the data, with its index: estimate, sd, lower, upper.
 
             For "linear" these are the moments of the normal distribution. For "mean"
-            `estimate` is the inverse link at the modes, as of `predict(type =
-            "response")` of lme4 and glmmTMB (and not the mean over the distribution of
-            the linear predictor, as of a posterior); `sd` is that of the delta method;
-            the interval is that of the linear predictor, through the inverse link. For
-            "response" they are mean, standard deviation and quantiles of simulated
-            observations, in which the family's parameters stay at their estimates.
+            `estimate` is the expected mean given the data at the estimates, the average
+            over the group effects, as a posterior has it: by adaptive quadrature where
+            there is one effect a group, else under the normal law of the effects that
+            is nearest to theirs [1]_ (under the links "identity" and "inverse", at the
+            modes). ``predict(type = "response")`` of lme4 and glmmTMB is the inverse
+            link of the linear predictor at the modes, here that of ``kind="linear"``,
+            which is what both give for ``groups="population"``. `sd` is by the delta
+            method; the interval is that of the linear predictor, through the inverse
+            link. For "response" they are mean, standard deviation and quantiles of
+            simulated observations, in which the family's parameters stay at their
+            estimates and group effects are drawn given the data.
+
+            sd, lower and upper are NaN in rows on which an estimate bears that has run
+            away (see `separation`): there is an estimate, and no standard error.
 
         Raises
         ------
@@ -89,6 +105,18 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             If the data lack a column that is needed, or do not fit the model.
         NotSupportedError
             For an argument out of its range, or too many crossed effects.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If rows are NaN because they need a coefficient that was left out: an empty
+            cell of an interaction, or columns that only go together in the data.
+
+        References
+        ----------
+        .. [1] Ormerod, J. T. and Wand, M. P. (2012). Gaussian variational approximate
+           inference for generalized linear mixed models. Journal of Computational and
+           Graphical Statistics 21, 2-17.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         names = ("estimate", "sd", "lower", "upper")
@@ -96,7 +124,9 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
             drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-            return pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
+            drawn[1:, self._known_fixed.lost(rows.X)] = np.nan
+            table = pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
+            return without_unknown(table, self.model.design, rows)
         rows = rows_to_predict(
             self.model,
             data,
@@ -104,19 +134,17 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             levels=request.uses_levels,
             kind=kind,
         )
-        eta, variance = self._moments_of(rows, replace(request, kind="linear"))
-        with np.errstate(invalid="ignore"):  # negative where rounding has taken all digits: NaN
-            sd = np.sqrt(np.where(np.isnan(variance), np.inf, variance))
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        found = (eta, sd, eta - z * sd, eta + z * sd)
-        if kind == "mean":
-            found = self._through_the_link(self._mean_function(rows, marginal=marginal), *found)
-        return pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
+        found = self._summaries(rows, request)
+        table = pd.DataFrame(dict(zip(names, found, strict=True)), index=rows.labels)
+        return without_unknown(table, self.model.design, rows)
 
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None
     ) -> pd.Series[float]:
         """Return what the conditional modes leave of the response.
+
+        As in lme4 and glmmTMB the fitted value here is the inverse link at the modes,
+        which differs from the expected mean of `fitted()` where groups are small.
 
         Parameters
         ----------
@@ -148,6 +176,41 @@ class PredictsAtLaplaceModes(PredictsAtModes):
 
     # -- inside ---------------------------------------------------------------
 
+    def _summaries(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Estimate, sd, lower and upper of each row's mean or linear predictor."""
+        eta, variance, size = self._moments_of(rows, replace(request, kind="linear"))
+        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        # Negative where rounding has taken all digits: NaN; infinite beyond the largest number.
+        with np.errstate(invalid="ignore", over="ignore"):
+            sd = size * np.sqrt(variance)
+            lower, upper = eta - z * sd, eta + z * sd
+        if request.kind == "linear":
+            return eta, sd, lower, upper
+        mean = self._mean_function(rows, marginal=request.marginal)
+        _, sd, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
+        return self._expected_mean(rows, request), sd, lower, upper
+
+    def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Mean of each row at the estimates, averaged over the effects given the data."""
+        mean = self._mean_function(rows, marginal=request.marginal)
+        if not rows.index:
+            return mean(self._means(rows))
+        return self._given_data.expected_mean(rows, mean)
+
+    @functools.cached_property
+    def _given_data(self) -> EffectsGivenData:
+        return EffectsGivenData(self)
+
+    def _draw_effects(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, and b given the data; for "linear" from the normal distribution."""
+        if kind == "linear":
+            return super()._draw_effects(levels, n_draws, seed, kind)
+        return self._given_data.draw(levels, n_draws, seed)
+
     def _replicate(
         self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
     ) -> np.ndarray:
@@ -160,11 +223,17 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         X, weights = self.model.design.X, self._row_precision()
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
-        covariance = self._conditional.beta_cov
-        if not np.isfinite(covariance).all():  # separation: what the rows say of beta
-            return row_variance(self.model.design, self._roots, weights, 1e-10 * ridge)
-        found = row_variance(self.model.design, self._roots, weights, ridge)
-        return found.with_fixed(covariance)
+        # Along flat directions nothing moves: rows that change there have no variance.
+        return row_variance(self.model.design, self._roots, weights, ridge).with_fixed(
+            self._known_fixed.covariance
+        )
+
+    def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        variance = super()._variances(rows, request)
+        return np.where(self._known_fixed.lost(rows.X), np.nan, variance)
+
+    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
+        return self._known_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, *, marginal: bool) -> Callable[[np.ndarray], np.ndarray]:
         """Return the mean of a response at a linear predictor, or its average over groups."""

@@ -85,19 +85,21 @@ class LinearDraws:
     def block(self, rows: slice) -> np.ndarray:
         """Return the draws of some rows, shape (rows, S)."""
         given = self._rows
-        eta = given.X[rows] @ self._parameters.beta
-        if given.offset is not None:
-            eta += given.offset[rows, None]
-        buffer = np.empty_like(eta)
-        for name, index in given.index.items():
-            self._add_group(name, index[rows], given.Z[name][rows], rows, eta, buffer)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            eta = given.X[rows] @ self._parameters.beta
+            if given.offset is not None:
+                eta += given.offset[rows, None]
+            buffer = np.empty_like(eta)
+            for name, index in given.index.items():
+                self._add_group(name, index[rows], given.Z[name][rows], rows, eta, buffer)
         return eta
 
     def group_variance(self, rows: slice) -> np.ndarray:
         """Variance between groups of the linear predictor, shape (rows, S)."""
         total = np.zeros((len(self._rows.X[rows]), self.n_draws))
-        for name, Z in self._rows.Z.items():
-            total += self._parameters.scales[name].row_variance(Z[rows])
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            for name, Z in self._rows.Z.items():
+                total += self._parameters.scales[name].row_variance(Z[rows])
         return total
 
     def _add_group(

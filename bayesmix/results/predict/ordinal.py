@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.memory import check_memory
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.predictor import Predictor, row_summaries
 from bayesmix.results.predict.rows import Rows
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 CATEGORY = "response_category"  # the dimension of draws
-_MOST = 1_000_000_000  # numbers: 8 GB
 _NAMES = ("estimate", "sd", "lower", "upper")
 
 
@@ -86,15 +85,14 @@ def probability_draws(
     Raises
     ------
     NotSupportedError
-        For more than a thousand million numbers.
+        For more than memory holds.
     """
     n, K = rows.n_rows, len(categories)
-    if n * n_draws * K > _MOST:
-        raise NotSupportedError(
-            f"{n} rows x {n_draws} draws x {K} categories would take "
-            f"{n * n_draws * K * 8e-9:.0f} GB; use fewer with draws=, or predict(), which keeps "
-            "their mean and interval only"
-        )
+    check_memory(
+        f"{n} rows x {n_draws} draws x {K} categories",
+        n * n_draws * K,
+        "use fewer with draws=, or predict(), which keeps their mean and interval only",
+    )
     out = np.empty((n_draws, n, K))
 
     def fill(_: int, block: slice) -> None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
+from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import group_scales, name_key
 from bayesmix.results.predict.linear import ParameterDraws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import StatedModel
 
-__all__ = ["check_size", "chosen_draws", "posterior_parameters"]
+__all__ = ["check_replicates", "check_size", "chosen_draws", "posterior_parameters"]
 
 _MOST = 200_000_000  # numbers: 1.6 GB of redrawn group effects
 _AT_ONCE = 4_000_000  # numbers drawn in one piece
@@ -45,7 +46,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
 
 
 def posterior_parameters(
-    model: Model,
+    model: StatedModel,
     draws: PosteriorDraws,
     levels: Mapping[str, np.ndarray],
     chosen: np.ndarray,
@@ -102,18 +103,31 @@ def posterior_parameters(
 
 
 def check_size(n_effects: int, n_draws: int) -> None:
-    """Refuse to draw more group effects than memory should hold.
+    """Refuse to draw more effects than memory holds.
 
     Raises
     ------
     NotSupportedError
     """
-    if n_effects * n_draws > _MOST:
-        raise NotSupportedError(
-            f"draws of {n_draws} x {n_effects} group effects would take "
-            f"{n_effects * n_draws * 8e-9:.1f} GB; ask for fewer with draws=, or predict for "
-            "fewer levels at a time"
-        )
+    check_memory(
+        f"draws={n_draws} of {n_effects} effects and parameters",
+        2 * int(n_draws) * n_effects,
+        "ask for fewer with draws=, or predict for fewer levels at a time",
+    )
+
+
+def check_replicates(n: int, n_rows: int) -> None:
+    """Refuse to simulate more than memory holds.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    check_memory(
+        f"n={n} replicates of {n_rows} rows",
+        int(n) * (n_rows + 16),  # with their names
+        "simulate fewer at a time",
+    )
 
 
 def _levels_first(b: np.ndarray, chosen: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -128,7 +142,7 @@ def _levels_first(b: np.ndarray, chosen: np.ndarray, levels: np.ndarray) -> np.n
 
 
 def _redrawn(
-    model: Model,
+    model: StatedModel,
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
     family: Mapping[str, np.ndarray],
@@ -143,6 +157,7 @@ def _redrawn(
     """
     from bayesmix.gaussian.conditional import draw_effects, split_by_group
     from bayesmix.gaussian.theta import pack_theta
+    from bayesmix.inference.problems import gaussian_problem
 
     sizes = {g.name: g.n_effects * len(levels.get(g.name, ())) for g in model.design.groups}
     if sum(sizes.values()) * n_draws > _MOST:
@@ -152,7 +167,7 @@ def _redrawn(
             f"{sum(sizes.values()) * n_draws * 8e-9:.1f} GB; ask for fewer with draws=, predict "
             'for fewer levels at a time, or fit with group_draws="all"'
         )
-    problem = model.gaussian_problem
+    problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else family["sigma"]
     X = pack_theta(problem, sd, corr, sigma)
     co = problem.absolute_coordinates()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.errors import NotSupportedError
+from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.ordinal import (
     as_categories,
@@ -18,7 +19,7 @@ from bayesmix.results.predict.ordinal import (
     probability_table,
     with_categories,
 )
-from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
+from bayesmix.results.predict.parameters import check_replicates, chosen_draws, posterior_parameters
 from bayesmix.results.predict.predictor import Predictor
 from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
 from bayesmix.results.predict.residuals import Residual, residual_values
@@ -27,8 +28,8 @@ from bayesmix.results.predict.rows import Rows, rows_to_predict
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.model import Model
     from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Predicts"]
 
@@ -36,7 +37,7 @@ __all__ = ["Predicts"]
 class Predicts:
     """What a posterior can say about rows, those of the fit or new ones."""
 
-    model: Model
+    model: FittableModel
     idata: xr.DataTree
 
     if TYPE_CHECKING:
@@ -109,6 +110,12 @@ class Predicts:
             the column category, the one that is drawn most often; the other columns
             are of its number.
 
+            Where columns were left out as aliased, a row that needs one of their
+            coefficients is NaN: these have no draws, so that not even the prior says
+            what they are. x'beta has an estimate where x is a combination of the rows
+            of the data. Where the coefficients outnumber the rows none is left out, and
+            what the data leave open has the prior's uncertainty.
+
         Raises
         ------
         DataError
@@ -116,6 +123,12 @@ class Predicts:
             missing predictor, or a level that a fixed factor does not have.
         NotSupportedError
             For an argument out of its range.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If rows are NaN because they need a coefficient that was left out: an empty
+            cell of an interaction, or columns that only go together in the data.
 
         Examples
         --------
@@ -129,12 +142,14 @@ class Predicts:
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
         categories = self.model.family.categories(self.model.design.response)
         if kind == "probability":
-            return probability_table(predictor, rows, n_draws, categories, ci_prob)
-        if kind == "response" and categories:
-            return category_table(predictor, rows, n_draws, categories, ci_prob)
-        out = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-        names = ("estimate", "sd", "lower", "upper")
-        return pd.DataFrame(dict(zip(names, out, strict=True)), index=rows.labels)
+            table = probability_table(predictor, rows, n_draws, categories, ci_prob)
+        elif kind == "response" and categories:
+            table = category_table(predictor, rows, n_draws, categories, ci_prob)
+        else:
+            out = predictor.summaries(rows.n_rows, n_draws, ci_prob)
+            names = ("estimate", "sd", "lower", "upper")
+            table = pd.DataFrame(dict(zip(names, out, strict=True)), index=rows.labels)
+        return without_unknown(table, self.model.design, rows)
 
     def predict_draws(
         self,
@@ -164,16 +179,20 @@ class Predicts:
         Raises
         ------
         DataError, NotSupportedError
-            As in `predict`; also for more than a thousand million numbers.
+            As in `predict`; also for more than memory holds.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         rows, predictor, n_draws = self._predictor(data, request, draws, seed)
         if kind == "probability":
             categories = self.model.family.categories(self.model.design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
+            values = draws_without_unknown(values, self.model.design, rows)
             found = self._labelled(values[..., 0], rows, draws, kind)
             return with_categories(found, values, categories)
-        return self._labelled(self._filled(rows, predictor, n_draws), rows, draws, kind)
+        filled = draws_without_unknown(
+            self._filled(rows, predictor, n_draws), self.model.design, rows
+        )
+        return self._labelled(filled, rows, draws, kind)
 
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the expected response of the rows of the fit.
@@ -254,6 +273,7 @@ class Predicts:
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+        check_replicates(n, self.model.design.n_obs)
         every = self._replicates(new_groups=new_groups, draws=None, seed=seed)
         rng = np.random.default_rng(np.random.SeedSequence([self._seed(seed), 1]))
         n_draws = every.n_draws

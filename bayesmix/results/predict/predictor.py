@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.families import Cumulative, Family, Gaussian
+from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.predict.request import PredictionRequest
@@ -15,7 +15,6 @@ from bayesmix.results.predict.rows import Rows
 
 __all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
 
-_MOST = 1_000_000_000  # numbers in a table of draws: 8 GB
 
 # Points and weights that integrate over a standard normal (Gauss and Hermite).
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
@@ -180,13 +179,13 @@ class Predictor:
         Raises
         ------
         NotSupportedError
-            For more than a thousand million numbers.
+            For more than memory holds.
         """
-        if n_rows * n_draws > _MOST:
-            raise NotSupportedError(
-                f"{n_rows} rows x {n_draws} draws would take {n_rows * n_draws * 8e-9:.0f} GB; "
-                "use fewer with draws=, or predict(), which keeps their mean and interval only"
-            )
+        check_memory(
+            f"{n_rows} rows x {n_draws} draws",
+            n_rows * n_draws,
+            "use fewer with draws=, or predict(), which keeps their mean and interval only",
+        )
         out = np.empty((n_draws, n_rows))
 
         def fill(number: int, block: slice) -> None:
@@ -208,6 +207,9 @@ class Predictor:
     def _mean(self, eta: np.ndarray, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
         mean = self._family.mean(eta.T, self._parameters, per_row)
         return np.ascontiguousarray(np.asarray(mean, dtype=np.float64).T)
+
+
+_WIDE = 1e150  # beyond it a deviation may have no square
 
 
 def row_summaries(
@@ -232,14 +234,41 @@ def row_summaries(
     below = [int(np.floor(position)) for position in at]
     above = [min(k + 1, n - 1) for k in below]
     draws.partition(sorted({*below, *above}), axis=1)
-    ends = [
-        draws[:, k] + (position - k) * (draws[:, m] - draws[:, k])
-        for position, k, m in zip(at, below, above, strict=True)
-    ]
-    mean = draws.mean(axis=1)
-    draws -= mean[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = [
+            _between(draws[:, k], draws[:, m], position - k)
+            for position, k, m in zip(at, below, above, strict=True)
+        ]
+        mean = draws.mean(axis=1)
+        wide = np.flatnonzero(~(np.abs(mean) < _WIDE) | ~(np.abs(ends) < _WIDE).all(axis=0))
+        far = draws[wide]
+        draws[wide] = 0.0  # what has no square is summarised on its own scale below
+        center = mean.copy()
+        center[wide] = 0.0
+        draws -= center[:, None]
+    sd = np.full(len(draws), np.nan)
     if n > 1:
         sd = np.sqrt(np.einsum("ij,ij->i", draws, draws) / (n - 1))
-    else:
-        sd = np.full(len(draws), np.nan)
+    if wide.size:
+        mean[wide], sd[wide] = _moments_of_far(far)
     return mean, sd, ends[0], ends[1]
+
+
+def _between(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
+    """Interpolate between neighbours, which may be the same infinity."""
+    found: np.ndarray = np.where(low == high, low, low + share * (high - low))
+    return found
+
+
+def _moments_of_far(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of rows near the largest number or infinite."""
+    n = draws.shape[1]
+    size = np.abs(draws).max(axis=1, initial=0.0)
+    scale = np.where(np.isfinite(size) & (size > 0), size, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = draws / scale[:, None]
+        mean = scaled.mean(axis=1)
+        deviation = scaled - mean[:, None]
+        sd = np.sqrt((deviation**2).sum(axis=1) / (n - 1)) if n > 1 else np.full(len(draws), np.nan)
+        # Of a row that is infinite somewhere no spread is known.
+        return mean * scale, np.where(np.isinf(size), np.nan, sd * scale)

@@ -18,7 +18,7 @@ from bayesmix.formula.quoting import encode
 from bayesmix.results.predict.request import Kind
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import StatedModel
 
 # Censoring and exponents belong to observations that were made.
 _OF_NEW_ROWS = {
@@ -52,6 +52,9 @@ class Rows:
         Positions in the caller's data.
     per_row : mapping of str to ndarray, shape (n,)
         Weights, known standard errors, trials: what the family wants beside y.
+    left_out : ndarray, shape (n, P - p), or None
+        The formula's columns that are not in X, where some were left out as aliased;
+        None for rows of the fit, which all have an estimate.
     """
 
     X: np.ndarray
@@ -62,6 +65,7 @@ class Rows:
     labels: pd.Index[Any]
     positions: np.ndarray
     per_row: Mapping[str, np.ndarray]
+    left_out: np.ndarray | None = None
 
     @property
     def n_rows(self) -> int:
@@ -88,7 +92,7 @@ class Rows:
 
 
 def rows_to_predict(
-    model: Model,
+    model: StatedModel,
     data: Any,
     *,
     effects: bool,
@@ -149,11 +153,12 @@ def rows_to_predict(
         labels=found.row_labels,
         positions=np.arange(n),
         per_row=new_per_row(model, data, found.row_labels, kind),
+        left_out=found.left_out,
     )
 
 
 def new_per_row(
-    model: Model, data: Any, labels: pd.Index[Any], kind: Kind
+    model: StatedModel, data: Any, labels: pd.Index[Any], kind: Kind
 ) -> dict[str, np.ndarray]:
     """Find weights, known standard errors or trials of new rows, where they matter.
 
@@ -182,7 +187,7 @@ def new_per_row(
 
 
 def _new_values(
-    name: str, model: Model, data: Any, known: list[str], labels: pd.Index[Any]
+    name: str, model: StatedModel, data: Any, known: list[str], labels: pd.Index[Any]
 ) -> tuple[np.ndarray | None, str]:
     """Values of one of these for new rows, or why there are none."""
     formula = model.formula

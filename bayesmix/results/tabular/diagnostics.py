@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.inference.announce import counted
-from bayesmix.results.tabular.summaries import LEAST_DRAWS, diagnose, varying
+from bayesmix.results.tabular.summaries import LEAST_DRAWS, diagnose, ess_of_limits, varying
+from bayesmix.results.tabular.text import html_block
 
 __all__ = ["Diagnostics", "diagnose_sampling"]
 
 _R_HAT = 1.01  # Vehtari et al. (2021)
+# Vehtari et al. (2021). With 400 in all, a limit that is to leave 2.5 % outside leaves 1 to 4 %.
 _ESS_PER_CHAIN = 100
 _BFMI = 0.3  # Betancourt (2016)
 
@@ -33,6 +35,9 @@ class Diagnostics:
         Bayesian fraction of missing information; empty for independent draws.
     parameters : DataFrame
         One row per parameter: parameter, ess_bulk, ess_tail, r_hat.
+    ess_limits : ndarray, shape (parameters,)
+        Effective sample size of the limits of the 95 % equal-tailed interval, the smaller
+        of the two.
     unjudged : tuple of str
         Parameters that vary and whose effective sample size or r_hat cannot be
         computed; none for independent draws.
@@ -43,6 +48,7 @@ class Diagnostics:
     max_treedepth_hits: int
     bfmi: np.ndarray
     parameters: pd.DataFrame
+    ess_limits: np.ndarray
     unjudged: tuple[str, ...]
     chains: int
     draws: int
@@ -79,12 +85,7 @@ class Diagnostics:
                 f"r_hat of {worst} is {self.max_r_hat:.3f} (above {_R_HAT}): the chains "
                 "disagree; raise tune and draws"
             )
-        least = _ESS_PER_CHAIN * self.chains
-        ess = min(self.min_ess_bulk, self.min_ess_tail)
-        if ess < least:
-            found.append(
-                f"the smallest effective sample size is {ess:.0f} (below {least}): raise draws"
-            )
+        found += self._too_few_effective()
         if self.bfmi.size and self.bfmi.min() < _BFMI:
             found.append(
                 f"BFMI is {self.bfmi.min():.2f} (below {_BFMI}): the tails are explored slowly; "
@@ -117,6 +118,26 @@ class Diagnostics:
 
     __repr__ = __str__
 
+    def _too_few_effective(self) -> list[str]:
+        """Name what rests on too few effective draws: estimates, or reported limits."""
+        least = _ESS_PER_CHAIN * self.chains
+        found = []
+        tail = np.fmin(self.parameters["ess_tail"].to_numpy(), self.ess_limits)
+        for values, what in (
+            (self.parameters["ess_bulk"].to_numpy(), "estimate of {} rests"),
+            (tail, "limits of {} rest"),
+        ):
+            few = np.flatnonzero(values < least)
+            if few.size:
+                worst = few[np.argmin(values[few])]
+                name = str(self.parameters["parameter"].iloc[worst])
+                others = f" ({few.size - 1} more have fewer than {least})" if few.size > 1 else ""
+                found.append(
+                    f"the {what.format(name)} on an effective sample size of "
+                    f"{values[worst]:.0f} (below {least}){others}: raise draws"
+                )
+        return found
+
     def _not_judged(self) -> str:
         if self.draws < LEAST_DRAWS:
             return (
@@ -134,7 +155,7 @@ class Diagnostics:
     def _repr_html_(self) -> str:
         lines = html.escape(str(self)).splitlines()
         items = "".join(f"<li>{line[2:]}</li>" for line in lines[1:])
-        return f"<p>{lines[0]}</p><ul>{items}</ul>"
+        return html_block([f"<p>{lines[0]}</p><ul>{items}</ul>"])
 
 
 def diagnose_sampling(
@@ -173,6 +194,7 @@ def diagnose_sampling(
         max_treedepth_hits=int(np.sum(stats.get("reached_max_treedepth", 0))),
         bfmi=bfmi,
         parameters=table,
+        ess_limits=ess_of_limits(stacked),
         unjudged=unjudged,
         chains=stacked.shape[0],
         draws=stacked.shape[1],

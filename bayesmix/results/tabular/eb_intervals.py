@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
 from bayesmix.inference.centred import Centred, centred
+from bayesmix.inference.correlation_profile import profile_correlation
+from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.empirical import (
     LARGEST_CORRELATION,
     ZERO,
@@ -20,6 +22,7 @@ from bayesmix.inference.empirical import (
     maximise,
 )
 from bayesmix.inference.profile import (
+    Around,
     Likelihood,
     absolute_coordinates,
     likelihood_at,
@@ -29,12 +32,13 @@ from bayesmix.inference.profile import (
     standard_deviations,
     zero_there,
 )
+from bayesmix.results.tabular.wald import interval_of_logarithm
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
     from bayesmix.inference.empirical import Method, Optimum
 
-__all__ = ["IntervalMethod", "ModeIntervals", "around"]
+__all__ = ["IntervalMethod", "ModeIntervals", "around", "away_from_boundaries"]
 
 IntervalMethod = Literal["wald", "profile"]
 _PROFILE_SECONDS = 1.0
@@ -78,12 +82,12 @@ class ModeIntervals:
     @functools.cached_property
     def _theta_cov(self) -> np.ndarray:
         co, x = self._absolute
-        free = _away_from_boundaries(co, x, self._optimum.at_zero)
+        free = away_from_boundaries(co, x, self._optimum.at_zero)
         n_sd = int(co.sizes[1])
         eq, reml = self._problem.equations, self.method == "reml"
         if self._centre is not None and self._optimum.centred is not None:
             there, at = self._optimum.centred
-            known = _away_from_boundaries(there, at, zero_there(there, at))
+            known = away_from_boundaries(there, at, zero_there(there, at))
             cov = observed_covariance(
                 lambda z, out: log_likelihood(eq, there, z, reml, out), at, known
             )
@@ -117,6 +121,11 @@ class ModeIntervals:
     def _likelihood(self) -> Likelihood:
         return likelihood_at(self._problem, self._ml_optimum)
 
+    @property
+    def _surroundings(self) -> Around:
+        """The deviance that profiles are of."""
+        return self._likelihood
+
     @functools.cached_property
     def _centred_likelihood(self) -> Likelihood:
         if self._centre is None:
@@ -134,12 +143,29 @@ class ModeIntervals:
             columns.append((up - down) / 2e-5)
         return np.stack(columns, axis=1) if columns else np.zeros((len(x), 0))
 
-    def _affordable(self) -> IntervalMethod:
-        """The profile where there is one that takes under a second, by the model's size."""
+    @functools.cached_property
+    def _profiles(self) -> dict[tuple[object, ...], tuple[float, float]]:
+        """Ends that have been found: a summary and its tables ask for the same."""
+        return {}
+
+    def _once(
+        self, key: tuple[object, ...], find: Callable[[], tuple[float, float]]
+    ) -> tuple[float, float]:
+        if key not in self._profiles:
+            with blas_threads(self._problem):
+                self._profiles[key] = find()
+        return self._profiles[key]
+
+    def _affordable(self, n_more: int = 0) -> IntervalMethod:
+        """The profile where there is one that takes under a second, by the model's size.
+
+        Of the standard deviations, and of `n_more` further parameters.
+        """
         if self.method == "map":
             return "wald"
-        evaluations = _EVALUATIONS * (len(self._optimum.sd) + 1) * len(self._absolute[1])
-        seconds = _seconds_of_evaluation(self._problem) * evaluations
+        profiled = len(self._optimum.sd) + 1 + n_more
+        evaluations = _EVALUATIONS * profiled * len(self._absolute[1])
+        seconds = seconds_of_evaluation(self._problem) * evaluations
         return "profile" if seconds < _PROFILE_SECONDS else "wald"
 
     def _sd_interval(
@@ -149,10 +175,15 @@ class ModeIntervals:
         n_sd = len(self._optimum.sd)
         has_sigma = not self._problem.sigma_is_known
         if method == "profile":
-            at = [*range(n_sd), *([len(self._likelihood.x) - 1] if has_sigma else [])]
             self._check_profile()
-            with blas_threads(self._problem):
-                ends = [self._profile_of_sd(k, ci_prob, may_be_zero=k < n_sd) for k in at]
+            at = [*range(n_sd), *([len(self._surroundings.x) - 1] if has_sigma else [])]
+            ends = [
+                self._once(
+                    ("sd", k, ci_prob),
+                    functools.partial(self._profile_of_sd, k, ci_prob, may_be_zero=k < n_sd),
+                )
+                for k in at
+            ]
             logs = np.asarray(ends).reshape(-1, 2)
             estimate = np.append(self._optimum.sd, self._optimum.sigma)[: len(logs)]
             lower, upper = around(estimate, np.exp(logs[:, 0]), np.exp(logs[:, 1]))
@@ -161,9 +192,7 @@ class ModeIntervals:
             sd = standard_deviations(co, x)[: n_sd + has_sigma]
             at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
             se = np.sqrt(np.diag(self._theta_cov)[at])
-            z = stats.norm.ppf((1 + ci_prob) / 2)
-            with np.errstate(over="ignore"):  # infinite where the data say nothing
-                lower, upper = sd * np.exp(-z * se), sd * np.exp(z * se)
+            lower, upper = interval_of_logarithm(sd, se, ci_prob)
             lower[:n_sd][self._optimum.at_zero] = 0.0
         low, high, start = {}, {}, 0
         for group in self._problem.groups:
@@ -176,13 +205,31 @@ class ModeIntervals:
 
     def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
         """Ends of the logarithm of a standard deviation: among centred effects, if it is one."""
-        factor = 1.0
+        factor = np.nan if self._centre is None else 1.0
         if self._centre is not None and may_be_zero:
             factor = float(self._centre.factors_of_sds()[k])
         if np.isnan(factor):
-            return profile_theta(self._likelihood, k, ci_prob, may_be_zero=may_be_zero)
+            return profile_theta(self._surroundings, k, ci_prob, may_be_zero=may_be_zero)
         low, high = profile_theta(self._centred_likelihood, k, ci_prob, may_be_zero=may_be_zero)
         return low - float(np.log(factor)), high - float(np.log(factor))
+
+    def _profile_of_correlation(
+        self, f: int, pair: tuple[int, int], ci_prob: float
+    ) -> tuple[float, float]:
+        """Ends of the correlation of two effects of a factor, by their positions."""
+        co = self._problem.absolute_coordinates()
+        self._check_profile()
+        for block in np.flatnonzero(co.block_factor == f).tolist():
+            first = int(co.block_first[block])
+            k, m = pair[0] - first, pair[1] - first
+            if min(k, m) >= 0 and max(k, m) < int(co.block_size[block]):
+                return self._once(
+                    ("correlation", f, pair, ci_prob),
+                    functools.partial(
+                        profile_correlation, self._surroundings, co, block, (k, m), ci_prob
+                    ),
+                )
+        raise ValueError(f"effects {pair} of factor {f} have no correlation")
 
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:
         scaling = self._problem.scaling
@@ -223,7 +270,7 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
     return out
 
 
-def _away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) -> np.ndarray:
+def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) -> np.ndarray:
     """Coordinates that a Wald interval is for."""
     free = ~_with_zero(co, at_zero)
     n_sd = int(co.sizes[1])
@@ -239,15 +286,3 @@ def around(
     """Ends of intervals, NaN where the estimate is outside."""
     outside = (estimate < lower) | (estimate > upper)
     return np.where(outside, np.nan, lower), np.where(outside, np.nan, upper)
-
-
-def _seconds_of_evaluation(problem: Problem) -> float:
-    """Roughly what the likelihood with its gradient takes: not timed, or load would decide.
-
-    Of each level its own columns with those of the fixed effects, and a dense root.
-    """
-    beside = problem.n_fixed + 1
-    levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
-    crossed = problem.groups[len(problem.plan.chain) :]
-    root = beside + sum(g.n_levels * g.n_effects for g in crossed)
-    return float(6e-5 + levels / 5e8 + root**3 / 2e9)

@@ -22,11 +22,12 @@ from bayesmix.results.tabular.tables import (
     wide_table,
     with_aliased_terms,
 )
+from bayesmix.results.tabular.wald import interval_of_atanh
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.gaussian.conditional import Conditional
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["ModeTables"]
 
@@ -34,7 +35,7 @@ __all__ = ["ModeTables"]
 class ModeTables(ModeIntervals):
     """Estimates as tables: coefficients, group effects, variance components."""
 
-    model: Model
+    model: FittableModel
     _conditional: Conditional
 
     if TYPE_CHECKING:
@@ -196,7 +197,8 @@ class ModeTables(ModeIntervals):
             for k, j in enumerate(g.fixed_column):
                 if j is not None:
                     mean[:, k] += c.beta[j]
-                    variance[:, k] += c.beta_cov[j, j] + 2 * c.cross[g.name][:, k, j]
+                    with np.errstate(invalid="ignore"):  # where nothing is known
+                        variance[:, k] += c.beta_cov[j, j] + 2 * c.cross[g.name][:, k, j]
             means[g.name], variances[g.name] = mean, variance
         return self._group_tables(group, ci_prob, means, variances, wide=wide)
 
@@ -223,7 +225,9 @@ class ModeTables(ModeIntervals):
             two effects is split evenly between their shares, so that of an effect that
             is strongly and negatively correlated with another may be below zero; the
             shares of all add up to 1. Ends that cannot be found are NaN, as is a
-            profile's interval without the estimate in it.
+            profile's interval without the estimate in it, a normal interval's upper end
+            where the estimate is zero, and a normal interval whose standard error of the
+            logarithm is above 3.
 
         Raises
         ------
@@ -254,26 +258,40 @@ class ModeTables(ModeIntervals):
         return table.astype({n: "str" if n in names[:2] else float for n in names})
 
     @of_modes
-    def correlations(self, ci_prob: float = 0.95) -> pd.DataFrame:
-        """Return the correlations between effects, with Wald intervals of their atanh.
+    def correlations(
+        self, ci_prob: float = 0.95, *, ci_method: IntervalMethod | None = None
+    ) -> pd.DataFrame:
+        """Return the correlations between effects.
 
         Parameters
         ----------
         ci_prob : float
+        ci_method : {"profile", "wald"}, optional
+            The profile of the ML deviance, as lme4's ``confint``, or a normal interval
+            of the inverse hyperbolic tangent. By default the profile where those of all
+            variance parameters cost less than about a second.
 
         Returns
         -------
         DataFrame
             One row per pair: group, effect_1, effect_2, estimate, lower, upper.
-            NaN where a standard deviation is zero.
+            All NaN where a standard deviation is zero. A profile ends at -1 or 1
+            where that is inside; the normal interval is NaN at -1 and 1, and where
+            its standard error is above 3.
+
+        Raises
+        ------
+        NotSupportedError
+            For the profile of a posterior mode.
         """
-        _check(ci_prob, "wald")
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        co, x = self._absolute
-        cov = self._theta_cov
+        n_pairs = sum(len(estimated_pairs(group)) for group in self._problem.groups)
+        method = ci_method or self._affordable(n_pairs)
+        _check(ci_prob, method)
+        if method == "profile":
+            self._check_profile()
         rows: list[tuple[Any, ...]] = []
         for f, group in enumerate(self._problem.groups):
-            start = int(co.sd_start[f])
+            start = int(self._problem.equations.q[:f].sum())
             zero = self._optimum.at_zero[start : start + group.n_effects]
             for k, m in estimated_pairs(group):
                 if zero[k] or zero[m]:  # of what does not vary there is no correlation
@@ -281,21 +299,13 @@ class ModeTables(ModeIntervals):
                     rows.append((*pair, np.nan, np.nan, np.nan))
                     continue
                 rho = float(self._optimum.corr[f][k, m])
-                slope = np.zeros(len(x))
-                for i in range(len(x)):
-                    step = np.zeros(len(x))
-                    step[i] = 1e-5
-                    up = correlations(co, x + step)[f][k, m]
-                    slope[i] = (up - correlations(co, x - step)[f][k, m]) / 2e-5
-                used = (slope != 0) & ~self._undefined
-                sub = cov[np.ix_(used, used)]
-                with np.errstate(invalid="ignore"):  # where nothing is known
-                    se = np.sqrt(slope[used] @ sub @ slope[used]) / max(1 - rho**2, 1e-12)
-                center = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
-                rows.append(
-                    (group.name, group.effects[k], group.effects[m], rho,
-                     float(np.tanh(center - z * se)), float(np.tanh(center + z * se)))
-                )  # fmt: skip
+                if method == "profile":
+                    ends = self._profile_of_correlation(f, (k, m), ci_prob)
+                    low, high = around(np.array([rho]), *np.array(ends).reshape(2, 1))
+                    ends = float(low[0]), float(high[0])
+                else:
+                    ends = interval_of_atanh(rho, self._se_of_atanh(f, k, m), ci_prob)
+                rows.append((group.name, group.effects[k], group.effects[m], rho, *ends))
         order = {g.name: i for i, g in enumerate(self.model.design.groups)}
         rows.sort(key=lambda row: order[row[0]])
         names = ["group", "effect_1", "effect_2", "estimate", "lower", "upper"]
@@ -303,6 +313,21 @@ class ModeTables(ModeIntervals):
         return table.astype({n: "str" if n in names[:3] else float for n in names})
 
     # -- inside
+    def _se_of_atanh(self, f: int, k: int, m: int) -> float:
+        """Standard error of a correlation's inverse hyperbolic tangent; NaN at a boundary."""
+        co, x = self._absolute
+        rho = float(self._optimum.corr[f][k, m])
+        slope = np.zeros(len(x))
+        for i in range(len(x)):
+            step = np.zeros(len(x))
+            step[i] = 1e-5
+            up, down = (correlations(co, x + s * step)[f][k, m] for s in (1, -1))
+            slope[i] = (up - down) / 2e-5
+        used = (slope != 0) & ~self._undefined
+        sub = self._theta_cov[np.ix_(used, used)]
+        with np.errstate(invalid="ignore"):  # where nothing is known
+            return float(np.sqrt(slope[used] @ sub @ slope[used])) / max(1 - rho**2, 1e-12)
+
     def _group_tables(
         self,
         group: str | None,

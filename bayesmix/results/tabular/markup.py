@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bayesmix.results.tabular.text import cell
+from bayesmix.shorten import one_line
 
 __all__ = ["latex_table", "latex_text", "markdown_table", "markdown_text"]
 
@@ -15,17 +16,17 @@ _LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "|": r"\textbar{}", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~"})
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~$&"})
 
 
 def markdown_text(text: str) -> str:
     """Escape what Markdown would read as markup."""
-    return text.translate(_MARKDOWN).replace("\n", " ")
+    return one_line(text).translate(_MARKDOWN)
 
 
 def latex_text(text: str) -> str:
     """Escape what LaTeX would read as a command."""
-    return "".join(_LATEX.get(c, c) for c in text)
+    return "".join(_LATEX.get(c, c) for c in one_line(text))
 
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
@@ -89,5 +90,7 @@ def latex_table(table: pd.DataFrame, text_columns: Sequence[str], caption: str) 
         shown = [
             latex_text(v) if c in text_columns else v for c, v in zip(columns, numbers, strict=True)
         ]
-        lines.append(" & ".join(shown) + r" \\")
+        # What begins with these would be an argument of the line break before.
+        guard = "{}" if shown and shown[0][:1] in {"[", "*"} else ""
+        lines.append(guard + " & ".join(shown) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])

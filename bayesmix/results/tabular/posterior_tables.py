@@ -13,7 +13,7 @@ from bayesmix.results.tabular.arguments_of_others import of_draws
 from bayesmix.results.tabular.summaries import IntervalKind, Point, SummaryOptions
 
 if TYPE_CHECKING:
-    from bayesmix.model import Model
+    from bayesmix.statement.stated import FittableModel
 
 __all__ = ["PosteriorTables"]
 
@@ -23,7 +23,7 @@ _SLOW_TABLE = 1000  # effects; ArviZ needs about 3 ms to diagnose one
 class PosteriorTables:
     """Draws summarised: coefficients, group effects, variance components."""
 
-    model: Model
+    model: FittableModel
 
     if TYPE_CHECKING:
 

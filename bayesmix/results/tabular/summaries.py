@@ -15,6 +15,7 @@ __all__ = [
     "Point",
     "SummaryOptions",
     "diagnose",
+    "ess_of_limits",
     "summarise",
     "varying",
 ]
@@ -132,4 +133,35 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
     )
     if n_chains > 1:
         out["r_hat"][varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+    return out
+
+
+def ess_of_limits(draws: np.ndarray) -> np.ndarray:
+    """Effective sample size of the limits of 95 % equal-tailed intervals, the smaller of two.
+
+    The tail effective sample size is of the 5 % and 95 % quantiles: of a standard
+    deviation that the data hardly tell from zero the chains may visit what lies below the
+    lower limit much more rarely.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chains, draws, k)
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        NaN where `diagnose` has it.
+    """
+    from arviz_stats.base import array_stats
+
+    out = np.full(draws.shape[2], np.nan)
+    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
+    if draws.shape[1] < LEAST_DRAWS or varies.size == 0:
+        return out
+    moving: Any = draws[:, :, varies]
+    ends = [
+        array_stats.ess(moving, chain_axis=0, draw_axis=1, method="quantile", prob=prob)
+        for prob in (0.025, 0.975)
+    ]
+    out[varies] = np.fmin(*ends)
     return out

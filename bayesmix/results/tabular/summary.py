@@ -11,9 +11,16 @@ import pandas as pd
 
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
-from bayesmix.results.tabular.text import WIDTH, compact, html_table, text_table, wrapped_title
+from bayesmix.results.tabular.text import (
+    WIDTH,
+    compact,
+    html_block,
+    html_table,
+    text_table,
+    wrapped_title,
+)
 
-__all__ = ["Section", "Summary", "more_levels", "of_negative_shares"]
+__all__ = ["Section", "Summary", "more_levels", "of_columns", "of_negative_shares"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +86,7 @@ class Summary:
             if section.note:
                 parts.append(f"<div>{html.escape(section.note)}</div>")
         parts += [f"<div>{html.escape(line)}</div>" for line in self.footer]
-        return f"<div>{''.join(parts)}</div>"
+        return html_block(parts)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Stack the tables into one.
@@ -133,6 +140,27 @@ class Summary:
 def more_levels(group: str, rest: int) -> str:
     """Write the note below the first levels of a grouping factor; empty if these are all."""
     return f"and {counted(rest, 'more level')}: group_effects({group!r})" if rest > 0 else ""
+
+
+def of_columns(estimates: str, sd: str, components: pd.DataFrame) -> list[str]:
+    """Say what the columns of a summary are, which differ between its tables.
+
+    Parameters
+    ----------
+    estimates : str
+        What the estimates are, a sentence; may be empty.
+    sd : str
+        What sd is beside an estimate, such as "the standard error".
+    components : DataFrame
+        The variance components, in which it is a parameter.
+    """
+    lines = [estimates] if estimates else []
+    if len(components):
+        lines.append(
+            "Among the variance components sd is the parameter, and lower and upper are its "
+            f"limits; beside an estimate sd is {sd}."
+        )
+    return lines
 
 
 def of_negative_shares(components: pd.DataFrame) -> list[str]:

@@ -10,7 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["WIDTH", "cell", "compact", "html_table", "text_table", "wrapped_title"]
+from bayesmix.shorten import one_line, shorten
+
+__all__ = [
+    "WIDTH", "cell", "compact", "html_block", "html_table", "text_table",
+    "wrapped_title",
+]  # fmt: skip
 
 WIDTH = 80
 
@@ -18,7 +23,7 @@ WIDTH = 80
 def cell(value: Any, column: str = "") -> str:
     """Write one value: four significant digits, counts as integers, r_hat to 0.001."""
     if isinstance(value, str):
-        return value
+        return one_line(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if column.startswith("ess"):
@@ -37,8 +42,13 @@ _SHORT = {"sd_lower": "lower", "sd_upper": "upper", "variance_share": "share"}
 
 
 def compact(table: pd.DataFrame) -> pd.DataFrame:
-    """Narrow a table for print: shorter headings, one effective sample size (the smaller)."""
+    """Narrow a table for print: shorter headings, one effective sample size (the smaller).
+
+    Shares that the family has none of, a column without any number, are left out.
+    """
     shown = table.rename(columns=_SHORT)
+    if "share" in shown.columns and shown["share"].isna().all():
+        shown = shown.drop(columns="share")
     if {"ess_bulk", "ess_tail"} <= set(shown.columns):
         smaller = shown[["ess_bulk", "ess_tail"]].min(axis=1)
         shown = shown.drop(columns="ess_tail").assign(ess_bulk=smaller)
@@ -73,15 +83,12 @@ def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "
             cut = min(excess, max(0, width[name] - 10))
             width[name] -= cut
             excess -= cut
+            cells[name] = shorten(cells[name], max(width[name], len(name)))
     lines = []
     for row in range(-1, len(table)):
         parts = []
         for name, values in cells.items():
             text = name if row < 0 else values[row]
-            if len(text) > width[name]:
-                # Names differ at the end as often as at the start.
-                head = (width[name] - 1) // 2
-                text = text[:head] + "…" + text[len(text) - (width[name] - 1 - head) :]
             parts.append(
                 text.ljust(width[name]) if name in text_columns else text.rjust(width[name])
             )
@@ -118,5 +125,10 @@ def html_table(table: pd.DataFrame, caption: str, *, names: Sequence[str] = ()) 
         row("td", [cell(v, c) for v, c in zip(values, columns, strict=True)])
         for values in table.itertuples(index=False, name=None)
     )
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    title = f"<caption>{html.escape(one_line(caption))}</caption>" if caption else ""
     return f"<table>{title}<thead>{row('th', columns)}</thead><tbody>{body}</tbody></table>"
+
+
+def html_block(parts: Sequence[str]) -> str:
+    """Put pieces of HTML together for a notebook, whose dollars are dollars and not formulas."""
+    return f'<div class="tex2jax_ignore mathjax_ignore">{"".join(parts)}</div>'

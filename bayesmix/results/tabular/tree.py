@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmix.design import Design
 from bayesmix.inference.draws import Draws, without_shape_warnings
-from bayesmix.model.names import FIXED_EFFECT, Names
+from bayesmix.statement.names import FIXED_EFFECT, Names
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,0 +1,100 @@
+"""Which engine can take a model, and in words why another cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayesmix.design import Design
+from bayesmix.families import Family
+from bayesmix.gaussian.problem import unsupported_priors
+from bayesmix.gaussian.structure import root_columns
+from bayesmix.priors.model_priors import ModelPriors
+
+__all__ = ["LAPLACE_FAMILIES", "why_not_collapsed", "why_not_joint", "why_not_normal"]
+
+LAPLACE_FAMILIES = ("bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "beta")
+
+_ROWS_IN_WORDS = {
+    "status": "of censored(...) or event(...)",
+    "lower": "of truncated(...)",
+    "upper": "of truncated(...)",
+    "exponent": "of weighted(...), an exponent of the likelihood",
+}
+
+
+def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
+    """Why the likelihood is not that of a normal response, in words; empty if it is."""
+    if family.name != "gaussian" or family.link != "identity":
+        return f"the family is {family}"
+    return _why_not_plain(rows)
+
+
+def why_not_collapsed(
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors
+) -> str:
+    """Why the effects do not integrate out, in words; empty if they do.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    rows : mapping of str to ndarray
+        What is given per row.
+    priors : ModelPriors
+
+    Returns
+    -------
+    str
+    """
+    why_not = why_not_normal(family, rows)
+    if why_not:
+        return why_not
+    unsupported = unsupported_priors(priors)
+    if unsupported:
+        return f"of the prior {unsupported[0]}"
+    return root_columns(design.groups)
+
+
+def why_not_joint(
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors | None
+) -> str:
+    """Why no kernel has the joint density, in words; empty if one has.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    rows : mapping of str to ndarray
+        What is given per row.
+    priors : ModelPriors or None
+        None where they do not matter.
+
+    Returns
+    -------
+    str
+    """
+    from bayesmix.glmm.rows import LINKS, ROW_KERNELS
+
+    if family.name not in ROW_KERNELS or family.link not in LINKS:
+        return f"the family is {family}"
+    why_not = _why_not_plain(rows)
+    if why_not:
+        return why_not
+    unsupported = []
+    if priors is not None:
+        unsupported = unsupported_priors(priors) + [
+            f"{name} ~ {entry.prior}"
+            for name, entry in priors.family.items()
+            if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
+        ]
+    if unsupported:
+        return f"of the prior {unsupported[0]}"
+    return root_columns(design.groups)
+
+
+def _why_not_plain(rows: Mapping[str, Any]) -> str:
+    for name, why in _ROWS_IN_WORDS.items():
+        if name in rows:
+            return why
+    return ""

@@ -1,0 +1,170 @@
+"""How far Laplace's approximation is from the integral, at its own optimum.
+
+The approximation is poor where a level's rows say little of its effect, as with one or two
+binary rows, and standard deviations then come out too small. Level by level and effect by
+effect, the others held at their mode, the integral is taken by Gauss-Hermite quadrature. With
+one scalar group term that is the exact correction of the log-likelihood; with several effects
+it is the leading part of it, without what errors of different effects have in common.
+
+References
+----------
+Joe, H. (2008). Accuracy of Laplace approximation for discrete response mixed models.
+Computational Statistics and Data Analysis 52(12), 5066-5074.
+
+Pinheiro, J. C. and Chao, E. C. (2006). Efficient Laplacian and adaptive Gaussian quadrature
+algorithms for multilevel generalized linear mixed models. Journal of Computational and
+Graphical Statistics 15(1), 58-81.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize
+
+from bayesmix.gaussian.coordinates import Coordinates, factors_at
+from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.known import Known
+from bayesmix.inference.laplace import InnerMode, LaplaceOptimum, Priors, inner_mode, value_at
+from bayesmix.inference.quadrature import LevelRows
+
+__all__ = ["GRAVE", "NOTICED", "Shift", "laplace_shifts"]
+
+NOTICED = 0.25  # standard errors: an interval of 95 % then covers 94 %
+GRAVE = 0.5  # standard errors: it covers 92 %
+_WORTH_A_SEARCH = 0.1
+_POINTS = 9
+_NEVER = 1e10  # minus a log-likelihood that is not finite
+_FARTHEST = 4.0  # standard errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """Where a standard deviation would be without the approximation.
+
+    Attributes
+    ----------
+    at : int
+        Its place among the standard deviations.
+    sd : float
+        What it would be, about.
+    errors : float
+        How far that is, in standard errors, on the logarithmic scale (or whatever else
+        the coordinate is).
+    """
+
+    at: int
+    sd: float
+    errors: float
+
+
+def laplace_shifts(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
+    found: LaplaceOptimum, known: Known,
+) -> list[Shift]:  # fmt: skip
+    """Estimate how far the approximation moves each standard deviation.
+
+    Along the profile of a standard deviation (the other parameters follow as the Hessian
+    says) the corrected log-likelihood has a slope at the optimum. If a step of Newton's
+    method from there is longer than a tenth of a standard error, its maximum is searched.
+    A standard deviation of zero is left there: near zero the approximation has no error.
+
+    Parameters
+    ----------
+    gp, co, prior, priors, found
+        As of `maximise_laplace`.
+    known : Known
+        Of the coordinates.
+
+    Returns
+    -------
+    list of Shift
+        Those of `NOTICED` standard errors and more.
+    """
+    n_sd = int(co.sizes[1])
+    correction = _Correction(gp, co)
+    fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+    lost, out = known.lost(np.eye(len(found.x))), []
+
+    def corrected(x: np.ndarray) -> float:
+        x, u = np.ascontiguousarray(x), found.u.copy()
+        value = value_at(gp, co, fixed, priors, x, u, np.empty(len(x)))
+        return value + correction(x, u) if np.isfinite(value) else -np.inf
+
+    for k in range(n_sd):
+        variance = float(known.covariance[k, k])
+        if lost[k] or not variance > 0:
+            continue
+        se, along = np.sqrt(variance), known.covariance[k] / variance
+        h = min(0.1 * se, 0.1)
+        up, down = (corrected(found.x + step * along) for step in (h, -h))
+        slope = (up - down) / (2 * h)  # Laplace's own is zero there
+        if not abs(slope) * se > _WORTH_A_SEARCH:
+            continue
+        sign, farthest = float(np.sign(slope)), min(_FARTHEST * se, 3.0)
+        best = optimize.minimize_scalar(
+            lambda s, sign=sign, along=along: min(-corrected(found.x + sign * s * along), _NEVER),
+            bounds=(0.0, farthest), method="bounded",
+            options={"maxiter": 8, "xatol": 0.05 * se},
+        )  # fmt: skip
+        moved = sign * float(best.x)
+        if abs(moved) > NOTICED * se and best.fun < _NEVER:
+            there = factors_at(co, np.ascontiguousarray(found.x + moved * along))
+            out.append(Shift(at=k, sd=float(there.sd[k]), errors=moved / float(se)))
+    return out
+
+
+class _Correction:
+    """Log of the integral over each effect, relative to Laplace's approximation.
+
+    Parameters
+    ----------
+    gp : GlmmProblem
+    co : Coordinates
+    """
+
+    def __init__(self, gp: GlmmProblem, co: Coordinates) -> None:
+        self._gp, self._co = gp, co
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
+        self._nodes = nodes
+        self._log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
+        self._levels = [LevelRows(gp, f) for f in range(len(gp.rows.z_start) - 1)]
+
+    def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
+        gp, p = self._gp, self._gp.problem.n_fixed
+        phi = np.exp(x[int(self._co.sizes[0]) : len(x) - p])
+        mode = inner_mode(
+            gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
+            with_fixed=False,
+        )  # fmt: skip
+        if mode.status != 1:
+            return -np.inf
+        parameters = np.append(phi, 1.0)
+        return sum(self._of_factor(f, mode, parameters) for f in range(len(self._levels)))
+
+    def _of_factor(self, f: int, mode: InnerMode, phi: np.ndarray) -> float:
+        gp, levels = self._gp, self._levels[f]
+        rows, eq = gp.rows, gp.problem.equations
+        first, stop = int(rows.z_start[f]), int(rows.z_start[f + 1])
+        q = stop - first
+        L = mode.L[int(eq.L_start[f]) : int(eq.L_start[f + 1])].reshape(q, q)
+        u = mode.u[int(rows.u_start[f]) : int(rows.u_start[f + 1])].reshape(-1, q)
+        eta = mode.eta[levels.order]
+        center, total = levels(eta, phi), 0.0
+        for k in range(q):
+            if not L[:, k].any():
+                continue
+            z = (L[:, k] @ rows.Z[first:stop])[levels.order]
+            curvature = 1.0 + levels.sums(mode.weights[levels.order] * z**2)
+            scale = 1.0 / np.sqrt(np.maximum(curvature, 1e-8))
+            terms = np.empty((_POINTS, levels.n_levels))
+            for i, node in enumerate(self._nodes):
+                move = scale * node
+                change = levels(eta + z * move[levels.level], phi) - center
+                prior = ((u[:, k] + move) ** 2 - u[:, k] ** 2) / 2
+                terms[i] = change - prior + self._log_weights[i]
+            top = terms.max(axis=0)
+            total += float((top + np.log(np.exp(terms - top).sum(axis=0))).sum())
+        return total

@@ -1,0 +1,183 @@
+"""What Laplace's approximation knows of the parameters at its maximum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayesmix.gaussian.coordinates import Coordinates, factors_at
+from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.rows import ROW_KERNELS
+from bayesmix.inference.known import Known, known_at
+from bayesmix.inference.laplace import (
+    InnerMode,
+    LaplaceOptimum,
+    Priors,
+    curvature,
+    inner_mode,
+)
+from bayesmix.inference.separation import rising_directions
+
+__all__ = ["known_of", "mode_of", "reproduced", "row_densities", "separated"]
+
+_NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
+_MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
+_LEAST = 1e-4  # weight of a row in the size of steps, relative to the mean
+
+
+def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMode:
+    """Return the mode of the effects given the parameters at the optimum."""
+    x, p = found.x, gp.problem.n_fixed
+    phi = np.exp(x[int(co.sizes[0]) : len(x) - p])
+    return inner_mode(
+        gp, factors_at(co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=found.u,
+        with_fixed=False,
+    )  # fmt: skip
+
+
+def row_densities(
+    gp: GlmmProblem, eta: np.ndarray, phi: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log density of each row and its derivative in the linear predictor, shape (n,) each."""
+    rows, n = gp.rows, len(eta)
+    value, first, second = np.full(n, -np.inf), np.zeros(n), np.empty(n)
+    ROW_KERNELS[gp.family](
+        rows.sizes[4], n, rows.y, rows.trials, np.ascontiguousarray(eta),
+        np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second, np.zeros(4),
+    )  # fmt: skip
+    return value, first
+
+
+def separated(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, found: LaplaceOptimum,
+    rises: np.ndarray, *, thorough: bool = False,
+) -> np.ndarray:  # fmt: skip
+    """Directions of the working coefficients along which the likelihood rises for ever.
+
+    With many rows only those are asked whose likelihood has come near 1, as where a search
+    ends all do that are separated; the others take part through what they determine, which
+    is mostly all there is.
+
+    Parameters
+    ----------
+    gp, co, found
+    prior : FixedPrior
+        What it holds does not run away.
+    rises : ndarray, shape (n,)
+        As the family's `rises` gives it.
+    thorough : bool
+        Whether all rows are asked however many they are.
+
+    Returns
+    -------
+    ndarray, shape (p, k)
+    """
+    p = gp.problem.n_fixed
+    if not (p and (rises != 0).any() and np.isfinite(found.x).all()):
+        return np.zeros((p, 0))
+    mode = mode_of(gp, co, found)
+    phi = np.exp(found.x[int(co.sizes[0]) : len(found.x) - p])
+    value, score = row_densities(gp, mode.eta, phi)
+    if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
+        rises = np.where(value > -_NEAR, rises, 0.0)
+    says = gp.rows.trials > 0
+    held = prior.precision[np.diag(prior.precision) > 0]
+    held = held / np.sqrt(np.sum(held**2, axis=1))[:, None]
+    X = np.concatenate([gp.rows.X.T[says], held])
+    none = np.zeros(len(held))
+    return rising_directions(X, np.append(rises[says], none), np.append(np.abs(score[says]), none))
+
+
+def reproduced(
+    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum, rises: np.ndarray
+) -> np.ndarray:
+    """Direction along which all effects grow together, where they reproduce every outcome.
+
+    If each group has but one outcome, or its own effects and the fixed ones separate what it
+    has, every row's likelihood is near 1 at the mode, and larger coefficients with larger
+    standard deviations do no worse: where a search then ends is the approximation's doing.
+
+    Parameters
+    ----------
+    gp, co, found, rises
+        As of `separated`.
+
+    Returns
+    -------
+    ndarray, shape (n_x, k)
+        k is 1 or 0.
+    """
+    x, p, n_sd = found.x, gp.problem.n_fixed, int(co.sizes[1])
+    nothing = np.zeros((len(x), 0))
+    grows = ~found.theta.at_zero
+    if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
+        return nothing
+    phi = np.exp(x[int(co.sizes[0]) : len(x) - p])
+    if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
+        return nothing
+    out = np.zeros((len(x), 1))
+    out[:n_sd, 0] = grows
+    out[len(x) - p :, 0] = x[len(x) - p :]
+    return out
+
+
+def known_of(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
+    found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray, grows: np.ndarray,
+) -> Known:  # fmt: skip
+    """Covariance of all coordinates, and what the likelihood does not say.
+
+    The curvature is taken along directions of the coefficients that the rows tell apart,
+    each with a step in the size of its standard error: nearly collinear columns, or those
+    of a few rows alone, lose no digits by others.
+
+    Parameters
+    ----------
+    gp, co, prior, priors, found
+    free : ndarray of bool, shape (n_x,)
+        Coordinates that are not at a boundary.
+    flat : ndarray, shape (p, k)
+        As `separated` gives it.
+    grows : ndarray, shape (n_x, j)
+        As `reproduced` gives it.
+
+    Returns
+    -------
+    Known
+        Coordinates that are not free have a variance of zero.
+    """
+    n_x, p, k = len(found.x), gp.problem.n_fixed, flat.shape[1]
+    others = np.flatnonzero(free[: n_x - p])
+    steps = _steps(gp, mode_of(gp, co, found).weights, prior, flat)
+    D = np.zeros((n_x, len(others) + steps.shape[1]))
+    D[others, np.arange(len(others))] = 1.0
+    D[n_x - p :, len(others) :] = steps
+    runs = np.zeros((n_x, k))
+    runs[n_x - p :] = flat * gp.link_unit
+    is_log = np.arange(D.shape[1]) < len(others)
+
+    def along(D: np.ndarray) -> np.ndarray:
+        return curvature(gp, co, prior, priors, found.x, found.u, D)
+
+    return known_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
+
+
+def _steps(
+    gp: GlmmProblem, weights: np.ndarray, prior: FixedPrior | None, flat: np.ndarray
+) -> np.ndarray:
+    """Directions of the working coefficients beside the flat ones, shape (p, p - k)."""
+    X, p = gp.rows.X, gp.problem.n_fixed
+    if not p:
+        return np.zeros((0, 0))
+    W = np.abs(np.where(np.isfinite(weights), weights, 0.0))
+    W = np.maximum(W, max(_LEAST * float(W.mean()), 1e-300))
+    W[gp.rows.trials <= 0] = 0.0
+    A = (X * W) @ X.T
+    if prior is not None:
+        A = A + prior.precision
+    left = np.linalg.svd(flat, full_matrices=True)[0][:, flat.shape[1] :]
+    values, vectors = np.linalg.eigh(left.T @ A @ left)
+    if not (len(values) and np.isfinite(values).all()):
+        return np.asarray(left * gp.link_unit)
+    floor = max(1e-14 * float(values[-1]), 1e-300)
+    return np.asarray((left @ vectors) / np.sqrt(np.maximum(values, floor)))

@@ -1,0 +1,155 @@
+"""`load`: a result out of a file that is not trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.errors import OWN_FILES, DataWarning, FileError
+from bayesmix.model.model import Model
+from bayesmix.results.empirical_bayes import EmpiricalBayes
+from bayesmix.results.files.saved_model import model_from_saved
+from bayesmix.results.files.storage import MODEL_GROUP, read_tree
+from bayesmix.results.posterior import Posterior
+from bayesmix.results.tabular.tree import MOMENTS_GROUP, coordinates, posterior_dims
+from bayesmix.statement.names import posterior_variables
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | os.PathLike[str], *, functions: Mapping[str, Callable[..., Any]] | None = None
+) -> Posterior | EmpiricalBayes:
+    """Read a fit that `save` wrote.
+
+    Nothing in the file is unpickled or executed: the formula goes through the same
+    checks as one that is typed. A posterior has its draws from the file; an empirical
+    Bayes fit is repeated on the data in the file.
+
+    Nothing is read that lies outside the file, or that `save` did not write. The file is
+    checked first, a netCDF file by a child process: links of any kind, arrays in other
+    files, references, a group within a group, more than 10,000 arrays and groups, in
+    netCDF any compression and more bytes of arrays than the file has, in zarr more than
+    a hundred bytes of arrays for each on disk (beyond 256 MB) or more than a million
+    files are refused, and so are arrays that memory does not hold. A check that takes
+    more than 10 s of the processor, and one more for each 50 MB, is given up.
+
+    Parameters
+    ----------
+    path : str or path
+        Ending in .nc or .zarr.
+    functions : mapping of str to callable, optional
+        The functions of your own that the formula calls: a file holds none.
+
+    Returns
+    -------
+    Posterior or EmpiricalBayes
+
+    Raises
+    ------
+    FileError
+        If there is no such file, it is damaged or is not one of bayesmix, or the
+        formula does not make the columns of the fit again.
+    """
+    tree = read_tree(path)
+    try:
+        return _result(tree, functions)
+    except FileError as error:
+        raise FileError(f"{str(path)!r}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError,
+            MemoryError, OverflowError, ArithmeticError) as error:  # fmt: skip
+        raise FileError(
+            f"{str(path)!r} was not written by bayesmix, or is damaged: {error!r}"
+        ) from error
+
+
+def _result(
+    tree: xr.DataTree, functions: Mapping[str, Callable[..., Any]] | None
+) -> Posterior | EmpiricalBayes:
+    if MODEL_GROUP not in tree.children:
+        raise FileError("not a fit that bayesmix saved")
+    model = model_from_saved(Model, tree[MODEL_GROUP].to_dataset(), functions)
+    if "posterior" not in tree.children:
+        return _repeated(model, tree.attrs)
+    del tree[MODEL_GROUP]
+    _check_posterior(model, tree)
+    return Posterior.from_tree(model, _with_labels(model, tree))
+
+
+def _check_posterior(model: Model, tree: xr.DataTree) -> None:
+    """Hold the draws and the arrays of the data against what the model has."""
+    design, names = model.design, model.names
+    posterior = tree["posterior"].to_dataset()
+    sizes = {name: len(labels) for name, labels in coordinates(design, names).items()}
+    sizes |= {name: posterior.sizes[name] for name in ("chain", "draw")}
+    in_moments = set(tree[MOMENTS_GROUP].data_vars) if MOMENTS_GROUP in tree.children else set()
+    for name in posterior_variables(design, names, model.family):
+        if f"{name}_mean" in in_moments:
+            continue
+        if name not in posterior:
+            raise FileError(f"the file has no draws of {name}")
+        wanted = ("chain", "draw", *posterior_dims(design, names).get(name, ()))
+        found = posterior[name]
+        if set(found.dims) != set(wanted) or found.dtype.kind != "f":
+            raise FileError(f"the draws of {name} have the dimensions {found.dims}")
+        for dim in wanted:
+            if found.sizes[dim] != sizes[dim]:
+                raise FileError(
+                    f"the draws of {name} have {found.sizes[dim]} values along {dim}, "
+                    f"and the model {sizes[dim]}"
+                )
+        if not np.isfinite(found).all():
+            raise FileError(f"the draws of {name} are not all finite")
+    observed = tree["observed_data"][names.observed].to_numpy()
+    _check_equal("the response", observed, model.y)
+    constant = tree["constant_data"]
+    if design.fixed_effects:
+        _check_equal("the fixed effects", constant["X"].to_numpy(), design.X)
+    for group in design.groups:
+        Z, index = constant[f"Z_{group.name}"], constant[f"index_{group.name}"]
+        _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
+        _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
+
+
+def _check_equal(what: str, saved: np.ndarray, made: np.ndarray) -> None:
+    if saved.shape != made.shape or not np.allclose(saved, made, rtol=1e-9, atol=1e-12):
+        raise FileError(
+            f"the formula does not make {what} again as saved: another version of a package, "
+            "or another function of the same name"
+        )
+
+
+def _with_labels(model: Model, tree: xr.DataTree) -> xr.DataTree:
+    """The tree with the labels as they were: files bring text back in other types."""
+    import xarray as xr
+
+    labels = coordinates(model.design, model.names)
+    groups = {}
+    for name, node in tree.children.items():
+        data = node.to_dataset()
+        own = {dim: values for dim, values in labels.items() if dim in data.coords}
+        groups[name] = data.assign_coords(own)
+    return xr.DataTree.from_dict({**groups, "/": xr.Dataset(attrs=tree.attrs)})
+
+
+def _repeated(model: Model, attributes: Mapping[Any, Any]) -> EmpiricalBayes:
+    method, options = attributes["method"], json.loads(attributes["fit_options"])
+    eb = model.fit_eb(method, n_quadrature=int(options.get("n_quadrature", 1)))
+    before = float(attributes["loglik"])
+    if not abs(eb.loglik - before) <= 1e-6 * max(1.0, abs(before)):
+        warnings.warn(
+            f"the log-likelihood was {before:.6f} when the fit was saved and is now "
+            f"{eb.loglik:.6f}",
+            DataWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return eb

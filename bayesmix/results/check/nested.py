@@ -1,0 +1,162 @@
+"""Whether the covariance that one model's effects give the rows is a special case of another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bayesmix.design import GroupingFactor
+
+__all__ = ["Nested", "covariance_is_nested", "same_levels"]
+
+Nested = Literal["yes", "no", "unknown"]
+
+_SPAN = 1e-7  # relative error up to which a covariance is expressed
+_BELOW_ZERO = 1e-6  # relative size of an eigenvalue that is zero
+_MORE_PROBES = 12
+_DIRECTIONS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """Effects whose covariance matrix is free: any positive semi-definite one.
+
+    Attributes
+    ----------
+    group : GroupingFactor
+    columns : ndarray, shape (n, q)
+        Orthonormal, which a free covariance matrix does not notice and the algebra does.
+    """
+
+    group: GroupingFactor
+    columns: np.ndarray
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Entries of its covariance matrix."""
+        q = self.columns.shape[1]
+        return [(a, b) for a in range(q) for b in range(a, q)]
+
+
+def covariance_is_nested(
+    small: Sequence[GroupingFactor],
+    large: Sequence[GroupingFactor],
+    residual: np.ndarray | None,
+) -> Nested:
+    """Tell whether each covariance of the rows under some effects is one under others.
+
+    The covariance of the rows is V = sum_k Z_k (I kron Sigma_k) Z_k' + s R. The
+    matrices of a model are a convex cone, whose rays under effects with a free
+    Sigma_k are those with Sigma_k = v v'. One model is nested in another if
+    each of its rays is in the cone of the other, whatever the terms are called:
+    ``(1 | g/f)`` is in ``(0 + f | g)``, and ``(x || g)`` in ``(x | g)``.
+
+    V is linear in the entries of Sigma_k and in s, so a ray is expressed by least
+    squares. The n x n matrices are compared through w' V z at random w and z,
+    more of them than the two models have entries: two matrices of a family of
+    that dimension that agree there are equal with probability one. The entries
+    that are found must make positive semi-definite matrices.
+
+    Parameters
+    ----------
+    small, large : sequence of GroupingFactor
+        Over the same n rows.
+    residual : ndarray, shape (n,), or None
+        Diagonal of R; None where there is no free residual variance.
+
+    Returns
+    -------
+    {"yes", "no", "unknown"}
+        Unknown where the other model expresses a covariance in several ways, and the
+        one that was found is none that its effects can have.
+    """
+    ones, others = list(_terms(small)), list(_terms(large))
+    if not ones:
+        return "yes"
+    n = len(ones[0].columns)
+    n_entries = sum(len(term.pairs) for term in ones + others) + 1
+    rng = np.random.default_rng(20)
+    given: list[list[float]] = []
+    wanted: list[list[float]] = []
+    for _ in range(n_entries + _MORE_PROBES):
+        w, z = rng.normal(size=(2, n))
+        wanted.append([value for term in ones for value in _at(term, w, z)])
+        row = [value for term in others for value in _at(term, w, z)]
+        given.append(row if residual is None else [*row, float(w @ (residual * z))])
+    A, B = np.asarray(given), np.asarray(wanted)
+    size_of_column = np.linalg.norm(A, axis=0)
+    size_of_column[size_of_column == 0] = 1.0
+    found, _, rank, _ = np.linalg.lstsq(A / size_of_column, B, rcond=1e-10)
+    left = np.linalg.norm(B - (A / size_of_column) @ found, axis=0)
+    if (left > _SPAN * np.linalg.norm(B, axis=0)).any():
+        return "no"
+    found /= size_of_column[:, None]
+    if _are_covariances(ones, others, found, residual is not None, rng):
+        return "yes"
+    return "no" if rank == A.shape[1] else "unknown"
+
+
+def same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
+    """Whether two factors divide the rows in the same way, as a:b and b:a do."""
+    if one.name == other.name:
+        return True
+    pairs = one.index.astype(np.int64) * other.n_levels + other.index
+    return one.n_levels == other.n_levels == np.unique(pairs).size
+
+
+def _terms(groups: Sequence[GroupingFactor]) -> Iterator[_Term]:
+    for group in groups:
+        for block in group.blocks:
+            ends = [(block.start, block.stop)]
+            if not block.correlated:
+                ends = [(k, k + 1) for k in range(block.start, block.stop)]
+            for start, stop in ends:
+                yield _Term(group, np.linalg.qr(group.Z[:, start:stop])[0])
+
+
+def _at(term: _Term, w: np.ndarray, z: np.ndarray) -> list[float]:
+    """Take w' V z for each entry of the term's covariance matrix, the others being zero."""
+    group, Q = term.group, term.columns
+    one, other = (
+        np.stack([np.bincount(group.index, column * p, group.n_levels) for column in Q.T])
+        for p in (w, z)
+    )
+    M = one @ other.T
+    return [float(M[a, b] if a == b else M[a, b] + M[b, a]) for a, b in term.pairs]
+
+
+def _are_covariances(
+    ones: Sequence[_Term],
+    others: Sequence[_Term],
+    found: np.ndarray,
+    with_residual: bool,
+    rng: np.random.Generator,
+) -> bool:
+    """Whether each ray of the first terms is made of positive semi-definite matrices."""
+    at = 0
+    for term in ones:
+        pairs = term.pairs
+        of_term = found[:, at : at + len(pairs)]
+        at += len(pairs)
+        q = term.columns.shape[1]
+        directions = (
+            np.eye(q) if q == 1 else np.vstack([np.eye(q), rng.normal(size=(_DIRECTIONS, q))])
+        )
+        for v in directions:
+            entries = of_term @ np.asarray([v[a] * v[b] for a, b in pairs])
+            size = float(np.abs(entries).max())
+            if with_residual and entries[-1] < -_BELOW_ZERO * size:
+                return False
+            start = 0
+            for other in others:
+                own = other.pairs
+                S = np.zeros((other.columns.shape[1],) * 2)
+                for (a, b), value in zip(own, entries[start : start + len(own)], strict=True):
+                    S[a, b] = S[b, a] = value
+                start += len(own)
+                if np.linalg.eigvalsh(S)[0] < -_BELOW_ZERO * size:
+                    return False
+    return True

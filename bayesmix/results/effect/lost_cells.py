@@ -1,0 +1,64 @@
+"""Averages at the modes without a standard error where an estimate has run away."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from bayesmix.inference.known import Known
+from bayesmix.results.effect.averages import Cells, Source
+from bayesmix.results.predict.request import PredictionRequest
+
+__all__ = ["KnownCells"]
+
+
+class KnownCells:
+    """The summaries of a source, with NaN for spreads that nothing is known about.
+
+    On the scale of the link an average is lost where it changes along a flat direction. On
+    that of the response a separated row has the mean that the estimates tend to, exactly,
+    and takes nothing from the spread of an average in which others stand beside it; where
+    all rows of an average are separated, that is no statement about its uncertainty.
+
+    Parameters
+    ----------
+    source : Source
+    known : Known
+        Of the fixed effects.
+    """
+
+    def __init__(self, source: Source, known: Known) -> None:
+        self._source = source
+        self._known = known
+
+    def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
+        """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
+        out = self._source.summaries(cells, request)
+        if not self._known.flat.shape[1]:
+            return out
+        if request.kind == "linear" and cells.name in {"identity", "difference"}:
+            X = [_averaged(cells, rows.X) for rows in cells.parts]
+            lost = self._known.lost(X[0] - X[1] if len(X) == 2 else X[0])
+        else:
+            lost = np.zeros(cells.n_cells, dtype=bool)
+            for rows in cells.parts:
+                there = self._known.lost(rows.X)
+                if request.kind == "linear":
+                    lost |= self._known.lost(_averaged(cells, rows.X))
+                elif cells.cell is None:
+                    lost |= there
+                else:
+                    counts = cells.weight != 0
+                    left = np.bincount(cells.cell[counts & ~there], minlength=cells.n_cells)
+                    lost |= left == 0
+        out[1:, lost] = np.nan
+        return out
+
+
+def _averaged(cells: Cells, X: np.ndarray) -> np.ndarray:
+    """Averages of the rows of the design, shape (cells, p)."""
+    if cells.cell is None:
+        return X * cells.weight[:, None]
+    n = len(cells.weight)
+    A = sparse.csr_matrix((cells.weight, (cells.cell, np.arange(n))), shape=(cells.n_cells, n))
+    return np.asarray(A @ X)

@@ -1,0 +1,106 @@
+"""Names as labels of a picture: short, told apart, and read as they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bayesmix.results.tabular.markup import latex_text
+from bayesmix.shorten import one_line, shorten
+
+__all__ = [
+    "as_written", "label", "labels", "name_ticks", "text_width", "wrap", "wrapped", "write_plainly",
+]  # fmt: skip
+
+
+def label(text: str, length: int = 28) -> str:
+    """Shorten a label that would push the axes away."""
+    return labels([text], length)[0]
+
+
+def labels(texts: Sequence[Any], length: int = 28) -> list[str]:
+    """Shorten labels that stand beside each other; different ones stay different."""
+    return shorten([one_line(str(text)) for text in texts], length)
+
+
+def wrap(text: str, width: int = 24, n_lines: int = 2) -> str:
+    """Break a label into lines, at a space, a comma or a colon where there is one."""
+    return wrapped([text], width, n_lines)[0]
+
+
+def wrapped(texts: Sequence[Any], width: int = 24, n_lines: int = 2) -> list[str]:
+    """Break labels that stand beside each other; different ones stay different.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    width : int
+        Characters of a line.
+    n_lines : int
+
+    Returns
+    -------
+    list of str
+    """
+    names = [one_line(str(text)) for text in texts]
+    for room in range(width * n_lines, width, -max(width // 4, 1)):
+        lines = [_lines(text, width) for text in shorten(names, room)]
+        if all(len(found) <= n_lines and max(map(len, found)) <= width for found in lines):
+            return ["\n".join(found) for found in lines]
+    return shorten(names, width)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    lines = [""]
+    for piece in re.findall(r"[^\s,:_|(\[]*[\s,:_|(\[]|[^\s,:_|(\[]+", text):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return [line.strip() for line in lines]
+
+
+def text_width(labels: Sequence[str], size: float) -> float:
+    """Inches that the longest of some labels takes, about."""
+    return max((len(line) for label in labels for line in label.split("\n")), default=0) * (
+        size * 0.0083
+    )
+
+
+def as_written(text: str) -> str:
+    """Escape what matplotlib would read as markup: dollars, or all of LaTeX where that is on."""
+    import matplotlib as mpl
+
+    lines = [one_line(line) for line in text.split("\n")]
+    if mpl.rcParams["text.usetex"]:
+        return "\n".join(map(latex_text, lines))
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def name_ticks(axis: Any, at: Any, names: Sequence[str], **style: Any) -> None:
+    """Put names at some places of an axis.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+    at : array_like of float
+    names : sequence of str
+    **style
+        Of the text.
+    """
+    axis.set_ticks(at, [as_written(name) for name in names], **style)
+
+
+def write_plainly(figure: Any) -> None:
+    """Have every text of a figure drawn as it is written, but ticks', which have their own way."""
+    from matplotlib.text import Text
+
+    ticks = {
+        text
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for text in set(axis.findobj(Text)) - {axis.label}
+    }
+    for text in set(figure.findobj(Text)) - ticks:
+        if text.get_text():
+            text.set_text(as_written(text.get_text()))

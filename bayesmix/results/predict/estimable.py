@@ -1,0 +1,125 @@
+"""Which predictions the data do not determine: these are NaN, with one warning that says why."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.arguments import plain
+from bayesmix.design import Design
+from bayesmix.errors import OWN_FILES, NotEstimableWarning
+from bayesmix.results.predict.rows import Rows
+
+__all__ = [
+    "draws_without_unknown",
+    "quietly",
+    "unknown_rows",
+    "warn_not_estimable",
+    "without_unknown",
+]
+
+_MOST = 3  # reasons that are named
+
+
+def unknown_rows(design: Design, rows: Rows) -> np.ndarray | None:
+    """Find the rows whose fixed part is no function of the estimable coefficients.
+
+    Parameters
+    ----------
+    design : Design
+    rows : Rows
+
+    Returns
+    -------
+    ndarray of bool, shape (n, m), or None
+        By row and left-out column, whether the row departs there from what the column
+        is in the data; None where no row does.
+    """
+    if design.aliasing is None or rows.left_out is None:
+        return None
+    found = design.aliasing.of_rows(rows.X, rows.left_out).found
+    return found if found.any() else None
+
+
+def without_unknown(table: pd.DataFrame, design: Design, rows: Rows) -> pd.DataFrame:
+    """Set predictions that the data do not determine to NaN, and warn once.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a row per row, or a row per row and category.
+    design : Design
+    rows : Rows
+
+    Warns
+    -----
+    NotEstimableWarning
+    """
+    found = unknown_rows(design, rows)
+    if found is None:
+        return table
+    unknown = found.any(axis=1)
+    _warn_of_rows(design, rows, found)
+    columns = [c for c in table.columns if c != "category" or rows.n_rows == len(table)]
+    table = table.copy()
+    for name in columns:
+        table[name] = table[name].mask(np.repeat(unknown, len(table) // rows.n_rows))
+    return table
+
+
+def draws_without_unknown(draws: np.ndarray, design: Design, rows: Rows) -> np.ndarray:
+    """Set the draws of such rows to NaN, shape (S, n) or (S, n, K), and warn once."""
+    found = unknown_rows(design, rows)
+    if found is None:
+        return draws
+    _warn_of_rows(design, rows, found)
+    draws[:, found.any(axis=1)] = np.nan
+    return draws
+
+
+def warn_not_estimable(what: str, design: Design, columns: np.ndarray) -> None:
+    """Warn that something is NaN, and why.
+
+    Parameters
+    ----------
+    what : str
+        Such as "3 of 10 rows, the first of them row 4".
+    design : Design
+    columns : ndarray of bool
+        By left-out column, whether it is a reason.
+    """
+    aliasing = design.aliasing
+    assert aliasing is not None  # noqa: S101
+    reasons = [reason for reason, is_one in zip(aliasing.reasons, columns, strict=True) if is_one]
+    more = f", and {len(reasons) - _MOST} more such columns" if len(reasons) > _MOST else ""
+    warnings.warn(
+        f"NaN for {what}, which the data do not determine: {'; '.join(reasons[:_MOST])}{more}, and "
+        "not so where it is asked for; ask for values that go together as in the data, or leave "
+        "one of such terms out of the formula",
+        NotEstimableWarning,
+        skip_file_prefixes=OWN_FILES,
+    )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Say nothing of what is not estimable, because it was said before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotEstimableWarning)
+        yield
+
+
+def _warn_of_rows(design: Design, rows: Rows, found: np.ndarray) -> None:
+    unknown = np.flatnonzero(found.any(axis=1))
+    labels: Sequence[Any] = rows.labels[unknown[:_MOST]].tolist()
+    shown = ", ".join(str(plain(label)) for label in labels)
+    more = ", ..." if len(unknown) > _MOST else ""
+    what = (
+        f"{len(unknown)} of {rows.n_rows} predictions (row{'s' * (len(unknown) > 1)} {shown}{more})"
+    )
+    warn_not_estimable(what, design, found.any(axis=0))

@@ -1,0 +1,264 @@
+"""The group effects of a fit by Laplace's approximation, given the data and the estimates."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.inference.effects_given_data import Block, correct_draws, scalar_law
+from bayesmix.inference.variational import nearest_normal
+from bayesmix.results.predict.levels import name_key
+from bayesmix.results.predict.parameters import check_size
+from bayesmix.results.predict.predictor import NODES, WEIGHTS
+from bayesmix.results.predict.rows import Rows, rows_to_predict
+
+if TYPE_CHECKING:
+    from bayesmix.gaussian.rowvariance import RowVariance
+
+__all__ = ["EffectsGivenData"]
+
+_AT_ONCE = 1_000_000  # rows x draws
+_DRAWS = 1000  # where neither quadrature nor the nearest normal law is to be had
+
+Mean = Callable[[np.ndarray], np.ndarray]
+
+
+class EffectsGivenData:
+    """The law of the effects given the data: expected means of rows, and draws.
+
+    Under the links that leave some linear predictors without a mean (identity, inverse),
+    expectations are taken at the modes.
+
+    Parameters
+    ----------
+    fit : LaplaceFit
+    """
+
+    def __init__(self, fit: Any) -> None:
+        self._fit = fit
+        self._design = fit.model.design
+        self._roots: Mapping[str, np.ndarray] = fit._roots
+
+    def expected_mean(self, rows: Rows, mean: Mean) -> np.ndarray:
+        """Expected mean of each row at the estimates, shape (n,).
+
+        Parameters
+        ----------
+        rows : Rows
+            With levels.
+        mean : callable
+            From the rows' linear predictors, shape (n,), to their means.
+        """
+        if not rows.index or self._fit.model.family.link in {"identity", "inverse"}:
+            return mean(self._fit._means(rows))
+        if self._is_scalar:
+            return self._by_quadrature(rows, mean)
+        if self._nearest is not None:
+            return self._by_normal_law(rows, mean)
+        return self._by_draws(rows, mean)
+
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw fixed effects from their normal distribution, and effects given them and the data.
+
+        Along directions in which the likelihood is flat they stay at their estimates.
+
+        Parameters
+        ----------
+        levels : mapping of str to ndarray of int
+            By grouping factor, the levels whose effects are wanted.
+        n_draws, seed : int
+
+        Returns
+        -------
+        beta : ndarray, shape (p, S)
+        b : dict of str to ndarray, shape (q, levels, S)
+        """
+        groups = self._design.groups if any(map(len, levels.values())) else ()
+        # Levels of one factor do not know of each other; those of several do.
+        needed = {
+            g.name: levels[g.name] if len(groups) == 1 else np.arange(g.n_levels) for g in groups
+        }
+        check_size(sum(g.n_effects * len(needed[g.name]) for g in groups), n_draws)
+        words = [seed, name_key("effects given the data")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        found = self._fit._row_variance
+        unit = {name: np.eye(len(root)) for name, root in self._roots.items()}
+        beta, u = replace(found, roots=unit).draw(needed, n_draws, rng)
+        beta += self._fit._conditional.beta[:, None]
+        for name, at in needed.items():
+            u[name] = np.moveaxis(u[name], 0, 1) + self._modes[name][at][:, :, None]
+        b = self._corrected(beta, u, needed, rng) if groups else {}
+        return beta, {
+            name: b[name] if len(groups) == 1 else b[name][:, at]
+            for name, at in levels.items()
+            if name in b
+        }
+
+    # -- inside ---------------------------------------------------------------
+
+    @property
+    def _is_scalar(self) -> bool:
+        groups = self._design.groups
+        return len(groups) == 1 and groups[0].n_effects == 1
+
+    @functools.cached_property
+    def _rows(self) -> Rows:
+        return rows_to_predict(self._fit.model, None, effects=True, levels=True, kind="response")
+
+    @functools.cached_property
+    def _eta(self) -> np.ndarray:
+        """Linear predictor at the modes."""
+        found: np.ndarray = self._fit._means(self._rows)
+        return found
+
+    @functools.cached_property
+    def _fixed(self) -> np.ndarray:
+        """Linear predictor without the effects, at the estimates."""
+        found: np.ndarray = self._fit._means(replace(self._rows, index={}))
+        return found
+
+    @functools.cached_property
+    def _weights(self) -> np.ndarray:
+        found: np.ndarray = self._fit._row_precision()
+        return found
+
+    @functools.cached_property
+    def _blocks(self) -> dict[str, Block]:
+        return {
+            g.name: Block(V=g.Z @ self._roots[g.name], index=g.index, n_levels=g.n_levels)
+            for g in self._design.groups
+        }
+
+    @functools.cached_property
+    def _modes(self) -> dict[str, np.ndarray]:
+        """Modes of u, which are least-norm where a root is singular, shape (G, q)."""
+        b = self._fit._conditional.b
+        return {
+            name: b[name] @ np.linalg.pinv(root, rcond=1e-10).T
+            for name, root in self._roots.items()
+        }
+
+    def _log_density(self, eta: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        model, values = self._fit.model, self._fit._family_values
+        some = slice(None) if rows is None else rows
+        given = {name: column[some] for name, column in model.rows.items()}
+        found = model.family.log_prob(model.y[some], eta.T, values, given)
+        return np.asarray(found, dtype=np.float64).T
+
+    @functools.cached_property
+    def _law(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points of u and their probabilities, (G, K), of one effect a level."""
+        (group,) = self._design.groups
+        mode = self._modes[group.name][:, 0]
+        block = self._blocks[group.name]
+        return scalar_law(self._log_density, self._fixed, block, mode, self._weights)
+
+    @functools.cached_property
+    def _nearest(self) -> tuple[dict[str, np.ndarray], RowVariance] | None:
+        fit = self._fit
+        return nearest_normal(
+            fit._gp, self._design, self._roots, np.exp(fit._phi), self._fixed, self._modes
+        )
+
+    @functools.cached_property
+    def _sampled(self) -> dict[str, np.ndarray]:
+        """Draws of the effects at the estimates, shape (q, G, S)."""
+        beta = np.repeat(self._fit._conditional.beta[:, None], _DRAWS, axis=1)
+        start = {
+            name: np.repeat(values[:, :, None], _DRAWS, axis=2)
+            for name, values in self._modes.items()
+        }
+        all_levels = {name: np.arange(len(values)) for name, values in start.items()}
+        return self._corrected(beta, start, all_levels, np.random.default_rng(0))
+
+    def _corrected(
+        self, beta: np.ndarray, u: Mapping[str, np.ndarray], levels: Mapping[str, np.ndarray],
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Turn draws of u, (G, q, S), that are about right into draws of b, (q, G, S)."""
+        design, n_draws = self._design, beta.shape[1]
+        names = list(u)
+        rows = np.arange(design.n_obs)
+        blocks = [self._blocks[name] for name in names]
+        if len(blocks) == 1:
+            number = np.full(blocks[0].n_levels, -1, dtype=np.int64)
+            number[levels[names[0]]] = np.arange(len(levels[names[0]]))
+            rows = np.flatnonzero(number[blocks[0].index] >= 0)
+            blocks = [
+                Block(
+                    V=blocks[0].V[rows], index=number[blocks[0].index[rows]],
+                    n_levels=len(levels[names[0]]),
+                )
+            ]  # fmt: skip
+        offset = np.zeros(len(rows)) if design.offset is None else design.offset[rows]
+        step = max(1, _AT_ONCE // max(1, len(rows)))
+        out = {name: np.empty((u[name].shape[1], len(u[name]), n_draws)) for name in names}
+        for start in range(0, n_draws, step):
+            some = slice(start, min(start + step, n_draws))
+            found = correct_draws(
+                lambda eta: self._log_density(eta, rows),
+                design.X[rows] @ beta[:, some] + offset[:, None],
+                blocks,
+                [u[name][:, :, some] for name in names],
+                [self._modes[name][levels[name]] for name in names],
+                self._eta[rows],
+                self._weights[rows],
+                rng,
+            )
+            for name, values in zip(names, found, strict=True):
+                out[name][:, :, some] = np.einsum("ik,gks->igs", self._roots[name], values)
+        return out
+
+    def _by_quadrature(self, rows: Rows, mean: Mean) -> np.ndarray:
+        (name,) = rows.index
+        u, probability = self._law
+        index, v = rows.index[name], (rows.Z[name] @ self._roots[name])[:, 0]
+        eta = self._fit._means(replace(rows, index={}))
+        seen, at = index >= 0, np.maximum(index, 0)
+        total = np.zeros(len(eta))
+        for k in range(u.shape[1]):
+            total += probability[at, k] * mean(eta + v * u[at, k])
+        if not seen.all():
+            total = np.where(seen, total, _average(eta, np.abs(v), mean))
+        return total
+
+    def _by_normal_law(self, rows: Rows, mean: Mean) -> np.ndarray:
+        assert self._nearest is not None  # noqa: S101
+        u, covariance = self._nearest
+        eta = self._fit._means(replace(rows, index={}))
+        variance = covariance.of_rows(np.zeros((rows.n_rows, 0)), rows.Z, rows.index)
+        for name, index in rows.index.items():
+            v = rows.Z[name] @ self._roots[name]
+            at = u[name][np.maximum(index, 0)]
+            eta = eta + np.where(index >= 0, np.einsum("nk,nk->n", v, at), 0.0)
+            variance = variance + np.where(index >= 0, 0.0, np.einsum("nk,nk->n", v, v))
+        return _average(eta, np.sqrt(variance), mean)
+
+    def _by_draws(self, rows: Rows, mean: Mean) -> np.ndarray:
+        eta = self._fit._means(replace(rows, index={}))
+        new = np.zeros(rows.n_rows)
+        for name, index in rows.index.items():
+            v = rows.Z[name] @ self._roots[name]
+            new += np.where(index >= 0, 0.0, np.einsum("nk,nk->n", v, v))
+        total = np.zeros(rows.n_rows)
+        for s in range(_DRAWS):
+            there = eta.copy()
+            for name, index in rows.index.items():
+                b = self._sampled[name][:, np.maximum(index, 0), s]
+                there += np.where(index >= 0, np.einsum("nk,kn->n", rows.Z[name], b), 0.0)
+            total += _average(there, np.sqrt(new), mean) if new.any() else mean(there)
+        return total / _DRAWS
+
+
+def _average(eta: np.ndarray, sd: np.ndarray, mean: Mean) -> np.ndarray:
+    """Average of the means over normal linear predictors."""
+    total = np.zeros(len(eta))
+    for node, weight in zip(NODES, WEIGHTS, strict=True):
+        total += weight * mean(eta + node * sd)
+    return total

@@ -1,0 +1,225 @@
+"""A mixed model as a PyMC model: the full hierarchical statement, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.families import Family
+from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.priors.prior import Prior
+from bayesmix.statement.lkj import lkj_cholesky
+from bayesmix.statement.names import FIXED_EFFECT, FIXED_SLOPE, Names
+
+__all__ = ["Parametrization", "build_pymc_model"]
+
+Parametrization = Literal["non-centered", "centered"]
+
+
+def build_pymc_model(
+    design: Design,
+    family: Family,
+    y: np.ndarray,
+    priors: ModelPriors,
+    names: Names,
+    parametrization: Parametrization = "non-centered",
+) -> Any:
+    """State a mixed model in PyMC.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    y : ndarray, shape (n,)
+    priors : ModelPriors
+    names : Names
+    parametrization : {"non-centered", "centered"}
+        Whether group effects are standard normals times their Cholesky factor,
+        or drawn from their normal directly.
+
+    Returns
+    -------
+    pymc.Model
+        With the variables ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
+        family's parameters, on the scale that the formula writes; y, X, Z and
+        the level of each row are ``pm.Data``.
+    """
+    import pymc as pm
+
+    coords: dict[str, Any] = {names.obs_dim: design.row_positions}
+    if design.fixed_effects:
+        coords[FIXED_EFFECT] = list(design.fixed_effects)
+    if design.has_intercept and len(design.fixed_effects) > 1:
+        coords[FIXED_SLOPE] = [name for name in design.fixed_effects if name != "Intercept"]
+    for group in design.groups:
+        coords[names.level_dim(group.name)] = list(group.levels.labels)
+        coords[names.effect_dim(group.name)] = list(group.effects)
+        if group.correlated_blocks:
+            coords[names.effect_dim_bis(group.name)] = list(group.effects)
+    for name, labels in names.parameter_labels.items():
+        coords[names.parameter_dim(name)] = list(labels)
+
+    with pm.Model(coords=coords) as model:
+        eta: Any = np.zeros(design.n_obs)
+        beta = None
+        if design.fixed_effects:
+            X = pm.Data("X", design.X, dims=(names.obs_dim, FIXED_EFFECT))
+            beta = _beta(design, priors)
+            eta = X @ beta
+        if design.offset is not None:
+            eta = eta + pm.Data("offset", design.offset, dims=names.obs_dim)
+        for group in design.groups:
+            eta = eta + _group_part(group, priors, names, parametrization)
+        parameters = {
+            name: _ordered_vector(name, entry, design, beta, names)
+            if name in names.parameter_labels
+            else _variable(name, entry.prior)
+            for name, entry in priors.family.items()
+        }
+        # PyMC wants whole numbers for a discrete distribution to be of an integer type.
+        data = y.astype(np.int64) if family.discrete else y
+        observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
+        rows = {
+            name: pm.Data(name, values, dims=names.obs_dim)
+            for name, values in design.row_data.items()
+        }
+        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+    return model
+
+
+def _beta(design: Design, priors: ModelPriors) -> Any:
+    """Coefficients, with the intercept where its prior is stated."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    slopes = [name for name in design.fixed_effects if name != "Intercept"]
+    if priors.intercept is None:
+        slopes = list(design.fixed_effects)
+        return _vector("beta", priors.coefficients, slopes, FIXED_EFFECT)
+    at = [design.fixed_effects.index(name) for name in slopes]
+    if priors.intercept_is_centered:
+        intercept = _variable("intercept_at_means", priors.intercept.prior)
+    else:
+        intercept = _variable("intercept", priors.intercept.prior)
+    if not slopes:
+        return pm.Deterministic("beta", pt.atleast_1d(intercept), dims=FIXED_EFFECT)
+    coefficients = _vector("coefficients", priors.coefficients, slopes, FIXED_SLOPE)
+    if priors.intercept_is_centered:
+        intercept = intercept - pt.dot(design.means[at], coefficients)
+    where = design.fixed_effects.index("Intercept")
+    beta = pt.zeros(len(design.fixed_effects))
+    beta = beta[np.asarray(at)].set(coefficients)[where].set(intercept)
+    return pm.Deterministic("beta", beta, dims=FIXED_EFFECT)
+
+
+def _group_part(
+    group: GroupingFactor,
+    priors: ModelPriors,
+    names: Names,
+    parametrization: Parametrization,
+) -> Any:
+    """Contribution of one grouping factor to the linear predictor, shape (n,)."""
+    import pymc as pm
+
+    g = group.name
+    level, effect = names.level_dim(g), names.effect_dim(g)
+    sd = _vector(names.sd(g), priors.sd[g], group.effects, effect)
+    L = _cholesky_of_correlation(group, priors, names)
+    if parametrization == "centered":
+        if L is None:
+            b = pm.Normal(names.b(g), 0.0, sd, dims=(level, effect))
+        else:
+            b = pm.MvNormal(names.b(g), np.zeros(group.n_effects), chol=sd[:, None] * L,
+                            dims=(level, effect))  # fmt: skip
+    else:
+        z = pm.Normal(f"z_{g}", 0.0, 1.0, dims=(level, effect))
+        b = pm.Deterministic(
+            names.b(g), z * sd if L is None else z @ (sd[:, None] * L).T, dims=(level, effect)
+        )
+    index = pm.Data(f"index_{g}", group.index, dims=names.obs_dim)
+    if group.effects == ("Intercept",):
+        return b[index, 0]
+    Z = pm.Data(f"Z_{g}", group.Z, dims=(names.obs_dim, effect))
+    return (Z * b[index]).sum(axis=1)
+
+
+def _cholesky_of_correlation(
+    group: GroupingFactor, priors: ModelPriors, names: Names
+) -> Any | None:
+    """Cholesky factor of R over all effects; one LKJ for each correlated block."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    g = group.name
+    blocks = group.correlated_blocks
+    if not blocks:
+        return None
+    eta = priors.corr[g].prior.parameters["eta"]
+    whole = len(blocks) == 1 and blocks[0].size == group.n_effects
+    L: Any = pt.eye(group.n_effects)
+    for number, block in enumerate(blocks):
+        raw = f"partial_corr_{g}" if len(blocks) == 1 else f"partial_corr_{g}_{number}"
+        factor = lkj_cholesky(raw, block.size, eta)
+        L = factor if whole else L[block.start : block.stop, block.start : block.stop].set(factor)
+    pm.Deterministic(names.corr(g), L @ L.T, dims=(names.effect_dim(g), names.effect_dim_bis(g)))
+    return L
+
+
+def _ordered_vector(
+    name: str, entry: PriorInForce, design: Design, beta: Any | None, names: Names
+) -> Any:
+    """Thresholds in rising order, with one prior for each.
+
+    The default prior holds at the predictors' means, as the intercept's does: a
+    threshold there is tau_k - mean(x)'beta.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.distributions.transforms import ordered
+
+    k = len(names.parameter_labels[name])
+    start = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
+    centered = entry.origin == "default" and beta is not None
+    raw = getattr(pm, entry.prior.distribution)(
+        f"{name}_at_means" if centered else f"{name}_unordered",
+        **entry.prior.parameters,
+        shape=k,
+        transform=ordered,
+        initval=start,
+    )
+    # Sorting leaves what NUTS sees as it is, and orders independent draws from the prior.
+    vector = pt.sort(raw)
+    if centered:
+        vector = vector + pt.dot(design.means, beta)
+    return pm.Deterministic(name, vector, dims=names.parameter_dim(name))
+
+
+def _variable(name: str, prior: Prior) -> Any:
+    import pymc as pm
+
+    return getattr(pm, prior.distribution)(name, **prior.parameters)
+
+
+def _vector(name: str, entries: Sequence[PriorInForce], labels: Sequence[str], dim: str) -> Any:
+    """Parameters in one vector: one variable where their priors are of one kind."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    priors = [entry.prior for entry in entries]
+    kinds = {(prior.distribution, tuple(prior.parameters)) for prior in priors}
+    if len(kinds) == 1:
+        distribution = getattr(pm, priors[0].distribution)
+        parameters = {key: _stacked(priors, key) for key in priors[0].parameters}
+        return distribution(name, **parameters, dims=dim)
+    parts = [
+        _variable(f"{name}[{label}]", prior) for label, prior in zip(labels, priors, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(parts), dims=dim)
+
+
+def _stacked(priors: Sequence[Prior], key: str) -> float | np.ndarray:
+    values = [prior.parameters[key] for prior in priors]
+    return values[0] if len(set(values)) == 1 else np.asarray(values, dtype=np.float64)

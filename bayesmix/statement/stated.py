@@ -1,0 +1,311 @@
+"""`StatedModel`: formula, data, family and priors put together, before anything is fitted."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.arguments import one_of
+from bayesmix.design import Design, build_design
+from bayesmix.design.frame import column_names
+from bayesmix.design.missing import MissingAction
+from bayesmix.errors import FormulaError, NotSupportedError
+from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
+from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
+from bayesmix.formula import Formula, parse_formula
+from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
+from bayesmix.statement.equation import Equation, model_equation
+from bayesmix.statement.names import model_names
+from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
+from bayesmix.statement.pymc_model import Parametrization, build_pymc_model
+from bayesmix.statement.specification import Specification
+from bayesmix.statement.words import facts_in_words, model_in_words
+
+if TYPE_CHECKING:
+    from bayesmix.priors.prior import Prior
+
+__all__ = ["FittableModel", "StatedModel"]
+
+
+class StatedModel:
+    """A mixed model as it is stated: all that results and engines know of a model.
+
+    `Model`, which users make, is one that can also be fitted and updated.
+
+    Parameters
+    ----------
+    formula, data, family, priors, functions, missing, weights, known_se, parametrization,
+    learned_from
+        As of `Model`.
+
+    Attributes
+    ----------
+    formula : Formula
+    design : Design
+    family : Family
+    y : ndarray, shape (n,)
+        The response in numbers.
+    rows : mapping of str to ndarray, shape (n,)
+        What is given per row beside the response.
+    row_columns : mapping of str to str
+        Where new data hold the same.
+    names : Names
+    specification : Specification
+    """
+
+    def __init__(
+        self,
+        formula: str,
+        data: Any,
+        *,
+        family: str | Family = "gaussian",
+        priors: Mapping[str, Prior] | None = None,
+        functions: Mapping[str, Callable[..., Any]] | None = None,
+        missing: MissingAction = "drop",
+        weights: Any = None,
+        known_se: Any = None,
+        parametrization: Parametrization = "non-centered",
+        learned_from: StatedModel | None = None,
+    ) -> None:
+        one_of("parametrization", parametrization, get_args(Parametrization))
+        self.family: Family = get_family(family)
+        self.specification = Specification(
+            formula=formula,
+            family=self.family,
+            priors=priors or {},
+            functions=functions or {},
+            missing=missing,
+            weights=weights,
+            known_se=known_se,
+            parametrization=parametrization,
+        )
+        self._data = data
+        self._stated: Statement | None = None
+        self._data_note = ""  # what is special about it, where something is
+        self.formula: Formula = parse_formula(
+            formula, available=column_names(data), functions=functions
+        )
+        if known_se is not None or weights is not None:
+            self.family = _with_row_data(self.family, self.formula, weights, known_se)
+        if self.family.replaces_intercept and not self.formula.has_intercept:
+            raise FormulaError(
+                f"the thresholds of the {self.family.name} family take the place of the "
+                "intercept; take the 0 or -1 out",
+                text=self.formula.text,
+            )
+        if learned_from is not None:
+            learned_from = learned_from.learned_from or learned_from
+            known = learned_from.specification.formula, learned_from.family
+            if known != (formula, self.family):
+                raise NotSupportedError(
+                    f"learned_from= is a model {learned_from.formula} of the family "
+                    f"{learned_from.family}; it must have the same formula and family"
+                )
+        self.learned_from: StatedModel | None = learned_from
+        self.design: Design = build_design(
+            self.formula,
+            data,
+            functions=functions,
+            missing=missing,
+            residual_is_estimated=self.family.residual_is_estimated,
+            weights=weights,
+            known_se=known_se,
+            drop_intercept=self.family.replaces_intercept,
+            learned=None if learned_from is None else learned_from.design,
+        )
+        self.rows: Mapping[str, np.ndarray] = self.design.row_data
+        # Where new data hold the same, if that was said by a column's name.
+        self.row_columns: dict[str, str] = {
+            name: value
+            for name, value in (("weights", weights), ("known_se", known_se))
+            if isinstance(value, str)
+        }
+        check_row_data(self.family, self.formula, self.rows)
+        self.y = self.family.response_values(
+            self.design.response, self.formula, self.rows, self.design.row_labels
+        )
+        check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
+        self.names = model_names(self.design, self.family)
+        self.parametrization: Parametrization = parametrization
+        self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
+        if learned_from is not None:
+            learned = resolve_priors(learned_from.design, self.family, learned_from.y, priors)
+            self._priors = kept_priors(learned, self._priors)
+
+    def with_parts(
+        self,
+        *,
+        design: Design | None = None,
+        y: np.ndarray | None = None,
+        priors: ModelPriors | None = None,
+        specification: Specification | None = None,
+        data: Any = None,
+        data_note: str | None = None,
+    ) -> Self:
+        """Return a model with some of its parts exchanged, and nothing learned anew.
+
+        Parameters
+        ----------
+        design : Design, optional
+            For the same formula and family.
+        y : ndarray, shape (n,), optional
+            The response of its rows, in numbers.
+        priors : ModelPriors, optional
+        specification : Specification, optional
+        data : table, optional
+            What `update` starts from.
+        data_note : str, optional
+            What is special about these data, for errors of `update`.
+
+        Returns
+        -------
+        StatedModel
+            Of the same class.
+        """
+        found = object.__new__(type(self))
+        cached = {
+            name
+            for name in vars(self)
+            if isinstance(getattr(type(self), name, None), functools.cached_property)
+        }
+        vars(found).update({k: v for k, v in vars(self).items() if k not in cached})
+        if design is not None:
+            found.design, found.rows = design, design.row_data
+            found.names = model_names(design, self.family)
+        found.y = self.y if y is None else y
+        found._priors = self._priors if priors is None else priors
+        found.specification = specification or self.specification
+        found._data = self._data if data is None else data
+        found._data_note = self._data_note if data_note is None else data_note
+        return found
+
+    @property
+    def priors(self) -> pd.DataFrame:
+        """Every prior in force: parameter, prior, origin ("default" or "user"), note."""
+        return self._priors.table()
+
+    @functools.cached_property
+    def pymc_model(self) -> Any:
+        """The model in PyMC, a ``pm.Model`` to open, extend and sample by hand.
+
+        Its variables are ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
+        family's parameters, on the scale that the formula writes. The data are
+        in ``pm.Data`` containers. What is added to it or replaced in it counts:
+        `fit()` then samples it with PyMC, and keeps the draws of new variables.
+        """
+        made = build_pymc_model(
+            self.design, self.family, self.y, self._priors, self.names, self.parametrization
+        )
+        self._stated = statement_of(made)
+        return made
+
+    @property
+    def pymc_changes(self) -> Changes:
+        """How `pymc_model` differs from what the formula says; empty if it does not."""
+        if "pymc_model" not in self.__dict__:  # nobody has seen it
+            return Changes()
+        if not hasattr(self.pymc_model, "named_vars"):
+            raise NotSupportedError(
+                f"model.pymc_model is a {type(self.pymc_model).__name__}, not a pm.Model; "
+                "`del model.pymc_model` brings the formula's back"
+            )
+        now = statement_of(self.pymc_model)
+        return changes_since(self._stated_by_formula(), now, self.names.observed)
+
+    def _stated_by_formula(self) -> Statement:
+        """The statement of the PyMC model as it was made, or would be."""
+        if self._stated is None:  # another model was put in its place
+            self._stated = statement_of(
+                build_pymc_model(
+                    self.design, self.family, self.y, self._priors, self.names,
+                    self.parametrization,
+                )
+            )  # fmt: skip
+        return self._stated
+
+    @property
+    def link_start(self) -> float:
+        """Linear predictor of the mean response."""
+        return self.family.response_scale(self.y, self.design.offset, self.rows).center
+
+    @property
+    def prior_entries(self) -> ModelPriors:
+        """The priors in force, as objects."""
+        return self._priors
+
+    def equation(self) -> Equation:
+        """Write the model with its priors as LaTeX, which notebooks show as mathematics.
+
+        Returns
+        -------
+        Equation
+            A str.
+        """
+        return model_equation(self.design, self.family, self._priors)
+
+    def graph(self) -> Any:
+        """Draw the PyMC model as a graph.
+
+        Returns
+        -------
+        ModelGraph
+            A graphviz.Digraph by its attributes. Notebooks show it where the graphviz
+            program is installed, and the variables as text elsewhere; its ``source`` is
+            text that any graphviz reads.
+        """
+        import pymc as pm
+
+        from bayesmix.statement.graph import ModelGraph
+
+        return ModelGraph(pm.model_to_graphviz(self.pymc_model), self.pymc_model.str_repr())
+
+    def facts(self) -> tuple[str, ...]:
+        """Return family, rows and groups, in lines for the head of a summary."""
+        return facts_in_words(self.design, self.family)
+
+    def __repr__(self) -> str:
+        words = model_in_words(str(self.formula), self.design, self.family, self._priors)
+        changes = self.pymc_changes
+        return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
+
+
+class FittableModel(StatedModel, ABC):
+    """A stated model that can be fitted and changed: what refits ask for.
+
+    `Model` is the one that users have. Results know of these three calls and not of what
+    is behind them.
+    """
+
+    @abstractmethod
+    def fit(self, *args: Any, **settings: Any) -> Any:
+        """Sample the posterior."""
+
+    @abstractmethod
+    def fit_eb(self, *args: Any, **settings: Any) -> Any:
+        """Set the variance parameters to their best values."""
+
+    @abstractmethod
+    def update(self, *args: Any, **changes: Any) -> Any:
+        """Make a changed model."""
+
+
+def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
+    """Check that weights and standard errors belong to this family."""
+    argument = "weights" if known_se is None else "known_se"
+    if not isinstance(family, Gaussian):
+        advice = ""
+        if argument == "weights" and "trials" in family.needs and "trials" not in formula.extras:
+            advice = (
+                f"; trials stand on the left-hand side: {as_proportion(formula, weights)} ~ ..."
+            )
+        elif argument == "weights":
+            advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
+        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
+    if weights is not None and known_se is not None:
+        raise NotSupportedError("give weights= or known_se=, not both")
+    return family if known_se is None else GaussianKnownSE(link=family.link)

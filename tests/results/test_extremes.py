@@ -1,0 +1,100 @@
+"""Numbers near the largest double give what is right or infinite, and no warning of numpy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.gaussian.rowvariance import _inverse
+from bayesmix.results.predict.predictor import row_summaries
+
+from .test_tables import fake_posterior
+
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
+
+@pytest.fixture(scope="module")
+def fit() -> bmx.EmpiricalBayes:
+    return bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy")).fit_eb()
+
+
+def test_predictions_far_out_have_the_error_of_their_slope(fit: bmx.EmpiricalBayes) -> None:
+    rows = pd.DataFrame({"Days": [1e307, -1e307], "Subject": ["308", "308"]})
+    slope = fit.fixed_effects().set_index("term").loc["Days"]
+    for kind in ("mean", "linear", "response"):
+        found = fit.predict(rows, kind=kind, groups="population")
+        np.testing.assert_allclose(found["estimate"], 1e307 * slope["estimate"] * np.array([1, -1]))
+        np.testing.assert_allclose(found["sd"], 1e307 * slope["sd"])
+    own = fit.group_coefficients("Subject").query("level == '308' and effect == 'Days'").iloc[0]
+    found = fit.predict(rows)
+    np.testing.assert_allclose(found["sd"], 1e307 * own["sd"], rtol=1e-6)
+    # A level that was not seen has the slopes' spread besides.
+    new = fit.predict(rows.assign(Subject="new"))
+    spread = np.hypot(slope["sd"], fit.variance_components()["sd"][1])
+    np.testing.assert_allclose(new["sd"], 1e307 * spread, rtol=1e-6)
+
+
+def test_predictions_beyond_the_largest_number_are_infinite(fit: bmx.EmpiricalBayes) -> None:
+    rows = pd.DataFrame({"Days": [1e308, 0.0], "Subject": ["308", "308"]})
+    found = fit.predict(rows)  # 1e308 times 10 ms a day
+    assert found["estimate"].iloc[0] == np.inf
+    assert np.isfinite(found.iloc[1]).all()
+    for kind in ("mean", "response"):
+        fit.predict(rows, kind=kind, marginal=True)
+    fit.predict_draws(rows, draws=20, seed=1)
+
+
+def test_summaries_of_rows_know_no_overflow() -> None:
+    rng = np.random.default_rng(1)
+    plain = rng.normal(3.0, 1.0, size=(1, 400))
+    rows = np.concatenate([plain, plain * 1e307, np.where(plain > 3, np.inf, plain)])
+    mean, sd, lower, upper = row_summaries(rows.copy(), 0.5)
+    assert mean[1] == pytest.approx(plain.mean() * 1e307)
+    assert sd[:2] == pytest.approx(plain.std(ddof=1) * np.array([1.0, 1e307]))
+    assert lower[1] == pytest.approx(np.quantile(plain, 0.25) * 1e307)
+    assert mean[2] == upper[2] == np.inf
+    assert lower[2] == pytest.approx(np.quantile(plain, 0.25))
+    assert np.isnan(sd[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("poisson", {}),
+        ("negative_binomial", {"alpha": 2.0}),
+        ("gamma", {"alpha": 2.0}),
+        ("inverse_gaussian", {"lam": 2.0}),
+        ("exponential", {}),
+        ("weibull", {"alpha": 2.0}),
+        ("lognormal", {"sigma": 1.0}),
+        ("zero_inflated_poisson", {"zi": 0.2}),
+        ("hurdle_poisson", {"hu": 0.2}),
+    ],
+)
+def test_a_variance_beyond_the_largest_number_is_infinite(name: str, parameters: Any) -> None:
+    family = bmx.families.get_family(name)
+    found = np.asarray(family.variance(np.array([0.0, 800.0]), parameters, {}))
+    assert np.isfinite(found[0])
+    assert not np.isfinite(found[1])
+
+
+def test_r2_of_a_spread_without_bounds_is_no_error(data: pd.DataFrame) -> None:
+    data["count"] = (data["u"] * 3).astype(int)
+    model = bmx.Model("count ~ x + (1 | g)", data, family="poisson")
+    post = fake_posterior(model, np.random.default_rng(1))
+    fine = post.r2(method="gelman")
+    assert np.isfinite(fine["estimate"]).all()
+    post.idata["posterior"]["sd_g"].values[:] = 900.0  # exp of it is no double
+    changed = bmx.Posterior.from_tree(model, post.idata).r2(method="gelman")
+    assert list(changed.columns) == list(fine.columns)
+
+
+def test_a_matrix_that_rounding_made_indefinite_has_no_inverse() -> None:
+    good = np.array([[2.0, 1.0], [1.0, 2.0]])
+    np.testing.assert_allclose(_inverse(good) @ good, np.eye(2), atol=1e-12)
+    for bad in (np.diag([1.0, -1e-18]), np.array([[1.0, 2.0], [2.0, 1.0]]), good * np.inf):
+        assert np.isnan(_inverse(bad)).all()

@@ -1,0 +1,288 @@
+"""Fits in which a coefficient runs away: what is said of it, and of the others."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+import bayesmix as bmx
+from bayesmix.errors import BayesmixWarning, SeparationWarning
+from bayesmix.results.laplace_fit import LaplaceFit
+
+FORMULA = "{} ~ x + c + (1 | f)"
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    """No success and no count in level c; groups do not differ, so that these are GLMs."""
+    rng = np.random.default_rng(4)
+    n = 1000
+    d = pd.DataFrame(
+        {
+            "x": rng.uniform(size=n),
+            "c": np.array(list("abcd"))[np.arange(n) % 4],
+            "f": np.repeat(np.arange(20), 50).astype(str),
+        }
+    )
+    d["y"] = rng.binomial(1, 0.45, n)
+    d["k"] = rng.poisson(2, n)
+    d["m"] = 3
+    d["s"] = rng.binomial(3, 0.45, n)
+    d.loc[d["c"] == "c", ["y", "k", "s"]] = 0
+    return d
+
+
+def _fit(text: str, data: pd.DataFrame, family: Any, **options: Any) -> LaplaceFit:
+    with pytest.warns(SeparationWarning, match=r"separates? the outcomes"):
+        fit = bmx.Model(text, data, family=family).fit_eb(**options)
+    assert isinstance(fit, LaplaceFit)
+    return fit
+
+
+@pytest.fixture(scope="module")
+def binary(data: pd.DataFrame) -> LaplaceFit:
+    return _fit(FORMULA.format("y"), data, "bernoulli")
+
+
+def _by_newton(X: np.ndarray, y: np.ndarray, trials: int) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates and standard errors of a Poisson (trials 0) or logistic regression."""
+    beta = np.zeros(X.shape[1])
+    for _ in range(30):
+        mu = np.exp(X @ beta) if trials == 0 else trials * special.expit(X @ beta)
+        W = mu if trials == 0 else mu * (1 - mu / trials)
+        covariance = np.linalg.inv((X.T * W) @ X)
+        beta = beta + covariance @ X.T @ (y - mu)
+    return beta, np.sqrt(np.diag(covariance))
+
+
+@pytest.mark.parametrize(
+    ("response", "family", "trials"),
+    [("y", "bernoulli", 1), ("k", "poisson", 0), ("proportion(s, m)", "binomial", 3)],
+)
+def test_others_have_the_standard_errors_without_the_separated_rows(
+    data: pd.DataFrame, response: str, family: str, trials: int
+) -> None:
+    fit = _fit(FORMULA.format(response), data, family)
+    assert fit.converged
+    assert fit.variance_components()["sd"][0] == 0
+    assert fit.separation.startswith("c[T.c] separates the outcomes")
+    rest = data[data["c"] != "c"]
+    X = np.column_stack([np.ones(len(rest)), rest["x"], rest["c"] == "b", rest["c"] == "d"])
+    column = {"y": "y", "k": "k"}.get(response, "s")
+    beta, se = _by_newton(X.astype(float), rest[column].to_numpy(), trials)
+    table = fit.fixed_effects().set_index("term")
+    known = table.drop("c[T.c]")
+    np.testing.assert_allclose(known["estimate"], beta, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(known["sd"], se, rtol=1e-4)
+    assert table.loc["c[T.c]", ["sd", "lower", "upper"]].isna().all()
+    assert table.loc["c[T.c]", "estimate"] < -10
+
+
+def test_the_fit_says_so_in_its_summary(binary: LaplaceFit) -> None:
+    text = " ".join(str(binary).split())
+    assert "Separation: c[T.c] separates the outcomes" in text
+    assert 'method="map"' in text
+
+
+def test_a_prior_holds_the_estimate(data: pd.DataFrame) -> None:
+    fit = bmx.Model(FORMULA.format("y"), data, family="bernoulli").fit_eb("map")
+    assert fit.separation == ""
+    assert np.isfinite(fit.fixed_effects()["sd"]).all()
+
+
+def test_a_flat_prior_does_not(data: pd.DataFrame) -> None:
+    """The intercept's prior, at the means of the predictors, would hold the level as well."""
+    priors = {"Intercept": bmx.Prior("Flat"), "c[T.c]": bmx.Prior("Flat")}
+    with pytest.warns(SeparationWarning, match=r"c\[T.c\] separates"):
+        fit = bmx.Model(FORMULA.format("y"), data, family="bernoulli", priors=priors).fit_eb("map")
+    assert fit.fixed_effects().set_index("term")["sd"].isna().sum() == 1
+
+
+def test_the_covariance_matrix_and_tests_know_the_rest(binary: LaplaceFit) -> None:
+    V = binary.vcov()
+    assert V["c[T.c]"].isna().all()
+    known = V.drop(index="c[T.c]", columns="c[T.c]")
+    assert np.isfinite(known.to_numpy()).all()
+    table = binary.hypothesis(["x = 0", "c[T.b] = c[T.d]", "c[T.c] = 0", "c[T.b] > c[T.c]"]).table
+    np.testing.assert_allclose(table["sd"][0], np.sqrt(V.loc["x", "x"]), rtol=1e-6)
+    b_d = V.loc["c[T.b]", "c[T.b]"] + V.loc["c[T.d]", "c[T.d]"] - 2 * V.loc["c[T.b]", "c[T.d]"]
+    np.testing.assert_allclose(table["sd"][1], np.sqrt(b_d), rtol=1e-6)
+    assert table["sd"][2:].isna().all()
+    assert table["note"][2:].str.contains("flat").all()
+
+
+def test_predictions_of_other_rows_keep_their_intervals(
+    binary: LaplaceFit, data: pd.DataFrame
+) -> None:
+    split = (data["c"] == "c").to_numpy()
+    for kind in ("mean", "linear", "response"):
+        for groups in ("conditional", "population"):
+            table = binary.predict(
+                kind=kind, groups=groups, draws=200 if kind == "response" else None
+            )
+            assert np.isfinite(table[~split].to_numpy()).all()
+            assert table.loc[split, ["sd", "lower", "upper"]].isna().all(axis=None)
+            assert np.isfinite(table["estimate"]).all()
+    x = np.array([1.0, 0.3, 0, 0, 1])
+    row = pd.DataFrame({"x": [0.3], "c": ["d"]})
+    V = np.nan_to_num(binary.vcov().to_numpy())
+    found = binary.predict(row, kind="linear", groups="population")["sd"][0]
+    np.testing.assert_allclose(found, np.sqrt(x @ V @ x), rtol=1e-6)
+
+
+def test_averages_are_lost_where_all_their_rows_are(binary: LaplaceFit) -> None:
+    by = binary.predictions(by="c", groups="population").set_index("c")
+    assert np.isfinite(by.drop("c").to_numpy()).all()
+    assert by.loc["c", "estimate"] < 1e-6
+    assert by.loc["c", ["sd", "lower", "upper"]].isna().all()
+    assert np.isfinite(binary.predictions(groups="population")["sd"][0])
+    table = binary.comparisons("c", groups="population").set_index("contrast")
+    assert table["sd"].isna().tolist() == [("c" in name.split(" - ")) for name in table.index]
+    linear = binary.comparisons("x", kind="linear", groups="population")
+    sd = float(np.sqrt(binary.vcov().loc["x", "x"]))
+    np.testing.assert_allclose(linear["sd"], sd, rtol=0.1)  # from draws
+
+
+def test_a_separated_reference_level_takes_all_that_is_compared_with_it(
+    data: pd.DataFrame,
+) -> None:
+    d = data.assign(c=data["c"].replace({"c": "A"}))
+    fit = _fit(FORMULA.format("y"), d, "bernoulli")
+    table = fit.fixed_effects().set_index("term")
+    assert table["sd"].notna()[["x"]].all()
+    assert table["sd"].drop("x").isna().all()
+    hypothesis = fit.hypothesis("c[T.b] = c[T.d]").table  # the reference is not in it
+    assert np.isfinite(hypothesis["sd"][0])
+
+
+def test_a_predictor_of_groups_separates_although_they_vary() -> None:
+    """The marginal likelihood rises as well; the rest is the fit to the other groups."""
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(40), 8)
+    u = rng.normal(0, 1, 40)[g]
+    d = pd.DataFrame({"g": g.astype(str), "old": (g >= 32).astype(int), "x": rng.normal(size=320)})
+    d["y"] = rng.binomial(1, special.expit(0.3 + 0.7 * d["x"] + u))
+    d.loc[d["old"] == 1, "y"] = 1
+    fit = _fit("y ~ x + old + (1 | g)", d, "bernoulli")
+    assert fit.separation.startswith("old separates")
+    rest = bmx.Model("y ~ x + (1 | g)", d[d["old"] == 0], family="bernoulli").fit_eb()
+    found, right = fit.fixed_effects(), rest.fixed_effects()
+    np.testing.assert_allclose(found.loc[:1, "estimate"], right["estimate"], rtol=1e-4)
+    np.testing.assert_allclose(found.loc[:1, "sd"], right["sd"], rtol=1e-4)
+    here, there = (f.variance_components().iloc[0] for f in (fit, rest))
+    for name in ("sd", "sd_lower", "sd_upper"):
+        assert here[name] == pytest.approx(there[name], rel=1e-3)
+    # Their groups are as if never seen.
+    effects = fit.group_effects().set_index("level").loc[[str(k) for k in range(32, 40)]]
+    np.testing.assert_allclose(effects["estimate"], 0, atol=1e-3)
+    np.testing.assert_allclose(effects["sd"], here["sd"], rtol=1e-3)
+
+
+def test_groups_of_one_outcome_each_say_nothing_of_their_spread() -> None:
+    """With larger effects the likelihood does no worse; Laplace's own maximum is no estimate."""
+    g = np.repeat(np.arange(12), 5)
+    d = pd.DataFrame({"g": g.astype(str), "y": (g % 3 == 0).astype(int)})
+    with pytest.warns(SeparationWarning, match="effects of g with the fixed ones reproduce"):
+        fit = bmx.Model("y ~ 1 + (1 | g)", d, family="bernoulli").fit_eb()
+    assert fit.fixed_effects()["sd"].isna().all()
+    table = fit.variance_components().iloc[0]
+    assert not np.isfinite(table["sd_upper"])
+    held = bmx.Model("y ~ 1 + (1 | g)", d, family="bernoulli").fit_eb("map")
+    assert held.separation == ""  # type: ignore[attr-defined]
+    assert np.isfinite(held.fixed_effects()["sd"]).all()
+
+
+def test_rare_events_and_large_coefficients_are_not_separation() -> None:
+    """A coefficient of 40 per unit of x is a number like any other."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-0.5, 0.5, 600)
+    d = pd.DataFrame({"x": x, "g": rng.integers(0, 10, 600).astype(str)})
+    d["y"] = (rng.random(600) < special.expit(40 * x)).astype(int)
+    d["rare"] = (rng.random(600) < 0.01).astype(int)
+    steep = bmx.Model("y ~ x + (1 | g)", d, family="bernoulli").fit_eb()
+    assert steep.separation == ""
+    assert steep.fixed_effects()["estimate"][1] > 25
+    rare = bmx.Model("rare ~ x + (1 | g)", d, family="bernoulli").fit_eb()
+    assert rare.separation == ""
+    assert np.isfinite(rare.fixed_effects()["sd"]).all()
+
+
+def test_a_flat_family_parameter_does_not_spoil_the_coefficients() -> None:
+    """Without overdispersion alpha has no estimate, and the Poisson model's numbers hold."""
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"x": rng.normal(size=300), "g": np.repeat(np.arange(30), 10).astype(str)})
+    d["y"] = rng.binomial(20, 0.1 * np.exp(0.3 * np.tanh(d["x"])), 300)
+    fit = bmx.Model("y ~ x + (1 | g)", d, family="negative_binomial").fit_eb()
+    poisson = bmx.Model("y ~ x + (1 | g)", d, family="poisson").fit_eb()
+    assert "no overdispersion" in fit.singular
+    for name in ("estimate", "sd"):
+        np.testing.assert_allclose(
+            fit.fixed_effects()[name], poisson.fixed_effects()[name], rtol=1e-3
+        )
+
+
+def test_nearly_collinear_columns_keep_their_standard_errors() -> None:
+    """Columns that are 100 +- 0.01 times a level's indicator: no direction is flat."""
+    rng = np.random.default_rng(5)
+    n = 240
+    x = rng.normal(100, 0.01, n)
+    c = np.arange(n) % 3
+    d = pd.DataFrame({"x": x, "c": np.array(list("abc"))[c], "g": (np.arange(n) // 12).astype(str)})
+    d["y"] = rng.binomial(1, 0.5, n)
+    far, near = (
+        bmx.Model("y ~ x * c + (1 | g)", d.assign(x=x - shift), family="bernoulli").fit_eb()
+        for shift in (0, 100)
+    )
+    assert far.separation == ""
+    slopes = ["x", "x:c[T.b]", "x:c[T.c]"]
+    found, right = (fit.fixed_effects().set_index("term").loc[slopes, "sd"] for fit in (far, near))
+    np.testing.assert_allclose(found, right, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_standard_error_is_missing_without_a_reason(seed: int) -> None:
+    """Twenty rows, eight coefficients, effects that the data hardly determine."""
+    rng = np.random.default_rng(seed)
+    n = 24
+    d = pd.DataFrame(
+        {
+            "z": rng.normal(size=n),
+            "c": np.array(list("abc"))[rng.integers(0, 3, n)],
+            "g": rng.integers(0, 5, n).astype(str),
+        }
+    )
+    eta = -0.5 + d["z"] + 2 * (d["c"] == "c")
+    d["y"] = rng.binomial(1, special.expit(eta))
+    d["k"] = rng.poisson(np.exp(eta - 1))
+    for response, family in (("y", "bernoulli"), ("k", "poisson"), ("k", "negative_binomial")):
+        term = ("(1 | g)", "(z | g)", "(0 + c | g)", "(z || g)")[seed % 4]
+        model = bmx.Model(f"{response} ~ z * c + {term}", d, family=family)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", BayesmixWarning)
+            fit: Any = model.fit_eb()
+            table, text = fit.fixed_effects(), " ".join(str(fit).split())
+        missing = table.loc[table["sd"].isna() & table["estimate"].notna(), "term"]
+        assert np.isfinite(table.loc[table["sd"].notna(), ["sd", "lower", "upper"]]).all(axis=None)
+        reasons = " ".join(text[text.find(w) :] for w in ("Separation:", "Flat:") if w in text)
+        assert all(term in reasons or "reproduce every" in reasons for term in missing)
+
+
+def test_pictures_survive_a_runaway_coefficient(binary: LaplaceFit, tmp_path: Any) -> None:
+    for figure in (binary.plot_fixed_effects(), binary.plot_group_effects()):
+        figure.savefig(tmp_path / "picture.png")
+    assert binary.fixed_effects(exponentiate=True)["sd"].isna().sum() == 1
+    drawn = binary.plot_fixed_effects().axes[0]
+    assert min(drawn.get_xlim()) > -2  # the axis is that of the others
+
+
+@pytest.mark.slow
+def test_the_report_says_so(binary: LaplaceFit, tmp_path: Any) -> None:
+    path = tmp_path / "report.html"
+    binary.report(path)
+    assert "separates the outcomes" in path.read_text(encoding="utf-8")
