@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,13 @@ def modules() -> list[str]:
         for path in PACKAGE.rglob("*.py")
         if path.name != "__init__.py"
     ]
+
+
+def test_no_sentence_of_the_docs_begins_with_of() -> None:
+    opening = re.compile(r'^ *(#|r?""")? ?Of ')
+    for path in PACKAGE.rglob("*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            assert not opening.match(line), f"{path}:{number}"
 
 
 @pytest.mark.parametrize("module", modules())

@@ -66,7 +66,7 @@ class Aliasing:
     names : tuple of str
         Names of all columns.
     reasons : tuple of str
-        Of each left-out column, what it is in the data, in words.
+        What each left-out column is in the data, in words.
     """
 
     kept: np.ndarray

@@ -190,8 +190,8 @@ def build_design(
         Whether the constant column is taken out after X was coded with it: where
         thresholds stand in its place, a factor must not get a column per level.
     learned : Design, optional
-        Of the same formula and other data, whose levels, contrasts, knots, ranges and
-        scales are kept, as for new rows that are predicted.
+        A design of the same formula and other data, whose levels, contrasts, knots,
+        ranges and scales are kept, as for new rows that are predicted.
 
     Returns
     -------

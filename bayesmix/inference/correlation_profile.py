@@ -20,7 +20,7 @@ def profile_correlation(
 ) -> tuple[float, float]:
     """Interval of a correlation by the profile of the deviance.
 
-    Of a block's partial correlations those with its first effect are plain
+    Among a block's partial correlations, those with its first effect are plain
     correlations: the block's effects are taken in the order that begins with the pair.
 
     Parameters

@@ -10,7 +10,7 @@ __all__ = ["seconds_of_evaluation"]
 def seconds_of_evaluation(problem: Problem) -> float:
     """Roughly what the likelihood with its gradient takes: not timed, or load would decide.
 
-    Of each level its own columns with those of the fixed effects, and a dense root.
+    It counts each level's own columns with those of the fixed effects, and a dense root.
     """
     beside = problem.n_fixed + 1
     levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)

@@ -83,7 +83,7 @@ def scalar_law(
     -------
     u : ndarray, shape (G, K)
     probability : ndarray, shape (G, K)
-        Of each point; a level's sum to 1.
+        Probability of each point; a level's sum to 1.
 
     References
     ----------

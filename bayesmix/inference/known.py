@@ -97,8 +97,8 @@ def known_at(
     Returns
     -------
     Known
-        Of the n parameters. Directions of negative curvature are flat as well: no
-        normal distribution has its mode there.
+        What is known of the n parameters. Directions of negative curvature are flat as
+        well: no normal distribution has its mode there.
     """
     unit, values, vectors = _eigen(along(D), is_log)
     if values.size and values[0] < _ILL * max(float(values[-1]), 1.0):

@@ -76,7 +76,7 @@ def laplace_shifts(
     gp, co, prior, priors, found
         As of `maximise_laplace`.
     known : Known
-        Of the coordinates.
+        What is known of the coordinates.
 
     Returns
     -------

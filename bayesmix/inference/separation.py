@@ -45,7 +45,7 @@ def rising_directions(
     Parameters
     ----------
     X : ndarray, shape (n, p)
-        Of full column rank, its columns of one size.
+        A matrix of full column rank, its columns of one size.
     rises : ndarray, shape (n,)
         1 where a row's likelihood rises for ever with its linear predictor, -1 where it
         does as that falls, 0 where it has its maximum at a finite value.

@@ -51,7 +51,7 @@ def nearest_normal(
     u : dict of str to ndarray, shape (G, q)
         The mean.
     covariance : RowVariance
-        Of the effects, the fixed effects being known.
+        Covariance of the effects, the fixed effects being known.
     None, where the search does not converge.
 
     References

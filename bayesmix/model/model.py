@@ -135,7 +135,7 @@ class Model(FittableModel, PoolingExtremes):
         sampler : {"nutpie", "pymc"}
             Which NUTS the PyMC engine runs.
         group_draws : {"auto", "all", "moments"}
-            Of the fast engine: whether draws of the group effects are kept, or
+            For the fast engine, whether draws of the group effects are kept, or
             their posterior means and standard deviations only. "auto" keeps the
             draws up to 40 million numbers, and says so above.
         prior_only : bool

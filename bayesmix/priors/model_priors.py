@@ -188,7 +188,7 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
     Parameters
     ----------
     learned, own : ModelPriors
-        Of the other data, and of the model's own: these are in force for coefficients
+        Priors by the other data, and by the model's own: these are in force for coefficients
         that the other data did not determine.
     """
     known = {entry.parameter: entry for entry in learned.coefficients}

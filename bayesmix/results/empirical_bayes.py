@@ -54,7 +54,7 @@ class OptimizerReport:
     ----------
     message : str
     evaluations : int
-        Of the criterion with its gradient.
+        Number of evaluations of the criterion with its gradient.
     starts : int
     gradient : float
         Largest component at the end, away from a boundary.

@@ -152,7 +152,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
     def singular(self) -> str:
         """Which component is at its boundary, in words; empty if none is.
 
-        Of a negative binomial also that nothing is left for its overdispersion: alpha
+        For a negative binomial also that nothing is left for its overdispersion: alpha
         then is as large as the search went, and the fit that of the Poisson family.
         """
         found = super().singular

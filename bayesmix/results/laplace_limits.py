@@ -90,7 +90,7 @@ class KnowsItsLimits:
     def approximation(self) -> str:
         """Where Laplace's approximation is too rough, in words; empty where it is good.
 
-        Of levels with one or two binary rows, or small counts, it makes standard
+        For levels with one or two binary rows, or small counts, it makes standard
         deviations too small. After a fit the integral over each effect is taken by
         quadrature in the neighbourhood of the estimates; if that moves a standard
         deviation by a quarter of its standard error or more, it is said here and in the

@@ -165,7 +165,7 @@ class StatedModel:
         Returns
         -------
         StatedModel
-            Of the same class.
+            A model of the same class.
         """
         found = object.__new__(type(self))
         cached = {

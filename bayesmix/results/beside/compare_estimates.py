@@ -246,9 +246,9 @@ class EstimateComparison:
         group : str, optional
             Whose group effects are drawn; by default those of the first.
         effects : sequence of str, optional
-            Of its effects these; all by default.
+            Those of its effects that are drawn; all by default.
         max_levels : int
-            Of more levels the lowest and the highest are drawn.
+            Where there are more levels, the lowest and the highest are drawn.
 
         Returns
         -------

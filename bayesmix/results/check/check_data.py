@@ -187,7 +187,7 @@ def check_data(
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
-        # Of two values the mean says everything.
+        # Where there are two values, the mean says everything.
         names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
         found = [statistic_data(name, y, replicates, factor) for name in names]
         statistics = [one for one in found if len(one.levels)]

@@ -303,7 +303,7 @@ class Checks(Predicts):
         draws : int
             Per chain of each refit.
         seed : int, optional
-            Of the folds and the refits; the fit's own by default.
+            Seed of the folds and the refits; the fit's own by default.
         progress : bool
             Whether to say on standard error which fold is being fitted.
 
@@ -351,7 +351,7 @@ class Checks(Predicts):
         group : str, optional
             A grouping factor; the first by default (for `stat`, the whole data).
         seed : int, optional
-            Of the replicates; the fit's own by default.
+            Seed of the replicates; the fit's own by default.
 
         Returns
         -------

@@ -48,7 +48,7 @@ class ChecksAtModes(PredictsAtModes):
         group : str, optional
             A grouping factor; the first by default (for `stat`, the whole data).
         seed : int, optional
-            Of the replicates.
+            Seed of the replicates.
 
         Returns
         -------

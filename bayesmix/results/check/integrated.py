@@ -71,7 +71,7 @@ def expected_seconds(
     family : Family
     own : mapping of str to ndarray of int, shape (n,)
     n_effects : mapping of str to int
-        Of one level, by grouping factor.
+        Number of effects of one level, by grouping factor.
     member : ndarray of int, shape (n,)
     n_draws : int
     """
@@ -113,7 +113,7 @@ def integrated_log_density(
         By grouping factor, a number for the level of each row whose effects belong to
         its unit alone; -1 for rows whose level's effects are those of the draw.
     seed : int
-        Of importance samples.
+        Seed of importance samples.
 
     Returns
     -------

@@ -170,7 +170,7 @@ def _new_labels(rows: Rows) -> dict[str, np.ndarray]:
 def _normal_units(
     refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Of a normal model the effects of new levels are integrated out exactly."""
+    """Integrate the effects of new levels of a normal model out exactly."""
     from bayesmix.results.predict.levels import group_scales
 
     # New levels at zero: their variance enters the covariance.

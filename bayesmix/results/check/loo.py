@@ -68,7 +68,7 @@ class Loo:
     def bad(self) -> pd.DataFrame:
         """The rows or levels whose Pareto k is too large."""
         k = self.pointwise["pareto_k"]
-        # Of exact refits there is no limit; where there is one, NaN does not keep it.
+        # Exact refits have no limit; where there is one, NaN does not keep it.
         return self.pointwise[np.isfinite(self.good_k) & ~(k <= self.good_k)]
 
     @property
@@ -184,9 +184,9 @@ def psis_loo(
     labels : array of m labels
     by : str
     key : str
-        Of the data.
+        Key of the data.
     diagnostics : Diagnostics
-        Of the run, for the relative efficiency of the draws.
+        Diagnostics of the run, for the relative efficiency of the draws.
 
     Returns
     -------
@@ -290,7 +290,7 @@ def group_log_density(
 ) -> np.ndarray:
     """Log density of each group's rows with their own effects integrated out.
 
-    Of a normal model log p(y_g | y_-g, theta), exactly; else see
+    For a normal model log p(y_g | y_-g, theta), exactly; else see
     `integrated_log_density`.
 
     Parameters
@@ -353,7 +353,7 @@ def _integrated(
 
 
 def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
-    """Of a normal model, all effects integrated out."""
+    """Log densities of groups under a normal model, all effects integrated out."""
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
     from bayesmix.gaussian.theta import pack_theta
     from bayesmix.inference.problems import gaussian_problem

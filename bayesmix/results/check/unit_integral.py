@@ -110,7 +110,7 @@ class EffectsIntegral:
     A : ndarray, shape (S, n, d)
         Derivative of the linear predictor by the effects.
     step : float
-        Of differences, in standard deviations of a row's part.
+        Step of differences, in standard deviations of a row's part.
     """
 
     log_prob: LogProb

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cells", "DrawSource", "Source", "Transform"]
 
-# Of one array of cells by draws for predictions, of two for comparisons: high and low.
+# Takes one array of cells by draws for predictions, two for comparisons: high and low.
 Transform = Callable[..., np.ndarray]
 
 _SLOW = 100_000_000  # numbers predicted; longer than a few seconds
@@ -37,14 +37,14 @@ class Cells:
     parts : tuple of Rows
         The same rows once, or in a high and a low version.
     weight : ndarray, shape (n,)
-        Of each row in the average of its cell.
+        Weight of each row in the average of its cell.
     cell : ndarray of int, shape (n,), or None
         The cell of each row; None where each row is a cell.
     n_cells : int
     transform : callable
         What is made of the averages of the parts.
     name : str
-        Of the transform: "identity", "difference", "ratio", ...
+        Name of the transform: "identity", "difference", "ratio", ...
     """
 
     parts: tuple[Rows, ...]
@@ -71,7 +71,7 @@ class DrawSource:
     parameters : callable
         From the levels that are needed, by grouping factor, to `ParameterDraws`.
     seed : int
-        Of the effects of new groups.
+        Seed of the effects of new groups.
     """
 
     def __init__(

@@ -112,7 +112,7 @@ class Effects:
             empirical Bayes beyond a normal response the number that sd and interval
             rest on: 2000, and from 10 000 rows on fewer, at least 400.
         seed : int, optional
-            Of the effects of new groups; the fit's own by default.
+            Seed of the effects of new groups; the fit's own by default.
 
         Returns
         -------
@@ -204,7 +204,7 @@ class Effects:
             the variable itself where `contrast` is a step: the value that the step starts
             from.
         contrast : number, pair or str, optional
-            Of a number: a step that is added to each row's own value (by default 1; of
+            For a number: a step that is added to each row's own value (by default 1; of
             a column of 0 and 1 the default is the pair (0, 1)), a
             pair (low, high) of values, or one of "sd", "2sd" (around the mean of the
             fit's rows), "iqr", "minmax". Of a factor: "reference", each level against
@@ -436,7 +436,7 @@ class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
 class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
     """Effects at the best variance parameters: exact for a normal response.
 
-    Of another family the estimate is the average of `predict`'s, and its spread that of
+    For another family the estimate is the average of `predict`'s, and its spread that of
     draws of the fixed effects and of the group effects given the data.
     """
 

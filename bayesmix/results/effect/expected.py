@@ -22,7 +22,7 @@ class ExpectedSource:
     ----------
     fit : LaplaceFit
     draws, exact : Source
-        Of the spread, and for the linear predictor.
+        Sources of the spread, and of averages of the linear predictor.
     """
 
     def __init__(self, fit: Any, draws: Source, exact: Source) -> None:

@@ -71,7 +71,7 @@ class ExplainedVariance:
         ci_prob : float
             Probability inside the interval.
         approximation : {"lognormal", "delta", "trigamma"}
-            Of the observation-level variance under a log link.
+            How the observation-level variance is taken under a log link.
         ci_kind : {"eti", "hdi"}
         point : {"median", "mean"}
         draws : int, optional
@@ -141,8 +141,8 @@ class ExplainedVariance:
         ci_prob, ci_kind, point
             As in `variance_components`.
         approximation : {"lognormal", "delta", "trigamma"}
-            Of the observation-level variance under a log link: ln(1 + v), v, or
-            psi_1(1 / v).
+            How the observation-level variance is taken under a log link: ln(1 + v), v,
+            or psi_1(1 / v).
 
         Returns
         -------
@@ -240,7 +240,7 @@ class ExplainedVarianceAtModes:
         Parameters
         ----------
         approximation : {"lognormal", "delta", "trigamma"}
-            Of the observation-level variance under a log link, see `icc`.
+            How the observation-level variance is taken under a log link, see `icc`.
 
         Returns
         -------
@@ -285,7 +285,7 @@ class ExplainedVarianceAtModes:
         Parameters
         ----------
         approximation : {"lognormal", "delta", "trigamma"}
-            Of the observation-level variance under a log link.
+            How the observation-level variance is taken under a log link.
 
         Returns
         -------

@@ -384,7 +384,7 @@ def _at_modes(
         up, down = (float(parsed.difference.value(values(start + s))) for s in (step, -step))
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
-    # Of what plays no part the covariance may not be there.
+    # What plays no part may have no covariance.
     variance = float(known.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]

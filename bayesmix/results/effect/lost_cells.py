@@ -24,7 +24,7 @@ class KnownCells:
     ----------
     source : Source
     known : Known
-        Of the fixed effects.
+        What is known of the fixed effects.
     """
 
     def __init__(self, source: Source, known: Known) -> None:

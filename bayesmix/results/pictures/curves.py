@@ -40,9 +40,9 @@ class Axis:
     values : list
         Where predictions are made: of a number, or the levels of a factor.
     labels : tuple of str
-        Of a factor's levels, or of the colours; empty for a number along the x axis.
+        Names of a factor's levels, or of the colours; empty for a number along the x axis.
     position : ndarray, shape (n,)
-        Of each row of the data: its number, or the number of its level or colour.
+        The number of each row of the data, or that of its level or colour.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Curves:
         Empty if levels have no lines.
     n_levels, n_shown : int
     categories : tuple of str
-        Of an ordinal response, the lowest first.
+        Categories of an ordinal response, the lowest first.
     discrete : bool
         Whether the response takes few values, on which points would lie.
     band : str

@@ -333,7 +333,7 @@ class FitPlots:
         data : bool
             Whether to draw the data (some of them, where they are many).
         max_levels : int
-            Of more levels, so many are drawn, evenly spaced.
+            Where there are more levels, so many are drawn, evenly spaced.
         ci_prob : float
             Probability inside the band.
 

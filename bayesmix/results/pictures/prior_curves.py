@@ -38,7 +38,7 @@ class PriorCurve:
     grid : ndarray, shape (m,)
         Where the picture looks.
     density : ndarray, shape (m,), or None
-        Of the prior on the grid; None for a flat one.
+        Density of the prior on the grid; None for a flat one.
     """
 
     name: str

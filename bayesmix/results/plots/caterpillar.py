@@ -31,7 +31,7 @@ def plot_caterpillar(
     Parameters
     ----------
     table : DataFrame
-        Of one grouping factor: level, effect, estimate, lower, upper.
+        The effects of one grouping factor: level, effect, estimate, lower, upper.
     effects : sequence of str
         The effects to draw.
     ci_prob : float

@@ -39,7 +39,7 @@ def plot_estimates(
     ci_prob : float
         Probability inside the intervals, for the label.
     max_levels : int
-        Of more levels the lowest and the highest are drawn.
+        Where there are more levels, the lowest and the highest are drawn.
 
     Returns
     -------

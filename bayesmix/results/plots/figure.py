@@ -86,7 +86,7 @@ def new_figure(
     size : tuple of float
         Width and height in inches.
     heights : sequence of float, optional
-        Of the rows, to each other.
+        Heights of the rows, relative to each other.
 
     Returns
     -------

@@ -86,7 +86,7 @@ def name_ticks(axis: Any, at: Any, names: Sequence[str], **style: Any) -> None:
     at : array_like of float
     names : sequence of str
     **style
-        Of the text.
+        Properties of the text.
     """
     axis.set_ticks(at, [as_written(name) for name in names], **style)
 

@@ -276,7 +276,7 @@ class PredictsAtModes:
         return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
 
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
-        """Of each row of the fit, z'b with effects drawn from their distributions."""
+        """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
         for group in self.model.design.groups:
             u = rng.standard_normal((group.n_levels, group.n_effects))

@@ -76,7 +76,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         draws : int, optional
             For `kind="response"`, which is simulated; 1000 by default.
         seed : int, optional
-            Of these draws; 0 by default, so that the same call gives the same numbers.
+            Seed of these draws; 0 by default, so that the same call gives the same numbers.
 
         Returns
         -------
@@ -153,7 +153,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             observation; or the randomised quantile residual, the normal quantile of
             where the observation lies among simulated ones.
         seed : int, optional
-            Of "quantile"; 0 by default.
+            Seed of "quantile"; 0 by default.
 
         Returns
         -------

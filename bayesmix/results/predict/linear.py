@@ -56,7 +56,7 @@ class LinearDraws:
     parameters : ParameterDraws
     rows : Rows
     seed : int
-        Of the effects of new groups.
+        Seed of the effects of new groups.
     """
 
     def __init__(self, parameters: ParameterDraws, rows: Rows, seed: int) -> None:

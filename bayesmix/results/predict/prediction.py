@@ -93,7 +93,7 @@ class Predicts:
         draws : int, optional
             Number of posterior draws to use, evenly spaced; all by default.
         seed : int, optional
-            Of the effects of new groups and of new observations; the fit's own seed
+            Seed of the effects of new groups and of new observations; the fit's own
             by default, so that the same call gives the same numbers.
 
         Returns
@@ -197,7 +197,7 @@ class Predicts:
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the expected response of the rows of the fit.
 
-        Of ordered categories that is the expected number of the category; their
+        For ordered categories that is the expected number of the category; their
         probabilities are in ``predict(kind="probability")``. Of a truncated or censored
         one it is the mean before truncation and censoring.
 
@@ -227,7 +227,7 @@ class Predicts:
             censored row that place is drawn beyond its limit. The first two take the
             mean before truncation and censoring, so "quantile" is the one for such rows.
         seed : int, optional
-            Of the replicates and of the randomisation; the fit's own by default.
+            Seed of the replicates and of the randomisation; the fit's own by default.
 
         Returns
         -------

@@ -270,5 +270,5 @@ def _moments_of_far(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = scaled.mean(axis=1)
         deviation = scaled - mean[:, None]
         sd = np.sqrt((deviation**2).sum(axis=1) / (n - 1)) if n > 1 else np.full(len(draws), np.nan)
-        # Of a row that is infinite somewhere no spread is known.
+        # A row that is infinite somewhere has no spread that is known.
         return mean * scale, np.where(np.isinf(size), np.nan, sd * scale)

@@ -32,7 +32,7 @@ def residual_values(
     kind : {"response", "pearson", "quantile"}
     y : ndarray, shape (n,)
     predictor : Predictor
-        Of replicates for "quantile", else of the linear predictor.
+        It predicts replicates for "quantile", else the linear predictor.
     n_draws : int
     seed : int
 

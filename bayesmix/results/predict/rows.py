@@ -80,7 +80,7 @@ class Rows:
         Parameters
         ----------
         design : Design
-            Of the fit whose rows these are.
+            The design of the fit whose rows these are.
         """
         return replace(
             self,

@@ -159,7 +159,7 @@ class ModeIntervals:
     def _affordable(self, n_more: int = 0) -> IntervalMethod:
         """The profile where there is one that takes under a second, by the model's size.
 
-        Of the standard deviations, and of `n_more` further parameters.
+        Counted are profiles of the standard deviations and of `n_more` further parameters.
         """
         if self.method == "map":
             return "wald"
