@@ -141,6 +141,8 @@ def _log_success(link: int, eta: float) -> tuple[float, float, float]:
         m = math.exp(min(eta, 700.0))
         if m < 1e-5:
             return eta - 0.5 * m, 1.0 - 0.5 * m + m * m / 12.0, -0.5 * m + m * m / 6.0
+        if m > 700.0:  # further on its square is infinite, and no number times exp(-m)
+            return 0.0, 0.0, 0.0
         if m > 40.0:
             return -math.exp(-m), m * math.exp(-m), m * (1.0 - m) * math.exp(-m)
         g = m / np.expm1(m)

@@ -315,17 +315,21 @@ class Search:
             (-LARGEST_CORRELATION, LARGEST_CORRELATION) if corr else (None, None)
             for corr in is_corr
         ]
-        found = optimize.minimize(
-            of_free, start[free], jac=True, method="L-BFGS-B", bounds=bounds,
-            options={
-                "maxiter": 1000,
-                "maxfun": 4000,
-                # A few parameters are polished by Newton; of many the last digits cost dear.
-                "ftol": 1e-13 if free.size <= _NEWTON_SIZE else 1e-10,
-                "gtol": 1e-6,
-                "maxcor": 20,
-            },
-        )  # fmt: skip
+        few = free.size <= _NEWTON_SIZE
+
+        def descend(z: np.ndarray, ftol: float, gtol: float) -> optimize.OptimizeResult:
+            return optimize.minimize(
+                of_free, z, jac=True, method="L-BFGS-B", bounds=bounds,
+                options={
+                    "maxiter": 1000, "maxfun": 4000, "ftol": ftol, "gtol": gtol, "maxcor": 20,
+                },
+            )  # fmt: skip
+
+        # A few parameters are polished by Newton; of many the last digits cost dear.
+        found = descend(start[free], 1e-13 if few else 1e-10, 1e-6)
+        if not few and _ENOUGH <= _left(found.x, found.jac, is_corr) < np.inf:
+            # Of many rows a digit of the deviance is more than what a gradient can still gain.
+            found = descend(found.x, 1e-15, _ENOUGH / 2)
         z, flat = self._newton(of_free, found.x, is_corr)
         value, gradient = of_free(z)
         # What is left to gain, not the gradient's size, says whether it has converged.
@@ -364,9 +368,11 @@ class Search:
                 step = np.zeros(z.size)
                 step[i] = 1e-4
                 H[i] = (of_free(z + step)[1] - of_free(z - step)[1]) / 2e-4
+            if not np.isfinite(H).all():  # far out, where a likelihood rises for ever
+                break
             eigenvalues, vectors = np.linalg.eigh((H + H.T) / 2)
             flat = (np.abs(vectors[:, np.abs(eigenvalues) < _LEVEL]) > 0.3).any(axis=1)
-            if not np.isfinite(eigenvalues).all() or eigenvalues.min() <= 1e-8:
+            if eigenvalues.min() <= 1e-8:
                 break
             step = -vectors @ ((vectors.T @ gradient) / eigenvalues)
             new = z + step * min(1.0, 0.5 / max(1e-300, np.max(np.abs(step))))

@@ -348,6 +348,12 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
             return "wald"
         return "profile" if seconds_of_profiles(self._gp, self.n_quadrature) < 1.0 else "wald"
 
+    def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
+        if self.n_quadrature == 1 and self._reproduced.shape[1]:
+            # The integral rises for ever; that its approximation falls again is its error.
+            return np.nan, np.nan
+        return super()._profile_of_sd(k, ci_prob, may_be_zero=may_be_zero)
+
     def _profile_of_parameter(self, k: int, ci_prob: float) -> tuple[float, float]:
         return self._once(
             ("parameter", k, ci_prob),

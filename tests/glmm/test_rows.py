@@ -139,6 +139,17 @@ def test_probabilities_next_to_zero_and_one(link: str) -> None:
     assert left[1][0] < -20
 
 
+def test_a_success_far_beyond_one_is_certain_under_cloglog() -> None:
+    """Where exp(eta) has no square the derivatives are zero, not NaN."""
+    eta = np.asarray([5.0, 6.5, 300.0, 400.0, 600.0, 1e5])
+    _, value, first, second, _ = run("bernoulli", "cloglog", np.ones(6), np.ones(6), eta, [], 2)
+    m = np.exp(eta[:2])
+    np.testing.assert_allclose(first[:2], m * np.exp(-m), rtol=1e-12)
+    np.testing.assert_allclose(second[:2], m * (1 - m) * np.exp(-m), rtol=1e-12)
+    for found in (value, first, second):
+        np.testing.assert_array_equal(found[2:], 0.0)
+
+
 def test_huge_counts(rng: np.random.Generator) -> None:
     y, eta = np.asarray([1e6, 999_000.0]), np.log([1e6, 1e6])
     for family, phi in (("poisson", []), ("negative_binomial", [1e8])):

@@ -183,6 +183,19 @@ def test_a_predictor_of_groups_separates_although_they_vary() -> None:
     np.testing.assert_allclose(effects["sd"], here["sd"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+@pytest.mark.parametrize("text", ["y ~ x + (1 | f)", "y ~ x + c + (1 | f)"])
+def test_a_predictor_that_tells_every_outcome_separates(link: str, text: str) -> None:
+    rng = np.random.default_rng(7)
+    d = pd.DataFrame({"x": rng.normal(size=200), "f": np.arange(200) % 10})
+    d["c"] = np.array(list("abcd"))[rng.integers(0, 4, 200)]
+    d["y"] = (d["x"] > 0.5).astype(int)
+    fit = _fit(text, d, bmx.families.Bernoulli(link=link))
+    assert fit.converged
+    assert fit.loglik == pytest.approx(0.0, abs=1e-3)
+    assert fit.fixed_effects()["sd"].isna().all()
+
+
 def test_groups_of_one_outcome_each_say_nothing_of_their_spread() -> None:
     """With larger effects the likelihood does no worse; Laplace's own maximum is no estimate."""
     g = np.repeat(np.arange(12), 5)
@@ -192,6 +205,13 @@ def test_groups_of_one_outcome_each_say_nothing_of_their_spread() -> None:
     assert fit.fixed_effects()["sd"].isna().all()
     table = fit.variance_components().iloc[0]
     assert not np.isfinite(table["sd_upper"])
+    # The profile of the approximation comes down again where the integral does not.
+    many = pd.DataFrame({"g": np.arange(400) % 20, "x": np.random.default_rng(7).normal(size=400)})
+    many["y"] = many["g"] % 2
+    with pytest.warns(SeparationWarning, match="effects of g with the fixed ones reproduce"):
+        fit = bmx.Model("y ~ x + (1 | g)", many, family="bernoulli").fit_eb()
+    table = fit.variance_components(ci_method="profile")
+    assert table.loc[0, ["sd_lower", "sd_upper"]].isna().all()
     held = bmx.Model("y ~ 1 + (1 | g)", d, family="bernoulli").fit_eb("map")
     assert held.separation == ""  # type: ignore[attr-defined]
     assert np.isfinite(held.fixed_effects()["sd"]).all()
