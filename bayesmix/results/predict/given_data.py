@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.inference.announce import announce
 from bayesmix.inference.effects_given_data import Block, correct_draws, scalar_law
 from bayesmix.inference.variational import nearest_normal
 from bayesmix.results.predict.levels import name_key
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["EffectsGivenData"]
 
 _AT_ONCE = 1_000_000  # rows x draws
+_SLOW = 5_000_000  # rows x draws; longer than a few seconds
 _DRAWS = 1000  # where neither quadrature nor the nearest normal law is to be had
 
 Mean = Callable[[np.ndarray], np.ndarray]
@@ -91,6 +93,9 @@ class EffectsGivenData:
         unit = {name: np.eye(len(root)) for name, root in self._roots.items()}
         beta, u = replace(found, roots=unit).draw(needed, n_draws, rng)
         beta += self._fit._conditional.beta[:, None]
+        n_rows = self._design.n_obs
+        if groups and n_rows * n_draws > _SLOW:
+            announce(f"Drawing effects given {n_rows} rows, {n_draws} draws ...", progress=True)
         for name, at in needed.items():
             u[name] = np.moveaxis(u[name], 0, 1) + self._modes[name][at][:, :, None]
         b = self._corrected(beta, u, needed, rng) if groups else {}
