@@ -177,8 +177,9 @@ def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Ter
     (factor,) = _single_factor(exponent)
     number = factor.expr if factor.expr.isdecimal() and len(factor.expr) < 10 else "0"
     if not 1 <= int(number) <= _MAX_POWER:
+        written = decode(factor.expr)[:20]
         raise FormulaError(
-            f"the exponent in `**{factor.expr[:20]}` must be an integer from 1 to {_MAX_POWER}: "
+            f"the exponent in `**{written}` must be an integer from 1 to {_MAX_POWER}: "
             "(a + b)**2 means a + b + a:b; for a square write I(x**2)"
         )
     order = int(number)

@@ -15,6 +15,10 @@ from formulaic.utils.code import UNQUOTED_BACKTICK_MATCHER
 __all__ = ["decode", "encode", "encode_quoted"]
 
 _ENCODED = re.compile(r"bmxq_([0-9a-f]+)_q")
+# Texts, which stay as they are, and names that are neither called nor a keyword's.
+_TEXT_OR_NAME = re.compile(
+    r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|(?<!\w)([^\W\d]\w*+)(?!\s*(?:\(|=(?!=)))"""
+)
 
 
 def encode(name: str) -> str:
@@ -40,6 +44,9 @@ def _decoded(match: re.Match[str]) -> str:
 def encode_quoted(expression: str) -> str:
     """Replace each backquoted name of an expression, outside text literals.
 
+    So are bare names with other than plain letters: Python would take the micro sign for
+    the Greek letter, and a wide x for a plain one, which may be another column.
+
     Raises
     ------
     ValueError
@@ -58,5 +65,10 @@ def encode_quoted(expression: str) -> str:
             found = _ENCODED.search(part)
             if found:
                 raise ValueError(found[0])
-            out.append(part)
+            out.append(_TEXT_OR_NAME.sub(_as_written, part))
     return "".join(out).strip() if name is None else expression
+
+
+def _as_written(match: re.Match[str]) -> str:
+    name = match[1]
+    return match[0] if name is None or name.isascii() else encode(name)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import bayesmix as bmx
 from bayesmix.errors import DataWarning, FormulaError
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.formula.quoting import decode, encode, encode_quoted
@@ -121,6 +124,17 @@ def test_any_column_can_be_named_between_backquotes(name: str) -> None:
     assert formula.columns[name] == ("fixed", "effect", "group")
     assert fixed(f"y ~ `{name}`") == ["1", name]
     assert parse_formula(f"`{name}` ~ x").response.text == name
+
+
+def test_names_in_expressions_are_those_that_are_written(rng: np.random.Generator) -> None:
+    """Python reads a wide x as x, and the micro sign as the Greek letter."""
+    wide = "\uff58"
+    data = pd.DataFrame({name: rng.normal(size=20) for name in ["x", wide, "µ", "Größe", "x²"]})
+    model = bmx.Model(f"I({wide} * 2) ~ I(µ + 1) + np.abs(Größe) + {{x² - x}}", data)
+    np.testing.assert_array_equal(model.y, 2 * data[wide])
+    wanted = [data["µ"] + 1, abs(data["Größe"]), data["x²"] - data["x"]]
+    np.testing.assert_array_equal(model.design.X[:, 1:], np.transpose(wanted))
+    assert model.design.fixed_columns.names[1:] == ("I(µ + 1)", "np.abs(Größe)", "x² - x")
 
 
 def test_backquotes_in_text_are_text() -> None:
@@ -287,6 +301,7 @@ def test_row_names_are_no_predictors_of_a_dot(name: str) -> None:
         ("y ~ " + "/".join(f"x{i}" for i in range(400)), "product of more than 30 columns"),
         ("y ~ .**9", "more than 2000 terms"),
         ("y ~ x**" + "9" * 5000, "must be an integer from 1 to 10"),
+        ("y ~ x**1e9", r"`\*\*1e9` must be an integer from 1 to 10"),
         ("y ~ " + "x + " * 5000 + "x", "10003 names and signs; 8000"),
         ("y ~ " + "x" * 60_000, "60004 characters; 50000"),
         ("y ~ {" + "x+" * 20_000 + "x}", "is not a readable expression"),
