@@ -126,6 +126,9 @@ def _whole(name: str, value: Any) -> int:
 
 
 def _check_size(name: str, count: int, n_rows: int | None) -> None:
+    least = 1 if name == "levels" else 0
+    if count < least:
+        raise ValueError(f"{name} is {count}; it must be {least} or more")
     if n_rows is None:
         return
     if count > _MOST:

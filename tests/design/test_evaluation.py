@@ -143,6 +143,8 @@ def test_logic_of_numbers_is_refused(truth: pd.DataFrame, text: str, said: str) 
         ("hashed(f, levels=1e9)", "levels is 1000000000"),
         ("hashed(f, 40)", "40 rows bear at most 39 columns"),
         ("hashed(f, levels=x)", "must be one whole number, not a column"),
+        ("hashed(f, levels=-1)", "levels is -1; it must be 1 or more"),
+        ("bs(x, df=5, degree=-1)", "degree is -1; it must be 0 or more"),
         ("hashed(f, levels=2.5)", "one whole number, not 2.5"),
         ("poly(x, 300 * 300)", "degree is 90000"),
         ("poly(x, 0)", "it must be 1 or more"),
