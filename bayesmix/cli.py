@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import re
 import sys
 import warnings
@@ -121,8 +122,7 @@ def _fit(options: argparse.Namespace) -> None:
     family = get_family(options.family)
     if options.link:
         family = type(family)(link=options.link)
-    data = _read_csv(options.data, options.sep, options.decimal)
-    data = _with_identifiers(data, options)
+    data = _with_identifiers(_read_csv(options), options)
     model = Model(options.formula, data, family=family)
     posterior = model.fit(
         options.draws,
@@ -147,11 +147,12 @@ def _separator(text: str) -> str:
     return text
 
 
-def _read_csv(path: Path, separator: str, decimal: str) -> Any:
+def _read_csv(options: argparse.Namespace) -> Any:
     import pandas as pd
 
     from bayesmix.errors import DataError
 
+    path, separator, decimal = options.data, options.sep, options.decimal
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a CSV file in it")
     if separator == decimal:
@@ -163,21 +164,23 @@ def _read_csv(path: Path, separator: str, decimal: str) -> Any:
         with warnings.catch_warnings():
             # Lines longer than the header would shift every column.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            data = pd.read_csv(path, index_col=False, sep=separator, decimal=decimal)
+            if path.exists() and not path.is_file():  # a pipe can be read once
+                options.content = path.read_bytes()
+            data = pd.read_csv(_source(options), index_col=False, sep=separator, decimal=decimal)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
     except OSError as error:
-        raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror}") from error
+        raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror or error}") from error
     except pd.errors.ParserWarning as error:
         raise DataError(
-            f"lines of {path} have more fields than its header{_other_separator(path, separator)}"
+            f"lines of {path} have more fields than its header{_other_separator(options)}"
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} is not a CSV file that can be read: {str(error).strip()}"
-            + _other_separator(path, separator)
+            + _other_separator(options)
         ) from error
-    if len(data.columns) == 1 and (advice := _other_separator(path, separator)):
+    if len(data.columns) == 1 and (advice := _other_separator(options)):
         _show_warning(f"{path} has one column{advice}")
     if decimal == "." and separator != ",":
         with_commas = [str(name) for name in data if _has_decimal_commas(data[name])]
@@ -211,7 +214,7 @@ def _with_identifiers(data: Any, options: argparse.Namespace) -> Any:
         return data
     at = sorted(columns.index(name) for name in names)
     written = pd.read_csv(
-        options.data, index_col=False, sep=options.sep, usecols=at, dtype=str
+        _source(options), index_col=False, sep=options.sep, usecols=at, dtype=str
     ).set_axis([data.columns[k] for k in at], axis=1)
     for name in written:
         if _say_the_same(data[name], written[name], options.decimal):
@@ -241,12 +244,19 @@ def _say_the_same(values: Any, written: Any, decimal: str) -> bool:
     return exact and bool(texts.str.fullmatch(plain).all())
 
 
-def _other_separator(path: Path, separator: str) -> str:
+def _source(options: argparse.Namespace) -> Any:
+    """The file, or what came through a pipe, from its beginning."""
+    content = getattr(options, "content", None)
+    return options.data if content is None else io.BytesIO(content)
+
+
+def _other_separator(options: argparse.Namespace) -> str:
     """What seems to stand between the names of the header, if it is another; else nothing."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline(100_000)
-    found = [s for s in (";", "\t", ",", "|") if s != separator and s in header]
-    if separator in header or not found:
+    source = _source(options)
+    with open(source, "rb") if isinstance(source, Path) else source as file:
+        header = file.readline(100_000).decode("utf-8", "replace")
+    found = [s for s in (";", "\t", ",", "|") if s != options.sep and s in header]
+    if options.sep in header or not found:
         return ""
     return f"; its header has {found[0]!r} between the names: --sep {found[0]!r} reads it"
 

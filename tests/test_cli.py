@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -144,8 +146,7 @@ def read(csv: Path, formula: str, codes: list[str], *options: str) -> pd.Series:
     lines = [separator.join(row) for row in zip(map(str, range(len(codes))), codes, strict=True)]
     csv.write_text("\n".join([separator.join(["y", "code"]), *lines]) + "\n")
     given = cli._parser().parse_args(["fit", formula, str(csv), *options])
-    table = cli._read_csv(given.data, given.sep, given.decimal)
-    return cli._with_identifiers(table, given)["code"]
+    return cli._with_identifiers(cli._read_csv(given), given)["code"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +171,17 @@ def test_codes_of_groups_are_taken_as_they_are_written(
 ) -> None:
     column = read(csv, formula, codes)
     assert column.fillna("").tolist() == codes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+def test_data_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "y;code\n1;001\n2;01\n"
+    with ThreadPoolExecutor() as beside:
+        beside.submit(pipe.write_text, text)
+        given = cli._parser().parse_args(["fit", "y ~ 1 + (1 | code)", str(pipe), "--sep", ";"])
+        assert cli._with_identifiers(cli._read_csv(given), given)["code"].tolist() == ["001", "01"]
 
 
 def test_numbers_stay_numbers_where_nothing_is_lost(csv: Path) -> None:
