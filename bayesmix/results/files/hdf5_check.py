@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 MOST_OBJECTS = 10_000
+MOST_GROUPS = 100  # a fit has ten, and xarray takes hundredths of a second for each
 MOST_ATTRIBUTES = 200  # of one object
 _MARGIN = 100_000  # bytes, for texts in files of a few lines
 _AT_ONCE = 64  # texts read in one piece: each may be as long as the file
@@ -67,10 +68,14 @@ class _Walk:
     def run(self) -> None:
         self.once(self.file, "/")
         self.attributes(self.file, "/")
+        n_groups = 0
         for name, found in self.members(self.file, ""):
             if isinstance(found, h5py.Dataset):
                 self.dataset(found, name)
                 continue
+            n_groups += 1
+            if n_groups > MOST_GROUPS:
+                raise Refused(f"it holds more than {MOST_GROUPS} groups")
             self.attributes(found, name)
             for inner, below in self.members(found, name):
                 if not isinstance(below, h5py.Dataset):

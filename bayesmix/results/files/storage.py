@@ -218,12 +218,16 @@ def _what_was_written(opened: xr.DataTree, source: Path) -> xr.DataTree:
         groups[name] = data.load()
     if added:
         warnings.warn(
-            f"{str(source)!r} holds {', '.join(sorted(added)[:5])}, which save() did not write: "
-            "left out",
+            f"{str(source)!r} holds {_listed(added)}, which save() did not write: left out",
             DataWarning,
             skip_file_prefixes=OWN_FILES,
         )
     return xr.DataTree.from_dict(groups)
+
+
+def _listed(added: list[str]) -> str:
+    """Some of the names; what is no letter in them is spelt out, as terminals obey it."""
+    return ", ".join(sorted(n if n.isprintable() else ascii(n) for n in added)[:5])
 
 
 def _check_memory(source: Path, needed: int) -> None:

@@ -17,6 +17,7 @@ __all__ = ["check_zarr"]
 
 MOST_FILES = 1_000_000
 MOST_OBJECTS = 10_000
+MOST_GROUPS = 100  # a fit has ten, and xarray takes hundredths of a second for each
 FREE = 256_000_000  # bytes that a folder may decode to, whatever its size
 RATIO = 100  # beyond: bytes in memory for one on disk
 _MOST_DESCRIBED = 50_000_000  # bytes of one zarr.json: that of the model holds its formula
@@ -57,6 +58,8 @@ def check_zarr(folder: Path) -> int:
         found = _array(folder, path)
         if found is not None:
             arrays[name] = found
+    if len(described) - len(arrays) > MOST_GROUPS:
+        raise _refused(folder, f"it holds more than {MOST_GROUPS} groups")
     needed = sum(_numbers(shape) * size for shape, _, size in arrays.values())
     for name, path, size in chunks:
         if name not in arrays:
