@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -100,26 +101,24 @@ def laplace_likelihood_at(
             warm.branch = branch_of(gp, co, optimum.x, optimum.u)
         marginal: Callable[[np.ndarray, np.ndarray], float] = warm
     else:
-        marginal = _differences(QuadratureMarginal(gp, co, None, optimum.u, n_quadrature), scale)
+        quadrature = QuadratureMarginal(gp, co, None, optimum.u, n_quadrature)
+        marginal = functools.partial(_with_differences, quadrature, scale)
     return LaplaceLikelihood(
         marginal=marginal, x=x, scale=scale, unit=unit, at_zero=at_zero,
         n_corr=int(co.sizes[0]) - n_sd, starts=starts,
     )  # fmt: skip
 
 
-def _differences(
-    quadrature: QuadratureMarginal, scale: np.ndarray
-) -> Callable[[np.ndarray, np.ndarray], float]:
-    def marginal(x: np.ndarray, gradient: np.ndarray) -> float:
-        value = -quadrature.minus(x)
-        for k in range(len(x)):
-            step = np.zeros(len(x))
-            step[k] = _STEP * scale[k]
-            up, down = (-quadrature.minus(x + s * step) for s in (1, -1))
-            gradient[k] = (up - down) / (2 * step[k]) if min(up, down) > -HUGE else 0.0
-        return value if value > -HUGE else -np.inf
-
-    return marginal
+def _with_differences(
+    quadrature: QuadratureMarginal, scale: np.ndarray, x: np.ndarray, gradient: np.ndarray
+) -> float:
+    value = -quadrature.minus(x)
+    for k in range(len(x)):
+        step = np.zeros(len(x))
+        step[k] = _STEP * scale[k]
+        up, down = (-quadrature.minus(x + s * step) for s in (1, -1))
+        gradient[k] = (up - down) / (2 * step[k]) if min(up, down) > -HUGE else 0.0
+    return value if value > -HUGE else -np.inf
 
 
 def profile_working_coefficient(

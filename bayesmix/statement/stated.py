@@ -204,6 +204,16 @@ class StatedModel:
         self._stated = statement_of(made)
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles take along: the PyMC model only where it was changed.
+
+        Otherwise it is made anew when it is wanted; PyMC's own cannot all be pickled.
+        """
+        state = dict(vars(self))
+        if "pymc_model" in state and not self.pymc_changes:
+            del state["pymc_model"]
+        return state
+
     @property
     def pymc_changes(self) -> Changes:
         """How `pymc_model` differs from what the formula says; empty if it does not."""

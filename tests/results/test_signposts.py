@@ -91,6 +91,16 @@ def test_fits_are_copied_and_pickled(post: Any, eb: Any) -> None:
             assert made.fixed_effects().equals(fit.fixed_effects())
 
 
+def test_an_opened_pymc_model_stands_in_the_way_of_no_copy() -> None:
+    """PyMC's own can be neither pickled nor, with ordered thresholds, copied."""
+    data = pd.DataFrame({"y": pd.Categorical([*"abc"] * 4, ordered=True), "x": range(12)})
+    model = bmx.Model("y ~ x", data, family="cumulative")
+    opened = model.pymc_model
+    for made in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301
+        assert repr(made) == repr(model)
+        assert made.pymc_model is not opened
+
+
 @pytest.mark.parametrize(
     "name", ["lmer", "glmer", "brm", "mixedlm", "prior", "set_prior", "loo_compare"]
 )
