@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.arguments import refusing
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import DataError, FormulaError
+from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.pooling import PoolingExtremes
@@ -271,6 +271,8 @@ class Model(FittableModel, PoolingExtremes):
             If the formula takes out what is not there, or does not fit the data.
         DataError, PriorError
             As `Model`; also if weights that were an array meet other data.
+        NotSupportedError
+            If `pymc_model` was changed by hand, which the new model would not have.
 
         Examples
         --------
@@ -279,6 +281,12 @@ class Model(FittableModel, PoolingExtremes):
         >>> model.update(". ~ . - (Days | Subject) + (1 | Subject)").formula.text
         'Reaction ~ Days + (1 | Subject)'
         """
+        if self.pymc_changes:
+            raise NotSupportedError(
+                f"model.pymc_model was changed by hand ({self.pymc_changes.words}), and update() "
+                "makes what the formula says, without that (`del model.pymc_model` brings the "
+                "formula's back)"
+            )
         changed = self.specification.changed(
             formula=formula,
             family=family,

@@ -71,6 +71,11 @@ def statement_of(model: Any) -> Statement:
         else:
             kind = "deterministic variable"
         out[str(name)] = kind, "|".join(parts)
+    registered = {id(variable) for variable in model.named_vars.values()}
+    for number, variable in enumerate(model.potentials, 1):
+        if id(variable) not in registered:  # put on the list by hand; PyMC adds it all the same
+            name = getattr(variable, "name", None) or f"number {number}"
+            out[str(name)] = "potential", _expression(variable, names)
     return out
 
 

@@ -283,7 +283,7 @@ def test_what_goes_by_the_formula_refuses_a_changed_model(
     extended: bmx.Posterior, tmp_path: Any
 ) -> None:
     model = extended.model
-    for way in (lambda: model.fit(engine="fast"), model.fit_eb):
+    for way in (lambda: model.fit(engine="fast"), model.fit_eb, model.update):
         with pytest.raises(NotSupportedError, match=r"changed by hand .*`bias` is new"):
             way()
     extended.save(tmp_path / "changed.nc")
@@ -322,6 +322,9 @@ def test_changes_of_the_pymc_model_are_named(small: bmx.Model) -> None:
         model.fit(prior_only=True, progress=False)
     del model.pymc_model
     assert not model.pymc_changes
+    model.pymc_model.potentials.append(-(model.pymc_model["sigma"] ** 2))
+    assert "the potential `number 1` is new" in model.pymc_changes.words
+    del model.pymc_model
     other = fresh()
     other.pymc_model = pm.do(model.pymc_model, {"sigma": 1.0})
     assert "`sigma`" in other.pymc_changes.words
