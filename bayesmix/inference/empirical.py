@@ -328,7 +328,7 @@ class Search:
         # A few parameters are polished by Newton; of many the last digits cost dear.
         found = descend(start[free], 1e-13 if few else 1e-10, 1e-6)
         if not few and _ENOUGH <= _left(found.x, found.jac, is_corr) < np.inf:
-            # Of many rows a digit of the deviance is more than what a gradient can still gain.
+            # With many rows a digit of the deviance is more than a gradient can still gain.
             found = descend(found.x, 1e-15, _ENOUGH / 2)
         z, flat = self._newton(of_free, found.x, is_corr)
         value, gradient = of_free(z)

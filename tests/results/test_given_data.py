@@ -9,6 +9,7 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix import families
+from bayesmix.errors import SeparationWarning
 from bayesmix.results.laplace_fit import LaplaceFit
 from bayesmix.results.predict.given_data import EffectsGivenData
 
@@ -116,7 +117,8 @@ def test_a_separated_level_is_averaged_at_its_own_end() -> None:
     c = np.array(list("abcd"))[np.arange(1000) % 4]
     y = rng.binomial(1, special.expit(rng.normal(size=50)[f])) * (c != "c")
     data = pd.DataFrame({"f": f, "c": c, "y": y})
-    eb = bmx.Model("y ~ c + (1 | f)", data, family="bernoulli").fit_eb()
+    with pytest.warns(SeparationWarning):
+        eb = bmx.Model("y ~ c + (1 | f)", data, family="bernoulli").fit_eb()
     table = eb.predictions(by="c", **THESE).set_index("c")
     np.testing.assert_allclose(table["estimate"], data.groupby("c")["y"].mean(), atol=0.01)
     assert table["estimate"]["c"] < 1e-6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -443,13 +444,13 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
     def _source(self, draws: int | None, seed: int | None) -> Source:
         family = self.model.family
         fit: Any = self
-        exact = ModeSource(fit._conditional, lambda: fit._row_variance, fit._roots)
+        conditional = fit._conditional
         if isinstance(family, Gaussian) and family.link == "identity":
             if draws is not None or seed is not None:
                 raise NotSupportedError(
                     "draws= and seed= are for a posterior: here mean and variance are exact"
                 )
-            return exact
+            return ModeSource(conditional, lambda: fit._row_variance, fit._roots)
         n_draws = int(np.clip(_WORK // self.model.design.n_obs, _FEWEST_DRAWS, _DRAWS))
         if draws is not None:
             check_draws(draws)
@@ -458,6 +459,9 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
         drawn = DrawSource(
             self.model, lambda levels: fit._parameters(levels, n_draws, number), number
         )
+        # What has run away has no variance here: `KnownCells` says where that matters.
+        known = replace(conditional, beta_cov=fit._known_fixed.covariance)
+        exact = ModeSource(known, lambda: fit._row_variance, fit._roots)
         return KnownCells(ExpectedSource(fit, drawn, exact), fit._known_fixed)
 
 
