@@ -136,6 +136,9 @@ def _arguments(node: ast.Call, name: str) -> dict[str, str]:
                 f"{name} has no argument `{keyword.arg}` here; write {_SHAPES[name]}", name
             )
         found[keyword.arg] = keyword.value
+    for key, value in found.items():
+        if isinstance(value, ast.Constant) and isinstance(value.value, bool):
+            found[key] = ast.Constant(int(value.value))  # True is 1, as in a column
     given = {
         key: ast.unparse(value)
         for key, value in found.items()

@@ -6,6 +6,7 @@ import pytest
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula import parse_formula
+from bayesmix.formula.response import read_response
 
 
 def extras(text: str) -> dict[str, str]:
@@ -77,3 +78,8 @@ def test_a_dot_leaves_out_what_the_left_hand_side_names() -> None:
 
 def test_the_trials_may_be_a_predictor() -> None:
     assert parse_formula("proportion(k, n) ~ n").columns["n"] == ("response", "fixed")
+
+
+def test_true_is_one_for_every_row() -> None:
+    for status, seen in (("True", "1"), ("False", "0")):
+        assert read_response(f"event(t, {status})").extras == {"event": seen}
