@@ -13,7 +13,7 @@ import pytest
 from bayesmix.results.plots import figure as figures
 from bayesmix.results.plots.figure import finish, new_figure
 from bayesmix.results.plots.forest import ForestRow, plot_forest
-from bayesmix.results.plots.ticks import NumberFormatter
+from bayesmix.results.plots.ticks import NumberFormatter, number_ticks
 from tests.plots.pictures import check_texts
 
 
@@ -88,6 +88,14 @@ print(len(found.outputs), sorted(value), plt.get_fignums())
 )
 def test_numbers_are_written_in_full(values: list[float], wanted: list[str]) -> None:
     assert NumberFormatter().format_ticks(values) == wanted
+
+
+def test_a_tick_out_of_sight_does_not_choose_the_exponent() -> None:
+    _, axes = new_figure(1, 1, (5, 3))
+    axes[0][0].set_xlim(-3e6, 9e6)
+    number_ticks(axes[0][0].xaxis)
+    formatter = axes[0][0].xaxis.get_major_formatter()
+    assert formatter.format_ticks([0, 4e6, 8e6, 12e6])[1:3] == ["4e6", "8e6"]
 
 
 @pytest.mark.parametrize("middle", [-1e6, 1e6, 1e-6, 1e15, 0.0])

@@ -114,7 +114,7 @@ def test_variance_components_have_their_groups_as_headings(post: bmx.Posterior) 
     np.testing.assert_allclose(segments(axis), table[["sd_lower", "sd_upper"]])
     assert axis.get_xlim()[0] == 0
     weights = [label.get_fontweight() for label in axis.get_yticklabels()]
-    assert weights == ["bold", "normal", "normal", "bold", "normal", "normal"]
+    assert weights == ["bold", "normal", "normal", "bold", "normal", "bold"]
     assert labels(post.plot_variance_components(residual=False).axes[0])[-1] == "Intercept"
 
 

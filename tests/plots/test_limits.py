@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix.errors import BayesmixWarning
 from bayesmix.results.beside.shrinkage import Shrinkage
 from bayesmix.results.pictures.curves import Curves
 from bayesmix.results.plots.caterpillar import plot_caterpillar
@@ -115,7 +116,7 @@ def test_group_effects_without_a_limit_and_with_one_far_away() -> None:
     (arrows,) = [line for line in axis.lines if line.get_marker() == "<"]
     assert len(arrows.get_xdata()) == 2
     assert sorted(dots(axis)) == sorted(effects()["estimate"])
-    assert legend(figure) == ["leaves out 0", "limit not known"]
+    assert legend(figure) == ["interval leaves out 0", "limit not known"]
     check_texts(figure)
 
 
@@ -123,10 +124,10 @@ def test_a_second_colour_is_explained_where_there_is_one() -> None:
     plain = effects().assign(lower=-5.0, upper=5.0)
     assert legend(plot_caterpillar(plain, ["x"], ci_prob=0.95)) == []
     figure = plot_caterpillar(plain.assign(lower=[0.5, *[-5.0] * 5]), ["x"], ci_prob=0.95)
-    assert legend(figure) == ["leaves out 0"]
+    assert legend(figure) == ["interval leaves out 0"]
     assert figure.legends[0].get_lines()[0].get_color() == ACCENT
     figure = plot_forest([row("a", 2, 1.5, 3)], x_label="", line=1.0, log=True)
-    assert legend(figure) == ["leaves out 1"]
+    assert legend(figure) == ["interval leaves out 1"]
 
 
 def test_estimates_of_fits_mark_limits_that_are_not_known() -> None:
@@ -178,7 +179,25 @@ def test_separate_estimates_that_ran_away_leave_the_others_in_sight() -> None:
     assert len(arrows.get_xdata()) == 2
     two = plot_shrinkage(found, ["Intercept", "x"])
     assert two.axes[0].get_xlim()[1] < 10
+    assert legend(two)[0] == "no pooling (2 not known, 1 beyond the edge)"
+    assert "no pooling (1 not known, 2 beyond the edge)" in legend(one.figure)
     check_texts(two)
+
+
+def test_a_coefficient_that_ran_away_is_an_arrow_at_the_edge() -> None:
+    rng = np.random.default_rng(2)
+    f = np.resize(list("abc"), 240)
+    y = rng.poisson(np.where(f == "c", 0.0, 2.0))
+    d = pd.DataFrame({"y": y, "f": f, "x": rng.normal(size=240)})
+    with pytest.warns(BayesmixWarning, match="separat|finite"):
+        eb = bmx.Model("y ~ x + f", d, family="poisson").fit_eb()
+    for figure in (eb.plot_fixed_effects(), eb.plot_fixed_effects(exponentiate=True)):
+        (axis,) = figure.axes
+        assert [tick.get_text() for tick in axis.get_yticklabels()] == ["x", "f[T.b]", "f[T.c]"]
+        (arrow,) = [line for line in axis.lines if line.get_marker() == "<"]
+        assert arrow.get_ydata() == [2]
+        np.testing.assert_allclose(dotted(axis), [axis.get_xlim()])
+        assert "limit not known" in legend(figure)
 
 
 def test_the_range_shows_what_is_finite() -> None:

@@ -62,8 +62,8 @@ class FitPlots:
         """Draw the fixed effects with their intervals, one below the other.
 
         Intervals that leave out zero (a ratio: one) have another colour. A coefficient
-        that was left out as aliased is not drawn, nor one that has run away to where it
-        would take the axis from the others. Coefficients that span more than two
+        that was left out as aliased is not drawn; one that has run away, as `separation`
+        says, is an arrow at the edge. Coefficients that span more than two
         orders of magnitude are drawn in panels, each with its own axis. A limit that is
         not known is a dotted line, an infinite one an arrow.
 
@@ -100,8 +100,8 @@ class FitPlots:
         self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
         found = self.fixed_effects(ci_prob, **{**self._short, **table})
         found = found[found["estimate"].notna()]
-        if found["sd"].notna().any():
-            found = found[found["sd"].notna()]
+        ran_away = found["sd"].isna() & found["sd"].notna().any()
+        found.loc[ran_away, "estimate"] *= np.inf
         chosen = self._chosen_terms(list(found["term"]), terms, intercept)
         found = found.set_index("term").loc[chosen].reset_index()
         numbers = ["estimate", "lower", "upper"]
@@ -172,7 +172,7 @@ class FitPlots:
             rows += [
                 _row(
                     ("Residual" + (", latent" if latent else "")) if only else str(row["effect"]),
-                    row["sd"], row["sd_lower"], row["sd_upper"], fixed=latent,
+                    row["sd"], row["sd_lower"], row["sd_upper"], fixed=latent, apart=only,
                 )
                 for _, row in part.iterrows()
                 for latent in [only and row["effect"] == "latent"]
@@ -420,12 +420,12 @@ class FitPlots:
         return list(dict.fromkeys(chosen))
 
 
-def _row(label: str, *numbers: float, fixed: bool = False, heading: bool = False) -> ForestRow:
+def _row(label: str, *numbers: float, **what: bool) -> ForestRow:
     from bayesmix.results.plots.forest import ForestRow
 
     names = ("estimate", "lower", "upper")
     found = dict(zip(names, map(float, numbers), strict=False))
-    return ForestRow(label=label, fixed=fixed, heading=heading, **found)
+    return ForestRow(label=label, **found, **what)
 
 
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:

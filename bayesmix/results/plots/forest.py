@@ -32,6 +32,8 @@ class ForestRow:
         Whether the value is known and not estimated.
     heading : bool
         Whether it is the name of the rows below it.
+    apart : bool
+        Whether it belongs to no heading, but stands beside them.
     """
 
     label: str
@@ -40,6 +42,7 @@ class ForestRow:
     upper: float = np.nan
     fixed: bool = False
     heading: bool = False
+    apart: bool = False
 
 
 def plot_forest(
@@ -109,7 +112,7 @@ def _draw_panel(
     axis.set_ylim(len(rows) - 0.4, -0.6)
     name_ticks(axis.yaxis, np.arange(len(rows)), labels, fontsize=_SIZE)
     for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if row.heading else "normal")
+        tick.set_fontweight("bold" if row.heading or row.apart else "normal")
     axis.tick_params(axis="y", length=0)
     if log:
         _label_ratios(axis, *ends)
@@ -139,6 +142,8 @@ def _by_scale(rows: Sequence[ForestRow]) -> list[list[ForestRow]]:
             heading = row
             continue
         panel = panels.setdefault(k, [])
+        if row.apart:
+            heading = None
         if heading is not None and last.get(k) is not heading:
             panel.append(heading)
             last[k] = heading

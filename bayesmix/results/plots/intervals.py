@@ -104,7 +104,7 @@ def draw_intervals(
     axis.hlines(at[drawn], start[drawn], stop[drawn], color=colour, linewidth=linewidth)
     known = ~np.isnan(shown)
     for limit, end in ((lower, ends[0]), (upper, ends[1])):
-        missing = known & np.isnan(limit)
+        missing = known & np.isnan(limit) & (shown != end)
         if missing.any():
             axis.hlines(at[missing], end, shown[missing], color=colour, linestyle=":",
                         linewidth=linewidth, gid="unknown")  # fmt: skip
@@ -136,7 +136,7 @@ def explain(figure: Any, *, away: bool, unknown: bool, line: float | None = 0.0)
     handles = []
     if away:
         handles.append(Line2D([], [], color=ACCENT, marker="o", markersize=4,
-                              label=f"leaves out {line:g}"))  # fmt: skip
+                              label=f"interval leaves out {line:g}"))  # fmt: skip
     if unknown:
         handles.append(Line2D([], [], color=NEUTRAL, linestyle=":", label="limit not known"))
     if handles:

@@ -16,6 +16,7 @@ from bayesmix.results.plots.levels import LevelPlaces
 __all__ = ["plot_shrinkage"]
 
 _MANY = 60  # levels, from which on points are small
+_FAR = 3.0  # widths of the pooled estimates beyond which a level's own is out of sight
 COMPLETE = "#009E73"
 
 
@@ -60,18 +61,20 @@ def _two_effects(shrinkage: Shrinkage, first: int, second: int) -> Any:
         zorder=1,
     )
     small = 12 if len(alone) > _MANY else 26
-    axis.scatter(*alone[known].T, s=small, facecolors="white", edgecolors=ACCENT, zorder=2,
-                 label="no pooling")  # fmt: skip
-    axis.scatter(*pooled.T, s=small, color=MAIN, zorder=3, label="partial pooling")
-    axis.plot(*shrinkage.fixed_effect[[first, second]], "k+", markersize=14,
-              markeredgewidth=2, zorder=4, label="fixed effects")  # fmt: skip
+    fixed = shrinkage.fixed_effect[[first, second]]
     everywhere = shrinkage.complete_pooling[[first, second]]
+    ends = [_ends(pooled[:, k], alone[:, k], fixed[k], everywhere[k]) for k in (0, 1)]
+    beyond = np.any([(alone[:, k] < ends[k][0]) | (alone[:, k] > ends[k][1]) for k in (0, 1)], 0)
+    axis.scatter(*alone[known].T, s=small, facecolors="white", edgecolors=ACCENT, zorder=2,
+                 label=_no_pooling(known, beyond))  # fmt: skip
+    axis.scatter(*pooled.T, s=small, color=MAIN, zorder=3, label="partial pooling")
+    axis.plot(*fixed, "k+", markersize=14,
+              markeredgewidth=2, zorder=4, label="fixed effects")  # fmt: skip
     if np.isfinite(everywhere).all():
         axis.plot(*everywhere, "x", color=COMPLETE, markersize=9, markeredgewidth=2, zorder=5,
                   label="complete pooling")  # fmt: skip
-    fixed = shrinkage.fixed_effect[[first, second]]
-    axis.set_xlim(*_ends(pooled[:, 0], alone[:, 0], fixed[0], everywhere[0]))
-    axis.set_ylim(*_ends(pooled[:, 1], alone[:, 1], fixed[1], everywhere[1]))
+    axis.set_xlim(*ends[0])
+    axis.set_ylim(*ends[1])
     axis.set_xlabel(_label(shrinkage.effects[first]))
     axis.set_ylabel(_label(shrinkage.effects[second]))
     axis.set_title(f"Coefficients by {label(shrinkage.group)}")
@@ -100,7 +103,7 @@ def _one_effect(shrinkage: Shrinkage, effect: int) -> Any:
                       linestyle="", clip_on=False)  # fmt: skip
     sizes = np.where(places.named, 26, 8)
     axis.scatter(alone, at, s=sizes, facecolors="white", edgecolors=ACCENT, zorder=2,
-                 label="no pooling")  # fmt: skip
+                 label=_no_pooling(known, (alone < ends[0]) | (alone > ends[1])))  # fmt: skip
     axis.scatter(pooled, at, s=sizes, color=MAIN, zorder=3, label="partial pooling")
     axis.axvline(fixed, color="black", linewidth=1, zorder=0, label="fixed effect")
     if np.isfinite(everywhere):
@@ -118,7 +121,14 @@ def _ends(pooled: np.ndarray, alone: np.ndarray, *others: float) -> tuple[float,
     """Ends of an axis; a level whose own estimate has run away is left out."""
     known = alone[np.isfinite(alone)]
     half = np.quantile(known, [0.25, 0.75]) if len(known) else []
-    return shown_range(pooled, alone, alone, also=[*others, *half])
+    return shown_range(pooled, alone, alone, also=[*others, *half], far=_FAR)
+
+
+def _no_pooling(known: np.ndarray, beyond: np.ndarray) -> str:
+    """Say how many levels have no estimate of their own, or one out of sight."""
+    counts = {"not known": int((~known).sum()), "beyond the edge": int((known & beyond).sum())}
+    notes = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"no pooling ({', '.join(notes)})" if notes else "no pooling"
 
 
 def _label(effect: str) -> str:

@@ -30,7 +30,11 @@ class NumberFormatter(Formatter):
         """Choose digits for these numbers."""
         values = np.unique(np.asarray(locs, dtype=np.float64))
         values = values[np.isfinite(values)]
-        size = float(np.abs(values).max(initial=0.0))
+        sizes = np.abs(values)
+        # A tick beyond the ends of the axis is not seen, and its exponent would be odd.
+        low, high = sorted(self.axis.get_view_interval()) if self.axis else (-np.inf, np.inf)
+        seen = sizes[(values >= low) & (values <= high)]
+        size = float((seen if seen.any() else sizes).max(initial=0.0))
         if size == 0:
             self._decimals, self._order, self._scientific = 0, 0, False
             return
