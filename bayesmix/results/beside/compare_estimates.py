@@ -195,8 +195,8 @@ class EstimateComparison:
         -------
         DataFrame
             One row per quantity and fit: part ("fixed_effects", ...), group, level,
-            term, fit, estimate, sd, lower, upper. Of a variance component the estimate
-            is the standard deviation; the term of a correlation is "a, b".
+            term, fit, estimate, sd, lower, upper. The estimate of a variance
+            component is the standard deviation; the term of a correlation is "a, b".
         """
         columns = ["part", "group", "level", "term", "fit", "estimate", "sd", "lower", "upper"]
         parts = [self._labelled(part) for part in get_args(Part)]
@@ -215,7 +215,7 @@ class EstimateComparison:
         DataFrame
             part, group, level, term, and for each fit three columns, such as
             "REML", "REML lower" and "REML upper"; NaN where a fit has no such
-            quantity. Of a variance component it is the standard deviation.
+            quantity. For a variance component it is the standard deviation.
         """
         if part is not None:
             one_of("part", part, get_args(Part))

@@ -96,15 +96,18 @@ class Loo:
         shown = ", ".join(f"{label} ({value:.2f})" for label, value in worst.head(4).items())
         n_more = len(worst) - 4
         more = f" and {n_more} more" if n_more > 0 else ""
+        one = len(worst) == 1
+        are, these = ("is", "this one") if one else ("are", "these")
+        them, their = ("it", "its") if one else ("them", "their")
         advice = (
-            f'kfold(by="{self.by}") refits without it'
+            f'kfold(by="{self.by}") refits without {them}'
             if self.by != "row"
-            else "kfold() refits without them, and loo(by=...) leaves whole groups out"
+            else f"kfold() refits without {them}, and loo(by=...) leaves whole groups out"
         )
         return (
-            f"{len(worst)} of {len(k)} Pareto k are above {self.good_k:.2f}: {shown}{more}. The "
-            "posterior without these is too far from the posterior with them for importance "
-            f"weights, so their part of the elpd is not reliable; {advice}."
+            f"{len(worst)} of {len(k)} Pareto k {are} above {self.good_k:.2f}: {shown}{more}. The "
+            f"posterior without {these} is too far from the posterior with {them} for importance "
+            f"weights, so {their} part of the elpd is not reliable; {advice}."
         )
 
     def __str__(self) -> str:

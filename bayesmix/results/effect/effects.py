@@ -208,7 +208,7 @@ class Effects:
             For a number: a step that is added to each row's own value (by default 1; of
             a column of 0 and 1 the default is the pair (0, 1)), a
             pair (low, high) of values, or one of "sd", "2sd" (around the mean of the
-            fit's rows), "iqr", "minmax". Of a factor: "reference", each level against
+            fit's rows), "iqr", "minmax". For a factor: "reference", each level against
             the first (the default), "pairwise", "sequential", or a pair of levels.
         compare : {"difference", "ratio", "lnratio", "odds_ratio", "lnor"}
             What is made of the two averages; "lnor" is the log odds ratio. For

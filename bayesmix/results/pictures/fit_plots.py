@@ -194,7 +194,7 @@ class FitPlots:
     ) -> Any:
         """Draw the group effects, sorted, with intervals: one panel per effect.
 
-        Intervals that leave out zero have another colour. Of more than 60 levels the 20
+        Intervals that leave out zero have another colour. Among more than 60 levels the 20
         lowest and the 20 highest have their names, those between stand closer. A limit
         that is not known is a dotted line, one beyond the axis an arrow.
 

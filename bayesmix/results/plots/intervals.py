@@ -96,7 +96,8 @@ def draw_intervals(
         np.atleast_1d(np.asarray(values, dtype=np.float64))
         for values in (at, estimate, lower, upper)
     )
-    point = {"marker": "o", "linestyle": "", "color": colour, **point}
+    # A point at the end of its axis, such as an sd of zero, is whole.
+    point = {"marker": "o", "linestyle": "", "color": colour, "clip_on": False, **point}
     shown = np.clip(estimate, *ends)
     start = np.where(np.isnan(lower), shown, np.clip(lower, *ends))
     stop = np.where(np.isnan(upper), shown, np.clip(upper, *ends))

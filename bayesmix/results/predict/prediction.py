@@ -61,8 +61,8 @@ class Predicts:
         A row whose level was seen in fitting uses that level's effects. A level
         that was not seen has effects drawn from the group distribution, the same in
         all of its rows. A missing level (None, NaN) means a group of this population,
-        unknown which: every such row has a group of its own. Of nested grouping
-        factors each finds its own level, so that a new ward of a known hospital uses
+        unknown which: every such row has a group of its own. Each of several
+        nested grouping factors finds its own level, so that a new ward of a known hospital uses
         what is known of the hospital.
 
         Parameters
@@ -74,9 +74,9 @@ class Predicts:
         kind : {"mean", "response", "linear", "probability"}
             The expected response, a new observation (the interval then includes the
             residual or sampling variation), or the linear predictor on the link
-            scale. Of ordered categories (the cumulative family) "probability" is the
+            scale. For ordered categories (the cumulative family) "probability" is the
             probability of each, "mean" the expected number of the category, the
-            lowest being 1, and "response" the category that is drawn. Of a truncated
+            lowest being 1, and "response" the category that is drawn. For a truncated
             response "mean" is the one before truncation; "response" respects its limits.
         groups : {"conditional", "population"}
             Whether rows have the effects of their groups, or those effects are zero:
@@ -223,7 +223,7 @@ class Predicts:
             Response minus its posterior mean; that divided by the standard deviation
             of an observation given its parameters; or the randomised quantile
             residual, the normal quantile of where the observation lies among
-            replicates, which is standard normal under the model for every family. Of a
+            replicates, which is standard normal under the model for every family. For a
             censored row that place is drawn beyond its limit. The first two take the
             mean before truncation and censoring, so "quantile" is the one for such rows.
         seed : int, optional

@@ -69,7 +69,7 @@ def share_below(
 ) -> np.ndarray:
     """How far each draw puts an observation up: 0 below it, 1 above it, between at ties.
 
-    Its mean over draws is uniform under the model. Of a censored row it is known only
+    Its mean over draws is uniform under the model. For a censored row it is known only
     that the value lies beyond: its place is drawn there, as for ties.
 
     Parameters
