@@ -98,6 +98,24 @@ class Levels:
             out[i] = None if None in level else ":".join(level)
         return out
 
+    def spelled(self, column: str, frame: pd.DataFrame) -> tuple[set[str], set[str]]:
+        """How the values of one column are written, in the levels and in a frame.
+
+        Parameters
+        ----------
+        column : str
+            One of the columns of the levels.
+        frame : DataFrame
+
+        Returns
+        -------
+        known, given : set of str
+            Without missing values.
+        """
+        found = (_labels(self.values[column]), _labels(frame[column].drop_duplicates()))
+        known, given = ({label for label in labels if label is not None} for labels in found)
+        return known, given
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupingFactor:

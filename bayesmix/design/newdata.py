@@ -13,6 +13,7 @@ from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.missing import check_finite
+from bayesmix.design.numerals import warn_of_other_numerals
 from bayesmix.errors import DataError
 
 __all__ = ["DesignRows", "design_rows"]
@@ -73,6 +74,11 @@ def design_rows(
     DataError
         If a column is missing from the data, has another type than in fitting,
         a missing value, or a level that the fitted factor does not have.
+
+    Warns
+    -----
+    DataWarning
+        If a level of a grouping factor is new only in how its number is written.
     """
     formula = design.formula
     known = column_names(data)
@@ -123,6 +129,9 @@ def design_rows(
         index[group.name] = group.levels.index_of(given)
         unknown = given[index[group.name] < 0]
         new_levels[group.name] = group.levels.labels_of(unknown)
+        for column in group.levels.columns:
+            known_labels, labels_given = group.levels.spelled(column, unknown)
+            warn_of_other_numerals(column, known_labels, labels_given)
     return DesignRows(
         X=X,
         left_out=left_out,

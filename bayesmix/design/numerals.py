@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from bayesmix.errors import OWN_FILES, DataWarning
 
-__all__ = ["not_numbers", "warn_of_numbers_as_text"]
+__all__ = ["not_numbers", "warn_of_numbers_as_text", "warn_of_other_numerals"]
 
 _MANY_LEVELS = 10  # fewer may well be meant as categories: years, stages, doses
 
@@ -63,6 +64,40 @@ def warn_of_numbers_as_text(column: pd.Series[Any]) -> None:
         DataWarning,
         skip_file_prefixes=OWN_FILES,
     )
+
+
+def warn_of_other_numerals(name: str, known: Collection[str], given: Collection[str]) -> None:
+    """Warn of levels that are new only in how their numbers are written.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    known, given : collection of str
+        Levels of the fit, and of new data.
+
+    Warns
+    -----
+    DataWarning
+        If a new level is the same number as a known one: 1 beside 001.
+    """
+    new = sorted(set(given) - set(known))
+    if not new:
+        return
+    numbers = pd.to_numeric(pd.Series(sorted(known), dtype=object), errors="coerce")
+    written = dict(zip(numbers[numbers.notna()], numbers.index[numbers.notna()], strict=True))
+    for level, number in zip(
+        new, pd.to_numeric(pd.Series(new, dtype=object), errors="coerce"), strict=True
+    ):
+        if number in written:
+            warnings.warn(
+                f"column `{name}` has the level {level!r}, which is predicted as a new one, as "
+                f"the model knows it as {sorted(known)[written[number]]!r}; write levels as in "
+                f"the fit (for codes in a file: pd.read_csv(..., dtype={{{name!r}: str}}))",
+                DataWarning,
+                skip_file_prefixes=OWN_FILES,
+            )
+            return
 
 
 def _beside_numbers(column: pd.Series[Any]) -> list[Any] | None:

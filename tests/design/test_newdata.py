@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -126,3 +128,15 @@ def test_an_offset_without_a_value_is_named(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + offset(z) + offset(log(u))"), data.assign(u=2.0))
     with pytest.raises(DataError, match=r"`offset\(log\(u\)\)` is -inf in row 0"):
         design_rows(built, data.head(3).assign(u=0.0))
+
+
+def test_a_level_that_is_new_only_in_its_zeros_is_warned_of() -> None:
+    table = pd.DataFrame({"y": [1.0, 2, 4, 3, 5, 9], "g": ["001", "001", "002", "002", "b", "b"]})
+    design = build_design(parse_formula("y ~ 1 + (1 | g)"), table)
+    with pytest.warns(DataWarning, match=r"the level '1', .* knows it as '001'.*dtype"):
+        rows = design_rows(design, pd.DataFrame({"g": [1, 7, None]}))
+    assert list(rows.index["g"]) == [-1, -1, -1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # other numbers, names and holes are new without a word
+        rows = design_rows(design, pd.DataFrame({"g": ["003", "c", None, "002"]}))
+    assert list(rows.index["g"]) == [-1, -1, -1, 1]
