@@ -100,8 +100,10 @@ class FitPlots:
         self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
         found = self.fixed_effects(ci_prob, **{**self._short, **table})
         found = found[found["estimate"].notna()]
-        ran_away = found["sd"].isna() & found["sd"].notna().any()
-        found.loc[ran_away, "estimate"] *= np.inf
+        if found["sd"].notna().any():
+            found["estimate"] = found["estimate"].where(
+                found["sd"].notna(), found["estimate"] * np.inf
+            )
         chosen = self._chosen_terms(list(found["term"]), terms, intercept)
         found = found.set_index("term").loc[chosen].reset_index()
         numbers = ["estimate", "lower", "upper"]
@@ -420,12 +422,14 @@ class FitPlots:
         return list(dict.fromkeys(chosen))
 
 
-def _row(label: str, *numbers: float, **what: bool) -> ForestRow:
+def _row(
+    label: str, *numbers: float, fixed: bool = False, heading: bool = False, apart: bool = False
+) -> ForestRow:
     from bayesmix.results.plots.forest import ForestRow
 
     names = ("estimate", "lower", "upper")
     found = dict(zip(names, map(float, numbers), strict=False))
-    return ForestRow(label=label, **found, **what)
+    return ForestRow(label=label, fixed=fixed, heading=heading, apart=apart, **found)
 
 
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
