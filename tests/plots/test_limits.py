@@ -130,6 +130,14 @@ def test_a_second_colour_is_explained_where_there_is_one() -> None:
     assert legend(figure) == ["interval leaves out 1"]
 
 
+def test_effects_that_do_not_vary_say_why_they_have_no_intervals() -> None:
+    figure = plot_caterpillar(
+        effects().assign(estimate=0.0, lower=0.0, upper=0.0), ["x"], ci_prob=0.95
+    )
+    assert figure.axes[0].get_xlabel().startswith("all are zero")
+    check_texts(figure)
+
+
 def test_estimates_of_fits_mark_limits_that_are_not_known() -> None:
     levels = effects().assign(term="x", part="group_effects", fit="one")
     scalars = levels.iloc[:2].assign(part="fixed_effects", group="", fit=["one", "two"])

@@ -66,7 +66,10 @@ def plot_caterpillar(
     ):
         _draw(axis, panel, place, len(whole))
         axis.set_title(title, fontsize=10)
-        axis.set_xlabel(x_label)
+        zero = bool((whole[["estimate", "lower", "upper"]] == 0).to_numpy().all())
+        axis.set_xlabel(
+            "all are zero, as their estimated\nstandard deviation is" if zero else x_label
+        )
     axes[0][0].set_ylabel(label(str(table["group"].iloc[0]), 44))
     shown = pd.concat(panels)
     explain(
