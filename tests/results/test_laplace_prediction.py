@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -226,3 +228,26 @@ def test_arguments_out_of_range_are_named(nested: LaplaceFit) -> None:
     ):
         with pytest.raises(NotSupportedError, match=match):
             nested.predict(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("family", "link"), [("poisson", np.exp), ("bernoulli", special.expit)])
+def test_the_spread_of_a_new_level_is_that_of_its_means(
+    family: str, link: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """By integration over the normal distribution of the linear predictor."""
+    rng = np.random.default_rng(2)
+    g, x = np.repeat(np.arange(60), 5), rng.normal(size=300)
+    eta = 0.5 + 0.3 * x + 1.5 * rng.normal(size=60)[g]
+    y = rng.poisson(np.exp(eta)) if family == "poisson" else rng.binomial(1, special.expit(eta))
+    data = pd.DataFrame({"g": g, "x": x, "y": y})
+    eb = bmx.Model("y ~ x + (1 | g)", data, family=family).fit_eb()
+    new = pd.DataFrame({"x": [0.0, 1.0], "g": ["new", None]})
+    linear, found = eb.predict(new, kind="linear"), eb.predict(new)
+    for k in range(2):
+        nodes = np.linspace(-12, 12, 20_001)
+        mean = link(linear["estimate"][k] + linear["sd"][k] * nodes)
+        weight = stats.norm.pdf(nodes) * (nodes[1] - nodes[0])
+        center = weight @ mean
+        by_hand = np.sqrt(weight @ (mean - center) ** 2)
+        np.testing.assert_allclose(found["sd"][k], by_hand, rtol=1e-6)
+        assert found["estimate"][k] == pytest.approx(center, rel=0.03)  # beta is known there

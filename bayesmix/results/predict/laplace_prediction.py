@@ -91,8 +91,9 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             modes). ``predict(type = "response")`` of lme4 and glmmTMB is the inverse
             link of the linear predictor at the modes, here that of ``kind="linear"``,
             which is what both give for ``groups="population"``. `sd` is by the delta
-            method; the interval is that of the linear predictor, through the inverse
-            link. For "response" they are mean, standard deviation and quantiles of
+            method, and for levels that were not seen that of the means of the group
+            distribution; the interval is that of the linear predictor, through the
+            inverse link. For "response" they are mean, standard deviation and quantiles of
             simulated observations, in which the family's parameters stay at their
             estimates and group effects are drawn given the data.
 
@@ -189,8 +190,28 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         if request.kind == "linear":
             return eta, sd, lower, upper
         mean = self._mean_function(rows, marginal=request.marginal)
-        _, sd, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
+        _, by_delta, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
+        sd = np.where(self._is_new(rows), self._spread(mean, eta, sd), by_delta)
         return self._expected_mean(rows, request), sd, lower, upper
+
+    def _is_new(self, rows: Rows) -> np.ndarray:
+        """Whether a row has a level that was not seen, so that no mode is near its effects."""
+        if self.model.family.link in {"identity", "inverse"}:  # by delta, as the mean is at modes
+            return np.zeros(rows.n_rows, dtype=bool)
+        found = [index < 0 for index in rows.index.values()]
+        return np.asarray(np.logical_or.reduce(found, initial=False)) | np.zeros(rows.n_rows, bool)
+
+    def _spread(
+        self, mean: Callable[[np.ndarray], np.ndarray], eta: np.ndarray, sd: np.ndarray
+    ) -> np.ndarray:
+        """Standard deviation of the means of normal linear predictors."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.model.family.link == "log":  # lognormal, whose tails no nodes reach
+                return np.asarray(mean(eta + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
+            at = [mean(eta + node * sd) for node in NODES]
+            center = sum(w * m for w, m in zip(WEIGHTS, at, strict=True))
+            square = sum(w * (m - center) ** 2 for w, m in zip(WEIGHTS, at, strict=True))
+        return np.asarray(np.sqrt(square))
 
     def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         """Mean of each row at the estimates, averaged over the effects given the data."""
