@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize, stats
 
-from bayesmix.inference.empirical import Point, Search
+from bayesmix.inference.search import Point, Search
 
 __all__ = ["Profile", "off_zero", "profile_end"]
 

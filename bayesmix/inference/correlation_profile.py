@@ -6,8 +6,8 @@ import numpy as np
 
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.inference.branches import Profile, profile_end
-from bayesmix.inference.empirical import LARGEST_CORRELATION, Search
 from bayesmix.inference.profile import Around
+from bayesmix.inference.search import LARGEST_CORRELATION, Search
 
 __all__ = ["profile_correlation"]
 

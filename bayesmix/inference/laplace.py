@@ -15,15 +15,8 @@ from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.glmm.rows import SQRT
-from bayesmix.inference.empirical import (
-    HUGE,
-    Optimum,
-    Point,
-    Search,
-    blas_threads,
-    log_units,
-    optimum_at,
-)
+from bayesmix.inference.empirical import Optimum, blas_threads, log_units, optimum_at
+from bayesmix.inference.search import HUGE, Point, Search
 
 __all__ = [
     "OUTSIDE", "InnerMode", "LaplaceOptimum", "WarmMarginal", "branch_of", "curvature", "hessian",

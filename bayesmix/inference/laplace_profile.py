@@ -12,9 +12,10 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
-from bayesmix.inference.empirical import HUGE, ZERO, Search, log_units
+from bayesmix.inference.empirical import log_units
 from bayesmix.inference.laplace import LaplaceOptimum, WarmMarginal, branch_of, search_units
 from bayesmix.inference.quadrature import QuadratureMarginal
+from bayesmix.inference.search import HUGE, ZERO, Search
 
 __all__ = [
     "LaplaceLikelihood", "laplace_likelihood_at", "profile_working_coefficient",

@@ -13,7 +13,8 @@ from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
-from bayesmix.inference.empirical import HUGE, ZERO, Optimum, Point, Search, log_units, start_point
+from bayesmix.inference.empirical import Optimum, log_units, start_point
+from bayesmix.inference.search import HUGE, ZERO, Point, Search
 
 __all__ = ["Around", "Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip

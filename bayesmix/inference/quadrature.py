@@ -12,7 +12,6 @@ from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.glmm.rows import ROW_KERNELS
-from bayesmix.inference.empirical import HUGE
 from bayesmix.inference.laplace import (
     OUTSIDE,
     InnerMode,
@@ -21,6 +20,7 @@ from bayesmix.inference.laplace import (
     search_units,
     value_at,
 )
+from bayesmix.inference.search import HUGE
 
 __all__ = ["LevelRows", "QuadratureMarginal", "quadrature_optimum"]
 

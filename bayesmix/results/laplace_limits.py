@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.inference.empirical import LARGEST_CORRELATION
 from bayesmix.inference.known import Known
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.laplace_known import known_of, reproduced, separated
+from bayesmix.inference.search import LARGEST_CORRELATION
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesmix.inference.empirical import Search
+from bayesmix.inference.search import Search
 
 
 def _search(n: int, criterion: object) -> Search:

@@ -14,13 +14,7 @@ from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
-from bayesmix.inference.empirical import (
-    LARGEST_CORRELATION,
-    ZERO,
-    blas_threads,
-    log_units,
-    maximise,
-)
+from bayesmix.inference.empirical import blas_threads, log_units, maximise
 from bayesmix.inference.profile import (
     Around,
     Likelihood,
@@ -32,6 +26,7 @@ from bayesmix.inference.profile import (
     standard_deviations,
     zero_there,
 )
+from bayesmix.inference.search import LARGEST_CORRELATION, ZERO
 from bayesmix.results.tabular.wald import interval_of_logarithm
 
 if TYPE_CHECKING:
