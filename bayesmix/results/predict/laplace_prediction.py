@@ -191,7 +191,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             return eta, sd, lower, upper
         mean = self._mean_function(rows, marginal=request.marginal)
         _, by_delta, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
-        sd = np.where(self._is_new(rows), self._spread(mean, eta, sd), by_delta)
+        new = self._is_new(rows)
+        sd = np.where(new, self._spread(mean, eta, sd), by_delta) if new.any() else by_delta
         return self._expected_mean(rows, request), sd, lower, upper
 
     def _is_new(self, rows: Rows) -> np.ndarray:
@@ -208,10 +209,12 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         with np.errstate(over="ignore", invalid="ignore"):
             if self.model.family.link == "log":  # lognormal, whose tails no nodes reach
                 return np.asarray(mean(eta + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
-            at = [mean(eta + node * sd) for node in NODES]
-            center = sum(w * m for w, m in zip(WEIGHTS, at, strict=True))
-            square = sum(w * (m - center) ** 2 for w, m in zip(WEIGHTS, at, strict=True))
-        return np.asarray(np.sqrt(square))
+            center, square = np.zeros(len(eta)), np.zeros(len(eta))
+            for node, weight in zip(NODES, WEIGHTS, strict=True):
+                center += weight * mean(eta + node * sd)
+            for node, weight in zip(NODES, WEIGHTS, strict=True):
+                square += weight * (mean(eta + node * sd) - center) ** 2
+        return np.sqrt(square)
 
     def _expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         """Mean of each row at the estimates, averaged over the effects given the data."""
