@@ -19,7 +19,7 @@ from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, r
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.results.check.eb_checking import ChecksAtModes
-from bayesmix.results.effect.effects import EffectsAtModes
+from bayesmix.results.effect.effects_of_fits import EffectsAtModes
 from bayesmix.results.files.reporting import ReportsEstimates
 from bayesmix.results.files.saving import SavesEstimates
 from bayesmix.results.pictures.eb_plots import ModePlots

@@ -15,7 +15,7 @@ from bayesmix.errors import OWN_FILES, ConvergenceWarning
 from bayesmix.inference.announce import counted
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.results.check.checking import Checks
-from bayesmix.results.effect.effects import EffectsOfDraws
+from bayesmix.results.effect.effects_of_fits import EffectsOfDraws
 from bayesmix.results.files.reporting import ReportsDraws
 from bayesmix.results.files.saving import SavesDraws
 from bayesmix.results.pictures.posterior_plots import PosteriorPlots

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import checked_seed, one_of
+from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
-from bayesmix.families import Cumulative, Gaussian
+from bayesmix.families import Cumulative
 from bayesmix.families.proportions import Unit
-from bayesmix.results.effect.averages import Cells, DrawSource, Source, Transform
-from bayesmix.results.effect.combinations import ModeSource
+from bayesmix.results.effect.averages import Cells, Source, Transform
 from bayesmix.results.effect.contrasts import (
     COMPARE,
     Compare,
@@ -30,31 +28,19 @@ from bayesmix.results.effect.contrasts import (
     step_beyond,
 )
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
-from bayesmix.results.effect.expected import ExpectedSource
-from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
-from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
-from bayesmix.results.effect.lost_cells import KnownCells
 from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
-from bayesmix.results.predict.eb_prediction import check_draws
-from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 from bayesmix.results.predict.request import Groups, PredictionRequest
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from bayesmix.results.predict.linear import ParameterDraws
     from bayesmix.results.predict.rows import Rows
-    from bayesmix.results.tabular.tables import PosteriorDraws
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["Effects", "EffectsAtModes", "EffectsOfDraws"]
+__all__ = ["Effects"]
 
 EffectKind = Literal["mean", "linear"]
 Others = Literal["observed", "typical"]
-_DRAWS, _FEWEST_DRAWS = 2000, 400  # where means are not exact
-_WORK = 20_000_000  # rows x draws up to which there are as many
 
 
 class Effects:
@@ -409,60 +395,6 @@ class Effects:
                 f"compare={compare!r} wants probabilities, and {what} has none; take "
                 '"difference" or "ratio"'
             )
-
-
-class EffectsOfDraws(Effects, ExplainedVariance, WeighsHypotheses):
-    """Effects from the draws of a posterior."""
-
-    idata: xr.DataTree
-
-    if TYPE_CHECKING:
-
-        @property
-        def _draws(self) -> PosteriorDraws: ...
-
-        def _seed(self, seed: int | None) -> int: ...
-
-    def _source(self, draws: int | None, seed: int | None) -> Source:
-        found = self._draws
-        chosen = chosen_draws(found.beta.shape[0], found.beta.shape[1], draws)
-        number = self._seed(seed)
-
-        def parameters(levels: Mapping[str, np.ndarray]) -> ParameterDraws:
-            return posterior_parameters(self.model, found, levels, chosen, number)
-
-        return DrawSource(self.model, parameters, number)
-
-
-class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes):
-    """Effects at the best variance parameters: exact for a normal response.
-
-    For another family the estimate is the average of `predict`'s, and its spread that of
-    draws of the fixed effects and of the group effects given the data.
-    """
-
-    def _source(self, draws: int | None, seed: int | None) -> Source:
-        family = self.model.family
-        fit: Any = self
-        conditional = fit._conditional
-        if isinstance(family, Gaussian) and family.link == "identity":
-            if draws is not None or seed is not None:
-                raise NotSupportedError(
-                    "draws= and seed= are for a posterior: here mean and variance are exact"
-                )
-            return ModeSource(conditional, lambda: fit._row_variance, fit._roots)
-        n_draws = int(np.clip(_WORK // self.model.design.n_obs, _FEWEST_DRAWS, _DRAWS))
-        if draws is not None:
-            check_draws(draws)
-            n_draws = int(draws)
-        number = checked_seed(seed, 0)
-        drawn = DrawSource(
-            self.model, lambda levels: fit._parameters(levels, n_draws, number), number
-        )
-        # What has run away has no variance here: `KnownCells` says where that matters.
-        known = replace(conditional, beta_cov=fit._known_fixed.covariance)
-        exact = ModeSource(known, lambda: fit._row_variance, fit._roots)
-        return KnownCells(ExpectedSource(fit, drawn, exact), fit._known_fixed)
 
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
