@@ -110,8 +110,8 @@ def build_glmm_problem(
     equations = empty_equations(design, plan)
     groups = tuple(design.groups[k] for k in order)
     problem = Problem(
-        equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
-        log_weights=0.0,
+        equations=equations, plan=plan, scaling=scaling, groups=groups, residual=None,
+        log_det=0.0,
     )  # fmt: skip
     n = design.n_obs
     first = first_positions(equations)

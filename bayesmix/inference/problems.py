@@ -28,10 +28,7 @@ def gaussian_problem(model: StatedModel) -> Problem:
     """
     if model not in _GAUSSIAN:
         announce_compilation(normal=True)
-        design = model.design
-        _GAUSSIAN[model] = build_problem(
-            design, model.y, weights=design.weights, known_se=design.known_se
-        )
+        _GAUSSIAN[model] = build_problem(model.design, model.y, residual=model.residual)
     return _GAUSSIAN[model]
 
 

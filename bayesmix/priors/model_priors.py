@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from bayesmix.families import Family
 from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 
 __all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "kept_priors", "resolve_priors"]
 
@@ -63,6 +64,8 @@ class ModelPriors:
         By grouping factor, for those with correlations.
     family : mapping of str to PriorInForce
         By parameter of the family.
+    residual : mapping of str to PriorInForce
+        By parameter of the residual structure, beside sigma.
     """
 
     intercept: PriorInForce | None
@@ -71,6 +74,7 @@ class ModelPriors:
     sd: Mapping[str, tuple[PriorInForce, ...]]
     corr: Mapping[str, PriorInForce]
     family: Mapping[str, PriorInForce]
+    residual: Mapping[str, PriorInForce] = field(default_factory=dict)
 
     def __iter__(self) -> Any:
         if self.intercept is not None:
@@ -81,6 +85,7 @@ class ModelPriors:
             if group in self.corr:
                 yield self.corr[group]
         yield from self.family.values()
+        yield from self.residual.values()
 
     @property
     def improper(self) -> list[str]:
@@ -102,8 +107,9 @@ class ModelPriors:
 
 
 def resolve_priors(
-    design: Design, family: Family, y: np.ndarray, user: Mapping[str, Any] | None = None
-) -> ModelPriors:
+    design: Design, family: Family, y: np.ndarray, user: Mapping[str, Any] | None = None,
+    residual: Residual | None = None,
+) -> ModelPriors:  # fmt: skip
     """Combine the default priors with those of the user; the most specific name wins.
 
     Parameters
@@ -116,6 +122,8 @@ def resolve_priors(
         ``"sd(Subject)"``, ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``
         or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
         called like one of these.
+    residual : Residual, optional
+        The residual structure, if the response is normal.
 
     Returns
     -------
@@ -126,7 +134,7 @@ def resolve_priors(
     PriorError
         If a name is unknown, or a prior does not fit its parameter.
     """
-    chosen = _Choices(design, family, user or {})
+    chosen = _Choices(design, family, user or {}, residual)
     scale = family.response_scale(y, design.offset, design.row_data)
     with_intercept = design.has_intercept
     slopes = [j for j, n in enumerate(design.fixed_effects) if not _is_intercept(design, n)]
@@ -168,6 +176,10 @@ def resolve_priors(
         name: _family_parameter(family, chosen.take(name, [name], Prior(distribution, **values)))
         for name, (distribution, values) in family.default_priors(scale).items()
     }
+    of_residual = {}
+    for one in () if residual is None else residual.parameters:
+        entry = chosen.take(one.name, [one.name], Prior(one.prior[0], **one.prior[1]))
+        of_residual[one.name] = _positive(entry) if one.support == "positive" else entry
     for entry in coefficients:
         _real(entry)
     if intercept is not None:
@@ -179,6 +191,7 @@ def resolve_priors(
         sd=sd,
         corr=corr,
         family=parameters,
+        residual=of_residual,
     )
 
 
@@ -201,14 +214,19 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
 class _Choices:
     """The user's priors, by the names a model knows."""
 
-    def __init__(self, design: Design, family: Family, user: Mapping[str, Any]) -> None:
+    def __init__(
+        self, design: Design, family: Family, user: Mapping[str, Any], residual: Residual | None
+    ) -> None:
         if not isinstance(user, Mapping):
             raise PriorError(
                 f'priors= takes a dict such as {{"sigma": bmx.Prior("HalfCauchy", beta=10)}}, '
                 f"not {type(user).__name__}"
             )
-        self.reserved = {"fixed", "sd", "corr", *family.parameters}
-        known = _known_names(design, family, self.reserved)
+        parameters = [
+            *family.parameters, *(one.name for one in (residual.parameters if residual else ()))
+        ]  # fmt: skip
+        self.reserved = {"fixed", "sd", "corr", *parameters}
+        known = _known_names(design, parameters, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
             given = Prior.from_any(prior, str(key))
@@ -222,7 +240,7 @@ class _Choices:
         return PriorInForce(parameter=parameter, prior=default, origin="default")
 
 
-def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str]:
+def _known_names(design: Design, parameters: list[str], reserved: set[str]) -> list[str]:
     """Every name that priors= may use."""
     coefficients = [*design.fixed_effects, *(t for t, c in design.terms.items() if c and t != "1")]
     names = [name for name in dict.fromkeys(coefficients) if name not in reserved]
@@ -234,7 +252,7 @@ def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str
     correlated = [group.name for group in design.groups if group.correlated_blocks]
     names += ["corr"] if correlated else []
     names += [f"corr({name})" for name in correlated]
-    names += family.parameters
+    names += parameters
     names += [f"beta({name})" for name in dict.fromkeys(coefficients)]
     return list(dict.fromkeys(names))
 

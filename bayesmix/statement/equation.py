@@ -8,6 +8,7 @@ from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.shorten import one_line
 
 __all__ = ["Equation", "model_equation"]
@@ -24,7 +25,9 @@ class Equation(str):
         return f"$${self}$$"
 
 
-def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equation:
+def model_equation(
+    design: Design, family: Family, priors: ModelPriors, residual: Residual | None = None
+) -> Equation:
     """Write the likelihood, the linear predictor, the group effects and the priors.
 
     Parameters
@@ -32,6 +35,7 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
     design : Design
     family : Family
     priors : ModelPriors
+    residual : Residual, optional
 
     Returns
     -------
@@ -40,8 +44,8 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
     """
     symbols = [_beta(design, j) for j in range(len(design.fixed_effects))]
     likelihood = family.latex()
-    if design.weights is not None:
-        likelihood = likelihood.replace(r"\sigma", r"\sigma / \sqrt{w_i}")
+    if residual is not None:
+        likelihood = residual.latex(likelihood)
     if "exponent" in design.extras:
         likelihood = rf"\left[{likelihood}\right]^{{w_i}}"
     for name, where in (

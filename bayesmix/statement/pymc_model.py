@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.statement.lkj import lkj_cholesky
 from bayesmix.statement.names import FIXED_EFFECT, FIXED_SLOPE, Names
 
@@ -26,6 +27,8 @@ def build_pymc_model(
     priors: ModelPriors,
     names: Names,
     parametrization: Parametrization = "non-centered",
+    residual: Residual | None = None,
+    row_data: Mapping[str, np.ndarray] | None = None,
 ) -> Any:
     """State a mixed model in PyMC.
 
@@ -39,6 +42,11 @@ def build_pymc_model(
     parametrization : {"non-centered", "centered"}
         Whether group effects are standard normals times their Cholesky factor,
         or drawn from their normal directly.
+    residual : Residual, optional
+        The residual structure of a normal response; where there is none, rows are
+        independent given the family's parameters.
+    row_data : mapping of str to ndarray, shape (n,), optional
+        What family and structure want to know of each row; by default the design's.
 
     Returns
     -------
@@ -84,9 +92,17 @@ def build_pymc_model(
         observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
         rows = {
             name: pm.Data(name, values, dims=names.obs_dim)
-            for name, values in design.row_data.items()
+            for name, values in (design.row_data if row_data is None else row_data).items()
         }
-        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        parameters |= {
+            name: _variable(name, entry.prior) for name, entry in priors.residual.items()
+        }
+        if residual is None:
+            family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        else:
+            residual.pymc_likelihood(
+                names.observed, family, eta, parameters, observed, names.obs_dim, rows
+            )
     return model
 
 

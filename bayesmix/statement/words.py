@@ -8,22 +8,23 @@ from collections.abc import Sequence
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.residual import Residual
 
 __all__ = ["facts_in_words", "groups_in_words", "model_in_words"]
 
 _WIDTH = 80
 
 
-def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
+def facts_in_words(
+    design: Design, family: Family, residual: Residual | None = None
+) -> tuple[str, ...]:
     """Return the lines that head every printed model and result."""
     rows = f"{design.n_obs} rows"
     left_out = design.n_rows_given - design.n_obs
     if left_out:
         rows += f" ({left_out} of {design.n_rows_given} left out for missing values)"
-    if design.weights is not None:
-        rows += ", weighted"
-    if design.known_se is not None:
-        rows += ", known standard errors"
+    if residual is not None and residual.in_words:
+        rows += f", {residual.in_words}"
     rows += "".join(_row_data_in_words(design))
     lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
     if design.groups:
@@ -68,10 +69,13 @@ def groups_in_words(group: GroupingFactor) -> str:
     return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"
 
 
-def model_in_words(formula: str, design: Design, family: Family, priors: ModelPriors) -> str:
+def model_in_words(
+    formula: str, design: Design, family: Family, priors: ModelPriors,
+    residual: Residual | None = None,
+) -> str:  # fmt: skip
     """Return formula, data, effects and priors as lines of at most 80 columns."""
     lines = textwrap.wrap(formula, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    for line in facts_in_words(design, family)[: -1 if design.groups else None]:
+    for line in facts_in_words(design, family, residual)[: -1 if design.groups else None]:
         lines += _item(line)
     lines += _item(f"fixed effects: {', '.join(design.fixed_effects) or 'none'}")
     if design.aliased:

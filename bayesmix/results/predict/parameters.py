@@ -172,7 +172,7 @@ def _redrawn(
     X = pack_theta(problem, sd, corr, sigma)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design, model.prior_entries)
-    known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+    known = problem.known_precision
     p = problem.n_fixed
     n_u = int((problem.equations.q * problem.equations.n_levels).sum())
     back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale
