@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.inference.known import Known
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
@@ -469,12 +469,12 @@ def _not_estimable(
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:
     if isinstance(hypotheses, Mapping) or not isinstance(hypotheses, Iterable):
-        raise NotSupportedError(
+        raise ArgumentError(
             f'hypotheses={hypotheses!r} must be text such as "x > 0", or a list of such texts'
         )
     given = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
     if not given:
-        raise NotSupportedError('there is no hypothesis; write one such as "x > 0"')
+        raise ArgumentError('there is no hypothesis; write one such as "x > 0"')
     return [parse_hypothesis(text, known) for text in given]
 
 
@@ -486,9 +486,7 @@ def _region(rope: Any) -> Rope:
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low < high:
-        raise NotSupportedError(
-            f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)"
-        )
+        raise ArgumentError(f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)")
     return low, high
 
 
