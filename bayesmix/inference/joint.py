@@ -92,7 +92,7 @@ def _posterior(
     n_chains, n_draws = z.shape[:2]
     gp, co, problem = w.gp, w.co, w.gp.problem
     t, inside = w.back(z.reshape(n_chains * n_draws, -1))
-    d, n_u = int(co.sizes[0]), gp.n_effects
+    d, n_u = co.n_x, gp.n_effects
     sd, C = unpack_theta(co, np.ascontiguousarray(t[:, :d]))
     posterior: dict[str, np.ndarray] = {}
     b = np.empty((len(t), n_u))

@@ -83,7 +83,7 @@ def laplace_shifts(
     list of Shift
         Those of `NOTICED` standard errors and more.
     """
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     correction = _Correction(gp, co)
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
     lost, out = known.lost(np.eye(len(found.x))), []
@@ -134,7 +134,7 @@ class _Correction:
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
         gp, p = self._gp, self._gp.problem.n_fixed
-        phi = np.exp(x[int(self._co.sizes[0]) : len(x) - p])
+        phi = np.exp(x[self._co.n_x : len(x) - p])
         mode = inner_mode(
             gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
             with_fixed=False,

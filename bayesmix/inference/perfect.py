@@ -80,8 +80,8 @@ def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
     if p + sum(g.n_levels * g.n_effects for g in design.groups) >= n or not design.groups:
         return
     co = problem.relative_coordinates()
-    x = np.zeros(int(co.sizes[0]))
-    x[: int(co.sizes[1])] = log_units(co) + _LARGE
+    x = np.zeros(co.n_x)
+    x[: co.n_sd] = log_units(co) + _LARGE
     variance = profiled_variance(eq, co, x, False)
     if not variance < _NOTHING:
         return

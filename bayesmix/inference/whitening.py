@@ -125,7 +125,7 @@ def find_whitening(
         If the posterior has no mode that can be found.
     """
     eq = gp.problem.equations
-    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    d, n_sd = co.n_x, co.n_sd
     n_t = d + len(gp.parameters)
     best = maximise_laplace(gp, co, prior, 2, link_start)
     x = best.x
@@ -187,7 +187,7 @@ def _far_from_zero(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, best: LaplaceOptimum
 ) -> np.ndarray:
     """For each standard deviation whether the posterior leaves no room for one near zero."""
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     out = np.zeros(n_sd, dtype=bool)
     for k in range(n_sd):
         x = best.x.copy()

@@ -156,9 +156,9 @@ class KnowsItsLimits:
     @functools.cached_property
     def _known(self) -> Known:
         """What is known of all outer coordinates; those at a boundary have no variance."""
-        found, d = self._laplace, int(self._co.sizes[0])
+        found, d = self._laplace, self._co.n_x
         x = found.x
-        n_sd = int(self._co.sizes[1])
+        n_sd = self._co.n_sd
         free = np.ones(len(x), dtype=bool)
         free[:n_sd] = ~self._optimum.at_zero
         # Correlations with an effect that does not vary are not there to be estimated.

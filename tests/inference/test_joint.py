@@ -58,7 +58,7 @@ def test_the_kernels_density_is_pymcs(name: str, rng: np.random.Generator) -> No
     prior = gp.problem.fixed_prior(model.design, model.prior_entries)
     logp = model.pymc_model.compile_logp(jacobian=False, mode=FAST)
     transformed = {v.name for v in model.pymc_model.value_vars}
-    n_t, n_u = int(co.sizes[0]) + len(gp.parameters), gp.n_effects
+    n_t, n_u = co.n_x + len(gp.parameters), gp.n_effects
     order = [group.name for group in gp.problem.groups]
     means = model.design.X[:, 1].mean()
     ours, theirs = [], []

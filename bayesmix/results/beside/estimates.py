@@ -81,7 +81,7 @@ def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
         }
         if groups:
             tables["group_effects"] = fit.group_effects(ci_prob=ci_prob)
-        normal = fit.model.family.name.startswith("gaussian")
+        normal = fit.model.family.is_linear_normal
         name = {"reml": "REML", "ml": "ML", "map": "MAP"}[fit.method]
         name = name if normal else f"{name} (Laplace)"
     found: dict[str, Any] = {

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix.arguments import checked_seed
 from bayesmix.errors import NotSupportedError
-from bayesmix.families import Gaussian
 from bayesmix.results.effect.averages import DrawSource, Source
 from bayesmix.results.effect.combinations import ModeSource
 from bayesmix.results.effect.effects import Effects
@@ -67,7 +66,7 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
         family = self.model.family
         fit: Any = self
         conditional = fit._conditional
-        if isinstance(family, Gaussian) and family.link == "identity":
+        if family.is_linear_normal:
             if draws is not None or seed is not None:
                 raise NotSupportedError(
                     "draws= and seed= are for a posterior: here mean and variance are exact"

@@ -197,7 +197,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
 
     def _is_new(self, rows: Rows) -> np.ndarray:
         """Whether a row has a level that was not seen, so that no mode is near its effects."""
-        if self.model.family.link in {"identity", "inverse"}:  # by delta, as the mean is at modes
+        link = self.model.family.link_functions
+        if link.is_identity or link.has_pole:  # by delta, as the mean is at modes
             return np.zeros(rows.n_rows, dtype=bool)
         found = [index < 0 for index in rows.index.values()]
         return np.asarray(np.logical_or.reduce(found, initial=False)) | np.zeros(rows.n_rows, bool)
@@ -207,7 +208,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     ) -> np.ndarray:
         """Standard deviation of the means of normal linear predictors."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.model.family.link == "log":  # lognormal, whose tails no nodes reach
+            if self.model.family.link_functions.is_log:  # lognormal, whose tails no nodes reach
                 return np.asarray(mean(eta + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
             center, square = np.zeros(len(eta)), np.zeros(len(eta))
             for node, weight in zip(NODES, WEIGHTS, strict=True):
@@ -291,15 +292,16 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         upper: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Estimate, sd by the delta method and interval on the scale of the response."""
+        link = self.model.family.link_functions
         step = 1e-5 * (1.0 + np.abs(eta))
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
             ends = np.stack([mean(lower), mean(upper)])
             low, high = ends.min(axis=0), ends.max(axis=0)
             around_zero = (lower < 0) & (upper > 0)
-            if self.model.family.link == "sqrt":
+            if link.is_even:
                 low = np.where(around_zero, mean(np.zeros_like(eta)), low)
-            if self.model.family.link == "inverse":
+            if link.has_pole:
                 low = np.where(around_zero, high, low)
                 high = np.where(around_zero, np.inf, high)
             return mean(eta), np.abs(slope) * sd, low, high
