@@ -23,7 +23,7 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import LaplaceOptimum, log_marginal, maximise_laplace
-from bayesmix.inference.laplace_known import mode_of
+from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.laplace_profile import (
     LaplaceLikelihood,
     laplace_likelihood_at,
@@ -384,7 +384,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         fine = fine and add_moments(
             eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
         )
-        outer = self._known.covariance[self._n_outer :, self._n_outer :]
+        outer = self._determined.covariance[self._n_outer :, self._n_outer :]
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
@@ -420,7 +420,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
                 values[group.name][:, zero] = 0.0
             at += group.n_effects
         return Conditional(
-            beta=back @ x[self._n_outer :], beta_cov=self._known_fixed.table(), b=b,
+            beta=back @ x[self._n_outer :], beta_cov=self._determined_fixed.table(), b=b,
             b_var=variances, cross=crossed,
         )  # fmt: skip
 

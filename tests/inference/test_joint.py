@@ -143,8 +143,8 @@ def test_both_parametrizations_are_used_where_groups_differ_in_size(
         gp, gp.problem.coordinates(model.prior_entries),
         gp.problem.fixed_prior(model.design, model.prior_entries), model.link_start,
     )  # fmt: skip
-    assert w.known[:10].mean() < 0.5
-    assert w.known[10:].tolist() == [1.0] * 30
+    assert w.information[:10].mean() < 0.5
+    assert w.information[10:].tolist() == [1.0] * 30
     assert w.well_determined
 
 

@@ -15,7 +15,13 @@ import pandas as pd
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, NotSupportedError
 from bayesmix.inference.announce import counted
-from bayesmix.results.beside.estimates import COLUMNS, TEXT, Estimates, known_names, own_estimates
+from bayesmix.results.beside.estimates import (
+    COLUMNS,
+    TEXT,
+    Estimates,
+    names_to_match,
+    own_estimates,
+)
 from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
 from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
 from bayesmix.results.empirical_bayes import EmpiricalBayes
@@ -88,7 +94,7 @@ def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> Estima
     if not given:
         raise ArgumentError("compare_estimates wants at least one fit")
     models = [fit.model for _, fit in given if isinstance(fit, Posterior | EmpiricalBayes)]
-    terms, groups = known_names(models)
+    terms, groups = names_to_match(models)
     found: dict[str, Estimates] = {}
     for name, fit in given:
         if isinstance(fit, Posterior | EmpiricalBayes):

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.predict.estimable import without_unknown
 from bayesmix.results.predict.given_data import EffectsGivenData
@@ -33,7 +33,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     if TYPE_CHECKING:
 
         @property
-        def _known_fixed(self) -> Known: ...
+        def _determined_fixed(self) -> Determined: ...
 
         def _row_precision(self) -> np.ndarray: ...
 
@@ -125,7 +125,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
             drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-            drawn[1:, self._known_fixed.lost(rows.X)] = np.nan
+            drawn[1:, self._determined_fixed.lost(rows.X)] = np.nan
             table = pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
             return without_unknown(table, self.model.design, rows)
         rows = rows_to_predict(
@@ -250,15 +250,15 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
         # Along flat directions nothing moves: rows that change there have no variance.
         return row_variance(self.model.design, self._roots, weights, ridge).with_fixed(
-            self._known_fixed.covariance
+            self._determined_fixed.covariance
         )
 
     def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         variance = super()._variances(rows, request)
-        return np.where(self._known_fixed.lost(rows.X), np.nan, variance)
+        return np.where(self._determined_fixed.lost(rows.X), np.nan, variance)
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
-        return self._known_fixed.variance(X)
+        return self._determined_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, *, marginal: bool) -> Callable[[np.ndarray], np.ndarray]:
         """Return the mean of a response at a linear predictor, or its average over groups."""

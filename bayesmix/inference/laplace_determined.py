@@ -7,7 +7,7 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.inference.known import Known, known_at
+from bayesmix.inference.determined import Determined, determined_at
 from bayesmix.inference.laplace import (
     InnerMode,
     LaplaceOptimum,
@@ -17,7 +17,7 @@ from bayesmix.inference.laplace import (
 )
 from bayesmix.inference.separation import rising_directions
 
-__all__ = ["known_of", "mode_of", "reproduced", "row_densities", "separated"]
+__all__ = ["determined_of", "mode_of", "reproduced", "row_densities", "separated"]
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
@@ -120,10 +120,10 @@ def reproduced(
     return out
 
 
-def known_of(
+def determined_of(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
     found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray, grows: np.ndarray,
-) -> Known:  # fmt: skip
+) -> Determined:  # fmt: skip
     """Covariance of all coordinates, and what the likelihood does not say.
 
     The curvature is taken along directions of the coefficients that the rows tell apart,
@@ -142,7 +142,7 @@ def known_of(
 
     Returns
     -------
-    Known
+    Determined
         Coordinates that are not free have a variance of zero.
     """
     n_x, p, k = len(found.x), gp.problem.n_fixed, flat.shape[1]
@@ -158,7 +158,7 @@ def known_of(
     def along(D: np.ndarray) -> np.ndarray:
         return curvature(gp, co, prior, priors, found.x, found.u, D)
 
-    return known_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
+    return determined_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
 
 
 def _steps(
