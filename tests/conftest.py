@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from tests.builders import nested_data
 
 
 @pytest.fixture
@@ -57,23 +58,6 @@ def _close_figures() -> Iterator[None]:
 
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
-
-
-def nested_data(rng: np.random.Generator, n: int = 240) -> pd.DataFrame:
-    """Rows with two predictors, a factor, and nested, crossed and boolean groups."""
-    return pd.DataFrame(
-        {
-            "y": rng.normal(50, 4, n),
-            "x": rng.normal(3, 2, n),
-            "z": rng.uniform(-1, 1, n),
-            "u": rng.exponential(2, n),
-            "f": rng.choice(["low", "mid", "high"], n),
-            "g": rng.choice(list("abcdefgh"), n),
-            "h": rng.integers(1, 6, n),
-            "ward": rng.integers(1, 4, n),
-            "flag": rng.integers(0, 2, n).astype(bool),
-        }
-    )
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bayesmix.errors import DataError, FormulaError
 from bayesmix.families.functions import NUMPY
 from bayesmix.families.observation import observation_log_prob
 from bayesmix.formula.update import updated_formula
-from tests.results.test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 
 @pytest.fixture(scope="module")

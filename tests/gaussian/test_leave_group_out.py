@@ -8,8 +8,8 @@ from scipy import stats
 
 from bayesmix.gaussian.leave_group_out import log_density_of_groups
 from bayesmix.gaussian.theta import pack_theta
+from tests.builders import random_correlations
 from tests.gaussian.models import dense_covariance, dense_Z, make_data, make_problem
-from tests.results.test_tables import random_correlations
 
 CASES = {
     "one factor": ("y ~ x + (x | k)", "k"),

@@ -13,7 +13,7 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.results.check.check_data import statistic_data
-from tests.results.test_prediction import non_normal
+from tests.builders import non_normal
 
 
 def simulated(rng: np.random.Generator, noise: np.ndarray) -> pd.DataFrame:

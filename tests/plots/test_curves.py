@@ -11,9 +11,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, NotSupportedError
+from tests.builders import fake_posterior, non_normal
 from tests.plots.pictures import check_texts, drawn
-from tests.results.test_prediction import non_normal
-from tests.results.test_tables import fake_posterior
 
 TEXT = "y ~ x * f + np.log(u) + (x | g) + (1 | h)"
 
@@ -323,7 +322,7 @@ def test_weights_of_new_observations_are_the_median(
 
 
 def test_long_names_and_many_categories_can_be_read(rng: np.random.Generator) -> None:
-    from tests.plots.test_forest import long_names
+    from tests.builders import long_names
 
     x = "a_predictor_with_a_very_long_name_indeed"
     d = long_names(rng)

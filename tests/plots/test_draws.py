@@ -14,9 +14,8 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.pictures.parameter_draws import chosen_parameters
 from bayesmix.results.pictures.prior_curves import prior_curves
 from bayesmix.results.plots.smooth import density
+from tests.builders import fake_posterior, non_normal
 from tests.plots.pictures import check_texts, drawn
-from tests.results.test_prediction import non_normal
-from tests.results.test_tables import fake_posterior
 
 NAMES = ["Intercept", "x", "sd(g, Intercept)", "sd(g, x)", "corr(g, Intercept, x)", "sigma"]
 
@@ -246,7 +245,7 @@ def test_group_effects_have_no_prior_of_their_own(post: bmx.Posterior) -> None:
 
 
 def test_long_names_can_be_read(rng: np.random.Generator) -> None:
-    from tests.plots.test_forest import long_names
+    from tests.builders import long_names
 
     x = "a_predictor_with_a_very_long_name_indeed"
     post = fake_posterior(bmx.Model(f"y ~ treatment * {x} + ({x} | school)", long_names(rng)), rng)

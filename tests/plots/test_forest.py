@@ -10,9 +10,8 @@ import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.plots.forest import ForestRow, plot_forest
 from bayesmix.results.plots.labels import wrap
+from tests.builders import fake_posterior, long_names, non_normal
 from tests.plots.pictures import check_texts, segments
-from tests.results.test_prediction import non_normal
-from tests.results.test_tables import fake_posterior
 
 TEXT = "y ~ x + z + f + (x | g) + (1 | h:ward)"
 
@@ -170,19 +169,6 @@ def test_laplace_fits_have_their_tables_drawn(data: pd.DataFrame, rng: np.random
     label = eb.plot_group_effects().axes[0].get_xlabel()
     assert label == "estimate and 95 % interval,\nlogit scale"
     assert eb.plot_shrinkage().axes
-
-
-def long_names(rng: np.random.Generator) -> pd.DataFrame:
-    n = 120
-    levels = [f"a school whose name is rather long, no. {k:02d}" for k in range(12)]
-    return pd.DataFrame(
-        {
-            "y": rng.normal(size=n),
-            "a_predictor_with_a_very_long_name_indeed": rng.normal(size=n),
-            "treatment": rng.choice(["standard care and a follow-up in a year", "new"], n),
-            "school": np.resize(levels, n),
-        }
-    )
 
 
 def test_long_names_and_many_rows_can_be_read(rng: np.random.Generator) -> None:

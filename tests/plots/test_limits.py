@@ -20,9 +20,8 @@ from bayesmix.results.plots.forest import ForestRow, plot_forest
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.shrinkage import plot_shrinkage
 from bayesmix.results.plots.smooth import density
+from tests.builders import fake_posterior, non_normal
 from tests.plots.pictures import check_texts, drawn, segments
-from tests.results.test_prediction import non_normal
-from tests.results.test_tables import fake_posterior
 
 NAN, INF = np.nan, np.inf
 

@@ -13,8 +13,8 @@ from matplotlib.text import Text
 
 import bayesmix as bmx
 from bayesmix.results.plots.labels import as_written, wrapped
+from tests.builders import fake_posterior
 from tests.plots.pictures import check_texts, texts
-from tests.results.test_tables import fake_posterior
 
 BROKEN = r"$\frac{1$"
 LEVELS = [

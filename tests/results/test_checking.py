@@ -18,9 +18,7 @@ from bayesmix.errors import ConvergenceWarning, DataError, NotSupportedError
 from bayesmix.results import Loo
 from bayesmix.results.check.check_data import _unreliable
 from bayesmix.results.check.loo import psis_loo
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 

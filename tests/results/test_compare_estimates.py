@@ -16,7 +16,7 @@ import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, FileError, NotSupportedError
 from bayesmix.results import EmpiricalBayes, EstimateComparison
 from bayesmix.results.beside.matching import KnownGroups, KnownTerms
-from tests.results.test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 

@@ -10,36 +10,11 @@ from scipy import special
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.inference import Draws
+from tests.builders import fake_posterior, family_posterior
 from tests.families.cases import LEFT_SIDE, family_data
-
-from .test_tables import fake_posterior
 
 NUMBERS = ["estimate", "sd", "lower", "upper"]
 TEXT = "y ~ x * f + np.log(u) + offset(z) + (x | g) + (1 | h/ward)"
-
-
-def family_posterior(
-    model: bmx.Model, rng: np.random.Generator, shape: tuple[int, int] = (2, 60)
-) -> bmx.Posterior:
-    """Invented draws for a model of any family with random intercepts."""
-    posterior = {"beta": 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))}
-    for group in model.design.groups:
-        posterior[f"sd_{group.name}"] = rng.gamma(30, 0.02, (*shape, group.n_effects))
-        posterior[f"b_{group.name}"] = 0.5 * rng.normal(
-            size=(*shape, group.n_levels, group.n_effects)
-        )
-    for name in model.family.parameters:
-        posterior[name] = rng.gamma(30, 0.1, shape)
-        if name in model.family.unit_parameters:
-            posterior[name] = rng.beta(3, 7, shape)
-        if name == "thresholds":
-            k = len(model.names.parameter_labels["thresholds"])
-            posterior[name] = np.sort(rng.normal(size=(*shape, k)), axis=-1)
-    return bmx.Posterior(
-        model,
-        Draws(posterior=posterior, sample_stats={}, engine="invented", seconds={}, seed=1, tune=0),
-    )
 
 
 @pytest.fixture

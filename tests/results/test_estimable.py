@@ -12,9 +12,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataWarning, NotEstimableWarning
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 NUMBERS = ["estimate", "sd", "lower", "upper"]
 

@@ -15,6 +15,7 @@ import bayesmix as bmx
 from bayesmix import families
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.effect.observation_variance import observation_variance
+from tests.builders import fake_posterior, family_posterior
 from tests.families.cases import (
     CASES,
     IDS,
@@ -24,9 +25,6 @@ from tests.families.cases import (
     scipy_distribution,
 )
 from tests.reference.test_glmm import CASES as GLMMS
-
-from .test_effects import family_posterior
-from .test_tables import fake_posterior
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 SUMMARY = ["estimate", "sd", "lower", "upper"]

@@ -11,8 +11,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.gaussian.rowvariance import _inverse
 from bayesmix.results.predict.predictor import row_summaries
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

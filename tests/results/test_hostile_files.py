@@ -23,8 +23,7 @@ from bayesmix.errors import DataWarning, FileError
 from bayesmix.results.files import netcdf_check, places, zarr_check
 from bayesmix.results.files.hdf5_check import Refused, check
 from bayesmix.results.files.report import write_report
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 BEFORE = Path(__file__).parent / "before" / "format_1.zip"

@@ -14,9 +14,7 @@ from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.priors import Prior
 from bayesmix.results.effect.expressions import parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
-
-from .test_effects import family_posterior
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, family_posterior
 
 KNOWN = {
     name: name

@@ -14,9 +14,8 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family, get_family
 from bayesmix.inference import Draws
 from bayesmix.results.check.loo import group_log_density, groups_of_rows
+from tests.builders import random_correlations
 from tests.families.cases import CASES, LEFT_SIDE, family_data, make
-
-from .test_tables import random_correlations
 
 
 def invented(

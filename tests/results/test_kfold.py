@@ -11,8 +11,7 @@ import bayesmix as bmx
 from bayesmix.design import design_rows
 from bayesmix.errors import DataError
 from bayesmix.statement.subset import model_of_rows
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 
 def table(n: int = 96) -> pd.DataFrame:

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 
 @pytest.fixture

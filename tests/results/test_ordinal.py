@@ -9,9 +9,7 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 
 @pytest.fixture

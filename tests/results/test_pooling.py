@@ -8,7 +8,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from tests.results.test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 LEVELS = ["group", "level", "effect", "estimate", "sd", "lower", "upper", "note"]
 TERMS = ["term", "estimate", "sd", "lower", "upper", "note"]

@@ -14,8 +14,7 @@ from bayesmix.errors import ConvergenceWarning, NotSupportedError
 from bayesmix.results import Posterior
 from bayesmix.results.tabular.diagnostics import diagnose_sampling
 from bayesmix.results.tabular.text import cell
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 LONG = "a very long name of a predictor that nobody would print in full"
 

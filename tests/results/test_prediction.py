@@ -13,9 +13,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.inference import Draws
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 TEXT = "y ~ x + f + offset(z) + (x | g) + (1 | h/ward)"
 
@@ -259,32 +257,6 @@ def test_models_without_groups_or_fixed_effects_predict(
 # -- other families -----------------------------------------------------------
 
 
-def non_normal(
-    family: str, text: str, data: pd.DataFrame, rng: np.random.Generator
-) -> bmx.Posterior:
-    """Invented draws of a model with a link, each coefficient around 0.3."""
-    data["count"] = rng.poisson(3, len(data))
-    data["n"] = data["count"] + rng.integers(1, 9, len(data))
-    data["won"] = rng.integers(0, 2, len(data))
-    data["size"] = pd.Categorical(rng.choice(list("abc"), len(data)), ordered=True)
-    model = bmx.Model(text, data, family=family)
-    shape = (2, 300)
-    posterior: dict[str, np.ndarray] = {
-        "beta": 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))
-    }
-    for group in model.design.groups:
-        posterior[f"sd_{group.name}"] = rng.gamma(30, 0.05, (*shape, 1))
-        posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, 1))
-    for name in model.family.parameters:
-        posterior[name] = rng.gamma(30, 0.1, shape)
-        if name == "thresholds":
-            posterior[name] = np.sort(rng.normal(size=(*shape, 2)), axis=-1)
-    return bmx.Posterior(
-        model,
-        Draws(posterior=posterior, sample_stats={}, engine="invented", seconds={}, seed=1, tune=0),
-    )
-
-
 @pytest.mark.parametrize(
     ("family", "text"),
     [
@@ -369,7 +341,7 @@ import time
 from pathlib import Path
 import numpy as np, pandas as pd
 import bayesmix as bmx
-from tests.results.test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 rng = np.random.default_rng(1)
 data = pd.DataFrame({"x": rng.normal(size=50_000), "g": rng.integers(0, 10_000, 50_000)})

@@ -19,9 +19,7 @@ import bayesmix as bmx
 from bayesmix.errors import FileError
 from bayesmix.results.files.mathml import equation_html
 from bayesmix.results.tabular.text import cell
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 HOSTILE = "<img src=x onerror=window.ran=1> & <script>window.ran=1</script>"
 # What the page looks like, written into the page itself.

@@ -11,8 +11,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 TABLES = ["fixed_effects", "group_effects", "group_coefficients", "variance_components",
           "correlations"]  # fmt: skip

@@ -15,9 +15,7 @@ import xarray as xr
 import bayesmix as bmx
 from bayesmix.errors import DataWarning, FileError, FormulaError
 from bayesmix.results.files import netcdf_check
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-
-from .test_prediction import non_normal
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior, non_normal
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 

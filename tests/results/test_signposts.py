@@ -16,8 +16,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, NotApplicableError, NotSupportedError
 from bayesmix.results import signposts
-
-from .test_tables import fake_posterior
+from tests.builders import fake_posterior
 
 
 @pytest.fixture

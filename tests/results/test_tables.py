@@ -8,8 +8,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, NotSupportedError
-from bayesmix.inference import Draws
 from bayesmix.results import Posterior
+from tests.builders import fake_posterior
 
 ESS = ["ess_bulk", "ess_tail", "r_hat"]
 COLUMNS = {
@@ -21,45 +21,6 @@ COLUMNS = {
     ],
     "correlations": ["group", "effect_1", "effect_2", "estimate", "lower", "upper", *ESS],
 }  # fmt: skip
-
-
-def random_correlations(rng: np.random.Generator, shape: tuple[int, ...], q: int) -> np.ndarray:
-    A = rng.normal(size=(*shape, q, q + 2))
-    S = A @ np.swapaxes(A, -1, -2)
-    d = np.sqrt(np.einsum("...ii->...i", S))
-    return S / d[..., :, None] / d[..., None, :]
-
-
-def fake_posterior(
-    model: bmx.Model, rng: np.random.Generator, n_chains: int = 3, n_draws: int = 200
-) -> Posterior:
-    """A posterior of invented draws: the tables are to summarise whatever is there."""
-    shape = (n_chains, n_draws)
-    posterior = {"sigma": rng.gamma(20, 0.1, shape)}
-    if model.design.fixed_effects:
-        posterior["beta"] = rng.normal(size=(*shape, len(model.design.fixed_effects)))
-    for group in model.design.groups:
-        q = group.n_effects
-        posterior[f"sd_{group.name}"] = rng.gamma(10, 0.1, (*shape, q))
-        posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, q))
-        if group.correlated_blocks:
-            R = np.broadcast_to(np.eye(q), (*shape, q, q)).copy()
-            for block in group.correlated_blocks:
-                at = slice(block.start, block.stop)
-                R[..., at, at] = random_correlations(rng, shape, block.size)
-            posterior[f"corr_{group.name}"] = R
-    stats = {"diverging": np.zeros(shape, dtype=bool), "energy": rng.normal(size=shape)}
-    return Posterior(
-        model,
-        Draws(
-            posterior=posterior,
-            sample_stats=stats,
-            engine="invented",
-            seconds={"sample": 0.5},
-            seed=1,
-            tune=0,
-        ),
-    )
 
 
 @pytest.fixture
