@@ -160,14 +160,18 @@ def which_columns(name: str, known: list[str], data: Any) -> str:
     return f"there are {shown or 'none'}{', ...' if len(known) > 12 else ''}"
 
 
-def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:
-    """Prepare every column for the roles it plays.
+def prepare_frame(frame: pd.DataFrame, formulas: Iterable[Formula]) -> pd.DataFrame:
+    """Prepare every column for the roles it plays in the formulas of a model.
 
     Whole numbers that enter arithmetic become floats, so that squares and
     products cannot overflow; those that only name groups or categories stay.
     """
-    keep = set(formula.columns_of("group")) | formula.categorical
-    predictors = set(formula.columns_of("fixed", "effect")) - keep
+    keep: set[str] = set()
+    predictors: set[str] = set()
+    for formula in formulas:
+        keep |= {*formula.columns_of("group"), *formula.categorical}
+        predictors |= set(formula.columns_of("fixed", "effect"))
+    predictors -= keep
     prepared = {}
     for name in frame.columns:
         column = prepare_column(frame[name])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
 
@@ -21,7 +21,7 @@ _CLOSE = 1e-9  # of a linear predictor
 
 def nearest_normal(
     gp: GlmmProblem,
-    design: Design,
+    predictor: LinearPredictor,
     roots: Mapping[str, np.ndarray],
     phi: np.ndarray,
     fixed: np.ndarray,
@@ -35,7 +35,7 @@ def nearest_normal(
     Parameters
     ----------
     gp : GlmmProblem
-    design : Design
+    predictor : LinearPredictor
     roots : mapping of str to ndarray, shape (q, q)
         With b = root u.
     phi : ndarray
@@ -59,11 +59,11 @@ def nearest_normal(
     generalized linear mixed models. Journal of Computational and Graphical Statistics 21,
     2-17.
     """
-    known = replace(design, X=np.zeros((design.n_obs, 0)))
+    known = replace(predictor, X=np.zeros((predictor.n_obs, 0)))
     nothing, no_prior = known.X, np.zeros((0, 0))
-    Z = {g.name: g.Z for g in design.groups}
-    index = {g.name: g.index for g in design.groups}
-    V = {g.name: g.Z @ roots[g.name] for g in design.groups}
+    Z = {g.name: g.Z for g in predictor.groups}
+    index = {g.name: g.index for g in predictor.groups}
+    V = {g.name: g.Z @ roots[g.name] for g in predictor.groups}
     u = {name: values.copy() for name, values in u.items()}
 
     def linear() -> np.ndarray:
@@ -78,7 +78,7 @@ def nearest_normal(
             return None
         found = row_variance(known, roots, np.maximum(weights, 0.0), no_prior)
         uphill = {}
-        for g in design.groups:
+        for g in predictor.groups:
             pull = np.stack(
                 [np.bincount(g.index, score * v, minlength=g.n_levels) for v in V[g.name].T], axis=1
             )

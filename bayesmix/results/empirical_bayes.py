@@ -108,9 +108,9 @@ class EmpiricalBayes(
         problem = self._problem
         if method != "map":
             refuse_saturated(problem)
-        refuse_perfect_fit(problem, model.design, model.y)
+        refuse_perfect_fit(problem, model.design.mu, model.y)
         if method == "map":
-            self._prior: FixedPrior = problem.fixed_prior(model.design, model.prior_entries)
+            self._prior: FixedPrior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
             co = problem.coordinates(model.prior_entries)
             self._optimum: Optimum = maximise(problem, method, co, self._prior)
         else:

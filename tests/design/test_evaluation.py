@@ -73,7 +73,7 @@ def test_truth_values_are_numbers_in_arithmetic(truth: pd.DataFrame, kind: str) 
     terms = " + ".join(f"offset({expr})" for expr in right)
     built = build_design(parse_formula(f"y ~ x + {terms}"), KINDS[kind](truth))
     rows = design_rows(built, KINDS[kind](truth.drop(columns="y")))
-    for piece, columns in zip(built.formula.offsets, built.offset_columns, strict=True):
+    for piece, columns in zip(built.formula.offsets, built.mu.offset_columns, strict=True):
         np.testing.assert_allclose(
             columns.build(built.frame)[:, 0], right[piece.text], rtol=1e-15, err_msg=piece.text
         )
@@ -177,7 +177,7 @@ def test_what_the_rows_bear_is_built_and_met_again() -> None:
     with pytest.warns(bmx.errors.DataWarning, match="left out because"):
         design = bmx.Model(text, data).design
     np.testing.assert_allclose(design_rows(design, data.head(2)).X, design.X[:2])
-    basis = design.fixed_columns.build(design.frame)[:, 1:5]
+    basis = design.mu.fixed_columns.build(design.frame)[:, 1:5]
     np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-10)
 
 

@@ -169,7 +169,7 @@ class EffectsGivenData:
     def _nearest(self) -> tuple[dict[str, np.ndarray], RowVariance] | None:
         fit = self._fit
         return nearest_normal(
-            fit._gp, self._design, self._roots, np.exp(fit._phi), self._fixed, self._modes
+            fit._gp, self._design.mu, self._roots, np.exp(fit._phi), self._fixed, self._modes
         )
 
     @functools.cached_property
