@@ -21,6 +21,7 @@ __all__ = [
     "one_of",
     "plain",
     "refusing",
+    "whole_number",
 ]
 
 
@@ -162,6 +163,18 @@ def checked_seed(seed: Any, default: int) -> int:
     """
     if seed is None:
         return default
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed={seed!r} must be a whole number of at least 0")
-    return int(seed)
+    return whole_number("seed", seed, 0)
+
+
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return a whole number within bounds, which themselves will do.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at least {least}")
+    if most is not None and value > most:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at most {most}")
+    return int(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, one_of
+from bayesmix.arguments import did_you_mean, one_of, whole_number
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.results.predict.estimable import quietly, unknown_rows
 from bayesmix.results.predict.rows import Rows, rows_to_predict
@@ -141,8 +141,7 @@ def curves_of(
         As `plot_predictions`.
     """
     _check_kind(kind)
-    if isinstance(max_levels, bool) or not isinstance(max_levels, int) or max_levels < 1:
-        raise ArgumentError(f"max_levels={max_levels!r} must be a whole number of at least 1")
+    whole_number("max_levels", max_levels, 1)
     x_axis = _x_axis(model, x)
     by_axis = None if by is None else _by_axis(model, by, x_axis.name)
     held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
