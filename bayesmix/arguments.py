@@ -19,6 +19,7 @@ __all__ = [
     "listed",
     "nearest",
     "one_of",
+    "one_or_several",
     "plain",
     "refusing",
     "whole_number",
@@ -140,6 +141,18 @@ def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Cal
         return asked
 
     return decorated
+
+
+def one_or_several(name: str, value: Any) -> list[Any]:
+    """Return a list of the names that were given, of which one may stand alone.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, str | Iterable):
+        raise ArgumentError(f"{name}={value!r} must be a name, or a list of names")
+    return [value] if isinstance(value, str) else list(value)
 
 
 def check_probability(name: str, value: Any) -> None:

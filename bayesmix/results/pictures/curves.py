@@ -282,6 +282,8 @@ def _by_axis(model: StatedModel, by: str, x: str) -> Axis:
 def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[str]) -> None:
     if name in known:
         return
+    if not isinstance(name, str):
+        raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
     if name in model.formula.grouping_factors:
         advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
     elif name in model.design.fixed_effects or name in model.design.terms:
@@ -313,6 +315,8 @@ def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[s
             )
     for row, name in model.row_columns.items():
         held.setdefault(name, float(np.median(model.design.row_data[row])))
+    if not isinstance(at, Mapping):
+        raise ArgumentError(f'at={at!r} must be a dict of columns and values, as {{"x": 1}}')
     for name, value in at.items():
         if name in drawn or name not in held:
             others = [repr(other) for other in predictors if other not in drawn]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, whole_number
+from bayesmix.arguments import did_you_mean, one_or_several, whole_number
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
@@ -408,7 +408,7 @@ class FitPlots:
                 raise NotSupportedError("the model has no fixed effect but the intercept")
             return chosen
         chosen = ["Intercept"] if intercept and design.has_intercept else []
-        for term in [terms] if isinstance(terms, str) else terms:
+        for term in one_or_several("terms", terms):
             columns = [term] if term in known else [
                 name for name in design.terms.get(str(term), ()) if name in known
             ]  # fmt: skip
@@ -435,7 +435,7 @@ def _row(
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
     if effects is None:
         return list(group.effects)
-    chosen = [effects] if isinstance(effects, str) else list(effects)
+    chosen = one_or_several("effects", effects)
     for effect in chosen:
         if effect not in group.effects:
             raise ArgumentError(
