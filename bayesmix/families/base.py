@@ -128,6 +128,10 @@ class Family(ABC):
         """The link with its derivations."""
         return LINKS[self.link]
 
+    def parameter_link(self, name: str) -> Link:
+        """Return the link that a parameter's own linear predictor has by default."""
+        return LINKS[self.parameters[name].link]
+
     def inverse_link(self, eta: Any) -> np.ndarray:
         """Return mu of the linear predictor, in the shape of `eta`."""
         with np.errstate(over="ignore", divide="ignore"):

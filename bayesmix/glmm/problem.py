@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
@@ -76,14 +76,14 @@ class GlmmProblem:
 
 
 def build_glmm_problem(
-    design: Design, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
+    predictor: LinearPredictor, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
     priors: ModelPriors,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     family : Family
         One that has a row kernel.
     y : ndarray, shape (n,)
@@ -105,14 +105,14 @@ def build_glmm_problem(
     """
     if not family.row_kernel:
         raise NotApplicableError(f"the rows of the family {family} have no compiled density")
-    plan = plan_elimination(design.groups)
+    plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
-    names = design.fixed_effects
-    constant_column = names.index("Intercept") if design.has_intercept else None
-    X_shift, X_scale, TX = column_transform(design.X, constant_column)
+    names = predictor.fixed_effects
+    constant_column = names.index("Intercept") if predictor.has_intercept else None
+    X_shift, X_scale, TX = column_transform(predictor.X, constant_column)
     Z = [
         column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in design.groups
+        for g in predictor.groups
     ]
     p = len(names)
     scaling = Scaling(
@@ -120,13 +120,13 @@ def build_glmm_problem(
         Z_shift=tuple(shift for shift, _, _ in Z), Z_scale=tuple(scale for _, scale, _ in Z),
         beta_0=np.zeros(p), y_scale=1.0,
     )  # fmt: skip
-    equations = empty_equations(design, plan)
-    groups = tuple(design.groups[k] for k in order)
+    equations = empty_equations(predictor, plan)
+    groups = tuple(predictor.groups[k] for k in order)
     problem = Problem(
         equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
         log_weights=0.0,
     )  # fmt: skip
-    n = design.n_obs
+    n = predictor.n_obs
     first = first_positions(equations)
     q = equations.q
     columns = [
@@ -134,7 +134,7 @@ def build_glmm_problem(
         for k, group in zip(order, groups, strict=True)
     ]
     codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
-    scale = family.response_scale(y, design.offset, rows)
+    scale = family.response_scale(y, predictor.offset, rows)
     is_scale = [spec.is_scale for spec in family.parameters.values()]
     scale_at = is_scale.index(True) if any(is_scale) else -1
     phi_start = np.ones(len(family.parameters))
@@ -149,8 +149,8 @@ def build_glmm_problem(
         prior_kind=[kind for kind, _, _ in codes],
         y=y,
         trials=rows.get("trials", np.ones(n)),
-        offset=np.zeros(n) if design.offset is None else design.offset,
-        X=((design.X - X_shift) / X_scale).T,
+        offset=np.zeros(n) if predictor.offset is None else predictor.offset,
+        X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
         prior_a=[a for _, a, _ in codes],
         prior_b=[b for _, _, b in codes],

@@ -249,18 +249,19 @@ def _sample_fast(
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
 
-    design, priors, names = model.design, model.prior_entries, model.names
+    mu, priors, names = model.design.mu, model.prior_entries, model.names
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
-                 for g in design.groups}  # fmt: skip
+                 for g in mu.groups}  # fmt: skip
     if _is_normal(model):
+        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem = gaussian_problem(model)
-        refuse_perfect_fit(problem, design, model.y)
+        problem, known = gaussian_problem(model), canonical(model)
+        refuse_perfect_fit(known.problem, known.predictor, known.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),
-            problem.fixed_prior(design, priors),
+            problem.fixed_prior(mu, priors.mu),
             settings,
             variables,
             group_draws,
@@ -269,7 +270,7 @@ def _sample_fast(
     return sample_joint(
         gp,
         gp.problem.coordinates(priors),
-        gp.problem.fixed_prior(design, priors),
+        gp.problem.fixed_prior(mu, priors.mu),
         settings,
         variables,
         model.link_start,

@@ -92,7 +92,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         link_start = model.link_start
         if method == "map":
             self._co: Coordinates = gp.problem.coordinates(model.prior_entries)
-            self._prior = gp.problem.fixed_prior(model.design, model.prior_entries)
+            self._prior = gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu)
             found = maximise_laplace(gp, self._co, self._prior, 1, link_start)
             found = best_branches(gp, self._co, self._prior, 1, found)
         else:

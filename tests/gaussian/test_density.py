@@ -85,7 +85,7 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
     data = make_data()
     model, problem = make_problem(FORMULAS[kind], data, **weighting)
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     options = {"data": data, **weighting}
     gradient = np.empty(co.n_x)
     ours, dense = [], []
@@ -121,7 +121,7 @@ def check_gradient(function: Any, x: np.ndarray, tolerance: float = 1e-7) -> Non
 def test_gradients(kind: str, year: float, rng: np.random.Generator) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data(year=year))
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     relative = problem.relative_coordinates()
     eq = problem.equations
     # Rounding of the value shows in differences of it: more where the slope is far from home.
@@ -177,7 +177,7 @@ def test_every_prior_of_a_standard_deviation_is_pymc_s(
     )  # fmt: skip
     co = problem.coordinates(model._priors)
     other = problem.coordinates(flat_model._priors)
-    fixed = problem.fixed_prior(model.design, model._priors)
+    fixed = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     check_gradient(
         lambda x, g: log_density(problem.equations, co, fixed, x, True, g), random_x(co, rng)
     )
@@ -206,7 +206,7 @@ def test_extreme_thetas_stay_finite_with_gradients_that_fit(
 ) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data())
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     n_sd = co.n_sd
     x = random_x(co, rng)
     x[:n_sd] = level
@@ -225,7 +225,7 @@ def test_a_flat_prior_on_the_fixed_effects_is_reml(rng: np.random.Generator) -> 
             "sigma": Prior("HalfFlat"), "corr": Prior("LKJ", eta=1)}  # fmt: skip
     model, problem = make_problem("y ~ x + (x | k) + (1 | m)", make_data(), flat)
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     gradient = np.empty(co.n_x)
     values = [
         (

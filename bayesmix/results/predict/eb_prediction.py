@@ -346,7 +346,7 @@ class PredictsAtModes:
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self._prior.precision @ to_working
-        return row_variance(design, self._roots, 1.0 / self._residual_variance(rows), prior)
+        return row_variance(design.mu, self._roots, 1.0 / self._residual_variance(rows), prior)
 
     def _means(self, rows: Rows) -> np.ndarray:
         found = self._conditional

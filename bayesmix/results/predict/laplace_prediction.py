@@ -249,7 +249,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
         # Along flat directions nothing moves: rows that change there have no variance.
-        return row_variance(self.model.design, self._roots, weights, ridge).with_fixed(
+        return row_variance(self.model.design.mu, self._roots, weights, ridge).with_fixed(
             self._determined_fixed.covariance
         )
 
