@@ -11,7 +11,13 @@ from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 
-__all__ = ["LAPLACE_FAMILIES", "why_not_collapsed", "why_not_joint", "why_not_normal"]
+__all__ = [
+    "LAPLACE_FAMILIES",
+    "why_not_collapsed",
+    "why_not_joint",
+    "why_not_normal",
+    "why_not_one_predictor",
+]
 
 LAPLACE_FAMILIES = ("bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "beta")
 
@@ -21,6 +27,12 @@ _ROWS_IN_WORDS = {
     "upper": "of truncated(...)",
     "exponent": "of weighted(...), an exponent of the likelihood",
 }
+
+
+def why_not_one_predictor(design: Design) -> str:
+    """Why a kernel of one linear predictor does not do, in words; empty if it does."""
+    others = [name for name in design.predictors if name != "mu"]
+    return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
 
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
@@ -47,13 +59,13 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = why_not_normal(family, rows)
+    why_not = why_not_normal(family, rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
     unsupported = unsupported_priors(priors)
     if unsupported:
         return f"of the prior {unsupported[0]}"
-    return root_columns(design.groups)
+    return root_columns(design.mu.groups)
 
 
 def why_not_joint(
@@ -78,7 +90,7 @@ def why_not_joint(
 
     if family.name not in ROW_KERNELS or family.link not in LINKS:
         return f"the family is {family}"
-    why_not = _why_not_plain(rows)
+    why_not = _why_not_plain(rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
     unsupported = []
@@ -90,7 +102,7 @@ def why_not_joint(
         ]
     if unsupported:
         return f"of the prior {unsupported[0]}"
-    return root_columns(design.groups)
+    return root_columns(design.mu.groups)
 
 
 def _why_not_plain(rows: Mapping[str, Any]) -> str:

@@ -112,12 +112,15 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
     observed = tree["observed_data"][names.observed].to_numpy()
     _check_equal("the response", observed, model.y)
     constant = tree["constant_data"]
-    if design.fixed_effects:
-        _check_equal("the fixed effects", constant["X"].to_numpy(), design.X)
-    for group in design.groups:
-        Z, index = constant[f"Z_{group.name}"], constant[f"index_{group.name}"]
-        _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
-        _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
+    for parameter, predictor in design.predictors.items():
+        called = names.of(parameter)
+        if predictor.fixed_effects:
+            X = constant[called.own("X")]
+            _check_equal("the fixed effects", X.to_numpy(), predictor.X)
+        for group in predictor.groups:
+            Z, index = constant[called.Z(group.name)], constant[called.index(group.name)]
+            _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
+            _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
 
 
 def _check_equal(what: str, saved: np.ndarray, made: np.ndarray) -> None:
