@@ -72,7 +72,7 @@ def build_equations(
 
 def first_positions(equations: Equations) -> np.ndarray:
     """Return the first node of each factor of the chain, the first block of each other."""
-    n_chain = int(equations.sizes[0])
+    n_chain = equations.n_chain
     blocks = np.cumsum(equations.n_levels[n_chain:]) - equations.n_levels[n_chain:]
     return np.concatenate([equations.node_start[:n_chain], blocks]).astype(np.int64)
 

@@ -126,7 +126,7 @@ def _by_removal(
         w = np.ones(len(y)) if weights is None else weights.copy()
         w[member == g] = 0.0
         equations = build_equations(predictor, y, w, problem.scaling, problem.plan)
-        equations.sizes[5] = int((member != g).sum())
+        equations.n_obs = int((member != g).sum())
         return values(equations)
 
     whole = values(problem.equations)

@@ -48,12 +48,12 @@ class Problem:
     @property
     def n_obs(self) -> int:
         """Number of rows."""
-        return int(self.equations.sizes[5])
+        return self.equations.n_obs
 
     @property
     def n_fixed(self) -> int:
         """Number of fixed effects p."""
-        return int(self.equations.sizes[4])
+        return self.equations.n_fixed
 
     def relative_coordinates(self) -> Coordinates:
         """Coordinates of the standard deviations relative to sigma, without priors."""

@@ -11,15 +11,7 @@ from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 
-__all__ = [
-    "LAPLACE_FAMILIES",
-    "why_not_collapsed",
-    "why_not_joint",
-    "why_not_normal",
-    "why_not_one_predictor",
-]
-
-LAPLACE_FAMILIES = ("bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "beta")
+__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_one_predictor"]
 
 _ROWS_IN_WORDS = {
     "status": "of censored(...) or event(...)",
@@ -37,7 +29,7 @@ def why_not_one_predictor(design: Design) -> str:
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
     """Why the likelihood is not that of a normal response, in words; empty if it is."""
-    if family.name != "gaussian" or family.link != "identity":
+    if not family.is_linear_normal:
         return f"the family is {family}"
     return _why_not_plain(rows)
 
@@ -86,9 +78,7 @@ def why_not_joint(
     -------
     str
     """
-    from bayesmix.glmm.rows import LINKS, ROW_KERNELS
-
-    if family.name not in ROW_KERNELS or family.link not in LINKS:
+    if not family.row_kernel:
         return f"the family is {family}"
     why_not = _why_not_plain(rows) or why_not_one_predictor(design)
     if why_not:

@@ -80,8 +80,8 @@ def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarr
     if p + sum(g.n_levels * g.n_effects for g in predictor.groups) >= n or not predictor.groups:
         return
     co = problem.relative_coordinates()
-    x = np.zeros(int(co.sizes[0]))
-    x[: int(co.sizes[1])] = log_units(co) + _LARGE
+    x = np.zeros(co.n_x)
+    x[: co.n_sd] = log_units(co) + _LARGE
     variance = profiled_variance(eq, co, x, False)
     if not variance < _NOTHING:
         return

@@ -10,7 +10,6 @@ import numpy as np
 from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import ROW_KERNELS
 
 __all__ = ["nearest_normal"]
 
@@ -101,12 +100,12 @@ def _expected(
     gp: GlmmProblem, phi: np.ndarray, eta: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected score and curvature of each row over its normal linear predictor."""
-    rows, kernel, n = gp.rows, ROW_KERNELS[gp.family], len(eta)
+    rows, kernel, n = gp.rows, gp.kernel, len(eta)
     value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
     score, weights, sd = np.zeros(n), np.zeros(n), np.sqrt(variance)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         kernel(
-            rows.sizes[4], n, rows.y, rows.trials, eta + node * sd, np.append(phi, 1.0), 2,
+            rows.link, n, rows.y, rows.trials, eta + node * sd, np.append(phi, 1.0), 2,
             value, first, second, by_phi,
         )  # fmt: skip
         score += weight * first

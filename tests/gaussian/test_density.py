@@ -24,9 +24,9 @@ def theta_at(co: Any, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], floa
 
 
 def random_x(co: Any, rng: np.random.Generator, spread: float = 1.0) -> np.ndarray:
-    x = rng.normal(0, spread, int(co.sizes[0]))
-    x[: int(co.sizes[1])] += 1
-    if co.sizes[3]:
+    x = rng.normal(0, spread, co.n_x)
+    x[: co.n_sd] += 1
+    if co.n_sigma:
         x[-1] = 3 + rng.normal(0, 0.5)
     return x
 
@@ -87,7 +87,7 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
     co = problem.coordinates(model._priors)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     options = {"data": data, **weighting}
-    gradient = np.empty(int(co.sizes[0]))
+    gradient = np.empty(co.n_x)
     ours, dense = [], []
     for _ in range(4):
         x = random_x(co, rng)
@@ -139,8 +139,8 @@ def test_gradients(kind: str, year: float, rng: np.random.Generator) -> None:
 
         check_gradient(density, random_x(co, rng), tolerance)
         check_gradient(likelihood, random_x(co, rng), tolerance)
-        if relative.sizes[0]:
-            check_gradient(deviance, rng.normal(-1, 0.5, int(relative.sizes[0])), tolerance)
+        if relative.n_x:
+            check_gradient(deviance, rng.normal(-1, 0.5, relative.n_x), tolerance)
 
 
 PRIORS = [
@@ -207,7 +207,7 @@ def test_extreme_thetas_stay_finite_with_gradients_that_fit(
     model, problem = make_problem(FORMULAS[kind], make_data())
     co = problem.coordinates(model._priors)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     x = random_x(co, rng)
     x[:n_sd] = level
     x[n_sd:-1] = 4.0  # correlations of 0.9993
@@ -226,7 +226,7 @@ def test_a_flat_prior_on_the_fixed_effects_is_reml(rng: np.random.Generator) -> 
     model, problem = make_problem("y ~ x + (x | k) + (1 | m)", make_data(), flat)
     co = problem.coordinates(model._priors)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
-    gradient = np.empty(int(co.sizes[0]))
+    gradient = np.empty(co.n_x)
     values = [
         (
             log_density(problem.equations, co, prior, x, False, gradient),

@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import design_rows
 from bayesmix.design.frame import column_names, select_columns
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.results.predict.request import PredictionRequest
 from bayesmix.results.predict.rows import Rows, new_per_row
 
@@ -196,7 +196,7 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
     if at is None:
         return ({},)
     if not isinstance(at, Mapping):
-        raise NotSupportedError(
+        raise ArgumentError(
             f'at={at!r} must be a dict of columns and values, such as at={{"x": [0, 1]}}'
         )
     known = model.formula.columns_of(*_ROLES, "group")
@@ -208,7 +208,7 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
         scalar = isinstance(given, str) or given is None or np.ndim(given) == 0
         listed = [given] if scalar else list(given)
         if not listed:
-            raise NotSupportedError(f"at= names no value of `{name}`")
+            raise ArgumentError(f"at= names no value of `{name}`")
         values[str(name)] = listed
     return tuple(
         dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
@@ -228,7 +228,7 @@ def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     if isinstance(by, bool):
         return []
     if not isinstance(by, str | Iterable):
-        raise NotSupportedError(
+        raise ArgumentError(
             f"by={by!r} must be a column's name, several of them, True for the average over "
             "all rows, or False for a row each"
         )
@@ -248,7 +248,7 @@ def _typical(model: StatedModel, frame: pd.DataFrame, names: list[str], by: Any)
     """One row per cell, the other predictors at their mean or their commonest value."""
     formula = model.formula
     if by is False:
-        raise NotSupportedError(
+        raise ArgumentError(
             'by=False asks for every row and others="typical" for one; take by=True'
         )
     cells = frame[names].drop_duplicates().reset_index(drop=True) if names else None

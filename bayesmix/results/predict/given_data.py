@@ -55,7 +55,8 @@ class EffectsGivenData:
         mean : callable
             From the rows' linear predictors, shape (n,), to their means.
         """
-        if not rows.index or self._fit.model.family.link in {"identity", "inverse"}:
+        link = self._fit.model.family.link_functions
+        if not rows.index or link.is_identity or link.has_pole:
             return mean(self._fit._means(rows))
         if self._is_scalar:
             return self._by_quadrature(rows, mean)
