@@ -238,7 +238,7 @@ def build_design(
     }
     for name, values in beside.items():
         check_spread(name, values, row_labels)
-    frame = prepare_frame(used, formulas.values())
+    frame = prepare_frame(used, formulas.values(), first=learned is None)
     if learned is not None:
         frame = _as_learned(frame, learned, row_labels)
 

@@ -54,10 +54,7 @@ def why_not_collapsed(
     why_not = why_not_normal(family, rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
-    unsupported = unsupported_priors(priors)
-    if unsupported:
-        return f"of the prior {unsupported[0]}"
-    return root_columns(design.mu.groups)
+    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)
 
 
 def why_not_joint(
@@ -83,16 +80,18 @@ def why_not_joint(
     why_not = _why_not_plain(rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
-    unsupported = []
+    unknown = []
     if priors is not None:
-        unsupported = unsupported_priors(priors) + [
+        unknown = unsupported_priors(priors) + [
             f"{name} ~ {entry.prior}"
             for name, entry in priors.family.items()
             if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
-    if unsupported:
-        return f"of the prior {unsupported[0]}"
-    return root_columns(design.mu.groups)
+    return _unknown_prior(unknown) or root_columns(design.mu.groups)
+
+
+def _unknown_prior(unknown: list[str]) -> str:
+    return f"of the prior {unknown[0]}" if unknown else ""
 
 
 def _why_not_plain(rows: Mapping[str, Any]) -> str:

@@ -11,11 +11,12 @@ from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
 
-__all__ = ["nearest_normal"]
+__all__ = ["nearest_normal", "variances_by_level"]
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _STEPS = 60
+_MOST = 20_000_000  # numbers, of products of two factors' levels
 _CLOSE = 1e-9  # of a linear predictor
 
 
@@ -60,7 +61,7 @@ def nearest_normal(
     2-17.
     """
     known = replace(predictor, X=np.zeros((predictor.n_obs, 0)))
-    nothing, no_prior = known.X, np.zeros((0, 0))
+    no_prior = np.zeros((0, 0))
     Z = {g.name: g.Z for g in predictor.groups}
     index = {g.name: g.index for g in predictor.groups}
     V = {g.name: g.Z @ roots[g.name] for g in predictor.groups}
@@ -87,13 +88,54 @@ def nearest_normal(
         before, varied = eta, variance
         u = {name: values + step[name] for name, values in u.items()}
         eta = linear()
-        variance = found.of_rows(nothing, Z, index)
+        if np.prod(found.B.shape) <= _MOST:
+            variance = variances_by_level(found, V, index)
+        else:
+            variance = found.of_rows(known.X, Z, index)
         change = max(np.abs(eta - before).max(), np.abs(variance - varied).max())
         if not np.isfinite(change):
             return None
         if change < _CLOSE:
             return u, found
     return None
+
+
+def variances_by_level(
+    found: RowVariance, V: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Variance of each row's linear predictor, the fixed effects being known, shape (n,).
+
+    As `RowVariance.of_rows`, by levels and not by rows: with t = K^-1 v for the eliminated
+    factor, v' t + t' B S B' t - 2 t' B S w + w' S w, in which each row looks its blocks up.
+    """
+    S, starts, at = found.covariance, {}, 0
+    for g in found.others:
+        starts[g.name] = at
+        at += g.n_levels * g.n_effects
+
+    def places(name: str) -> np.ndarray:
+        q = V[name].shape[1]
+        return starts[name] + index[name][:, None] * q + np.arange(q)
+
+    out = np.zeros(len(next(iter(V.values()))))
+    for one in starts:
+        for two in starts:
+            for i, rows in enumerate(places(one).T):
+                for j, columns in enumerate(places(two).T):
+                    out += V[one][:, i] * V[two][:, j] * S[rows, columns]
+    if found.first is not None:
+        name, q = found.first.name, found.first.n_effects
+        level, v = index[name], V[name]
+        t = np.einsum("nij,nj->ni", found.K_inverse[level], v)
+        BS = (found.B @ S).reshape(found.first.n_levels, q, len(S))
+        out += np.einsum("ni,ni->n", t, v)
+        B = found.B.toarray().reshape(BS.shape)
+        out += np.einsum("ni,nij,nj->n", t, np.einsum("gim,gjm->gij", BS, B)[level], t)
+        for other in starts:
+            for j, columns in enumerate(places(other).T):
+                for i in range(q):
+                    out -= 2 * t[:, i] * V[other][:, j] * BS[level, i, columns]
+    return out
 
 
 def _expected(

@@ -260,10 +260,11 @@ def _sample_fast(
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
                  for g in mu.groups}  # fmt: skip
     if _is_normal(model):
+        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem = gaussian_problem(model)
-        refuse_perfect_fit(problem, mu, model.y)
+        problem, known = gaussian_problem(model), canonical(model)
+        refuse_perfect_fit(known.problem, known.predictor, known.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),

@@ -192,6 +192,11 @@ class KnowsItsLimits:
             np.linalg.inv(self._problem.scaling.TX)
         )
 
+    @property
+    def _lost_coefficients(self) -> np.ndarray:
+        """Which fixed effects have no estimate, shape (p,)."""
+        return self._determined_fixed.lost(np.eye(len(self.model.design.fixed_effects)))
+
     @functools.cached_property
     def _outer_cov(self) -> np.ndarray:
         """Covariance of all outer coordinates, infinite where nothing is known."""

@@ -288,7 +288,7 @@ class FitPlots:
             cannot be maximised under the family.
         """
         chosen = self._one_group(group)
-        return shrinkage_of(self.model, chosen, *self._point_estimates())
+        return shrinkage_of(self.model, chosen, *self._point_estimates(), self._lost_coefficients)
 
     def plot_predictions(
         self,
@@ -374,6 +374,11 @@ class FitPlots:
         return plot_curves(curves)
 
     # -- inside ---------------------------------------------------------------
+
+    @property
+    def _lost_coefficients(self) -> np.ndarray | None:
+        """Which fixed effects have run away, shape (p,); None where none can."""
+        return None
 
     @staticmethod
     def _check_words(
