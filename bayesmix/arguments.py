@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 
 __all__ = [
     "check_probability",
@@ -19,8 +19,10 @@ __all__ = [
     "listed",
     "nearest",
     "one_of",
+    "one_or_several",
     "plain",
     "refusing",
+    "whole_number",
 ]
 
 
@@ -98,12 +100,12 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     known = tuple(known)
     if not (isinstance(value, str) and value in known):
         near = did_you_mean(value, known).strip() if isinstance(value, str) else ""
-        raise NotSupportedError(
+        raise ArgumentError(
             f"{name}={value!r} is not one of {listed(known, len(known))}"
             + (f"; {near}" if near else "")
         )
@@ -141,16 +143,28 @@ def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Cal
     return decorated
 
 
+def one_or_several(name: str, value: Any) -> list[Any]:
+    """Return a list of the names that were given, of which one may stand alone.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, str | Iterable):
+        raise ArgumentError(f"{name}={value!r} must be a name, or a list of names")
+    return [value] if isinstance(value, str) else list(value)
+
+
 def check_probability(name: str, value: Any) -> None:
     """Refuse what is no probability inside an interval.
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (number and 0 < value < 1):
-        raise NotSupportedError(f"{name}={value!r} must lie between 0 and 1, such as 0.95")
+        raise ArgumentError(f"{name}={value!r} must lie between 0 and 1, such as 0.95")
 
 
 def checked_seed(seed: Any, default: int) -> int:
@@ -158,10 +172,22 @@ def checked_seed(seed: Any, default: int) -> int:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     if seed is None:
         return default
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise NotSupportedError(f"seed={seed!r} must be a whole number of at least 0")
-    return int(seed)
+    return whole_number("seed", seed, 0)
+
+
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return a whole number within bounds, which themselves will do.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at least {least}")
+    if most is not None and value > most:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at most {most}")
+    return int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, types
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
@@ -20,7 +20,7 @@ _CHUNK = 65_536
 
 
 def build_equations(
-    design: Design,
+    predictor: LinearPredictor,
     y: np.ndarray,
     pairs: PairClasses,
     scaling: Scaling,
@@ -32,7 +32,7 @@ def build_equations(
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         Response minus offset.
     pairs : PairClasses
@@ -48,14 +48,14 @@ def build_equations(
     ndarray, shape (K, number of products)
         Those of all classes, each laid out like the floats of the equations.
     """
-    equations = empty_equations(design, plan)
-    columns = _WorkingColumns(design, y, scaling, plan, equations)
+    equations = empty_equations(predictor, plan)
+    columns = _WorkingColumns(predictor, y, scaling, plan, equations)
     products = [
         equations.floats,
         *(np.zeros_like(equations.floats) for _ in range(1, pairs.n_classes)),
     ]
-    for start in range(0, design.n_obs, _CHUNK):
-        rows = slice(start, min(start + _CHUNK, design.n_obs))
+    for start in range(0, predictor.n_obs, _CHUNK):
+        rows = slice(start, min(start + _CHUNK, predictor.n_obs))
         X, r, Z, index = columns.of(rows)
         w = np.ones(len(r)) if pairs.weights is None else np.ascontiguousarray(pairs.weights[rows])
         if pairs.diagonal is None:
@@ -85,52 +85,52 @@ class _WorkingColumns:
     """Shifted and scaled columns of some rows, as kernels take them."""
 
     def __init__(
-        self, design: Design, y: np.ndarray, scaling: Scaling, plan: Elimination,
+        self, predictor: LinearPredictor, y: np.ndarray, scaling: Scaling, plan: Elimination,
         equations: Equations,
     ) -> None:  # fmt: skip
-        self._design, self._y, self._scaling = design, y, scaling
+        self._predictor, self._y, self._scaling = predictor, y, scaling
         self._order = (*plan.chain, *plan.rest)
         self._q, self._first = equations.q, first_positions(equations)
 
     def of(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """X, the response, Z (factor behind factor), and node or block by factor."""
-        design, scaling, q = self._design, self._scaling, self._q
-        X = (design.X[rows] - scaling.X_shift) / scaling.X_scale
+        predictor, scaling, q = self._predictor, self._scaling, self._q
+        X = (predictor.X[rows] - scaling.X_shift) / scaling.X_scale
         r = self._y[rows] / scaling.y_scale - X @ scaling.beta_0
         Z = np.empty((len(r), int(q.sum())))
         index = np.empty((len(q), len(r)), dtype=np.int64)
         column = 0
         for f, k in enumerate(self._order):
             shift, scale = scaling.Z_shift[k], scaling.Z_scale[k]
-            Z[:, column : column + q[f]] = (design.groups[k].Z[rows] - shift) / scale
+            Z[:, column : column + q[f]] = (predictor.groups[k].Z[rows] - shift) / scale
             column += int(q[f])
-            index[f] = design.groups[k].index[rows]
+            index[f] = predictor.groups[k].index[rows]
             index[f] += self._first[f]
         return np.ascontiguousarray(X), r, Z, index
 
 
 def first_positions(equations: Equations) -> np.ndarray:
     """Return the first node of each factor of the chain, the first block of each other."""
-    n_chain = int(equations.sizes[0])
+    n_chain = equations.n_chain
     blocks = np.cumsum(equations.n_levels[n_chain:]) - equations.n_levels[n_chain:]
     return np.concatenate([equations.node_start[:n_chain], blocks]).astype(np.int64)
 
 
-def empty_equations(design: Design, plan: Elimination) -> Equations:
+def empty_equations(predictor: LinearPredictor, plan: Elimination) -> Equations:
     """Lay out the equations of a design, with zeros for all products.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     plan : Elimination
 
     Returns
     -------
     Equations
     """
-    groups = [design.groups[k] for k in (*plan.chain, *plan.rest)]
+    groups = [predictor.groups[k] for k in (*plan.chain, *plan.rest)]
     n_chain, n_rest = len(plan.chain), len(plan.rest)
-    p = len(design.fixed_effects)
+    p = len(predictor.fixed_effects)
     q = np.asarray([g.n_effects for g in groups], dtype=np.int64)
     n_levels = np.asarray([g.n_levels for g in groups], dtype=np.int64)
     L_start = np.concatenate([[0], np.cumsum(q**2)]).astype(np.int64)
@@ -165,7 +165,7 @@ def empty_equations(design: Design, plan: Elimination) -> Equations:
     n_root = n_root_groups + p
     return Equations(
         sizes=np.asarray(
-            [n_chain, n_rest, n_nodes, n_root_groups, p, design.n_obs], dtype=np.int64
+            [n_chain, n_rest, n_nodes, n_root_groups, p, predictor.n_obs], dtype=np.int64
         ),
         q=q,
         n_levels=n_levels,

@@ -86,7 +86,7 @@ def log_likelihood(
     -------
     float
     """
-    flat, flags = flat_prior(int(eq.sizes[4])), WITH_FIXED if reml else 0
+    flat, flags = flat_prior(eq.n_fixed), WITH_FIXED if reml else 0
     return evaluate(eq, co, flat, x, flags, 0.0, gradient, np.empty(1))
 
 
@@ -116,13 +116,13 @@ def profiled_deviance(
     float
         Infinity where the equations cannot be factored.
     """
-    flat, flags = flat_prior(int(eq.sizes[4])), PROFILED | (WITH_FIXED if reml else 0)
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
     return evaluate(eq, co, flat, x, flags, known, gradient, np.empty(1))
 
 
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
-    flat, flags = flat_prior(int(eq.sizes[4])), PROFILED | (WITH_FIXED if reml else 0)
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
     variance = np.empty(1)
     evaluate(eq, co, flat, x, flags, 0.0, np.empty(len(x)), variance)
     return float(variance[0])

@@ -28,7 +28,9 @@ def gaussian_problem(model: StatedModel) -> Problem:
     """
     if model not in _GAUSSIAN:
         announce_compilation(normal=True)
-        _GAUSSIAN[model] = build_problem(model.design, model.y, residual=model.residual)
+        _GAUSSIAN[model] = build_problem(
+            model.design.mu, model.y, residual=model.residual, rows=model.rows
+        )
     return _GAUSSIAN[model]
 
 
@@ -46,6 +48,6 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     if model not in _GLMM:
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
-            model.design, model.family, model.y, model.rows, model.prior_entries
+            model.design.mu, model.family, model.y, model.rows, model.prior_entries
         )
     return _GLMM[model]

@@ -10,6 +10,7 @@ from bayesmix.design.checks import warn_of_far_columns
 from bayesmix.errors import (
     OWN_FILES,
     ApproximationWarning,
+    ArgumentError,
     BayesmixWarning,
     ConvergenceWarning,
     NotSupportedError,
@@ -77,7 +78,7 @@ def sample(
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
-    warn_of_far_columns(model.design.groups)
+    _warn_of_far_columns(model)
     if group_draws == "moments" and not (fast and _is_normal(model)):
         raise NotSupportedError(
             'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
@@ -149,13 +150,15 @@ def _check_sizes(
     from bayesmix.inference.collapsed import MAX_GROUP_DRAWS
     from bayesmix.memory import check_memory
 
-    design = model.design
+    predictors = model.design.predictors.values()
+    groups = [group for predictor in predictors for group in predictor.groups]
     n_draws = settings.chains * settings.draws
-    effects = sum(g.n_levels * g.n_effects for g in design.groups)
+    effects = sum(g.n_levels * g.n_effects for g in groups)
     collapsed = fast and _is_normal(model)
-    sampled = len(design.fixed_effects) + sum(g.n_effects**2 + g.n_effects for g in design.groups)
+    sampled = sum(len(predictor.fixed_effects) for predictor in predictors)
+    sampled += sum(g.n_effects**2 + g.n_effects for g in groups)
     labels = model.names.parameter_labels
-    sampled += sum(len(labels.get(name, "1")) for name in model.family.parameters)
+    sampled += sum(len(labels.get(name, "1")) for name in model.parameters)
     too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
     kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
     if not collapsed:
@@ -171,11 +174,16 @@ def _check_sizes(
     )
 
 
+def _warn_of_far_columns(model: FittableModel) -> None:
+    for predictor in model.design.predictors.values():
+        warn_of_far_columns(predictor.groups)
+
+
 def warm_up_steps(model: FittableModel) -> int:
     """Return how long the fast engine warms up, if the user does not say."""
     from bayesmix.gaussian.structure import plan_elimination
 
-    groups = model.design.groups
+    groups = model.design.mu.groups
     rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
     return _DEAR_TUNE if dear and _is_normal(model) else _FAST_TUNE
@@ -184,7 +192,7 @@ def warm_up_steps(model: FittableModel) -> int:
 def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
-    from bayesmix.inference.engines import why_not_normal
+    from bayesmix.inference.engines import why_not_normal, why_not_one_predictor
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
@@ -198,7 +206,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
             "formula's back)"
         )
     if method == "map":
-        warn_of_far_columns(model.design.groups)
+        _warn_of_far_columns(model)
     unsupported = unsupported_priors(model.prior_entries) if method == "map" else []
     if unsupported:
         raise NotSupportedError(
@@ -206,7 +214,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         )
     if not _is_normal(model):
         return _maximise_laplace(model, method, n_quadrature)
-    why_not = why_not_normal(model.family, model.rows)
+    why_not = why_not_normal(model.family, model.rows) or why_not_one_predictor(model.design)
     if why_not:
         raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; take fit()")
     if n_quadrature != 1:
@@ -230,7 +238,7 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
 
 
 def _is_normal(model: FittableModel) -> bool:
-    return model.family.name == "gaussian"
+    return model.family.is_normal
 
 
 def _why_not_fast(model: FittableModel) -> str:
@@ -248,18 +256,19 @@ def _sample_fast(
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
 
-    design, priors, names = model.design, model.prior_entries, model.names
+    mu, priors, names = model.design.mu, model.prior_entries, model.names
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
-                 for g in design.groups}  # fmt: skip
+                 for g in mu.groups}  # fmt: skip
     if _is_normal(model):
+        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem = gaussian_problem(model)
-        refuse_perfect_fit(problem, design, model.y)
+        problem, known = gaussian_problem(model), canonical(model)
+        refuse_perfect_fit(known.problem, known.predictor, known.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),
-            problem.fixed_prior(design, priors),
+            problem.fixed_prior(mu, priors.mu),
             settings,
             variables,
             group_draws,
@@ -268,7 +277,7 @@ def _sample_fast(
     return sample_joint(
         gp,
         gp.problem.coordinates(priors),
-        gp.problem.fixed_prior(design, priors),
+        gp.problem.fixed_prior(mu, priors.mu),
         settings,
         variables,
         model.link_start,
@@ -277,18 +286,19 @@ def _sample_fast(
 
 
 def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
-    from bayesmix.inference.engines import LAPLACE_FAMILIES, why_not_joint
+    from bayesmix.families import FAMILIES
+    from bayesmix.inference.engines import why_not_joint
     from bayesmix.results.laplace_fit import LaplaceFit
 
-    family, groups = model.family, model.design.groups
+    family, groups = model.family, model.design.mu.groups
     if method == "reml":
         raise NotSupportedError(
             f'method="reml" is for normal responses; the family is {family}: take "ml"'
         )
-    if family.name not in LAPLACE_FAMILIES:
+    if not family.has_laplace:
+        taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]
         raise NotSupportedError(
-            f"fit_eb() knows {', '.join(('gaussian', *LAPLACE_FAMILIES))}; the family is "
-            f"{family}: take fit()"
+            f"fit_eb() knows {', '.join(taken)}; the family is {family}: take fit()"
         )
     # Priors do not matter to maximum likelihood: only the rows and the groups do.
     priors = model.prior_entries if method == "map" else None
@@ -296,7 +306,7 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
     if why_not:
         raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
     if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
-        raise NotSupportedError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
+        raise ArgumentError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
     if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
         raise NotSupportedError(
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,7 +30,7 @@ class Weighted(Independent):
 
     def latex(self, likelihood: str) -> str:
         """Sigma over the root of the weight."""
-        return likelihood.replace(r"\sigma", r"\sigma / \sqrt{w_i}")
+        return re.sub(r"\\sigma(_i)?", lambda found: rf"{found[0]} / \sqrt{{w_i}}", likelihood)
 
     @property
     def in_words(self) -> str:

@@ -55,7 +55,7 @@ def make_problem(
     model = bmx.Model(text, data, priors=priors)
     rows = {name: np.asarray(data[column], dtype=float) for name, column in options.items()}
     residual = residual_by_rows(rows)
-    return model, build_problem(model.design, model.y, residual=residual, rows=rows)
+    return model, build_problem(model.design.mu, model.y, residual=residual, rows=rows)
 
 
 def dense_Z(problem: Problem) -> np.ndarray:

@@ -23,7 +23,7 @@ def test_strata_reproduce_nlme(published: dict[str, Any], reference_folder: Path
     data = pd.read_csv(reference_folder / "data" / table["data"])
     model = bmx.Model(table["formula"], data)
     rows = {"stratum": data["occasion"].to_numpy()}
-    problem = build_problem(model.design, model.y, residual=Ratios(6), rows=rows)
+    problem = build_problem(model.design.mu, model.y, residual=Ratios(6), rows=rows)
     co, eq = problem.relative_coordinates(), problem.equations
 
     def criterion(x: np.ndarray) -> tuple[float, np.ndarray]:

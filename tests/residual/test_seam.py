@@ -67,7 +67,7 @@ class Case:
         self.model = bmx.Model(formula, data)
         self.residual = residual
         self.problem: Problem = build_problem(
-            self.model.design, self.model.y, residual=residual, rows=self.rows
+            self.model.design.mu, self.model.y, residual=residual, rows=self.rows
         )
         self.priors = resolve_priors(
             self.model.design, self.model.family, self.model.y, residual=residual
@@ -152,7 +152,7 @@ def test_the_collapsed_log_density_is_that_of_the_dense_model(
     case = Case(formula, structure, "fine")
     problem, priors = case.problem, case.priors
     co, X = problem.coordinates(priors), case.model.design.X
-    prior = problem.fixed_prior(case.model.design, priors)
+    prior = problem.fixed_prior(case.model.design.mu, priors.mu)
     # The prior of beta, brought back from the working columns.
     back = problem.scaling.TX / problem.scaling.y_scale
     precision = back.T @ prior.precision @ back
@@ -205,7 +205,7 @@ def test_gradients_are_those_of_finite_differences(
         problem.equations, problem.relative_coordinates(), problem.absolute_coordinates(),
     )  # fmt: skip
     with_priors = problem.coordinates(case.priors)
-    prior = problem.fixed_prior(case.model.design, case.priors)
+    prior = problem.fixed_prior(case.model.design.mu, case.priors.mu)
     known = problem.known_precision
     x = case.random_x(absolute, rng, 0.7)
     x[int(absolute.sizes[0]) :] += extreme

@@ -374,7 +374,7 @@ def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) ->
         {name: flat(values) for name, values in draws.corr.items()},
         sigma,
     )
-    prior = problem.fixed_prior(design, model.prior_entries)
+    prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
@@ -384,7 +384,7 @@ def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) ->
     weights = None if structure is None else structure.pairs(model.rows, design.n_obs).weights
     found = log_density_of_groups(
         problem,
-        design,
+        design.mu,
         model.y if design.offset is None else model.y - design.offset,
         weights,
         prior,

@@ -66,7 +66,7 @@ def observation_variance(
     14, 20170213 (table 1 and appendix S1).
     """
     own = family.residual_variance(parameters)
-    if residual is not None and family.link == "identity":
+    if residual is not None and family.is_linear_normal:
         own = residual.mean_variance(parameters, rows)
     if own is not None:
         return np.asarray(own, dtype=np.float64)
@@ -81,9 +81,10 @@ def observation_variance(
         step = 1e-6 * (1.0 + np.abs(eta))
         up, down = (family.mean(eta + h, columns, given) for h in (step, -step))
         v = np.asarray(family.variance(eta, columns, given)) / ((up - down) / (2 * step)) ** 2
-        if family.link == "log" and approximation == "lognormal":
+        is_log = family.link_functions.is_log
+        if is_log and approximation == "lognormal":
             v = np.log1p(v)
-        elif family.link == "log" and approximation == "trigamma":
+        elif is_log and approximation == "trigamma":
             v = special.polygamma(1, 1 / v)
     found: np.ndarray = np.broadcast_to(v, (n_draws, len(share))) @ share
     return found
@@ -109,9 +110,9 @@ def _predictor_of_mean(
     n_draws: int,
 ) -> np.ndarray:  # fmt: skip
     """Return the linear predictor at which the mean response is `level`, shape (S, 1)."""
-    if family.link == "identity" and not family.mean_is_positive:
+    if family.mean_is_linear and family.has_constant_variance:
         return np.full((n_draws, 1), level)  # the variance is the same everywhere
-    unit = hasattr(family, "unit_link")
+    unit = family.mean_is_fraction
     inside = special.expit if unit else np.exp
     end = 30.0 if unit else 100.0
     low, high = np.full((n_draws, 1), -end), np.full((n_draws, 1), end)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, one_of
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.arguments import did_you_mean, one_of, whole_number
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.results.predict.estimable import quietly, unknown_rows
 from bayesmix.results.predict.rows import Rows, rows_to_predict
 
@@ -141,8 +141,7 @@ def curves_of(
         As `plot_predictions`.
     """
     _check_kind(kind)
-    if isinstance(max_levels, bool) or not isinstance(max_levels, int) or max_levels < 1:
-        raise NotSupportedError(f"max_levels={max_levels!r} must be a whole number of at least 1")
+    whole_number("max_levels", max_levels, 1)
     x_axis = _x_axis(model, x)
     by_axis = None if by is None else _by_axis(model, by, x_axis.name)
     held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
@@ -283,6 +282,8 @@ def _by_axis(model: StatedModel, by: str, x: str) -> Axis:
 def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[str]) -> None:
     if name in known:
         return
+    if not isinstance(name, str):
+        raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
     if name in model.formula.grouping_factors:
         advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
     elif name in model.design.fixed_effects or name in model.design.terms:
@@ -290,7 +291,7 @@ def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[s
     else:
         listed = ", ".join(map(repr, known)) or "no other"
         advice = did_you_mean(name, known).strip() or f"there is {listed}"
-    raise NotSupportedError(f"{argument}={name!r} is no predictor of the model; {advice}")
+    raise ArgumentError(f"{argument}={name!r} is no predictor of the model; {advice}")
 
 
 # -- where the others are held ------------------------------------------------
@@ -314,10 +315,12 @@ def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[s
             )
     for row, name in model.row_columns.items():
         held.setdefault(name, float(np.median(model.design.row_data[row])))
+    if not isinstance(at, Mapping):
+        raise ArgumentError(f'at={at!r} must be a dict of columns and values, as {{"x": 1}}')
     for name, value in at.items():
         if name in drawn or name not in held:
             others = [repr(other) for other in predictors if other not in drawn]
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"at={{{name!r}: ...}} is no predictor that is held; there is "
                 f"{', '.join(others) or 'none'}"
             )
@@ -452,7 +455,7 @@ def _points(
     status = model.rows["status"] if "status" in model.rows else np.zeros(n)
     x = x_axis.position.astype(np.float64)
     found = pd.DataFrame({"x": x, "by": by, "y": np.asarray(y), "status": np.asarray(status)})
-    if not data or (kind == "linear" and (model.family.link != "identity" or _categories(model))):
+    if not data or (kind == "linear" and not model.family.mean_is_linear):
         return found.iloc[:0]
     return found.iloc[np.linspace(0, n - 1, min(n, _POINTS)).astype(int)].reset_index(drop=True)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean
-from bayesmix.errors import NotSupportedError
+from bayesmix.arguments import did_you_mean, one_or_several, whole_number
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
 from bayesmix.results.predict.rows import Rows
@@ -226,8 +226,8 @@ class FitPlots:
 
         chosen = self._one_group(group)
         shown = _chosen_effects(chosen, effects)
-        if max_levels is not None and max_levels < 2:
-            raise NotSupportedError(f"max_levels={max_levels!r} must be at least 2")
+        if max_levels is not None:
+            whole_number("max_levels", max_levels, 2)
         choice = "group= and effects= choose some"
         self._check_words("plot_group_effects", self.group_effects, table, choice)
         found = self.group_effects(chosen.name, ci_prob, **{**self._short, **table})
@@ -288,7 +288,7 @@ class FitPlots:
             cannot be maximised under the family.
         """
         chosen = self._one_group(group)
-        return shrinkage_of(self.model, chosen, *self._point_estimates())
+        return shrinkage_of(self.model, chosen, *self._point_estimates(), self._lost_coefficients)
 
     def plot_predictions(
         self,
@@ -375,6 +375,11 @@ class FitPlots:
 
     # -- inside ---------------------------------------------------------------
 
+    @property
+    def _lost_coefficients(self) -> np.ndarray | None:
+        """Which fixed effects have run away, shape (p,); None where none can."""
+        return None
+
     @staticmethod
     def _check_words(
         plot: str, source: Callable[..., Any], given: Mapping[str, Any], advice: str = ""
@@ -384,7 +389,7 @@ class FitPlots:
         for name in given:
             if name not in own and not is_known_argument(name):
                 near = did_you_mean(name, own)
-                raise NotSupportedError(
+                raise ArgumentError(
                     f"{plot}() has no argument {name!r}; {near}{advice or 'see its help'}"
                 )
 
@@ -408,17 +413,17 @@ class FitPlots:
                 raise NotSupportedError("the model has no fixed effect but the intercept")
             return chosen
         chosen = ["Intercept"] if intercept and design.has_intercept else []
-        for term in [terms] if isinstance(terms, str) else terms:
+        for term in one_or_several("terms", terms):
             columns = [term] if term in known else [
                 name for name in design.terms.get(str(term), ()) if name in known
             ]  # fmt: skip
             if not columns:
                 advice = did_you_mean(term, [*known, *design.terms])
                 advice = advice.strip() or f"there is {', '.join(known)}"
-                raise NotSupportedError(f"there is no fixed effect {term!r}; {advice}")
+                raise ArgumentError(f"there is no fixed effect {term!r}; {advice}")
             chosen += columns
         if not chosen:
-            raise NotSupportedError("terms= names no fixed effect")
+            raise ArgumentError("terms= names no fixed effect")
         return list(dict.fromkeys(chosen))
 
 
@@ -435,12 +440,12 @@ def _row(
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
     if effects is None:
         return list(group.effects)
-    chosen = [effects] if isinstance(effects, str) else list(effects)
+    chosen = one_or_several("effects", effects)
     for effect in chosen:
         if effect not in group.effects:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
             )
     if not chosen:
-        raise NotSupportedError(f"effects= names none of {', '.join(group.effects)}")
+        raise ArgumentError(f"effects= names none of {', '.join(group.effects)}")
     return chosen

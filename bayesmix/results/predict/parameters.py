@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.arguments import whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import group_scales, name_key
@@ -39,8 +40,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     """
     if wanted is None:
         return np.arange(n_draws)
-    if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
-        raise NotSupportedError(f"draws={wanted!r} must be a whole number of at least 1")
+    whole_number("draws", wanted, 1)
     each = min(n_draws, -(-int(wanted) // n_chains))
     return np.unique(np.linspace(0, n_draws - 1, each).round().astype(int))
 
@@ -171,7 +171,7 @@ def _redrawn(
     sigma = None if problem.sigma_is_known else family["sigma"]
     X = pack_theta(problem, sd, corr, sigma)
     co = problem.absolute_coordinates()
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     known = problem.known_precision
     p = problem.n_fixed
     n_u = int((problem.equations.q * problem.equations.n_levels).sum())
