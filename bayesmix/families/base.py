@@ -129,7 +129,7 @@ class Family(ABC):
         return LINKS[self.link]
 
     def parameter_link(self, name: str) -> Link:
-        """Return the link of a parameter's own linear predictor."""
+        """Return the link that a parameter's own linear predictor has by default."""
         return LINKS[self.parameters[name].link]
 
     def inverse_link(self, eta: Any) -> np.ndarray:

@@ -110,6 +110,8 @@ class Specification:
         if family is not None:
             out = replace(out, family=get_family(family))
         if priors is not None:
+            if not isinstance(priors, Mapping):
+                raise PriorError(f"priors= takes a dict, not {type(priors).__name__}")
             merged = {**self.priors, **priors}
             out = replace(out, priors={k: v for k, v in merged.items() if v is not None})
         given = {name: value for name, value in others.items() if value is not None}
