@@ -36,9 +36,7 @@ def made_draws(model: StatedModel, n_chains: int = 2, n_draws: int = 5) -> Draws
         "sigma_beta": (2,), "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
     }  # fmt: skip
     posterior = {name: rng.gamma(5, 0.1, (n_chains, n_draws, *sizes[name])) for name in names}
-    return Draws(
-        posterior=posterior, sample_stats={}, engine="none", seconds={}, seed=1, tune=0
-    )
+    return Draws(posterior=posterior, sample_stats={}, engine="none", seconds={}, seed=1, tune=0)
 
 
 def test_a_tree_has_the_variables_and_the_columns_of_each(model: StatedModel) -> None:
@@ -46,7 +44,10 @@ def test_a_tree_has_the_variables_and_the_columns_of_each(model: StatedModel) ->
     posterior, constant = tree["posterior"], tree["constant_data"]
     assert posterior["sigma_b_g"].dims[2:] == ("sigma_g_level", "sigma_g_effect")
     assert posterior["b_g"].dims[2:] == ("g_level", "g_effect")
-    assert posterior["sigma_beta"].coords["sigma_fixed_effect"].values.tolist() == ["Intercept", "z"]
+    assert posterior["sigma_beta"].coords["sigma_fixed_effect"].values.tolist() == [
+        "Intercept",
+        "z",
+    ]
     own = model.design.predictors["sigma"]
     np.testing.assert_array_equal(constant["sigma_X"], own.X)
     np.testing.assert_array_equal(constant["sigma_offset"], own.offset)
