@@ -35,15 +35,14 @@ class Relationship:
         Inverse of the relationship matrix A, in the order of `labels`.
     inbreeding : Series, length n
         Inbreeding coefficients F, by label; the diagonal of A is 1 + F.
-    n_founders : int
-        Number of animals of which no parent is known.
+    pedigree : Pedigree
+        Each animal's parents, as places among `labels`; all else follows from them.
     """
 
     labels: pd.Index[Any]
     precision: Any
     inbreeding: pd.Series[Any]
-    n_founders: int
-    _order: np.ndarray
+    pedigree: Pedigree
     _descent: Any
     _variances: np.ndarray
 
@@ -78,12 +77,27 @@ class Relationship:
             f"the relationship matrix of {len(places):,} animals", len(places) ** 2,
             "give gr() the Relationship itself, or ask for fewer: matrix(animals=[...])",
         )  # fmt: skip
-        by_age = np.argsort(self._order)[places]
-        A = np.empty((len(places), len(places)))
-        for start in range(0, len(places), _COLUMNS):
-            A[:, start : start + _COLUMNS] = self._columns(by_age[start : start + _COLUMNS])[by_age]
+        A = self.blocks(places, places)
         labels = self.labels[places]
         return pd.DataFrame((A + A.T) / 2, index=labels, columns=labels)
+
+    def blocks(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Relationships of some animals with others, by their places among `labels`.
+
+        Parameters
+        ----------
+        rows, columns : ndarray of int
+
+        Returns
+        -------
+        ndarray, shape (n_rows, n_columns)
+        """
+        by_age = np.argsort(self.pedigree.order)
+        block = np.empty((len(rows), len(columns)))
+        for start in range(0, len(columns), _COLUMNS):
+            some = by_age[columns[start : start + _COLUMNS]]
+            block[:, start : start + _COLUMNS] = self._columns(some)[by_age[rows]]
+        return block
 
     def _columns(self, wanted: np.ndarray) -> np.ndarray:
         """Columns of T D T' in the order of age, by two substitutions."""
@@ -112,7 +126,8 @@ class Relationship:
     def _facts(self) -> dict[str, str]:
         F = self.inbreeding.to_numpy()
         inbred = F > 1e-12
-        facts = {"animals": f"{len(self):,}", "founders": f"{self.n_founders:,}"}
+        founders = int(((self.pedigree.sire < 0) & (self.pedigree.dam < 0)).sum())
+        facts = {"animals": f"{len(self):,}", "founders": f"{founders:,}"}
         facts["inbred"] = f"{int(inbred.sum()):,}"
         if inbred.any():
             facts["largest inbreeding"] = f"{F.max():.3g} ({self.inbreeding.idxmax()})"
@@ -181,12 +196,8 @@ def relationship(
     >>> A = bmx.relationship(pedigree)
     >>> A
     <Relationship: animals 5, founders 2, inbred 1, largest inbreeding 0.25 (cat)>
-    >>> print(A.matrix(["ann", "bob", "cat"]).to_string())
-    animal   ann   bob   cat
-    animal
-    ann     1.00  0.50  0.75
-    bob     0.50  1.00  0.75
-    cat     0.75  0.75  1.25
+    >>> A.matrix(["ann", "bob", "cat"]).loc["cat"].tolist()
+    [0.75, 0.75, 1.25]
     """
     read = read_pedigree(pedigree, animal, sire, dam, hermaphrodites=hermaphrodites)
     return _related(read)
@@ -221,8 +232,7 @@ def _related(read: Pedigree) -> Relationship:
         labels=read.labels,
         precision=precision,
         inbreeding=pd.Series(F[place], index=read.labels, name="inbreeding"),
-        n_founders=int(((sire < 0) & (dam < 0)).sum()),
-        _order=read.order,
+        pedigree=read,
         _descent=descent,
         _variances=D,
     )
