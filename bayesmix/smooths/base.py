@@ -16,6 +16,7 @@ __all__ = ["MOST_COLUMNS", "Basis", "Moments", "Part", "check_size", "moments_of
 
 MOST_COLUMNS = 2_000  # of a smooth: its matrices are factored as dense ones
 _CELLS = 4_000_000  # numbers of a piece of rows
+_UNEVEN = 1e-12  # of a square: what rounding leaves of a difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +129,8 @@ class Basis(ABC):
             Constant, null (if there is more than the constant) and range.
         """
         null = standardised(self.null_space, moments, name)
-        effects = penalty_root(self.penalty, null.shape[1])
-        effects, energy = scaled_effects(effects, null, moments)
+        effects = penalty_root(self.penalty, null.shape[1], name)
+        effects, energy = scaled_effects(effects, null, moments, name)
         parts = [Part(name="constant", map=null[:, :1], penalised=False, energy=0.0)]
         if null.shape[1] > 1:
             parts.append(Part(name="null", map=null[:, 1:], penalised=False, energy=0.0))
@@ -153,10 +154,15 @@ def standardised(null: np.ndarray, moments: Moments, name: str) -> np.ndarray:
     centred = null.copy()
     centred[:, 1:] -= np.outer(null[:, 0], moments.mean @ null[:, 1:])
     gram = centred.T @ moments.gram @ centred
-    size = np.sqrt(np.maximum(np.diagonal(gram), 0))
-    size[0] = 1.0
-    correlation = gram / np.outer(size, size) if size.all() else np.zeros_like(gram)
-    if np.linalg.eigvalsh(correlation)[0] < 1e-10:
+    squares = np.diagonal(gram).copy()
+    squares[0] = 1.0
+    if (squares < _UNEVEN * (null**2).max(axis=0)).any():
+        raise DataError(
+            f"{name}: nearly all values lie in one place, compared with the range of all of them; "
+            "transform them first, as in log(x), or leave the outlying rows out"
+        )
+    size = np.sqrt(squares)
+    if np.linalg.eigvalsh(gram / np.outer(size, size))[0] < 1e-10:
         raise DataError(
             f"{name}: the rows do not tell its {null.shape[1]} unpenalised functions apart (its "
             "variables lie on a line, or almost); take smooths of fewer variables"
@@ -165,24 +171,37 @@ def standardised(null: np.ndarray, moments: Moments, name: str) -> np.ndarray:
     return result
 
 
-def penalty_root(penalty: np.ndarray, n_null: int) -> np.ndarray:
+def penalty_root(penalty: np.ndarray, n_null: int, name: str) -> np.ndarray:
     """Coefficients of functions that have the identity as their penalty; shape (k, k - M)."""
     values, vectors = np.linalg.eigh(penalty)
+    clear = int((values > len(values) * np.finfo(float).eps * values[-1]).sum())
+    if clear < len(values) - n_null:
+        raise DataError(
+            f"{name}: its values lie so unevenly that {len(values)} basis functions do not differ "
+            f"in their wiggliness by more than rounding; take k={max(clear, n_null + 1)} or fewer, "
+            "or transform them first, as in log(x)"
+        )
     result: np.ndarray = vectors[:, n_null:] / np.sqrt(values[n_null:])
     return result
 
 
 def scaled_effects(
-    effects: np.ndarray, null: np.ndarray, moments: Moments
+    effects: np.ndarray, null: np.ndarray, moments: Moments, name: str
 ) -> tuple[np.ndarray, float]:
     """Columns turned and scaled: orthogonal over rows, their mean squared length 1."""
     gram = moments.gram
+    before = np.trace(effects.T @ gram @ effects)
     for _ in range(2):  # the second time for what rounding left
         inner = null.T @ gram
         effects = effects - null @ np.linalg.solve(inner @ null, inner @ effects)
     values, vectors = np.linalg.eigh(effects.T @ gram @ effects)
     effects = effects @ vectors[:, ::-1]
     total = float(np.maximum(values, 0).sum())
+    if total <= _UNEVEN * before:
+        raise DataError(
+            f"{name}: its {null.shape[1]} unpenalised functions go through all rows, which leaves "
+            "nothing to be smoothed; take a simpler term"
+        )
     effects = effects / np.sqrt(total)
     peaks = effects[np.abs(effects).argmax(axis=0), np.arange(effects.shape[1])]
     return effects * np.where(peaks < 0, -1.0, 1.0), 1.0 / total
@@ -199,10 +218,11 @@ def moments_of(basis: Basis, values: np.ndarray) -> Moments:
     """Moments of a basis' columns over rows, a stretch of rows at a time."""
     k = basis.n_columns
     total, gram = np.zeros(k), np.zeros((k, k))
-    for rows in pieces(len(values), 4 * k):
-        X = basis.matrix(values[rows])
-        total += X.sum(axis=0)
-        gram += X.T @ X
+    with np.errstate(over="ignore"):
+        for rows in pieces(len(values), 4 * k):
+            X = basis.matrix(values[rows])
+            total += X.sum(axis=0)
+            gram += X.T @ X
     return Moments(mean=total / len(values), gram=gram / len(values))
 
 

@@ -72,7 +72,8 @@ class CubicRegression(Basis):
         knots = np.quantile((unique - centre[0]) / scale, np.linspace(0, 1, k))
         if (np.diff(knots) <= 0).any():
             raise DataError(
-                f"{name}: its values are too close together for k={k} knots; scale them"
+                f"{name}: most values are too close together for k={k} knots between them; take "
+                "a smaller k, or transform them first, as in log(x)"
             )
         D, B = _curves(knots)
         curvature = np.zeros((k, k))

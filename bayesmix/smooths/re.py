@@ -76,7 +76,8 @@ class RandomEffect(Basis):
         -------
         ndarray, shape (n, 1)
         """
-        result: np.ndarray = np.prod(values, axis=1, keepdims=True)
+        with np.errstate(over="ignore"):
+            result: np.ndarray = np.prod(values, axis=1, keepdims=True)
         return result
 
     def parts(self, moments: Moments, name: str) -> tuple[Part, ...]:

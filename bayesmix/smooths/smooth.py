@@ -89,6 +89,11 @@ class Smooth:
                 X *= np.asarray(by, dtype=np.float64)[rows, None]
             for part, columns in zip(self.parts, found, strict=True):
                 np.matmul(X, part.map, out=columns[rows])
+                if not np.isfinite(columns[rows]).all():
+                    raise DataError(
+                        "the columns of a smooth overflow at some rows: its variables or their "
+                        "products are too large; divide them by a constant"
+                    )
         return found
 
     def outside(self, values: np.ndarray) -> np.ndarray:

@@ -179,7 +179,7 @@ class TensorProduct(Basis):
             label = "".join(word for word, _ in pattern)
             if "r" in label:
                 effects = reduce(np.kron, [block for _, block in pattern])
-                effects, _ = scaled_effects(effects, free, moments)
+                effects, _ = scaled_effects(effects, free, moments, name)
                 part = Part(name=label, map=effects, penalised=True, energy=float("nan"))
                 parts.append(part)
         return tuple(parts)
@@ -203,7 +203,7 @@ class TensorProduct(Basis):
         own = Moments(mean=alone.T @ moments.mean, gram=alone.T @ moments.gram @ alone)
         margin = self.margins[i]
         null = orthonormal(standardised(margin.null_space, own, name), own)
-        effects = penalty_root(margin.penalty, null.shape[1])
+        effects = penalty_root(margin.penalty, null.shape[1], name)
         # Sizes over rows near 1, so that products neither vanish nor grow.
         size = np.sqrt(np.trace(effects.T @ own.gram @ effects))
         return null, effects / size

@@ -256,6 +256,13 @@ def test_constants_lines_and_gaps_are_refused(rng: np.random.Generator) -> None:
     for kind in ("tp", "t2"):
         with pytest.raises(DataError, match="its variables lie on a line, or almost"):
             learn_smooth(kind, line)
+    clusters = np.concatenate([1e-9 * rng.normal(size=40), 1 + 1e-9 * rng.normal(size=40)])
+    with pytest.raises(DataError, match="its values lie so unevenly that 10 basis functions"):
+        learn_smooth("tp", clusters[:, None])
+    with pytest.raises(DataError, match="nearly all values lie in one place"):
+        learn_smooth("cr", np.random.default_rng(1).standard_cauchy(size=(400, 2))[:, :1] ** 5)
+    with pytest.raises(DataError, match="4 unpenalised functions go through all rows"):
+        learn_smooth("t2", rng.permutation(np.array([[0, 0], [1, 2], [2, 1.0], [0, 1]])), k=3)
     with pytest.raises(DataError, match=r"row 2 has the value \[nan\]"):
         learn_smooth("cr", np.array([[1.0], [2], [np.nan]]))
     with pytest.raises(DataError, match="one variable, not 2"):
