@@ -95,7 +95,7 @@ class ThinPlate(Basis):
         centre, scale = centre_and_scale(values)
         knots = (points - centre) / scale
         # In the coordinates' own units, as in mgcv: r^p log r and so the basis depends on them.
-        E = _radial(_distances(knots, knots), order, d, unit=scale)
+        E = _radial(_squares(knots, knots), order, d, unit=scale)
         values_k, vectors = _largest(E, k)
         null = vectors.T @ _polynomials(knots, order)
         left, size, _ = np.linalg.svd(null)
@@ -162,9 +162,9 @@ class ThinPlate(Basis):
         if self.n_coordinates == 1:
             self._piecewise(points[:, 0], wiggly)
             return X
-        for rows in pieces(len(points), len(self.knots)):
-            far = _distances(points[rows], self.knots)
-            wiggly[rows] = _radial(far, self.order, self.n_coordinates) @ self.weights
+        for rows in pieces(len(points), 16 * len(self.knots)):
+            squares = _squares(points[rows], self.knots)
+            wiggly[rows] = _radial(squares, self.order, self.n_coordinates) @ self.weights
         return X
 
     def _piecewise(self, x: np.ndarray, out: np.ndarray) -> None:
@@ -206,12 +206,12 @@ def _order(m: Any, d: int, name: str) -> int:
     return int(order)
 
 
-def _distances(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Distances of points to knots; shape (n, n_knots)."""
+def _squares(points: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Squared distances of points to knots; shape (n, n_knots)."""
     squares = np.zeros((len(points), len(knots)))
     for j in range(points.shape[1]):
         squares += (points[:, [j]] - knots[:, j]) ** 2
-    return np.sqrt(squares, out=squares)
+    return squares
 
 
 def _constant(order: int, d: int) -> float:
@@ -224,14 +224,15 @@ def _constant(order: int, d: int) -> float:
     return float(gamma(d / 2 - order) / below)
 
 
-def _radial(far: np.ndarray, order: int, d: int, unit: float = 1.0) -> np.ndarray:
-    """Radial functions of distances in a unit, over the unit to the power 2m - d."""
-    power = 2 * order - d
-    if d % 2:
-        result: np.ndarray = _constant(order, d) * far**power
-        return result
-    logs = np.log(far, out=np.zeros_like(far), where=far > 0)
-    return np.asarray(_constant(order, d) * far**power * (logs + np.log(unit)))
+def _radial(squares: np.ndarray, order: int, d: int, unit: float = 1.0) -> np.ndarray:
+    """Radial functions of squared distances in a unit, over the unit to the power 2m - d."""
+    result: np.ndarray = _constant(order, d) * squares ** (order - d / 2)
+    if d % 2 == 0:
+        logs = np.log(np.maximum(squares, np.finfo(float).tiny))  # times 0 at distance 0
+        logs += 2 * np.log(unit)
+        logs /= 2
+        result *= logs
+    return result
 
 
 def _polynomials(points: np.ndarray, order: int) -> np.ndarray:
