@@ -163,3 +163,14 @@ def test_the_examples_in_docstrings_run() -> None:
         assert result.failed == 0
         ran += result.attempted
     assert ran > 3
+
+
+def test_only_kernels_and_their_containers_read_sizes_by_position() -> None:
+    by_position = re.compile(r"\bsizes\[\d")
+    found = [
+        str(path.relative_to(PACKAGE))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in {"gaussian", "glmm"}
+        and by_position.search(path.read_text())
+    ]
+    assert not found
