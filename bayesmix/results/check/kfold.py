@@ -188,7 +188,9 @@ def _normal_units(
         {name: flat(values) for name, values in draws.corr.items()},
     )
     parameters = {name: flat(values)[:, None] for name, values in draws.parameters.items()}
-    noise = refit.model.family.variance(eta, parameters, rows.per_row)
+    structure = refit.model.residual
+    assert structure is not None  # noqa: S101
+    noise = structure.row_variance(parameters, rows.per_row)
     labels = _new_labels(rows)
     units = np.unique(member)
     out = np.empty((n_draws, len(units)))

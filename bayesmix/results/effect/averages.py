@@ -88,8 +88,10 @@ class DrawSource:
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
         found = self._found(_levels(cells.parts))
+        model = self._model
         predictors = [
-            Predictor(self._model.family, found, rows, request, self._seed) for rows in cells.parts
+            Predictor(model.family, found, rows, request, self._seed, model.residual)
+            for rows in cells.parts
         ]
         n_draws, n = found.n_draws, len(cells.weight)
         if n * n_draws * len(predictors) > _SLOW:

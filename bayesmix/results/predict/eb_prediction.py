@@ -287,7 +287,10 @@ class PredictsAtModes:
         chosen = checked_seed(seed, 0)
         levels = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
         parameters = self._parameters(levels, int(draws), chosen, request.kind)
-        return rows, Predictor(self.model.family, parameters, rows, request, chosen), int(draws)
+        predictor = Predictor(
+            self.model.family, parameters, rows, request, chosen, self.model.residual
+        )
+        return rows, predictor, int(draws)
 
     def _parameters(
         self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind = "mean"

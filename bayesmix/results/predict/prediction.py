@@ -316,7 +316,9 @@ class Predicts:
         }
         chosen = chosen_draws(found.beta.shape[0], found.beta.shape[1], draws)
         parameters = posterior_parameters(self.model, found, levels, chosen, seed)
-        predictor = Predictor(self.model.family, parameters, rows, request, seed)
+        predictor = Predictor(
+            self.model.family, parameters, rows, request, seed, self.model.residual
+        )
         return rows, predictor, parameters.n_draws
 
     def _replicates(self, *, new_groups: bool, draws: int | None, seed: int | None) -> _Replicates:

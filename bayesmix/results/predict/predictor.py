@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.families import Family
 from bayesmix.memory import check_memory
+from bayesmix.residual import Residual
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
 from bayesmix.results.predict.request import PredictionRequest
@@ -31,6 +32,8 @@ class Predictor:
     rows : Rows
     request : PredictionRequest
     seed : int
+    residual : Residual, optional
+        The residual structure of a normal response.
 
     Attributes
     ----------
@@ -44,8 +47,10 @@ class Predictor:
         rows: Rows,
         request: PredictionRequest,
         seed: int,
+        residual: Residual | None = None,
     ) -> None:
         self._family = family
+        self._residual = residual
         self.parameters = parameters
         self._parameters = parameters.family_columns()
         self._rows = rows
@@ -66,7 +71,11 @@ class Predictor:
             if request.marginal:
                 spread = np.sqrt(self._linear.group_variance(rows))
                 eta += spread * rng.standard_normal(eta.shape)
-            drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
+            drawn = (
+                self._family.simulate(eta.T, self._parameters, per_row, rng)
+                if self._residual is None
+                else self._residual.simulate(self._family, eta.T, self._parameters, per_row, rng)
+            )
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
         if self._family.is_linear_normal or not request.marginal:
             return self._mean(eta, per_row)
@@ -106,7 +115,11 @@ class Predictor:
         mean, variance : ndarray, shape (rows, S)
         """
         per_row = self.per_row(rows)
-        variance = self._family.variance(eta.T, self._parameters, per_row)
+        variance = (
+            self._family.variance(eta.T, self._parameters, per_row)
+            if self._residual is None
+            else self._residual.row_variance(self._parameters, per_row)
+        )
         return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
 
     def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:
