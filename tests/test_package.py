@@ -19,9 +19,9 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow: a module imports from its own folder and from those before it,
 # at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families", "priors",
-    "statement", "gaussian", "glmm", "inference", "results", "model", "datasets", "demo",
-    "cli",
+    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families",
+    "covariance", "priors", "statement", "gaussian", "glmm", "inference", "results", "model",
+    "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

@@ -174,13 +174,13 @@ def criterion(  # type: ignore[no-untyped-def]
     n_L = co.L_size
     reml = flags & WITH_FIXED != 0
     profiled = flags & PROFILED != 0
-    sd = np.empty(co.sizes[1] + 1)
+    sd = np.empty(co.n_effects + 1)
     C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     sigma = 1.0
     precision = known if known > 0.0 else 1.0
     if not profiled:
-        sigma = sd[co.sizes[1]] / co.unit[0]
+        sigma = sd[co.n_effects] / co.unit[0]
         precision = 1.0 / (sigma * sigma)
     prior_y = np.empty(p)
     prior_length = 0.0
@@ -233,7 +233,7 @@ def criterion(  # type: ignore[no-untyped-def]
         if reml:
             by_log_sigma += p - scalars[TRACE_P]
     of_priors = _chain_rule(
-        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
+        co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
         flags & PRIORS, flags & JACOBIAN, gradient,
     )  # fmt: skip
     log_det = scalars[LOG_DET_U] + (scalars[LOG_DET_X] if reml else 0.0)

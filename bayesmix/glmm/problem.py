@@ -11,7 +11,7 @@ from bayesmix.design import Design
 from bayesmix.gaussian.coordinates import HALF_FLAT
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
-from bayesmix.gaussian.scaling import Scaling, column_transform
+from bayesmix.gaussian.scaling import Scaling, column_transform, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.rows import LINKS, ROW_KERNELS, SCALE_PARAMETER, constant
@@ -97,10 +97,7 @@ def build_glmm_problem(
     names = design.fixed_effects
     constant_column = names.index("Intercept") if design.has_intercept else None
     X_shift, X_scale, TX = column_transform(design.X, constant_column)
-    Z = [
-        column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in design.groups
-    ]
+    Z = [group_transform(group) for group in design.groups]
     p = len(names)
     scaling = Scaling(
         TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,

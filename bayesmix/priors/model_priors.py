@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.design import Design
+from bayesmix.covariance import GroupCovariance, Parameter, Part, covariance_of
+from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import PriorError
-from bayesmix.families import Family
-from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
+from bayesmix.families import Family, ResponseScale
+from bayesmix.priors.defaults import (
+    LKJ_ETA,
+    coefficient_priors,
+    intercept_prior,
+    sd_priors,
+    tied_sd_prior,
+)
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 
@@ -58,11 +65,14 @@ class ModelPriors:
     coefficients : tuple of PriorInForce
         Priors of the fixed effects other than the intercept, in the order of X.
     sd : mapping of str to tuple of PriorInForce
-        By grouping factor, in the order of its effects.
+        By grouping factor, in the order of its standard deviations.
     corr : mapping of str to PriorInForce
         By grouping factor, for those with correlations.
     family : mapping of str to PriorInForce
         By parameter of the family.
+    structure : mapping of str to mapping of str to PriorInForce
+        By grouping factor and parameter, for what its covariance structures have beside
+        standard deviations and free correlations.
     """
 
     intercept: PriorInForce | None
@@ -71,6 +81,7 @@ class ModelPriors:
     sd: Mapping[str, tuple[PriorInForce, ...]]
     corr: Mapping[str, PriorInForce]
     family: Mapping[str, PriorInForce]
+    structure: Mapping[str, Mapping[str, PriorInForce]] = field(default_factory=dict)
 
     def __iter__(self) -> Any:
         if self.intercept is not None:
@@ -80,7 +91,15 @@ class ModelPriors:
             yield from priors
             if group in self.corr:
                 yield self.corr[group]
+            yield from self.structure.get(group, {}).values()
         yield from self.family.values()
+
+    def of_part(self, group: str, part: Part) -> dict[str, Prior]:
+        """Priors of one block's structure, by the names that the structure has for them."""
+        found = {
+            p.name: self.structure[group][name].prior for name, p in part.named_parameters().items()
+        }
+        return found | ({"corr": self.corr[group].prior} if group in self.corr else {})
 
     @property
     def improper(self) -> list[str]:
@@ -114,7 +133,8 @@ def resolve_priors(
     user : mapping of str to Prior, optional
         Names are ``"Intercept"``, a term or a coefficient, ``"fixed"``, ``"sd"``,
         ``"sd(Subject)"``, ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``
-        or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
+        or a parameter of the family or, as ``"rho(Subject)"``, of a covariance structure;
+        ``"beta(x)"`` reaches a coefficient that is
         called like one of these.
 
     Returns
@@ -152,17 +172,26 @@ def resolve_priors(
 
     sd = {}
     corr = {}
+    structure = {}
     for group in design.groups:
-        g = group.name
+        g, covariance = group.name, covariance_of(group)
         sd[g] = tuple(
             _positive(chosen.take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
             for e, default in zip(
-                group.effects, sd_priors(group.Z, group.effects, scale), strict=True
+                covariance.sd_labels, _sd_defaults(group, covariance, scale), strict=True
             )
         )
-        if group.correlated_blocks:
+        if covariance.has_correlations:
             default = Prior("LKJ", eta=LKJ_ETA)
             corr[g] = _lkj(chosen.take(f"corr({g})", [f"corr({g})", "corr"], default))
+        if covariance.parameters():
+            structure[g] = {
+                name: _within(
+                    chosen.take(f"{name}({g})", [f"{name}({g})", name],
+                                Prior(own.distribution, **own.prior)), own,
+                )
+                for name, own in covariance.parameters().items()
+            }  # fmt: skip
 
     parameters = {
         name: _family_parameter(family, chosen.take(name, [name], Prior(distribution, **values)))
@@ -179,7 +208,20 @@ def resolve_priors(
         sd=sd,
         corr=corr,
         family=parameters,
+        structure=structure,
     )
+
+
+def _sd_defaults(
+    group: GroupingFactor, covariance: GroupCovariance, scale: ResponseScale
+) -> list[Prior]:
+    """Default priors of a grouping factor's standard deviations."""
+    found = sd_priors(group.Z, group.effects, scale)
+    for part in covariance.parts:
+        if part.covariance.one_scale:
+            own = tied_sd_prior(group.Z[:, part.effects], scale)
+            found[part.effects] = [own] * part.size
+    return [found[k] for k in covariance.effect_of_sd.tolist()]
 
 
 def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
@@ -208,6 +250,8 @@ class _Choices:
                 f"not {type(user).__name__}"
             )
         self.reserved = {"fixed", "sd", "corr", *family.parameters}
+        for group in design.groups:
+            self.reserved |= set(covariance_of(group).parameters())
         known = _known_names(design, family, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
@@ -230,10 +274,14 @@ def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str
     if design.groups:
         names.append("sd")
     for group in design.groups:
-        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in group.effects)]
-    correlated = [group.name for group in design.groups if group.correlated_blocks]
+        labels = covariance_of(group).sd_labels
+        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in labels)]
+    correlated = [g.name for g in design.groups if covariance_of(g).has_correlations]
     names += ["corr"] if correlated else []
     names += [f"corr({name})" for name in correlated]
+    for group in design.groups:
+        for name in covariance_of(group).parameters():
+            names += [f"{name}({group.name})", name]
     names += family.parameters
     names += [f"beta({name})" for name in dict.fromkeys(coefficients)]
     return list(dict.fromkeys(names))
@@ -293,6 +341,22 @@ def _positive(entry: PriorInForce) -> PriorInForce:
         raise PriorError(
             f"{prior} does not fit {entry.parameter!r}: it is not negative; "
             "take HalfNormal, HalfCauchy, HalfStudentT, Exponential, Gamma or LogNormal"
+        )
+    return entry
+
+
+def _within(entry: PriorInForce, parameter: Parameter) -> PriorInForce:
+    """Check that the prior of a structure's parameter stays within its range."""
+    prior = entry.prior
+    inside = prior.distribution != "LKJ" and (
+        lower_bound(prior.distribution, prior.parameters) >= parameter.lower
+        and upper_bound(prior.distribution, prior.parameters) <= parameter.upper
+    )
+    if not inside:
+        default = Prior(parameter.distribution, **parameter.prior)
+        raise PriorError(
+            f"{prior} does not fit {entry.parameter!r}, which lies between {parameter.lower:g} and "
+            f"{parameter.upper:g}; take {default}, the default, or another prior within"
         )
     return entry
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bayesmix.covariance import Part, covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PriorInForce
@@ -79,7 +80,7 @@ def _predictor(design: Design, symbols: Sequence[str]) -> list[str]:
 
 
 def _group_lines(group: GroupingFactor, letter: str) -> list[str]:
-    name = _text(group.name)
+    name, covariance = _text(group.name), covariance_of(group)
     if group.n_effects == 1:
         return [
             rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma_{{{name},0}}), "
@@ -89,14 +90,30 @@ def _group_lines(group: GroupingFactor, letter: str) -> list[str]:
         rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma_{{{name}}}), "
         rf"\quad j = 1, \dots, {group.n_levels}"
     ]
-    sds = ", ".join(rf"\sigma_{{{name},{k}}}" for k in range(group.n_effects))
+    sds = ", ".join(rf"\sigma_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
     diagonal = rf"\operatorname{{diag}}({sds})"
-    if group.correlated_blocks:
+    if not covariance.is_diagonal:
         S = rf"S_{{{name}}}"
         lines.append(rf"\Sigma_{{{name}}} &= {S} R_{{{name}}} {S}, \quad {S} = {diagonal}")
     else:
         lines.append(rf"\Sigma_{{{name}}} &= {diagonal}^2")
+    for part in covariance.parts:
+        symbols = {p.name: _symbol(p_name, group) for p_name, p in part.named_parameters().items()}
+        entries = part.covariance.latex(symbols)
+        if entries is not None:
+            lines.append(rf"(R_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _range(group: GroupingFactor, part: Part) -> str:
+    """Index of a block of R; empty if it is all of it."""
+    return "" if part.size == group.n_effects else f",{part.start}:{part.stop - 1}"
+
+
+def _symbol(parameter: str, group: GroupingFactor) -> str:
+    """Symbol of a structure's parameter: rho is a Greek letter, what else there is a word."""
+    letter = r"\rho" if parameter.startswith("rho") else rf"\text{{{_escape(parameter)}}}"
+    return rf"{letter}_{{{_text(group.name)}}}"
 
 
 def _prior_lines(design: Design, priors: ModelPriors, symbols: Sequence[str]) -> list[str]:
@@ -117,11 +134,11 @@ def _prior_lines(design: Design, priors: ModelPriors, symbols: Sequence[str]) ->
         name = _text(group.name)
         for k, entry in enumerate(priors.sd[group.name]):
             lines.append(rf"\sigma_{{{name},{k}}} &\sim {_distribution(entry.prior)}")
-        blocks = group.correlated_blocks
-        for block in blocks:
+        for part in covariance_of(group).free:
             lkj = _distribution(priors.corr[group.name].prior)
-            part = "" if block.size == group.n_effects else f",{block.start}:{block.stop - 1}"
-            lines.append(rf"R_{{{name}{part}}} &\sim {lkj}")
+            lines.append(rf"R_{{{name}{_range(group, part)}}} &\sim {lkj}")
+        for parameter, entry in priors.structure.get(group.name, {}).items():
+            lines.append(rf"{_symbol(parameter, group)} &\sim {_distribution(entry.prior)}")
     lines += [_family_line(name, entry) for name, entry in priors.family.items()]
     return lines
 

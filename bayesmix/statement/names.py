@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bayesmix.design import Design
+from bayesmix.covariance import covariance_of
+from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import DataError
 from bayesmix.families import Family
 
@@ -49,6 +50,11 @@ class Names:
         return f"corr_{group}"
 
     @staticmethod
+    def parameter(name: str, group: str) -> str:
+        """A parameter of a grouping factor's covariance structure: ``rho_g``."""
+        return f"{name}_{group}"
+
+    @staticmethod
     def b(group: str) -> str:
         """Group effects."""
         return f"b_{group}"
@@ -62,6 +68,12 @@ class Names:
     def effect_dim(group: str) -> str:
         """Dimension of the effects."""
         return f"{group}_effect"
+
+    @staticmethod
+    def sd_dim(group: GroupingFactor) -> str:
+        """Dimension of the standard deviations: the effects', where each has its own."""
+        tied = covariance_of(group).tied
+        return f"{group.name}_sd" if tied else f"{group.name}_effect"
 
     @staticmethod
     def effect_dim_bis(group: str) -> str:
@@ -97,7 +109,9 @@ def model_names(design: Design, family: Family) -> Names:
     for group in design.groups:
         g = group.name
         own = {Names.level_dim(g), Names.effect_dim(g), Names.effect_dim_bis(g)}
+        own.add(Names.sd_dim(group))
         new = {Names.sd(g), Names.corr(g), Names.b(g)}
+        new |= {Names.parameter(name, g) for name in covariance_of(group).parameters()}
         new |= {f"{part}_{g}" for part in ("Z", "index", "z", "partial_corr")}
         if own & (dims | variables) or new & (dims | variables) or own & new:
             raise DataError(
@@ -114,7 +128,9 @@ def posterior_variables(design: Design, names: Names, family: Family) -> list[st
     variables = ["beta"] if design.fixed_effects else []
     for group in design.groups:
         variables.append(names.sd(group.name))
-        if group.correlated_blocks:
+        covariance = covariance_of(group)
+        if covariance.has_correlations:
             variables.append(names.corr(group.name))
+        variables += [names.parameter(p, group.name) for p in covariance.parameters()]
         variables.append(names.b(group.name))
     return [*variables, *family.parameters]

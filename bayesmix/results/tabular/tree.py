@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design
 from bayesmix.inference.draws import Draws, without_shape_warnings
 from bayesmix.statement.names import FIXED_EFFECT, Names
@@ -28,7 +29,8 @@ def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
     for group in design.groups:
         g = group.name
         effect = names.effect_dim(g)
-        dims[names.sd(g)] = [effect]
+        dims[names.sd(g)] = [names.sd_dim(group)]
+        dims |= {names.parameter(p, g): [] for p in covariance_of(group).parameters()}
         dims[names.corr(g)] = [effect, names.effect_dim_bis(g)]
         dims[names.b(g)] = [names.level_dim(g), effect]
     return dims
@@ -135,6 +137,9 @@ def coordinates(design: Design, names: Names) -> dict[str, Any]:
         effects = np.asarray(group.effects, dtype=object)
         coords[names.level_dim(g)] = group.levels.labels
         coords[names.effect_dim(g)] = effects
-        if group.correlated_blocks:
+        covariance = covariance_of(group)
+        if covariance.tied:
+            coords[names.sd_dim(group)] = np.asarray(covariance.sd_labels, dtype=object)
+        if covariance.has_correlations:
             coords[names.effect_dim_bis(g)] = effects
     return coords
