@@ -132,7 +132,7 @@ def factors_at(co: Coordinates, x: np.ndarray) -> Factors:
     out = Factors(
         np.empty(len(co.effect_sd) + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     )  # fmt: skip
-    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: int(co.sizes[0])]), *out)
+    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: co.n_x]), *out)
     return out
 
 
@@ -273,6 +273,12 @@ def _expand(co, x, sd, C, L, values, own):  # type: ignore[no-untyped-def]
             structure_root(co, block, values, own, C)
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
+        if co.scaled[f] == 1:
+            for i in range(q):
+                scale = co.T[at + i * q + i] * sd[co.sd_start[f] + i]
+                for j in range(q):
+                    L[at + i * q + j] = scale * C[at + i * q + j]
+            continue
         for i in range(q):
             for j in range(q):
                 s = 0.0

@@ -66,6 +66,8 @@ class Coordinates(Packed):
         Unit of what is positive.
     data : ndarray
         What the structures' kernels are given.
+    scaled : ndarray of int64, shape (n_factors,)
+        1 where a factor's T is diagonal, so that T diag(sd) C is triangular as it is.
     structures : tuple of type
         The class of each block's covariance.
     """
@@ -73,7 +75,7 @@ class Coordinates(Packed):
     _INTS = (
         "sizes", "sd_start", "q", "L_start", "block_factor", "block_first", "block_size",
         "block_x", "prior_kind", "effect_sd", "block_code", "block_n", "block_value", "block_data",
-        "block_fill", "block_pull", "value_kind",
+        "block_fill", "block_pull", "value_kind", "scaled",
     )  # fmt: skip
     _FLOATS = (
         "eta", "prior_a", "prior_b", "T", "unit", "value_a", "value_b", "value_lower",
@@ -97,6 +99,7 @@ class Coordinates(Packed):
     block_fill: np.ndarray
     block_pull: np.ndarray
     value_kind: np.ndarray
+    scaled: np.ndarray
     eta: np.ndarray
     prior_a: np.ndarray
     prior_b: np.ndarray
@@ -117,15 +120,36 @@ class Coordinates(Packed):
             block_code=[CODES[structure.kernels] for structure in self.structures],
             block_fill=[fill for fill, _ in addresses],
             block_pull=[pull for _, pull in addresses],
+            scaled=[_is_diagonal(T) for T in _squares(arrays["T"], arrays["q"])],
             **arrays,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what it is made from, by name: addresses are those of a process."""
-        made = {"block_code", "block_fill", "block_pull"}
+        made = {"block_code", "block_fill", "block_pull", "scaled"}
         return {k: v for k, v in super().as_dict().items() if k not in made} | {
             "structures": self.structures
         }
+
+    @property
+    def n_x(self) -> int:
+        """Number of coordinates."""
+        return int(self.sizes[0])
+
+    @property
+    def n_sd(self) -> int:
+        """Number of standard deviations of effects; some may share one."""
+        return int(self.sizes[1])
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks with coordinates of their own."""
+        return int(self.sizes[2])
+
+    @property
+    def n_sigma(self) -> int:
+        """1 if the residual standard deviation is estimated, the last coordinate; else 0."""
+        return int(self.sizes[3])
 
     @property
     def effect_of_sd(self) -> np.ndarray:
@@ -135,17 +159,27 @@ class Coordinates(Packed):
     @property
     def n_structure(self) -> int:
         """Number of coordinates of the structures."""
-        return int(self.sizes[0] - self.sizes[1] - self.sizes[3])
+        return self.n_x - self.n_sd - self.n_sigma
 
     def coordinates_of_block(self, block: int) -> slice:
         """Range of a block's coordinates."""
-        ends = [*self.block_x.tolist(), int(self.sizes[1]) + self.n_structure]
+        ends = [*self.block_x.tolist(), self.n_sd + self.n_structure]
         return slice(ends[block], ends[block + 1])
 
     def effects_of_block(self, block: int) -> slice:
         """Range of a block's effects, in an array of all factors' effects."""
         start = int(self.sd_start[self.block_factor[block]] + self.block_first[block])
         return slice(start, start + int(self.block_size[block]))
+
+
+def _squares(flat: np.ndarray, q: np.ndarray) -> list[np.ndarray]:
+    """The q x q matrices that lie flat behind each other."""
+    ends = np.cumsum(np.asarray(q) ** 2)
+    return [flat[end - n * n : end].reshape(n, n) for n, end in zip(q, ends, strict=True)]
+
+
+def _is_diagonal(T: np.ndarray) -> bool:
+    return bool(np.count_nonzero(T) == np.count_nonzero(np.diag(T)))
 
 
 class Theta(NamedTuple):
@@ -168,6 +202,7 @@ class Theta(NamedTuple):
     block_fill: Any
     block_pull: Any
     value_kind: Any
+    scaled: Any
     eta: Any
     prior_a: Any
     prior_b: Any
@@ -196,9 +231,10 @@ def theta_at(a, b):  # type: ignore[no-untyped-def]
         shifted(a, a[_I + 4]), shifted(a, a[_I + 5]), shifted(a, a[_I + 6]), shifted(a, a[_I + 7]),
         shifted(a, a[_I + 8]), shifted(a, a[_I + 9]), shifted(a, a[_I + 10]),
         shifted(a, a[_I + 11]), shifted(a, a[_I + 12]), shifted(a, a[_I + 13]),
-        shifted(a, a[_I + 14]), shifted(a, a[_I + 15]), shifted(a, a[_I + 16]), shifted(b, a[_F]),
-        shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]), shifted(b, a[_F + 4]),
-        shifted(b, a[_F + 5]), shifted(b, a[_F + 6]), shifted(b, a[_F + 7]), shifted(b, a[_F + 8]),
-        shifted(b, a[_F + 9]), shifted(b, a[_F + 10]), a[_I + 3] - a[_I + 2],
-        a[_I + 10] - a[_I + 9], a[_F + 4] - a[_F + 3],
+        shifted(a, a[_I + 14]), shifted(a, a[_I + 15]), shifted(a, a[_I + 16]),
+        shifted(a, a[_I + 17]), shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]),
+        shifted(b, a[_F + 3]), shifted(b, a[_F + 4]), shifted(b, a[_F + 5]), shifted(b, a[_F + 6]),
+        shifted(b, a[_F + 7]), shifted(b, a[_F + 8]), shifted(b, a[_F + 9]),
+        shifted(b, a[_F + 10]), a[_I + 3] - a[_I + 2], a[_I + 10] - a[_I + 9],
+        a[_F + 4] - a[_F + 3],
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.covariance import Covariance, Part, covariance_of
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.gaussian import coordinates as codes
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
@@ -18,7 +18,7 @@ from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.priors.distributions import check_sizes, standard_parameters
-from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
 
 __all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
@@ -50,12 +50,12 @@ class Problem:
     @property
     def n_obs(self) -> int:
         """Number of rows."""
-        return int(self.equations.sizes[5])
+        return self.equations.n_obs
 
     @property
     def n_fixed(self) -> int:
         """Number of fixed effects p."""
-        return int(self.equations.sizes[4])
+        return self.equations.n_fixed
 
     def relative_coordinates(self) -> Coordinates:
         """Coordinates of the standard deviations relative to sigma, without priors."""
@@ -83,19 +83,19 @@ class Problem:
             self, priors, with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale
         )
 
-    def fixed_prior(self, design: Design, priors: ModelPriors) -> FixedPrior:
+    def fixed_prior(self, predictor: LinearPredictor, priors: PredictorPriors) -> FixedPrior:
         """Prior of the working fixed effects."""
         p = self.n_fixed
-        names = design.fixed_effects
+        names = predictor.fixed_effects
         A = np.eye(p)
         mean, weight = np.zeros(p), np.zeros(p)
-        slopes = [j for j, n in enumerate(names) if priors.intercept is None or n != "Intercept"]
+        slopes = list(predictor.slopes)
         entries = dict(zip(slopes, priors.coefficients, strict=True))
         if priors.intercept is not None:
             at = names.index("Intercept")
             entries[at] = priors.intercept
             if priors.intercept_is_centered:
-                A[at, slopes] = design.means[slopes]
+                A[at, slopes] = predictor.means[slopes]
         for j, entry in entries.items():
             if entry.prior.distribution == "Normal":
                 check_sizes("Normal", entry.prior.parameters)
@@ -110,7 +110,7 @@ class Problem:
 
 
 def build_problem(
-    design: Design,
+    predictor: LinearPredictor,
     y: np.ndarray,
     *,
     weights: np.ndarray | None = None,
@@ -120,7 +120,7 @@ def build_problem(
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         The response.
     weights : ndarray, shape (n,), optional
@@ -137,17 +137,17 @@ def build_problem(
     NotSupportedError
         If crossed grouping factors are too large for the exact algebra.
     """
-    z = y if design.offset is None else y - design.offset
+    z = y if predictor.offset is None else y - predictor.offset
     w = weights
     if known_se is not None:
         w = known_se**-2.0 if weights is None else weights * known_se**-2.0
-    plan = plan_elimination(design.groups)
-    scaling = scale_design(design, z, w)
+    plan = plan_elimination(predictor.groups)
+    scaling = scale_design(predictor, z, w)
     return Problem(
-        equations=build_equations(design, z, w, scaling, plan),
+        equations=build_equations(predictor, z, w, scaling, plan),
         plan=plan,
         scaling=scaling,
-        groups=tuple(design.groups[k] for k in (*plan.chain, *plan.rest)),
+        groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
         sigma_is_known=known_se is not None,
         log_weights=0.0 if w is None else float(np.log(w).sum()),
     )
@@ -203,12 +203,14 @@ def _coordinates(
     blocks, effect_sd, at_sd = _Blocks(), [np.zeros(0, dtype=np.int64)], 0
     for f, (group, covariance) in enumerate(zip(problem.groups, covariances, strict=True)):
         if priors is not None:
-            for k, entry in enumerate(priors.sd[group.name], at_sd):
+            for k, entry in enumerate(priors.mu.sd[group.name], at_sd):
                 kinds[k], a[k], b[k] = scale_prior_codes(entry.prior)
         effect_sd.append(at_sd + covariance.sd_of_effect)
         at_sd += covariance.n_sd
         for part in covariance.with_coordinates:
-            blocks.add(f, part, n_sd, None if priors is None else priors.of_part(group.name, part))
+            blocks.add(
+                f, part, n_sd, None if priors is None else priors.mu.of_part(group.name, part)
+            )
     if priors is not None and with_sigma:
         kinds[-1], a[-1], b[-1] = scale_prior_codes(priors.family["sigma"].prior)
     T = [(problem.scaling.TZ[k] / unit).ravel() for k in order]

@@ -19,6 +19,11 @@ def make_triangular(co, L, Q):  # type: ignore[no-untyped-def]
     """
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
+        if co.scaled[f] == 1:
+            for i in range(q):
+                for j in range(q):
+                    Q[at + i * q + j] = 1.0 if i == j else 0.0
+            continue
         for i in range(q):
             row = at + i * q
             for c in range(q):
@@ -47,6 +52,8 @@ def rotate_back(co, E, Q):  # type: ignore[no-untyped-def]
     """Bring moments of Q u back to those of u: Q' E Q, in place."""
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
+        if co.scaled[f] == 1:  # Q is the identity
+            continue
         half = np.empty((q, q))
         for i in range(q):
             for j in range(q):

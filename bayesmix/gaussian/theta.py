@@ -39,8 +39,8 @@ def pack_theta(
     """
     co = problem.absolute_coordinates()
     n_draws = len(sigma) if sigma is not None else len(next(iter(sd.values())))
-    X = np.zeros((n_draws, int(co.sizes[0])))
-    at_sd, at = 0, int(co.sizes[1])
+    X = np.zeros((n_draws, co.n_x))
+    at_sd, at = 0, co.n_sd
     for group in problem.groups:
         covariance = covariance_of(group)
         values = covariance.by_sd(sd[group.name])

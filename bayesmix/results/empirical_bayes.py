@@ -15,6 +15,7 @@ from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
 from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.canonical import canonical
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.problems import gaussian_problem
@@ -109,14 +110,16 @@ class EmpiricalBayes(
         problem = self._problem
         if method != "map":
             refuse_saturated(problem)
-        refuse_perfect_fit(problem, model.design, model.y)
+        search = canonical(model)
+        refuse_perfect_fit(search.problem, search.predictor, search.y)
         if method == "map":
-            self._prior: FixedPrior = problem.fixed_prior(model.design, model.prior_entries)
-            co = problem.coordinates(model.prior_entries)
-            self._optimum: Optimum = maximise(problem, method, co, self._prior)
+            self._prior: FixedPrior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+            co = search.problem.coordinates(search.priors)
+            prior = search.problem.fixed_prior(search.predictor, search.priors.mu)
+            self._optimum: Optimum = maximise(search.problem, method, co, prior)
         else:
             self._prior = flat_prior(problem.n_fixed)
-            self._optimum = maximise(problem, method)
+            self._optimum = maximise(search.problem, method)
         refuse_no_residual(problem, self._optimum)
         self._conditional: Conditional = self._moments(fixed_uncertainty=True)
         self.seconds = time.perf_counter() - start

@@ -23,7 +23,7 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import LaplaceOptimum, log_marginal, maximise_laplace
-from bayesmix.inference.laplace_known import mode_of
+from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.laplace_profile import (
     LaplaceLikelihood,
     laplace_likelihood_at,
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
 
 __all__ = ["LaplaceFit"]
-
-_NO_MORE = 1e-3  # standard errors
 
 
 class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
@@ -94,7 +92,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         link_start = model.link_start
         if method == "map":
             self._co: Coordinates = gp.problem.coordinates(model.prior_entries)
-            self._prior = gp.problem.fixed_prior(model.design, model.prior_entries)
+            self._prior = gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu)
             found = maximise_laplace(gp, self._co, self._prior, 1, link_start)
             found = best_branches(gp, self._co, self._prior, 1, found)
         else:
@@ -156,20 +154,11 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         then is as large as the search went, and the fit that of the Poisson family.
         """
         found = super().singular
-        if not self._is_poisson:
+        if not self.model.family.is_at_limit(self.model.y, self._family_values):
             return found
-        words = 'there is no overdispersion: family="poisson" fits as well'
+        limit = self.model.family.limit
+        words = f'there is no overdispersion: family="{limit}" fits as well'
         return f"{found}; {words}" if found else words
-
-    @property
-    def _is_poisson(self) -> bool:
-        """Whether what alpha adds to the variance is far below what its estimate could tell."""
-        family = self.model.family
-        if family.name != "negative_binomial":
-            return False
-        alpha, y = float(self._family_values["alpha"]), self.model.y
-        # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
-        return bool(1.0 / alpha < _NO_MORE * np.sqrt(2.0 / max(float(y @ y), 1.0)))
 
     @property
     def mean_branch(self) -> str:
@@ -182,7 +171,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
 
     @property
     def _n_outer(self) -> int:
-        return int(self._co.sizes[0]) + len(self._gp.parameters)
+        return self._co.n_x + len(self._gp.parameters)
 
     # -- tables ---------------------------------------------------------------
 
@@ -282,7 +271,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         method = ci_method or self._affordable()
         check_probability("ci_prob", ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
-        d = int(self._co.sizes[0])
+        d = self._co.n_x
         at = np.arange(d, self._n_outer)
         estimate = np.exp(self._laplace.x[at])
         se = np.sqrt(np.diag(self._outer_cov)[at])
@@ -312,7 +301,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
     def _theta_cov(self) -> np.ndarray:
         """Covariance of log standard deviations and partial correlations, NaN at a boundary."""
         co, x = self._absolute
-        d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+        d, n_sd = co.n_x, co.n_sd
         out = self._outer_cov[:d, :d].copy()
         scale, mode = np.ones(d), self._laplace.x[:d]
         for k in np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM).tolist():
@@ -329,7 +318,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
     @functools.cached_property
     def _absolute(self) -> tuple[Coordinates, np.ndarray]:
         co = self._problem.absolute_coordinates()
-        x, n_sd = self._laplace.x[: int(co.sizes[0])].copy(), int(co.sizes[1])
+        x, n_sd = self._laplace.x[: co.n_x].copy(), co.n_sd
         # Under a uniform prior the coordinate is no logarithm.
         uniform = np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM)
         x[uniform] = np.log(np.maximum(self._optimum.sd[co.effect_of_sd[uniform]], 1e-300))
@@ -377,12 +366,12 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
     @property
     def _phi(self) -> np.ndarray:
         """Logarithms of the family's parameters."""
-        return self._laplace.x[int(self._co.sizes[0]) : self._n_outer]
+        return self._laplace.x[self._co.n_x : self._n_outer]
 
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         gp, co, problem = self._gp, self._co, self._problem
         x, eq, p = self._laplace.x, problem.equations, problem.n_fixed
-        theta = np.ascontiguousarray(x[: int(co.sizes[0])])
+        theta = np.ascontiguousarray(x[: co.n_x])
         flat = self._separated
         # The equations are left with the weights at the mode.
         fine = np.isfinite(log_marginal(gp, co, x, self._laplace.u))
@@ -396,7 +385,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         fine = fine and add_moments(
             eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
         )
-        outer = self._known.covariance[self._n_outer :, self._n_outer :]
+        outer = self._determined.covariance[self._n_outer :, self._n_outer :]
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
@@ -432,7 +421,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
                 values[group.name][:, zero] = 0.0
             at += group.n_effects
         return Conditional(
-            beta=back @ x[self._n_outer :], beta_cov=self._known_fixed.table(), b=b,
+            beta=back @ x[self._n_outer :], beta_cov=self._determined_fixed.table(), b=b,
             b_var=variances, cross=crossed,
         )  # fmt: skip
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import covariance_of
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
+from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
-from bayesmix.inference.laplace_known import known_of, reproduced, separated
 from bayesmix.inference.search import LARGEST_CORRELATION
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["KnowsItsLimits"]
 class KnowsItsLimits:
     """Separation, flat directions and the error of the approximation.
 
-    The rest of a `LaplaceFit` asks for `_known`: the covariance of all outer coordinates
+    The rest of a `LaplaceFit` asks for `_determined`: the covariance of all outer coordinates
     beside the directions along which the likelihood is flat.
     """
 
@@ -122,7 +122,7 @@ class KnowsItsLimits:
     def _flat_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
         names = self.model.design.fixed_effects
-        lost = self._known_fixed.lost(np.eye(len(names)))
+        lost = self._determined_fixed.lost(np.eye(len(names)))
         flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
         flat = [n for n in flat if n not in self._runaway] if not self._reproduced.shape[1] else []
         if not flat:
@@ -136,7 +136,7 @@ class KnowsItsLimits:
             return []
         prior = self._prior if self.method == "map" else None
         return laplace_shifts(
-            self._gp, self._co, prior, 1 if prior else 0, self._laplace, self._known
+            self._gp, self._co, prior, 1 if prior else 0, self._laplace, self._determined
         )
 
     # -- inside ---------------------------------------------------------------
@@ -156,11 +156,11 @@ class KnowsItsLimits:
         return reproduced(self._gp, self._co, self._laplace, rises)
 
     @functools.cached_property
-    def _known(self) -> Known:
+    def _determined(self) -> Determined:
         """What is known of all outer coordinates; those at a boundary have no variance."""
-        found, d = self._laplace, int(self._co.sizes[0])
+        found, d = self._laplace, self._co.n_x
         x = found.x
-        n_sd = int(self._co.sizes[1])
+        n_sd = self._co.n_sd
         free = np.ones(len(x), dtype=bool)
         free[:n_sd] = ~self._optimum.at_zero[self._co.effect_of_sd]
         # Correlations with an effect that does not vary are not there to be estimated.
@@ -170,9 +170,9 @@ class KnowsItsLimits:
 
         grows = self._reproduced
 
-        def known(flat: np.ndarray) -> Known:
+        def known(flat: np.ndarray) -> Determined:
             priors: Priors = 1 if prior else 0
-            return known_of(self._gp, self._co, prior, priors, found, free, flat, grows)
+            return determined_of(self._gp, self._co, prior, priors, found, free, flat, grows)
 
         outcome = known(self._separated)
         coefficients = np.eye(len(x))[self._n_outer :]
@@ -188,16 +188,21 @@ class KnowsItsLimits:
         return outcome
 
     @functools.cached_property
-    def _known_fixed(self) -> Known:
+    def _determined_fixed(self) -> Determined:
         """What is known of the fixed effects, on the scale of the formula."""
-        return self._known.part(slice(self._n_outer, None)).moved(
+        return self._determined.part(slice(self._n_outer, None)).moved(
             np.linalg.inv(self._problem.scaling.TX)
         )
+
+    @property
+    def _lost_coefficients(self) -> np.ndarray:
+        """Which fixed effects have no estimate, shape (p,)."""
+        return self._determined_fixed.lost(np.eye(len(self.model.design.fixed_effects)))
 
     @functools.cached_property
     def _outer_cov(self) -> np.ndarray:
         """Covariance of all outer coordinates, infinite where nothing is known."""
-        out = self._known.covariance.copy()
-        lost = np.flatnonzero(self._known.lost(np.eye(len(out))))
+        out = self._determined.covariance.copy()
+        lost = np.flatnonzero(self._determined.lost(np.eye(len(out))))
         out[lost, lost] = np.inf
         return out

@@ -149,9 +149,7 @@ class Posterior(
                                     text_columns=("term",), note=note))  # fmt: skip
         # The sigma of a normal response is the residual of the variance components, where
         # the link leaves it on their scale.
-        normal = (
-            self.model.family.name == "gaussian" and self._draws.residual_variance() is not None
-        )
+        normal = self.model.family.is_linear_normal
         if self.model.family.parameters and not normal:
             own = tables.family_parameters_table(self._draws, coefficients)
             sections.append(

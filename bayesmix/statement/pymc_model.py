@@ -167,7 +167,7 @@ def _root_of_correlation(
         variables = {p.name: names.parameter(own, g) for own, p in part.named_parameters().items()}
         alone = len(covariance.free) == 1
         variables["partial_corr"] = f"partial_corr_{g}" if alone else f"partial_corr_{g}_{number}"
-        root = part.covariance.pymc_root(variables, priors.of_part(g, part))
+        root = part.covariance.pymc_root(variables, priors.mu.of_part(g, part))
         L = root if whole else L[part.effects, part.effects].set(root)
     if covariance.has_correlations:
         dims = (names.effect_dim(g), names.effect_dim_bis(g))

@@ -131,7 +131,8 @@ def with_structure(
     groups = tuple(
         replace(g, blocks=tuple(changed(k, b) for k, b in enumerate(g.blocks)))
         if g.name == group else g
-        for g in model.design.groups
+        for g in model.design.mu.groups
     )  # fmt: skip
-    design = replace(model.design, groups=groups)
+    mu = replace(model.design.mu, groups=groups)
+    design = replace(model.design, predictors={**model.design.predictors, "mu": mu})
     return model.with_parts(design=design, priors=resolve_priors(design, model.family, model.y))

@@ -105,7 +105,7 @@ def covariance(problem: Problem, co: Any, x: np.ndarray) -> np.ndarray:
 
 
 def dense_deviance(model: bmx.Model, problem: Problem, co: Any, x: np.ndarray, reml: bool) -> float:
-    Z, X = dense_Z(problem), model.design.X
+    Z, X = dense_Z(problem), model.design.mu.X
     sigma = float(np.exp(x[-1]))
     V = Z @ covariance(problem, co, x) @ Z.T + sigma**2 * np.eye(len(Z))
     inverse = np.linalg.inv(V)
@@ -139,7 +139,7 @@ def test_gradients_are_those_of_differences(
     problem = gaussian_problem(model)
     eq, relative = problem.equations, problem.relative_coordinates()
     co = problem.coordinates(model.prior_entries)
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     for x in points(relative, rng):
         for reml in (True, False):
             check_gradient(
@@ -179,15 +179,15 @@ def test_coordinates_of_what_they_stand_for_are_the_same(
 
 def collapsed(model: bmx.Model, values: dict[str, Any]) -> tuple[float, float]:
     """log p of everything under the PyMC model, and minus that of the effects given the rest."""
-    design, priors = model.design, model.prior_entries
+    design, priors = model.design.mu, model.prior_entries.mu
     group = design.groups[0]
     part = covariance_of(group).parts[0]
     name = part.covariance.parameters()[0].name
     C = part.covariance.roots({name: np.array([values["shape"]])})[0]
     L = values["sd"] * C
-    Z = np.zeros((design.n_obs, group.n_levels, group.n_effects))
-    Z[np.arange(design.n_obs), group.index] = group.Z
-    A = np.concatenate([design.X, (Z @ L).reshape(design.n_obs, -1)], axis=1)
+    Z = np.zeros((len(model.y), group.n_levels, group.n_effects))
+    Z[np.arange(len(model.y)), group.index] = group.Z
+    A = np.concatenate([design.X, (Z @ L).reshape(len(model.y), -1)], axis=1)
     # Prior of (beta, z): beta's slope and the intercept at the means, z standard normal.
     p = 2
     to_means = np.array([[1.0, design.X[:, 1].mean()], [0.0, 1.0]])
@@ -221,7 +221,7 @@ def test_the_pymc_model_is_the_collapsed_density_times_the_effects(
     model = case("tied", data)
     problem = gaussian_problem(model)
     co = problem.coordinates(model.prior_entries)
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     stated, ours = [], []
     for _ in range(3):
         values = {
@@ -231,7 +231,7 @@ def test_the_pymc_model_is_the_collapsed_density_times_the_effects(
         }  # fmt: skip
         logp, given = collapsed(model, values)
         stated.append(logp - given)
-        rho = covariance_of(model.design.groups[0]).parameters()["rho"]
+        rho = covariance_of(model.design.mu.groups[0]).parameters()["rho"]
         x = np.array([
             np.log(values["sd"]), rho.coordinate(np.array(values["shape"])), np.log(values["sigma"])
         ])  # fmt: skip
@@ -245,9 +245,9 @@ def test_priors_of_a_structure_are_in_the_density(data: pd.DataFrame) -> None:
     problem = gaussian_problem(model)
     co = problem.coordinates(model.prior_entries)
     assert problem.n_fixed == 2
-    own = covariance_of(model.design.groups[0]).parameters()["range"]
+    own = covariance_of(model.design.mu.groups[0]).parameters()["range"]
     x, at = np.array([0.3, 0.1, -0.2, 0.5, 0.7, 0.2]), 4
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     eq, plain = problem.equations, problem.absolute_coordinates()
     gradients = [np.empty(6), np.empty(6), np.empty(6)]
     log_density(eq, co, prior, x, False, gradients[0])
@@ -277,7 +277,9 @@ def test_reml_finds_the_best_and_its_tables_have_a_row_for_each_parameter(
     log_likelihood(problem.equations, co, x, True, slope)
     assert np.abs(slope).max() < 1e-3
     table = fit.variance_components()
-    labels = [(g.name, label) for g in model.design.groups for label in covariance_of(g).sd_labels]
+    labels = [
+        (g.name, label) for g in model.design.mu.groups for label in covariance_of(g).sd_labels
+    ]
     assert list(zip(table["group"], table["effect"], strict=True)) == [*labels, ("Residual", "")]
     assert table["variance_share"].sum() == pytest.approx(1.0)
     assert (table["sd_lower"] <= table["sd"]).all()
@@ -286,7 +288,7 @@ def test_reml_finds_the_best_and_its_tables_have_a_row_for_each_parameter(
         assert labels == [("g", "tied(f[a], f[b], f[c], f[d])")]
         assert fit.df == 2 + 2 + 1
         assert len(fit.correlations()) == 0
-    assert len(fit.group_effects("g")) == 15 * model.design.groups[0].n_effects
+    assert len(fit.group_effects("g")) == 15 * model.design.mu.groups[0].n_effects
 
 
 def test_the_posterior_has_the_parameters_of_the_structure(data: pd.DataFrame) -> None:
@@ -317,7 +319,7 @@ def test_priors_names_words_and_latex_ask_the_structure(data: pd.DataFrame) -> N
 
 def test_names_of_two_structures_in_one_factor_differ(data: pd.DataFrame) -> None:
     model = case("two in one factor", data)
-    assert set(model.prior_entries.structure["g"]) == {"rho_0", "rho_1"}
+    assert set(model.prior_entries.mu.structure["g"]) == {"rho_0", "rho_1"}
     assert {"rho_0_g", "rho_1_g"} <= set(model.pymc_model.named_vars)
 
 

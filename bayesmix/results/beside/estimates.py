@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.beside.matching import GroupNames, TermNames
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.posterior import Posterior
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "known_names", "own_estimates"]
+__all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "names_to_match", "own_estimates"]
 
 COLUMNS = {
     "fixed_effects": ("term", "estimate", "sd", "lower", "upper"),
@@ -81,7 +81,7 @@ def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
         }
         if groups:
             tables["group_effects"] = fit.group_effects(ci_prob=ci_prob)
-        normal = fit.model.family.name.startswith("gaussian")
+        normal = fit.model.family.is_linear_normal
         name = {"reml": "REML", "ml": "ML", "map": "MAP"}[fit.method]
         name = name if normal else f"{name} (Laplace)"
     found: dict[str, Any] = {
@@ -91,7 +91,7 @@ def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
     return Estimates(name=name, n_obs=fit.model.design.n_obs, is_own=True, **found)
 
 
-def known_names(models: list[FittableModel]) -> tuple[KnownTerms, KnownGroups]:
+def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     """Gather the names that other programs' names are to be matched with."""
     terms = {name: None for model in models for name in model.design.all_fixed_columns}
     effects: dict[str, dict[str, None]] = {}
@@ -101,5 +101,5 @@ def known_names(models: list[FittableModel]) -> tuple[KnownTerms, KnownGroups]:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))
-    known = KnownTerms(terms)
-    return known, KnownGroups({g: tuple(e) for g, e in effects.items()}, levels, known)
+    known = TermNames(terms)
+    return known, GroupNames({g: tuple(e) for g, e in effects.items()}, levels, known)

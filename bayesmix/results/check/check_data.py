@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.predict.levels import name_key
 from bayesmix.results.predict.linear import for_each_block
@@ -183,7 +183,7 @@ def check_data(
     CheckData
     """
     censored = "status" in model.rows
-    normal = model.family.name == "gaussian" and not censored
+    normal = model.family.is_normal and not censored
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
@@ -240,7 +240,7 @@ def statistic_data(
         if stat not in STATISTICS:
             listed = ", ".join(repr(name) for name in STATISTICS)
             near = did_you_mean(stat, STATISTICS)
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"stat={stat!r} is no known statistic; {near}it is one of {listed}, or a function"
             )
         name, function = stat, STATISTICS[stat]
@@ -249,7 +249,7 @@ def statistic_data(
         name = "statistic" if name == "<lambda>" else name
         function = _by_row(stat)
     else:
-        raise NotSupportedError(f"stat={stat!r} is neither a function nor the name of one")
+        raise ArgumentError(f"stat={stat!r} is neither a function nor the name of one")
     if factor is None:
         observed = np.asarray([function(y[None], axis=1)[0]])
         found = np.asarray(function(replicates, axis=1))[:, None]
@@ -296,7 +296,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
         try:
             return np.asarray([float(stat(row)) for row in values])
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"stat= must take an array of responses and return one number: {error}"
             ) from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.memory import check_memory
 from bayesmix.results.check.loo import (
     Loo,
@@ -201,7 +201,7 @@ class Checks(Predicts):
         self._refuse_changed("prior_sensitivity()")
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not (number and 0 < threshold < np.inf):
-            raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
+            raise ArgumentError(f"threshold={threshold!r} must be above zero, such as 0.05")
         found, model = self._draws, self.model
         n_chains, n_draws = found.beta.shape[:2]
         chosen = chosen_draws(n_chains, n_draws, draws)

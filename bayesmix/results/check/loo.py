@@ -375,7 +375,7 @@ def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) ->
         sigma,
         {g: {n: flat(v) for n, v in own.items()} for g, own in draws.structure.items()},
     )
-    prior = problem.fixed_prior(design, model.prior_entries)
+    prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
@@ -386,7 +386,7 @@ def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) ->
         weights = design.known_se**-2.0
     found = log_density_of_groups(
         problem,
-        design,
+        design.mu,
         model.y if design.offset is None else model.y - design.offset,
         weights,
         prior,

@@ -15,9 +15,7 @@ import pandas as pd
 
 from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
-from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
-from bayesmix.families import Cumulative
-from bayesmix.families.proportions import Unit
+from bayesmix.errors import OWN_FILES, ArgumentError, DataError, DataWarning, NotSupportedError
 from bayesmix.results.effect.averages import Cells, Source, Transform
 from bayesmix.results.effect.contrasts import (
     COMPARE,
@@ -237,7 +235,7 @@ class Effects:
         for name in names:
             for found in contrasts_of(self.model, name, contrast):
                 if not found.added and name in (at or {}):
-                    raise NotSupportedError(
+                    raise ArgumentError(
                         f"at= fixes `{name}`, whose values are compared; leave it out of at="
                     )
                 for point in grid.points:
@@ -321,7 +319,7 @@ class Effects:
         names = _variables(variables)
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
-            raise NotSupportedError(f"step={step!r} must be a number above zero")
+            raise ArgumentError(f"step={step!r} must be a number above zero")
         source = self._source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
@@ -389,7 +387,7 @@ class Effects:
 
     def _check_odds(self, kind: str, compare: str) -> None:
         family = self.model.family
-        if kind != "mean" or not isinstance(family, Unit) or isinstance(family, Cumulative):
+        if kind != "mean" or not family.mean_is_fraction:
             what = 'kind="linear"' if kind != "mean" else f"the family {family}"
             raise NotSupportedError(
                 f"compare={compare!r} wants probabilities, and {what} has none; take "
@@ -399,7 +397,7 @@ class Effects:
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
     if kind == "response":
-        raise NotSupportedError(
+        raise ArgumentError(
             'kind="response" is for new observations, of which predict(kind="response") tells; '
             'take "mean" or "linear"'
         )
@@ -409,12 +407,10 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
 
 def _variables(variables: Any) -> list[str]:
     if not isinstance(variables, str | Iterable):
-        raise NotSupportedError(
-            f"variables={variables!r} must be the name of a predictor, or several"
-        )
+        raise ArgumentError(f"variables={variables!r} must be the name of a predictor, or several")
     names = [variables] if isinstance(variables, str) else list(variables)
     if not names:
-        raise NotSupportedError("variables= names no predictor")
+        raise ArgumentError("variables= names no predictor")
     return names
 
 

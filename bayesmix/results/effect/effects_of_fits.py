@@ -10,14 +10,13 @@ import numpy as np
 
 from bayesmix.arguments import checked_seed
 from bayesmix.errors import NotSupportedError
-from bayesmix.families import Gaussian
 from bayesmix.results.effect.averages import DrawSource, Source
 from bayesmix.results.effect.combinations import ModeSource
 from bayesmix.results.effect.effects import Effects
 from bayesmix.results.effect.expected import ExpectedSource
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
-from bayesmix.results.effect.lost_cells import KnownCells
+from bayesmix.results.effect.lost_cells import DeterminedCells
 from bayesmix.results.predict.eb_prediction import check_draws
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 
@@ -67,7 +66,7 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
         family = self.model.family
         fit: Any = self
         conditional = fit._conditional
-        if isinstance(family, Gaussian) and family.link == "identity":
+        if family.is_linear_normal:
             if draws is not None or seed is not None:
                 raise NotSupportedError(
                     "draws= and seed= are for a posterior: here mean and variance are exact"
@@ -81,7 +80,7 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
         drawn = DrawSource(
             self.model, lambda levels: fit._parameters(levels, n_draws, number), number
         )
-        # What has run away has no variance here: `KnownCells` says where that matters.
-        known = replace(conditional, beta_cov=fit._known_fixed.covariance)
+        # What has run away has no variance here: `DeterminedCells` says where that matters.
+        known = replace(conditional, beta_cov=fit._determined_fixed.covariance)
         exact = ModeSource(known, lambda: fit._row_variance, fit._roots)
-        return KnownCells(ExpectedSource(fit, drawn, exact), fit._known_fixed)
+        return DeterminedCells(ExpectedSource(fit, drawn, exact), fit._determined_fixed)

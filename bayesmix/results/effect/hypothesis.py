@@ -13,9 +13,9 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.covariance import covariance_of
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.gaussian.coordinates import structure_values
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
@@ -320,7 +320,7 @@ def _savage_dickey(
 Values = Callable[[np.ndarray], dict[str, float]]
 
 
-def _mode_values(fit: Any) -> tuple[np.ndarray, Known, Values]:
+def _mode_values(fit: Any) -> tuple[np.ndarray, Determined, Values]:
     """Coordinates of all parameters, what is known of them, and the parameters as functions.
 
     The coordinates are beta, then theta (logarithms of standard deviations, partial
@@ -337,13 +337,13 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, Known, Values]:
         order = np.r_[np.arange(n, n + p), np.arange(n)]
         move = np.eye(n + p)
         move[n:, n:] = back
-        known: Known = fit._known.moved(move).part(order)
+        determined: Determined = fit._determined.moved(move).part(order)
         start = np.concatenate([beta, theta, fit._phi])
     else:
         covariance = np.zeros((p + d, p + d))
         covariance[:p, :p] = fit._conditional.beta_cov
         covariance[p:, p:] = fit._theta_cov
-        known = Known(
+        determined = Determined(
             covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0)
         )  # fmt: skip
         start = np.concatenate([beta, theta])
@@ -370,13 +370,13 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, Known, Values]:
             found["sigma"] = float(sd[at])
         return found
 
-    return start, known, values
+    return start, determined, values
 
 
 def _at_modes(
     parsed: ParsedHypothesis,
     start: np.ndarray,
-    known: Known,
+    determined: Determined,
     values: Values,
     z: float,
     region: Rope,
@@ -392,7 +392,7 @@ def _at_modes(
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
     # What plays no part may have no covariance.
-    variance = float(known.part(used).variance(gradient[None, used])[0])
+    variance = float(determined.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:
@@ -477,12 +477,12 @@ def _not_estimable(
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:
     if isinstance(hypotheses, Mapping) or not isinstance(hypotheses, Iterable):
-        raise NotSupportedError(
+        raise ArgumentError(
             f'hypotheses={hypotheses!r} must be text such as "x > 0", or a list of such texts'
         )
     given = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
     if not given:
-        raise NotSupportedError('there is no hypothesis; write one such as "x > 0"')
+        raise ArgumentError('there is no hypothesis; write one such as "x > 0"')
     return [parse_hypothesis(text, known) for text in given]
 
 
@@ -494,9 +494,7 @@ def _region(rope: Any) -> Rope:
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low < high:
-        raise NotSupportedError(
-            f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)"
-        )
+        raise ArgumentError(f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)")
     return low, high
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
@@ -43,7 +43,7 @@ def check_draws(draws: Any) -> None:
     NotSupportedError
     """
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+        raise ArgumentError(f"draws={draws!r} must be a whole number of at least 1")
 
 
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
@@ -255,7 +255,7 @@ class PredictsAtModes:
             If `n` is not a positive whole number.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+            raise ArgumentError(f"n={n!r} must be a whole number of at least 1")
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
         check_replicates(n, rows.n_rows)
@@ -359,7 +359,7 @@ class PredictsAtModes:
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self._prior.precision @ to_working
-        return row_variance(design, self._roots, 1.0 / self._residual_variance(rows), prior)
+        return row_variance(design.mu, self._roots, 1.0 / self._residual_variance(rows), prior)
 
     def _means(self, rows: Rows) -> np.ndarray:
         found = self._conditional

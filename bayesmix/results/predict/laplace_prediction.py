@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed, one_of
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.results.predict.eb_prediction import PredictsAtModes
 from bayesmix.results.predict.estimable import without_unknown
 from bayesmix.results.predict.given_data import EffectsGivenData
@@ -33,7 +33,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     if TYPE_CHECKING:
 
         @property
-        def _known_fixed(self) -> Known: ...
+        def _determined_fixed(self) -> Determined: ...
 
         def _row_precision(self) -> np.ndarray: ...
 
@@ -125,7 +125,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
             wanted = _DRAWS if draws is None else draws
             rows, predictor, n_draws = self._predictor(data, request, wanted, seed)
             drawn = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-            drawn[1:, self._known_fixed.lost(rows.X)] = np.nan
+            drawn[1:, self._determined_fixed.lost(rows.X)] = np.nan
             table = pd.DataFrame(dict(zip(names, drawn, strict=True)), index=rows.labels)
             return without_unknown(table, self.model.design, rows)
         rows = rows_to_predict(
@@ -197,7 +197,8 @@ class PredictsAtLaplaceModes(PredictsAtModes):
 
     def _is_new(self, rows: Rows) -> np.ndarray:
         """Whether a row has a level that was not seen, so that no mode is near its effects."""
-        if self.model.family.link in {"identity", "inverse"}:  # by delta, as the mean is at modes
+        link = self.model.family.link_functions
+        if link.is_identity or link.has_pole:  # by delta, as the mean is at modes
             return np.zeros(rows.n_rows, dtype=bool)
         found = [index < 0 for index in rows.index.values()]
         return np.asarray(np.logical_or.reduce(found, initial=False)) | np.zeros(rows.n_rows, bool)
@@ -207,7 +208,7 @@ class PredictsAtLaplaceModes(PredictsAtModes):
     ) -> np.ndarray:
         """Standard deviation of the means of normal linear predictors."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.model.family.link == "log":  # lognormal, whose tails no nodes reach
+            if self.model.family.link_functions.is_log:  # lognormal, whose tails no nodes reach
                 return np.asarray(mean(eta + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
             center, square = np.zeros(len(eta)), np.zeros(len(eta))
             for node, weight in zip(NODES, WEIGHTS, strict=True):
@@ -248,16 +249,16 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
         # Along flat directions nothing moves: rows that change there have no variance.
-        return row_variance(self.model.design, self._roots, weights, ridge).with_fixed(
-            self._known_fixed.covariance
+        return row_variance(self.model.design.mu, self._roots, weights, ridge).with_fixed(
+            self._determined_fixed.covariance
         )
 
     def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         variance = super()._variances(rows, request)
-        return np.where(self._known_fixed.lost(rows.X), np.nan, variance)
+        return np.where(self._determined_fixed.lost(rows.X), np.nan, variance)
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
-        return self._known_fixed.variance(X)
+        return self._determined_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, *, marginal: bool) -> Callable[[np.ndarray], np.ndarray]:
         """Return the mean of a response at a linear predictor, or its average over groups."""
@@ -291,15 +292,16 @@ class PredictsAtLaplaceModes(PredictsAtModes):
         upper: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Estimate, sd by the delta method and interval on the scale of the response."""
+        link = self.model.family.link_functions
         step = 1e-5 * (1.0 + np.abs(eta))
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
             ends = np.stack([mean(lower), mean(upper)])
             low, high = ends.min(axis=0), ends.max(axis=0)
             around_zero = (lower < 0) & (upper > 0)
-            if self.model.family.link == "sqrt":
+            if link.is_even:
                 low = np.where(around_zero, mean(np.zeros_like(eta)), low)
-            if self.model.family.link == "inverse":
+            if link.has_pole:
                 low = np.where(around_zero, high, low)
                 high = np.where(around_zero, np.inf, high)
             return mean(eta), np.abs(slope) * sd, low, high

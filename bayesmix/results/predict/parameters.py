@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import group_scales, name_key
 from bayesmix.results.predict.linear import ParameterDraws
@@ -40,7 +40,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     if wanted is None:
         return np.arange(n_draws)
     if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
-        raise NotSupportedError(f"draws={wanted!r} must be a whole number of at least 1")
+        raise ArgumentError(f"draws={wanted!r} must be a whole number of at least 1")
     each = min(n_draws, -(-int(wanted) // n_chains))
     return np.unique(np.linspace(0, n_draws - 1, each).round().astype(int))
 
@@ -173,7 +173,7 @@ def _redrawn(
     sigma = None if problem.sigma_is_known else family["sigma"]
     X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
     p = problem.n_fixed
     n_u = int((problem.equations.q * problem.equations.n_levels).sum())

@@ -54,9 +54,9 @@ class ModeIntervals:
             sd = np.concatenate([self._optimum.sd, [self._optimum.sigma]])
             co = self._problem.absolute_coordinates()
             x = self._optimum.x.copy()
-            n_sd = int(co.sizes[1])
+            n_sd = co.n_sd
             x[:n_sd] = np.log(np.maximum(sd[co.effect_of_sd], 1e-300))
-            if co.sizes[3]:
+            if co.n_sigma:
                 x[-1] = np.log(sd[-1])
             return co, x
         return absolute_coordinates(self._problem, self._optimum)
@@ -78,7 +78,7 @@ class ModeIntervals:
     def _theta_cov(self) -> np.ndarray:
         co, x = self._absolute
         free = away_from_boundaries(co, x, self._optimum.at_zero)
-        n_sd = int(co.sizes[1])
+        n_sd = co.n_sd
         eq, reml = self._problem.equations, self.method == "reml"
         if self._centre is not None and self._optimum.centred is not None:
             there, at = self._optimum.centred
@@ -97,7 +97,7 @@ class ModeIntervals:
         own, mode = self._optimum.coordinates, self._optimum.x
         # Under a uniform prior the coordinate is no logarithm.
         scale = np.ones(len(x))
-        for k in [*range(n_sd), *([len(x) - 1] if co.sizes[3] else [])]:
+        for k in [*range(n_sd), *([len(x) - 1] if co.n_sigma else [])]:
             step = np.zeros(len(x))
             step[k] = 1e-5
             up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
@@ -169,7 +169,7 @@ class ModeIntervals:
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Ends of the intervals of each factor's standard deviations, and the residual's."""
         co, x = self._absolute
-        n_sd, of_sd = int(co.sizes[1]), co.effect_of_sd
+        n_sd, of_sd = co.n_sd, co.effect_of_sd
         has_sigma = not self._problem.sigma_is_known
         if method == "profile":
             self._check_profile()
@@ -259,8 +259,8 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
 
     `at_zero` is of each effect.
     """
-    out = np.zeros(int(co.sizes[0]), dtype=bool)
-    for block in range(int(co.sizes[2])):
+    out = np.zeros(co.n_x, dtype=bool)
+    for block in range(co.n_blocks):
         here, zero = co.coordinates_of_block(block), at_zero[co.effects_of_block(block)]
         if co.block_n[block]:  # of parameters of all pairs, what one pair tells is known
             out[here] = (~zero).sum() < 2
@@ -275,8 +275,8 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
 def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) -> np.ndarray:
     """Coordinates that a Wald interval is for."""
     free = ~_with_zero(co, at_zero)
-    n_sd = int(co.sizes[1])
-    corr = slice(n_sd, len(x) - int(co.sizes[3]))
+    n_sd = co.n_sd
+    corr = slice(n_sd, len(x) - co.n_sigma)
     free[:n_sd] = ~at_zero[co.effect_of_sd]
     free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
     return free
