@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.design import LinearPredictor
+from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
@@ -97,9 +98,13 @@ def build_glmm_problem(
 
     Raises
     ------
+    NotApplicableError
+        If the family has no kernel of its rows.
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
+    if not family.row_kernel:
+        raise NotApplicableError(f"the rows of the family {family} have no compiled density")
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
     names = predictor.fixed_effects

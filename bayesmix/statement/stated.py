@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import one_of
+from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
 from bayesmix.families import Family, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
-from bayesmix.formula import Formula, parse_formula
+from bayesmix.families.links import Link
+from bayesmix.formula import Formula, parse_formulas
 from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
@@ -46,6 +47,7 @@ class StatedModel:
     Attributes
     ----------
     formula : Formula
+        That of the response.
     design : Design
     family : Family
     y : ndarray, shape (n,)
@@ -58,9 +60,11 @@ class StatedModel:
     specification : Specification
     """
 
+    _takes_several_formulas: ClassVar[bool] = True
+
     def __init__(
         self,
-        formula: str,
+        formula: str | Sequence[str],
         data: Any,
         *,
         family: str | Family = "gaussian",
@@ -75,7 +79,8 @@ class StatedModel:
         one_of("parametrization", parametrization, get_args(Parametrization))
         self.family: Family = get_family(family)
         self.specification = Specification(
-            formula=formula,
+            # What is neither is refused where it is read.
+            formula=tuple(formula) if isinstance(formula, list | tuple) else cast("str", formula),
             family=self.family,
             priors=priors or {},
             functions=functions or {},
@@ -87,9 +92,13 @@ class StatedModel:
         self._data = data
         self._stated: Statement | None = None
         self._data_note = ""  # what is special about it, where something is
-        self.formula: Formula = parse_formula(
-            formula, available=column_names(data), functions=functions
+        formulas = parse_formulas(
+            formula,
+            available=column_names(data),
+            functions=functions,
+            several=self._takes_several_formulas,
         )
+        self.formula: Formula = formulas.pop("mu")
         if known_se is not None or weights is not None:
             self.family = _with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:
@@ -98,10 +107,11 @@ class StatedModel:
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
+        _check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = learned_from.learned_from or learned_from
             known = learned_from.specification.formula, learned_from.family
-            if known != (formula, self.family):
+            if known != (self.specification.formula, self.family):
                 raise ArgumentError(
                     f"learned_from= is a model {learned_from.formula} of the family "
                     f"{learned_from.family}; it must have the same formula and family"
@@ -110,6 +120,7 @@ class StatedModel:
         self.design: Design = build_design(
             self.formula,
             data,
+            others=formulas,
             functions=functions,
             missing=missing,
             residual_is_estimated=self.family.residual_is_estimated,
@@ -239,9 +250,21 @@ class StatedModel:
         return self._stated
 
     @property
+    def links(self) -> dict[str, Link]:
+        """The link of each linear predictor, by parameter."""
+        own = {"mu": self.family.link_functions}
+        others = (name for name in self.design.predictors if name != "mu")
+        return own | {name: self.family.parameter_link(name) for name in others}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The family's parameters that have no predictor of their own."""
+        return tuple(self.prior_entries.family)
+
+    @property
     def link_start(self) -> float:
         """Linear predictor of the mean response."""
-        return self.family.response_scale(self.y, self.design.offset, self.rows).center
+        return self.family.response_scale(self.y, self.design.mu.offset, self.rows).center
 
     @property
     def prior_entries(self) -> ModelPriors:
@@ -279,7 +302,7 @@ class StatedModel:
         return facts_in_words(self.design, self.family)
 
     def __repr__(self) -> str:
-        words = model_in_words(str(self.formula), self.design, self.family, self._priors)
+        words = model_in_words(self.design, self.family, self._priors)
         changes = self.pymc_changes
         return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
 
@@ -302,6 +325,30 @@ class FittableModel(StatedModel, ABC):
     @abstractmethod
     def update(self, *args: Any, **changes: Any) -> Any:
         """Make a changed model."""
+
+
+def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
+    """Check that what has a formula of its own is a parameter of the family.
+
+    Raises
+    ------
+    FormulaError
+        If the family has no such parameter.
+    NotSupportedError
+        If it is a vector.
+    """
+    for name, formula in formulas.items():
+        if name not in family.parameters:
+            known = [known for known in family.parameters if known not in family.vector_parameters]
+            raise FormulaError(
+                f"the {family.name} family has no parameter {name}; "
+                f"{did_you_mean(name, known)}there is {', '.join(known) or 'none'}",
+                text=formula.text,
+                start=formula.response.start,
+                stop=formula.response.stop,
+            )
+        if name in family.vector_parameters:
+            raise NotSupportedError(f"{name} is a vector and has no linear predictor")
 
 
 def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:

@@ -109,7 +109,7 @@ def test_rows_that_are_alike_are_told_apart_by_their_levels() -> None:
     for seed in range(5):
         other = canonical(bmx.Model("y ~ 1 + (1 | g) + (1 | h)", reordered(data, seed)))
         np.testing.assert_array_equal(other.y, first.y)
-        for one, two in zip(first.design.groups, other.design.groups, strict=True):
+        for one, two in zip(first.predictor.groups, other.predictor.groups, strict=True):
             np.testing.assert_array_equal(one.index, two.index)
 
 

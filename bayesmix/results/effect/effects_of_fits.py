@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.arguments import checked_seed
+from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.effect.averages import DrawSource, Source
 from bayesmix.results.effect.combinations import ModeSource
@@ -17,7 +17,6 @@ from bayesmix.results.effect.expected import ExpectedSource
 from bayesmix.results.effect.explained import ExplainedVariance, ExplainedVarianceAtModes
 from bayesmix.results.effect.hypothesis import WeighsHypotheses, WeighsHypothesesAtModes
 from bayesmix.results.effect.lost_cells import DeterminedCells
-from bayesmix.results.predict.eb_prediction import check_draws
 from bayesmix.results.predict.parameters import chosen_draws, posterior_parameters
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ class EffectsAtModes(Effects, ExplainedVarianceAtModes, WeighsHypothesesAtModes)
             return ModeSource(conditional, lambda: fit._row_variance, fit._roots)
         n_draws = int(np.clip(_WORK // self.model.design.n_obs, _FEWEST_DRAWS, _DRAWS))
         if draws is not None:
-            check_draws(draws)
-            n_draws = int(draws)
+            n_draws = whole_number("draws", draws, 1)
         number = checked_seed(seed, 0)
         drawn = DrawSource(
             self.model, lambda levels: fit._parameters(levels, n_draws, number), number

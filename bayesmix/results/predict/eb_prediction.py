@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import ArgumentError
+from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.levels import GroupScale, covariance_roots, name_key
@@ -30,20 +29,9 @@ if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["PredictsAtModes", "check_draws"]
+__all__ = ["PredictsAtModes"]
 
 _EbResidual = Literal["response", "pearson", "quantile"]
-
-
-def check_draws(draws: Any) -> None:
-    """Refuse what is no number of draws.
-
-    Raises
-    ------
-    NotSupportedError
-    """
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise ArgumentError(f"draws={draws!r} must be a whole number of at least 1")
 
 
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
@@ -120,7 +108,7 @@ class PredictsAtModes:
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
         if draws is not None:
-            check_draws(draws)
+            whole_number("draws", draws, 1)
         checked_seed(seed, 0)
         rows = rows_to_predict(
             self.model,
@@ -254,8 +242,7 @@ class PredictsAtModes:
         NotSupportedError
             If `n` is not a positive whole number.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ArgumentError(f"n={n!r} must be a whole number of at least 1")
+        whole_number("n", n, 1)
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
         check_replicates(n, rows.n_rows)
@@ -287,7 +274,7 @@ class PredictsAtModes:
     def _predictor(
         self, data: Any, request: PredictionRequest, draws: int, seed: int | None
     ) -> tuple[Rows, Predictor, int]:
-        check_draws(draws)
+        whole_number("draws", draws, 1)
         rows = rows_to_predict(
             self.model,
             data,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.arguments import whole_number
+from bayesmix.errors import NotSupportedError
 from bayesmix.memory import check_memory
 from bayesmix.results.predict.levels import group_scales, name_key
 from bayesmix.results.predict.linear import ParameterDraws
@@ -39,8 +40,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     """
     if wanted is None:
         return np.arange(n_draws)
-    if isinstance(wanted, bool) or not isinstance(wanted, int | np.integer) or wanted < 1:
-        raise ArgumentError(f"draws={wanted!r} must be a whole number of at least 1")
+    whole_number("draws", wanted, 1)
     each = min(n_draws, -(-int(wanted) // n_chains))
     return np.unique(np.linspace(0, n_draws - 1, each).round().astype(int))
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import ArgumentError
+from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.linear import for_each_block
 from bayesmix.results.predict.ordinal import (
@@ -271,8 +270,7 @@ class Predicts:
         NotSupportedError
             If `n` is not a positive whole number.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ArgumentError(f"n={n!r} must be a whole number of at least 1")
+        whole_number("n", n, 1)
         check_replicates(n, self.model.design.n_obs)
         every = self._replicates(new_groups=new_groups, draws=None, seed=seed)
         rng = np.random.default_rng(np.random.SeedSequence([self._seed(seed), 1]))
