@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inlined, shifted
 from bayesmix.gaussian.packing import HEADER, Packed
+from bayesmix.gaussian.residual_coordinates import ResidualCoordinates
 from bayesmix.gaussian.roots import CODES, kernel_addresses
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Coordinates(Packed):
         1 where a factor's T is diagonal, so that T diag(sd) C is triangular as it is.
     structures : tuple of type
         The class of each block's covariance.
+    phi : ResidualCoordinates or None
+        Further coordinates, behind all these: the residual structure's.
     """
 
     _INTS = (
@@ -81,6 +84,9 @@ class Coordinates(Packed):
         "eta", "prior_a", "prior_b", "T", "unit", "value_a", "value_b", "value_lower",
         "value_width", "value_unit", "data",
     )  # fmt: skip
+    _BESIDE = ("phi",)
+
+    phi: ResidualCoordinates | None = None
 
     sizes: np.ndarray
     sd_start: np.ndarray

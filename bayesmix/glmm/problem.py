@@ -120,8 +120,8 @@ def build_glmm_problem(
     equations = empty_equations(predictor, plan)
     groups = tuple(predictor.groups[k] for k in order)
     problem = Problem(
-        equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
-        log_weights=0.0,
+        equations=equations, plan=plan, scaling=scaling, groups=groups, residual=None,
+        log_det=0.0,
     )  # fmt: skip
     n = predictor.n_obs
     first = first_positions(equations)

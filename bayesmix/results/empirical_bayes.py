@@ -390,7 +390,7 @@ class EmpiricalBayes(
 
     def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
         problem, o = self._problem, self._optimum
-        known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+        known = problem.known_precision
         if o.centred is not None:
             co, x = o.centred
         elif problem.sigma_is_known or self.method == "map":

@@ -11,6 +11,7 @@ from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.shorten import one_line
 
 __all__ = ["Equation", "model_equation"]
@@ -27,7 +28,9 @@ class Equation(str):
         return f"$${self}$$"
 
 
-def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equation:
+def model_equation(
+    design: Design, family: Family, priors: ModelPriors, residual: Residual | None = None
+) -> Equation:
     """Write the likelihood, the linear predictor, the group effects and the priors.
 
     Parameters
@@ -35,6 +38,7 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
     design : Design
     family : Family
     priors : ModelPriors
+    residual : Residual, optional
 
     Returns
     -------
@@ -46,10 +50,8 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
         if name != "mu":  # one for each row
             symbol = re.escape(_symbol(name))
             likelihood = re.sub(rf"{symbol}(?![A-Za-z])", lambda found: f"{found[0]}_i", likelihood)
-    if design.weights is not None:
-        likelihood = re.sub(
-            r"\\sigma(_i)?", lambda found: rf"{found[0]} / \sqrt{{w_i}}", likelihood
-        )
+    if residual is not None:
+        likelihood = residual.latex(likelihood)
     if "exponent" in design.extras:
         likelihood = rf"\left[{likelihood}\right]^{{w_i}}"
     for name, where in (

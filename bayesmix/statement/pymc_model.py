@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from bayesmix.families import Family
 from bayesmix.families.functions import tensor_functions
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.statement.names import Names, PredictorNames
 
 __all__ = ["Parametrization", "build_pymc_model"]
@@ -27,6 +28,8 @@ def build_pymc_model(
     priors: ModelPriors,
     names: Names,
     parametrization: Parametrization = "non-centered",
+    residual: Residual | None = None,
+    row_data: Mapping[str, np.ndarray] | None = None,
 ) -> Any:
     """State a mixed model in PyMC.
 
@@ -40,6 +43,11 @@ def build_pymc_model(
     parametrization : {"non-centered", "centered"}
         Whether group effects are standard normals times their Cholesky factor,
         or drawn from their normal directly.
+    residual : Residual, optional
+        The residual structure of a normal response; where there is none, rows are
+        independent given the family's parameters.
+    row_data : mapping of str to ndarray, shape (n,), optional
+        What family and structure want to know of each row; by default the design's.
 
     Returns
     -------
@@ -79,9 +87,17 @@ def build_pymc_model(
         observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
         rows = {
             name: pm.Data(name, values, dims=names.obs_dim)
-            for name, values in design.row_data.items()
+            for name, values in (design.row_data if row_data is None else row_data).items()
         }
-        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        parameters |= {
+            name: _variable(name, entry.prior) for name, entry in priors.residual.items()
+        }
+        if residual is None:
+            family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        else:
+            residual.pymc_likelihood(
+                names.observed, family, eta, parameters, observed, names.obs_dim, rows
+            )
     return model
 
 

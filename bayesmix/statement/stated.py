@@ -20,6 +20,7 @@ from bayesmix.families.left_hand_side import as_proportion, check_limits, check_
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formulas
 from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
+from bayesmix.residual import Residual, residual_by_rows
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
 from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
@@ -56,6 +57,9 @@ class StatedModel:
         What is given per row beside the response.
     row_columns : mapping of str to str
         Where new data hold the same.
+    residual : Residual or None
+        The covariance of what the predictors leave of a normal response; None for other
+        families.
     names : Names
     specification : Specification
     """
@@ -141,11 +145,18 @@ class StatedModel:
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
         check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
+        self.residual: Residual | None = (
+            residual_by_rows(self.rows) if self.family.is_normal else None
+        )
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
-        self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
+        self._priors: ModelPriors = resolve_priors(
+            self.design, self.family, self.y, priors, self.residual
+        )
         if learned_from is not None:
-            learned = resolve_priors(learned_from.design, self.family, learned_from.y, priors)
+            learned = resolve_priors(
+                learned_from.design, self.family, learned_from.y, priors, self.residual
+            )
             self._priors = kept_priors(learned, self._priors)
 
     def with_parts(
@@ -209,9 +220,7 @@ class StatedModel:
         in ``pm.Data`` containers. What is added to it or replaced in it counts:
         `fit()` then samples it with PyMC, and keeps the draws of new variables.
         """
-        made = build_pymc_model(
-            self.design, self.family, self.y, self._priors, self.names, self.parametrization
-        )
+        made = self._build_pymc_model()
         self._stated = statement_of(made)
         return made
 
@@ -241,13 +250,14 @@ class StatedModel:
     def _stated_by_formula(self) -> Statement:
         """The statement of the PyMC model as it was made, or would be."""
         if self._stated is None:  # another model was put in its place
-            self._stated = statement_of(
-                build_pymc_model(
-                    self.design, self.family, self.y, self._priors, self.names,
-                    self.parametrization,
-                )
-            )  # fmt: skip
+            self._stated = statement_of(self._build_pymc_model())
         return self._stated
+
+    def _build_pymc_model(self) -> Any:
+        return build_pymc_model(
+            self.design, self.family, self.y, self._priors, self.names, self.parametrization,
+            self.residual,
+        )  # fmt: skip
 
     @property
     def links(self) -> dict[str, Link]:
@@ -279,7 +289,7 @@ class StatedModel:
         Equation
             A str.
         """
-        return model_equation(self.design, self.family, self._priors)
+        return model_equation(self.design, self.family, self._priors, self.residual)
 
     def graph(self) -> Any:
         """Draw the PyMC model as a graph.
@@ -299,10 +309,10 @@ class StatedModel:
 
     def facts(self) -> tuple[str, ...]:
         """Return family, rows and groups, in lines for the head of a summary."""
-        return facts_in_words(self.design, self.family)
+        return facts_in_words(self.design, self.family, self.residual)
 
     def __repr__(self) -> str:
-        words = model_in_words(self.design, self.family, self._priors)
+        words = model_in_words(self.design, self.family, self._priors, self.residual)
         changes = self.pymc_changes
         return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
 

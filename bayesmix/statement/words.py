@@ -9,22 +9,23 @@ from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.residual import Residual
 
 __all__ = ["facts_in_words", "groups_in_words", "model_in_words"]
 
 _WIDTH = 80
 
 
-def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
+def facts_in_words(
+    design: Design, family: Family, residual: Residual | None = None
+) -> tuple[str, ...]:
     """Return the lines that head every printed model and result."""
     rows = f"{design.n_obs} rows"
     left_out = design.n_rows_given - design.n_obs
     if left_out:
         rows += f" ({left_out} of {design.n_rows_given} left out for missing values)"
-    if design.weights is not None:
-        rows += ", weighted"
-    if design.known_se is not None:
-        rows += ", known standard errors"
+    if residual is not None and residual.in_words:
+        rows += f", {residual.in_words}"
     rows += "".join(_row_data_in_words(design))
     lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
     sizes = {
@@ -72,13 +73,15 @@ def groups_in_words(group: GroupingFactor) -> str:
     return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"
 
 
-def model_in_words(design: Design, family: Family, priors: ModelPriors) -> str:
+def model_in_words(
+    design: Design, family: Family, priors: ModelPriors, residual: Residual | None = None
+) -> str:
     """Return formulas, data, effects and priors as lines of at most 80 columns."""
     lines = []
     for predictor in design.predictors.values():
         text = str(predictor.formula)
         lines += textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    for line in facts_in_words(design, family):
+    for line in facts_in_words(design, family, residual):
         if not line.startswith("groups: "):
             lines += _item(line)
     for parameter, predictor in design.predictors.items():

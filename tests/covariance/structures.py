@@ -28,7 +28,7 @@ class Tied(Covariance):
         return (Parameter(name="rho", lower=lower, upper=1.0, distribution="Uniform", prior=prior),)
 
     @staticmethod
-    def fill(size: int, values: Any, data: Any, C: Any) -> None:  # noqa: ARG004
+    def fill(size: int, values: Any, data: Any, C: Any) -> None:
         rho, above_lower, below_one = values[0], values[1], values[2]
         for j in range(size):
             before = 1.0 + (j - 1) * rho
@@ -40,7 +40,7 @@ class Tied(Covariance):
                 C[i * size + j] = rho * below_one / (before * C[j * size + j])
 
     @staticmethod
-    def pull_back(size: int, values: Any, data: Any, C: Any, by_C: Any, by: Any) -> None:  # noqa: ARG004
+    def pull_back(size: int, values: Any, data: Any, C: Any, by_C: Any, by: Any) -> None:
         rho, above_lower, below_one = values[0], values[1], values[2]
         for j in range(size):
             before = 1.0 + (j - 1) * rho

@@ -204,7 +204,9 @@ class ExplainedVariance:
         flat = {
             name: values.reshape(-1, *values.shape[2:]) for name, values in draws.parameters.items()
         }
-        residual = observation_variance(model.family, flat, model.rows, model.y, approximation)
+        residual = observation_variance(
+            model.family, flat, model.rows, model.y, approximation, model.residual
+        )
         if residual.size > 1:
             residual = residual.reshape(shape)
         return link_variance(
@@ -331,7 +333,9 @@ class ExplainedVarianceAtModes:
         fit: Any = self
         model = self.model
         values = {name: np.asarray([value]) for name, value in family_values(fit).items()}
-        residual = observation_variance(model.family, values, model.rows, model.y, approximation)
+        residual = observation_variance(
+            model.family, values, model.rows, model.y, approximation, model.residual
+        )
         sd, corr = fit._by_group()
         return link_variance(
             model.design, fit._conditional.beta, sd, corr, np.asarray(residual).reshape(())

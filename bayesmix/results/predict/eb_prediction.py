@@ -259,7 +259,9 @@ class PredictsAtModes:
         self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
     ) -> np.ndarray:
         """One response of each row, from its linear predictor without new groups' effects."""
-        noise = np.sqrt(self._residual_variance(rows)) * rng.standard_normal(rows.n_rows)
+        structure = self.model.residual
+        assert structure is not None  # noqa: S101
+        noise = structure.draw(rows.n_rows, self._family_values, rows.per_row, rng)
         return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
 
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
@@ -397,8 +399,11 @@ class PredictsAtModes:
         return np.einsum("ni,ni->n", X @ self._conditional.beta_cov, X)
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
-        eta, values = np.zeros(rows.n_rows), self._family_values
-        found = self.model.family.variance(eta, values, rows.per_row)
+        structure, values = self.model.residual, self._family_values
+        if structure is None:
+            found = self.model.family.variance(np.zeros(rows.n_rows), values, rows.per_row)
+        else:
+            found = structure.row_variance(values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))
 
 
