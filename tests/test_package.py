@@ -20,8 +20,8 @@ PACKAGE = Path(bmx.__file__).parent
 # at the top, inside functions and for typing.
 ORDER = [
     "errors", "arguments", "spread", "memory", "shorten", "smooths", "formula", "design",
-    "pedigree", "families", "residual", "priors", "statement", "gaussian", "glmm", "inference",
-    "results", "model", "datasets", "demo", "cli",
+    "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
+    "inference", "results", "model", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

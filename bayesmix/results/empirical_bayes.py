@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
@@ -148,7 +149,7 @@ class EmpiricalBayes(
         found = []
         at = 0
         for f, group in enumerate(self._problem.groups):
-            for k, effect in enumerate(group.effects):
+            for k, effect in covariance_of(group).sds:
                 if self._optimum.sd[at + k] == 0:
                     found.append(f"the sd of {effect} by {group.name} is zero")
                 if self._optimum.dependent[at + k]:
@@ -173,8 +174,12 @@ class EmpiricalBayes(
         """
         if self._optimum.flat is None:
             return ""
-        names = [f"{e} by {g.name}" for g in self._problem.groups for e in g.effects]
-        return ", ".join(n for n, f in zip(names, self._optimum.flat, strict=True) if f)
+        flat, at = [], 0
+        for g in self._problem.groups:
+            for k, label in covariance_of(g).sds:
+                flat += [f"{label} by {g.name}"] if self._optimum.flat[at + k] else []
+            at += g.n_effects
+        return ", ".join(flat)
 
     @property
     def sigma(self) -> float:
@@ -210,9 +215,8 @@ class EmpiricalBayes(
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, sigma."""
-        n_corr = sum(len(estimated_pairs(group)) for group in self._problem.groups)
-        n_sd = sum(group.n_effects for group in self._problem.groups)
-        return self._problem.n_fixed + n_sd + n_corr + (not self._problem.sigma_is_known)
+        n_theta = sum(covariance_of(group).n_coordinates for group in self._problem.groups)
+        return self._problem.n_fixed + n_theta + (not self._problem.sigma_is_known)
 
     @property
     def aic(self) -> float:
@@ -409,7 +413,7 @@ class EmpiricalBayes(
         for f, group in enumerate(self._problem.groups):
             sd[group.name] = self._optimum.sd[at : at + group.n_effects]
             at += group.n_effects
-            if group.correlated_blocks:
+            if not covariance_of(group).is_diagonal:
                 corr[group.name] = self._optimum.corr[f]
         return sd, corr
 

@@ -307,7 +307,8 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         for k in np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM).tolist():
             step = np.zeros(d)
             step[k] = 1e-5
-            up, down = (factors_at(self._co, mode + s * step).sd[k] for s in (1, -1))
+            at = co.effect_of_sd[k]
+            up, down = (factors_at(self._co, mode + s * step).sd[at] for s in (1, -1))
             scale[k] = np.log(up / down) / 2e-5
         out *= np.outer(scale, scale)
         bound = ~away_from_boundaries(co, x, self._optimum.at_zero)
@@ -320,7 +321,7 @@ class LaplaceFit(KnowsItsLimits, PredictsAtLaplaceModes, EmpiricalBayes):
         x, n_sd = self._laplace.x[: co.n_x].copy(), co.n_sd
         # Under a uniform prior the coordinate is no logarithm.
         uniform = np.flatnonzero(self._co.prior_kind[:n_sd] == UNIFORM)
-        x[uniform] = np.log(np.maximum(self._optimum.sd[uniform], 1e-300))
+        x[uniform] = np.log(np.maximum(self._optimum.sd[co.effect_of_sd[uniform]], 1e-300))
         return co, x
 
     @functools.cached_property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
@@ -100,9 +101,10 @@ class KnowsItsLimits:
         """
         if not self._shifts:
             return ""
-        names = [(e, g.name) for g in self._problem.groups for e in g.effects]
+        names = [(e, g.name) for g in self._problem.groups for e in covariance_of(g).sd_labels]
+        sd = self._optimum.sd[self._co.effect_of_sd]
         found = [
-            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {self._optimum.sd[s.at]:.3g}, "
+            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {sd[s.at]:.3g}, "
             f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
             for s in self._shifts
         ]
@@ -160,7 +162,7 @@ class KnowsItsLimits:
         x = found.x
         n_sd = self._co.n_sd
         free = np.ones(len(x), dtype=bool)
-        free[:n_sd] = ~self._optimum.at_zero
+        free[:n_sd] = ~self._optimum.at_zero[self._co.effect_of_sd]
         # Correlations with an effect that does not vary are not there to be estimated.
         free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
         free[n_sd:d] &= np.abs(self._laplace.gradient[n_sd:d]) < np.inf

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import OWN_FILES, ConvergenceWarning
 from bayesmix.inference.announce import counted
 from bayesmix.inference.draws import Draws, GroupMoments
@@ -323,12 +324,23 @@ class Posterior(
             }
         n_chains, n_draws = posterior.sizes["chain"], posterior.sizes["draw"]
         beta = np.zeros((n_chains, n_draws, 0))
+        corr, structure = {}, {}
+        for g in groups:
+            covariance = covariance_of(g)
+            structure[g.name] = {
+                name: values(names.parameter(name, g.name)) for name in covariance.parameters()
+            }
+            free = values(names.corr(g.name)) if covariance.has_correlations else None
+            R = covariance.correlation(free, structure[g.name])
+            if R is not None:
+                corr[g.name] = R
         return tables.PosteriorDraws(
             design=model.design,
             family=model.family,
             beta=values("beta") if model.design.fixed_effects else beta,
-            sd={g.name: values(names.sd(g.name)) for g in groups},
-            corr={g.name: values(names.corr(g.name)) for g in groups if g.correlated_blocks},
+            sd={g.name: covariance_of(g).by_effect(values(names.sd(g.name))) for g in groups},
+            corr=corr,
+            structure=structure,
             b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
             moments=moments,
             parameters={name: values(name) for name in model.family.parameters},

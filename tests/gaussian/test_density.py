@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from bayesmix import Prior
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.density import log_density, log_likelihood, profiled_deviance
 
@@ -67,7 +68,7 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
             value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at])
             at += 1
     for group, R in zip(problem.groups, corr, strict=True):
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             value += (priors.corr[group.name].prior.parameters["eta"] - 1) * np.log(
                 np.linalg.det(R)
             )

@@ -141,7 +141,9 @@ class Checks(Predicts):
 
         self._refuse_changed("log_prior()")
         found = self._draws
-        by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
+        by_variable = log_prior_of(
+            self.model, found.beta, found.sd, found.corr, found.parameters, found.structure
+        )
         posterior = self.idata["posterior"]
         coords = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
         arrays = {name: (("chain", "draw"), values) for name, values in by_variable.items()}
@@ -212,9 +214,13 @@ class Checks(Predicts):
             {name: values[:, chosen] for name, values in kind.items()}
             for kind in (found.sd, found.corr, found.parameters)
         )
-        log_prior = sum(log_prior_of(model, beta, sd, corr, family).values())
+        structure = {
+            g: {name: values[:, chosen] for name, values in own.items()}
+            for g, own in found.structure.items()
+        }
+        log_prior = sum(log_prior_of(model, beta, sd, corr, family, structure).values())
         log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
-        used = replace(found, beta=beta, sd=sd, corr=corr, parameters=family)
+        used = replace(found, beta=beta, sd=sd, corr=corr, parameters=family, structure=structure)
         values = parameters_by_name(used)
         return power_scaling_table(
             values, np.broadcast_to(log_prior, shape), log_likelihood, threshold

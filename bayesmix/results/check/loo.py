@@ -373,6 +373,7 @@ def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) ->
         {name: flat(values) for name, values in draws.sd.items()},
         {name: flat(values) for name, values in draws.corr.items()},
         sigma,
+        {g: {n: flat(v) for n, v in own.items()} for g, own in draws.structure.items()},
     )
     prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)

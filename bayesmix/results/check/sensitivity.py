@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.priors.density import lkj_log_density, prior_log_density
 from bayesmix.results.tabular.tables import text_column
 
@@ -29,6 +30,7 @@ def log_prior_of(
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
     parameters: Mapping[str, np.ndarray],
+    structure: Mapping[str, Mapping[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
     """Log density of the priors at draws, by variable.
 
@@ -44,6 +46,8 @@ def log_prior_of(
     sd : mapping of str to ndarray, shape (..., q)
     corr : mapping of str to ndarray, shape (..., q, q)
     parameters : mapping of str to ndarray, shape (...) or (..., k)
+    structure : mapping of str to mapping of str to ndarray, shape (...)
+        By grouping factor, parameters of its covariance structures.
 
     Returns
     -------
@@ -54,19 +58,22 @@ def log_prior_of(
     if design.fixed_effects:
         found["beta"] = _of_coefficients(model, beta)
     for group in design.groups:
-        g = group.name
+        g, covariance = group.name, covariance_of(group)
+        of_sd = covariance.by_sd(sd[g])
         found[names.sd(g)] = np.sum(
-            [prior_log_density(e.prior, sd[g][..., k]) for k, e in enumerate(priors.sd[g])], axis=0
+            [prior_log_density(e.prior, of_sd[..., k]) for k, e in enumerate(priors.sd[g])], axis=0
         )
-        if group.correlated_blocks:
+        if covariance.has_correlations:
             eta = priors.corr[g].prior.parameters["eta"]
             found[names.corr(g)] = np.sum(
                 [
                     lkj_log_density(eta, corr[g][..., at, :][..., at])
-                    for at in (slice(b.start, b.stop) for b in group.correlated_blocks)
+                    for at in (part.effects for part in covariance.free)
                 ],
                 axis=0,
             )
+        for name, entry in priors.structure.get(g, {}).items():
+            found[names.parameter(name, g)] = prior_log_density(entry.prior, structure[g][name])
     for name, entry in priors.family.items():
         values = parameters[name]
         if name in model.family.vector_parameters:

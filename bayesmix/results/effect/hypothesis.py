@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.gaussian.coordinates import structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
@@ -253,11 +255,12 @@ def _posterior_values(draws: PosteriorDraws) -> dict[str, np.ndarray]:
     found = {f"beta({n})": draws.beta[:, :, j] for j, n in enumerate(design.fixed_effects)}
     for group in design.groups:
         g = group.name
-        for k, effect in enumerate(group.effects):
-            found[f"sd({g}, {effect})"] = draws.sd[g][:, :, k]
+        for k, label in covariance_of(group).sds:
+            found[f"sd({g}, {label})"] = draws.sd[g][:, :, k]
         for k, m in estimated_pairs(group):
             name = f"corr({g}, {group.effects[k]}, {group.effects[m]})"
             found[name] = draws.corr[g][:, :, k, m]
+        found |= {f"{name}({g})": v for name, v in draws.structure.get(g, {}).items()}
     return found | family_parameters(draws)
 
 
@@ -349,14 +352,18 @@ def _mode_values(fit: Any) -> tuple[np.ndarray, Determined, Values]:
         found = {f"beta({n})": float(x[j]) for j, n in enumerate(design.fixed_effects)}
         at_theta = np.ascontiguousarray(x[p : p + d])
         sd, corr, at = standard_deviations(co, at_theta), correlations(co, at_theta), 0
+        structures = iter(structure_values(co, at_theta))
         for f, group in enumerate(problem.groups):
-            for effect in group.effects:
-                zero = fit._optimum.at_zero[at]
-                found[f"sd({group.name}, {effect})"] = 0.0 if zero else float(sd[at])
-                at += 1
+            for k, label in covariance_of(group).sds:
+                zero = fit._optimum.at_zero[at + k]
+                found[f"sd({group.name}, {label})"] = 0.0 if zero else float(sd[at + k])
+            at += group.n_effects
             for k, m in estimated_pairs(group):
                 name = f"corr({group.name}, {group.effects[k]}, {group.effects[m]})"
                 found[name] = float(corr[f][k, m])
+            for part in covariance_of(group).with_coordinates:
+                named = zip(part.named_parameters(), next(structures), strict=True)
+                found |= {f"{name}({group.name})": float(value) for name, value in named}
         if own:
             found |= {name: float(np.exp(v)) for name, v in zip(own, x[p + d :], strict=True)}
         elif "sigma" in fit.model.family.parameters:
@@ -439,8 +446,9 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
     for group in design.groups:
-        if group.n_effects == 1:
-            known[f"sd({group.name})"] = f"sd({group.name}, {group.effects[0]})"
+        labels = covariance_of(group).sd_labels
+        if len(labels) == 1:
+            known[f"sd({group.name})"] = f"sd({group.name}, {labels[0]})"
         pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
         for one, other in pairs:
             name = f"corr({group.name}, {one}, {other})"

@@ -239,6 +239,10 @@ def _saved_priors(priors: ModelPriors) -> dict[str, Any]:
         "sd": {name: [_saved_entry(e) for e in entries] for name, entries in priors.sd.items()},
         "corr": {name: _saved_entry(e) for name, e in priors.corr.items()},
         "family": {name: _saved_entry(e) for name, e in priors.family.items()},
+        "structure": {
+            group: {name: _saved_entry(e) for name, e in own.items()}
+            for group, own in priors.structure.items()
+        },
     }
 
 
@@ -250,6 +254,10 @@ def _priors_from_saved(saved: Any) -> ModelPriors:
         coefficients=tuple(_entry_from_saved(e) for e in saved["coefficients"]),
         sd={n: tuple(_entry_from_saved(e) for e in found) for n, found in saved["sd"].items()},
         corr={name: _entry_from_saved(e) for name, e in saved["corr"].items()},
+        structure={
+            group: {name: _entry_from_saved(e) for name, e in own.items()}
+            for group, own in saved.get("structure", {}).items()
+        },
     )
     family = {name: _entry_from_saved(e) for name, e in saved["family"].items()}
     return ModelPriors(predictors={"mu": mu}, family=family)

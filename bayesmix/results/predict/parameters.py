@@ -79,7 +79,8 @@ def posterior_parameters(
     family = {name: flat(values) for name, values in draws.parameters.items()}
     beta = flat(draws.beta)
     if any(name in draws.moments and len(found) for name, found in levels.items()):
-        beta, b = _redrawn(model, sd, corr, family, levels, len(beta), seed)
+        structure = {g: {n: flat(v) for n, v in own.items()} for g, own in draws.structure.items()}
+        beta, b = _redrawn(model, sd, corr, structure, family, levels, len(beta), seed)
     else:
         b = {
             name: _levels_first(draws.b[name], chosen, found)
@@ -145,6 +146,7 @@ def _redrawn(
     model: StatedModel,
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
+    structure: Mapping[str, Mapping[str, np.ndarray]],
     family: Mapping[str, np.ndarray],
     levels: Mapping[str, np.ndarray],
     n_draws: int,
@@ -169,7 +171,7 @@ def _redrawn(
         )
     problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else family["sigma"]
-    X = pack_theta(problem, sd, corr, sigma)
+    X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     known = problem.known_precision

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.profile import correlations
 from bayesmix.results.tabular.arguments_of_others import of_modes
@@ -243,10 +244,12 @@ class ModeTables(ModeIntervals):
         rows: list[tuple[Any, ...]] = []
         for g in self.model.design.groups:
             share = parts.effects[g.name] / parts.total
-            for k, effect in enumerate(g.effects):
+            covariance = covariance_of(g)
+            for j, (k, label) in enumerate(covariance.sds):
                 s = float(sd[g.name][k])
                 ends = (lower[g.name][k], upper[g.name][k])
-                rows.append((g.name, effect, s**2, s, *ends, float(share[k])))
+                own = float(share[covariance.sd_of_effect == j].sum())
+                rows.append((g.name, label, s**2, s, *ends, own))
         if not self._problem.sigma_is_known:
             ends = (lower["Residual"][0], upper["Residual"][0])
             share = float(parts.residual / parts.total)

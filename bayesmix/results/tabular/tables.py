@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -48,6 +49,8 @@ class PosteriorDraws:
         The family's own parameters; vectors of them have a further axis.
     moments : mapping of str to GroupMoments
         For grouping factors whose effects have no draws in `b`.
+    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
+        By grouping factor, parameters of its covariance structures.
     """
 
     design: Design
@@ -58,6 +61,7 @@ class PosteriorDraws:
     b: Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
     moments: Mapping[str, GroupMoments]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
@@ -137,13 +141,15 @@ def parameters_by_part(draws: PosteriorDraws) -> dict[str, dict[str, np.ndarray]
         }
     }
     for group in draws.design.groups:
-        g, effects = group.name, group.effects
-        found[f"sd({g})"] = {f"sd({g}, {e})": draws.sd[g][:, :, k] for k, e in enumerate(effects)}
-        if group.correlated_blocks:
+        g, effects, covariance = group.name, group.effects, covariance_of(group)
+        found[f"sd({g})"] = {f"sd({g}, {e})": draws.sd[g][:, :, k] for k, e in covariance.sds}
+        if covariance.has_correlations:
             found[f"corr({g})"] = {
                 f"corr({g}, {effects[k]}, {effects[m]})": draws.corr[g][:, :, k, m]
                 for k, m in estimated_pairs(group)
             }
+        for name, values in draws.structure.get(g, {}).items():
+            found[f"{name}({g})"] = {f"{name}({g})": values}
     for name in draws.parameters:
         found[name] = {
             label: values for label, values in own.items()
@@ -275,10 +281,12 @@ def variance_components_table(draws: PosteriorDraws, options: SummaryOptions) ->
     sds: list[np.ndarray] = []
     shares: list[np.ndarray] = []
     for group in draws.design.groups:
-        labels += [(group.name, effect) for effect in group.effects]
-        sds.append(draws.sd[group.name])
+        covariance = covariance_of(group)
+        labels += [(group.name, label) for label in covariance.sd_labels]
+        sds.append(covariance.by_sd(draws.sd[group.name]))
         if parts is not None:
-            shares.append(parts.effects[group.name] / parts.total[..., None])
+            share = parts.effects[group.name] / parts.total[..., None]
+            shares.append(covariance.sum_by_sd(share))
     if parts is not None and residual is not None:
         # That of a binary response is of the latent variable, and not estimated.
         labels.append(("Residual", "" if draws.family.residual_is_estimated else "latent"))
@@ -322,12 +330,7 @@ def correlations_table(draws: PosteriorDraws, options: SummaryOptions) -> pd.Dat
 
 def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
     """Pairs of effects in one correlated block; the other entries of R are 0 or 1."""
-    return [
-        (k, m)
-        for block in group.correlated_blocks
-        for k in range(block.start, block.stop)
-        for m in range(k + 1, block.stop)
-    ]
+    return covariance_of(group).pairs
 
 
 def text_column(values: Sequence[str] | np.ndarray) -> pd.Series[str]:
