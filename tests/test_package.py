@@ -20,7 +20,7 @@ PACKAGE = Path(bmx.__file__).parent
 # at the top, inside functions and for typing.
 ORDER = [
     "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families", "priors",
-    "statement", "gaussian", "glmm", "inference", "results", "model", "datasets", "demo",
+    "statement", "gaussian", "glmm", "inference", "laws", "results", "model", "datasets", "demo",
     "cli",
 ]  # fmt: skip
 

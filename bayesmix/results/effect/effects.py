@@ -18,7 +18,8 @@ from bayesmix.design.unseen import BeyondRangeError
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
 from bayesmix.families import Cumulative
 from bayesmix.families.proportions import Unit
-from bayesmix.results.effect.averages import Cells, Source, Transform
+from bayesmix.laws.averages import Cells, Transform
+from bayesmix.laws.request import Groups, PredictionRequest
 from bayesmix.results.effect.contrasts import (
     COMPARE,
     Compare,
@@ -30,12 +31,11 @@ from bayesmix.results.effect.contrasts import (
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
-from bayesmix.results.predict.request import Groups, PredictionRequest
+from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
-    from bayesmix.results.predict.rows import Rows
-    from bayesmix.statement.stated import FittableModel
+    from bayesmix.laws.rows import Rows
 
 __all__ = ["Effects"]
 
@@ -43,13 +43,8 @@ EffectKind = Literal["mean", "linear"]
 Others = Literal["observed", "typical"]
 
 
-class Effects:
+class Effects(HasLaw):
     """Averages of predictions over rows, as they are and as they might be."""
-
-    model: FittableModel
-
-    def _source(self, draws: int | None, seed: int | None) -> Source:
-        raise NotImplementedError
 
     def predictions(
         self,
@@ -145,7 +140,7 @@ class Effects:
         if groups is None:
             groups = default_groups(self.model, by=by, at=at)
         request = _request(kind, groups, marginal, ci_prob)
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
@@ -230,7 +225,7 @@ class Effects:
         if odds:
             self._check_odds(kind, compare)
         sign = "-" if compare == "difference" else "/"
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -322,7 +317,7 @@ class Effects:
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise NotSupportedError(f"step={step!r} must be a number above zero")
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayesmix.families import Cumulative, Family, Gaussian
+from bayesmix.laws.levels import name_key
+from bayesmix.laws.linear import LinearDraws, for_each_block
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
 
 __all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
 
@@ -52,6 +53,11 @@ class Predictor:
         self._request = request
         self._seed = seed
         self._linear = LinearDraws(parameters, rows, seed)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws S."""
+        return self.parameters.n_draws
 
     def block(self, number: int, rows: slice) -> np.ndarray:
         """Return the draws of a block of rows, shape (rows, S)."""
