@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 
 __all__ = [
     "check_probability",
@@ -98,12 +98,12 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     known = tuple(known)
     if not (isinstance(value, str) and value in known):
         near = did_you_mean(value, known).strip() if isinstance(value, str) else ""
-        raise NotSupportedError(
+        raise ArgumentError(
             f"{name}={value!r} is not one of {listed(known, len(known))}"
             + (f"; {near}" if near else "")
         )
@@ -146,11 +146,11 @@ def check_probability(name: str, value: Any) -> None:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (number and 0 < value < 1):
-        raise NotSupportedError(f"{name}={value!r} must lie between 0 and 1, such as 0.95")
+        raise ArgumentError(f"{name}={value!r} must lie between 0 and 1, such as 0.95")
 
 
 def checked_seed(seed: Any, default: int) -> int:
@@ -158,10 +158,10 @@ def checked_seed(seed: Any, default: int) -> int:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
     """
     if seed is None:
         return default
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise NotSupportedError(f"seed={seed!r} must be a whole number of at least 0")
+        raise ArgumentError(f"seed={seed!r} must be a whole number of at least 0")
     return int(seed)

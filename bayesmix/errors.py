@@ -7,6 +7,7 @@ from pathlib import Path
 __all__ = [
     "OWN_FILES",
     "ApproximationWarning",
+    "ArgumentError",
     "BayesmixError",
     "BayesmixWarning",
     "CacheWarning",
@@ -76,6 +77,10 @@ class PriorError(BayesmixError, ValueError):
 
 class NotSupportedError(BayesmixError, ValueError):
     """A valid request that this engine, family or object does not answer."""
+
+
+class ArgumentError(NotSupportedError):
+    """An argument of a type or value that the call never takes."""
 
 
 class NotApplicableError(NotSupportedError, AttributeError):

@@ -84,6 +84,8 @@ def non_normal(
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, 1))
     for name in model.family.parameters:
         posterior[name] = rng.gamma(30, 0.1, shape)
+        if name in model.family.unit_parameters:
+            posterior[name] = rng.beta(3, 7, shape)
         if name == "thresholds":
             posterior[name] = np.sort(rng.normal(size=(*shape, 2)), axis=-1)
     return bmx.Posterior(

@@ -3,6 +3,7 @@
 from bayesmix.design.design import Design, build_design
 from bayesmix.design.groups import Block, GroupingFactor, Levels
 from bayesmix.design.newdata import DesignRows, design_rows
+from bayesmix.design.predictor import LinearPredictor
 
 __all__ = [
     "Block",
@@ -10,6 +11,7 @@ __all__ = [
     "DesignRows",
     "GroupingFactor",
     "Levels",
+    "LinearPredictor",
     "build_design",
     "design_rows",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_columns", "checked_counts"]
+__all__ = ["check_columns", "checked_counts", "refuse_columns"]
 
 # What transforms take behind their data, in order; these arguments make columns.
 _ARGUMENTS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
@@ -21,6 +21,7 @@ _ARGUMENTS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "hashed": ("levels",),
     }
 )
+_NEVER_NONE = frozenset({("poly", "degree"), ("bs", "degree"), ("hashed", "levels")})
 _MOST = 1000  # of one transform, whatever the rows
 _MOST_DEGREE = 25  # of a spline: beyond it the pieces are noise in double precision
 _MOST_COLUMNS = 2000  # of a design with fewer rows than that
@@ -56,11 +57,37 @@ def checked_counts(
         data = getattr(args[0], "__wrapped__", args[0])
         if isinstance(data, dict) or np.ndim(data) != 1:
             raise ValueError(f"{transform} takes one column, not several")
+    _check_counts(transform, args, kwargs, n_rows)
+    refuse_columns([*enumerate(args[1:], 2), *kwargs.items()])
+    if n_rows is None:
+        return args, kwargs
+    if transform == "C" and args:
+        coding = args[1] if len(args) > 1 else kwargs.get("contrasts")
+        if coding is not None and not _is_coding(coding):
+            raise ValueError(
+                f"the coding must be one such as contr.treatment or a dict of contrasts, not "
+                f"{coding!r}"
+            )
+        _check_lists([*args[1:2], *kwargs.values()], args[0], n_rows)
+    if transform == "poly" and args:
+        degree = args[1] if len(args) > 1 else kwargs.get("degree", 1)
+        raw = args[2] if len(args) > 2 else kwargs.get("raw", False)
+        _check_distinct(args[0], degree, bool(raw))
+    return args, kwargs
+
+
+def _check_counts(
+    transform: str, args: list[Any], kwargs: dict[str, Any], n_rows: int | None
+) -> None:
+    """Check what makes columns, and put whole numbers in its place."""
     for at, name in enumerate(_ARGUMENTS.get(transform, ()), 1):
-        given = args[at] if at < len(args) else kwargs.get(name)
-        if given is None:
+        given: Any = args[at] if at < len(args) else kwargs.get(name)
+        written = at < len(args) or name in kwargs
+        if given is None and not (written and (transform, name) in _NEVER_NONE):
             continue
         if name == "knots":
+            if np.asarray(given).dtype.kind not in "iuf":
+                raise ValueError(f"knots must be numbers, not {given!r}")
             _check_size("the number of knots", np.size(given), n_rows)
             continue
         count = _whole(name, given)
@@ -71,15 +98,24 @@ def checked_counts(
             args[at] = count
         else:
             kwargs[name] = count
-    if n_rows is None:
-        return args, kwargs
-    if transform == "C" and args:
-        _check_lists([*args[1:2], *kwargs.values()], args[0], n_rows)
-    if transform == "poly" and args:
-        degree = args[1] if len(args) > 1 else kwargs.get("degree", 1)
-        raw = args[2] if len(args) > 2 else kwargs.get("raw", False)
-        _check_distinct(args[0], degree, bool(raw))
-    return args, kwargs
+
+
+def refuse_columns(arguments: Iterable[tuple[int | str, Any]]) -> None:
+    """Refuse a column in the place of an option.
+
+    Parameters
+    ----------
+    arguments : iterable of (int or str, value)
+        The number of each argument, or its name.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, value in arguments:
+        if getattr(value, "ndim", 0) and hasattr(value, "dtype"):
+            which = f"argument {name}" if isinstance(name, int) else name
+            raise ValueError(f"{which} must be written out, and is a column here")
 
 
 def check_columns(n_columns: int, n_rows: int, what: str) -> None:
@@ -113,7 +149,7 @@ def check_columns(n_columns: int, n_rows: int, what: str) -> None:
 
 
 def _whole(name: str, value: Any) -> int:
-    if np.ndim(value) or isinstance(value, str | bool | dict):
+    if np.ndim(value) or value is None or isinstance(value, str | bool | dict):
         held = "a column or list" if np.ndim(value) else repr(value)
         raise ValueError(f"{name} must be one whole number, not {held}")
     try:
@@ -123,6 +159,12 @@ def _whole(name: str, value: Any) -> int:
     if not number.is_integer():
         raise ValueError(f"{name} must be one whole number, not {number:g}")
     return int(number)
+
+
+def _is_coding(value: Any) -> bool:
+    return isinstance(value, dict | list) or getattr(
+        value, "__module__", type(value).__module__
+    ).startswith("formulaic")
 
 
 def _check_size(name: str, count: int, n_rows: int | None) -> None:

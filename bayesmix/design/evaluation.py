@@ -21,7 +21,7 @@ from formulaic.errors import FactorEvaluationError
 from formulaic.transforms import TRANSFORMS
 from formulaic.utils.code import format_expr
 
-from bayesmix.design.bounds import checked_counts
+from bayesmix.design.bounds import checked_counts, refuse_columns
 from bayesmix.formula.quoting import decode
 
 __all__ = ["EvaluationError", "Evaluator", "as_number"]
@@ -145,7 +145,8 @@ class Evaluator:
             function = self._attribute(node.func)
             if isinstance(node.func.value, ast.Name) and node.func.value.id == "np":
                 args = [as_number(value) for value in args]
-            return function(*args, **kwargs)
+                return function(*args, **kwargs)
+            return self._coding(function, node, args, kwargs)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         function = self.functions.get(name)
         if function is None:
@@ -162,15 +163,26 @@ class Evaluator:
             }
         return function(*args, **kwargs)
 
+    def _coding(
+        self, coding: Callable[..., Any], node: ast.Call, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Make a contrast coding, whose arguments are no columns."""
+        try:
+            refuse_columns([*enumerate(args, 1), *kwargs.items()])
+            return coding(*args, **kwargs)
+        except ValueError as error:
+            raise EvaluationError(f"`{_shown(node)}`: {error}") from error
+        except TypeError as error:
+            name = ast.unparse(node.func)
+            raise EvaluationError(f"`{_shown(node)}`: {name} has no such argument") from error
+
     def _within_bounds(
         self, name: str, node: ast.Call, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
         try:
             return checked_counts(name, args, kwargs, self.n_rows if self.bounded else None)
         except ValueError as error:
-            text = decode(format_expr(node))
-            shown = text if len(text) <= 80 else f"{text[:76]} ..."
-            raise EvaluationError(f"`{shown}`: {error}") from error
+            raise EvaluationError(f"`{_shown(node)}`: {error}") from error
 
     def _truth(self, node: ast.expr) -> Any:
         """Truth values as they are, and 0 and 1 as truth values."""
@@ -189,3 +201,9 @@ class Evaluator:
             f"`&`, `|` and `~` take truth values, or 0 and 1, and `{text}` holds {what}; "
             "a comparison stands in parentheses: (x > 0) & (z > 0)"
         )
+
+
+def _shown(node: ast.expr) -> str:
+    """An expression as it is written, cut where it is long."""
+    text = decode(format_expr(node))
+    return text if len(text) <= 80 else f"{text[:76]} ..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 from bayesmix.arguments import nearest
 from bayesmix.design.dates import warn_of_dates
 from bayesmix.design.numerals import warn_of_numbers_as_text
-from bayesmix.errors import DataError, FormulaError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 from bayesmix.formula.readable import unwritable
 
@@ -160,24 +161,53 @@ def which_columns(name: str, known: list[str], data: Any) -> str:
     return f"there are {shown or 'none'}{', ...' if len(known) > 12 else ''}"
 
 
-def prepare_frame(frame: pd.DataFrame, formula: Formula) -> pd.DataFrame:
-    """Prepare every column for the roles it plays.
+def prepare_frame(
+    frame: pd.DataFrame, formulas: Iterable[Formula], *, first: bool = True
+) -> pd.DataFrame:
+    """Prepare every column for the roles it plays in the formulas of a model.
 
-    Whole numbers that enter arithmetic become floats, so that squares and
-    products cannot overflow; those that only name groups or categories stay.
+    Whole numbers that enter arithmetic become floats, so that squares and products cannot
+    overflow; those that only name groups or categories stay. Categories without rows are
+    named where levels are learned for the `first` time.
     """
-    keep = set(formula.columns_of("group")) | formula.categorical
-    predictors = set(formula.columns_of("fixed", "effect")) - keep
+    keep: set[str] = set()
+    predictors: set[str] = set()
+    levels_matter: set[str] = set()
+    for formula in formulas:
+        keep |= {*formula.columns_of("group"), *formula.categorical}
+        predictors |= set(formula.columns_of("fixed", "effect"))
+        levels_matter |= set(formula.columns_of("fixed", "effect", "response"))
+    predictors -= keep
     prepared = {}
     for name in frame.columns:
         column = prepare_column(frame[name])
         made = column.dtype != frame[name].dtype and isinstance(column.dtype, pd.CategoricalDtype)
         if made and name in predictors and not warn_of_dates(frame[name], column):
             warn_of_numbers_as_text(column)
+        if first and name in levels_matter:
+            _warn_of_empty_categories(frame[name], column)
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column
     return pd.DataFrame(prepared, copy=False)
+
+
+def _warn_of_empty_categories(given: pd.Series[Any], column: pd.Series[Any]) -> None:
+    """Name the categories that no row has, which get neither a coefficient nor a threshold."""
+    if not isinstance(given.dtype, pd.CategoricalDtype):
+        return
+    left = set(column.cat.categories)
+    gone = [repr(level) for level in given.cat.categories if level not in left]
+    if gone:
+        some = ", ".join(gone[:6]) + (", ..." if len(gone) > 6 else "")
+        many = len(gone) > 1
+        warnings.warn(
+            f"column `{given.name}` has {'categories' if many else 'the category'} without rows, "
+            f"which {'are' if many else 'is'} left out: {some} "
+            "(cat.remove_unused_categories() does so before)",
+            DataWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
 
 
 def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:

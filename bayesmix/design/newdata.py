@@ -21,7 +21,7 @@ __all__ = ["DesignRows", "design_rows"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesignRows:
-    """The arrays of a design for new rows.
+    """The arrays of one linear predictor for new rows.
 
     Attributes
     ----------
@@ -51,15 +51,22 @@ class DesignRows:
 
 
 def design_rows(
-    design: Design, data: Any, *, effects: bool = True, levels: bool = True
+    design: Design,
+    data: Any,
+    *,
+    parameter: str = "mu",
+    effects: bool = True,
+    levels: bool = True,
 ) -> DesignRows:
-    """Build the arrays of a fitted design for new data.
+    """Build the arrays of a fitted linear predictor for new data.
 
     Parameters
     ----------
     design : Design
     data : pandas, polars or pyarrow table
         Needs the columns of the right-hand side only; others are ignored.
+    parameter : str
+        Whose predictor.
     effects : bool
         Whether the columns that vary by group are needed.
     levels : bool
@@ -80,15 +87,16 @@ def design_rows(
     DataWarning
         If a level of a grouping factor is new only in how its number is written.
     """
-    formula = design.formula
+    predictor = design.predictors[parameter]
+    formula = predictor.formula
     known = column_names(data)
     roles = ("fixed", "effect", "offset") if effects else ("fixed", "offset")
-    predictors = formula.columns_of(*roles)
+    needed = formula.columns_of(*roles)
     grouping = formula.columns_of("group") if levels else ()
-    for name in (*predictors, *grouping):
+    for name in (*needed, *grouping):
         if name not in known:
             advice = ""
-            if name in grouping and name not in predictors:
+            if name in grouping and name not in needed:
                 advice = (
                     " (fill it with None for groups that are not known, or predict with "
                     'groups="population")'
@@ -97,35 +105,35 @@ def design_rows(
                 f"the new data have no column `{name}`, which the model "
                 f"`{formula}` needs{advice}; there are {', '.join(known[:12]) or 'none'}"
             )
-    given = select_columns(data, (*predictors, *grouping))
+    given = select_columns(data, (*needed, *grouping))
     labels = given.index
     given = given.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: like_fitted(given[name], design.frame[name], labels) for name in predictors},
+        {name: like_fitted(given[name], design.frame[name], labels) for name in needed},
         index=given.index,
     )
-    X = design.fixed_columns.build(frame, labels)
+    X = predictor.fixed_columns.build(frame, labels)
     left_out = None
-    if X.shape[1] > len(design.fixed_effects):
-        if design.aliasing is not None:
-            check_finite(X, design.fixed_columns.names, labels, "the fixed effect")
-            others = [n for n in design.fixed_columns.names if n not in design.fixed_effects]
-            left_out = X[:, [design.fixed_columns.names.index(name) for name in others]]
-        X = X[:, [design.fixed_columns.names.index(name) for name in design.fixed_effects]]
-    check_finite(X, design.fixed_effects, labels, "the fixed effect")
-    varying = design.groups if effects else ()
+    if X.shape[1] > len(predictor.fixed_effects):
+        if predictor.aliasing is not None:
+            check_finite(X, predictor.fixed_columns.names, labels, "the fixed effect")
+            others = [n for n in predictor.fixed_columns.names if n not in predictor.fixed_effects]
+            left_out = X[:, [predictor.fixed_columns.names.index(name) for name in others]]
+        X = X[:, [predictor.fixed_columns.names.index(name) for name in predictor.fixed_effects]]
+    check_finite(X, predictor.fixed_effects, labels, "the fixed effect")
+    varying = predictor.groups if effects else ()
     Z = {group.name: group.build_Z(frame, labels) for group in varying}
     for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
     offset = None
     if formula.offsets:
         offset = np.zeros(len(frame))
-        for piece, columns in zip(formula.offsets, design.offset_columns, strict=True):
+        for piece, columns in zip(formula.offsets, predictor.offset_columns, strict=True):
             values = columns.build(frame, labels)
             check_finite(values, (f"offset({piece.text})",), labels, "the term")
             offset += values[:, 0]
     index, new_levels = {}, {}
-    for group in design.groups if levels else ():
+    for group in predictor.groups if levels else ():
         index[group.name] = group.levels.index_of(given)
         unknown = given[index[group.name] < 0]
         new_levels[group.name] = group.levels.labels_of(unknown)

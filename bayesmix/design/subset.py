@@ -11,6 +11,7 @@ from bayesmix.design.checks import check_sizes
 from bayesmix.design.design import Design
 from bayesmix.design.groups import GroupingFactor, Levels
 from bayesmix.design.identified import check_identified
+from bayesmix.design.predictor import LinearPredictor
 from bayesmix.errors import BayesmixWarning, DataError
 
 __all__ = ["check_design_of_rows", "design_of_rows", "levels_in_part"]
@@ -40,20 +41,16 @@ def design_of_rows(design: Design, rows: np.ndarray) -> Design:
     DataError
         If a grouping factor has one level.
     """
-
-    def some(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[rows]
-
     response = design.response
     return replace(
         design,
         response=response.iloc[rows] if hasattr(response, "iloc") else response[rows],
-        X=design.X[rows],
-        predictor_means=design.means,
-        offset=some(design.offset),
-        groups=tuple(_group_of_rows(group, rows) for group in design.groups),
-        weights=some(design.weights),
-        known_se=some(design.known_se),
+        predictors={
+            parameter: _predictor_of_rows(predictor, rows)
+            for parameter, predictor in design.predictors.items()
+        },
+        weights=_some(design.weights, rows),
+        known_se=_some(design.known_se, rows),
         frame=design.frame.iloc[rows].reset_index(drop=True),
         row_labels=design.row_labels[rows],
         rows=design.row_positions[rows],
@@ -75,14 +72,16 @@ def check_design_of_rows(design: Design, *, residual_is_estimated: bool) -> None
     ------
     DataError, FormulaError
     """
-    groups, X = design.groups, design.X
     with warnings.catch_warnings():
         # Warnings are for what a user can act on, and nobody chose these rows.
         warnings.simplefilter("ignore", BayesmixWarning)
-        check_sizes(len(X), X.shape[1], groups, residual_is_estimated=residual_is_estimated)
-        # Effects that are fixed effects too may depend on each other in these rows.
-        apart = tuple(replace(g, fixed_column=(None,) * g.n_effects) for g in groups)
-        check_identified(apart, X, design.formula)
+        for parameter, predictor in design.predictors.items():
+            groups, X = predictor.groups, predictor.X
+            estimated = residual_is_estimated and parameter == "mu"
+            check_sizes(len(X), X.shape[1], groups, residual_is_estimated=estimated)
+            # Effects that are fixed effects too may depend on each other in these rows.
+            apart = tuple(replace(g, fixed_column=(None,) * g.n_effects) for g in groups)
+            check_identified(apart, X, predictor.formula)
 
 
 def levels_in_part(
@@ -107,6 +106,20 @@ def levels_in_part(
     at = np.asarray([position.get(label, -1) for label in whole.levels.labels], dtype=np.int32)
     index = at[whole.index[rows]]
     return index, whole.levels.labels[whole.index[rows[index < 0]]]
+
+
+def _some(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[rows]
+
+
+def _predictor_of_rows(predictor: LinearPredictor, rows: np.ndarray) -> LinearPredictor:
+    return replace(
+        predictor,
+        X=predictor.X[rows],
+        learned_means=predictor.means,
+        offset=_some(predictor.offset, rows),
+        groups=tuple(_group_of_rows(group, rows) for group in predictor.groups),
+    )
 
 
 def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bayesmix.arguments import nearest
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.families.base import Family
 from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.gaussian import Gaussian, GaussianKnownSE
@@ -158,7 +158,7 @@ def get_family(family: str | Family | type[Family]) -> Family:
 
     Raises
     ------
-    NotSupportedError
+    ArgumentError
         If there is no family of that name.
     """
     if isinstance(family, Family):
@@ -175,5 +175,5 @@ def get_family(family: str | Family | type[Family]) -> Family:
             advice = _INSTEAD[name]
         elif near:
             advice = f"did you mean {' or '.join(map(repr, near))}?"
-        raise NotSupportedError(f"there is no family {family!r}; {advice}")
+        raise ArgumentError(f"there is no family {family!r}; {advice}")
     return FAMILIES[name]()

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions
 from bayesmix.families.links import LINKS, Link
+from bayesmix.families.parameters import ParameterSpec
 from bayesmix.families.row_values import NO_ROWS, Rows
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
@@ -29,7 +30,8 @@ class Family(ABC):
     """A response distribution with a link.
 
     Arrays eta and y have shape (..., n), with draws in front; each of `parameters`
-    broadcasts against eta. `rows` holds what is given per row, of shape (n,):
+    broadcasts against eta. What a family can do is an attribute; its name and that of its
+    link are for people. `rows` holds what is given per row, of shape (n,):
     "weights" (precision) and "known_se" of normal responses, "trials", "status" (-1,
     0, 1 for a left-censored, seen, right-censored value), "lower" and "upper"
     (truncation) and "exponent" (the w of ``weighted(y, w)``).
@@ -42,10 +44,23 @@ class Family(ABC):
 
     name: ClassVar[str]
     links: ClassVar[tuple[str, ...]]
-    parameters: ClassVar[tuple[str, ...]] = ()
-    # Parameters are above zero, but for those between 0 and 1 and for ordered vectors.
-    unit_parameters: ClassVar[tuple[str, ...]] = ()
-    vector_parameters: ClassVar[tuple[str, ...]] = ()
+    # What it has beside the mean, by name, with support and default link.
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {}
+    # Whether the response is normal around mu.
+    is_normal: ClassVar[bool] = False
+    # Whether the variance of the response is the same at each mean.
+    has_constant_variance: ClassVar[bool] = False
+    # Whether the mean, or that of one trial, is a probability or a fraction.
+    mean_is_fraction: ClassVar[bool] = False
+    # Whether the density has a corner at mu, so that the median is most likely.
+    has_corner: ClassVar[bool] = False
+    # Name of the kernel of its rows in `glmm.rows`; empty without one. Kernels take the
+    # family's parameters in their order here.
+    row_kernel: ClassVar[str] = ""
+    # Whether Laplace's approximation of the likelihood is offered.
+    has_laplace: ClassVar[bool] = False
+    # Name of the family that this one becomes at the end of a parameter's range.
+    limit: ClassVar[str] = ""
     # Whether levels with a row each compete with a residual.
     residual_is_estimated: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -65,10 +80,46 @@ class Family(ABC):
         if not self.link:
             object.__setattr__(self, "link", self.links[0])
         if self.link not in self.links:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"the {self.name} family has no link {self.link!r}; "
                 f"there is {', '.join(repr(link) for link in self.links)}"
             )
+
+    @property
+    def unit_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters between 0 and 1."""
+        return tuple(name for name, spec in self.parameters.items() if spec.support == "unit")
+
+    @property
+    def vector_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that are vectors."""
+        return tuple(name for name, spec in self.parameters.items() if spec.is_vector)
+
+    # -- what follows from the link -------------------------------------------
+
+    @property
+    def is_linear_normal(self) -> bool:
+        """Whether the response is normal around the linear predictor: effects integrate out."""
+        return self.is_normal and self.link_functions.is_identity
+
+    @property
+    def mean_is_linear(self) -> bool:
+        """Whether the mean is the linear predictor itself."""
+        return self.link_functions.is_identity and type(self).mean is Family.mean
+
+    # -- other families -------------------------------------------------------
+
+    def nests(self, other: Family) -> bool:
+        """Whether the other family is this one, or its limit, with the same link."""
+        return other.name in {self.name, self.limit} and other.link == self.link
+
+    def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
+        """Whether the parameters cannot be told from those at which it becomes its `limit`."""
+        return False
+
+    def with_known_se(self) -> Family:
+        """Return the family of responses with known standard errors, where `accepts` has them."""
+        raise NotImplementedError
 
     # -- the link -------------------------------------------------------------
 
@@ -76,6 +127,10 @@ class Family(ABC):
     def link_functions(self) -> Link:
         """The link with its derivations."""
         return LINKS[self.link]
+
+    def parameter_link(self, name: str) -> Link:
+        """Return the link of a parameter's own linear predictor: logit in (0, 1), else log."""
+        return LINKS["logit" if name in self.unit_parameters else "log"]
 
     def inverse_link(self, eta: Any) -> np.ndarray:
         """Return mu of the linear predictor, in the shape of `eta`."""
@@ -175,6 +230,10 @@ class Family(ABC):
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return E[y | eta], before truncation and censoring, shape (..., n); here mu."""
         return self.inverse_link(eta)
+
+    def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+        """Return the probability of each of `categories`; only where there are some."""
+        raise NotImplementedError
 
     @abstractmethod
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -337,14 +396,14 @@ class Family(ABC):
     @property
     def ratio(self) -> str:
         """What exp(coefficient) is, in words; empty where it means nothing."""
-        if self.link == "log" and self.discrete:
+        if self.link_functions.is_log and self.discrete:
             return "rate ratios"
         return self.link_functions.ratio
 
     @property
     def scale_in_words(self) -> str:
         """Which scale coefficients and group effects are on; empty for the response's own."""
-        return "" if self.link == "identity" else f"the {self.link} scale"
+        return "" if self.link_functions.is_identity else f"the {self.link} scale"
 
     @abstractmethod
     def latex(self) -> str:

@@ -10,9 +10,12 @@ import numpy as np
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import Functions, large_is_infinite, times_log
+from bayesmix.families.parameters import POSITIVE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Count", "NegativeBinomial", "Poisson"]
+
+_NO_MORE = 1e-3  # standard errors of 1 / alpha that count as none
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Poisson(Count):
     """
 
     name: ClassVar[str] = "poisson"
+    row_kernel: ClassVar[str] = "poisson"
+    has_laplace: ClassVar[bool] = True
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -123,11 +128,20 @@ class NegativeBinomial(Count):
     """
 
     name: ClassVar[str] = "negative_binomial"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
+    row_kernel: ClassVar[str] = "negative_binomial"
+    has_laplace: ClassVar[bool] = True
+    limit: ClassVar[str] = "poisson"
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy on alpha, whose tail leaves room for the Poisson."""
         return {"alpha": ("HalfCauchy", {"beta": 1.0})}
+
+    def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
+        """Whether what alpha adds to the variance is far below what its estimate could tell."""
+        # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
+        error = np.sqrt(2.0 / max(float(y @ y), 1.0))
+        return bool(1.0 / float(parameters["alpha"]) < _NO_MORE * error)
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:

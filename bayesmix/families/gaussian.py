@@ -12,6 +12,7 @@ import pandas as pd
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.checks import refuse_constant
 from bayesmix.families.functions import LOG_2PI, Functions
+from bayesmix.families.parameters import SCALE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 from bayesmix.formula import Formula
 
@@ -28,7 +29,8 @@ class Real(Family):
     """
 
     links: ClassVar[tuple[str, ...]] = ("identity", "log")
-    parameters: ClassVar[tuple[str, ...]] = ("sigma",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"sigma": SCALE}
+    has_constant_variance: ClassVar[bool] = True
     residual_is_estimated: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
@@ -85,7 +87,12 @@ class Gaussian(Real):
     """
 
     name: ClassVar[str] = "gaussian"
+    is_normal: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("weights", "known_se", "status", "lower", "upper")
+
+    def with_known_se(self) -> Family:
+        """Return the family of normal responses with known standard errors."""
+        return GaussianKnownSE(link=self.link)
 
     def _sigma(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Residual standard deviation of each row."""
@@ -138,7 +145,7 @@ class Gaussian(Real):
 class GaussianKnownSE(Gaussian):
     """Normal response whose residual standard errors are known, as in meta-analysis."""
 
-    parameters: ClassVar[tuple[str, ...]] = ()
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {}
     residual_is_estimated: ClassVar[bool] = False
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:

@@ -17,6 +17,7 @@ from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.functions import NUMPY, Functions, large_is_infinite
 from bayesmix.families.observation import custom_distribution, draw_within
+from bayesmix.families.parameters import UNIT, ParameterSpec
 from bayesmix.families.positive import Gamma
 from bayesmix.families.proportions import Binomial
 from bayesmix.families.scale import ResponseScale
@@ -45,17 +46,19 @@ class _ExtraZeros:
     zeros: ClassVar[str]
     base: ClassVar[Any]
     name: ClassVar[str]
-    parameters: ClassVar[tuple[str, ...]]
-    unit_parameters: ClassVar[tuple[str, ...]]
+    parameters: ClassVar[Mapping[str, ParameterSpec]]
     accepts: ClassVar[tuple[str, ...]]
+    # What its base can do, it cannot.
+    row_kernel: ClassVar[str] = ""
+    has_laplace: ClassVar[bool] = False
+    limit: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         if len(cls.__bases__) == 2:
             base: Any = cls.__bases__[1]
             cls.base = base
             cls.name = f"{cls.prefix}_{base.name}"
-            cls.parameters = (*base.parameters, cls.zeros)
-            cls.unit_parameters = (cls.zeros,)
+            cls.parameters = {**base.parameters, cls.zeros: UNIT}
             cls.accepts = base.needs
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:

@@ -35,6 +35,12 @@ class Link:
         mu as a function of eta_i, in LaTeX.
     ratio : str
         What exp(coefficient) is, in words; empty where it is nothing.
+    is_identity, is_log : bool
+        Whether mu is eta, or exp(eta).
+    is_even : bool
+        Whether eta and -eta have the same mean, which turns at 0.
+    has_pole : bool
+        Whether the mean is infinite at 0, and has no expectation over a normal eta.
     """
 
     name: str
@@ -43,6 +49,10 @@ class Link:
     log_inverse: Callable[[Functions, Any], Any]
     latex: str
     ratio: str = ""
+    is_identity: bool = False
+    is_log: bool = False
+    is_even: bool = False
+    has_pole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +95,7 @@ LINKS: dict[str, Link] = {
             forward=np.asarray,
             log_inverse=lambda f, eta: f.log(eta),
             latex=r"\eta_i",
+            is_identity=True,
         ),
         Link(
             name="log",
@@ -93,6 +104,7 @@ LINKS: dict[str, Link] = {
             log_inverse=lambda _, eta: eta,
             latex=r"e^{\eta_i}",
             ratio="ratios of means",
+            is_log=True,
         ),
         Link(
             name="sqrt",
@@ -100,6 +112,7 @@ LINKS: dict[str, Link] = {
             forward=np.sqrt,
             log_inverse=lambda f, eta: 2 * f.log(f.abs(eta)),
             latex=r"\eta_i^2",
+            is_even=True,
         ),
         Link(
             name="inverse",
@@ -107,6 +120,7 @@ LINKS: dict[str, Link] = {
             forward=np.reciprocal,
             log_inverse=lambda f, eta: -f.log(eta),
             latex=r"1 / \eta_i",
+            has_pole=True,
         ),
     )
 }

@@ -29,7 +29,10 @@ class Distribution(Protocol):
 
     discrete: ClassVar[bool]
     mean_is_positive: ClassVar[bool]
-    vector_parameters: ClassVar[tuple[str, ...]]
+
+    @property
+    def vector_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that are vectors."""
 
     def inverse_link(self, eta: Any) -> np.ndarray:
         """Return mu of the linear predictor."""

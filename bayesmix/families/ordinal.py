@@ -14,6 +14,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.functions import NUMPY, Functions
 from bayesmix.families.observation import custom_distribution
+from bayesmix.families.parameters import ORDERED, ParameterSpec
 from bayesmix.families.proportions import Unit
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
@@ -39,8 +40,8 @@ class Cumulative(Unit):
     """
 
     name: ClassVar[str] = "cumulative"
-    parameters: ClassVar[tuple[str, ...]] = ("thresholds",)
-    vector_parameters: ClassVar[tuple[str, ...]] = ("thresholds",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": ORDERED}
+    mean_is_fraction: ClassVar[bool] = False
     discrete: ClassVar[bool] = True
     replaces_intercept: ClassVar[bool] = True
 

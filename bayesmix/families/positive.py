@@ -11,6 +11,7 @@ from scipy import special
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import LOG_2PI, Functions, large_is_infinite
+from bayesmix.families.parameters import POSITIVE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
 __all__ = ["Exponential", "Gamma", "InverseGaussian", "Positive", "Weibull"]
@@ -68,7 +69,9 @@ class Gamma(Positive):
     """
 
     name: ClassVar[str] = "gamma"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
+    row_kernel: ClassVar[str] = "gamma"
+    has_laplace: ClassVar[bool] = True
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -132,7 +135,7 @@ class InverseGaussian(Positive):
     """
 
     name: ClassVar[str] = "inverse_gaussian"
-    parameters: ClassVar[tuple[str, ...]] = ("lam",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"lam": POSITIVE}
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy on lam with the response's mean as its scale."""
@@ -257,7 +260,7 @@ class Weibull(Positive):
     """
 
     name: ClassVar[str] = "weibull"
-    parameters: ClassVar[tuple[str, ...]] = ("alpha",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:

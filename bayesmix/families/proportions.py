@@ -14,6 +14,7 @@ from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
 from bayesmix.families.links import UNIT_LINKS, UnitLink
+from bayesmix.families.parameters import POSITIVE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, link_scale
 from bayesmix.formula import Formula
 
@@ -30,6 +31,7 @@ class Unit(Family):
     """
 
     links: ClassVar[tuple[str, ...]] = ("logit", "probit", "cloglog")
+    mean_is_fraction: ClassVar[bool] = True
 
     @property
     def unit_link(self) -> UnitLink:
@@ -73,6 +75,8 @@ class Bernoulli(Unit):
     """
 
     name: ClassVar[str] = "bernoulli"
+    row_kernel: ClassVar[str] = "binomial"
+    has_laplace: ClassVar[bool] = True
     links: ClassVar[tuple[str, ...]] = ("logit", "probit", "cloglog", "cauchit")
     discrete: ClassVar[bool] = True
     binary: ClassVar[bool] = True
@@ -165,6 +169,8 @@ class Binomial(Unit):
     """
 
     name: ClassVar[str] = "binomial"
+    row_kernel: ClassVar[str] = "binomial"
+    has_laplace: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("trials",)
     needs: ClassVar[tuple[str, ...]] = ("trials",)
@@ -252,7 +258,9 @@ class BetaBinomial(Binomial):
     """
 
     name: ClassVar[str] = "beta_binomial"
-    parameters: ClassVar[tuple[str, ...]] = ("phi",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"phi": POSITIVE}
+    row_kernel: ClassVar[str] = ""
+    has_laplace: ClassVar[bool] = False
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy(10) on phi; a phi of 2 at mu = 1/2 is the uniform distribution."""
@@ -322,7 +330,9 @@ class Beta(Unit):
     """
 
     name: ClassVar[str] = "beta"
-    parameters: ClassVar[tuple[str, ...]] = ("phi",)
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"phi": POSITIVE}
+    row_kernel: ClassVar[str] = "beta"
+    has_laplace: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("status", "lower", "upper")
 
     def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.functions import LOG_2PI, Functions, large_is_infinite
 from bayesmix.families.gaussian import Real
+from bayesmix.families.parameters import POSITIVE, SCALE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale
 
 __all__ = ["Laplace", "LogNormal", "StudentT"]
@@ -37,7 +38,8 @@ class StudentT(Real):
     """
 
     name: ClassVar[str] = "student_t"
-    parameters: ClassVar[tuple[str, ...]] = ("nu", "sigma")
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"nu": POSITIVE, "sigma": SCALE}
+    row_kernel: ClassVar[str] = "student_t"
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Gamma(2, 0.1) on nu, half-Cauchy on sigma."""
@@ -112,6 +114,7 @@ class Laplace(Real):
     """
 
     name: ClassVar[str] = "laplace"
+    has_corner: ClassVar[bool] = True
 
     def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
         return 2 * np.square(parameters["sigma"])
@@ -167,6 +170,7 @@ class LogNormal(Real):
     """
 
     name: ClassVar[str] = "lognormal"
+    has_constant_variance: ClassVar[bool] = False
 
     def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
         """Numbers above zero."""

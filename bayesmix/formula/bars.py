@@ -14,24 +14,19 @@ from formulaic.parser.parser import DefaultFormulaParser, DefaultOperatorResolve
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.bounds import (
+    MAX_FACTORS,
+    MAX_POWER,
+    MAX_TERMS,
+    MOST_PRODUCTS,
+    check_groups,
+)  # fmt: skip
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
 
-__all__ = [
-    "MOST_GROUP_TERMS",
-    "BarTerm",
-    "MixedOperatorResolver",
-    "group_inside",
-    "too_many_groups",
-]
-
-MOST_GROUP_TERMS = 200  # with `a/b` and `a*b` expanded
+__all__ = ["BarTerm", "MixedOperatorResolver", "group_inside"]
 
 _GROUP = "bayesmix_group"
-_MAX_POWER = 10
-_MAX_TERMS = 2000  # a * b * c * ... doubles with each factor
-_MAX_FACTORS = 30  # of one product
-_MOST_PRODUCTS = 20_000  # multiplied at once: most are the same, but each takes time
 
 
 class BarTerm(Term):
@@ -104,9 +99,8 @@ class MixedOperatorResolver(DefaultOperatorResolver):
     def _bar(
         self, correlated: bool, effects: OrderedSet[Term], groups: OrderedSet[Term]
     ) -> OrderedSet[Term]:
-        if len(groups) > MOST_GROUP_TERMS:
-            raise too_many_groups(len(groups))
-        if len(groups) * len(effects) > _MAX_TERMS:
+        check_groups(len(groups))
+        if len(groups) * len(effects) > MAX_TERMS:
             raise _too_many()
         out = []
         for term in groups:
@@ -143,25 +137,20 @@ def _limited(operator: Operator) -> Operator:
 
 
 def _checked_size(terms: Any) -> Any:
-    if len(terms) > _MAX_TERMS:
+    if len(terms) > MAX_TERMS:
         raise _too_many()
     return terms
 
 
 def _checked_products(terms: Any) -> Any:
     for term in _checked_size(terms):
-        if len(term.factors) > _MAX_FACTORS:
-            raise FormulaError(f"a product of more than {_MAX_FACTORS} columns is no term")
+        if len(term.factors) > MAX_FACTORS:
+            raise FormulaError(f"a product of more than {MAX_FACTORS} columns is no term")
     return terms
 
 
-def too_many_groups(n_groups: int) -> FormulaError:
-    """Build the error for more group terms than a model can have."""
-    return FormulaError(f"the formula has {n_groups} group terms; {MOST_GROUP_TERMS} are the most")
-
-
 def _too_many() -> FormulaError:
-    return FormulaError(f"the formula has more than {_MAX_TERMS} terms")
+    return FormulaError(f"the formula has more than {MAX_TERMS} terms")
 
 
 def _is_plus(operator: Operator) -> bool:
@@ -176,10 +165,10 @@ def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Ter
     """``(a + b)**2``: all interactions up to the order of the exponent."""
     (factor,) = _single_factor(exponent)
     number = factor.expr if factor.expr.isdecimal() and len(factor.expr) < 10 else "0"
-    if not 1 <= int(number) <= _MAX_POWER:
+    if not 1 <= int(number) <= MAX_POWER:
         written = decode(factor.expr)[:20]
         raise FormulaError(
-            f"the exponent in `**{written}` must be an integer from 1 to {_MAX_POWER}: "
+            f"the exponent in `**{written}` must be an integer from 1 to {MAX_POWER}: "
             "(a + b)**2 means a + b + a:b; for a square write I(x**2)"
         )
     order = int(number)
@@ -189,7 +178,7 @@ def _power(base: OrderedSet[Term], exponent: OrderedSet[Term]) -> OrderedSet[Ter
             raise FormulaError(f"{group} cannot be multiplied; group terms are joined by +")
     products = made = OrderedSet(base)
     while order > 1 and len(made):
-        if len(made) * len(base) > _MOST_PRODUCTS:
+        if len(made) * len(base) > MOST_PRODUCTS:
             raise _too_many()
         made = OrderedSet(a * b for a in made for b in base) - products
         products = _checked_size(products | made)

@@ -15,27 +15,27 @@ from formulaic.parser.types import Factor, OrderedSet, Term, Token
 from formulaic.parser.utils import merge_operator_tokens, replace_tokens
 
 from bayesmix.errors import FormulaError
-from bayesmix.formula.bars import (
-    MOST_GROUP_TERMS,
-    BarTerm,
-    MixedOperatorResolver,
-    group_inside,
-    too_many_groups,
-)
+from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
+from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
-from bayesmix.formula.quoting import decode, encode, encode_quoted
+from bayesmix.formula.quoting import decode, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
-from bayesmix.formula.translation import from_formulaic, joined_to_tilde
+from bayesmix.formula.tokens import (
+    encoded,
+    encoded_name,
+    find_tilde,
+    has_dot,
+    names_in,
+    split_tilde,
+)  # fmt: skip
+from bayesmix.formula.translation import from_formulaic
+from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
 
 __all__ = ["parse_formula"]
-
-_MOST_TOKENS = 8_000  # names, numbers, operators and parentheses
-_MOST_OFFSETS = 100
-_LONGEST_PIECE = 1000  # characters that are searched for in a formula
 
 
 def parse_formula(
@@ -121,10 +121,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
     def _checked_tokens(self, formula: str) -> list[Token]:
         """Tokens with encoded names, whose expressions have been read."""
         raw = list(tokenize(formula))
-        if len(raw) > _MOST_TOKENS:
-            raise FormulaError(
-                f"the formula has {len(raw)} names and signs; {_MOST_TOKENS} are the most"
-            )
+        check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
             if token.kind is Token.Kind.OPERATOR:
@@ -135,10 +132,10 @@ class _MixedFormulaParser(DefaultFormulaParser):
             elif token.kind is Token.Kind.PYTHON:
                 if not left and behind_bar:
                     raise made_group(formula, token)
-                token.token = _encoded(token.token)
+                token.token = encoded(token.token)
                 self._check_expression(token.token, left)
             elif token.kind is Token.Kind.NAME:
-                token.token = _encoded_name(formula, token)
+                token.token = encoded_name(formula, token)
         return raw
 
     def get_tokens_from_formula(
@@ -146,17 +143,16 @@ class _MixedFormulaParser(DefaultFormulaParser):
     ) -> Iterable[Token]:
         """Tokens with the intercepts written out, on the right and in each group."""
         raw = self._checked_tokens(formula)
-        tokens = _split_tilde(sanitize_tokens(iter(raw)))
-        tilde = _find_tilde(formula, tokens)
+        tokens = split_tilde(sanitize_tokens(iter(raw)))
+        tilde = find_tilde(formula, tokens)
         brackets = check_bars(formula, tokens, tilde)
-        if len(brackets) > MOST_GROUP_TERMS:
-            raise too_many_groups(len(brackets))
-        if _has_dot(formula, tokens, self.available is not None):
-            named = {decode(name) for name in _names(tokens)}
+        check_groups(len(brackets))
+        if has_dot(formula, tokens, self.available is not None):
+            named = {decode(name) for name in names_in(tokens)}
             columns = remaining_columns(self.available or (), named)
             context["__formulaic_variables_available__"] = [encode(name) for name in columns]
-        used = _names(tokens[:tilde]) | {
-            name for b in brackets for name in _names(tokens[b.bar + 1 : b.closer])
+        used = names_in(tokens[:tilde]) | {
+            name for b in brackets for name in names_in(tokens[b.bar + 1 : b.closer])
         }
         context["__formulaic_variables_used_lhs__"] = used
 
@@ -204,15 +200,13 @@ def _assemble(
     fixed.sort(key=lambda term: term.degree)
     for term in fixed:
         if [factor.expr for factor in term.factors] == [response.expr]:
-            start, stop = _place(term.factors[0])
+            start, stop = place_of(term.factors[0])
             raise _own_predictor(text, response, start, stop)
-    if len(groups) > MOST_GROUP_TERMS:
-        raise too_many_groups(len(groups))
-    if len(offsets) > _MOST_OFFSETS:
-        raise FormulaError(f"the formula has {len(offsets)} offsets; add them up in one column")
+    check_groups(len(groups))
+    check_offsets(len(offsets))
     groups = _checked_groups(text, _same_order(groups))
     pieces = [response, *extras.values()]
-    uses = _columns_used(pieces, fixed, offsets, groups, _Uses(text, functions))
+    uses = columns_used(pieces, fixed, offsets, groups, Uses(text, functions))
     if len(uses.roles.get(response.text, ())) > 1:
         raise _own_predictor(text, response, response.start, response.stop)
     if "Intercept" in uses.roles:
@@ -256,7 +250,7 @@ def _response(
             stop=text.find("~"),
         )
     factor = terms[0].factors[0]
-    start, stop = _place(factor)
+    start, stop = place_of(factor)
     if factor.eval_method is Factor.EvalMethod.LITERAL:
         raise FormulaError(
             f"the response must be a column, not the literal {factor.expr}",
@@ -271,19 +265,19 @@ def _response(
         extras = {
             name: Piece(expr=expr, start=start, stop=stop) for name, expr in parts.extras.items()
         }
-        start, stop = _find_name(text, decode(parts.response), start, stop)
+        start, stop = find_name(text, decode(parts.response), start, stop)
         return Piece(expr=parts.response, start=start, stop=stop), extras
     return Piece(expr=factor.expr, start=start, stop=stop), {}
 
 
 def _has_more(text: str, factor: Factor) -> bool:
     """Whether more than one factor is written on the left: ``y - z`` leaves y alone."""
-    start, stop = _place(factor)
+    start, stop = place_of(factor)
     return bool(set(text[:start] + text[stop : text.find("~")]) & set("+-*/:^"))
 
 
 def _offset(text: str, term: Term) -> Piece:
-    start, stop = _place(term.factors[0])
+    start, stop = place_of(term.factors[0])
     inner, is_offset = _without_offset(term.factors[0].expr)
     if len(term.factors) > 1 or not is_offset:
         raise FormulaError(
@@ -344,126 +338,6 @@ def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
     return groups
 
 
-class _Uses:
-    """Columns with their roles and places, gathered over a formula."""
-
-    def __init__(self, text: str, functions: tuple[str, ...]) -> None:
-        self.text = text
-        self.functions = functions
-        self.roles: dict[str, dict[str, None]] = {}
-        self.places: dict[str, tuple[int, int]] = {}
-        self.called: set[str] = set()
-        self.categorical: set[str] = set()
-        self.numeric: set[str] = set()  # beside C(...) and bars
-
-    def name(self, name: str, role: str, place: tuple[int, int]) -> None:
-        self.roles.setdefault(name, {})[role] = None
-        self.places.setdefault(name, _find_name(self.text, name, *place))
-
-    def expression(self, expr: str, role: str, place: tuple[int, int]) -> None:
-        found = read_expression(expr, self.functions)
-        self.called.update(found.functions)
-        self.categorical.update(found.categorical)
-        self.numeric.update(found.numeric)
-        for name in found.columns:
-            self.name(name, role, place)
-
-    def terms(self, terms: Iterable[Term], role: str) -> None:
-        for factor in (factor for term in terms for factor in term.factors):
-            if factor.eval_method is Factor.EvalMethod.LOOKUP:
-                self.name(decode(factor.expr), role, _place(factor))
-                self.numeric.add(decode(factor.expr))
-            elif factor.eval_method is Factor.EvalMethod.PYTHON:
-                self.expression(factor.expr, role, _place(factor))
-
-    def refuse_clashes(self) -> None:
-        for name in self.called & set(self.roles):
-            start, stop = self.places[name]
-            raise FormulaError(
-                f"`{name}` is called as a function and used as a column; rename the column",
-                text=self.text,
-                start=start,
-                stop=stop,
-            )
-
-
-def _columns_used(
-    response: list[Piece],
-    fixed: list[Term],
-    offsets: list[Piece],
-    groups: list[GroupTerm],
-    uses: _Uses,
-) -> _Uses:
-    for piece in response:
-        uses.expression(piece.expr, "response", (piece.start, piece.stop))
-    uses.terms(fixed, "fixed")
-    for offset in offsets:
-        uses.expression(offset.expr, "offset", (offset.start, offset.stop))
-    for group in groups:
-        uses.terms(group.effects, "effect")
-        for name in group.columns:
-            uses.name(name, "group", (group.start, group.stop))
-    uses.refuse_clashes()
-    return uses
-
-
-def _split_tilde(tokens: Iterable[Token]) -> list[Token]:
-    """Part the tilde from a sign: the tokenizer makes one operator of ``~ -``."""
-    out = []
-    for token in tokens:
-        signs = token.token[1:]
-        if token.kind is Token.Kind.OPERATOR and token.token[0] == "~" and set(signs) <= set("+-"):
-            out.append(token.copy_with_attrs(token="~", source_end=token.source_start))
-            if signs:
-                out.append(token.copy_with_attrs(token=signs, source_start=token.source_end))
-        else:
-            out.append(token)
-    return out
-
-
-def _find_tilde(text: str, tokens: list[Token]) -> int:
-    """Position of the tilde between two sides that are both there."""
-    tildes = [i for i, token in enumerate(tokens) if token.kind is Token.Kind.OPERATOR
-              and "~" in token.token]  # fmt: skip
-    if not tildes:
-        raise FormulaError(
-            "a formula has a response, a tilde and predictors: y ~ x + (x | g)", text=text
-        )
-    start = tokens[tildes[0]].source_start
-    if len(tildes) > 1 or tokens[tildes[0]].token != "~":
-        last = tokens[tildes[-1]]
-        reason = "one tilde, between the two sides"
-        if len(tildes) == 1:
-            reason = joined_to_tilde(last.token)
-        raise FormulaError(reason, text=text, start=last.source_start)
-    if tildes[0] == 0:
-        raise FormulaError("the left-hand side is empty: name the response", text=text, start=start)
-    if tildes[0] == len(tokens) - 1:
-        raise FormulaError(
-            "the right-hand side is empty: for an intercept alone write ~ 1",
-            text=text,
-            start=start,
-        )
-    return tildes[0]
-
-
-def _has_dot(text: str, tokens: list[Token], available: bool) -> bool:
-    """Whether the formula writes ``.``, which is an error where there are no data."""
-    dots = [t for t in tokens if t.token == "." and t.kind is Token.Kind.OPERATOR]
-    if dots and not available:
-        raise FormulaError(
-            "`.` stands for the remaining columns, and there are no data here",
-            text=text,
-            start=dots[0].source_start,
-        )
-    return bool(dots)
-
-
-def _is_dunder(text: str, token: Token) -> bool:
-    quoted = text[token.source_start or 0] == "`"
-    return not quoted and any(part.startswith("__") for part in token.token.split("."))
-
-
 def _check_functions(functions: Mapping[str, Any]) -> None:
     for name, function in functions.items():
         if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_")):
@@ -474,63 +348,9 @@ def _check_functions(functions: Mapping[str, Any]) -> None:
             )
 
 
-def _names(tokens: list[Token]) -> set[str]:
-    names: set[str] = set()
-    for token in tokens:
-        if token.kind is Token.Kind.NAME:
-            names.add(token.token)
-        elif token.kind is Token.Kind.PYTHON:
-            names.update(str(variable) for variable in token.required_variables)
-    return names
-
-
-def _place(factor: Factor) -> tuple[int, int]:
-    token = factor.token
-    if token is None or token.source_start is None or token.source_end is None:
-        return 0, 1
-    return token.source_start, token.source_end + 1
-
-
-def _find_name(text: str, name: str, start: int, stop: int) -> tuple[int, int]:
-    """Narrow the range of an expression to the column that it names."""
-    at = text.find(name, start, stop)
-    while at >= 0:
-        end = at + len(name)
-        if not (_is_word(text[at - 1 : at]) or _is_word(text[end : end + 1])):
-            return at, end
-        at = text.find(name, at + 1, stop)
-    return start, stop
-
-
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
-def _encoded_name(formula: str, token: Token) -> str:
-    if _is_dunder(formula, token):
-        raise ExpressionError(
-            f"a name with double underscores is not allowed in a formula: {token}; "
-            "a column of that name goes between backquotes",
-            token.token,
-        )
-    return encode(token.token)
-
-
-def _encoded(expression: str) -> str:
-    """The expression with encoded names for what stands between backquotes."""
-    try:
-        return encode_quoted(expression)
-    except ValueError as error:
-        raise ExpressionError(
-            f"`{error}` is a name of the form that bayesmix makes for its own use; a column that "
-            "is called so goes between backquotes",
-            str(error),
-        ) from None
-
-
 def _pointed(text: str, message: str, piece: str) -> FormulaError:
     """Point at `piece`, which is written with Python's own spacing."""
-    if len(piece) > _LONGEST_PIECE:
+    if len(piece) > LONGEST_PIECE:
         return FormulaError(message, text=text)
     pattern = r"\s*".join(
         re.escape(part).replace("'", "['\"]") for part in re.findall(r"\w+|[^\w\s]", piece)

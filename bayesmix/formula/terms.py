@@ -124,6 +124,11 @@ class Formula:
         """Names of the grouping factors, in order of appearance."""
         return tuple(dict.fromkeys(term.name for term in self.groups))
 
+    @property
+    def predictor_columns(self) -> tuple[str, ...]:
+        """Columns of the right-hand side."""
+        return self.columns_of("fixed", "effect", "offset", "group")
+
     def columns_of(self, *roles: str) -> tuple[str, ...]:
         """Columns that are used in any of `roles`."""
         return tuple(c for c, used in self.columns.items() if set(used) & set(roles))

@@ -68,6 +68,12 @@ def _reason(reason: str, text: str, start: int | None) -> str:
         if closing == "%":
             return _no_operator("%")
         return f"the formula ends where a {closing} is missing"
+    signs = re.search(r"%%+(\w*)%*", text)
+    if reason.startswith("Unexpected token") and signs:
+        name = signs[1] or "%"
+        return f"`{signs[0]}` is no operator of a formula; " + (
+            "nesting is written f %in% g" if name == "in" else "for arithmetic write {x % z}"
+        )
     if reason.startswith("Numeric literals"):
         return "numbers other than 0 and 1 are no terms; for arithmetic write {2 * x}"
     if reason.startswith("String literals"):
@@ -83,6 +89,8 @@ def _unknown(operator: str, text: str, start: int | None) -> str:
     if operator in _COMPARISONS and start is not None and start < tilde and "{" not in left:
         left = left.replace("=", "==") if operator == "=" and "==" not in left else left
         return f"a comparison stands in braces: write {{{left}}} ~ ..."
+    if f"%{operator}%" in text:
+        operator = f"%{operator}%"
     return _no_operator(operator)
 
 

@@ -77,6 +77,26 @@ class Coordinates(Packed):
     T: np.ndarray
     unit: np.ndarray
 
+    @property
+    def n_x(self) -> int:
+        """Number of coordinates."""
+        return int(self.sizes[0])
+
+    @property
+    def n_sd(self) -> int:
+        """Number of standard deviations of effects."""
+        return int(self.sizes[1])
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of correlated blocks."""
+        return int(self.sizes[2])
+
+    @property
+    def n_sigma(self) -> int:
+        """1 if the residual standard deviation is estimated, the last coordinate; else 0."""
+        return int(self.sizes[3])
+
 
 class Theta(NamedTuple):
     """The same arrays within a kernel, as pointers; the number of factors; the length of L."""
@@ -133,7 +153,7 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     X = np.ascontiguousarray(x)
     n = 1 if X.ndim == 1 else len(X)
-    sd, C = np.empty((n, int(co.sizes[1]) + 1)), np.empty((n, len(co.T)))
+    sd, C = np.empty((n, co.n_sd + 1)), np.empty((n, len(co.T)))
     expand(co.ints, co.floats, n, X, sd, C, np.empty(len(co.T)), np.empty(len(co.T)))
     return (sd[0], C[0]) if X.ndim == 1 else (sd, C)
 
@@ -171,9 +191,9 @@ def factors_at(co: Coordinates, x: np.ndarray) -> Factors:
     """
     n_L = len(co.T)
     out = Factors(
-        np.empty(int(co.sizes[1]) + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+        np.empty(co.n_sd + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     )  # fmt: skip
-    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: int(co.sizes[0])]), *out)
+    expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: co.n_x]), *out)
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, types
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
@@ -19,7 +19,7 @@ _CHUNK = 65_536
 
 
 def build_equations(
-    design: Design,
+    predictor: LinearPredictor,
     y: np.ndarray,
     weights: np.ndarray | None,
     scaling: Scaling,
@@ -31,7 +31,7 @@ def build_equations(
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         Response minus offset.
     weights : ndarray, shape (n,), or None
@@ -42,16 +42,16 @@ def build_equations(
     -------
     Equations
     """
-    groups = [design.groups[k] for k in (*plan.chain, *plan.rest)]
-    equations = empty_equations(design, plan)
+    groups = [predictor.groups[k] for k in (*plan.chain, *plan.rest)]
+    equations = empty_equations(predictor, plan)
     q, first = equations.q, first_positions(equations)
     order = (*plan.chain, *plan.rest)
     n_columns = int(q.sum())
     index = np.empty((len(groups), _CHUNK), dtype=np.int64)
-    for start in range(0, design.n_obs, _CHUNK):
-        rows = slice(start, min(start + _CHUNK, design.n_obs))
+    for start in range(0, predictor.n_obs, _CHUNK):
+        rows = slice(start, min(start + _CHUNK, predictor.n_obs))
         n = rows.stop - rows.start
-        X = (design.X[rows] - scaling.X_shift) / scaling.X_scale
+        X = (predictor.X[rows] - scaling.X_shift) / scaling.X_scale
         r = y[rows] / scaling.y_scale - X @ scaling.beta_0
         w = np.ones(n) if weights is None else np.ascontiguousarray(weights[rows])
         Z = np.empty((n, n_columns))
@@ -72,26 +72,26 @@ def build_equations(
 
 def first_positions(equations: Equations) -> np.ndarray:
     """Return the first node of each factor of the chain, the first block of each other."""
-    n_chain = int(equations.sizes[0])
+    n_chain = equations.n_chain
     blocks = np.cumsum(equations.n_levels[n_chain:]) - equations.n_levels[n_chain:]
     return np.concatenate([equations.node_start[:n_chain], blocks]).astype(np.int64)
 
 
-def empty_equations(design: Design, plan: Elimination) -> Equations:
+def empty_equations(predictor: LinearPredictor, plan: Elimination) -> Equations:
     """Lay out the equations of a design, with zeros for all products.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     plan : Elimination
 
     Returns
     -------
     Equations
     """
-    groups = [design.groups[k] for k in (*plan.chain, *plan.rest)]
+    groups = [predictor.groups[k] for k in (*plan.chain, *plan.rest)]
     n_chain, n_rest = len(plan.chain), len(plan.rest)
-    p = len(design.fixed_effects)
+    p = len(predictor.fixed_effects)
     q = np.asarray([g.n_effects for g in groups], dtype=np.int64)
     n_levels = np.asarray([g.n_levels for g in groups], dtype=np.int64)
     L_start = np.concatenate([[0], np.cumsum(q**2)]).astype(np.int64)
@@ -126,7 +126,7 @@ def empty_equations(design: Design, plan: Elimination) -> Equations:
     n_root = n_root_groups + p
     return Equations(
         sizes=np.asarray(
-            [n_chain, n_rest, n_nodes, n_root_groups, p, design.n_obs], dtype=np.int64
+            [n_chain, n_rest, n_nodes, n_root_groups, p, predictor.n_obs], dtype=np.int64
         ),
         q=q,
         n_levels=n_levels,

@@ -103,7 +103,7 @@ def log_likelihood(
     -------
     float
     """
-    flat = flat_prior(int(eq.sizes[4]))
+    flat = flat_prior(eq.n_fixed)
     value: float = criterion(
         eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
         WITH_FIXED if reml else 0, 0.0, gradient, np.empty(1),
@@ -137,7 +137,7 @@ def profiled_deviance(
     float
         Infinity where the equations cannot be factored.
     """
-    flat = flat_prior(int(eq.sizes[4]))
+    flat = flat_prior(eq.n_fixed)
     value: float = criterion(
         eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
         PROFILED | (WITH_FIXED if reml else 0), known, gradient, np.empty(1),
@@ -147,7 +147,7 @@ def profiled_deviance(
 
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
-    flat = flat_prior(int(eq.sizes[4]))
+    flat = flat_prior(eq.n_fixed)
     variance = np.empty(1)
     criterion(
         eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,

@@ -80,6 +80,25 @@ class Equations(Packed):
     root_y: np.ndarray
     yy: np.ndarray
 
+    @property
+    def n_chain(self) -> int:
+        """Number of factors of the chain."""
+        return int(self.sizes[0])
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of fixed effects p."""
+        return int(self.sizes[4])
+
+    @property
+    def n_obs(self) -> int:
+        """Number of rows."""
+        return int(self.sizes[5])
+
+    @n_obs.setter
+    def n_obs(self, value: int) -> None:
+        self.sizes[5] = value
+
 
 class Arrays(NamedTuple):
     """The same arrays within a kernel, as pointers, and how many there are of what."""

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.crossproducts import build_equations
@@ -28,7 +28,7 @@ _CHUNK = 2_000_000  # numbers
 
 def log_density_of_groups(
     problem: Problem,
-    design: Design,
+    predictor: LinearPredictor,
     y: np.ndarray,
     weights: np.ndarray | None,
     prior: FixedPrior,
@@ -40,7 +40,7 @@ def log_density_of_groups(
     Parameters
     ----------
     problem : Problem
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         Response minus offset.
     weights : ndarray, shape (n,), or None
@@ -64,9 +64,9 @@ def log_density_of_groups(
     level_of = _level_of(problem, member, n_groups)
     with threadpool_limits(1), np.errstate(all="ignore"):
         if level_of is not None:
-            found = _by_level(problem, design, y, weights, prior, X)[:, level_of]
+            found = _by_level(problem, predictor, y, weights, prior, X)[:, level_of]
         else:
-            found = _by_removal(problem, design, y, weights, prior, X, member, n_groups)
+            found = _by_removal(problem, predictor, y, weights, prior, X, member, n_groups)
     if not np.isfinite(found).all():
         bad = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
         raise NotSupportedError(
@@ -110,7 +110,7 @@ def _level_of(problem: Problem, member: np.ndarray, n_groups: int) -> np.ndarray
 
 
 def _by_removal(
-    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None,
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
     prior: FixedPrior, X: np.ndarray, member: np.ndarray, n_groups: int,
 ) -> np.ndarray:  # fmt: skip
     """Any model: the likelihood again with each group's rows at weight zero."""
@@ -125,8 +125,8 @@ def _by_removal(
     def without(g: int) -> np.ndarray:
         w = np.ones(len(y)) if weights is None else weights.copy()
         w[member == g] = 0.0
-        equations = build_equations(design, y, w, problem.scaling, problem.plan)
-        equations.sizes[5] = int((member != g).sum())
+        equations = build_equations(predictor, y, w, problem.scaling, problem.plan)
+        equations.n_obs = int((member != g).sum())
         return values(equations)
 
     whole = values(problem.equations)
@@ -136,7 +136,7 @@ def _by_removal(
 
 
 def _by_level(
-    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None,
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
     prior: FixedPrior, X: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """One grouping factor, left out level by level: all levels and many thetas at once."""
@@ -147,12 +147,12 @@ def _by_level(
     whole = np.empty((p + 1, p + 1))
     whole[:p, :p], whole[p, :p], whole[:p, p] = eq.root, eq.root_y, eq.root_y
     whole[p, p] = eq.yy[0]
-    own = _own_products(problem, design, y, weights)
+    own = _own_products(problem, predictor, y, weights)
     of_prior = np.empty((p + 1, p + 1))
     of_prior[:p, :p] = prior.precision
     of_prior[p, :p] = of_prior[:p, p] = prior.precision @ prior.mean
     of_prior[p, p] = prior.mean @ prior.precision @ prior.mean
-    sizes = np.bincount(design.groups[0].index, minlength=n_levels)
+    sizes = np.bincount(predictor.groups[0].index, minlength=n_levels)
 
     co = problem.absolute_coordinates()
     sd, C = unpack_theta(co, X)
@@ -206,12 +206,12 @@ def _solve_lower(C: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 
 def _own_products(
-    problem: Problem, design: Design, y: np.ndarray, weights: np.ndarray | None
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None
 ) -> np.ndarray:
     """Products of each level's own rows of [X, y], shape (G, p + 1, p + 1)."""
-    scaling, group = problem.scaling, design.groups[0]
+    scaling, group = problem.scaling, predictor.groups[0]
     A = np.empty((len(y), problem.n_fixed + 1))
-    A[:, :-1] = (design.X - scaling.X_shift) / scaling.X_scale
+    A[:, :-1] = (predictor.X - scaling.X_shift) / scaling.X_scale
     A[:, -1] = y / scaling.y_scale - A[:, :-1] @ scaling.beta_0
     out = np.empty((group.n_levels, A.shape[1], A.shape[1]))
     for i in range(A.shape[1]):

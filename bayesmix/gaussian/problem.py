@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.gaussian import coordinates as codes
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
@@ -16,7 +16,7 @@ from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.priors.distributions import check_sizes, standard_parameters
-from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
 
 __all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
@@ -48,12 +48,12 @@ class Problem:
     @property
     def n_obs(self) -> int:
         """Number of rows."""
-        return int(self.equations.sizes[5])
+        return self.equations.n_obs
 
     @property
     def n_fixed(self) -> int:
         """Number of fixed effects p."""
-        return int(self.equations.sizes[4])
+        return self.equations.n_fixed
 
     def relative_coordinates(self) -> Coordinates:
         """Coordinates of the standard deviations relative to sigma, without priors."""
@@ -81,19 +81,19 @@ class Problem:
             self, priors, with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale
         )
 
-    def fixed_prior(self, design: Design, priors: ModelPriors) -> FixedPrior:
+    def fixed_prior(self, predictor: LinearPredictor, priors: PredictorPriors) -> FixedPrior:
         """Prior of the working fixed effects."""
         p = self.n_fixed
-        names = design.fixed_effects
+        names = predictor.fixed_effects
         A = np.eye(p)
         mean, weight = np.zeros(p), np.zeros(p)
-        slopes = [j for j, n in enumerate(names) if priors.intercept is None or n != "Intercept"]
+        slopes = list(predictor.slopes)
         entries = dict(zip(slopes, priors.coefficients, strict=True))
         if priors.intercept is not None:
             at = names.index("Intercept")
             entries[at] = priors.intercept
             if priors.intercept_is_centered:
-                A[at, slopes] = design.means[slopes]
+                A[at, slopes] = predictor.means[slopes]
         for j, entry in entries.items():
             if entry.prior.distribution == "Normal":
                 check_sizes("Normal", entry.prior.parameters)
@@ -108,7 +108,7 @@ class Problem:
 
 
 def build_problem(
-    design: Design,
+    predictor: LinearPredictor,
     y: np.ndarray,
     *,
     weights: np.ndarray | None = None,
@@ -118,7 +118,7 @@ def build_problem(
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         The response.
     weights : ndarray, shape (n,), optional
@@ -135,17 +135,17 @@ def build_problem(
     NotSupportedError
         If crossed grouping factors are too large for the exact algebra.
     """
-    z = y if design.offset is None else y - design.offset
+    z = y if predictor.offset is None else y - predictor.offset
     w = weights
     if known_se is not None:
         w = known_se**-2.0 if weights is None else weights * known_se**-2.0
-    plan = plan_elimination(design.groups)
-    scaling = scale_design(design, z, w)
+    plan = plan_elimination(predictor.groups)
+    scaling = scale_design(predictor, z, w)
     return Problem(
-        equations=build_equations(design, z, w, scaling, plan),
+        equations=build_equations(predictor, z, w, scaling, plan),
         plan=plan,
         scaling=scaling,
-        groups=tuple(design.groups[k] for k in (*plan.chain, *plan.rest)),
+        groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
         sigma_is_known=known_se is not None,
         log_weights=0.0 if w is None else float(np.log(w).sum()),
     )
@@ -201,11 +201,11 @@ def _coordinates(
     for f, group in enumerate(groups):
         T.append((problem.scaling.TZ[order[f]] / unit).ravel())
         if priors is not None:
-            for entry in priors.sd[group.name]:
+            for entry in priors.mu.sd[group.name]:
                 kinds[at_sd], a[at_sd], b[at_sd] = scale_prior_codes(entry.prior)
                 at_sd += 1
         for block in group.correlated_blocks:
-            eta = 1.0 if priors is None else priors.corr[group.name].prior.parameters["eta"]
+            eta = 1.0 if priors is None else priors.mu.corr[group.name].prior.parameters["eta"]
             blocks.append((f, block.start, block.size, at_x, eta))
             at_x += block.size * (block.size - 1) // 2
     if priors is not None and with_sigma:

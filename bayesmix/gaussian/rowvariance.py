@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg, sparse
 
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.errors import NotSupportedError
 
 __all__ = ["MAX_DENSE", "RowVariance", "row_variance"]
@@ -180,7 +180,7 @@ class RowVariance:
 
 
 def row_variance(
-    design: Design,
+    predictor: LinearPredictor,
     roots: Mapping[str, np.ndarray],
     precision: np.ndarray,
     prior_precision: np.ndarray,
@@ -189,7 +189,7 @@ def row_variance(
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     roots : mapping of str to ndarray, shape (q, q)
         By grouping factor, a root of the covariance of its effects.
     precision : ndarray, shape (n,)
@@ -206,9 +206,9 @@ def row_variance(
     NotSupportedError
         If more than `MAX_DENSE` columns are left.
     """
-    order = sorted(design.groups, key=lambda g: -g.n_levels * g.n_effects)
+    order = sorted(predictor.groups, key=lambda g: -g.n_levels * g.n_effects)
     first, others = (order[0], tuple(order[1:])) if order else (None, ())
-    m = sum(g.n_levels * g.n_effects for g in others) + design.X.shape[1]
+    m = sum(g.n_levels * g.n_effects for g in others) + predictor.X.shape[1]
     if m > MAX_DENSE:
         raise NotSupportedError(
             f"the prediction error needs the covariance of {m} effects at once, and at most "
@@ -216,9 +216,9 @@ def row_variance(
         )
     weights = sparse.diags(precision)
     blocks = [_columns(g, g.Z @ roots[g.name], g.index) for g in others]
-    A = sparse.hstack([*blocks, sparse.csr_matrix(design.X)]).tocsr()
+    A = sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)]).tocsr()
     M = (A.T @ weights @ A).toarray()
-    p = design.X.shape[1]
+    p = predictor.X.shape[1]
     at = np.arange(m - p)
     M[at, at] += 1.0
     M[m - p :, m - p :] += prior_precision

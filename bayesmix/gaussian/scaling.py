@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.spread import largest
 
 __all__ = ["Scaling", "column_transform", "scale_design"]
@@ -85,12 +85,12 @@ def column_transform(
     return shift, scale, T
 
 
-def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> Scaling:
+def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None) -> Scaling:
     """Choose shifts, scales and the least-squares fit to take off the response.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
         Response minus offset.
     weights : ndarray, shape (n,), or None
@@ -99,12 +99,12 @@ def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> S
     -------
     Scaling
     """
-    names = design.fixed_effects
-    constant = names.index("Intercept") if design.has_intercept else None
-    X_shift, X_scale, TX = column_transform(design.X, constant)
+    names = predictor.fixed_effects
+    constant = names.index("Intercept") if predictor.has_intercept else None
+    X_shift, X_scale, TX = column_transform(predictor.X, constant)
     Z = [
         column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in design.groups
+        for g in predictor.groups
     ]
     # Least squares on working columns, in chunks: of R and Q'y only.
     p = len(names)
@@ -112,7 +112,7 @@ def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> S
     for start in range(0, len(y), _CHUNK):
         rows = slice(start, start + _CHUNK)
         block = np.empty((len(y[rows]), p + 1))
-        block[:, :p] = (design.X[rows] - X_shift) / X_scale
+        block[:, :p] = (predictor.X[rows] - X_shift) / X_scale
         block[:, p] = y[rows]
         if weights is not None:
             block *= np.sqrt(weights[rows])[:, None]
@@ -121,7 +121,7 @@ def scale_design(design: Design, y: np.ndarray, weights: np.ndarray | None) -> S
     residual = 0.0
     for start in range(0, len(y), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        rest = y[rows] - ((design.X[rows] - X_shift) / X_scale) @ beta_0
+        rest = y[rows] - ((predictor.X[rows] - X_shift) / X_scale) @ beta_0
         residual += float(np.sum(rest**2 if weights is None else weights[rows] * rest**2))
     total = np.sum(y**2) if weights is None else np.sum(weights * y**2)
     # A perfect fit leaves only rounding, whose size is no scale.

@@ -35,11 +35,11 @@ def pack_theta(
     """
     co = problem.absolute_coordinates()
     n_draws = len(sigma) if sigma is not None else len(next(iter(sd.values())))
-    X = np.zeros((n_draws, int(co.sizes[0])))
+    X = np.zeros((n_draws, co.n_x))
     if sd:
         values = np.concatenate([sd[group.name] for group in problem.groups], axis=1)
         X[:, : values.shape[1]] = np.log(np.maximum(values, 1e-300))
-    for block in range(int(co.sizes[2])):
+    for block in range(co.n_blocks):
         group = problem.groups[int(co.block_factor[block])]
         first, size = int(co.block_first[block]), int(co.block_size[block])
         R = corr[group.name][:, first : first + size, first : first + size]

@@ -54,6 +54,16 @@ class RowData(Packed):
     prior_a: np.ndarray
     prior_b: np.ndarray
 
+    @property
+    def n_obs(self) -> int:
+        """Number of rows."""
+        return int(self.sizes[0])
+
+    @property
+    def link(self) -> int:
+        """Code of the link in `glmm.rows`."""
+        return int(self.sizes[4])
+
 
 class RowArrays(NamedTuple):
     """The same arrays within a kernel."""

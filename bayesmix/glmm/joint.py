@@ -40,7 +40,7 @@ _forward, _backward = forward_solve.external, backward_solve.external
 )  # fmt: skip
 def joint_density(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-    known, L_hat, t, inside, by_t, by_inside,
+    information, L_hat, t, inside, by_t, by_inside,
 ):  # fmt: skip
     """Log density of everything, up to a constant, with its gradient.
 
@@ -52,7 +52,7 @@ def joint_density(  # type: ignore[no-untyped-def]
         Address of the family's row kernel.
     prior, prior_mean : ndarray
         Precision and mean of the working beta.
-    known : ndarray
+    information : ndarray
         For each level, factor behind factor, what its rows know at the mode (scalar
         effects), or above zero if its effects are centred (several).
     L_hat : ndarray
@@ -105,8 +105,8 @@ def joint_density(  # type: ignore[no-untyped-def]
             for i in range(q):
                 s = 0.0
                 if q == 1:
-                    s = _scale(L[start], L_hat[start], known[level]) * v[at]
-                elif known[level] > 0.0:
+                    s = _scale(L[start], L_hat[start], information[level]) * v[at]
+                elif information[level] > 0.0:
                     for k in range(q):
                         s += L_hat[start + i * q + k] * v[at + k]
                 else:
@@ -131,8 +131,8 @@ def joint_density(  # type: ignore[no-untyped-def]
         w, u = np.empty(q), np.empty(q)
         for _ in range(eq.n_levels[f]):
             if q == 1:
-                scale = _scale(L[start], L_hat[start], known[level])
-                left = 1.0 / (1.0 + L[start] * L[start] * known[level])  # d log s / d log L
+                scale = _scale(L[start], L_hat[start], information[level])
+                left = 1.0 / (1.0 + L[start] * L[start] * information[level])  # d log s / d log L
                 z = b[at] / L[start]
                 value += math.log(scale / L[start]) - 0.5 * z * z
                 E[start] += by_b[at] * b[at] * left + (z * z - 1.0) * (1.0 - left)
@@ -140,7 +140,7 @@ def joint_density(  # type: ignore[no-untyped-def]
                 at += 1
                 level += 1
                 continue
-            if not known[level] > 0.0:
+            if not information[level] > 0.0:
                 for i in range(q):
                     s = 0.0
                     for k in range(q):
@@ -204,8 +204,8 @@ _joint = joint_density.external
 
 
 @inner
-def _scale(sd: float, sd_hat: float, known: float) -> float:
-    return sd * math.sqrt((1.0 + sd_hat * sd_hat * known) / (1.0 + sd * sd * known))
+def _scale(sd: float, sd_hat: float, information: float) -> float:
+    return sd * math.sqrt((1.0 + sd_hat * sd_hat * information) / (1.0 + sd * sd * information))
 
 
 @inner
@@ -275,7 +275,7 @@ _unwhiten = unwhiten.external
 )  # fmt: skip
 def whitened_joint(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-    known, L_hat, K, panels, root, n_sd, n_t, n_inside, center, A, B, z, gradient,
+    information, L_hat, K, panels, root, n_sd, n_t, n_inside, center, A, B, z, gradient,
 ):  # fmt: skip
     """Joint log density at whitened coordinates, with the gradient there."""
     eq = equations_at(eq_ints, eq_floats)
@@ -289,7 +289,7 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     value = _joint(
         eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-        known, L_hat, t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
+        information, L_hat, t.ctypes, inside.ctypes, by_t.ctypes, by_inside.ctypes,
     )  # fmt: skip
     if not np.isfinite(value):
         for i in range(n_t + n_inside):

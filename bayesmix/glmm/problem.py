@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.design import Design
-from bayesmix.gaussian.coordinates import HALF_FLAT
+from bayesmix.design import LinearPredictor
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
+from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
 from bayesmix.gaussian.scaling import Scaling, column_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
-from bayesmix.glmm.rows import LINKS, ROW_KERNELS, SCALE_PARAMETER, constant
+from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
 from bayesmix.priors.model_priors import ModelPriors
-from bayesmix.priors.prior import Prior
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +37,12 @@ class GlmmProblem:
     rows : RowData
     parameters : tuple of str
         Names of the family's parameters.
-    family : str
+    row_kernel : str
+        Name of the kernel of the rows.
     constant : float
         What the row kernels leave out of the log density.
+    link_is_even : bool
+        Whether a linear predictor and its negative have the same mean.
     link_unit : float
         Unit of the linear predictor, in which searches step.
     phi_start : ndarray
@@ -50,8 +52,9 @@ class GlmmProblem:
     problem: Problem
     rows: RowData
     parameters: tuple[str, ...]
-    family: str
+    row_kernel: str
     constant: float
+    link_is_even: bool
     link_unit: float
     phi_start: np.ndarray
 
@@ -62,19 +65,24 @@ class GlmmProblem:
 
     def address(self) -> int:
         """Return the address of the family's row kernel, loaded if need be."""
-        address: int = ROW_KERNELS[self.family].load().address
+        address: int = self.kernel.load().address
         return address
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel of the rows."""
+        return ROW_KERNELS[self.row_kernel].kernel
 
 
 def build_glmm_problem(
-    design: Design, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
+    predictor: LinearPredictor, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
     priors: ModelPriors,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     family : Family
         One that has a row kernel.
     y : ndarray, shape (n,)
@@ -92,14 +100,14 @@ def build_glmm_problem(
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
-    plan = plan_elimination(design.groups)
+    plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
-    names = design.fixed_effects
-    constant_column = names.index("Intercept") if design.has_intercept else None
-    X_shift, X_scale, TX = column_transform(design.X, constant_column)
+    names = predictor.fixed_effects
+    constant_column = names.index("Intercept") if predictor.has_intercept else None
+    X_shift, X_scale, TX = column_transform(predictor.X, constant_column)
     Z = [
         column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in design.groups
+        for g in predictor.groups
     ]
     p = len(names)
     scaling = Scaling(
@@ -107,25 +115,26 @@ def build_glmm_problem(
         Z_shift=tuple(shift for shift, _, _ in Z), Z_scale=tuple(scale for _, scale, _ in Z),
         beta_0=np.zeros(p), y_scale=1.0,
     )  # fmt: skip
-    equations = empty_equations(design, plan)
-    groups = tuple(design.groups[k] for k in order)
+    equations = empty_equations(predictor, plan)
+    groups = tuple(predictor.groups[k] for k in order)
     problem = Problem(
         equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
         log_weights=0.0,
     )  # fmt: skip
-    n = design.n_obs
+    n = predictor.n_obs
     first = first_positions(equations)
     q = equations.q
     columns = [
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
-    codes = [_prior_codes(priors.family[name].prior) for name in family.parameters]
-    scale = family.response_scale(y, design.offset, rows)
-    scale_at = SCALE_PARAMETER.get(family.name, -1)
+    codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
+    scale = family.response_scale(y, predictor.offset, rows)
+    is_scale = [spec.is_scale for spec in family.parameters.values()]
+    scale_at = is_scale.index(True) if any(is_scale) else -1
     phi_start = np.ones(len(family.parameters))
     if scale_at >= 0:
-        phi_start[scale_at] = scale.sd if family.link == "identity" else scale.response_sd
+        phi_start[scale_at] = scale.sd if family.link_functions.is_identity else scale.response_sd
     data = RowData(
         sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link], scale_at],
         index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
@@ -135,27 +144,16 @@ def build_glmm_problem(
         prior_kind=[kind for kind, _, _ in codes],
         y=y,
         trials=rows.get("trials", np.ones(n)),
-        offset=np.zeros(n) if design.offset is None else design.offset,
-        X=((design.X - X_shift) / X_scale).T,
+        offset=np.zeros(n) if predictor.offset is None else predictor.offset,
+        X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
         prior_a=[a for _, a, _ in codes],
         prior_b=[b for _, _, b in codes],
     )
     return GlmmProblem(
-        problem=problem, rows=data, parameters=family.parameters, family=family.name,
-        constant=float(constant(family.name, y, rows).sum()), link_unit=scale.sd,
+        problem=problem, rows=data, parameters=tuple(family.parameters),
+        row_kernel=family.row_kernel,
+        constant=float(constant(family.row_kernel, y, rows).sum()),
+        link_is_even=family.link_functions.is_even, link_unit=scale.sd,
         phi_start=phi_start,
     )  # fmt: skip
-
-
-def _prior_codes(prior: Prior) -> tuple[int, float, float]:
-    """Codes of a prior; of one that the kernels do not know those of a flat one.
-
-    Maximum likelihood looks at none, and what does look refuses such a prior.
-    """
-    try:
-        return scale_prior_codes(prior)
-    except KeyError as error:
-        if error.args != (prior.distribution,):
-            raise
-        return HALF_FLAT, 0.0, 0.0

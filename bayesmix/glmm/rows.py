@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bayesmix.glmm.special import (
     trigamma,
 )
 
-__all__ = ["LINKS", "ROW_KERNELS", "SCALE_PARAMETER", "call_rows", "constant", "unit_of_eta"]
+__all__ = ["LINKS", "ROW_KERNELS", "RowKernel", "call_rows", "constant", "unit_of_eta"]
 
 LINKS = {
     name: code
@@ -36,26 +37,61 @@ LINKS = {
 }
 IDENTITY, LOG, LOGIT, PROBIT, CLOGLOG, CAUCHIT, SQRT, INVERSE = range(8)
 
-# Which of a family's parameters is in the response's units.
-SCALE_PARAMETER = {"student_t": 1}
-
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
 # 2: also second derivatives and each row's value.
 _SIGNATURE = (f8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS)
 
-ROW_KERNELS: dict[str, Kernel] = {}
+Constant = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def row_kernel(*families: str) -> Callable[[Callable[..., Any]], Kernel]:
-    """Register a kernel for families; its function's name is the symbol."""
+@dataclass(frozen=True, slots=True)
+class RowKernel:
+    """The rows of the families that name it as their `row_kernel`.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    constant : callable or None
+        What the kernel leaves out of each row's log density, of y and trials.
+    fast_link : int
+        Code of the link with which it takes several rows at a time where first
+        derivatives are wanted; -1 for none.
+    """
+
+    kernel: Kernel
+    constant: Constant | None
+    fast_link: int
+
+
+ROW_KERNELS: dict[str, RowKernel] = {}
+
+
+def row_kernel(
+    name: str, constant: Constant | None = None, fast_link: int = -1
+) -> Callable[[Callable[..., Any]], Kernel]:
+    """Register a kernel by the name that families give; its function's name is the symbol."""
 
     def register(function: Callable[..., Any]) -> Kernel:
         made = kernel(*_SIGNATURE, reorder=True)(function)
-        ROW_KERNELS.update(dict.fromkeys(families, made))
+        ROW_KERNELS[name] = RowKernel(made, constant, fast_link)
         return made
 
     return register
+
+
+def _choices(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Logarithms of the binomial coefficients."""
+    from scipy.special import gammaln
+
+    return np.asarray(gammaln(trials + 1) - gammaln(y + 1) - gammaln(trials - y + 1))
+
+
+def _factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Minus the logarithms of the factorials of counts."""
+    from scipy.special import gammaln
+
+    return np.asarray(-gammaln(y + 1))
 
 
 @intrinsic
@@ -195,7 +231,7 @@ def _logistic(n, y, trials, eta, first):  # type: ignore[no-untyped-def]
 _CHUNK = 512
 
 
-@row_kernel("bernoulli", "binomial")
+@row_kernel("binomial", _choices, fast_link=LOGIT)
 def rows_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Binomial: y of `trials`."""
     if link == LOGIT and order == 1:
@@ -228,7 +264,7 @@ def _log_poisson(n, y, eta, first):  # type: ignore[no-untyped-def]
     return total
 
 
-@row_kernel("poisson")
+@row_kernel("poisson", _factorials, fast_link=LOG)
 def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Poisson counts."""
     if link == LOG and order == 1:
@@ -253,7 +289,7 @@ def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_p
     return total
 
 
-@row_kernel("negative_binomial")
+@row_kernel("negative_binomial", _factorials)
 def rows_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Negative binomial with size alpha: variance mu + mu^2 / alpha."""
     alpha = phi[0]
@@ -375,12 +411,13 @@ def rows_student_t(link, n, y, trials, eta, phi, order, value, first, second, by
     return total
 
 
-def constant(family: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.ndarray:
+def constant(name: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return what the kernels leave out of each row's log density.
 
     Parameters
     ----------
-    family : str
+    name : str
+        A family's `row_kernel`.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
         What is given per row; only "trials" is used.
@@ -389,12 +426,5 @@ def constant(family: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.n
     -------
     ndarray, shape (n,)
     """
-    from scipy.special import gammaln
-
-    if family == "binomial":
-        t = rows["trials"]
-        values: np.ndarray = gammaln(t + 1) - gammaln(y + 1) - gammaln(t - y + 1)
-        return values
-    if family in {"poisson", "negative_binomial"}:
-        return np.asarray(-gammaln(y + 1))
-    return np.zeros(len(y))
+    made = ROW_KERNELS[name].constant
+    return np.zeros(len(y)) if made is None else made(y, rows.get("trials", np.ones(len(y))))

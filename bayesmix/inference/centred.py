@@ -99,7 +99,7 @@ class Centred:
         )
         assert there is not None  # noqa: S101
         out = np.append(x, np.log(factor))
-        out[: int(there.coordinates.sizes[1])] += np.log(factor)
+        out[: there.coordinates.n_sd] += np.log(factor)
         return there.coordinates, out
 
     def back(self, x: np.ndarray, zero: np.ndarray, limit: float) -> np.ndarray:

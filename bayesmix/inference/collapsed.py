@@ -73,11 +73,11 @@ def sample_collapsed(
     SamplingError
         If the equations cannot be factored.
     """
-    if not int(co.sizes[0]) and not problem.n_fixed:
+    if not co.n_x and not problem.n_fixed:
         raise NotSupportedError("there is nothing to sample: the model has no parameters")
     seconds: dict[str, float] = {}
     with threadpool_limits(1):
-        if int(co.sizes[0]):
+        if co.n_x:
             with stage(seconds, "prepare"):
                 center, A = _whitening(problem, co, prior)
             z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
@@ -102,7 +102,7 @@ def _whitening(
     problem: Problem, co: Coordinates, prior: FixedPrior
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mode of the density of x, and a root of the inverse of its Hessian there."""
-    d = int(co.sizes[0])
+    d = co.n_x
     gradient = np.empty(d)
     eq = problem.equations
 

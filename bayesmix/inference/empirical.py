@@ -152,9 +152,9 @@ def _maximise(
             return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
 
     unit = log_units(co)
-    n_x, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    n_x, n_sd = co.n_x, co.n_sd
     search = Search(
-        criterion, n_x, n_sd, n_x - n_sd - int(co.sizes[3]), co.prior_kind[:-1] != UNIFORM, unit
+        criterion, n_x, n_sd, n_x - n_sd - co.n_sigma, co.prior_kind[:-1] != UNIFORM, unit
     )
     start = _start(co, unit)
     best = search.run(start)
@@ -236,13 +236,13 @@ def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
     For a predictor far from zero, that is a strong correlation with the intercept
     on the formula's scale, which a search that starts without it may never find.
     """
-    n_sd = int(co.sizes[1])
-    x = np.zeros(int(co.sizes[0]))
+    n_sd = co.n_sd
+    x = np.zeros(co.n_x)
     uniform = co.prior_kind == UNIFORM
     x[:n_sd] = unit
-    if int(co.sizes[3]) and not uniform[-1]:
+    if co.n_sigma and not uniform[-1]:
         x[-1] = np.log(co.unit[0])
-    for block in range(int(co.sizes[2])):
+    for block in range(co.n_blocks):
         f, first, size = co.block_factor[block], co.block_first[block], int(co.block_size[block])
         rows = slice(first, first + size)
         T = _change(co, f)[rows, rows]
@@ -323,7 +323,7 @@ def optimum_at(
         here = slice(int(co.sd_start[f]), int(co.sd_start[f]) + int(q[f]))
         dependent[here] = _dependent(own, column_change(problem, f), sd[here], 1e-4 * sigma)
     return Optimum(
-        x=best.x[: int(co.sizes[0])],
+        x=best.x[: co.n_x],
         coordinates=co,
         criterion=best.criterion,
         sd=sd,

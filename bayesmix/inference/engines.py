@@ -11,9 +11,7 @@ from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 
-__all__ = ["LAPLACE_FAMILIES", "why_not_collapsed", "why_not_joint", "why_not_normal"]
-
-LAPLACE_FAMILIES = ("bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "beta")
+__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal"]
 
 _ROWS_IN_WORDS = {
     "status": "of censored(...) or event(...)",
@@ -25,7 +23,7 @@ _ROWS_IN_WORDS = {
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
     """Why the likelihood is not that of a normal response, in words; empty if it is."""
-    if family.name != "gaussian" or family.link != "identity":
+    if not family.is_linear_normal:
         return f"the family is {family}"
     return _why_not_plain(rows)
 
@@ -50,10 +48,7 @@ def why_not_collapsed(
     why_not = why_not_normal(family, rows)
     if why_not:
         return why_not
-    unsupported = unsupported_priors(priors)
-    if unsupported:
-        return f"of the prior {unsupported[0]}"
-    return root_columns(design.groups)
+    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.groups)
 
 
 def why_not_joint(
@@ -74,23 +69,23 @@ def why_not_joint(
     -------
     str
     """
-    from bayesmix.glmm.rows import LINKS, ROW_KERNELS
-
-    if family.name not in ROW_KERNELS or family.link not in LINKS:
+    if not family.row_kernel:
         return f"the family is {family}"
     why_not = _why_not_plain(rows)
     if why_not:
         return why_not
-    unsupported = []
+    unknown = []
     if priors is not None:
-        unsupported = unsupported_priors(priors) + [
+        unknown = unsupported_priors(priors) + [
             f"{name} ~ {entry.prior}"
             for name, entry in priors.family.items()
             if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
-    if unsupported:
-        return f"of the prior {unsupported[0]}"
-    return root_columns(design.groups)
+    return _unknown_prior(unknown) or root_columns(design.groups)
+
+
+def _unknown_prior(unknown: list[str]) -> str:
+    return f"of the prior {unknown[0]}" if unknown else ""
 
 
 def _why_not_plain(rows: Mapping[str, Any]) -> str:

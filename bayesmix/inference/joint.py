@@ -92,7 +92,7 @@ def _posterior(
     n_chains, n_draws = z.shape[:2]
     gp, co, problem = w.gp, w.co, w.gp.problem
     t, inside = w.back(z.reshape(n_chains * n_draws, -1))
-    d, n_u = int(co.sizes[0]), gp.n_effects
+    d, n_u = co.n_x, gp.n_effects
     sd, C = unpack_theta(co, np.ascontiguousarray(t[:, :d]))
     posterior: dict[str, np.ndarray] = {}
     b = np.empty((len(t), n_u))
@@ -111,15 +111,15 @@ def _posterior(
         L = T[at : at + q * q].reshape(q, q) @ (values[:, :, None] * factor)
         rows = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
         v = inside[:, rows].reshape(len(t), -1, q)
-        known = w.known[level : level + group.n_levels]
+        information = w.information[level : level + group.n_levels]
         L_hat = w.L_hat[at : at + q * q].reshape(q, q)
         level += group.n_levels
         effect = v @ np.swapaxes(L, 1, 2)
         if q == 1:
-            ratio = (1 + L_hat[0, 0] ** 2 * known) / (1 + L[:, 0, :] ** 2 * known)
+            ratio = (1 + L_hat[0, 0] ** 2 * information) / (1 + L[:, 0, :] ** 2 * information)
             effect *= np.sqrt(ratio)[:, :, None]
         else:
-            effect[:, known > 0] = v[:, known > 0] @ L_hat.T
+            effect[:, information > 0] = v[:, information > 0] @ L_hat.T
         b[:, rows] = effect.reshape(len(t), -1)
     for group_name, effect in split_by_group(problem, b.reshape(n_chains, n_draws, n_u)).items():
         posterior[names[group_name][2]] = effect

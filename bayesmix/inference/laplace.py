@@ -14,7 +14,6 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import SQRT
 from bayesmix.inference.empirical import Optimum, blas_threads, log_units, optimum_at
 from bayesmix.inference.search import HUGE, Point, Search
 
@@ -109,8 +108,7 @@ class WarmMarginal:
     ) -> None:
         self.gp, self.co, self.prior, self.priors = gp, co, prior, priors
         self.u, self._finite = np.zeros(gp.n_effects), u.copy()
-        several = gp.rows.sizes[4] == SQRT
-        self.branch = (gp.rows.y > 0).astype(np.int64) if several else None
+        self.branch = (gp.rows.y > 0).astype(np.int64) if gp.link_is_even else None
 
     def __call__(self, x: np.ndarray, gradient: np.ndarray) -> float:
         """Approximate log density at x, with its gradient; minus infinity without a mode."""
@@ -240,8 +238,8 @@ def start_of_laplace(
     u : ndarray
         Effects at which the density is finite, if any were found.
     """
-    n_sd, p, unit = int(co.sizes[1]), gp.problem.n_fixed, gp.link_unit
-    x = np.zeros(int(co.sizes[0]))
+    n_sd, p, unit = co.n_sd, gp.problem.n_fixed, gp.link_unit
+    x = np.zeros(co.n_x)
     x[:n_sd] = np.log(0.5 * unit) + log_units(co)
     x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
     beta, u = np.zeros(p), np.zeros(gp.n_effects)
@@ -283,7 +281,7 @@ def maximise_laplace(
     begin = time.perf_counter()
     problem = gp.problem
     fixed = flat_prior(problem.n_fixed) if prior is None else prior
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     with blas_threads(problem):
         start, effects = start_of_laplace(gp, co, link_start)
         marginal = WarmMarginal(gp, co, fixed, priors, effects)
@@ -307,7 +305,7 @@ def maximise_laplace(
             best = _better(best, run_from(search, other))
             starts += 1
         # At a boundary rounding may have decided which of several optima was found.
-        if search.at_boundary(best) and gp.rows.sizes[0] <= _FEW_ROWS:
+        if search.at_boundary(best) and gp.rows.n_obs <= _FEW_ROWS:
             for size in (0.1, 1.0):
                 other = start.copy()
                 other[:n_sd] = unit + np.log(size)
@@ -320,7 +318,7 @@ def maximise_laplace(
 def search_of(marginal: WarmMarginal) -> Search:
     """Search for the best coordinates, in the units that `search_units` gives."""
     gp, co = marginal.gp, marginal.co
-    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    d, n_sd = co.n_x, co.n_sd
     n_x = d + len(gp.parameters) + gp.problem.n_fixed
     scale = search_units(gp, n_x)
 

@@ -26,7 +26,7 @@ from scipy import optimize
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace import InnerMode, LaplaceOptimum, Priors, inner_mode, value_at
 from bayesmix.inference.quadrature import LevelRows
 
@@ -62,7 +62,7 @@ class Shift:
 
 def laplace_shifts(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
-    found: LaplaceOptimum, known: Known,
+    found: LaplaceOptimum, determined: Determined,
 ) -> list[Shift]:  # fmt: skip
     """Estimate how far the approximation moves each standard deviation.
 
@@ -75,7 +75,7 @@ def laplace_shifts(
     ----------
     gp, co, prior, priors, found
         As of `maximise_laplace`.
-    known : Known
+    determined : Determined
         What is known of the coordinates.
 
     Returns
@@ -83,10 +83,10 @@ def laplace_shifts(
     list of Shift
         Those of `NOTICED` standard errors and more.
     """
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     correction = _Correction(gp, co)
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    lost, out = known.lost(np.eye(len(found.x))), []
+    lost, out = determined.lost(np.eye(len(found.x))), []
 
     def corrected(x: np.ndarray) -> float:
         x, u = np.ascontiguousarray(x), found.u.copy()
@@ -94,10 +94,10 @@ def laplace_shifts(
         return value + correction(x, u) if np.isfinite(value) else -np.inf
 
     for k in range(n_sd):
-        variance = float(known.covariance[k, k])
+        variance = float(determined.covariance[k, k])
         if lost[k] or not variance > 0:
             continue
-        se, along = np.sqrt(variance), known.covariance[k] / variance
+        se, along = np.sqrt(variance), determined.covariance[k] / variance
         h = min(0.1 * se, 0.1)
         up, down = (corrected(found.x + step * along) for step in (h, -h))
         slope = (up - down) / (2 * h)  # Laplace's own is zero there
@@ -134,7 +134,7 @@ class _Correction:
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
         gp, p = self._gp, self._gp.problem.n_fixed
-        phi = np.exp(x[int(self._co.sizes[0]) : len(x) - p])
+        phi = np.exp(x[self._co.n_x : len(x) - p])
         mode = inner_mode(
             gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
             with_fixed=False,

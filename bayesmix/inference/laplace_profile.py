@@ -85,7 +85,7 @@ def laplace_likelihood_at(
     LaplaceLikelihood
     """
     scale = search_units(gp, len(optimum.x))
-    n_sd, at_zero = int(co.sizes[1]), optimum.theta.at_zero
+    n_sd, at_zero = co.n_sd, optimum.theta.at_zero
     unit = log_units(co) + np.log(gp.link_unit)
     x = optimum.x / scale
     x[:n_sd][at_zero] = ZERO + unit[at_zero]
@@ -93,7 +93,7 @@ def laplace_likelihood_at(
     for log_size in (np.log(0.1), np.log(0.5)):
         other = x.copy()
         other[:n_sd] = unit + log_size
-        other[n_sd : int(co.sizes[0])] = 0.0
+        other[n_sd : co.n_x] = 0.0
         starts.append(other)
     if n_quadrature == 1:
         warm = WarmMarginal(gp, co, flat_prior(gp.problem.n_fixed), 0, optimum.u)
@@ -106,7 +106,7 @@ def laplace_likelihood_at(
         marginal = functools.partial(_with_differences, quadrature, scale)
     return LaplaceLikelihood(
         marginal=marginal, x=x, scale=scale, unit=unit, at_zero=at_zero,
-        n_corr=int(co.sizes[0]) - n_sd, starts=starts,
+        n_corr=co.n_x - n_sd, starts=starts,
     )  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def seconds_of_profiles(gp: GlmmProblem, n_quadrature: int) -> float:
     rows, eq = gp.rows, gp.problem.equations
     n, columns, n_root = len(rows.y), max(int(rows.z_start[-1]), 1), len(eq.root_y)
     co = gp.problem.absolute_coordinates()
-    profiled = int(co.sizes[0]) + len(gp.parameters)
+    profiled = co.n_x + len(gp.parameters)
     n_x = profiled + gp.problem.n_fixed
     evaluation = 1.5e-4 + 5e-7 * n * columns + 3e-9 * float(n_root) ** 3
     if n_quadrature > 1:  # with a gradient by differences

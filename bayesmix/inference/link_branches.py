@@ -15,7 +15,6 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import SQRT
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import (
     LaplaceOptimum,
@@ -30,17 +29,12 @@ from bayesmix.inference.laplace import (
     value_at,
 )
 
-__all__ = ["best_branches", "has_branches", "rows_below_zero"]
+__all__ = ["best_branches", "rows_below_zero"]
 
 _MOST_LEVELS = 500
 _ROUNDS = 10
 _PARTS = (1.0, 0.5, 0.75, 1.25, 0.25)  # of the way to the other side, and beyond
 _GAIN = 1e-4  # of the log density, to go over to the other side
-
-
-def has_branches(gp: GlmmProblem) -> bool:
-    """Whether a mean belongs to two linear predictors."""
-    return bool(gp.rows.sizes[4] == SQRT)
 
 
 def rows_below_zero(gp: GlmmProblem, co: Coordinates, optimum: LaplaceOptimum) -> int:
@@ -71,10 +65,10 @@ def best_branches(
     LaplaceOptimum
     """
     n_levels = int(gp.problem.equations.n_levels.sum())
-    if not has_branches(gp) or n_levels > _MOST_LEVELS or not np.isfinite(optimum.loglik):
+    if not gp.link_is_even or n_levels > _MOST_LEVELS or not np.isfinite(optimum.loglik):
         return optimum
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
-    n_sd, best = int(co.sizes[1]), optimum
+    n_sd, best = co.n_sd, optimum
     with blas_threads(gp.problem):
         for shift in (0.0, np.log(2.0)):
             x = best.x.copy()

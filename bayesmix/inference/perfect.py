@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayesmix.design import Design
+from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
 from bayesmix.gaussian.density import profiled_variance
 from bayesmix.gaussian.problem import Problem
@@ -49,7 +49,7 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     )
 
 
-def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
+def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarray) -> None:
     """Refuse a response of which fixed and group effects together leave nothing.
 
     Its likelihood grows without bound as sigma goes to zero, and the posterior of sigma
@@ -58,7 +58,7 @@ def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
     Parameters
     ----------
     problem : Problem
-    design : Design
+    predictor : LinearPredictor
     y : ndarray, shape (n,)
 
     Raises
@@ -70,23 +70,23 @@ def refuse_perfect_fit(problem: Problem, design: Design, y: np.ndarray) -> None:
     n, p = problem.n_obs, problem.n_fixed
     if problem.sigma_is_known or p >= n:
         return
-    name = f"`{design.formula.response.text}`"
+    name = f"`{predictor.formula.response.text}`"
     # The unit of the response is the residual of least squares, unless that is rounding.
     if eq.yy[0] < 0.99 * n:
         raise DataError(
             f"the fixed effects reproduce the response {name} to the last digit, so there is no "
             "residual variance to estimate; is a predictor a copy of the response?"
         )
-    if p + sum(g.n_levels * g.n_effects for g in design.groups) >= n or not design.groups:
+    if p + sum(g.n_levels * g.n_effects for g in predictor.groups) >= n or not predictor.groups:
         return
     co = problem.relative_coordinates()
-    x = np.zeros(int(co.sizes[0]))
-    x[: int(co.sizes[1])] = log_units(co) + _LARGE
+    x = np.zeros(co.n_x)
+    x[: co.n_sd] = log_units(co) + _LARGE
     variance = profiled_variance(eq, co, x, False)
     if not variance < _NOTHING:
         return
     advice = "is one of the predictors a copy of it?"
-    for group in design.groups:
+    for group in predictor.groups:
         order = np.argsort(group.index, kind="stable")
         first = np.searchsorted(group.index[order], np.arange(group.n_levels))
         if np.array_equal(np.maximum.reduceat(y[order], first),

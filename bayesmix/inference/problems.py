@@ -30,7 +30,7 @@ def gaussian_problem(model: StatedModel) -> Problem:
         announce_compilation(normal=True)
         design = model.design
         _GAUSSIAN[model] = build_problem(
-            design, model.y, weights=design.weights, known_se=design.known_se
+            design.mu, model.y, weights=design.weights, known_se=design.known_se
         )
     return _GAUSSIAN[model]
 
@@ -49,6 +49,6 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     if model not in _GLMM:
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
-            model.design, model.family, model.y, model.rows, model.prior_entries
+            model.design.mu, model.family, model.y, model.rows, model.prior_entries
         )
     return _GLMM[model]

@@ -75,7 +75,7 @@ class Likelihood:
     @property
     def n_corr(self) -> int:
         """Number of partial correlations among the coordinates."""
-        return len(self.x) - len(self.unit) - int(self.coordinates.sizes[3])
+        return len(self.x) - len(self.unit) - self.coordinates.n_sigma
 
     def deviance(
         self, x: np.ndarray, gradient: np.ndarray, prior: FixedPrior | None = None
@@ -111,7 +111,7 @@ def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) 
     """
     co, x = absolute_coordinates(problem, optimum)
     at_zero = optimum.at_zero
-    n_sd, unit = int(co.sizes[1]), log_units(co)
+    n_sd, unit = co.n_sd, log_units(co)
     if centred and optimum.centred is not None:
         co, x = optimum.centred[0], optimum.centred[1].copy()
         unit = log_units(co)
@@ -130,7 +130,7 @@ def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) 
 
 def zero_there(co: Coordinates, x: np.ndarray) -> np.ndarray:
     """Which standard deviations are zero at coordinates, shape (n_sd,)."""
-    return np.asarray(x[: int(co.sizes[1])] < log_units(co) + ZERO + 5.0)
+    return np.asarray(x[: co.n_sd] < log_units(co) + ZERO + 5.0)
 
 
 def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinates, np.ndarray]:
@@ -148,10 +148,10 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     ndarray
     """
     co = problem.absolute_coordinates()
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     # Under ML sigma may be zero where REML's is not: there is no profile then.
     shift = 0.0 if problem.sigma_is_known else np.log(max(optimum.sigma, 1e-300))
-    x = np.empty(int(co.sizes[0]))
+    x = np.empty(co.n_x)
     x[: len(optimum.x)] = optimum.x
     x[:n_sd] += shift
     if not problem.sigma_is_known:

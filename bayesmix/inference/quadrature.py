@@ -11,7 +11,6 @@ from scipy import optimize
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import ROW_KERNELS
 from bayesmix.inference.laplace import (
     OUTSIDE,
     InnerMode,
@@ -45,7 +44,7 @@ def quadrature_optimum(
     LaplaceOptimum
     """
     begin = time.perf_counter()
-    d = int(co.sizes[0])
+    d = co.n_x
     scale = search_units(gp, len(start.x))
     marginal = QuadratureMarginal(gp, co, prior, start.u, n_points)
 
@@ -93,7 +92,7 @@ class LevelRows:
 
     def __init__(self, gp: GlmmProblem, f: int) -> None:
         rows = gp.rows
-        self.kernel, self.link = ROW_KERNELS[gp.family], rows.sizes[4]
+        self.kernel, self.link = gp.kernel, rows.link
         q = int(rows.z_start[f + 1] - rows.z_start[f])
         self.n_levels = int(rows.u_start[f + 1] - rows.u_start[f]) // q
         level = rows.index[f] - rows.first[f]
@@ -153,13 +152,13 @@ class QuadratureMarginal:
         self.evaluations = 0
 
     def _phi(self, x: np.ndarray) -> np.ndarray:
-        d = int(self.co.sizes[0])
+        d = self.co.n_x
         return np.exp(x[d : d + len(self.gp.parameters)])
 
     def mode_at(self, x: np.ndarray) -> InnerMode:
         """Mode of the effects, without which there is no quadrature."""
         L, phi = factors_at(self.co, x).L, self._phi(x)
-        beta = x[int(self.co.sizes[0]) + len(phi) :]
+        beta = x[self.co.n_x + len(phi) :]
         for other in (self.u, np.zeros(self.gp.n_effects), self.finite):
             mode = inner_mode(
                 self.gp, L, phi, self.fixed, beta=beta, u=other, with_fixed=False

@@ -20,6 +20,7 @@ _PERHAPS_ZERO = np.log(0.1)
 _ENOUGH = 1e-2  # largest component of the gradient, in units of the criterion
 _LEVEL = 1e-4  # curvature in logarithms of what the data do not tell
 _NEARLY_ONE = 4.0  # in atanh: 1 - 7e-4
+_BEYOND = 1e100  # of a curvature
 HUGE = 1e300  # in place of a criterion that is not finite
 
 
@@ -165,7 +166,7 @@ class Search:
                 step = np.zeros(z.size)
                 step[i] = 1e-4
                 H[i] = (of_free(z + step)[1] - of_free(z - step)[1]) / 2e-4
-            if not np.isfinite(H).all():  # far out, where a likelihood rises for ever
+            if not np.abs(H).max() < _BEYOND:  # far out, where a likelihood rises for ever
                 break
             eigenvalues, vectors = np.linalg.eigh((H + H.T) / 2)
             flat = (np.abs(vectors[:, np.abs(eigenvalues) < _LEVEL]) > 0.3).any(axis=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 
 __all__ = ["SamplerSettings"]
 
@@ -62,14 +62,14 @@ class SamplerSettings:
 
         Raises
         ------
-        NotSupportedError
+        ArgumentError
             Naming the argument, the value and what is wanted.
         """
         n_chains = _count("chains", chains, 1, _MOST_CHAINS)
         if cores is None:
             cores = min(n_chains, os.cpu_count() or 1)
         if not (isinstance(target_accept, int | float) and 0 < target_accept < 1):
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"target_accept={target_accept!r} must lie between 0 and 1, such as 0.9"
             )
         if seed is None:
@@ -87,7 +87,7 @@ class SamplerSettings:
 
 def _count(name: str, value: Any, least: int, most: int | None = None) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise NotSupportedError(f"{name}={value!r} must be a whole number of at least {least}")
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at least {least}")
     if most is not None and value > most:
-        raise NotSupportedError(f"{name}={value!r} must be a whole number of at most {most}")
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at most {most}")
     return int(value)

@@ -43,7 +43,7 @@ class Whitening:
     prior : FixedPrior
     K, panels, root : ndarray
         The factor C.
-    known : ndarray
+    information : ndarray
         What each level's rows know, which decides how its effects are stated.
     L_hat : ndarray
         Each factor's L at the mode.
@@ -59,7 +59,7 @@ class Whitening:
     K: np.ndarray
     panels: np.ndarray
     root: np.ndarray
-    known: np.ndarray
+    information: np.ndarray
     L_hat: np.ndarray
     well_determined: bool
     n_sd: int
@@ -74,7 +74,7 @@ class Whitening:
         eq, rows, co = self.gp.problem.equations, self.gp.rows, self.co
         return [
             eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, self.gp.address(),
-            self.prior.precision, self.prior.mean, self.known, self.L_hat, self.K,
+            self.prior.precision, self.prior.mean, self.information, self.L_hat, self.K,
             self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center, self.A,
             self.B,
         ]  # fmt: skip
@@ -125,7 +125,7 @@ def find_whitening(
         If the posterior has no mode that can be found.
     """
     eq = gp.problem.equations
-    d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+    d, n_sd = co.n_x, co.n_sd
     n_t = d + len(gp.parameters)
     best = maximise_laplace(gp, co, prior, 2, link_start)
     x = best.x
@@ -155,7 +155,7 @@ def find_whitening(
     # The (approximate) posterior sd of each log standard deviation.
     spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
     certain = _far_from_zero(gp, co, prior, best)
-    known = _known(gp, mode, certain)
+    information = _information(gp, mode, certain)
     B = np.empty((n_inside, n_t))
     rows = gp.rows
     for k in range(n_t):
@@ -166,7 +166,7 @@ def find_whitening(
             by_t, by_inside = np.empty(n_t), np.empty(n_inside)
             joint_density(
                 eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-                prior.precision, prior.mean, known, L_hat, moved, inside, by_t, by_inside,
+                prior.precision, prior.mean, information, L_hat, moved, inside, by_t, by_inside,
             )  # fmt: skip
             sides.append(by_inside)
         change = (sides[0] - sides[1]) / (2 * _STEP)
@@ -177,9 +177,9 @@ def find_whitening(
     B = np.where(np.isfinite(B), B, 0.0)
     return Whitening(
         gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root,
-        known=known, L_hat=L_hat, well_determined=bool((spread < _WELL).all()), n_sd=n_sd,
-        n_t=n_t, n_inside=n_inside, center=np.concatenate([t, inside]), A=np.ascontiguousarray(A),
-        B=np.ascontiguousarray(B),
+        information=information, L_hat=L_hat, well_determined=bool((spread < _WELL).all()),
+        n_sd=n_sd, n_t=n_t, n_inside=n_inside, center=np.concatenate([t, inside]),
+        A=np.ascontiguousarray(A), B=np.ascontiguousarray(B),
     )  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def _far_from_zero(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, best: LaplaceOptimum
 ) -> np.ndarray:
     """For each standard deviation whether the posterior leaves no room for one near zero."""
-    n_sd = int(co.sizes[1])
+    n_sd = co.n_sd
     out = np.zeros(n_sd, dtype=bool)
     for k in range(n_sd):
         x = best.x.copy()
@@ -197,29 +197,29 @@ def _far_from_zero(
     return out
 
 
-def _known(gp: GlmmProblem, mode: InnerMode, certain: np.ndarray) -> np.ndarray:
+def _information(gp: GlmmProblem, mode: InnerMode, certain: np.ndarray) -> np.ndarray:
     """What each level's rows know of its effects at the mode.
 
     For a scalar effect its information. For several, 1 where the rows weigh more than
     twice what the group's distribution does, and 0 elsewhere; always 0 where a
     standard deviation may be close to zero: there a centred effect is a funnel.
     """
-    eq, known = gp.problem.equations, []
+    eq, information = gp.problem.equations, []
     rows = gp.rows
     w = np.maximum(mode.weights, 0.0)
     for f, group in enumerate(gp.problem.groups):
         z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
         level = rows.index[f] - rows.first[f]
         if group.n_effects == 1:
-            known.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
+            information.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
             continue
         L = mode.L[eq.L_start[f] : eq.L_start[f + 1]].reshape(group.n_effects, -1)
         weight = w * ((z @ L) ** 2).mean(axis=1)
         first = int(eq.q[:f].sum())
         sure = certain[first : first + group.n_effects].all()
         added = np.bincount(level, weight, minlength=group.n_levels)
-        known.append(((added > 2.0) & sure).astype(np.float64))
-    return np.concatenate(known) if known else np.zeros(0)
+        information.append(((added > 2.0) & sure).astype(np.float64))
+    return np.concatenate(information) if information else np.zeros(0)
 
 
 def _blocks(gp: GlmmProblem, values: np.ndarray) -> list[np.ndarray]:

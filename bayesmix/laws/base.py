@@ -21,7 +21,7 @@ from bayesmix.laws.summaries import IntervalKind, Point, SummaryOptions
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.inference.known import Known
+    from bayesmix.inference.determined import Determined
     from bayesmix.laws.averages import Source
     from bayesmix.laws.calibration import Calibration
     from bayesmix.laws.parameters import ParameterDraws
@@ -82,14 +82,14 @@ class Smooth:
     ----------
     start : ndarray, shape (n,)
         The coordinates at the estimates.
-    known : Known
+    determined : Determined
         Their covariance.
     values : callable
         From coordinates to every parameter by its name.
     """
 
     start: np.ndarray
-    known: Known
+    determined: Determined
     values: Callable[[np.ndarray], dict[str, float]]
 
 
@@ -181,6 +181,11 @@ class Law(ABC):
     @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
+
+    @property
+    def lost_coefficients(self) -> np.ndarray | None:
+        """Which fixed effects have run away, shape (p,); None where none can."""
+        return None
 
     def smooth(self) -> Smooth | None:
         """Parameters for the delta method; None where functions of them have draws."""

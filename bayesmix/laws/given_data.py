@@ -27,6 +27,7 @@ __all__ = ["EffectsGivenData"]
 
 _AT_ONCE = 1_000_000  # rows x draws
 _SLOW = 5_000_000  # rows x draws; longer than a few seconds
+_MANY_ROWS = 10_000  # of which the nearest normal law takes seconds
 _DRAWS = 1000  # where neither quadrature nor the nearest normal law is to be had
 
 Mean = Callable[[np.ndarray], np.ndarray]
@@ -82,7 +83,8 @@ class EffectsGivenData:
         mean : callable
             From the rows' linear predictors, shape (n,), to their means.
         """
-        if not rows.index or self._at.model.family.link in {"identity", "inverse"}:
+        link = self._at.model.family.link_functions
+        if not rows.index or link.is_identity or link.has_pole:
             return mean(self._at.means(rows))
         if self._is_scalar:
             return self._by_quadrature(rows, mean)
@@ -189,9 +191,11 @@ class EffectsGivenData:
 
     @functools.cached_property
     def _nearest(self) -> tuple[dict[str, np.ndarray], RowVariance] | None:
-        law = self._at
+        law, n = self._at, self._design.n_obs
+        if n > _MANY_ROWS:
+            announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         return nearest_normal(
-            law.gp, self._design, self.roots, np.exp(law.phi), self._fixed, self._modes
+            law.gp, self._design.mu, self.roots, np.exp(law.phi), self._fixed, self._modes
         )
 
     @functools.cached_property

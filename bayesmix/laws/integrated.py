@@ -86,9 +86,7 @@ def expected_seconds(
         points[width == d] = nodes**d
     evaluations = np.where(width == 0, 1.0, points + 12.0)
     total = float((evaluations * np.bincount(member)).sum()) * n_draws
-    from bayesmix.glmm.rows import ROW_KERNELS
-
-    return total * (2e-8 if family.name in ROW_KERNELS else 6e-8) / (os.cpu_count() or 1)
+    return total * (2e-8 if family.row_kernel else 6e-8) / (os.cpu_count() or 1)
 
 
 def integrated_log_density(

@@ -50,9 +50,9 @@ class ModeIntervals(Mode):
             sd = np.concatenate([self.optimum.sd, [self.optimum.sigma]])
             co = self.problem.absolute_coordinates()
             x = self.optimum.x.copy()
-            n_sd = int(co.sizes[1])
+            n_sd = co.n_sd
             x[:n_sd] = np.log(np.maximum(sd[:-1], 1e-300))
-            if co.sizes[3]:
+            if co.n_sigma:
                 x[-1] = np.log(sd[-1])
             return co, x
         return absolute_coordinates(self.problem, self.optimum)
@@ -75,7 +75,7 @@ class ModeIntervals(Mode):
         """Covariance of these coordinates, NaN at a boundary."""
         co, x = self.absolute
         free = away_from_boundaries(co, x, self.optimum.at_zero)
-        n_sd = int(co.sizes[1])
+        n_sd = co.n_sd
         eq, reml = self.problem.equations, self.method == "reml"
         if self._centre is not None and self.optimum.centred is not None:
             there, at = self.optimum.centred
@@ -94,7 +94,7 @@ class ModeIntervals(Mode):
         own, mode = self.optimum.coordinates, self.optimum.x
         # Under a uniform prior the coordinate is no logarithm.
         scale = np.ones(len(x))
-        for k in [*range(n_sd), *([len(x) - 1] if co.sizes[3] else [])]:
+        for k in [*range(n_sd), *([len(x) - 1] if co.n_sigma else [])]:
             step = np.zeros(len(x))
             step[k] = 1e-5
             up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
@@ -251,8 +251,8 @@ def _carried(J: np.ndarray, cov: np.ndarray) -> np.ndarray:
 
 def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
     """Coordinates of correlations with an effect whose standard deviation is zero."""
-    out = np.zeros(int(co.sizes[0]), dtype=bool)
-    for block in range(int(co.sizes[2])):
+    out = np.zeros(co.n_x, dtype=bool)
+    for block in range(co.n_blocks):
         first, position = int(co.block_first[block]), int(co.block_x[block])
         start = int(co.sd_start[co.block_factor[block]]) + first
         zero = at_zero[start : start + int(co.block_size[block])]
@@ -265,8 +265,8 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
 def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) -> np.ndarray:
     """Coordinates that a Wald interval is for."""
     free = ~_with_zero(co, at_zero)
-    n_sd = int(co.sizes[1])
-    corr = slice(n_sd, len(x) - int(co.sizes[3]))
+    n_sd = co.n_sd
+    corr = slice(n_sd, len(x) - co.n_sigma)
     free[:n_sd] = ~at_zero
     free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
     return free

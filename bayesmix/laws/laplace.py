@@ -26,8 +26,6 @@ from bayesmix.laws.wald import interval_of_logarithm
 
 __all__ = ["LaplaceLaw"]
 
-_NO_MORE = 1e-3  # standard errors
-
 
 class LaplaceLaw(LaplaceRows, NormalLaw):
     """ML or MAP of a model beyond the normal, by Laplace's approximation or quadrature."""
@@ -59,20 +57,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         then is as large as the search went, and the fit that of the Poisson family.
         """
         found = super().singular
-        if not self._is_poisson:
+        if not self.model.family.is_at_limit(self.model.y, self.family_values):
             return found
-        words = 'there is no overdispersion: family="poisson" fits as well'
+        words = f'there is no overdispersion: family="{self.model.family.limit}" fits as well'
         return f"{found}; {words}" if found else words
-
-    @property
-    def _is_poisson(self) -> bool:
-        """Whether what alpha adds to the variance is far below what its estimate could tell."""
-        family = self.model.family
-        if family.name != "negative_binomial":
-            return False
-        alpha, y = float(self.family_values["alpha"]), self.model.y
-        # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
-        return bool(1.0 / alpha < _NO_MORE * np.sqrt(2.0 / max(float(y @ y), 1.0)))
 
     @property
     def mean_branch(self) -> str:
@@ -112,6 +100,11 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
             found.append(f"Branches of the mean: {self.mean_branch}.")
         return found
 
+    @property
+    def lost_coefficients(self) -> np.ndarray:
+        """Which fixed effects have no estimate, shape (p,)."""
+        return self.determined_fixed.lost(np.eye(len(self.model.design.fixed_effects)))
+
     # -- parameters -----------------------------------------------------------
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
@@ -119,7 +112,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         method = asked.ci_method or self.affordable()
         check_probability("ci_prob", asked.ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
-        at = np.arange(int(self.co.sizes[0]), self.n_outer)
+        at = np.arange(self.co.n_x, self.n_outer)
         estimate = np.exp(self.laplace.x[at])
         se = np.sqrt(np.diag(self.outer_cov)[at])
         if method == "profile":
@@ -151,9 +144,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         p, n = len(beta), len(theta) + len(self.gp.parameters)
         move = np.eye(n + p)
         move[n:, n:] = np.linalg.inv(self.problem.scaling.TX)
-        known = self.known.moved(move).part(np.r_[np.arange(n, n + p), np.arange(n)])
+        determined = self.determined.moved(move).part(np.r_[np.arange(n, n + p), np.arange(n)])
         start = np.concatenate([beta, theta, self.phi])
-        return Smooth(start=start, known=known, values=self._values_at)
+        return Smooth(start=start, determined=determined, values=self._values_at)
 
     # -- inside ---------------------------------------------------------------
 
@@ -164,7 +157,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     def theta_cov(self) -> np.ndarray:
         """Covariance of log standard deviations and partial correlations, NaN at a boundary."""
         co, x = self.absolute
-        d, n_sd = int(co.sizes[0]), int(co.sizes[1])
+        d, n_sd = co.n_x, co.n_sd
         out = self.outer_cov[:d, :d].copy()
         scale, mode = np.ones(d), self.laplace.x[:d]
         for k in np.flatnonzero(self.co.prior_kind[:n_sd] == UNIFORM).tolist():
@@ -181,7 +174,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     def absolute(self) -> tuple[Coordinates, np.ndarray]:
         """Theta in logarithms of standard deviations and partial correlations."""
         co = self.problem.absolute_coordinates()
-        x, n_sd = self.laplace.x[: int(co.sizes[0])].copy(), int(co.sizes[1])
+        x, n_sd = self.laplace.x[: co.n_x].copy(), co.n_sd
         # Under a uniform prior the coordinate is no logarithm.
         uniform = np.flatnonzero(self.co.prior_kind[:n_sd] == UNIFORM)
         x[uniform] = np.log(np.maximum(self.optimum.sd[uniform], 1e-300))

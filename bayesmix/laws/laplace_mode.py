@@ -16,7 +16,7 @@ from bayesmix.gaussian.conditional import (
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.inference.laplace import log_marginal, maximise_laplace
-from bayesmix.inference.laplace_known import mode_of
+from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.link_branches import best_branches
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.inference.quadrature import quadrature_optimum
@@ -54,7 +54,7 @@ class LaplaceMode(Limits):
         link_start = model.link_start
         if method == "map":
             self.co = gp.problem.coordinates(model.prior_entries)
-            self.prior = gp.problem.fixed_prior(model.design, model.prior_entries)
+            self.prior = gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu)
             found = maximise_laplace(gp, self.co, self.prior, 1, link_start)
             found = best_branches(gp, self.co, self.prior, 1, found)
         else:
@@ -78,7 +78,7 @@ class LaplaceMode(Limits):
     @property
     def phi(self) -> np.ndarray:
         """Logarithms of the family's parameters."""
-        return self.laplace.x[int(self.co.sizes[0]) : self.n_outer]
+        return self.laplace.x[self.co.n_x : self.n_outer]
 
     @property
     def family_values(self) -> dict[str, np.ndarray]:
@@ -105,7 +105,7 @@ class LaplaceMode(Limits):
         """Moments of the effects given the variance parameters and the family's own."""
         gp, co, problem = self.gp, self.co, self.problem
         x, eq, p = self.laplace.x, problem.equations, problem.n_fixed
-        theta = np.ascontiguousarray(x[: int(co.sizes[0])])
+        theta = np.ascontiguousarray(x[: co.n_x])
         flat = self.separated
         # The equations are left with the weights at the mode.
         fine = np.isfinite(log_marginal(gp, co, x, self.laplace.u))
@@ -119,7 +119,7 @@ class LaplaceMode(Limits):
         fine = fine and add_moments(
             eq, co, theta, 1.0, ridge, False, beta, beta_cov, unused, b_cov, cross
         )
-        outer = self.known.covariance[self.n_outer :, self.n_outer :]
+        outer = self.determined.covariance[self.n_outer :, self.n_outer :]
         # How the mode of b moves with beta.
         moves = cross
         if not fine:
@@ -155,6 +155,6 @@ class LaplaceMode(Limits):
                 values[group.name][:, zero] = 0.0
             at += group.n_effects
         return Conditional(
-            beta=back @ x[self.n_outer :], beta_cov=self.known_fixed.table(), b=b,
+            beta=back @ x[self.n_outer :], beta_cov=self.determined_fixed.table(), b=b,
             b_var=variances, cross=crossed,
         )  # fmt: skip

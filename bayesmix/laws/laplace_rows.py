@@ -16,7 +16,7 @@ from bayesmix.laws.combinations import ModeSource
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
 from bayesmix.laws.laplace_mode import LaplaceMode
-from bayesmix.laws.lost_cells import KnownCells
+from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.parameters import check_draws
 from bayesmix.laws.predictor import NODES, WEIGHTS
@@ -43,7 +43,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
             return np.stack(self.exact_summaries(rows, request))
         predictor = self.predictor(rows, request, draws, seed)
         drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
-        drawn[1:, self.known_fixed.lost(rows.X)] = np.nan
+        drawn[1:, self.determined_fixed.lost(rows.X)] = np.nan
         return drawn
 
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
@@ -59,11 +59,11 @@ class LaplaceRows(LaplaceMode, ModeRows):
         n_draws = draws or int(np.clip(_WORK // self.model.design.n_obs, _FEWEST, _MANY))
         number = checked_seed(seed, self.seed)
         drawn = DrawSource(self.model, lambda levels: self.draw(levels, n_draws, number), number)
-        # What has run away has no variance here: `KnownCells` says where that matters.
-        known = replace(self.conditional, beta_cov=self.known_fixed.covariance)
+        # What has run away has no variance here: `DeterminedCells` says where that matters.
+        known = replace(self.conditional, beta_cov=self.determined_fixed.covariance)
         exact = ModeSource(known, lambda: self.row_variance, self.roots)
         expected = ExpectedSource(self.exact_summaries, self.expected_mean, drawn, exact)
-        return KnownCells(expected, self.known_fixed)
+        return DeterminedCells(expected, self.determined_fixed)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the inverse link at the modes leaves, or where it lies among simulated ones."""
@@ -100,7 +100,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
 
     def _is_new(self, rows: Rows) -> np.ndarray:
         """Whether a row has a level that was not seen, so that no mode is near its effects."""
-        if self.model.family.link in {"identity", "inverse"}:  # by delta, as the mean is at modes
+        link = self.model.family.link_functions
+        if link.is_identity or link.has_pole:  # by delta, as the mean is at modes
             return np.zeros(rows.n_rows, dtype=bool)
         found = [index < 0 for index in rows.index.values()]
         return np.asarray(np.logical_or.reduce(found, initial=False)) | np.zeros(rows.n_rows, bool)
@@ -110,7 +111,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     ) -> np.ndarray:
         """Standard deviation of the means of normal linear predictors."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self.model.family.link == "log":  # lognormal, whose tails no nodes reach
+            if self.model.family.link_functions.is_log:  # lognormal, whose tails no nodes reach
                 return np.asarray(mean(eta + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
             center, square = np.zeros(len(eta)), np.zeros(len(eta))
             for node, weight in zip(NODES, WEIGHTS, strict=True):
@@ -153,16 +154,16 @@ class LaplaceRows(LaplaceMode, ModeRows):
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
         # Along flat directions nothing moves: rows that change there have no variance.
-        return row_variance(self.model.design, self.roots, weights, ridge).with_fixed(
-            self.known_fixed.covariance
+        return row_variance(self.model.design.mu, self.roots, weights, ridge).with_fixed(
+            self.determined_fixed.covariance
         )
 
     def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         variance = super()._variances(rows, request)
-        return np.where(self.known_fixed.lost(rows.X), np.nan, variance)
+        return np.where(self.determined_fixed.lost(rows.X), np.nan, variance)
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
-        return self.known_fixed.variance(X)
+        return self.determined_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, *, marginal: bool) -> Mean:
         """Return the mean of a response at a linear predictor, or its average over groups."""
@@ -196,15 +197,16 @@ class LaplaceRows(LaplaceMode, ModeRows):
         upper: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Estimate, sd by the delta method and interval on the scale of the response."""
+        link = self.model.family.link_functions
         step = 1e-5 * (1.0 + np.abs(eta))
         with np.errstate(invalid="ignore", divide="ignore"):
             slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
             ends = np.stack([mean(lower), mean(upper)])
             low, high = ends.min(axis=0), ends.max(axis=0)
             around_zero = (lower < 0) & (upper > 0)
-            if self.model.family.link == "sqrt":
+            if link.is_even:
                 low = np.where(around_zero, mean(np.zeros_like(eta)), low)
-            if self.model.family.link == "inverse":
+            if link.has_pole:
                 low = np.where(around_zero, high, low)
                 high = np.where(around_zero, np.inf, high)
             return mean(eta), np.abs(slope) * sd, low, high

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
+from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
-from bayesmix.inference.laplace_known import known_of, reproduced, separated
 from bayesmix.inference.search import LARGEST_CORRELATION
 from bayesmix.laws.mode import Mode
 
@@ -24,7 +24,7 @@ __all__ = ["Limits"]
 class Limits(Mode):
     """Separation, flat directions and the error of the approximation.
 
-    The rest of the law asks for `known`: the covariance of all outer coordinates
+    The rest of the law asks for `determined`: the covariance of all outer coordinates
     beside the directions along which the likelihood is flat.
     """
 
@@ -35,7 +35,7 @@ class Limits(Mode):
     @property
     def n_outer(self) -> int:
         """Number of variance parameters and of the family's own."""
-        return int(self.co.sizes[0]) + len(self.gp.parameters)
+        return self.co.n_x + len(self.gp.parameters)
 
     @property
     def separation(self) -> str:
@@ -111,7 +111,7 @@ class Limits(Mode):
     def flat_in_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
         names = self.model.design.fixed_effects
-        lost = self.known_fixed.lost(np.eye(len(names)))
+        lost = self.determined_fixed.lost(np.eye(len(names)))
         flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
         flat = [n for n in flat if n not in self.runaway] if not self.reproduced.shape[1] else []
         if not flat:
@@ -124,7 +124,9 @@ class Limits(Mode):
         if self.n_quadrature > 1 or not self.optimum.converged or self.reproduced.shape[1]:
             return []
         prior = self.prior if self.method == "map" else None
-        return laplace_shifts(self.gp, self.co, prior, 1 if prior else 0, self.laplace, self.known)
+        return laplace_shifts(
+            self.gp, self.co, prior, 1 if prior else 0, self.laplace, self.determined
+        )
 
     # -- inside ---------------------------------------------------------------
 
@@ -143,11 +145,11 @@ class Limits(Mode):
         return reproduced(self.gp, self.co, self.laplace, rises)
 
     @functools.cached_property
-    def known(self) -> Known:
+    def determined(self) -> Determined:
         """What is known of all outer coordinates; those at a boundary have no variance."""
-        found, d = self.laplace, int(self.co.sizes[0])
+        found, d = self.laplace, self.co.n_x
         x = found.x
-        n_sd = int(self.co.sizes[1])
+        n_sd = self.co.n_sd
         free = np.ones(len(x), dtype=bool)
         free[:n_sd] = ~self.optimum.at_zero
         # Correlations with an effect that does not vary are not there to be estimated.
@@ -157,9 +159,9 @@ class Limits(Mode):
 
         grows = self.reproduced
 
-        def known(flat: np.ndarray) -> Known:
+        def known(flat: np.ndarray) -> Determined:
             priors: Priors = 1 if prior else 0
-            return known_of(self.gp, self.co, prior, priors, found, free, flat, grows)
+            return determined_of(self.gp, self.co, prior, priors, found, free, flat, grows)
 
         outcome = known(self.separated)
         coefficients = np.eye(len(x))[self.n_outer :]
@@ -173,16 +175,16 @@ class Limits(Mode):
         return outcome
 
     @functools.cached_property
-    def known_fixed(self) -> Known:
+    def determined_fixed(self) -> Determined:
         """What is known of the fixed effects, on the scale of the formula."""
-        return self.known.part(slice(self.n_outer, None)).moved(
+        return self.determined.part(slice(self.n_outer, None)).moved(
             np.linalg.inv(self.problem.scaling.TX)
         )
 
     @functools.cached_property
     def outer_cov(self) -> np.ndarray:
         """Covariance of all outer coordinates, infinite where nothing is known."""
-        out = self.known.covariance.copy()
-        lost = np.flatnonzero(self.known.lost(np.eye(len(out))))
+        out = self.determined.covariance.copy()
+        lost = np.flatnonzero(self.determined.lost(np.eye(len(out))))
         out[lost, lost] = np.inf
         return out

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.laws.averages import Cells, Source
 from bayesmix.laws.request import PredictionRequest
 
-__all__ = ["KnownCells"]
+__all__ = ["DeterminedCells"]
 
 
-class KnownCells:
+class DeterminedCells:
     """The summaries of a source, with NaN for spreads that nothing is known about.
 
     On the scale of the link an average is lost where it changes along a flat direction. On
@@ -23,28 +23,28 @@ class KnownCells:
     Parameters
     ----------
     source : Source
-    known : Known
+    determined : Determined
         What is known of the fixed effects.
     """
 
-    def __init__(self, source: Source, known: Known) -> None:
+    def __init__(self, source: Source, determined: Determined) -> None:
         self._source = source
-        self._known = known
+        self._determined = determined
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
         out = self._source.summaries(cells, request)
-        if not self._known.flat.shape[1]:
+        if not self._determined.flat.shape[1]:
             return out
         if request.kind == "linear" and cells.name in {"identity", "difference"}:
             X = [_averaged(cells, rows.X) for rows in cells.parts]
-            lost = self._known.lost(X[0] - X[1] if len(X) == 2 else X[0])
+            lost = self._determined.lost(X[0] - X[1] if len(X) == 2 else X[0])
         else:
             lost = np.zeros(cells.n_cells, dtype=bool)
             for rows in cells.parts:
-                there = self._known.lost(rows.X)
+                there = self._determined.lost(rows.X)
                 if request.kind == "linear":
-                    lost |= self._known.lost(_averaged(cells, rows.X))
+                    lost |= self._determined.lost(_averaged(cells, rows.X))
                 elif cells.cell is None:
                     lost |= there
                 else:

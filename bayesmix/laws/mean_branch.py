@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bayesmix.inference.link_branches import has_branches, rows_below_zero
+from bayesmix.inference.link_branches import rows_below_zero
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates
@@ -16,7 +16,7 @@ __all__ = ["branch_in_words"]
 
 def branch_in_words(gp: GlmmProblem, co: Coordinates, optimum: LaplaceOptimum) -> str:
     """Say how many rows have their mean from a linear predictor below zero; empty if none."""
-    if not has_branches(gp):
+    if not gp.link_is_even:
         return ""
     n = rows_below_zero(gp, co, optimum)
     if n == 0:

@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.canonical import canonical
 from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.problems import gaussian_problem
@@ -57,14 +58,16 @@ class Mode:
         self.problem = problem = gaussian_problem(model)
         if method != "map":
             refuse_saturated(problem)
-        refuse_perfect_fit(problem, model.design, model.y)
+        search = canonical(model)
+        refuse_perfect_fit(search.problem, search.predictor, search.y)
         if method == "map":
-            self.prior = problem.fixed_prior(model.design, model.prior_entries)
-            co = problem.coordinates(model.prior_entries)
-            self.optimum = maximise(problem, method, co, self.prior)
+            self.prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+            co = search.problem.coordinates(search.priors)
+            prior = search.problem.fixed_prior(search.predictor, search.priors.mu)
+            self.optimum = maximise(search.problem, method, co, prior)
         else:
             self.prior = flat_prior(problem.n_fixed)
-            self.optimum = maximise(problem, method)
+            self.optimum = maximise(search.problem, method)
         refuse_no_residual(problem, self.optimum)
         self.conditional = self.moments(fixed_uncertainty=True)
 

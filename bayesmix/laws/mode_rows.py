@@ -169,7 +169,7 @@ class ModeRows(Mode):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
-        return row_variance(design, self.roots, 1.0 / self._residual_variance(rows), prior)
+        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
-from bayesmix.inference.known import Known
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
 from bayesmix.laws.components import variance_parts
@@ -178,16 +178,16 @@ class NormalLaw(Criteria, ModeRows, Law):
         covariance = np.zeros((p + d, p + d))
         covariance[:p, :p] = self.conditional.beta_cov
         covariance[p:, p:] = self.theta_cov
-        known = Known(covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0))
+        determined = Determined(covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0))
         start = np.concatenate([self.conditional.beta, theta])
-        return Smooth(start=start, known=known, values=self._values_at)
+        return Smooth(start=start, determined=determined, values=self._values_at)
 
     # -- inside ---------------------------------------------------------------
 
     def _values_at(self, x: np.ndarray) -> dict[str, float]:
         """Every parameter by its name at the coordinates of `smooth`."""
         co, p = self.absolute[0], len(self.conditional.beta)
-        d = int(co.sizes[0])
+        d = co.n_x
         theta = np.ascontiguousarray(x[p : p + d])
         every, R = standard_deviations(co, theta), correlations(co, theta)
         sd, corr, at = {}, {}, 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.laws.levels import GroupScale
 from bayesmix.memory import check_memory
 
@@ -64,7 +64,7 @@ def check_draws(draws: Any) -> None:
     NotSupportedError
     """
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise NotSupportedError(f"draws={draws!r} must be a whole number of at least 1")
+        raise ArgumentError(f"draws={draws!r} must be a whole number of at least 1")
 
 
 def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:

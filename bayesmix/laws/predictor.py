@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bayesmix.families import Cumulative, Family, Gaussian
+from bayesmix.families import Family
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
@@ -74,8 +74,7 @@ class Predictor:
                 eta += spread * rng.standard_normal(eta.shape)
             drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
-        linear = isinstance(self._family, Gaussian) and self._family.link == "identity"
-        if linear or not request.marginal:
+        if self._family.is_linear_normal or not request.marginal:
             return self._mean(eta, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)
@@ -97,7 +96,6 @@ class Predictor:
         )
 
     def _probabilities(self, eta: np.ndarray) -> np.ndarray:
-        assert isinstance(self._family, Cumulative)  # noqa: S101
         found = self._family.probabilities(eta.T, self._parameters)
         return np.ascontiguousarray(np.moveaxis(found, (0, 1, 2), (2, 1, 0)))
 

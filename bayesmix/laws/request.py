@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 
 __all__ = ["Groups", "Kind", "PredictionRequest"]
 
@@ -37,7 +37,7 @@ class PredictionRequest:
         one_of("kind", self.kind, get_args(Kind))
         one_of("groups", self.groups, get_args(Groups))
         if not isinstance(self.marginal, bool | np.bool_):
-            raise NotSupportedError(f"marginal={self.marginal!r} must be True or False")
+            raise ArgumentError(f"marginal={self.marginal!r} must be True or False")
         check_probability("ci_prob", self.ci_prob)
 
     @property

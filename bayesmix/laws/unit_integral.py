@@ -24,10 +24,7 @@ _TAIL = 8.0  # degrees of freedom of their distribution
 # row: the mode need not be exact. A density with a kink has no curvature but over a distance.
 _STEP = 0.02
 _LONG_STEP = 0.5
-_KINKED = ("laplace",)
 _MOST_STEPS = 50
-# Families whose row kernel takes several rows at a time where first derivatives are wanted.
-_FAST_WITH_SLOPES = {("bernoulli", "logit"), ("binomial", "logit"), ("poisson", "log")}
 _CLOSE = 0.1  # standard deviations that the last Newton step may have been long
 
 LogProb = Callable[[np.ndarray, np.ndarray | slice], np.ndarray]
@@ -35,7 +32,7 @@ LogProb = Callable[[np.ndarray, np.ndarray | slice], np.ndarray]
 
 def difference_step(family: Family) -> float:
     """Return the step of differences that suits a family, in standard deviations."""
-    return _LONG_STEP if family.name in _KINKED else _STEP
+    return _LONG_STEP if family.has_corner else _STEP
 
 
 def compiled_rows(
@@ -44,15 +41,17 @@ def compiled_rows(
     """Rows of a family that has a kernel; None for another, or an observation that is not plain."""
     from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
 
-    if family.name not in ROW_KERNELS or family.link not in LINKS or not is_plain(per_row):
+    if not family.row_kernel or not is_plain(per_row):
         return None
+    rows, link = ROW_KERNELS[family.row_kernel], LINKS[family.link]
     return CompiledRows(
         family=family,
-        address=ROW_KERNELS[family.name].load().address,
-        link=LINKS[family.link],
+        address=rows.kernel.load().address,
+        link=link,
+        is_fast=link == rows.fast_link,
         y=y,
         trials=per_row.get("trials", np.ones(len(y))),
-        constant=constant(family.name, y, per_row),
+        constant=constant(family.row_kernel, y, per_row),
     )
 
 
@@ -63,6 +62,7 @@ class CompiledRows:
     family: Family
     address: int
     link: int
+    is_fast: bool
     y: np.ndarray
     trials: np.ndarray
     constant: np.ndarray
@@ -78,8 +78,7 @@ class CompiledRows:
         nodes, log_weights = _product_rule(d)
         names = self.family.parameters
         columns = [phi[name] for name in names] or [np.ones(n_draws)]
-        fast = (self.family.name, self.family.link) in _FAST_WITH_SLOPES
-        sizes = [n_draws, n, d, len(nodes), len(names), self.link, int(fast)]
+        sizes = [n_draws, n, d, len(nodes), len(names), self.link, int(self.is_fast)]
         u = np.zeros(d) if u is None else u
         out = np.empty(n_draws)
         integrate_effects(

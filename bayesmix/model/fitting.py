@@ -10,6 +10,7 @@ from bayesmix.design.checks import warn_of_far_columns
 from bayesmix.errors import (
     OWN_FILES,
     ApproximationWarning,
+    ArgumentError,
     BayesmixWarning,
     ConvergenceWarning,
     NotSupportedError,
@@ -230,7 +231,7 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
 
 
 def _is_normal(model: FittableModel) -> bool:
-    return model.family.name == "gaussian"
+    return model.family.is_normal
 
 
 def _why_not_fast(model: FittableModel) -> str:
@@ -248,18 +249,19 @@ def _sample_fast(
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
 
-    design, priors, names = model.design, model.prior_entries, model.names
+    mu, priors, names = model.design.mu, model.prior_entries, model.names
     variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
-                 for g in design.groups}  # fmt: skip
+                 for g in mu.groups}  # fmt: skip
     if _is_normal(model):
+        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem = gaussian_problem(model)
-        refuse_perfect_fit(problem, design, model.y)
+        problem, known = gaussian_problem(model), canonical(model)
+        refuse_perfect_fit(known.problem, known.predictor, known.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),
-            problem.fixed_prior(design, priors),
+            problem.fixed_prior(mu, priors.mu),
             settings,
             variables,
             group_draws,
@@ -268,7 +270,7 @@ def _sample_fast(
     return sample_joint(
         gp,
         gp.problem.coordinates(priors),
-        gp.problem.fixed_prior(design, priors),
+        gp.problem.fixed_prior(mu, priors.mu),
         settings,
         variables,
         model.link_start,
@@ -277,7 +279,8 @@ def _sample_fast(
 
 
 def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
-    from bayesmix.inference.engines import LAPLACE_FAMILIES, why_not_joint
+    from bayesmix.families import FAMILIES
+    from bayesmix.inference.engines import why_not_joint
     from bayesmix.results.laplace_fit import LaplaceFit
 
     family, groups = model.family, model.design.groups
@@ -285,10 +288,10 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         raise NotSupportedError(
             f'method="reml" is for normal responses; the family is {family}: take "ml"'
         )
-    if family.name not in LAPLACE_FAMILIES:
+    if not family.has_laplace:
+        taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]
         raise NotSupportedError(
-            f"fit_eb() knows {', '.join(('gaussian', *LAPLACE_FAMILIES))}; the family is "
-            f"{family}: take fit()"
+            f"fit_eb() knows {', '.join(taken)}; the family is {family}: take fit()"
         )
     # Priors do not matter to maximum likelihood: only the rows and the groups do.
     priors = model.prior_entries if method == "map" else None
@@ -296,7 +299,7 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
     if why_not:
         raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
     if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
-        raise NotSupportedError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
+        raise ArgumentError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
     if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
         raise NotSupportedError(
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "

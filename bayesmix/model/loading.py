@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-__all__ = ["load"]
+__all__ = ["check_supports", "load"]
+
+_ROUNDING = 1e-6  # of correlations, which may be held in single precision
 
 
 def load(
@@ -57,8 +59,10 @@ def load(
     Raises
     ------
     FileError
-        If there is no such file, it is damaged or is not one of bayesmix, or the
-        formula does not make the columns of the fit again.
+        If there is no such file, it is damaged (its numbers are held against checksums,
+        which files of earlier versions do not have) or is not one of bayesmix, a
+        draw is outside of its parameter's range, or the formula does not make the columns
+        of the fit again.
     """
     tree = read_tree(path)
     try:
@@ -109,6 +113,10 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
                 )
         if not np.isfinite(found).all():
             raise FileError(f"the draws of {name} are not all finite")
+    if not tree.attrs.get("pymc_changes"):  # what was changed by hand may have another support
+        check_supports(model, posterior)
+    if in_moments:
+        _check_moments(tree[MOMENTS_GROUP].to_dataset())
     observed = tree["observed_data"][names.observed].to_numpy()
     _check_equal("the response", observed, model.y)
     constant = tree["constant_data"]
@@ -118,6 +126,51 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
         Z, index = constant[f"Z_{group.name}"], constant[f"index_{group.name}"]
         _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
         _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
+
+
+def _check_moments(moments: xr.Dataset) -> None:
+    for name, found in moments.data_vars.items():
+        values = found.to_numpy()
+        if not np.isfinite(values).all() or (str(name).endswith("_sd") and (values < 0).any()):
+            raise FileError(f"{name} is not what means and standard deviations can be")
+
+
+def check_supports(model: Model, posterior: xr.Dataset) -> None:
+    """Refuse draws that no value of a parameter can be.
+
+    Parameters
+    ----------
+    model : Model
+    posterior : Dataset
+
+    Raises
+    ------
+    FileError
+        Naming the variable and the value.
+    """
+    names, family = model.names, model.family
+    for group in model.design.groups:
+        _check_range(posterior, names.sd(group.name), 0.0, np.inf)
+        if group.correlated_blocks:
+            name = names.corr(group.name)
+            _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
+            dims = names.effect_dim(group.name), names.effect_dim_bis(group.name)
+            corr = posterior[name].transpose(..., *dims).to_numpy()
+            if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
+                raise FileError(f"the draws of {name} are no correlation matrices")
+    for name in family.parameters:
+        if name not in family.vector_parameters:
+            _check_range(posterior, name, 0.0, 1.0 if name in family.unit_parameters else np.inf)
+        elif (posterior[name].diff(names.parameter_dim(name)) < 0).any():
+            raise FileError(f"the draws of {name} are not in order")
+
+
+def _check_range(posterior: xr.Dataset, name: str, lower: float, upper: float) -> None:
+    values = posterior[name].to_numpy()
+    wrong = values[(values < lower) | (values > upper)]
+    if wrong.size:
+        ends = f"lie beyond {round(lower)} and {round(upper)}" if upper < np.inf else "be below 0"
+        raise FileError(f"the draws of {name} cannot {ends}, and one is {wrong[0]:.6g}")
 
 
 def _check_equal(what: str, saved: np.ndarray, made: np.ndarray) -> None:

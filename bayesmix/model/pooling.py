@@ -53,7 +53,8 @@ class PoolingExtremes:
         Raises
         ------
         NotSupportedError
-            If there are no group effects, or the likelihood is not maximised.
+            If there are no group effects, the likelihood is not maximised, or `pymc_model`
+            was changed by hand.
         DataError
             If there is no such grouping factor.
 
@@ -86,7 +87,8 @@ class PoolingExtremes:
         Raises
         ------
         NotSupportedError
-            If the likelihood is not maximised under the family.
+            If the likelihood is not maximised under the family, or `pymc_model` was
+            changed by hand.
         """
         from bayesmix.results.beside.no_pooling import complete_pooling
 

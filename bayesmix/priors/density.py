@@ -12,7 +12,9 @@ from scipy import special, stats
 from bayesmix.priors.distributions import pymc_distribution, standard_parameters
 from bayesmix.priors.prior import Prior
 
-__all__ = ["lkj_correlation", "lkj_log_density", "prior_distribution", "prior_log_density"]
+__all__ = [
+    "lkj_correlation", "lkj_log_density", "prior_distribution", "prior_log_density", "prior_median",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class _Folded:
 
     def pdf(self, x: Any) -> np.ndarray:
         return np.exp(self.logpdf(x))
+
+    def median(self) -> float:
+        return float(self.base.ppf(0.75))
 
     def rvs(self, size: Any, random_state: Any) -> np.ndarray:
         return np.abs(self.base.rvs(size=size, random_state=random_state))
@@ -67,6 +72,11 @@ def prior_distribution(prior: Prior) -> Any:
     if make is None:
         return None
     return make(*standard_parameters(prior.distribution, prior.parameters).values())
+
+
+def prior_median(prior: Prior) -> float:
+    """Median of a proper prior of one number that SciPy knows."""
+    return float(prior_distribution(prior).median())
 
 
 def prior_log_density(prior: Prior, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,18 +10,22 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.design import Design
+from bayesmix.design import Design, LinearPredictor
 from bayesmix.errors import PriorError
-from bayesmix.families import Family
+from bayesmix.families import Family, ResponseScale
+from bayesmix.families.links import Link
 from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 
-__all__ = ["AT_MEANS", "ModelPriors", "PriorInForce", "kept_priors", "resolve_priors"]
+__all__ = [
+    "AT_MEANS", "ModelPriors", "PredictorPriors", "PriorInForce", "kept_priors", "resolve_priors",
+]  # fmt: skip
 
 
 AT_MEANS = "at the predictors' means"
 _AS_WRITTEN = "as the formula writes it"
+_SETS = frozenset({"fixed", "sd", "corr"})  # names that stand for several parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +49,13 @@ class PriorInForce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ModelPriors:
-    """The priors of a model.
+class PredictorPriors:
+    """The priors of the coefficients of one linear predictor.
 
     Attributes
     ----------
     intercept : PriorInForce or None
-        None in a model without an intercept.
+        None in a predictor without an intercept.
     intercept_is_centered : bool
         Whether `intercept` holds for the intercept at the predictors' means
         (the default) and not for the one that the formula writes.
@@ -61,8 +65,6 @@ class ModelPriors:
         By grouping factor, in the order of its effects.
     corr : mapping of str to PriorInForce
         By grouping factor, for those with correlations.
-    family : mapping of str to PriorInForce
-        By parameter of the family.
     """
 
     intercept: PriorInForce | None
@@ -70,9 +72,8 @@ class ModelPriors:
     coefficients: tuple[PriorInForce, ...]
     sd: Mapping[str, tuple[PriorInForce, ...]]
     corr: Mapping[str, PriorInForce]
-    family: Mapping[str, PriorInForce]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[PriorInForce]:
         if self.intercept is not None:
             yield self.intercept
         yield from self.coefficients
@@ -80,6 +81,58 @@ class ModelPriors:
             yield from priors
             if group in self.corr:
                 yield self.corr[group]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ModelPriors:
+    """The priors of a model.
+
+    Attributes
+    ----------
+    predictors : mapping of str to PredictorPriors
+        By parameter that has a linear predictor; "mu" first.
+    family : mapping of str to PriorInForce
+        By parameter of the family that has none.
+    """
+
+    predictors: Mapping[str, PredictorPriors]
+    family: Mapping[str, PriorInForce]
+
+    @property
+    def mu(self) -> PredictorPriors:
+        """The priors of mu's predictor."""
+        return self.predictors["mu"]
+
+    # -- mu's, for what does not ask for a predictor yet ------------------------
+
+    @property
+    def intercept(self) -> PriorInForce | None:
+        """The prior of mu's intercept."""
+        return self.mu.intercept
+
+    @property
+    def intercept_is_centered(self) -> bool:
+        """Whether it holds at the predictors' means."""
+        return self.mu.intercept_is_centered
+
+    @property
+    def coefficients(self) -> tuple[PriorInForce, ...]:
+        """The priors of mu's other fixed effects."""
+        return self.mu.coefficients
+
+    @property
+    def sd(self) -> Mapping[str, tuple[PriorInForce, ...]]:
+        """The priors of the standard deviations of mu's group effects."""
+        return self.mu.sd
+
+    @property
+    def corr(self) -> Mapping[str, PriorInForce]:
+        """The priors of the correlations of mu's group effects."""
+        return self.mu.corr
+
+    def __iter__(self) -> Iterator[PriorInForce]:
+        for predictor in self.predictors.values():
+            yield from predictor
         yield from self.family.values()
 
     @property
@@ -115,7 +168,8 @@ def resolve_priors(
         Names are ``"Intercept"``, a term or a coefficient, ``"fixed"``, ``"sd"``,
         ``"sd(Subject)"``, ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``
         or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
-        called like one of these.
+        called like one of these. For the predictor of another parameter than mu they
+        have that in front: ``"zi: Intercept"``, ``"zi: sd(site)"``.
 
     Returns
     -------
@@ -127,58 +181,91 @@ def resolve_priors(
         If a name is unknown, or a prior does not fit its parameter.
     """
     chosen = _Choices(design, family, user or {})
-    scale = family.response_scale(y, design.offset, design.row_data)
-    with_intercept = design.has_intercept
-    slopes = [j for j, n in enumerate(design.fixed_effects) if not _is_intercept(design, n)]
-    centers = with_intercept or family.replaces_intercept
-    defaults = coefficient_priors(design.X[:, slopes], scale, with_intercept=centers)
+    scale = family.response_scale(y, design.mu.offset, design.row_data)
+    defaults = {
+        name: Prior(distribution, **values)
+        for name, (distribution, values) in family.default_priors(scale).items()
+    }
+    predictors = {}
+    for name, predictor in design.predictors.items():
+        if name == "mu":
+            own, centers = scale, predictor.has_intercept or family.replaces_intercept
+        else:
+            link = family.parameter_link(name)
+            own = _parameter_scale(defaults.pop(name), link, predictor)
+            centers = predictor.has_intercept
+        predictors[name] = _of_predictor(predictor, own, chosen, centers=centers)
+    parameters = {
+        name: _family_parameter(family, chosen.take(name, [name], default))
+        for name, default in defaults.items()
+    }
+    return ModelPriors(predictors=predictors, family=parameters)
+
+
+def _parameter_scale(default: Prior, link: Link, predictor: LinearPredictor) -> ResponseScale:
+    """Units of a predictor's default priors: one on the scale of the link, around the usual value.
+
+    That is the median of the prior which the parameter has where it is one number.
+    """
+    from bayesmix.priors.density import prior_median
+
+    center = float(link.forward(np.asarray(prior_median(default))))
+    shift = 0.0 if predictor.offset is None else float(predictor.offset.mean())
+    return ResponseScale(center=center - shift, sd=1.0, rms=1.0)
+
+
+def _of_predictor(
+    predictor: LinearPredictor, scale: ResponseScale, chosen: _Choices, *, centers: bool
+) -> PredictorPriors:
+    """The priors of one predictor; `centers` says whether something stands for an intercept."""
+    prefix = _prefix(predictor.parameter)
+
+    def take(name: str, keys: list[str], default: Prior) -> PriorInForce:
+        return chosen.take(prefix + name, [prefix + key for key in keys], default)
+
+    reserved = chosen.reserved if predictor.parameter == "mu" else _SETS
+    slopes = list(predictor.slopes)
+    defaults = coefficient_priors(predictor.X[:, slopes], scale, with_intercept=centers)
     coefficients = []
     for j, default in zip(slopes, defaults, strict=True):
-        name = design.fixed_effects[j]
-        terms = [term for term, columns in design.terms.items() if name in columns]
+        name = predictor.fixed_effects[j]
+        terms = [term for term, columns in predictor.terms.items() if name in columns]
         keys = [f"beta({name})", *(f"beta({term})" for term in terms)]
-        if name not in chosen.reserved:
+        if name not in reserved:
             keys.append(name)
-        keys += [term for term in terms if term not in chosen.reserved]
-        coefficients.append(chosen.take(name, [*keys, "fixed"], default))
+        keys += [term for term in terms if term not in reserved]
+        coefficients.append(take(name, [*keys, "fixed"], default))
 
     intercept = None
     centered = False
-    if with_intercept:
-        intercept = chosen.take("Intercept", ["beta(Intercept)", "Intercept"],
-                                intercept_prior(scale))  # fmt: skip
+    if predictor.has_intercept:
+        intercept = take("Intercept", ["beta(Intercept)", "Intercept"], intercept_prior(scale))
         centered = intercept.origin == "default"
         intercept = replace(intercept, note=AT_MEANS if centered else _AS_WRITTEN)
 
     sd = {}
     corr = {}
-    for group in design.groups:
+    for group in predictor.groups:
         g = group.name
         sd[g] = tuple(
-            _positive(chosen.take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
+            _positive(take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
             for e, default in zip(
                 group.effects, sd_priors(group.Z, group.effects, scale), strict=True
             )
         )
         if group.correlated_blocks:
             default = Prior("LKJ", eta=LKJ_ETA)
-            corr[g] = _lkj(chosen.take(f"corr({g})", [f"corr({g})", "corr"], default))
-
-    parameters = {
-        name: _family_parameter(family, chosen.take(name, [name], Prior(distribution, **values)))
-        for name, (distribution, values) in family.default_priors(scale).items()
-    }
+            corr[g] = _lkj(take(f"corr({g})", [f"corr({g})", "corr"], default))
     for entry in coefficients:
         _real(entry)
     if intercept is not None:
         _real(intercept)
-    return ModelPriors(
+    return PredictorPriors(
         intercept=intercept,
         intercept_is_centered=centered,
         coefficients=tuple(coefficients),
         sd=sd,
         corr=corr,
-        family=parameters,
     )
 
 
@@ -191,11 +278,15 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
         Priors by the other data, and by the model's own: these are in force for coefficients
         that the other data did not determine.
     """
-    known = {entry.parameter: entry for entry in learned.coefficients}
-    return replace(
-        learned,
-        coefficients=tuple(known.get(entry.parameter, entry) for entry in own.coefficients),
-    )
+    predictors = {}
+    for parameter, before in learned.predictors.items():
+        known = {entry.parameter: entry for entry in before.coefficients}
+        coefficients = own.predictors[parameter].coefficients
+        predictors[parameter] = replace(
+            before,
+            coefficients=tuple(known.get(entry.parameter, entry) for entry in coefficients),
+        )
+    return replace(learned, predictors=predictors)
 
 
 class _Choices:
@@ -207,7 +298,7 @@ class _Choices:
                 f'priors= takes a dict such as {{"sigma": bmx.Prior("HalfCauchy", beta=10)}}, '
                 f"not {type(user).__name__}"
             )
-        self.reserved = {"fixed", "sd", "corr", *family.parameters}
+        self.reserved = {*_SETS, *family.parameters}
         known = _known_names(design, family, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
@@ -224,19 +315,33 @@ class _Choices:
 
 def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str]:
     """Every name that priors= may use."""
-    coefficients = [*design.fixed_effects, *(t for t, c in design.terms.items() if c and t != "1")]
-    names = [name for name in dict.fromkeys(coefficients) if name not in reserved]
-    names += ["fixed"] if len(design.fixed_effects) > design.has_intercept else []
-    if design.groups:
+    names: list[str] = []
+    for parameter, predictor in design.predictors.items():
+        found = _names_of(predictor, reserved if parameter == "mu" else _SETS)
+        names += [_prefix(parameter) + name for name in found]
+    names += [name for name in family.parameters if name not in design.predictors]
+    return list(dict.fromkeys(names))
+
+
+def _names_of(predictor: LinearPredictor, reserved: Collection[str]) -> list[str]:
+    """Names of what has a prior in one predictor."""
+    terms = [term for term, columns in predictor.terms.items() if columns and term != "1"]
+    coefficients = list(dict.fromkeys([*predictor.fixed_effects, *terms]))
+    names = [name for name in coefficients if name not in reserved]
+    names += ["fixed"] if predictor.slopes else []
+    if predictor.groups:
         names.append("sd")
-    for group in design.groups:
+    for group in predictor.groups:
         names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in group.effects)]
-    correlated = [group.name for group in design.groups if group.correlated_blocks]
+    correlated = [group.name for group in predictor.groups if group.correlated_blocks]
     names += ["corr"] if correlated else []
     names += [f"corr({name})" for name in correlated]
-    names += family.parameters
-    names += [f"beta({name})" for name in dict.fromkeys(coefficients)]
-    return list(dict.fromkeys(names))
+    return names + [f"beta({name})" for name in coefficients]
+
+
+def _prefix(parameter: str) -> str:
+    """What stands in front of the names of another predictor than mu's."""
+    return "" if parameter == "mu" else f"{parameter}: "
 
 
 def _canonical(key: str, known: list[str]) -> str:
@@ -250,16 +355,12 @@ def _canonical(key: str, known: list[str]) -> str:
 
 
 def _unknown(key: str, known: list[str]) -> PriorError:
-    shown = [repr(name) for name in known if not name.startswith("beta(")]
+    shown = [repr(name) for name in known if not name.split(": ")[-1].startswith("beta(")]
     return PriorError(
         f"the model has no parameter {key!r} to give a prior to; "
         f"{did_you_mean(key, known, cutoff=0.7)}"
         f"known are {', '.join(shown)}"
     )
-
-
-def _is_intercept(design: Design, name: str) -> bool:
-    return design.has_intercept and name == "Intercept"
 
 
 def _family_parameter(family: Family, entry: PriorInForce) -> PriorInForce:

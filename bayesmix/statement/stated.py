@@ -14,8 +14,8 @@ from bayesmix.arguments import one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import FormulaError, NotSupportedError
-from bayesmix.families import Family, Gaussian, GaussianKnownSE, get_family
+from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
+from bayesmix.families import Family, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.formula import Formula, parse_formula
 from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
@@ -102,7 +102,7 @@ class StatedModel:
             learned_from = learned_from.learned_from or learned_from
             known = learned_from.specification.formula, learned_from.family
             if known != (formula, self.family):
-                raise NotSupportedError(
+                raise ArgumentError(
                     f"learned_from= is a model {learned_from.formula} of the family "
                     f"{learned_from.family}; it must have the same formula and family"
                 )
@@ -220,7 +220,7 @@ class StatedModel:
         if "pymc_model" not in self.__dict__:  # nobody has seen it
             return Changes()
         if not hasattr(self.pymc_model, "named_vars"):
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"model.pymc_model is a {type(self.pymc_model).__name__}, not a pm.Model; "
                 "`del model.pymc_model` brings the formula's back"
             )
@@ -307,7 +307,7 @@ class FittableModel(StatedModel, ABC):
 def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
     """Check that weights and standard errors belong to this family."""
     argument = "weights" if known_se is None else "known_se"
-    if not isinstance(family, Gaussian):
+    if argument not in family.accepts:
         advice = ""
         if argument == "weights" and "trials" in family.needs and "trials" not in formula.extras:
             advice = (
@@ -317,5 +317,5 @@ def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any
             advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
         raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
     if weights is not None and known_se is not None:
-        raise NotSupportedError("give weights= or known_se=, not both")
-    return family if known_se is None else GaussianKnownSE(link=family.link)
+        raise ArgumentError("give weights= or known_se=, not both")
+    return family if known_se is None else family.with_known_se()

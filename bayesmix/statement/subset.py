@@ -70,14 +70,20 @@ def check_model_of_rows(model: StatedModel) -> None:
     """
     design, priors = model.design, model.prior_entries
     check_design_of_rows(design, residual_is_estimated=model.family.residual_is_estimated)
-    flat = [e.parameter for e in priors.coefficients if is_improper(e.prior.distribution)]
-    if priors.intercept is not None and is_improper(priors.intercept.prior.distribution):
-        flat.append("Intercept")
-    at = [j for j, name in enumerate(design.fixed_effects) if name in flat]
-    lost = aliased_columns(design.X[:, at])
-    if lost.size:
-        names = ", ".join(f"`{design.fixed_effects[at[j]]}`" for j in lost)
-        raise DataError(f"the data do not determine {names}, and the prior is flat")
+    for parameter, predictor in design.predictors.items():
+        own = priors.predictors[parameter]
+        at = [
+            j
+            for j, entry in zip(predictor.slopes, own.coefficients, strict=True)
+            if is_improper(entry.prior.distribution)
+        ]
+        if own.intercept is not None and is_improper(own.intercept.prior.distribution):
+            at.append(predictor.fixed_effects.index("Intercept"))
+        at.sort()
+        lost = aliased_columns(predictor.X[:, at])
+        if lost.size:
+            names = ", ".join(f"`{predictor.fixed_effects[at[j]]}`" for j in lost)
+            raise DataError(f"the data do not determine {names}, and the prior is flat")
     categories = model.family.categories(design.response)
     empty = [c for k, c in enumerate(categories, start=1) if not np.any(model.y == k)]
     improper = [n for n in model.family.vector_parameters

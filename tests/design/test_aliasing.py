@@ -39,12 +39,12 @@ def unknown(built: Design, new: pd.DataFrame) -> np.ndarray:
 
 def distance(built: Design, data: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
     """Of each new row from the row space of the full design, by its null space."""
-    full = built.fixed_columns.build(data)
+    full = built.mu.fixed_columns.build(data)
     unit = np.abs(full).max(axis=0)
     unit[unit == 0] = 1.0
     _, values, V = np.linalg.svd(full / unit)
     null = V[int((values > 1e-9 * values[0]).sum()) :]
-    return np.linalg.norm(built.fixed_columns.build(new) / unit @ null.T, axis=1)
+    return np.linalg.norm(built.mu.fixed_columns.build(new) / unit @ null.T, axis=1)
 
 
 CELLS = ["y ~ f * h", "y ~ 0 + f * h", "y ~ 0 + f + h + f:h"]

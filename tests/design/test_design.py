@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+import bayesmix as bmx
 from bayesmix.design import Design, build_design
 from bayesmix.design.rank import aliased_columns
 from bayesmix.errors import DataError, DataWarning, FormulaError
@@ -74,7 +75,8 @@ def test_categories_keep_their_order_and_lose_the_unused() -> None:
     kind = pd.CategoricalDtype(["z", "a", "m"])
     data = pd.DataFrame({"y": [1.0, 2, 4, 3], "g": pd.Series(list("azaz"), dtype=kind)})
     assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == ["z", "a"]
-    assert design("y ~ g", data).fixed_effects == ("Intercept", "g[T.a]")
+    with pytest.warns(DataWarning, match="`g` has the category without rows, .* out: 'm'"):
+        assert design("y ~ g", data).fixed_effects == ("Intercept", "g[T.a]")
 
 
 def test_nested_codes_that_repeat_across_parents(data: pd.DataFrame) -> None:
@@ -427,3 +429,22 @@ def test_warnings_point_at_the_callers_line(data: pd.DataFrame) -> None:
     with pytest.warns(DataWarning) as caught:
         design("y ~ x", data)
     assert caught[0].filename == __file__
+
+
+def test_categories_without_rows_are_named_once() -> None:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=60), "g": list("stuvw") * 12})
+    ordered = pd.CategoricalDtype(["low", "mid", "high"], ordered=True)
+    data["r"] = pd.Series(rng.choice(["low", "high"], 60)).astype(ordered)
+    data["f"] = pd.Categorical(rng.choice(["a", "c"], 60), categories=["a", "b", "c"])
+    data["h"] = pd.Categorical(data["g"], categories=list("stuvwz"))
+    with pytest.warns(
+        DataWarning, match="`r` has the category without rows, .* out: 'mid'"
+    ) as said:
+        model = bmx.Model("r ~ x + (1 | h)", data, family="cumulative")
+    assert len(said) == 1  # a group without rows is no category that is left out
+    assert model.family.categories(model.design.response) == ("low", "high")
+    with pytest.warns(DataWarning, match="column `f` has the category without rows"):
+        whole = bmx.Model("x ~ f + (1 | g)", data)
+    # A refit keeps the levels of the whole data, and has nothing to say of its rows.
+    whole.update(data=data[data["x"] > 0])

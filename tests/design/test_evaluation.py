@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -73,7 +75,7 @@ def test_truth_values_are_numbers_in_arithmetic(truth: pd.DataFrame, kind: str) 
     terms = " + ".join(f"offset({expr})" for expr in right)
     built = build_design(parse_formula(f"y ~ x + {terms}"), KINDS[kind](truth))
     rows = design_rows(built, KINDS[kind](truth.drop(columns="y")))
-    for piece, columns in zip(built.formula.offsets, built.offset_columns, strict=True):
+    for piece, columns in zip(built.formula.offsets, built.mu.offset_columns, strict=True):
         np.testing.assert_allclose(
             columns.build(built.frame)[:, 0], right[piece.text], rtol=1e-15, err_msg=piece.text
         )
@@ -158,6 +160,9 @@ def test_logic_of_numbers_is_refused(truth: pd.DataFrame, text: str, said: str) 
         ("C(x) * C(z) * C(y2)", "columns for 40 rows, and 2000 are the most"),
         (f"C(f, levels={list(range(1001))})", "1001 levels are listed"),
         ("C(f, {'a': [1, 2], 'b': [2, 1], 'c': [1, 1]})", "more than there are levels"),
+        ("poly(x, None)", r"`poly\(x, None\)`: degree must be one whole number, not None"),
+        ("poly(x, raw=x)", r"`poly\(x, raw=x\)`: raw must be written out, and is a column"),
+        ("bs(x, knots='a')", "knots must be numbers, not 'a'"),
     ],
 )
 def test_rows_bound_what_transforms_make(term: str, said: str) -> None:
@@ -166,6 +171,24 @@ def test_rows_bound_what_transforms_make(term: str, said: str) -> None:
     data = data.assign(f=np.tile(["a", "b"], 20), h=np.arange(40) % 3)
     with pytest.raises(FormulaError, match=said):
         bmx.Model(f"y ~ {term}", data)
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("C(f, contr.treatment(base=f))", "`contr.treatment(base=f)`: base must be written out"),
+        ("C(f, contr.treatment(x))", "`contr.treatment(x)`: argument 1 must be written out"),
+        ("C(f, contr.sum('a'))", "`contr.sum('a')`: contr.sum has no such argument"),
+        ("C(f, levels=x)", "`C(f, levels=x)`: levels must be written out, and is a column"),
+        ("C(f, 3)", "`C(f, 3)`: the coding must be one such as contr.treatment"),
+    ],
+)
+def test_a_column_in_the_place_of_an_option_is_named_and_not_printed(term: str, said: str) -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(rng.normal(size=(40, 2)), columns=["y", "x"]).assign(f=["a", "b"] * 20)
+    with pytest.raises(FormulaError, match=re.escape(said)) as raised:
+        bmx.Model(f"y ~ {term}", data)
+    assert len(str(raised.value)) < 120
 
 
 def test_what_the_rows_bear_is_built_and_met_again() -> None:
@@ -177,7 +200,7 @@ def test_what_the_rows_bear_is_built_and_met_again() -> None:
     with pytest.warns(bmx.errors.DataWarning, match="left out because"):
         design = bmx.Model(text, data).design
     np.testing.assert_allclose(design_rows(design, data.head(2)).X, design.X[:2])
-    basis = design.fixed_columns.build(design.frame)[:, 1:5]
+    basis = design.mu.fixed_columns.build(design.frame)[:, 1:5]
     np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-10)
 
 

@@ -134,7 +134,7 @@ def test_names_in_expressions_are_those_that_are_written(rng: np.random.Generato
     np.testing.assert_array_equal(model.y, 2 * data[wide])
     wanted = [data["µ"] + 1, abs(data["Größe"]), data["x²"] - data["x"]]
     np.testing.assert_array_equal(model.design.X[:, 1:], np.transpose(wanted))
-    assert model.design.fixed_columns.names[1:] == ("I(µ + 1)", "np.abs(Größe)", "x² - x")
+    assert model.design.mu.fixed_columns.names[1:] == ("I(µ + 1)", "np.abs(Größe)", "x² - x")
 
 
 def test_backquotes_in_text_are_text() -> None:

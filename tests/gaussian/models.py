@@ -53,7 +53,7 @@ def make_problem(
 ) -> tuple[bmx.Model, Problem]:
     model = bmx.Model(text, data, priors=priors)
     arrays = {name: np.asarray(data[column]) for name, column in options.items()}
-    return model, build_problem(model.design, model.y, **arrays)
+    return model, build_problem(model.design.mu, model.y, **arrays)
 
 
 def dense_Z(problem: Problem) -> np.ndarray:

@@ -23,7 +23,7 @@ from .test_density import random_x, theta_at
 def test_moments_and_draws(kind: str, rng: np.random.Generator) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data(year=100.0))
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     x = random_x(co, rng, 0.5)
     sd, corr, sigma = theta_at(co, x)
     Z, X = dense_Z(problem), model.design.X

@@ -24,9 +24,9 @@ def theta_at(co: Any, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], floa
 
 
 def random_x(co: Any, rng: np.random.Generator, spread: float = 1.0) -> np.ndarray:
-    x = rng.normal(0, spread, int(co.sizes[0]))
-    x[: int(co.sizes[1])] += 1
-    if co.sizes[3]:
+    x = rng.normal(0, spread, co.n_x)
+    x[: co.n_sd] += 1
+    if co.n_sigma:
         x[-1] = 3 + rng.normal(0, 0.5)
     return x
 
@@ -85,9 +85,9 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
     data = make_data()
     model, problem = make_problem(FORMULAS[kind], data, **weighting)
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     options = {"data": data, **weighting}
-    gradient = np.empty(int(co.sizes[0]))
+    gradient = np.empty(co.n_x)
     ours, dense = [], []
     for _ in range(4):
         x = random_x(co, rng)
@@ -121,7 +121,7 @@ def check_gradient(function: Any, x: np.ndarray, tolerance: float = 1e-7) -> Non
 def test_gradients(kind: str, year: float, rng: np.random.Generator) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data(year=year))
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     relative = problem.relative_coordinates()
     eq = problem.equations
     # Rounding of the value shows in differences of it: more where the slope is far from home.
@@ -139,8 +139,8 @@ def test_gradients(kind: str, year: float, rng: np.random.Generator) -> None:
 
         check_gradient(density, random_x(co, rng), tolerance)
         check_gradient(likelihood, random_x(co, rng), tolerance)
-        if relative.sizes[0]:
-            check_gradient(deviance, rng.normal(-1, 0.5, int(relative.sizes[0])), tolerance)
+        if relative.n_x:
+            check_gradient(deviance, rng.normal(-1, 0.5, relative.n_x), tolerance)
 
 
 PRIORS = [
@@ -177,7 +177,7 @@ def test_every_prior_of_a_standard_deviation_is_pymc_s(
     )  # fmt: skip
     co = problem.coordinates(model._priors)
     other = problem.coordinates(flat_model._priors)
-    fixed = problem.fixed_prior(model.design, model._priors)
+    fixed = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     check_gradient(
         lambda x, g: log_density(problem.equations, co, fixed, x, True, g), random_x(co, rng)
     )
@@ -206,8 +206,8 @@ def test_extreme_thetas_stay_finite_with_gradients_that_fit(
 ) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data())
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
-    n_sd = int(co.sizes[1])
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+    n_sd = co.n_sd
     x = random_x(co, rng)
     x[:n_sd] = level
     x[n_sd:-1] = 4.0  # correlations of 0.9993
@@ -225,8 +225,8 @@ def test_a_flat_prior_on_the_fixed_effects_is_reml(rng: np.random.Generator) -> 
             "sigma": Prior("HalfFlat"), "corr": Prior("LKJ", eta=1)}  # fmt: skip
     model, problem = make_problem("y ~ x + (x | k) + (1 | m)", make_data(), flat)
     co = problem.coordinates(model._priors)
-    prior = problem.fixed_prior(model.design, model._priors)
-    gradient = np.empty(int(co.sizes[0]))
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+    gradient = np.empty(co.n_x)
     values = [
         (
             log_density(problem.equations, co, prior, x, False, gradient),

@@ -45,12 +45,12 @@ def test_the_ratio_of_likelihoods_is_the_conditional_density(name: str, given: s
             corr[group.name] = random_correlations(rng, (3,), q)
     sigma = None if given == "known_se" else rng.uniform(10, 40, 3)
     X = pack_theta(problem, sd, corr, sigma)
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     member = np.unique(data[by], return_inverse=True)[1]
     z = model.y if model.design.offset is None else model.y - model.design.offset
     w = {"weights": data["weight"], "known_se": data["se"] ** -2.0}.get(given)
     weights = None if w is None else w.to_numpy()
-    found = log_density_of_groups(problem, model.design, z, weights, prior, X, member)
+    found = log_density_of_groups(problem, model.design.mu, z, weights, prior, X, member)
 
     p = problem.n_fixed
     to_working = problem.scaling.TX / problem.scaling.y_scale

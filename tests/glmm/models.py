@@ -55,7 +55,7 @@ def make_problem(
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=2.0))
     priors: Any = SimpleNamespace(family=dict.fromkeys(parameters, entry))
     y = np.asarray(design.response, dtype=float)
-    return build_glmm_problem(design, kind, y, rows or {}, priors)
+    return build_glmm_problem(design.mu, kind, y, rows or {}, priors)
 
 
 def with_priors(gp: GlmmProblem) -> tuple[Coordinates, FixedPrior]:
@@ -63,10 +63,11 @@ def with_priors(gp: GlmmProblem) -> tuple[Coordinates, FixedPrior]:
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=1.5))
     lkj = SimpleNamespace(prior=Prior("LKJ", eta=2.0))
     groups = gp.problem.groups
-    priors: Any = SimpleNamespace(
+    mu = SimpleNamespace(
         sd={g.name: [entry] * g.n_effects for g in groups},
         corr={g.name: lkj for g in groups if g.correlated_blocks},
     )
+    priors: Any = SimpleNamespace(mu=mu)
     co = _coordinates(gp.problem, priors, with_sigma=False, unit=1.0)
     p = gp.problem.n_fixed
     return co, FixedPrior(np.eye(p) / 4.0, np.full(p, 0.3))

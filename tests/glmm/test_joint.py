@@ -68,7 +68,7 @@ def dense_density(  # type: ignore[no-untyped-def]
 def test_the_joint_density_is_the_dense_one(kind: str, rng: np.random.Generator) -> None:
     gp = make_problem(FORMULAS[kind], make_data(rng))
     co, prior = with_priors(gp)
-    n_t, n_inside = int(co.sizes[0]), gp.n_effects + gp.problem.n_fixed
+    n_t, n_inside = co.n_x, gp.n_effects + gp.problem.n_fixed
     n_levels = sum(group.n_levels for group in gp.problem.groups)
     known = np.where(rng.random(n_levels) < 0.5, 0.0, rng.exponential(3, n_levels))
     L_hat = rng.normal(size=len(co.T))

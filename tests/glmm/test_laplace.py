@@ -23,10 +23,10 @@ from .models import FORMULAS, dense_parts, make_data, make_problem, with_priors
 
 def dense_laplace(gp, co, x: np.ndarray) -> float:  # type: ignore[no-untyped-def]
     """Poisson with log link: minimise over u densely, then -log|H| / 2."""
-    d = int(co.sizes[0])
+    d = co.n_x
     n_L = len(co.T)
     L, Q = np.empty(n_L), np.empty(n_L)
-    sd, C = np.empty((1, int(co.sizes[1]) + 1)), np.empty((1, n_L))
+    sd, C = np.empty((1, co.n_sd + 1)), np.empty((1, n_L))
     expand(co.ints, co.floats, 1, x[:d].copy(), sd, C, L, Q)
     blocks, at = [], 0
     for q in gp.problem.equations.q.tolist():
@@ -57,7 +57,7 @@ def test_the_value_is_that_of_dense_algebra_and_the_gradient_its_difference(
 ) -> None:
     gp = make_problem(FORMULAS[kind], make_data(rng))
     co = gp.problem.absolute_coordinates()
-    n_x = int(co.sizes[0]) + gp.problem.n_fixed
+    n_x = co.n_x + gp.problem.n_fixed
     x = rng.normal(0, 0.3, n_x)
     _, prior = with_priors(gp)
     gradient, scratch = np.empty(n_x), np.empty(n_x)
@@ -94,7 +94,7 @@ def test_gradients_with_priors_and_family_parameters(
         data["y"] += 0.5
     gp = make_problem(FORMULAS["crossed slopes"], data, family, link, parameters)
     co, prior = with_priors(gp)
-    n_x = int(co.sizes[0]) + len(parameters) + gp.problem.n_fixed
+    n_x = co.n_x + len(parameters) + gp.problem.n_fixed
     x = rng.normal(0, 0.3, n_x)
     gradient, scratch, u = np.empty(n_x), np.empty(n_x), np.zeros(gp.n_effects)
     assert np.isfinite(value_at(gp, co, prior, priors, x, u, gradient))
@@ -140,11 +140,11 @@ def test_gradients_in_any_unit_of_the_response(
         data["y"] = np.floor(data["y"])
     gp = make_problem(FORMULAS["slope"], data, family, link, parameters)
     co = gp.problem.absolute_coordinates()
-    n_x = int(co.sizes[0]) + len(parameters) + gp.problem.n_fixed
+    n_x = co.n_x + len(parameters) + gp.problem.n_fixed
     scale = search_units(gp, n_x)
     start = maximise_laplace(gp, co, None, 0, _link(link, float(data["y"].mean())))
     x = start.x + rng.normal(0, 0.02, n_x) * scale
-    x[: int(co.sizes[1])] = np.log(0.05 * gp.link_unit)
+    x[: co.n_sd] = np.log(0.05 * gp.link_unit)
     _, prior = with_priors(gp)
     gradient, scratch = np.empty(n_x), np.empty(n_x)
     assert np.isfinite(value_at(gp, co, prior, 0, x, np.zeros(gp.n_effects), gradient))
@@ -169,7 +169,7 @@ _rows, _each = rows_at, predictor.evaluate_each
 @kernel(f8, INTS, FLOATS, i8, *(FLOATS,) * 3)
 def curvatures(row_ints, row_floats, address, phi, ends, second):  # type: ignore[no-untyped-def]
     rows = _rows(row_ints, row_floats)
-    n = rows.sizes[0]
+    n = rows.n_obs
     center, scratch = np.empty(n), np.empty(n)
     to = carray(ends, (n,))
     for i in range(n):

@@ -212,7 +212,7 @@ def test_the_native_and_the_python_way_are_the_same_density(sleepstudy: pd.DataF
     model = bmx.Model(SLEEP, sleepstudy)
     problem = model.gaussian_problem
     co = problem.coordinates(model.prior_entries)
-    prior = problem.fixed_prior(model.design, model.prior_entries)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     x = np.asarray([3.2, 1.8, 0.1, 3.2])
     A = np.diag([0.3, 0.3, 0.3, 0.05])
 

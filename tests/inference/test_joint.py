@@ -55,10 +55,10 @@ def test_the_kernels_density_is_pymcs(name: str, rng: np.random.Generator) -> No
     model = bmx.Model(f"{left} ~ x + (x || g) + (1 | h)", make_data(rng), family=family)
     gp = model.glmm_problem
     co = gp.problem.coordinates(model.prior_entries)
-    prior = gp.problem.fixed_prior(model.design, model.prior_entries)
+    prior = gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     logp = model.pymc_model.compile_logp(jacobian=False, mode=FAST)
     transformed = {v.name for v in model.pymc_model.value_vars}
-    n_t, n_u = int(co.sizes[0]) + len(gp.parameters), gp.n_effects
+    n_t, n_u = co.n_x + len(gp.parameters), gp.n_effects
     order = [group.name for group in gp.problem.groups]
     means = model.design.X[:, 1].mean()
     ours, theirs = [], []
@@ -141,10 +141,10 @@ def test_both_parametrizations_are_used_where_groups_differ_in_size(
     gp = model.glmm_problem
     w = find_whitening(
         gp, gp.problem.coordinates(model.prior_entries),
-        gp.problem.fixed_prior(model.design, model.prior_entries), model.link_start,
+        gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu), model.link_start,
     )  # fmt: skip
-    assert w.known[:10].mean() < 0.5
-    assert w.known[10:].tolist() == [1.0] * 30
+    assert w.information[:10].mean() < 0.5
+    assert w.information[10:].tolist() == [1.0] * 30
     assert w.well_determined
 
 

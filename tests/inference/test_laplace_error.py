@@ -119,7 +119,7 @@ def test_counts_with_an_effect_for_each_row(rng: np.random.Generator) -> None:
         warnings.simplefilter("ignore", ApproximationWarning)
         fit: Any = model.fit_eb()
     right = model.fit_eb(n_quadrature=25).variance_components()["sd"][0]
-    found = laplace_shifts(fit._law.gp, fit._law.co, None, 0, fit._law.laplace, fit._law.known)
+    found = laplace_shifts(fit._law.gp, fit._law.co, None, 0, fit._law.laplace, fit._law.determined)
     guess = found[0].sd if found else fit.variance_components()["sd"][0]
     assert guess == pytest.approx(right, rel=0.03)
 

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix.errors import BayesmixError
+from bayesmix.inference.canonical import canonical
 from bayesmix.inference.polish import bounded_newton
 
 
@@ -60,6 +62,55 @@ def test_every_order_ends_at_the_same_optimum(seed: int, formula: str, method: s
     scale = max(float(end.sd.max()) for end in ends)
     for end in ends:
         np.testing.assert_allclose(end.sd, ends[0].sd, rtol=5e-3, atol=1e-4 * scale)
+
+
+def answer(formula: str, data: pd.DataFrame, method: str) -> float | str:
+    """Criterion of a fit, or what it is refused for."""
+    try:
+        found: float = bmx.Model(formula, data).fit_eb(method)._optimum.criterion  # type: ignore[arg-type]
+    except BayesmixError as error:
+        return str(error)
+    return found
+
+
+# Rounding decided between a residual variance of zero and another end, or between two ends.
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
+@pytest.mark.parametrize(
+    ("seed", "formula", "method", "n", "shift"),
+    [
+        (4, "y ~ x * z + (x | g) + (z | h)", "reml", 7, 0),
+        (9, "y ~ 1 + (z | g)", "reml", 5, 0),
+        (23, "y ~ x + (x || g)", "reml", 4, 0),
+        (94, "y ~ x + (x + z | g)", "reml", 4, 0),  # and curvatures without eigenvalues
+        (305, "y ~ z + (1 | g) + (1 | h)", "map", 6, 0),
+        (331, "y ~ x * z + (x | g) + (z | h)", "map", 8, 0),
+        (50, "y ~ x + (x + z | g)", "map", 40, 1e5),
+    ],
+)
+def test_with_few_rows_for_the_effects_every_order_has_one_answer(
+    seed: int, formula: str, method: str, n: int, shift: float
+) -> None:
+    data = tiny(seed).head(n).reset_index(drop=True)
+    data["x"] += shift
+    orders = [data, *(reordered(data, 10 * seed + k) for k in range(1, 4))]
+    answers = [answer(formula, rows, method) for rows in orders]
+    assert len({type(found) for found in answers}) == 1
+    if isinstance(answers[0], str):
+        assert len(set(answers)) == 1
+    else:
+        np.testing.assert_allclose(answers, answers[0], rtol=1e-9, atol=1e-9)
+
+
+def test_rows_that_are_alike_are_told_apart_by_their_levels() -> None:
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"y": rng.integers(0, 3, 12) * 1.0, "g": list("aabbbccccddd")})
+    data["h"] = rng.choice(list("uvw"), 12)
+    first = canonical(bmx.Model("y ~ 1 + (1 | g) + (1 | h)", data))
+    for seed in range(5):
+        other = canonical(bmx.Model("y ~ 1 + (1 | g) + (1 | h)", reordered(data, seed)))
+        np.testing.assert_array_equal(other.y, first.y)
+        for one, two in zip(first.design.groups, other.design.groups, strict=True):
+            np.testing.assert_array_equal(one.index, two.index)
 
 
 def test_a_healthy_fit_is_searched_once() -> None:

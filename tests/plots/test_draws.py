@@ -239,6 +239,18 @@ def test_flat_priors_have_no_density(data: pd.DataFrame, rng: np.random.Generato
     assert figure.axes[0].get_xlabel() == "Flat(): no density"
 
 
+def test_captions_write_numbers_as_the_axes_do(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    from bayesmix.results.plots.ticks import numbers_in
+
+    prior = bmx.Prior("Normal", mu=-25000, sigma=1e6)
+    model = bmx.Model("y ~ x + (1 | g)", data, priors={"x": prior})
+    figure = fake_posterior(model, rng).plot_prior_posterior("x")
+    assert figure.axes[0].get_xlabel() == "Normal(mu=-25000, sigma=1e6)"
+    assert numbers_in("Normal(mu=1.5e-07, sigma=2.5)") == "Normal(mu=1.5e-7, sigma=2.5)"
+
+
 def test_group_effects_have_no_prior_of_their_own(post: bmx.Posterior) -> None:
     with pytest.raises(NotSupportedError, match="group effects are drawn by plot_group_effects"):
         post.plot_prior_posterior("b(g, a, x)")

@@ -15,7 +15,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, FileError, NotSupportedError
 from bayesmix.results import EmpiricalBayes, EstimateComparison
-from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.beside.matching import GroupNames, TermNames
 from tests.builders import fake_posterior
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -84,23 +84,23 @@ TERMS = [
     ],
 )
 def test_a_term_is_known_by_its_other_names(theirs: str, ours: str) -> None:
-    assert KnownTerms(TERMS).name(theirs) == ours
+    assert TermNames(TERMS).name(theirs) == ours
 
 
 @pytest.mark.parametrize("unknown", ["sexF", "sex", "x:sexF", "xsex", "z", "M"])
 def test_what_is_not_known_keeps_its_name(unknown: str) -> None:
-    assert KnownTerms(TERMS).match(unknown) is None
-    assert KnownTerms(TERMS).name(unknown) == unknown
+    assert TermNames(TERMS).match(unknown) is None
+    assert TermNames(TERMS).name(unknown) == unknown
 
 
 def test_a_name_that_fits_two_terms_fits_none() -> None:
-    known = KnownTerms(["a[T.bc]", "ab[T.c]", "abd", "ab[T.d]"])
+    known = TermNames(["a[T.bc]", "ab[T.c]", "abd", "ab[T.d]"])
     assert known.match("abc") is None
     assert known.match("abd") == "abd"  # word for word comes first
 
 
 def test_levels_follow_the_order_of_the_grouping_factor() -> None:
-    known = KnownGroups({"h:w": ("Intercept",)}, {"h:w": ["a:1", "a:2"]}, KnownTerms([]))
+    known = GroupNames({"h:w": ("Intercept",)}, {"h:w": ["a:1", "a:2"]}, TermNames([]))
     assert known.group("w:h") == "h:w"
     assert known.level("w:h", "1:a") == "a:1"
     assert known.level("h:w", "a:2") == "a:2"

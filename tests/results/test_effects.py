@@ -294,6 +294,16 @@ def test_without_groups_and_without_fixed_effects(
         (lambda p: p.predictions(at={"f": "none"}), DataError, "has the level 'none'"),
         (lambda p: p.predictions(at=[1]), NotSupportedError, "must be a dict"),
         (lambda p: p.predictions(at={"x": []}), NotSupportedError, "names no value of `x`"),
+        (
+            lambda p: p.predictions(at={"x": range(10**9)}),
+            NotSupportedError,
+            "at= names 1000000000 values, each of which is a copy of all .* rows; 10000 are",
+        ),
+        (
+            lambda p: p.slopes("x", at={"x": np.arange(1000), "f": ["low", "mid"] * 10}),
+            NotSupportedError,
+            "at= names 1000 x 20 = 20000 values",
+        ),
         (lambda p: p.predictions(kind="response"), NotSupportedError, "new observations"),
         (lambda p: p.predictions(kind="probability"), NotSupportedError, "is not one of 'mean'"),
         (lambda p: p.predictions(others="mean"), NotSupportedError, "others='mean' is not one"),

@@ -17,10 +17,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import bayesmix as bmx
 from bayesmix.errors import DataWarning, FileError
+from bayesmix.model.loading import check_supports
 from bayesmix.results.files import netcdf_check, places, zarr_check
+from bayesmix.results.files.checksums import sums_of
 from bayesmix.results.files.hdf5_check import Refused, check
 from bayesmix.results.files.report import write_report
 from tests.builders import fake_posterior
@@ -71,6 +74,83 @@ def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
         assert post.idata["posterior"]["g_level"].to_numpy().tolist() == ["s0", "s1", "s2", "s3"]
     pd.testing.assert_frame_equal(posts[0].predict(), posts[1].predict())
     assert isinstance(bmx.load(tmp_path / "eb.nc"), bmx.EmpiricalBayes)
+
+
+# -- numbers that are not what was saved -----------------------------------------------
+
+
+def forget_sums(file: h5py.File) -> None:
+    """As files of earlier versions are."""
+    del file["bayesmix_model"].attrs["checksums"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("sigma", -1.0, "the draws of sigma cannot be below 0, and one is -1"),
+        ("sd_g", -0.5, "the draws of sd_g cannot be below 0, and one is -0.5"),
+        ("corr_g", 1.5, "the draws of corr_g cannot lie beyond -1 and 1, and one is 1.5"),
+        ("corr_g", 0.5, "the draws of corr_g are no correlation matrices"),
+        ("sigma", np.inf, "the draws of sigma are not all finite"),
+        ("beta", np.nan, "the draws of beta are not all finite"),
+    ],
+)
+def test_draws_outside_of_their_range_are_refused(
+    name: str, value: float, why: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame(rng.normal(size=(40, 2)), columns=["y", "x"])
+    model = bmx.Model("y ~ x + (x | g)", data.assign(g=list("abcde") * 8))
+    path = fake_posterior(model, rng).save(tmp_path / "fit.nc")
+    with h5py.File(path, "a") as file:
+        draws = file["posterior"][name]
+        draws[(0,) * draws.ndim] = value
+    with pytest.raises(FileError, match=f"is damaged: the numbers of posterior/{name} are not"):
+        bmx.load(path)
+    with h5py.File(path, "a") as file:
+        forget_sums(file)
+    with pytest.raises(FileError, match=why):
+        bmx.load(path)
+
+
+def test_probabilities_and_thresholds_have_their_ranges_too() -> None:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.poisson(2.0, 40), "x": rng.normal(size=40)})
+    model = bmx.Model("y ~ x", data, family="zero_inflated_poisson")
+    (name,) = model.family.parameters
+    inside = xr.Dataset({name: (("chain", "draw"), rng.uniform(size=(2, 5)))})
+    check_supports(model, inside)
+    with pytest.raises(FileError, match=rf"draws of {name} cannot lie beyond 0 and 1, and one is"):
+        check_supports(model, inside + 1)
+    ordinal = bmx.Model("y ~ x", data.assign(y=pd.Categorical(data["y"], ordered=True)),
+                        family="cumulative")  # fmt: skip
+    n = len(ordinal.family.parameter_labels(ordinal.design.response)["thresholds"])
+    dims = ("chain", "draw", "threshold")
+    cuts = xr.Dataset({"thresholds": (dims, np.sort(rng.normal(size=(2, 5, n))))})
+    check_supports(ordinal, cuts)
+    with pytest.raises(FileError, match="the draws of thresholds are not in order"):
+        check_supports(ordinal, -cuts)
+
+
+def test_one_turned_bit_of_any_array_is_found(folder: Path) -> None:
+    path = folder / "fit.nc"
+    with h5py.File(path, "a") as file:
+        times = file["sample_stats/energy"]
+        times[0, 0] = np.nextafter(times[0, 0], np.inf)
+    with pytest.raises(FileError, match="the numbers of sample_stats/energy are not those"):
+        bmx.load(path)
+    with h5py.File(path, "a") as file:
+        forget_sums(file)
+    bmx.load(path)
+
+
+def test_missing_numbers_have_a_checksum_whatever_their_bits() -> None:
+    nan = np.array([1.0, np.nan, 3.0])
+    other = -nan
+    other[[0, 2]] = nan[[0, 2]]
+    assert nan.tobytes() != other.tobytes()
+    one, two = (sums_of({"a": xr.Dataset({"x": ("i", v)})}) for v in (nan, other))
+    assert one == two != sums_of({"a": xr.Dataset({"x": ("i", nan[::-1] + 1)})})
 
 
 # -- what leads out of a netCDF file ------------------------------------------------

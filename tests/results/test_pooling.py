@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import DataError, DataWarning, NotSupportedError, SeparationWarning
 from tests.builders import fake_posterior
 
 LEVELS = ["group", "level", "effect", "estimate", "sd", "lower", "upper", "note"]
@@ -251,6 +251,44 @@ def test_shrinkage_of_counts_is_on_the_link_scale(
     assert fit.plot_shrinkage().axes
     with pytest.raises(NotSupportedError, match="no group effects"):
         bmx.Model("k ~ x", rows, family="poisson").fit_eb().plot_shrinkage()
+
+
+def test_an_effect_that_ran_away_has_no_shrinkage(rng: np.random.Generator) -> None:
+    n = 240
+    d = pd.DataFrame({"x": rng.normal(size=n), "c": rng.choice(list("abc"), n)})
+    d["g"] = np.repeat([f"g{i:02}" for i in range(12)], 20)
+    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + np.repeat(rng.normal(size=12), 20)))
+    # The reference has no counts: what is compared with it, and the intercept, run away.
+    d["y"] = d["y"].where(d["c"] != "a", 0)
+    with pytest.warns(SeparationWarning):
+        fit = bmx.Model("y ~ x + c + (x | g)", d, family="poisson").fit_eb()
+    with pytest.warns(DataWarning, match=r"shrinkage by `g` is NaN for Intercept: the fixed"):
+        shrunk = fit.shrinkage()
+    assert np.isnan(shrunk.fixed_effect).tolist() == [True, False]
+    for values in (shrunk.no_pooling, shrunk.partial_pooling):
+        assert np.isnan(values[:, 0]).all()
+        assert np.isfinite(values[:, 1]).all()
+    # The slopes are those of the rows that have counts to tell of.
+    rest = d[d["c"] != "a"].assign(c=lambda d: d["c"].astype(str))
+    beside = bmx.Model("y ~ x + c + (x | g)", rest, family="poisson").fit_eb().shrinkage()
+    np.testing.assert_allclose(shrunk.no_pooling[:, 1], beside.no_pooling[:, 1], atol=1e-3)
+    np.testing.assert_allclose(
+        shrunk.partial_pooling[:, 1], beside.partial_pooling[:, 1], atol=1e-3
+    )
+
+
+def test_extremes_of_a_changed_pymc_model_are_refused(data: pd.DataFrame) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ x + (1 | g)", data)
+    before = model.no_pooling()
+    with model.pymc_model:
+        pm.Potential("held", -1e6 * model.pymc_model["beta"][1] ** 2)
+    for ask in (model.no_pooling, model.complete_pooling):
+        with pytest.raises(NotSupportedError, match="the potential `held` is new"):
+            ask()
+    del model.pymc_model
+    pd.testing.assert_frame_equal(model.no_pooling(), before)
 
 
 def test_shrinkage_of_a_posterior_and_of_its_mode_share_no_pooling(

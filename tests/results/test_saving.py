@@ -266,6 +266,7 @@ def test_draws_that_do_not_fit_the_model_end_in_an_error(name: str, saved: Path)
     whole = saved.read_bytes()
     with h5py.File(saved, "a") as file:
         file["posterior"][name][0, 0] = np.nan
+        del file["bayesmix_model"].attrs["checksums"]
     with pytest.raises(FileError, match=f"draws of {name} are not all finite"):
         bmx.load(saved)
     saved.write_bytes(whole)

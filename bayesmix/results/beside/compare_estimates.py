@@ -13,9 +13,15 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import check_probability, one_of
-from bayesmix.errors import OWN_FILES, DataWarning, NotSupportedError
+from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, NotSupportedError
 from bayesmix.inference.announce import counted
-from bayesmix.results.beside.estimates import COLUMNS, TEXT, Estimates, known_names, own_estimates
+from bayesmix.results.beside.estimates import (
+    COLUMNS,
+    TEXT,
+    Estimates,
+    names_to_match,
+    own_estimates,
+)
 from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
 from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
 from bayesmix.results.fit import Fit
@@ -85,9 +91,9 @@ def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> Estima
     check_probability("ci_prob", ci_prob)
     given = list(_given(fits, named))
     if not given:
-        raise NotSupportedError("compare_estimates wants at least one fit")
+        raise ArgumentError("compare_estimates wants at least one fit")
     models = [fit.model for _, fit in given if isinstance(fit, Fit)]
-    terms, groups = known_names(models)
+    terms, groups = names_to_match(models)
     found: dict[str, Estimates] = {}
     for name, fit in given:
         if isinstance(fit, Fit):
@@ -121,7 +127,7 @@ def _as_table(fit: Any) -> pd.DataFrame:
     try:
         return nw.from_native(fit, eager_only=True).to_pandas()
     except TypeError:
-        raise NotSupportedError(
+        raise ArgumentError(
             f"compare_estimates does not know {type(fit).__name__}; it takes a Posterior, an "
             "EmpiricalBayes, a result of statsmodels, a table as broom.mixed writes it, its "
             "path, or a dict of these"
@@ -132,7 +138,7 @@ def _unused(name: str, taken: Mapping[str, Any], *, given_by_user: bool) -> str:
     if name not in taken:
         return name
     if given_by_user:
-        raise NotSupportedError(f"there are two fits called {name!r}; give each its own name")
+        raise ArgumentError(f"there are two fits called {name!r}; give each its own name")
     k = 2
     while f"{name} {k}" in taken:
         k += 1
@@ -263,7 +269,7 @@ class EstimateComparison:
         if part is not None:
             one_of("part", part, get_args(Part))
         if isinstance(max_levels, bool) or not (isinstance(max_levels, int) and max_levels > 0):
-            raise NotSupportedError(f"max_levels={max_levels!r} must be a whole number above 0")
+            raise ArgumentError(f"max_levels={max_levels!r} must be a whole number above 0")
         long = self.to_dataframe()
         scalars = long[long["part"] != "group_effects"]
         levels = long[long["part"] == "group_effects"]
@@ -427,5 +433,5 @@ def _chosen_levels(
     have = list(dict.fromkeys(levels["term"]))
     for effect in wanted:
         if effect not in have:
-            raise NotSupportedError(f"there is no effect {effect!r}; there are {', '.join(have)}")
+            raise ArgumentError(f"there is no effect {effect!r}; there are {', '.join(have)}")
     return levels[levels["term"].isin(wanted)]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.beside.matching import GroupNames, TermNames
 from bayesmix.results.fit import Fit
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "known_names", "own_estimates"]
+__all__ = ["COLUMNS", "TEXT", "Estimates", "frame", "names_to_match", "own_estimates"]
 
 COLUMNS = {
     "fixed_effects": ("term", "estimate", "sd", "lower", "upper"),
@@ -77,7 +77,7 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
     return Estimates(name=fit._called(), n_obs=fit.model.design.n_obs, is_own=True, **found)
 
 
-def known_names(models: list[FittableModel]) -> tuple[KnownTerms, KnownGroups]:
+def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     """Gather the names that other programs' names are to be matched with."""
     terms = {name: None for model in models for name in model.design.all_fixed_columns}
     effects: dict[str, dict[str, None]] = {}
@@ -87,5 +87,5 @@ def known_names(models: list[FittableModel]) -> tuple[KnownTerms, KnownGroups]:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))
-    known = KnownTerms(terms)
-    return known, KnownGroups({g: tuple(e) for g, e in effects.items()}, levels, known)
+    known = TermNames(terms)
+    return known, GroupNames({g: tuple(e) for g, e in effects.items()}, levels, known)

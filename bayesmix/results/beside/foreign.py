@@ -10,7 +10,7 @@ from scipy import stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.beside.estimates import Estimates, frame
-from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.beside.matching import GroupNames, TermNames
 
 __all__ = ["is_fitted_result", "result_estimates"]
 
@@ -20,7 +20,7 @@ def is_fitted_result(fit: Any) -> bool:
     return all(hasattr(fit, name) for name in ("params", "bse", "conf_int", "model"))
 
 
-def result_estimates(fit: Any, ci_prob: float, terms: KnownTerms, groups: KnownGroups) -> Estimates:
+def result_estimates(fit: Any, ci_prob: float, terms: TermNames, groups: GroupNames) -> Estimates:
     """Collect the estimates of a regression or of a MixedLM.
 
     Parameters
@@ -29,8 +29,8 @@ def result_estimates(fit: Any, ci_prob: float, terms: KnownTerms, groups: KnownG
         With params, bse, conf_int and model; a mixed model also with fe_params,
         cov_re and random_effects.
     ci_prob : float
-    terms : KnownTerms
-    groups : KnownGroups
+    terms : TermNames
+    groups : GroupNames
 
     Returns
     -------
@@ -82,7 +82,7 @@ def _names(fit: Any) -> list[str]:
 
 
 def _mixed(
-    fit: Any, ci_prob: float, groups: KnownGroups
+    fit: Any, ci_prob: float, groups: GroupNames
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     levels = [_level(level) for level in fit.random_effects]
     group = groups.by_levels(levels) or "Group"

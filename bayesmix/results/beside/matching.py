@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["KnownGroups", "KnownTerms", "split_interaction"]
+__all__ = ["GroupNames", "TermNames", "split_interaction"]
 
 _CONSTANT = {"(Intercept)", "const", "(const)", "b_Intercept"}
 _CONTRAST = re.compile(r"^(?P<base>.*?)\[(?:T\.)?(?P<level>.*)\]$")
@@ -52,7 +52,7 @@ def _spellings(part: str) -> set[str]:
     return found
 
 
-class KnownTerms:
+class TermNames:
     """Terms under bayesmix's names, found by the names of other programs.
 
     R's ``(Intercept)``, ``sexM``, ``oldTRUE``, ``factor(f)2`` and ``I(x^2)``, an
@@ -87,7 +87,7 @@ class KnownTerms:
         return "Intercept" if name in _CONSTANT else name
 
 
-class KnownGroups:
+class GroupNames:
     """Grouping factors with their effects and levels, found by other programs' names.
 
     Parameters
@@ -95,7 +95,7 @@ class KnownGroups:
     effects : mapping of str to sequence of str
         The effects of each grouping factor.
     levels : mapping of str to sequence of str
-    terms : KnownTerms
+    terms : TermNames
         Where the name of an effect is not among them.
     """
 
@@ -103,9 +103,9 @@ class KnownGroups:
         self,
         effects: Mapping[str, Sequence[str]],
         levels: Mapping[str, Iterable[str]],
-        terms: KnownTerms,
+        terms: TermNames,
     ) -> None:
-        self._effects = {name: KnownTerms(found) for name, found in effects.items()}
+        self._effects = {name: TermNames(found) for name, found in effects.items()}
         self._levels = {name: frozenset(found) for name, found in levels.items()}
         self._terms = terms
 

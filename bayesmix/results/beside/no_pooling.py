@@ -171,6 +171,12 @@ def coefficients_by_level(
 def _check(model: FittableModel, ci_prob: float) -> None:
     check_probability("ci_prob", ci_prob)
     check_regression(model.family, model.rows)
+    changes = model.pymc_changes
+    if changes:
+        raise NotSupportedError(
+            f"model.pymc_model was changed by hand ({changes.words}), and regressions without "
+            "pooling go by what the formula says (`del model.pymc_model` brings the formula's back)"
+        )
     categories = model.family.categories(model.design.response)
     for k, category in enumerate(categories, start=1):
         if not np.any(model.y == k):

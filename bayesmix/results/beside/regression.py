@@ -60,7 +60,7 @@ def check_regression(family: Family, rows: Rows) -> None:
     ------
     NotSupportedError
     """
-    if family.name == "laplace" and (rows or family.link != "identity"):
+    if family.has_corner and (rows or not family.link_functions.is_identity):
         raise NotSupportedError(
             f"the likelihood of {family} has corners, and with "
             + (", ".join(rows) or "this link")
@@ -70,8 +70,7 @@ def check_regression(family: Family, rows: Rows) -> None:
 
 def is_least_squares(family: Family, rows: Rows) -> bool:
     """Whether maximum likelihood is (weighted) least squares."""
-    normal = family.name in {"gaussian", "gaussian_known_se"} or "known_se" in rows
-    return normal and family.link == "identity" and not set(rows) - {"weights", "known_se"}
+    return family.is_linear_normal and not set(rows) - {"weights", "known_se"}
 
 
 def fit_regression(
@@ -128,7 +127,7 @@ def fit_regression(
             df=np.inf if "known_se" in rows else float(n - p),
         )
     known = dict(held or {})
-    if family.name == "laplace":
+    if family.has_corner:
         return _median_regression(y - off, Q * np.sqrt(n), back * np.sqrt(n))
     free = [name for name in family.parameters if name not in known]
     if free and n <= p:

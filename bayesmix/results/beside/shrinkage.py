@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import GroupingFactor
+from bayesmix.errors import OWN_FILES, DataWarning
 from bayesmix.results.beside.no_pooling import coefficients_by_level
 from bayesmix.results.beside.regression import Values, check_regression, fit_regression
 
@@ -34,13 +36,14 @@ class Shrinkage:
         Rows of each level.
     no_pooling : ndarray, shape (G, q)
         Least squares (beyond the normal maximum likelihood) within the level; NaN
-        where its rows do not determine it or no finite value is the best.
+        where its rows do not determine it or no finite value is the best, and for an
+        effect whose fixed effect has run away, as the offset of its rows has then.
     partial_pooling : ndarray, shape (G, q)
         Posterior mean (of empirical Bayes the mode) of the fixed effect plus the
-        group effect.
+        group effect; NaN where the fixed effect has run away.
     fixed_effect : ndarray, shape (q,)
         Estimates of the fixed effects, which the levels are drawn towards; 0 for an
-        effect without a fixed effect of its name.
+        effect without a fixed effect of its name, NaN for one that has run away.
     complete_pooling : ndarray, shape (q,)
         The same coefficients of one regression for all rows; NaN for an effect
         without a fixed effect of its name.
@@ -85,6 +88,7 @@ def shrinkage_of(
     beta: np.ndarray,
     effects: Mapping[str, np.ndarray],
     parameters: Values,
+    lost: np.ndarray | None = None,
 ) -> Shrinkage:
     """Compare the two estimates of each level's coefficients.
 
@@ -102,6 +106,8 @@ def shrinkage_of(
         Estimated effects of every grouping factor.
     parameters : mapping
         Estimates of the family's own parameters.
+    lost : ndarray of bool, shape (p,), optional
+        Fixed effects without an estimate, as the likelihood rises for ever.
 
     Returns
     -------
@@ -124,12 +130,23 @@ def shrinkage_of(
     everywhere = fit_regression(family, model.y, design.X, design.offset, model.rows).beta
     fixed: Any = group.fixed_column
     center = np.asarray([0.0 if j is None else beta[j] for j in fixed])
+    alone = coefficients_by_level(family, group, model.y, rest, model.rows, parameters)
+    gone = np.asarray([lost is not None and j is not None and bool(lost[j]) for j in fixed])
+    if gone.any():
+        names = ", ".join(e for e, is_gone in zip(group.effects, gone, strict=True) if is_gone)
+        center[gone], alone[:, gone] = np.nan, np.nan
+        warnings.warn(
+            f"shrinkage by `{group.name}` is NaN for {names}: the fixed effect has run away (see "
+            "`separation`), and levels cannot be held against it",
+            DataWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
     return Shrinkage(
         group=group.name,
         levels=group.levels.labels,
         effects=group.effects,
         n_obs=np.bincount(group.index, minlength=group.n_levels),
-        no_pooling=coefficients_by_level(family, group, model.y, rest, model.rows, parameters),
+        no_pooling=alone,
         partial_pooling=effects[group.name] + center,
         fixed_effect=center,
         complete_pooling=np.asarray([np.nan if j is None else everywhere[j] for j in fixed]),

@@ -12,7 +12,7 @@ from scipy import stats
 
 from bayesmix.errors import DataError, FileError
 from bayesmix.results.beside.estimates import Estimates, frame
-from bayesmix.results.beside.matching import KnownGroups, KnownTerms
+from bayesmix.results.beside.matching import GroupNames, TermNames
 
 __all__ = ["read_tidy", "tidy_estimates"]
 
@@ -37,7 +37,7 @@ def read_tidy(path: str | Path) -> pd.DataFrame:
 
 
 def tidy_estimates(
-    table: pd.DataFrame, name: str, ci_prob: float, terms: KnownTerms, groups: KnownGroups
+    table: pd.DataFrame, name: str, ci_prob: float, terms: TermNames, groups: GroupNames
 ) -> Estimates:
     """Sort the rows of a tidy table by what they estimate.
 
@@ -52,8 +52,8 @@ def tidy_estimates(
         conf.high, component. A table of bayesmix (sd, lower, upper) will do as well.
     name : str
     ci_prob : float
-    terms : KnownTerms
-    groups : KnownGroups
+    terms : TermNames
+    groups : GroupNames
 
     Returns
     -------
@@ -147,7 +147,7 @@ def _text(column: pd.Series[Any]) -> list[str]:
 
 
 def _without_fixed(
-    coefficients: pd.DataFrame, fixed: pd.DataFrame, terms: KnownTerms, groups: KnownGroups
+    coefficients: pd.DataFrame, fixed: pd.DataFrame, terms: TermNames, groups: GroupNames
 ) -> pd.DataFrame:
     """Coefficients per level less the fixed effects: the group effects, without errors."""
     center = {terms.name(row.term): row.estimate for row in _each(fixed)}
@@ -159,7 +159,7 @@ def _without_fixed(
 
 
 def _parameters(
-    rows: pd.DataFrame, groups: KnownGroups
+    rows: pd.DataFrame, groups: GroupNames
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Standard deviations, correlations, and what is neither; variances become sds."""
     components: list[tuple[Any, ...]] = []
@@ -198,7 +198,7 @@ def _parameters(
     return components, list(pairs), left
 
 
-def _pair(group: str, text: str, groups: KnownGroups) -> tuple[str, str]:
+def _pair(group: str, text: str, groups: GroupNames) -> tuple[str, str]:
     """The two effects of ``(Intercept).Days``, whose names may hold dots themselves."""
     dots = [i for i, c in enumerate(text) if c == "."]
     cuts = [(text[:i], text[i + 1 :]) for i in dots] or [(text, "")]

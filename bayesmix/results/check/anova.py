@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, DataError, DataWarning, NotSupportedError
+from bayesmix.errors import (
+    OWN_FILES,
+    ArgumentError,
+    ConvergenceWarning,
+    DataError,
+    DataWarning,
+    NotSupportedError,
+)
 from bayesmix.results.check.nested import covariance_is_nested, same_levels
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["anova"]
 
-_NESTED_FAMILIES = {"poisson", "negative_binomial"}  # the first is the limit of the second
 _RISE = 1e-3  # of the deviance, beyond what the optimiser leaves
 
 
@@ -66,7 +72,7 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         Where models are not nested, or where it does not show whether they are.
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
-        raise NotSupportedError("anova compares two or more results of fit_eb()")
+        raise ArgumentError("anova compares two or more results of fit_eb()")
     if any(fit.method == "map" for fit in fits):
         raise NotSupportedError(
             'a posterior mode (method="map") has no likelihood-ratio test; fit by "ml"'
@@ -135,8 +141,7 @@ def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
 def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:
     """Refuse likelihoods of other families, or approximated otherwise."""
     first, family = one.model.family, other.model.family
-    names = {first.name, family.name}
-    if (len(names) > 1 and names != _NESTED_FAMILIES) or first.link != family.link:
+    if not (first.nests(family) or family.nests(first)):
         raise NotSupportedError(
             f"`{other.model.formula}` is of the {family.name} family with the {family.link} link, "
             f"`{one.model.formula}` of the {first.name} family with the {first.link} link; "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -143,7 +143,7 @@ def check_data(
     """
     model, calibration = law.model, law.calibration(seed)
     censored = "status" in model.rows
-    normal = model.family.name == "gaussian" and not censored
+    normal = model.family.is_normal and not censored
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
@@ -201,7 +201,7 @@ def statistic_data(
         if stat not in STATISTICS:
             listed = ", ".join(repr(name) for name in STATISTICS)
             near = did_you_mean(stat, STATISTICS)
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"stat={stat!r} is no known statistic; {near}it is one of {listed}, or a function"
             )
         name, function = stat, STATISTICS[stat]
@@ -210,7 +210,7 @@ def statistic_data(
         name = "statistic" if name == "<lambda>" else name
         function = _by_row(stat)
     else:
-        raise NotSupportedError(f"stat={stat!r} is neither a function nor the name of one")
+        raise ArgumentError(f"stat={stat!r} is neither a function nor the name of one")
     if factor is None:
         observed = np.asarray([function(y[None], axis=1)[0]])
         found = np.asarray(function(replicates, axis=1))[:, None]
@@ -257,7 +257,7 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
         try:
             return np.asarray([float(stat(row)) for row in values])
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"stat= must take an array of responses and return one number: {error}"
             ) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, DataError, NotSupportedError
+from bayesmix.errors import OWN_FILES, ArgumentError, ConvergenceWarning, DataError
 from bayesmix.results.check.loo import Loo
 from bayesmix.results.having_law import HasLaw
 
@@ -58,12 +58,12 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
     from bayesmix.results.posterior import Posterior
 
     if not isinstance(models, Mapping) or len(models) < 2:
-        raise NotSupportedError(
+        raise ArgumentError(
             'compare wants at least two models by name, such as {"a": post_a, "b": post_b}'
         )
     for name, model in models.items():
         if not isinstance(model, Loo | Posterior):
-            raise NotSupportedError(_not_a_posterior(str(name), model))
+            raise ArgumentError(_not_a_posterior(str(name), model))
     found = {
         str(name): model if isinstance(model, Loo) else model.loo(by)
         for name, model in models.items()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import rows_of_fit
@@ -189,7 +189,7 @@ class ChecksDraws(HasDraws):
         self._refuse_changed("prior_sensitivity()")
         number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
         if not (number and 0 < threshold < np.inf):
-            raise NotSupportedError(f"threshold={threshold!r} must be above zero, such as 0.05")
+            raise ArgumentError(f"threshold={threshold!r} must be above zero, such as 0.05")
         found, model = self._law, self.model
         n_chains = found.beta.shape[0]
         chosen = found.chosen(draws)

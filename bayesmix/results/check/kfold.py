@@ -13,8 +13,7 @@ import pandas as pd
 from scipy import special
 
 from bayesmix.design.subset import levels_in_part
-from bayesmix.errors import DataError, FormulaError, NotSupportedError
-from bayesmix.families import Gaussian
+from bayesmix.errors import ArgumentError, DataError, FormulaError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
@@ -42,7 +41,7 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
     if k is None:
         k = min(10, n_units)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 2 <= k <= n_units:
-        raise NotSupportedError(
+        raise ArgumentError(
             f"k={k!r} must be a whole number from 2 to {n_units}, the number of "
             f"{'rows' if by is None else f'levels of {name}'}"
         )
@@ -112,8 +111,7 @@ def _log_density(
     y = model.y[test]
     units = np.unique(member)
     plain = not {"status", "lower", "upper", "exponent"} & set(rows.per_row)
-    linear = isinstance(model.family, Gaussian) and model.family.link == "identity"
-    if linear and plain and len(units) < len(member):
+    if model.family.is_linear_normal and plain and len(units) < len(member):
         return _normal_units(law, rows, y, member, seed)
     if len(units) < len(member):
         return _integrated_units(law, rows, y, np.searchsorted(units, member), seed)

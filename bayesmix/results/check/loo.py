@@ -342,7 +342,7 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         {name: flat(values) for name, values in law.corr.items()},
         sigma,
     )
-    prior = problem.fixed_prior(design, model.prior_entries)
+    prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
@@ -353,7 +353,7 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         weights = design.known_se**-2.0
     found = log_density_of_groups(
         problem,
-        design,
+        design.mu,
         model.y if design.offset is None else model.y - design.offset,
         weights,
         prior,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.frame import prepare_column
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.averages import Transform
 from bayesmix.results.effect.counterfactual import is_categorical, no_predictor
 
@@ -103,7 +103,7 @@ def contrasts_of(model: StatedModel, name: str, contrast: Any) -> list[Contrast]
         contrast = (0, 1) if set(np.unique(column)) == {0.0, 1.0} else 1
     if isinstance(contrast, str):
         if contrast not in _OF_NUMBERS:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"contrast={contrast!r}: `{name}` is a number; take a step such as 1, a pair of "
                 f"values such as (0, 9), or one of {', '.join(map(repr, _OF_NUMBERS))}"
             )
@@ -113,7 +113,7 @@ def contrasts_of(model: StatedModel, name: str, contrast: Any) -> list[Contrast]
         return [Contrast(high=high, low=low, added=False, label=f"{high:g} {{}} {low:g}")]
     step = _number(name, contrast)
     if step == 0:
-        raise NotSupportedError("contrast=0 compares nothing; take a step such as 1")
+        raise ArgumentError("contrast=0 compares nothing; take a step such as 1")
     return [Contrast(high=step, low=0.0, added=True, label=f"{step:+g}")]
 
 
@@ -222,7 +222,7 @@ def _of_levels(name: str, levels: list[Any], contrast: Any) -> list[Contrast]:
                 )
         pairs = [tuple(contrast)]
     else:
-        raise NotSupportedError(
+        raise ArgumentError(
             f"contrast={contrast!r}: `{name}` has levels; take one of "
             f"{', '.join(map(repr, _OF_LEVELS))}, or a pair of levels (low, high)"
         )
@@ -258,7 +258,7 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if isinstance(value, bool) or not np.isfinite(number):
-        raise NotSupportedError(
+        raise ArgumentError(
             f"contrast={value!r}: `{name}` is a number; take a step such as 1 or a pair of values "
             "such as (0, 9)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ import pandas as pd
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import design_rows
 from bayesmix.design.frame import column_names, select_columns
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
+from bayesmix.inference.announce import announce
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, new_per_row
 
@@ -33,6 +35,9 @@ __all__ = [
 By = str | Sequence[str] | bool
 _OWN_COLUMNS = ("term", "contrast", "estimate", "sd", "lower", "upper")
 _ROLES = ("fixed", "effect", "offset")
+_MOST_POINTS = 10_000  # combinations of values
+_SECONDS = 0.02  # for each
+_SLOW = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,20 +201,32 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
     if at is None:
         return ({},)
     if not isinstance(at, Mapping):
-        raise NotSupportedError(
+        raise ArgumentError(
             f'at={at!r} must be a dict of columns and values, such as at={{"x": [0, 1]}}'
         )
     known = model.formula.columns_of(*_ROLES, "group")
     extras = {c for c in model.formula.columns if c not in known} & set(frame.columns)
-    values = {}
+    values: dict[str, list[Any]] = {}
+    counts: list[int] = []
     for name, given in at.items():
         if name not in known and name not in extras:
             raise no_predictor(model, str(name))
         scalar = isinstance(given, str) or given is None or np.ndim(given) == 0
-        listed = [given] if scalar else list(given)
+        counts.append(1 if scalar else len(given))
+        listed = [given] if scalar else list(itertools.islice(given, _MOST_POINTS + 1))
         if not listed:
-            raise NotSupportedError(f"at= names no value of `{name}`")
+            raise ArgumentError(f"at= names no value of `{name}`")
         values[str(name)] = listed
+    n_points = math.prod(counts)
+    if n_points > _MOST_POINTS:
+        shown = " x ".join(map(str, counts)) + f" = {n_points}" * (len(counts) > 1)
+        raise NotSupportedError(
+            f"at= names {shown} values, each of which is a copy of all {len(frame)} rows; "
+            f"{_MOST_POINTS} are the most: take a grid of them, or predict(data) of rows that "
+            "have the values"
+        )
+    if n_points * _SECONDS > _SLOW:
+        announce(f"Averaging {n_points} copies of {len(frame)} rows ...", progress=True)
     return tuple(
         dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
     )
@@ -228,7 +245,7 @@ def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     if isinstance(by, bool):
         return []
     if not isinstance(by, str | Iterable):
-        raise NotSupportedError(
+        raise ArgumentError(
             f"by={by!r} must be a column's name, several of them, True for the average over "
             "all rows, or False for a row each"
         )
@@ -248,7 +265,7 @@ def _typical(model: StatedModel, frame: pd.DataFrame, names: list[str], by: Any)
     """One row per cell, the other predictors at their mean or their commonest value."""
     formula = model.formula
     if by is False:
-        raise NotSupportedError(
+        raise ArgumentError(
             'by=False asks for every row and others="typical" for one; take by=True'
         )
     cells = frame[names].drop_duplicates().reset_index(drop=True) if names else None

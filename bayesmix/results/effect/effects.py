@@ -15,9 +15,7 @@ import pandas as pd
 
 from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
-from bayesmix.errors import OWN_FILES, DataError, DataWarning, NotSupportedError
-from bayesmix.families import Cumulative
-from bayesmix.families.proportions import Unit
+from bayesmix.errors import OWN_FILES, ArgumentError, DataError, DataWarning, NotSupportedError
 from bayesmix.laws.averages import Cells, Transform
 from bayesmix.laws.request import Groups, PredictionRequest
 from bayesmix.results.effect.contrasts import (
@@ -232,7 +230,7 @@ class Effects(HasLaw):
         for name in names:
             for found in contrasts_of(self.model, name, contrast):
                 if not found.added and name in (at or {}):
-                    raise NotSupportedError(
+                    raise ArgumentError(
                         f"at= fixes `{name}`, whose values are compared; leave it out of at="
                     )
                 for point in grid.points:
@@ -316,7 +314,7 @@ class Effects(HasLaw):
         names = _variables(variables)
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
-            raise NotSupportedError(f"step={step!r} must be a number above zero")
+            raise ArgumentError(f"step={step!r} must be a number above zero")
         source = self._law.source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
@@ -384,7 +382,7 @@ class Effects(HasLaw):
 
     def _check_odds(self, kind: str, compare: str) -> None:
         family = self.model.family
-        if kind != "mean" or not isinstance(family, Unit) or isinstance(family, Cumulative):
+        if kind != "mean" or not family.mean_is_fraction:
             what = 'kind="linear"' if kind != "mean" else f"the family {family}"
             raise NotSupportedError(
                 f"compare={compare!r} wants probabilities, and {what} has none; take "
@@ -394,7 +392,7 @@ class Effects(HasLaw):
 
 def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
     if kind == "response":
-        raise NotSupportedError(
+        raise ArgumentError(
             'kind="response" is for new observations, of which predict(kind="response") tells; '
             'take "mean" or "linear"'
         )
@@ -404,12 +402,10 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
 
 def _variables(variables: Any) -> list[str]:
     if not isinstance(variables, str | Iterable):
-        raise NotSupportedError(
-            f"variables={variables!r} must be the name of a predictor, or several"
-        )
+        raise ArgumentError(f"variables={variables!r} must be the name of a predictor, or several")
     names = [variables] if isinstance(variables, str) else list(variables)
     if not names:
-        raise NotSupportedError("variables= names no predictor")
+        raise ArgumentError("variables= names no predictor")
     return names
 
 

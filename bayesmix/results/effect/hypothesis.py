@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.base import Asked, Smooth, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, SummaryOptions, summarise
 from bayesmix.laws.values import by_name, estimated_pairs
@@ -263,7 +263,7 @@ def _by_wald(parsed: ParsedHypothesis, smooth: Smooth, z: float, region: Rope) -
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
     # What plays no part may have no covariance.
-    variance = float(smooth.known.part(used).variance(gradient[None, used])[0])
+    variance = float(smooth.determined.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:
@@ -347,12 +347,12 @@ def _not_estimable(
 
 def _parsed(hypotheses: Any, known: Mapping[str, str]) -> list[ParsedHypothesis]:
     if isinstance(hypotheses, Mapping) or not isinstance(hypotheses, Iterable):
-        raise NotSupportedError(
+        raise ArgumentError(
             f'hypotheses={hypotheses!r} must be text such as "x > 0", or a list of such texts'
         )
     given = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
     if not given:
-        raise NotSupportedError('there is no hypothesis; write one such as "x > 0"')
+        raise ArgumentError('there is no hypothesis; write one such as "x > 0"')
     return [parse_hypothesis(text, known) for text in given]
 
 
@@ -364,9 +364,7 @@ def _region(rope: Any) -> Rope:
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low < high:
-        raise NotSupportedError(
-            f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)"
-        )
+        raise ArgumentError(f"rope={rope!r} must be a lower and an upper end, such as (-0.1, 0.1)")
     return low, high
 
 

@@ -64,7 +64,7 @@ def observation_variance(
     own = family.residual_variance(parameters)
     if own is not None:
         return np.asarray(own, dtype=np.float64)
-    if "known_se" in rows and family.link == "identity":
+    if "known_se" in rows and family.is_linear_normal:
         return np.asarray(np.mean(np.square(rows["known_se"])))
     columns = {name: np.asarray(values)[:, None] for name, values in parameters.items()}
     n_draws = max((len(values) for values in columns.values()), default=1)
@@ -77,9 +77,10 @@ def observation_variance(
         step = 1e-6 * (1.0 + np.abs(eta))
         up, down = (family.mean(eta + h, columns, given) for h in (step, -step))
         v = np.asarray(family.variance(eta, columns, given)) / ((up - down) / (2 * step)) ** 2
-        if family.link == "log" and approximation == "lognormal":
+        is_log = family.link_functions.is_log
+        if is_log and approximation == "lognormal":
             v = np.log1p(v)
-        elif family.link == "log" and approximation == "trigamma":
+        elif is_log and approximation == "trigamma":
             v = special.polygamma(1, 1 / v)
     found: np.ndarray = np.broadcast_to(v, (n_draws, len(share))) @ share
     return found
@@ -105,9 +106,9 @@ def _predictor_of_mean(
     n_draws: int,
 ) -> np.ndarray:  # fmt: skip
     """Return the linear predictor at which the mean response is `level`, shape (S, 1)."""
-    if family.link == "identity" and not family.mean_is_positive:
+    if family.mean_is_linear and family.has_constant_variance:
         return np.full((n_draws, 1), level)  # the variance is the same everywhere
-    unit = hasattr(family, "unit_link")
+    unit = family.mean_is_fraction
     inside = special.expit if unit else np.exp
     end = 30.0 if unit else 100.0
     low, high = np.full((n_draws, 1), -end), np.full((n_draws, 1), end)

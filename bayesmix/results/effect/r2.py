@@ -10,7 +10,6 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.families import Family
 from bayesmix.families.functions import large_is_infinite
-from bayesmix.families.gaussian import Real
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.in_order import InOrder
 from bayesmix.laws.linear import LinearDraws, for_each_block
@@ -127,7 +126,7 @@ def bayesian_r2(
     n_draws, n = parameters.n_draws, rows.n_rows
     moments = np.zeros((3, n_draws))  # sums of mean - shift, its square, variance
     order = InOrder()
-    straight = isinstance(family, Real) and family.link == "identity" and family.name != "lognormal"
+    straight = family.mean_is_linear and family.has_constant_variance
 
     @large_is_infinite
     def of_rows(block: slice) -> tuple[np.ndarray, np.ndarray]:

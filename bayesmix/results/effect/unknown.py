@@ -107,7 +107,7 @@ class UnknownCells:
 
 def _is_linear(family: Family) -> bool:
     """Whether the mean is the linear predictor itself."""
-    return family.link == "identity" and type(family).mean is Family.mean
+    return family.mean_is_linear
 
 
 def _columns(rows: Rows) -> tuple[np.ndarray, np.ndarray]:

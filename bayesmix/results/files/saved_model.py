@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayesmix.errors import BayesmixError, FileError
 from bayesmix.families import FAMILIES
-from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.results.files.saved_columns import (
     column_from_saved,
@@ -223,11 +223,12 @@ def _saved_priors(priors: ModelPriors) -> dict[str, Any]:
 
 def _priors_from_saved(saved: Any) -> ModelPriors:
     intercept = saved["intercept"]
-    return ModelPriors(
+    mu = PredictorPriors(
         intercept=None if intercept is None else _entry_from_saved(intercept),
         intercept_is_centered=bool(saved["intercept_is_centered"]),
         coefficients=tuple(_entry_from_saved(e) for e in saved["coefficients"]),
         sd={n: tuple(_entry_from_saved(e) for e in found) for n, found in saved["sd"].items()},
         corr={name: _entry_from_saved(e) for name, e in saved["corr"].items()},
-        family={name: _entry_from_saved(e) for name, e in saved["family"].items()},
     )
+    family = {name: _entry_from_saved(e) for name, e in saved["family"].items()}
+    return ModelPriors(predictors={"mu": mu}, family=family)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmix.errors import OWN_FILES, DataWarning, FileError
 from bayesmix.memory import available_bytes
+from bayesmix.results.files.checksums import changed_array, sums_of
 from bayesmix.results.files.netcdf_check import checked_netcdf, identity, mark_as_checked
 from bayesmix.results.files.places import (
     as_path,
@@ -30,6 +31,7 @@ __all__ = ["MODEL_GROUP", "read_tree", "writable_place", "write_tree"]
 
 MODEL_GROUP = "bayesmix_model"
 _CONTENTS = "contents"  # attribute of that group: the names that were written
+_SUMS = "checksums"  # and another
 _NETCDF = (".nc", ".netcdf", ".nc4", ".h5")
 _ZARR = ".zarr"
 _TRIES = 8  # of reading what another process replaces meanwhile
@@ -67,6 +69,8 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     if MODEL_GROUP in tree.children:
         contents = {name: sorted(map(str, node.variables)) for name, node in tree.children.items()}
         tree[MODEL_GROUP].attrs[_CONTENTS] = json.dumps(contents)
+        groups = {name: node.to_dataset(inherit=False) for name, node in tree.children.items()}
+        tree[MODEL_GROUP].attrs[_SUMS] = sums_of(groups)
     try:
         if _kind(target) == "zarr":
             _write_zarr(tree, target.absolute())
@@ -176,6 +180,8 @@ def _read_netcdf(source: Path) -> xr.DataTree:
             source.absolute(), engine="h5netcdf", phony_dims="sort"
         ) as opened:  # fmt: skip
             return _what_was_written(opened, source)
+    except FileError:
+        raise
     except _READERS_ERRORS as error:
         raise FileError(f"{str(source)!r} is no readable netCDF file: {error}") from error
 
@@ -202,7 +208,9 @@ def _what_was_written(opened: xr.DataTree, source: Path) -> xr.DataTree:
     import xarray as xr
 
     contents = None
+    sums: dict[str, dict[str, int]] = {}
     if MODEL_GROUP in opened.children:
+        sums = json.loads(opened[MODEL_GROUP].attrs.get(_SUMS, "{}"))
         text = opened[MODEL_GROUP].attrs.get(_CONTENTS)
         contents = None if text is None else json.loads(text)  # older files do not say
     groups: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=opened.attrs)}
@@ -216,6 +224,12 @@ def _what_was_written(opened: xr.DataTree, source: Path) -> xr.DataTree:
                 added.append(str(name))
                 continue
         groups[name] = data.load()
+        changed = changed_array(groups[name], sums.get(name, {}))
+        if changed:
+            raise FileError(
+                f"{str(source)!r} is damaged: the numbers of {name}/{changed} are not those that "
+                "were saved"
+            )
     if added:
         warnings.warn(
             f"{str(source)!r} holds {_listed(added)}, which save() did not write: left out",

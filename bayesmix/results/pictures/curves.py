@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.predict.estimable import quietly, unknown_rows
 
@@ -142,7 +142,7 @@ def curves_of(
     """
     _check_kind(kind)
     if isinstance(max_levels, bool) or not isinstance(max_levels, int) or max_levels < 1:
-        raise NotSupportedError(f"max_levels={max_levels!r} must be a whole number of at least 1")
+        raise ArgumentError(f"max_levels={max_levels!r} must be a whole number of at least 1")
     x_axis = _x_axis(model, x)
     by_axis = None if by is None else _by_axis(model, by, x_axis.name)
     held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
@@ -290,7 +290,7 @@ def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[s
     else:
         listed = ", ".join(map(repr, known)) or "no other"
         advice = did_you_mean(name, known).strip() or f"there is {listed}"
-    raise NotSupportedError(f"{argument}={name!r} is no predictor of the model; {advice}")
+    raise ArgumentError(f"{argument}={name!r} is no predictor of the model; {advice}")
 
 
 # -- where the others are held ------------------------------------------------
@@ -317,7 +317,7 @@ def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[s
     for name, value in at.items():
         if name in drawn or name not in held:
             others = [repr(other) for other in predictors if other not in drawn]
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"at={{{name!r}: ...}} is no predictor that is held; there is "
                 f"{', '.join(others) or 'none'}"
             )
@@ -452,7 +452,7 @@ def _points(
     status = model.rows["status"] if "status" in model.rows else np.zeros(n)
     x = x_axis.position.astype(np.float64)
     found = pd.DataFrame({"x": x, "by": by, "y": np.asarray(y), "status": np.asarray(status)})
-    if not data or (kind == "linear" and (model.family.link != "identity" or _categories(model))):
+    if not data or (kind == "linear" and not model.family.mean_is_linear):
         return found.iloc[:0]
     return found.iloc[np.linspace(0, n - 1, min(n, _POINTS)).astype(int)].reset_index(drop=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
 from bayesmix.results.predict.prediction import Predicts
@@ -204,7 +204,7 @@ class FitPlots(Tables, Predicts):
         chosen = self._one_group(group)
         shown = _chosen_effects(chosen, effects)
         if max_levels is not None and max_levels < 2:
-            raise NotSupportedError(f"max_levels={max_levels!r} must be at least 2")
+            raise ArgumentError(f"max_levels={max_levels!r} must be at least 2")
         choice = "group= and effects= choose some"
         self._check_words("plot_group_effects", self.group_effects, table, choice)
         found = self.group_effects(chosen.name, ci_prob, **{**self._law.quick, **table})
@@ -265,7 +265,9 @@ class FitPlots(Tables, Predicts):
             cannot be maximised under the family.
         """
         chosen = self._one_group(group)
-        return shrinkage_of(self.model, chosen, *self._law.point_estimates())
+        return shrinkage_of(
+            self.model, chosen, *self._law.point_estimates(), self._law.lost_coefficients
+        )
 
     def plot_predictions(
         self,
@@ -360,7 +362,7 @@ class FitPlots(Tables, Predicts):
         for name in given:
             if name not in own and name not in self._law.refused:
                 near = did_you_mean(name, own)
-                raise NotSupportedError(
+                raise ArgumentError(
                     f"{plot}() has no argument {name!r}; {near}{advice or 'see its help'}"
                 )
 
@@ -391,10 +393,10 @@ class FitPlots(Tables, Predicts):
             if not columns:
                 advice = did_you_mean(term, [*known, *design.terms])
                 advice = advice.strip() or f"there is {', '.join(known)}"
-                raise NotSupportedError(f"there is no fixed effect {term!r}; {advice}")
+                raise ArgumentError(f"there is no fixed effect {term!r}; {advice}")
             chosen += columns
         if not chosen:
-            raise NotSupportedError("terms= names no fixed effect")
+            raise ArgumentError("terms= names no fixed effect")
         return list(dict.fromkeys(chosen))
 
 
@@ -414,9 +416,9 @@ def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> lis
     chosen = [effects] if isinstance(effects, str) else list(effects)
     for effect in chosen:
         if effect not in group.effects:
-            raise NotSupportedError(
+            raise ArgumentError(
                 f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
             )
     if not chosen:
-        raise NotSupportedError(f"effects= names none of {', '.join(group.effects)}")
+        raise ArgumentError(f"effects= names none of {', '.join(group.effects)}")
     return chosen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.results.tabular.named import parameters_by_part
 
@@ -61,7 +61,7 @@ def chosen_parameters(
     if not least <= len(found) <= most:
         example = ", ".join(repr(name) for name in list(every)[:2])
         amount = f"at least {least}" if len(found) < least else f"up to {most}"
-        raise NotSupportedError(
+        raise ArgumentError(
             f"{asked_by} draws {amount} parameters, not {len(found)}"
             + (f"; choose some, as var_names=[{example}, ...]" if len(every) > 1 else "")
         )
@@ -111,7 +111,7 @@ def _named(
             f"a group effect is called {example!r}" if group_effects and example
             else "group effects are drawn by plot_group_effects()"
         )  # fmt: skip
-    raise NotSupportedError(f"there is no parameter {name!r}; {advice}")
+    raise ArgumentError(f"there is no parameter {name!r}; {advice}")
 
 
 def _group_effect(draws: DrawsLaw, name: str) -> dict[str, np.ndarray]:

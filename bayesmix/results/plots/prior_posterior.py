@@ -10,7 +10,7 @@ from bayesmix.results.pictures.prior_curves import PriorCurve
 from bayesmix.results.plots.figure import ACCENT, MAIN, finish, new_figure, strip
 from bayesmix.results.plots.labels import wrap, wrapped
 from bayesmix.results.plots.smooth import density
-from bayesmix.results.plots.ticks import number_ticks
+from bayesmix.results.plots.ticks import number_ticks, numbers_in
 
 __all__ = ["plot_prior_posterior"]
 
@@ -51,7 +51,7 @@ def plot_prior_posterior(curves: list[PriorCurve]) -> Any:
         axis.tick_params(labelsize=8)
         axis.set_title(title, fontsize=9)
         prior = curve.prior if curve.density is not None else f"{curve.prior}: no density"
-        axis.set_xlabel(wrap(prior, 40), fontsize=8, color="#555555")
+        axis.set_xlabel(wrap(numbers_in(prior), 40), fontsize=8, color="#555555")
         strip(axis)
         axis.spines["left"].set_visible(False)
     for axis in panels[len(curves) :]:

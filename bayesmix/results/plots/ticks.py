@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import Formatter, MaxNLocator
 
-__all__ = ["NumberFormatter", "NumberLocator", "number_ticks"]
+__all__ = ["NumberFormatter", "NumberLocator", "number_ticks", "numbers_in"]
 
 _DIGIT = 0.64  # width of a digit of matplotlib's own font, in units of its size
 _GAP = 1.0  # between two numbers
@@ -115,6 +116,16 @@ def _label_size(axis: Any) -> float:
 
     size = axis.get_tick_params().get("labelsize", mpl.rcParams["xtick.labelsize"])
     return float(FontProperties(size=size).get_size_in_points())
+
+
+def numbers_in(text: str) -> str:
+    """Write the powers of ten in a text as the axes do: 1e6 for 1e+06, 25000 for 2.5e+04."""
+
+    def written(found: re.Match[str]) -> str:
+        mantissa, order = found[1], int(found[2])
+        return f"{float(found[0]):.0f}" if 0 <= order < 6 else f"{mantissa}e{order}"
+
+    return re.sub(r"(-?\d+(?:\.\d+)?)e([+-]\d+)", written, text)
 
 
 def number_ticks(

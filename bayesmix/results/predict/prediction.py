@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError
 from bayesmix.laws.parameters import check_draws, check_replicates
 from bayesmix.laws.request import Groups, Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
@@ -312,7 +312,7 @@ class Predicts(HasLaw):
             If `n` is not a positive whole number.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise NotSupportedError(f"n={n!r} must be a whole number of at least 1")
+            raise ArgumentError(f"n={n!r} must be a whole number of at least 1")
         check_replicates(n, self.model.design.n_obs)
         rows, out = self._law.replicates(int(n), new_groups=new_groups, seed=seed)
         names = [f"sim_{k + 1}" for k in range(int(n))]

@@ -66,7 +66,7 @@ class SumsUp(HasLaw):
         own = []
         # The sigma of a normal response is the residual of the variance components, where
         # the link leaves it on their scale.
-        normal = self.model.family.name == "gaussian" and "Residual" in set(parts["group"])
+        normal = self.model.family.is_linear_normal
         if self.model.family.parameters and not normal:
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Known", "known_at"]
+__all__ = ["Determined", "determined_at"]
 
 _FLAT = 1e-4  # curvature of a logarithm, or in units of a coefficient's own: a sd of 100
 _REACH = 1e-2  # by ten units nothing moves along a flat direction that has a meaning
@@ -18,7 +18,7 @@ _EXACT = 1e-16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Determined:
     """Covariance of parameters, beside the directions along which the likelihood is flat.
 
     A flat direction has no part in the covariance. What does not change along it keeps its
@@ -37,13 +37,17 @@ class Known:
     flat: np.ndarray
     floor: np.ndarray
 
-    def moved(self, M: np.ndarray) -> Known:
+    def moved(self, M: np.ndarray) -> Determined:
         """Return the same of M times the parameters."""
-        return Known(covariance=M @ self.covariance @ M.T, flat=M @ self.flat, floor=self.floor)
+        return Determined(
+            covariance=M @ self.covariance @ M.T, flat=M @ self.flat, floor=self.floor
+        )
 
-    def part(self, at: np.ndarray | slice) -> Known:
+    def part(self, at: np.ndarray | slice) -> Determined:
         """Return the same of some of the parameters."""
-        return Known(covariance=self.covariance[at][:, at], flat=self.flat[at], floor=self.floor)
+        return Determined(
+            covariance=self.covariance[at][:, at], flat=self.flat[at], floor=self.floor
+        )
 
     def lost(self, A: np.ndarray) -> np.ndarray:
         """Say which linear combinations change along a flat direction.
@@ -75,10 +79,10 @@ class Known:
         return out
 
 
-def known_at(
+def determined_at(
     along: Callable[[np.ndarray], np.ndarray], D: np.ndarray, is_log: np.ndarray,
     exactly_flat: np.ndarray,
-) -> Known:  # fmt: skip
+) -> Determined:  # fmt: skip
     """Invert minus a Hessian where it is not flat.
 
     Where some of its eigenvalues are small it is taken again along its eigenvectors, each
@@ -96,7 +100,7 @@ def known_at(
 
     Returns
     -------
-    Known
+    Determined
         What is known of the n parameters. Directions of negative curvature are flat as
         well: no normal distribution has its mode there.
     """
@@ -111,7 +115,7 @@ def known_at(
     sure = values > _FLAT
     D = (D * unit) @ vectors
     half = D[:, sure] / np.sqrt(values[sure])
-    return Known(
+    return Determined(
         covariance=half @ half.T,
         flat=np.concatenate([exactly_flat, D[:, ~sure]], axis=1),
         floor=np.r_[np.full(exactly_flat.shape[1], _EXACT), np.full(int((~sure).sum()), _REACH)],

@@ -7,8 +7,7 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import ROW_KERNELS
-from bayesmix.inference.known import Known, known_at
+from bayesmix.inference.determined import Determined, determined_at
 from bayesmix.inference.laplace import (
     InnerMode,
     LaplaceOptimum,
@@ -18,7 +17,7 @@ from bayesmix.inference.laplace import (
 )
 from bayesmix.inference.separation import rising_directions
 
-__all__ = ["known_of", "mode_of", "reproduced", "row_densities", "separated"]
+__all__ = ["determined_of", "mode_of", "reproduced", "row_densities", "separated"]
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
@@ -28,7 +27,7 @@ _LEAST = 1e-4  # weight of a row in the size of steps, relative to the mean
 def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMode:
     """Return the mode of the effects given the parameters at the optimum."""
     x, p = found.x, gp.problem.n_fixed
-    phi = np.exp(x[int(co.sizes[0]) : len(x) - p])
+    phi = np.exp(x[co.n_x : len(x) - p])
     return inner_mode(
         gp, factors_at(co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=found.u,
         with_fixed=False,
@@ -41,8 +40,8 @@ def row_densities(
     """Log density of each row and its derivative in the linear predictor, shape (n,) each."""
     rows, n = gp.rows, len(eta)
     value, first, second = np.full(n, -np.inf), np.zeros(n), np.empty(n)
-    ROW_KERNELS[gp.family](
-        rows.sizes[4], n, rows.y, rows.trials, np.ascontiguousarray(eta),
+    gp.kernel(
+        rows.link, n, rows.y, rows.trials, np.ascontiguousarray(eta),
         np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second, np.zeros(4),
     )  # fmt: skip
     return value, first
@@ -76,7 +75,7 @@ def separated(
     if not (p and (rises != 0).any() and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
     mode = mode_of(gp, co, found)
-    phi = np.exp(found.x[int(co.sizes[0]) : len(found.x) - p])
+    phi = np.exp(found.x[co.n_x : len(found.x) - p])
     value, score = row_densities(gp, mode.eta, phi)
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
         rises = np.where(value > -_NEAR, rises, 0.0)
@@ -107,12 +106,12 @@ def reproduced(
     ndarray, shape (n_x, k)
         k is 1 or 0.
     """
-    x, p, n_sd = found.x, gp.problem.n_fixed, int(co.sizes[1])
+    x, p, n_sd = found.x, gp.problem.n_fixed, co.n_sd
     nothing = np.zeros((len(x), 0))
     grows = ~found.theta.at_zero
     if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
         return nothing
-    phi = np.exp(x[int(co.sizes[0]) : len(x) - p])
+    phi = np.exp(x[co.n_x : len(x) - p])
     if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
         return nothing
     out = np.zeros((len(x), 1))
@@ -121,10 +120,10 @@ def reproduced(
     return out
 
 
-def known_of(
+def determined_of(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
     found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray, grows: np.ndarray,
-) -> Known:  # fmt: skip
+) -> Determined:  # fmt: skip
     """Covariance of all coordinates, and what the likelihood does not say.
 
     The curvature is taken along directions of the coefficients that the rows tell apart,
@@ -143,7 +142,7 @@ def known_of(
 
     Returns
     -------
-    Known
+    Determined
         Coordinates that are not free have a variance of zero.
     """
     n_x, p, k = len(found.x), gp.problem.n_fixed, flat.shape[1]
@@ -159,7 +158,7 @@ def known_of(
     def along(D: np.ndarray) -> np.ndarray:
         return curvature(gp, co, prior, priors, found.x, found.u, D)
 
-    return known_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
+    return determined_at(along, D, is_log, np.concatenate([runs, grows], axis=1))
 
 
 def _steps(

@@ -1,0 +1,128 @@
+"""One order of rows and levels for small models, in which their optimum is searched.
+
+Where effects are nearly as many as rows a likelihood has several optima, or rises without a
+bound along a path that a search may miss, and rounding decides where it ends. Rounding is that
+of sums over rows and levels: in an order that their values alone determine it is the same
+however the data are sorted and the levels are called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayesmix.design import Design, GroupingFactor, LinearPredictor
+from bayesmix.design.groups import Levels
+from bayesmix.design.subset import design_of_rows
+from bayesmix.gaussian.problem import Problem, build_problem
+from bayesmix.inference.problems import gaussian_problem
+from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.priors.prior import Prior
+from bayesmix.statement.stated import StatedModel
+
+__all__ = ["Canonical", "canonical"]
+
+_FEW_ROWS = 4  # for each effect
+_MOST_ROWS = 5000
+_DIGITS = 12  # of the priors, whose scales are sums over rows as well
+_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canonical:
+    """A normal model as it is searched.
+
+    Attributes
+    ----------
+    problem : Problem
+    predictor : LinearPredictor
+    y : ndarray, shape (n,)
+    priors : ModelPriors
+    """
+
+    problem: Problem
+    predictor: LinearPredictor
+    y: np.ndarray
+    priors: ModelPriors
+
+
+def canonical(model: StatedModel) -> Canonical:
+    """Bring a normal model to one order, where its rows are few for its effects.
+
+    Parameters
+    ----------
+    model : StatedModel
+
+    Returns
+    -------
+    Canonical
+        With the model's own rows in their order where they are many.
+    """
+    mu, y, priors = model.design.mu, model.y, model.prior_entries
+    n, p = mu.X.shape
+    effects = p + sum(g.n_levels * g.n_effects for g in mu.groups)
+    if not mu.groups or n > min(_MOST_ROWS, _FEW_ROWS * effects):
+        return Canonical(problem=gaussian_problem(model), predictor=mu, y=y, priors=priors)
+    order = np.argsort(_ranks(model.design, y), kind="stable")
+    there = design_of_rows(model.design, order)
+    ordered = replace(
+        there.mu,
+        groups=tuple(map(_by_appearance, there.mu.groups)),
+        learned_means=mu.learned_means,
+    )
+    y = y[order]
+    problem = build_problem(ordered, y, weights=there.weights, known_se=there.known_se)
+    return Canonical(problem=problem, predictor=ordered, y=y, priors=_rounded(priors))
+
+
+def _ranks(design: Design, y: np.ndarray) -> np.ndarray:
+    """Number the rows by their values, and by the values of the other rows of their levels."""
+    mu = design.mu
+    beside = [v for v in (mu.offset, design.weights, design.known_se) if v is not None]
+    columns = [y, *beside, *mu.X.T, *(z for g in mu.groups for z in g.Z.T)]
+    ranks = _numbered(np.column_stack(columns))
+    for _ in range(_PASSES):
+        keys = [ranks]
+        for group in mu.groups:
+            rows = [tuple(np.sort(ranks[group.index == k])) for k in range(group.n_levels)]
+            number = {found: i for i, found in enumerate(sorted(set(rows)))}
+            keys.append(np.asarray([number[found] for found in rows])[group.index])
+        ranks = _numbered(np.column_stack(keys))
+    return ranks
+
+
+def _numbered(keys: np.ndarray) -> np.ndarray:
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _by_appearance(group: GroupingFactor) -> GroupingFactor:
+    """Number the levels as they appear."""
+    first = np.unique(group.index, return_index=True)[1]
+    order = np.argsort(first)
+    levels = Levels(
+        columns=group.levels.columns,
+        labels=group.levels.labels[order],
+        values=group.levels.values.iloc[order].reset_index(drop=True),
+    )
+    return replace(group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index])
+
+
+def _rounded(priors: ModelPriors) -> ModelPriors:
+    def entry(given: PriorInForce) -> PriorInForce:
+        prior = given.prior
+        values = {k: float(f"{v:.{_DIGITS}g}") for k, v in prior.parameters.items()}
+        return replace(given, prior=Prior(prior.distribution, **values))
+
+    mu = replace(
+        priors.mu,
+        intercept=None if priors.mu.intercept is None else entry(priors.mu.intercept),
+        coefficients=tuple(map(entry, priors.mu.coefficients)),
+        sd={name: tuple(map(entry, entries)) for name, entries in priors.mu.sd.items()},
+        corr={name: entry(e) for name, e in priors.mu.corr.items()},
+    )
+    return replace(
+        priors,
+        predictors={**priors.predictors, "mu": mu},
+        family={name: entry(e) for name, e in priors.family.items()},
+    )
