@@ -19,8 +19,10 @@ __all__ = [
     "listed",
     "nearest",
     "one_of",
+    "one_or_several",
     "plain",
     "refusing",
+    "whole_number",
 ]
 
 
@@ -141,6 +143,18 @@ def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Cal
     return decorated
 
 
+def one_or_several(name: str, value: Any) -> list[Any]:
+    """Return a list of the names that were given, of which one may stand alone.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, str | Iterable):
+        raise ArgumentError(f"{name}={value!r} must be a name, or a list of names")
+    return [value] if isinstance(value, str) else list(value)
+
+
 def check_probability(name: str, value: Any) -> None:
     """Refuse what is no probability inside an interval.
 
@@ -162,6 +176,18 @@ def checked_seed(seed: Any, default: int) -> int:
     """
     if seed is None:
         return default
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ArgumentError(f"seed={seed!r} must be a whole number of at least 0")
-    return int(seed)
+    return whole_number("seed", seed, 0)
+
+
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
+    """Return a whole number within bounds, which themselves will do.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at least {least}")
+    if most is not None and value > most:
+        raise ArgumentError(f"{name}={value!r} must be a whole number of at most {most}")
+    return int(value)

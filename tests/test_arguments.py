@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import bayesmix as bmx
 from bayesmix.arguments import (
     check_probability,
     checked_seed,
     did_you_mean,
     nearest,
     one_of,
+    one_or_several,
 )
-from bayesmix.errors import ArgumentError, BayesmixError, NotSupportedError
+from bayesmix.errors import ArgumentError, BayesmixError, NotSupportedError, PriorError
 from bayesmix.inference.settings import SamplerSettings
 
 
@@ -67,3 +70,63 @@ def test_a_sampler_refuses_a_value_that_it_never_takes(arguments: dict[str, obje
     with pytest.raises(ArgumentError, match=f"{next(iter(arguments))}="):
         SamplerSettings.checked(**(good | arguments), progress=False)
     assert SamplerSettings.checked(**good, progress=False).seed == 1
+
+
+def test_one_name_may_stand_for_a_list_of_names() -> None:
+    assert one_or_several("terms", "x") == ["x"]
+    assert one_or_several("terms", ("x", "z")) == ["x", "z"]
+    with pytest.raises(ArgumentError, match="terms=3 must be a name, or a list of names"):
+        one_or_several("terms", 3)
+
+
+@pytest.fixture(scope="module")
+def eb() -> bmx.EmpiricalBayes:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": np.repeat(list("abcdef"), 6), "x": np.tile(np.arange(6.0), 6)})
+    data["y"] = data["x"] + rng.normal(size=6).repeat(6) + rng.normal(size=36)
+    return bmx.Model("y ~ x + (1 | g)", data).fit_eb()
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("predict", {"kind": 3}),
+        ("predict", {"marginal": "yes"}),
+        ("simulate", {"n": 0}),
+        ("simulate", {"seed": -1}),
+        ("fixed_effects", {"ci_prob": 95}),
+        ("slopes", {"variables": 3}),
+        ("slopes", {"variables": "x", "step": 0}),
+        ("comparisons", {"variables": "x", "contrast": 0}),
+        ("predictions", {"at": 3}),
+        ("hypothesis", {"hypotheses": 3}),
+        ("plot_predictions", {"x": ["x"]}),
+        ("plot_predictions", {"at": 3}),
+        ("plot_predictions", {"max_levels": 0}),
+        ("plot_fixed_effects", {"terms": 3}),
+        ("plot_group_effects", {"effects": 3}),
+        ("plot_group_effects", {"max_levels": "all"}),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_named(
+    eb: bmx.EmpiricalBayes, method: str, arguments: dict[str, object]
+) -> None:
+    wrong = list(arguments)[-1]
+    with pytest.raises(ArgumentError, match=wrong):
+        getattr(eb, method)(**arguments)
+
+
+def test_what_another_model_would_answer_is_no_wrong_argument(eb: bmx.EmpiricalBayes) -> None:
+    with pytest.raises(NotSupportedError) as caught:
+        eb.predict(kind="probability")
+    assert not isinstance(caught.value, ArgumentError)
+
+
+def test_priors_that_are_no_dict_are_refused_by_an_update(eb: bmx.EmpiricalBayes) -> None:
+    with pytest.raises(PriorError, match="priors= takes a dict, not int"):
+        eb.model.update(priors=3)
+
+
+def test_a_family_without_a_row_kernel_has_no_such_problem(eb: bmx.EmpiricalBayes) -> None:
+    assert not hasattr(eb.model, "glmm_problem")

@@ -19,7 +19,8 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow: a module imports from its own folder and from those before it,
 # at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families", "priors",
+    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families",
+    "residual", "priors",
     "statement", "gaussian", "glmm", "inference", "laws", "results", "model", "datasets", "demo",
     "cli",
 ]  # fmt: skip

@@ -129,8 +129,8 @@ class Family(ABC):
         return LINKS[self.link]
 
     def parameter_link(self, name: str) -> Link:
-        """Return the link of a parameter's own linear predictor: logit in (0, 1), else log."""
-        return LINKS["logit" if name in self.unit_parameters else "log"]
+        """Return the link that a parameter's own linear predictor has by default."""
+        return LINKS[self.parameters[name].link]
 
     def inverse_link(self, eta: Any) -> np.ndarray:
         """Return mu of the linear predictor, in the shape of `eta`."""

@@ -1,6 +1,7 @@
 """From the text of a formula to its terms."""
 
 from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.several import parse_formulas
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 
-__all__ = ["Formula", "GroupTerm", "Piece", "parse_formula"]
+__all__ = ["Formula", "GroupTerm", "Piece", "parse_formula", "parse_formulas"]

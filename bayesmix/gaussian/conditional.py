@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numba import carray
 
+from bayesmix.gaussian.combine import equations_for, separate_theta
 from bayesmix.gaussian.coordinates import Coordinates, Theta, expand, theta_at
 from bayesmix.gaussian.dense import factor_root
 from bayesmix.gaussian.density import FixedPrior
@@ -19,7 +21,10 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
-__all__ = ["Conditional", "add_moments", "conditional_moments", "draw_effects", "draw_fixed"]
+__all__ = [
+    "Conditional", "add_moments", "conditional_moments", "draw_effects", "draw_fixed",
+    "split_by_group", "variances_by_group",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,10 +323,24 @@ def draw_effects(
     bool
         False if the equations could not be factored at some theta.
     """
-    return bool(draw_all(
-        eq.ints, eq.floats, co.ints, co.floats, known, prior.precision, prior.mean, len(X), X,
-        beta, b.shape[1], b,
-    ))  # fmt: skip
+    return all(
+        draw_all(
+            at.ints, at.floats, co.ints, co.floats, known, prior.precision, prior.mean,
+            len(theta), theta, beta[rows], b.shape[1], b[rows],
+        )
+        for at, theta, rows in _thetas(eq, co, X)
+    )  # fmt: skip
+
+
+def _thetas(
+    eq: Equations, co: Coordinates, X: np.ndarray
+) -> Iterator[tuple[Equations, np.ndarray, slice]]:
+    """Equations, thetas and their positions: all at once where R has no parameters."""
+    if eq.classes is None:
+        yield eq, X, slice(None)
+        return
+    for s in range(len(X)):
+        yield equations_for(eq, co, X[s]), separate_theta(co, X[s : s + 1])[0], slice(s, s + 1)
 
 
 def draw_fixed(
@@ -341,9 +360,13 @@ def draw_fixed(
     -------
     bool
     """
-    return bool(draw_beta(
-        eq.ints, eq.floats, co.ints, co.floats, known, prior.precision, prior.mean, len(X), X, beta
-    ))  # fmt: skip
+    return all(
+        draw_beta(
+            at.ints, at.floats, co.ints, co.floats, known, prior.precision, prior.mean,
+            len(theta), theta, beta[rows],
+        )
+        for at, theta, rows in _thetas(eq, co, X)
+    )  # fmt: skip
 
 
 def add_moments(
@@ -371,8 +394,9 @@ def add_moments(
     -------
     bool
     """
+    at, theta = equations_for(eq, co, x), separate_theta(co, x)[0]
     return bool(effect_moments(
-        eq.ints, eq.floats, co.ints, co.floats, x, known, prior.precision, prior.mean,
+        at.ints, at.floats, co.ints, co.floats, theta, known, prior.precision, prior.mean,
         int(with_fixed), beta, beta_cov, len(b), b, b_cov, cross,
     ))  # fmt: skip
 
@@ -411,24 +435,40 @@ def conditional_moments(
     add_moments(eq, co, x, known, prior, fixed_uncertainty, beta, beta_cov, b, b_cov, cross)
     scaling = problem.scaling
     back = np.linalg.inv(scaling.TX) * scaling.y_scale
-    variances = {}
-    at = 0
-    for f, group in enumerate(problem.groups):
-        q, size = int(eq.q[f]), int(eq.q[f] ** 2 * eq.n_levels[f])
-        blocks = b_cov[at : at + size].reshape(-1, q, q)
-        at += size
-        T = to_formula_scale(problem, f)
-        variances[group.name] = np.einsum("ik,gkl,il->gi", T, blocks, T)
     return Conditional(
         beta=back @ (beta + scaling.beta_0),
         beta_cov=back @ beta_cov @ back.T,
         b=split_by_group(problem, b),
-        b_var=variances,
+        b_var=variances_by_group(problem, b_cov),
         cross={
             name: np.moveaxis(values, 0, -1) @ back.T
             for name, values in split_by_group(problem, cross.T).items()
         },
     )
+
+
+def variances_by_group(problem: Problem, b_cov: np.ndarray) -> dict[str, np.ndarray]:
+    """Variances of the effects, shape (G, q), on the formula's scale.
+
+    Parameters
+    ----------
+    problem : Problem
+    b_cov : ndarray, shape (sum of G q^2,)
+        Covariance of each level's working effects.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (G, q)
+    """
+    out, at = {}, 0
+    for f, group in enumerate(problem.groups):
+        q = group.n_effects
+        size = q * q * group.n_levels
+        T = to_formula_scale(problem, f)
+        blocks = b_cov[at : at + size].reshape(-1, q, q)
+        out[group.name] = np.einsum("ik,gkl,il->gi", T, blocks, T)
+        at += size
+    return out
 
 
 def to_formula_scale(problem: Problem, f: int) -> np.ndarray:

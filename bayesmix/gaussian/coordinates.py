@@ -16,6 +16,7 @@ from numba import types
 from bayesmix.gaussian.dense import invert_lower
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inlined, inner, kernel, pointer, shifted
 from bayesmix.gaussian.packing import HEADER, Packed
+from bayesmix.gaussian.residual_coordinates import ResidualCoordinates
 
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
@@ -54,6 +55,8 @@ class Coordinates(Packed):
         response, flat like L.
     unit : ndarray, shape (1,)
         Unit of the working response.
+    phi : ResidualCoordinates or None
+        Further coordinates, behind all these: the residual structure's.
     """
 
     _INTS = (
@@ -61,7 +64,9 @@ class Coordinates(Packed):
         "block_x", "prior_kind",
     )  # fmt: skip
     _FLOATS = ("eta", "prior_a", "prior_b", "T", "unit")
+    _BESIDE = ("phi",)
 
+    phi: ResidualCoordinates | None = None
     sizes: np.ndarray
     sd_start: np.ndarray
     q: np.ndarray

@@ -10,6 +10,7 @@ from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
 from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import Elimination
+from bayesmix.residual import PairClasses
 
 __all__ = [
     "add_products", "build_equations", "empty_equations", "find_entry", "first_positions",
@@ -21,11 +22,11 @@ _CHUNK = 65_536
 def build_equations(
     predictor: LinearPredictor,
     y: np.ndarray,
-    weights: np.ndarray | None,
+    pairs: PairClasses,
     scaling: Scaling,
     plan: Elimination,
-) -> Equations:
-    """Sum the products of the working columns by level.
+) -> tuple[Equations, np.ndarray]:
+    """Sum the products of the working columns by level, for each class of pairs of rows.
 
     Memory beyond the result is that of one chunk of rows, and chunks add up.
 
@@ -34,40 +35,78 @@ def build_equations(
     predictor : LinearPredictor
     y : ndarray, shape (n,)
         Response minus offset.
-    weights : ndarray, shape (n,), or None
+    pairs : PairClasses
+        The matrices M_k of the residual structure.
     scaling : Scaling
     plan : Elimination
+        One in which no pair of rows is split by a factor of the chain.
 
     Returns
     -------
     Equations
+        With the products of the first class.
+    ndarray, shape (K, number of products)
+        Those of all classes, each laid out like the floats of the equations.
     """
-    groups = [predictor.groups[k] for k in (*plan.chain, *plan.rest)]
     equations = empty_equations(predictor, plan)
-    q, first = equations.q, first_positions(equations)
-    order = (*plan.chain, *plan.rest)
-    n_columns = int(q.sum())
-    index = np.empty((len(groups), _CHUNK), dtype=np.int64)
+    columns = _WorkingColumns(predictor, y, scaling, plan, equations)
+    products = [
+        equations.floats,
+        *(np.zeros_like(equations.floats) for _ in range(1, pairs.n_classes)),
+    ]
     for start in range(0, predictor.n_obs, _CHUNK):
         rows = slice(start, min(start + _CHUNK, predictor.n_obs))
-        n = rows.stop - rows.start
+        X, r, Z, index = columns.of(rows)
+        w = np.ones(len(r)) if pairs.weights is None else np.ascontiguousarray(pairs.weights[rows])
+        if pairs.diagonal is None:
+            add_rows(equations.ints, products[0], len(r), X, r, w, Z, index)
+            continue
+        kind = pairs.diagonal[rows]
+        for k in np.unique(kind).tolist():
+            at = np.flatnonzero(kind == k)
+            add_rows(
+                equations.ints, products[k], len(at), X[at], r[at], w[at], Z[at],
+                np.ascontiguousarray(index[:, at]),
+            )  # fmt: skip
+    order = np.argsort(pairs.kind, kind="stable")
+    ends = np.searchsorted(pairs.kind[order], np.arange(pairs.n_classes + 1))
+    for k in range(pairs.n_classes):
+        for start in range(int(ends[k]), int(ends[k + 1]), _CHUNK):
+            at = order[start : min(start + _CHUNK, int(ends[k + 1]))]
+            i, j = pairs.first[at], pairs.second[at]
+            value = np.where(i == j, 0.5, 1.0)  # a row with itself counts once
+            add_pairs(equations.ints, products[k], len(at), value, *columns.of(i), *columns.of(j))
+    for floats in products:
+        mirror_root(equations.ints, floats)
+    return equations, products[0][None] if len(products) == 1 else np.stack(products)
+
+
+class _WorkingColumns:
+    """Shifted and scaled columns of some rows, as kernels take them."""
+
+    def __init__(
+        self, predictor: LinearPredictor, y: np.ndarray, scaling: Scaling, plan: Elimination,
+        equations: Equations,
+    ) -> None:  # fmt: skip
+        self._predictor, self._y, self._scaling = predictor, y, scaling
+        self._order = (*plan.chain, *plan.rest)
+        self._q, self._first = equations.q, first_positions(equations)
+
+    def of(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """X, the response, Z (factor behind factor), and node or block by factor."""
+        predictor, scaling, q = self._predictor, self._scaling, self._q
         X = (predictor.X[rows] - scaling.X_shift) / scaling.X_scale
-        r = y[rows] / scaling.y_scale - X @ scaling.beta_0
-        w = np.ones(n) if weights is None else np.ascontiguousarray(weights[rows])
-        Z = np.empty((n, n_columns))
+        r = self._y[rows] / scaling.y_scale - X @ scaling.beta_0
+        Z = np.empty((len(r), int(q.sum())))
+        index = np.empty((len(q), len(r)), dtype=np.int64)
         column = 0
-        for f, k in enumerate(order):
+        for f, k in enumerate(self._order):
             shift, scale = scaling.Z_shift[k], scaling.Z_scale[k]
-            Z[:, column : column + q[f]] = (groups[f].Z[rows] - shift) / scale
+            Z[:, column : column + q[f]] = (predictor.groups[k].Z[rows] - shift) / scale
             column += int(q[f])
-            index[f, :n] = groups[f].index[rows]
-            index[f, :n] += first[f]
-        add_rows(
-            equations.ints, equations.floats, n, np.ascontiguousarray(X), r, w, Z,
-            np.ascontiguousarray(index[:, :n]),
-        )  # fmt: skip
-    mirror_root(equations.ints, equations.floats)
-    return equations
+            index[f] = predictor.groups[k].index[rows]
+            index[f] += self._first[f]
+        return np.ascontiguousarray(X), r, Z, index
 
 
 def first_positions(equations: Equations) -> np.ndarray:
@@ -157,7 +196,7 @@ def _node_lists(
     """For each node the root blocks it is observed with, or its descendants are."""
     n_chain, n_nodes = len(plan.chain), int(node_start[-1])
     empty = np.zeros(0, dtype=np.int64)
-    if not plan.rest:
+    if not plan.rest or not plan.chain:
         return np.zeros(n_nodes + 1, dtype=np.int64), empty, empty
     n_blocks = int(block_start[-1])
     finest = groups[0].index.astype(np.int64)
@@ -270,6 +309,98 @@ def add_products(eq, X, wy, w, Z, index):  # type: ignore[no-untyped-def]
             for j in range(i + 1):
                 eq.root[(r + i) * n + r + j] += x * X[row, j]
             eq.root_y[r + i] += X[row, i] * value
+
+
+@kernel(
+    types.void, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, INTS, FLOATS, FLOATS, FLOATS,
+    INTS,
+)  # fmt: skip
+def add_pairs(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, n, value, X, y, Z, index, X_2, y_2, Z_2, index_2
+):
+    """Add value (a b' + b a') of n pairs of rows a and b; the root's lower triangle only.
+
+    Both rows of a pair belong to the same nodes.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats : ndarray
+        The arrays of `Equations`.
+    n : int
+    value : ndarray, shape (n,)
+    X, y, Z, index : ndarray
+        The first rows, as `add_rows` takes them.
+    X_2, y_2, Z_2, index_2 : ndarray
+        The second rows.
+    """
+    eq = equations_at(eq_ints, eq_floats)
+    p, n_columns = eq.sizes[4], 0
+    for f in range(eq.n_factors):
+        n_columns += eq.q[f]
+    _add_both_ways(
+        eq, carray(value, (n,)), carray(X, (n, p)), carray(y, (n,)), carray(Z, (n, n_columns)),
+        carray(index, (eq.n_factors, n)), carray(X_2, (n, p)), carray(y_2, (n,)),
+        carray(Z_2, (n, n_columns)), carray(index_2, (eq.n_factors, n)),
+    )  # fmt: skip
+
+
+@inner
+def _add_both_ways(eq, value, X, y, Z, index, X_2, y_2, Z_2, index_2):  # type: ignore[no-untyped-def]
+    n_chain, p, n = eq.sizes[0], eq.sizes[4], eq.n_root
+    z_start = np.zeros(eq.n_factors + 1, dtype=np.int64)
+    for f in range(eq.n_factors):
+        z_start[f + 1] = z_start[f] + eq.q[f]
+    size = z_start[eq.n_factors] - z_start[n_chain] + p
+    at_1, at_2 = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    row_1, row_2 = np.empty(size), np.empty(size)
+    for pair in range(len(value)):
+        v, s, t = value[pair], y[pair], y_2[pair]
+        eq.yy[0] += 2.0 * v * s * t
+        for f in range(n_chain):
+            node = index[f, pair]
+            q, m = eq.q[f], eq.width[node]
+            for i in range(q):
+                a, b = v * Z[pair, z_start[f] + i], v * Z_2[pair, z_start[f] + i]
+                for j in range(q):
+                    c = z_start[f] + j
+                    eq.K[eq.K_start[node] + i * q + j] += a * Z_2[pair, c] + b * Z[pair, c]
+                base = eq.panel_start[node] + i * m
+                for c in range(z_start[n_chain] - z_start[f + 1]):
+                    k = z_start[f + 1] + c
+                    eq.panel[base + c] += a * Z_2[pair, k] + b * Z[pair, k]
+                for g in range(n_chain, eq.n_factors):
+                    first = base + eq.list_column[find_entry(eq, node, index[g, pair])]
+                    second = base + eq.list_column[find_entry(eq, node, index_2[g, pair])]
+                    for c in range(eq.q[g]):
+                        eq.panel[second + c] += a * Z_2[pair, z_start[g] + c]
+                        eq.panel[first + c] += b * Z[pair, z_start[g] + c]
+                for c in range(p):
+                    eq.panel[base + m - p - 1 + c] += a * X_2[pair, c] + b * X[pair, c]
+                eq.panel[base + m - 1] += a * t + b * s
+        _root_row(eq, n_chain, z_start, X, Z, index, pair, row_1, at_1)
+        _root_row(eq, n_chain, z_start, X_2, Z_2, index_2, pair, row_2, at_2)
+        for i in range(size):
+            for j in range(size):
+                high, low = max(at_1[i], at_2[j]), min(at_1[i], at_2[j])
+                twice = 2.0 if high == low else 1.0
+                eq.root[high * n + low] += twice * v * row_1[i] * row_2[j]
+            eq.root_y[at_1[i]] += v * row_1[i] * t
+            eq.root_y[at_2[i]] += v * row_2[i] * s
+
+
+@inner
+def _root_row(eq, n_chain, z_start, X, Z, index, pair, row, at):  # type: ignore[no-untyped-def]
+    """Values of a row in the root, and the columns that they stand in."""
+    k = 0
+    for g in range(n_chain, eq.n_factors):
+        for c in range(eq.q[g]):
+            row[k] = Z[pair, z_start[g] + c]
+            at[k] = eq.block_column[index[g, pair]] + c
+            k += 1
+    for c in range(eq.sizes[4]):
+        row[k] = X[pair, c]
+        at[k] = eq.sizes[3] + c
+        k += 1
 
 
 @kernel(types.void, INTS, FLOATS)

@@ -6,32 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.gaussian.coordinates import Coordinates, chain_rule, expand, theta_at
-from bayesmix.gaussian.equations import Equations, equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, kernel
-from bayesmix.gaussian.moments import (
-    LENGTH,
-    LENGTH_U,
-    LOG_DET_U,
-    LOG_DET_X,
-    TRACE_P,
-    TRACE_U,
-    moments,
-)
+from bayesmix.gaussian.coordinates import Coordinates
+from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, PROFILED, WITH_FIXED, criterion
+from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.structured import structured_criterion
 
 __all__ = [
     "FixedPrior",
-    "criterion",
+    "evaluate",
     "log_density",
     "log_likelihood",
     "profiled_deviance",
     "profiled_variance",
 ]
-
-# Bits of the kernel's flags: beta integrated out; priors; Jacobian; sigma at its best.
-WITH_FIXED, PRIORS, JACOBIAN, PROFILED = 1, 2, 4, 8
-
-_expand, _moments, _chain_rule = expand.external, moments.external, chain_rule.external
 
 
 class FixedPrior(NamedTuple):
@@ -77,11 +64,7 @@ def log_density(
         Minus infinity where the equations cannot be factored.
     """
     flags = WITH_FIXED | PRIORS | (JACOBIAN if jacobian else 0)
-    value: float = criterion(
-        eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, 0.0,
-        gradient, np.empty(1),
-    )  # fmt: skip
-    return value
+    return evaluate(eq, co, prior, x, flags, 0.0, gradient, np.empty(1))
 
 
 def log_likelihood(
@@ -103,12 +86,8 @@ def log_likelihood(
     -------
     float
     """
-    flat = flat_prior(eq.n_fixed)
-    value: float = criterion(
-        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
-        WITH_FIXED if reml else 0, 0.0, gradient, np.empty(1),
-    )  # fmt: skip
-    return value
+    flat, flags = flat_prior(eq.n_fixed), WITH_FIXED if reml else 0
+    return evaluate(eq, co, flat, x, flags, 0.0, gradient, np.empty(1))
 
 
 def profiled_deviance(
@@ -137,111 +116,48 @@ def profiled_deviance(
     float
         Infinity where the equations cannot be factored.
     """
-    flat = flat_prior(eq.n_fixed)
-    value: float = criterion(
-        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
-        PROFILED | (WITH_FIXED if reml else 0), known, gradient, np.empty(1),
-    )  # fmt: skip
-    return value
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
+    return evaluate(eq, co, flat, x, flags, known, gradient, np.empty(1))
 
 
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
-    flat = flat_prior(eq.n_fixed)
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
     variance = np.empty(1)
-    criterion(
-        eq.ints, eq.floats, co.ints, co.floats, flat.precision, flat.mean, x,
-        PROFILED | (WITH_FIXED if reml else 0), 0.0, np.empty(len(x)), variance,
-    )  # fmt: skip
+    evaluate(eq, co, flat, x, flags, 0.0, np.empty(len(x)), variance)
     return float(variance[0])
 
 
-@kernel(
-    f8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, f8, FLOATS, FLOATS,
-    needs=(expand, moments, chain_rule),
-)  # fmt: skip
-def criterion(  # type: ignore[no-untyped-def]
-    eq_ints, eq_floats, co_ints, co_floats, prior_precision, prior_mean, x, flags, known, gradient,
-    variance,
-):  # fmt: skip
-    """The one computation behind Bayes, REML and ML.
+def evaluate(
+    eq: Equations, co: Coordinates, prior: FixedPrior, x: np.ndarray, flags: int, known: float,
+    gradient: np.ndarray, variance: np.ndarray,
+) -> float:  # fmt: skip
+    """Call the criterion, on equations whose residual structure has parameters or none.
 
-    Minus infinity where the equations cannot be factored (infinity for a deviance).
-    `variance` receives the best residual variance of a profiled deviance.
+    Parameters
+    ----------
+    eq : Equations
+    co : Coordinates
+    prior : FixedPrior
+    x : ndarray
+        Coordinates of theta, then of the structure's parameters.
+    flags, known, gradient, variance
+        As of `criterion`.
+
+    Returns
+    -------
+    float
     """
-    eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
-    p, n_obs, d = eq.sizes[4], eq.sizes[5], co.sizes[0]
-    n_L = co.L_size
-    reml = flags & WITH_FIXED != 0
-    profiled = flags & PROFILED != 0
-    sd = np.empty(co.sizes[1] + 1)
-    C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
-    _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
-    sigma = 1.0
-    precision = known if known > 0.0 else 1.0
-    if not profiled:
-        sigma = sd[co.sizes[1]] / co.unit[0]
-        precision = 1.0 / (sigma * sigma)
-    prior_y = np.empty(p)
-    prior_length = 0.0
-    for i in range(p):
-        s = 0.0
-        for j in range(p):
-            s += prior_precision[i * p + j] * prior_mean[j]
-        prior_y[i] = s
-        prior_length += s * prior_mean[i]
-    E, U = np.empty(n_L), np.empty(n_L)
-    beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
-    fine = 0
-    if np.isfinite(precision):
-        fine = _moments(
-            eq_ints, eq_floats, L.ctypes, precision, prior_precision, prior_y.ctypes,
-            flags & WITH_FIXED, E.ctypes, U.ctypes, beta.ctypes, beta_cov.ctypes, scalars.ctypes,
+    classes, phi = eq.classes, co.phi
+    value: float
+    if classes is None or phi is None:
+        value = criterion(
+            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, known,
+            gradient, variance,
         )  # fmt: skip
-    if fine == 0:
-        for i in range(d):
-            gradient[i] = 0.0
-        variance[0] = np.nan
-        return np.inf if profiled else -np.inf
-    n = n_obs - (p if reml else 0)
-    if profiled:
-        variance[0] = max(eq.yy[0] * precision - scalars[LENGTH], 0.0) / n
-        quadratic = max(eq.yy[0] * precision - scalars[LENGTH], 1e-300)
-        unit = 1.0 if known > 0.0 else quadratic / n
-    else:
-        quadratic = eq.yy[0] * precision + prior_length - scalars[LENGTH]
-        unit = 1.0
-    n_u = 0
-    for f in range(eq.n_factors):
-        q, at = eq.q[f], eq.L_start[f]
-        n_u += q * eq.n_levels[f]
-        for i in range(q * q):
-            E[at + i] += U[at + i] / unit
-        for i in range(q):
-            E[at + i * q + i] -= eq.n_levels[f]
-    by_log_sigma = 0.0
-    if not profiled:
-        of_prior = 0.0
-        for i in range(p):
-            for j in range(p):
-                of_prior += (
-                    (beta[i] - prior_mean[i]) * prior_precision[i * p + j]
-                    * (beta[j] - prior_mean[j])
-                )  # fmt: skip
-        residual = quadratic - scalars[LENGTH_U] - of_prior
-        by_log_sigma = -n_obs + residual + n_u - scalars[TRACE_U]
-        if reml:
-            by_log_sigma += p - scalars[TRACE_P]
-    of_priors = _chain_rule(
-        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
-        flags & PRIORS, flags & JACOBIAN, gradient,
+        return value
+    value = structured_criterion(
+        eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
+        co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
     )  # fmt: skip
-    log_det = scalars[LOG_DET_U] + (scalars[LOG_DET_X] if reml else 0.0)
-    if not profiled:
-        return -n_obs * np.log(sigma) - 0.5 * (log_det + quadratic) + of_priors
-    for i in range(d):
-        gradient[i] *= -2.0
-    value = log_det + quadratic / unit + n * np.log(2.0 * np.pi * unit)
-    if known > 0.0:
-        value -= n_obs * np.log(known)
     return value

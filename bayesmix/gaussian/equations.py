@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bayesmix.gaussian.linking import inlined, inner, shifted
 from bayesmix.gaussian.packing import HEADER, Packed
+
+if TYPE_CHECKING:
+    from bayesmix.gaussian.residual_classes import ResidualClasses
 
 __all__ = ["Arrays", "Equations", "equations_at", "node_starts", "widest"]
 
@@ -50,6 +53,9 @@ class Equations(Packed):
     root_y : ndarray, shape (n_root,)
     yy : ndarray, shape (1,)
         y'Wy.
+    classes : ResidualClasses or None
+        The products by class of pairs of rows, where they add up to those of the model
+        by coefficients that have parameters.
     """
 
     _INTS = (
@@ -58,6 +64,9 @@ class Equations(Packed):
         "block_column",
     )  # fmt: skip
     _FLOATS = ("K", "panel", "root", "root_y", "yy")
+    _BESIDE = ("classes",)
+
+    classes: ResidualClasses | None = None
 
     sizes: np.ndarray
     q: np.ndarray

@@ -20,6 +20,7 @@ from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
+from bayesmix.residual import PairClasses
 
 __all__ = ["expected_seconds", "log_density_of_groups"]
 
@@ -60,6 +61,11 @@ def log_density_of_groups(
     NotSupportedError
         If the other groups do not determine a fixed effect that has a flat prior.
     """
+    if problem.phi:
+        raise NotSupportedError(
+            "groups are left out exactly where rows are independent given the group effects; "
+            "kfold(by=...) refits without them"
+        )
     n_groups = int(member.max()) + 1
     level_of = _level_of(problem, member, n_groups)
     with threadpool_limits(1), np.errstate(all="ignore"):
@@ -125,7 +131,8 @@ def _by_removal(
     def without(g: int) -> np.ndarray:
         w = np.ones(len(y)) if weights is None else weights.copy()
         w[member == g] = 0.0
-        equations = build_equations(predictor, y, w, problem.scaling, problem.plan)
+        kept = PairClasses(weights=w)
+        equations, _ = build_equations(predictor, y, kept, problem.scaling, problem.plan)
         equations.n_obs = int((member != g).sum())
         return values(equations)
 

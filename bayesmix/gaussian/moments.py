@@ -9,6 +9,7 @@ covariances) plus `U` (the squares of the conditional means).
 from __future__ import annotations
 
 import numpy as np
+from numba import carray
 
 from bayesmix.gaussian.dense import factor_root, root_inverse, solve_root
 from bayesmix.gaussian.equations import equations_at, node_starts
@@ -17,7 +18,10 @@ from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
-__all__ = ["LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U", "moments"]
+__all__ = [
+    "LENGTH", "LENGTH_U", "LOG_DET_U", "LOG_DET_X", "TRACE_P", "TRACE_U", "general_moments",
+    "moments",
+]  # fmt: skip
 
 _factorise, _backward = factorise.external, backward_solve.external
 _inverse_moments = inverse_moments.external
@@ -31,9 +35,100 @@ WITH_FIXED, GENERAL = 1, 2
 LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 
 
+@inner
+def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):  # type: ignore[no-untyped-def]
+    """Squares of the means, and what concerns the fixed effects."""
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    for i in range(eq.L_start[eq.n_factors]):
+        U[i] = 0.0
+    at = 0
+    for f in range(eq.n_factors):
+        if f == n_chain:
+            at = 0
+        values = u if f < n_chain else root_y
+        q, start = eq.q[f], eq.L_start[f]
+        for _ in range(eq.n_levels[f]):
+            for i in range(q):
+                for j in range(q):
+                    U[start + i * q + j] += values[at + i] * values[at + j]
+            at += q
+    length_u = 0.0
+    for f in range(eq.n_factors):
+        for i in range(eq.q[f]):
+            length_u += U[eq.L_start[f] + i * eq.q[f] + i]
+    scalars[LENGTH_U] = length_u
+    trace_p = 0.0
+    for i in range(p):
+        beta[i] = root_y[r + i]
+        for j in range(p):
+            beta_cov[i * p + j] = inverse[r + i, r + j]
+            trace_p += prior[i * p + j] * inverse[r + i, r + j]
+    scalars[TRACE_P] = trace_p
+
+
 @kernel(
     i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
-    needs=(factorise, backward_solve, inverse_moments, factor_root, root_inverse, solve_root),
+    FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, needs=(factorise, backward_solve, inverse_moments),
+)  # fmt: skip
+def general_moments(  # type: ignore[no-untyped-def]
+    eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars, u,
+    root_y, inverse, keep, diagonal, panel_inverse,
+):  # fmt: skip
+    """The moments on any structure, and what they are sums of.
+
+    Parameters
+    ----------
+    eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
+        As of `moments`.
+    u : ndarray
+        Receives the mean of u of the nodes, factor behind factor.
+    root_y : ndarray, shape (n_root,)
+        Receives that of the root: of u, then of the fixed effects.
+    inverse : ndarray, shape (n_root, n_root)
+        Receives the root's covariance.
+    keep : int
+        Whether the next two are wanted.
+    diagonal, panel_inverse : ndarray
+        Receive, like K and the panels, the covariances of each node with itself and
+        with its columns.
+
+    Returns
+    -------
+    int
+    """
+    eq = equations_at(eq_ints, eq_floats)
+    n, n_nodes = eq.n_root, node_starts(eq)[-1]
+    K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
+    root = np.empty((n, n))
+    if _factorise(
+        eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, root.ctypes,
+        root_y, scalars,
+    ) == 0:  # fmt: skip
+        return 0
+    u_ = carray(u, (n_nodes,))
+    for i in range(n_nodes):
+        u_[i] = 0.0
+    add_half_solved(eq, panels, u_)
+    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u, root_y)
+    nothing = np.empty(0)
+    trace_u = _inverse_moments(
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED, inverse, S,
+        eq.K_size if keep != 0 else 0, diagonal, 0, nothing.ctypes,
+        eq.panel_size if keep != 0 else 0, panel_inverse,
+    )  # fmt: skip
+    _sums_of_squares(
+        eq, u_, carray(root_y, (n,)), carray(inverse, (n, n)), prior, U, beta, beta_cov, scalars
+    )
+    scalars[TRACE_U] = trace_u
+    return 1
+
+
+_general = general_moments.external
+
+
+@kernel(
+    i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    needs=(general_moments, factor_root, root_inverse, solve_root),
 )  # fmt: skip
 def moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
@@ -76,57 +171,12 @@ def moments(  # type: ignore[no-untyped-def]
         return 1 if _one_factor(
             eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
         ) else 0  # fmt: skip
-    n = eq.n_root
-    K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
-    root, root_y = np.empty((n, n)), np.empty(n)
-    if _factorise(
-        eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, root.ctypes,
-        root_y.ctypes, scalars,
-    ) == 0:  # fmt: skip
-        return 0
-    u = np.zeros(node_starts(eq)[-1])
-    add_half_solved(eq, panels, u)
-    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u.ctypes, root_y.ctypes)
-    inverse = np.empty((n, n))
-    nothing = np.empty(0)
-    trace_u = _inverse_moments(
-        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED,
-        inverse.ctypes, S, 0, nothing.ctypes, 0, nothing.ctypes, 0, nothing.ctypes,
+    n, nothing = eq.n_root, np.empty(0)
+    u, root_y, inverse = np.empty(node_starts(eq)[-1]), np.empty(n), np.empty((n, n))
+    return _general(
+        eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars,
+        u.ctypes, root_y.ctypes, inverse.ctypes, 0, nothing.ctypes, nothing.ctypes,
     )  # fmt: skip
-    _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars)
-    scalars[TRACE_U] = trace_u
-    return 1
-
-
-@inner
-def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):  # type: ignore[no-untyped-def]
-    """Squares of the means, and what concerns the fixed effects."""
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
-    for i in range(eq.L_start[eq.n_factors]):
-        U[i] = 0.0
-    at = 0
-    for f in range(eq.n_factors):
-        if f == n_chain:
-            at = 0
-        values = u if f < n_chain else root_y
-        q, start = eq.q[f], eq.L_start[f]
-        for _ in range(eq.n_levels[f]):
-            for i in range(q):
-                for j in range(q):
-                    U[start + i * q + j] += values[at + i] * values[at + j]
-            at += q
-    length_u = 0.0
-    for f in range(eq.n_factors):
-        for i in range(eq.q[f]):
-            length_u += U[eq.L_start[f] + i * eq.q[f] + i]
-    scalars[LENGTH_U] = length_u
-    trace_p = 0.0
-    for i in range(p):
-        beta[i] = root_y[r + i]
-        for j in range(p):
-            beta_cov[i * p + j] = inverse[r + i, r + j]
-            trace_p += prior[i * p + j] * inverse[r + i, r + j]
-    scalars[TRACE_P] = trace_p
 
 
 @inner

@@ -29,6 +29,7 @@ class Packed:
 
     _INTS: tuple[str, ...] = ()
     _FLOATS: tuple[str, ...] = ()
+    _BESIDE: tuple[str, ...] = ()  # attributes that copies and pickles keep
 
     ints: np.ndarray
     floats: np.ndarray
@@ -60,15 +61,21 @@ class Packed:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values for some of the arrays."""
-        return type(self)(**(self.as_dict() | changes))
+        return _restore(type(self), self.as_dict() | changes, self._beside())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arrays, not the buffers, of which a copy would be no view."""
-        return _restore, (type(self), self.as_dict())
+        return _restore, (type(self), self.as_dict(), self._beside())
+
+    def _beside(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._BESIDE}
 
 
-def _restore(kind: type[Packed], arrays: dict[str, np.ndarray]) -> Packed:
-    return kind(**arrays)
+def _restore[P: Packed](kind: type[P], arrays: dict[str, Any], beside: dict[str, Any]) -> P:
+    made = kind(**arrays)
+    for name, value in beside.items():
+        setattr(made, name, value)
+    return made
 
 
 @inner

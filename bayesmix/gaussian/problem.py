@@ -13,11 +13,14 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.residual_classes import ResidualClasses
+from bayesmix.gaussian.residual_coordinates import NORMAL, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Independent, Residual, ResidualParameter, Rows
 
 __all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
 
@@ -33,17 +36,33 @@ class Problem:
     scaling : Scaling
     groups : tuple of GroupingFactor
         In the order of the equations: the chain, then the rest.
-    sigma_is_known : bool
-    log_weights : float
-        Sum of the logarithms of the weights.
+    residual : Residual or None
+        None beyond the normal, where the rows' weights take its place.
+    log_det : float
+        Log determinant of the sum of the M_k, where it has no parameters.
     """
 
     equations: Equations
     plan: Elimination
     scaling: Scaling
     groups: tuple[GroupingFactor, ...]
-    sigma_is_known: bool
-    log_weights: float
+    residual: Residual | None
+    log_det: float
+
+    @property
+    def sigma_is_known(self) -> bool:
+        """Whether the residual structure knows its own scale."""
+        return self.residual is None or not self.residual.estimates_sigma
+
+    @property
+    def known_precision(self) -> float:
+        """What M counts in working units where there is no sigma; 0 where there is one."""
+        return self.scaling.y_scale**2 if self.sigma_is_known else 0.0
+
+    @property
+    def phi(self) -> tuple[ResidualParameter, ...]:
+        """The parameters of the residual structure beside sigma."""
+        return () if self.residual is None else self.residual.parameters
 
     @property
     def n_obs(self) -> int:
@@ -70,7 +89,7 @@ class Problem:
     def criterion_offset(self, *, reml: bool) -> float:
         """What working columns and units take off a deviance."""
         n = self.n_obs - (self.n_fixed if reml else 0)
-        offset = 2.0 * n * float(np.log(self.scaling.y_scale)) - self.log_weights
+        offset = 2.0 * n * float(np.log(self.scaling.y_scale)) - self.log_det
         if reml:
             offset += 2.0 * float(np.linalg.slogdet(self.scaling.TX)[1])
         return offset
@@ -111,8 +130,8 @@ def build_problem(
     predictor: LinearPredictor,
     y: np.ndarray,
     *,
-    weights: np.ndarray | None = None,
-    known_se: np.ndarray | None = None,
+    residual: Residual | None = None,
+    rows: Rows | None = None,
 ) -> Problem:
     """Gather a normal model's cross-products.
 
@@ -121,10 +140,10 @@ def build_problem(
     predictor : LinearPredictor
     y : ndarray, shape (n,)
         The response.
-    weights : ndarray, shape (n,), optional
-        Precision weights: the residual variance of a row is sigma^2 / w.
-    known_se : ndarray, shape (n,), optional
-        Known residual standard deviations; sigma is then absent.
+    residual : Residual, optional
+        The residual structure; independent residuals by default.
+    rows : mapping of str to ndarray, shape (n,), optional
+        What it needs to know of each row.
 
     Returns
     -------
@@ -136,19 +155,34 @@ def build_problem(
         If crossed grouping factors are too large for the exact algebra.
     """
     z = y if predictor.offset is None else y - predictor.offset
-    w = weights
-    if known_se is not None:
-        w = known_se**-2.0 if weights is None else weights * known_se**-2.0
-    plan = plan_elimination(predictor.groups)
-    scaling = scale_design(predictor, z, w)
+    structure, given = residual or Independent(), {} if rows is None else rows
+    pairs = structure.pairs(given, predictor.n_obs)
+    plan = plan_elimination(predictor.groups, pairs)
+    scaling = scale_design(predictor, z, pairs.weights)
+    equations, products = build_equations(predictor, z, pairs, scaling, plan)
+    log_det = 0.0
+    if structure.parameters:
+        equations.classes = _classes(structure, given, predictor.n_obs, products)
+    elif pairs.weights is not None:
+        log_det = float(np.log(pairs.weights).sum())
     return Problem(
-        equations=build_equations(predictor, z, w, scaling, plan),
+        equations=equations,
         plan=plan,
         scaling=scaling,
         groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
-        sigma_is_known=known_se is not None,
-        log_weights=0.0 if w is None else float(np.log(w).sum()),
+        residual=structure,
+        log_det=log_det,
     )
+
+
+def _classes(structure: Residual, rows: Rows, n: int, products: np.ndarray) -> ResidualClasses:
+    numbers, table = structure.constants(rows, n)
+    made = ResidualClasses(
+        sizes=[len(products), len(structure.parameters), products.shape[1]], numbers=numbers,
+        table=table, products=products,
+    )  # fmt: skip
+    made.structure = structure
+    return made
 
 
 def unsupported_priors(priors: ModelPriors) -> list[str]:
@@ -210,7 +244,7 @@ def _coordinates(
             at_x += block.size * (block.size - 1) // 2
     if priors is not None and with_sigma:
         kinds[-1], a[-1], b[-1] = scale_prior_codes(priors.family["sigma"].prior)
-    return Coordinates(
+    made = Coordinates(
         sizes=np.asarray([at_x + with_sigma, n_sd, len(blocks), with_sigma], dtype=np.int64),
         sd_start=(np.cumsum(eq.q) - eq.q).astype(np.int64),
         q=eq.q,
@@ -226,6 +260,25 @@ def _coordinates(
         T=np.concatenate(T) if T else np.zeros(0),
         unit=np.asarray([problem.scaling.y_scale]),
     )
+    if problem.phi:
+        made.phi = phi_coordinates(problem.phi, [_phi_prior(one, priors) for one in problem.phi])
+    return made
+
+
+def _phi_prior(
+    parameter: ResidualParameter, priors: ModelPriors | None
+) -> tuple[int, float, float]:
+    """Codes of the prior of a residual structure's parameter; flat without."""
+    entry = None if priors is None else priors.residual.get(parameter.name)
+    if entry is None:
+        return codes.HALF_FLAT, 0.0, 0.0
+    if entry.prior.distribution == "Normal":
+        check_sizes("Normal", entry.prior.parameters)
+        mu, sigma = standard_parameters("Normal", entry.prior.parameters).values()
+        return NORMAL, mu, sigma
+    if parameter.support == "interval":  # uniform over all of it
+        return codes.HALF_FLAT, 0.0, 0.0
+    return scale_prior_codes(entry.prior)
 
 
 def _column(blocks: Sequence[tuple[int, int, int, int, float]], k: int) -> np.ndarray:

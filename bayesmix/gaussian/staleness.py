@@ -22,7 +22,7 @@ def fingerprint() -> str:
     """Return a hash of every file that kernels are compiled from."""
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
-    for pattern in ("gaussian/*.py", "glmm/*.py", "inference/nutpie_*.py"):
+    for pattern in ("gaussian/*.py", "glmm/**/*.py", "inference/nutpie_*.py"):
         for path in sorted(package.glob(pattern)):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
+from bayesmix.residual import PairClasses
 
 __all__ = ["MAX_ROOT", "Elimination", "plan_elimination", "root_columns"]
 
@@ -42,10 +43,13 @@ def _columns(group: GroupingFactor) -> int:
 
 
 def _divide(
-    groups: Sequence[GroupingFactor],
+    groups: Sequence[GroupingFactor], pairs: PairClasses | None = None
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[int, int], np.ndarray]]:
     """The heaviest chain of nested factors, the others, and parents by pair of factors."""
-    order = sorted(range(len(groups)), key=lambda k: -groups[k].n_levels)
+    order = sorted(
+        (k for k in range(len(groups)) if not _splits(groups[k], pairs)),
+        key=lambda k: -groups[k].n_levels,
+    )
     parent: dict[tuple[int, int], np.ndarray] = {}
     for i, fine in enumerate(order):
         for coarse in order[i + 1 :]:
@@ -64,28 +68,45 @@ def _divide(
     return chain, rest, parent
 
 
-def root_columns(groups: Sequence[GroupingFactor]) -> str:
+def _splits(group: GroupingFactor, pairs: PairClasses | None) -> bool:
+    """Whether rows whose residuals are correlated lie in different levels."""
+    return pairs is not None and bool((group.index[pairs.first] != group.index[pairs.second]).any())
+
+
+def root_columns(groups: Sequence[GroupingFactor], pairs: PairClasses | None = None) -> str:
     """Say that the root would be too large, in words; empty if it is not."""
-    chain, rest, _ = _divide(groups)
+    chain, rest, _ = _divide(groups, pairs)
     n_root = sum(_columns(groups[k]) for k in rest)
     if n_root <= MAX_ROOT:
         return ""
     names = ", ".join(f"`{groups[k].name}` ({_columns(groups[k])} columns)" for k in rest)
+    changing = ", ".join(f"`{groups[k].name}`" for k in rest if _splits(groups[k], pairs))
+    if changing:
+        return (
+            f"{changing} changes within a series of correlated residuals, so that {n_root} columns "
+            f"({names}) are left when the other grouping factors are eliminated, and the exact "
+            f"algebra holds at most {MAX_ROOT} of them in memory"
+        )
     return (
         f"the grouping factors crossed with `{groups[chain[0]].name}` have {n_root} columns "
         f"({names}), and the exact algebra holds at most {MAX_ROOT} of them in memory"
     )
 
 
-def plan_elimination(groups: Sequence[GroupingFactor]) -> Elimination:
+def plan_elimination(
+    groups: Sequence[GroupingFactor], pairs: PairClasses | None = None
+) -> Elimination:
     """Choose the chain with the most columns and leave the rest to the root.
 
     A factor is nested in another if each of its levels meets one level of the
-    other only: eliminating it then fills in nothing.
+    other only: eliminating it then fills in nothing. A factor that changes within a
+    series of correlated residuals belongs to the root.
 
     Parameters
     ----------
     groups : sequence of GroupingFactor
+    pairs : PairClasses, optional
+        The pairs of rows whose residuals are correlated.
 
     Returns
     -------
@@ -96,10 +117,10 @@ def plan_elimination(groups: Sequence[GroupingFactor]) -> Elimination:
     NotSupportedError
         If the root would have more than `MAX_ROOT` columns.
     """
-    too_large = root_columns(groups)
+    too_large = root_columns(groups, pairs)
     if too_large:
         raise NotSupportedError(f'{too_large}; engine="pymc" has no such limit')
-    chain, rest, parent = _divide(groups)
+    chain, rest, parent = _divide(groups, pairs)
     return Elimination(
         chain=chain,
         rest=rest,

@@ -8,7 +8,7 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
-from bayesmix.glmm.rows import call_rows
+from bayesmix.glmm.rows.kernels import call_rows
 
 __all__ = ["integrate_effects"]
 

@@ -32,7 +32,7 @@ from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
 from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
-from bayesmix.glmm.rows import unit_of_eta
+from bayesmix.glmm.rows.links import unit_of_eta
 
 __all__ = ["laplace"]
 

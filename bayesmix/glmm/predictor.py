@@ -7,7 +7,8 @@ import numpy as np
 from bayesmix.gaussian.equations import Arrays
 from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.data import RowArrays
-from bayesmix.glmm.rows import SQRT, call_rows
+from bayesmix.glmm.rows.kernels import call_rows
+from bayesmix.glmm.rows.links import SQRT
 
 __all__ = ["evaluate", "evaluate_each", "gather", "predictor", "same_branch"]
 

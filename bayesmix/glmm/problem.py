@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.design import LinearPredictor
+from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
@@ -97,9 +98,13 @@ def build_glmm_problem(
 
     Raises
     ------
+    NotApplicableError
+        If the family has no kernel of its rows.
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
+    if not family.row_kernel:
+        raise NotApplicableError(f"the rows of the family {family} have no compiled density")
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
     names = predictor.fixed_effects
@@ -118,8 +123,8 @@ def build_glmm_problem(
     equations = empty_equations(predictor, plan)
     groups = tuple(predictor.groups[k] for k in order)
     problem = Problem(
-        equations=equations, plan=plan, scaling=scaling, groups=groups, sigma_is_known=True,
-        log_weights=0.0,
+        equations=equations, plan=plan, scaling=scaling, groups=groups, residual=None,
+        log_det=0.0,
     )  # fmt: skip
     n = predictor.n_obs
     first = first_positions(equations)

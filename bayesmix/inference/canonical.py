@@ -72,14 +72,14 @@ def canonical(model: StatedModel) -> Canonical:
         learned_means=mu.learned_means,
     )
     y = y[order]
-    problem = build_problem(ordered, y, weights=there.weights, known_se=there.known_se)
+    problem = build_problem(ordered, y, residual=model.residual, rows=there.row_data)
     return Canonical(problem=problem, predictor=ordered, y=y, priors=_rounded(priors))
 
 
 def _ranks(design: Design, y: np.ndarray) -> np.ndarray:
     """Number the rows by their values, and by the values of the other rows of their levels."""
     mu = design.mu
-    beside = [v for v in (mu.offset, design.weights, design.known_se) if v is not None]
+    beside = [*([] if mu.offset is None else [mu.offset]), *design.row_data.values()]
     columns = [y, *beside, *mu.X.T, *(z for g in mu.groups for z in g.Z.T)]
     ranks = _numbered(np.column_stack(columns))
     for _ in range(_PASSES):

@@ -17,11 +17,10 @@ from threadpoolctl import threadpool_limits
 
 from bayesmix.errors import NotSupportedError, SamplingError
 from bayesmix.gaussian.conditional import (
-    add_moments,
+    conditional_moments,
     draw_effects,
     draw_fixed,
     split_by_group,
-    to_formula_scale,
 )
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, log_density
@@ -171,7 +170,7 @@ def _effects(
     back = np.linalg.inv(scaling.TX) * scaling.y_scale
     beta = np.empty((n_chains, n_draws, p))
     b = np.empty((n_chains, n_draws, n_u)) if keep else None
-    known = _known(problem)
+    known = problem.known_precision
     seeds = np.random.SeedSequence(settings.seed).spawn(n_chains)
 
     def one_chain(c: int) -> bool:
@@ -198,11 +197,7 @@ def _effects(
         for group, values in split_by_group(problem, b).items():
             posterior[names[group][2]] = values
         return posterior, {}
-    return posterior, _average_moments(problem, co, prior, known, np.concatenate(X))
-
-
-def _known(problem: Problem) -> float:
-    return problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+    return posterior, _average_moments(problem, co, prior, np.concatenate(X))
 
 
 def _theta(
@@ -229,37 +224,20 @@ def _theta(
 
 
 def _average_moments(
-    problem: Problem, co: Coordinates, prior: FixedPrior, known: float, X: np.ndarray
+    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray
 ) -> dict[str, GroupMoments]:
     """Posterior means and variances of b: conditional ones, averaged over draws of theta."""
-    eq, p = problem.equations, problem.n_fixed
-    n_u = int((eq.q * eq.n_levels).sum())
     chosen = X[np.linspace(0, len(X) - 1, min(_MOMENT_DRAWS, len(X))).astype(int)]
-    scaling = problem.scaling
-    back = np.linalg.inv(scaling.TX) * scaling.y_scale
     sums: dict[str, list[np.ndarray]] = {}
-    beta, beta_cov = np.empty(p), np.empty((p, p))
-    b, b_cov = np.empty(n_u), np.empty(int((eq.q**2 * eq.n_levels).sum()))
-    cross = np.empty((n_u, p))
     for x in chosen:
-        add_moments(eq, co, x, known, prior, True, beta, beta_cov, b, b_cov, cross)
-        fixed, fixed_cov = back @ (beta + scaling.beta_0), back @ beta_cov @ back.T
-        means = split_by_group(problem, b)
-        crossed = split_by_group(problem, cross.T)
-        at = 0
-        for f, group in enumerate(problem.groups):
-            q, size = group.n_effects, int(eq.q[f] ** 2 * eq.n_levels[f])
-            T = to_formula_scale(problem, f)
-            blocks = b_cov[at : at + size].reshape(-1, q, q)
-            at += size
-            variance = np.einsum("ik,gkl,il->gi", T, blocks, T)
-            mean = means[group.name]
+        found = conditional_moments(problem, co, x, prior, known=problem.known_precision)
+        for group in problem.groups:
+            mean, variance = found.b[group.name], found.b_var[group.name]
             total, total_var = mean.copy(), variance.copy()
-            covariance = np.moveaxis(crossed[group.name], 0, -1) @ back.T
             for k, j in enumerate(group.fixed_column):
                 if j is not None:
-                    total[:, k] += fixed[j]
-                    total_var[:, k] += fixed_cov[j, j] + 2 * covariance[:, k, j]
+                    total[:, k] += found.beta[j]
+                    total_var[:, k] += found.beta_cov[j, j] + 2 * found.cross[group.name][:, k, j]
             new = [mean, mean**2 + variance, total, total**2 + total_var]
             before = sums.get(group.name)
             sums[group.name] = (

@@ -143,7 +143,7 @@ def _maximise(
             return -2.0 * value
     else:
         formula = problem.relative_coordinates()
-        known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+        known = problem.known_precision
         centre = centred(problem, formula, problem.scaling.y_scale if known else 1.0)
         co = formula if centre is None else centre.coordinates
 

@@ -11,7 +11,7 @@ from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 
-__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal"]
+__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_one_predictor"]
 
 _ROWS_IN_WORDS = {
     "status": "of censored(...) or event(...)",
@@ -19,6 +19,12 @@ _ROWS_IN_WORDS = {
     "upper": "of truncated(...)",
     "exponent": "of weighted(...), an exponent of the likelihood",
 }
+
+
+def why_not_one_predictor(design: Design) -> str:
+    """Why a kernel of one linear predictor does not do, in words; empty if it does."""
+    others = [name for name in design.predictors if name != "mu"]
+    return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
 
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
@@ -45,10 +51,10 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = why_not_normal(family, rows)
+    why_not = why_not_normal(family, rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
-    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.groups)
+    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)
 
 
 def why_not_joint(
@@ -71,7 +77,7 @@ def why_not_joint(
     """
     if not family.row_kernel:
         return f"the family is {family}"
-    why_not = _why_not_plain(rows)
+    why_not = _why_not_plain(rows) or why_not_one_predictor(design)
     if why_not:
         return why_not
     unknown = []
@@ -81,7 +87,7 @@ def why_not_joint(
             for name, entry in priors.family.items()
             if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
-    return _unknown_prior(unknown) or root_columns(design.groups)
+    return _unknown_prior(unknown) or root_columns(design.mu.groups)
 
 
 def _unknown_prior(unknown: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bayesmix.gaussian.density import criterion
+from bayesmix.gaussian.criterion import criterion
 from bayesmix.inference.announce import announce
 
 __all__ = ["announce_compilation", "kernels_are_compiled"]

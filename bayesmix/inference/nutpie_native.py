@@ -18,7 +18,8 @@ from numba import carray, types
 from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import JACOBIAN, PRIORS, WITH_FIXED, FixedPrior, criterion
+from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, WITH_FIXED, criterion
+from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.kernel_files import compiled_function
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel

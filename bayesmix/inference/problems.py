@@ -28,9 +28,8 @@ def gaussian_problem(model: StatedModel) -> Problem:
     """
     if model not in _GAUSSIAN:
         announce_compilation(normal=True)
-        design = model.design
         _GAUSSIAN[model] = build_problem(
-            design.mu, model.y, weights=design.weights, known_se=design.known_se
+            model.design.mu, model.y, residual=model.residual, rows=model.rows
         )
     return _GAUSSIAN[model]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.gaussian.conditional import add_moments
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
-from bayesmix.gaussian.density import FixedPrior, criterion, flat_prior
+from bayesmix.gaussian.density import FixedPrior, evaluate, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
 from bayesmix.inference.empirical import Optimum, log_units, start_point
@@ -85,10 +85,9 @@ class Likelihood:
         A prior of the working fixed effects adds the length of what strays from it.
         """
         held = flat_prior(self.problem.n_fixed) if prior is None else prior
-        eq, co = self.problem.equations, self.coordinates
-        value = criterion(
-            eq.ints, eq.floats, co.ints, co.floats, held.precision, held.mean,
-            np.ascontiguousarray(x), 0, 0.0, gradient, np.empty(1),
+        value = evaluate(
+            self.problem.equations, self.coordinates, held, np.ascontiguousarray(x), 0, 0.0,
+            gradient, np.empty(1),
         )  # fmt: skip
         gradient *= -2.0
         return -2.0 * value if np.isfinite(value) else HUGE
@@ -327,7 +326,7 @@ def _coefficient(
     eq = problem.equations
     p, n_u = problem.n_fixed, int((eq.q * eq.n_levels).sum())
     beta, cov = np.empty(p), np.empty((p, p))
-    known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+    known = problem.known_precision
     fine = add_moments(
         eq, likelihood.coordinates, np.ascontiguousarray(x), known, flat_prior(p), True, beta,
         cov, np.empty(n_u), np.empty(int((eq.q**2 * eq.n_levels).sum())), np.empty((n_u, p)),

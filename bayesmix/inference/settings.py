@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import ArgumentError
+from bayesmix.arguments import check_probability, whole_number
 
 __all__ = ["SamplerSettings"]
 
@@ -65,29 +65,18 @@ class SamplerSettings:
         ArgumentError
             Naming the argument, the value and what is wanted.
         """
-        n_chains = _count("chains", chains, 1, _MOST_CHAINS)
+        n_chains = whole_number("chains", chains, 1, _MOST_CHAINS)
         if cores is None:
             cores = min(n_chains, os.cpu_count() or 1)
-        if not (isinstance(target_accept, int | float) and 0 < target_accept < 1):
-            raise ArgumentError(
-                f"target_accept={target_accept!r} must lie between 0 and 1, such as 0.9"
-            )
+        check_probability("target_accept", target_accept)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         return cls(
-            draws=_count("draws", draws, 1),
-            tune=_count("tune", tune, _LEAST_TUNE),
+            draws=whole_number("draws", draws, 1),
+            tune=whole_number("tune", tune, _LEAST_TUNE),
             chains=n_chains,
-            cores=_count("cores", cores, 1, _MOST_CORES),
-            seed=_count("seed", seed, 0, _LARGEST_SEED),
+            cores=whole_number("cores", cores, 1, _MOST_CORES),
+            seed=whole_number("seed", seed, 0, _LARGEST_SEED),
             target_accept=float(target_accept),
             progress=progress,
         )
-
-
-def _count(name: str, value: Any, least: int, most: int | None = None) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(f"{name}={value!r} must be a whole number of at least {least}")
-    if most is not None and value > most:
-        raise ArgumentError(f"{name}={value!r} must be a whole number of at most {most}")
-    return int(value)

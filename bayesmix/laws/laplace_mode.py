@@ -11,7 +11,7 @@ from bayesmix.gaussian.conditional import (
     Conditional,
     add_moments,
     split_by_group,
-    to_formula_scale,
+    variances_by_group,
 )
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
@@ -134,14 +134,10 @@ class LaplaceMode(Limits):
             moves = np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T
         back = np.linalg.inv(problem.scaling.TX)
         b = split_by_group(problem, self.working_effects())
-        variances, crossed, at = {}, {}, 0
+        variances, crossed = variances_by_group(problem, b_cov), {}
         moves_by_group = split_by_group(problem, np.ascontiguousarray(moves.T))
-        for f, group in enumerate(problem.groups):
-            q, size = group.n_effects, int(eq.q[f] ** 2 * eq.n_levels[f])
-            blocks = b_cov[at : at + size].reshape(-1, q, q)
-            at += size
-            T = to_formula_scale(problem, f)
-            variance = np.einsum("ik,gkl,il->gi", T, blocks, T)
+        for group in problem.groups:
+            variance = variances[group.name]
             J = np.moveaxis(moves_by_group[group.name], 0, -1)
             with np.errstate(invalid="ignore"):
                 if fixed_uncertainty:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bayesmix.arguments import checked_seed
+from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.combinations import ModeSource
@@ -18,7 +18,6 @@ from bayesmix.laws.given_data import EffectsGivenData
 from bayesmix.laws.laplace_mode import LaplaceMode
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
-from bayesmix.laws.parameters import check_draws
 from bayesmix.laws.predictor import NODES, WEIGHTS
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
@@ -55,7 +54,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     def source(self, draws: int | None, seed: int | None) -> Source:
         """Averages of expected means, with the spread of draws given the data."""
         if draws is not None:
-            check_draws(draws)
+            whole_number("draws", draws, 1)
         n_draws = draws or int(np.clip(_WORK // self.model.design.n_obs, _FEWEST, _MANY))
         number = checked_seed(seed, self.seed)
         drawn = DrawSource(self.model, lambda levels: self.draw(levels, n_draws, number), number)

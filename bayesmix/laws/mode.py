@@ -101,7 +101,7 @@ class Mode:
     def moments(self, *, fixed_uncertainty: bool) -> Conditional:
         """Moments of the effects given the variance parameters."""
         problem, o = self.problem, self.optimum
-        known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+        known = problem.known_precision
         if o.centred is not None:
             co, x = o.centred
         elif problem.sigma_is_known or self.method == "map":

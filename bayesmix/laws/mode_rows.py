@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bayesmix.arguments import checked_seed
+from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import Source
@@ -17,7 +17,7 @@ from bayesmix.laws.calibration import Calibration, calibration_of_residuals
 from bayesmix.laws.combinations import ModeSource
 from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.mode import Mode
-from bayesmix.laws.parameters import ParameterDraws, check_draws, check_size, placed_levels
+from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
@@ -44,9 +44,7 @@ class ModeRows(Mode):
         self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
-        n_draws = _DRAWS if n is None else n
-        check_draws(n_draws)
-        n_draws = int(n_draws)
+        n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
         n_effects = {g.name: g.n_effects for g in self.model.design.groups}
         n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
         n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
@@ -71,7 +69,7 @@ class ModeRows(Mode):
     ) -> Predictor:
         """Draws of what is asked of some rows."""
         if draws is not None:
-            check_draws(draws)
+            whole_number("draws", draws, 1)
         number = checked_seed(seed, self.seed)
         parameters = self.draw(levels_of(rows), draws, number, request.kind)
         return Predictor(self.model.family, parameters, rows, request, number)
@@ -83,7 +81,7 @@ class ModeRows(Mode):
     ) -> np.ndarray:
         """Exact mean, sd and normal limits of each row, shape (4, n); nothing is drawn."""
         if draws is not None:
-            check_draws(draws)
+            whole_number("draws", draws, 1)
         checked_seed(seed, self.seed)
         mean, variance, size = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + request.ci_prob) / 2)
@@ -138,7 +136,9 @@ class ModeRows(Mode):
         self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
     ) -> np.ndarray:
         """One response of each row, from its linear predictor without new groups' effects."""
-        noise = np.sqrt(self._residual_variance(rows)) * rng.standard_normal(rows.n_rows)
+        structure = self.model.residual
+        assert structure is not None  # noqa: S101
+        noise = structure.draw(rows.n_rows, self.family_values, rows.per_row, rng)
         return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
 
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
@@ -217,8 +217,11 @@ class ModeRows(Mode):
         return np.einsum("ni,ni->n", X @ self.conditional.beta_cov, X)
 
     def _residual_variance(self, rows: Rows) -> np.ndarray:
-        eta, values = np.zeros(rows.n_rows), self.family_values
-        found = self.model.family.variance(eta, values, rows.per_row)
+        structure, values = self.model.residual, self.family_values
+        if structure is None:
+            found = self.model.family.variance(np.zeros(rows.n_rows), values, rows.per_row)
+        else:
+            found = structure.row_variance(values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))
 
 

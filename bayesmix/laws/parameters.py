@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import ArgumentError
+from bayesmix.arguments import whole_number
 from bayesmix.laws.levels import GroupScale
 from bayesmix.memory import check_memory
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ParameterDraws",
-    "check_draws",
     "check_replicates",
     "check_size",
     "chosen_draws",
@@ -56,17 +55,6 @@ class ParameterDraws:
         return {name: values[:, None] for name, values in self.family.items()}
 
 
-def check_draws(draws: Any) -> None:
-    """Refuse what is no number of draws.
-
-    Raises
-    ------
-    NotSupportedError
-    """
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise ArgumentError(f"draws={draws!r} must be a whole number of at least 1")
-
-
 def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     """Positions of the draws to use within each chain, evenly spaced.
 
@@ -83,7 +71,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     """
     if wanted is None:
         return np.arange(n_draws)
-    check_draws(wanted)
+    whole_number("draws", wanted, 1)
     each = min(n_draws, -(-int(wanted) // n_chains))
     return np.unique(np.linspace(0, n_draws - 1, each).round().astype(int))
 

@@ -70,7 +70,7 @@ def redrawn_effects(
     X = pack_theta(problem, sd, corr, sigma)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
-    known = problem.scaling.y_scale**2 if problem.sigma_is_known else 0.0
+    known = problem.known_precision
     p = problem.n_fixed
     n_u = int((problem.equations.q * problem.equations.n_levels).sum())
     back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale

@@ -78,7 +78,7 @@ def sample(
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
-    warn_of_far_columns(model.design.groups)
+    _warn_of_far_columns(model)
     if group_draws == "moments" and not (fast and _is_normal(model)):
         raise NotSupportedError(
             'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
@@ -150,13 +150,15 @@ def _check_sizes(
     from bayesmix.inference.collapsed import MAX_GROUP_DRAWS
     from bayesmix.memory import check_memory
 
-    design = model.design
+    predictors = model.design.predictors.values()
+    groups = [group for predictor in predictors for group in predictor.groups]
     n_draws = settings.chains * settings.draws
-    effects = sum(g.n_levels * g.n_effects for g in design.groups)
+    effects = sum(g.n_levels * g.n_effects for g in groups)
     collapsed = fast and _is_normal(model)
-    sampled = len(design.fixed_effects) + sum(g.n_effects**2 + g.n_effects for g in design.groups)
+    sampled = sum(len(predictor.fixed_effects) for predictor in predictors)
+    sampled += sum(g.n_effects**2 + g.n_effects for g in groups)
     labels = model.names.parameter_labels
-    sampled += sum(len(labels.get(name, "1")) for name in model.family.parameters)
+    sampled += sum(len(labels.get(name, "1")) for name in model.parameters)
     too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
     kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
     if not collapsed:
@@ -172,11 +174,16 @@ def _check_sizes(
     )
 
 
+def _warn_of_far_columns(model: FittableModel) -> None:
+    for predictor in model.design.predictors.values():
+        warn_of_far_columns(predictor.groups)
+
+
 def warm_up_steps(model: FittableModel) -> int:
     """Return how long the fast engine warms up, if the user does not say."""
     from bayesmix.gaussian.structure import plan_elimination
 
-    groups = model.design.groups
+    groups = model.design.mu.groups
     rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
     return _DEAR_TUNE if dear and _is_normal(model) else _FAST_TUNE
@@ -185,7 +192,7 @@ def warm_up_steps(model: FittableModel) -> int:
 def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
-    from bayesmix.inference.engines import why_not_normal
+    from bayesmix.inference.engines import why_not_normal, why_not_one_predictor
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
@@ -199,7 +206,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
             "formula's back)"
         )
     if method == "map":
-        warn_of_far_columns(model.design.groups)
+        _warn_of_far_columns(model)
     unsupported = unsupported_priors(model.prior_entries) if method == "map" else []
     if unsupported:
         raise NotSupportedError(
@@ -207,7 +214,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         )
     if not _is_normal(model):
         return _maximise_laplace(model, method, n_quadrature)
-    why_not = why_not_normal(model.family, model.rows)
+    why_not = why_not_normal(model.family, model.rows) or why_not_one_predictor(model.design)
     if why_not:
         raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; take fit()")
     if n_quadrature != 1:
@@ -283,7 +290,7 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
     from bayesmix.inference.engines import why_not_joint
     from bayesmix.results.laplace_fit import LaplaceFit
 
-    family, groups = model.family, model.design.groups
+    family, groups = model.family, model.design.mu.groups
     if method == "reml":
         raise NotSupportedError(
             f'method="reml" is for normal responses; the family is {family}: take "ml"'

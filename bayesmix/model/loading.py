@@ -119,13 +119,20 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
         _check_moments(tree[MOMENTS_GROUP].to_dataset())
     observed = tree["observed_data"][names.observed].to_numpy()
     _check_equal("the response", observed, model.y)
-    constant = tree["constant_data"]
-    if design.fixed_effects:
-        _check_equal("the fixed effects", constant["X"].to_numpy(), design.X)
-    for group in design.groups:
-        Z, index = constant[f"Z_{group.name}"], constant[f"index_{group.name}"]
-        _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
-        _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
+    _check_predictors(model, tree["constant_data"])
+
+
+def _check_predictors(model: Model, constant: Any) -> None:
+    """Hold the columns of each linear predictor against those of the file."""
+    for parameter, predictor in model.design.predictors.items():
+        called = model.names.of(parameter)
+        if predictor.fixed_effects:
+            X = constant[called.own("X")]
+            _check_equal("the fixed effects", X.to_numpy(), predictor.X)
+        for group in predictor.groups:
+            Z, index = constant[called.Z(group.name)], constant[called.index(group.name)]
+            _check_equal(f"the effects by {group.name}", Z.to_numpy(), group.Z)
+            _check_equal(f"the levels of {group.name}", index.to_numpy(), group.index)
 
 
 def _check_moments(moments: xr.Dataset) -> None:
@@ -149,16 +156,18 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
         Naming the variable and the value.
     """
     names, family = model.names, model.family
-    for group in model.design.groups:
-        _check_range(posterior, names.sd(group.name), 0.0, np.inf)
-        if group.correlated_blocks:
-            name = names.corr(group.name)
-            _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
-            dims = names.effect_dim(group.name), names.effect_dim_bis(group.name)
-            corr = posterior[name].transpose(..., *dims).to_numpy()
-            if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
-                raise FileError(f"the draws of {name} are no correlation matrices")
-    for name in family.parameters:
+    for parameter, predictor in model.design.predictors.items():
+        called = names.of(parameter)
+        for group in predictor.groups:
+            _check_range(posterior, called.sd(group.name), 0.0, np.inf)
+            if group.correlated_blocks:
+                name = called.corr(group.name)
+                dims = called.effect_dim(group.name), called.effect_dim_bis(group.name)
+                _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
+                corr = posterior[name].transpose(..., *dims).to_numpy()
+                if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
+                    raise FileError(f"the draws of {name} are no correlation matrices")
+    for name in model.parameters:
         if name not in family.vector_parameters:
             _check_range(posterior, name, 0.0, 1.0 if name in family.unit_parameters else np.inf)
         elif (posterior[name].diff(names.parameter_dim(name)) < 0).any():

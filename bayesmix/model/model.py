@@ -85,6 +85,9 @@ class Model(FittableModel, PoolingExtremes):
     ['corr(Subject)', 'LKJ(eta=2)']
     """
 
+    # Formulas for other parameters than mu are stated and have no front yet.
+    _takes_several_formulas = False
+
     @refusing(OF_FIT)
     def fit(
         self,

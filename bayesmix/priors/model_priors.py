@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from bayesmix.families.links import Link
 from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 
 __all__ = [
     "AT_MEANS", "ModelPriors", "PredictorPriors", "PriorInForce", "kept_priors", "resolve_priors",
@@ -93,10 +94,13 @@ class ModelPriors:
         By parameter that has a linear predictor; "mu" first.
     family : mapping of str to PriorInForce
         By parameter of the family that has none.
+    residual : mapping of str to PriorInForce
+        By parameter of the residual structure, beside sigma.
     """
 
     predictors: Mapping[str, PredictorPriors]
     family: Mapping[str, PriorInForce]
+    residual: Mapping[str, PriorInForce] = field(default_factory=dict)
 
     @property
     def mu(self) -> PredictorPriors:
@@ -134,6 +138,7 @@ class ModelPriors:
         for predictor in self.predictors.values():
             yield from predictor
         yield from self.family.values()
+        yield from self.residual.values()
 
     @property
     def improper(self) -> list[str]:
@@ -155,8 +160,9 @@ class ModelPriors:
 
 
 def resolve_priors(
-    design: Design, family: Family, y: np.ndarray, user: Mapping[str, Any] | None = None
-) -> ModelPriors:
+    design: Design, family: Family, y: np.ndarray, user: Mapping[str, Any] | None = None,
+    residual: Residual | None = None,
+) -> ModelPriors:  # fmt: skip
     """Combine the default priors with those of the user; the most specific name wins.
 
     Parameters
@@ -170,6 +176,8 @@ def resolve_priors(
         or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
         called like one of these. For the predictor of another parameter than mu they
         have that in front: ``"zi: Intercept"``, ``"zi: sd(site)"``.
+    residual : Residual, optional
+        The residual structure, if the response is normal.
 
     Returns
     -------
@@ -180,7 +188,8 @@ def resolve_priors(
     PriorError
         If a name is unknown, or a prior does not fit its parameter.
     """
-    chosen = _Choices(design, family, user or {})
+    of_residual = () if residual is None else residual.parameters
+    chosen = _Choices(design, family, user or {}, tuple(one.name for one in of_residual))
     scale = family.response_scale(y, design.mu.offset, design.row_data)
     defaults = {
         name: Prior(distribution, **values)
@@ -199,7 +208,11 @@ def resolve_priors(
         name: _family_parameter(family, chosen.take(name, [name], default))
         for name, default in defaults.items()
     }
-    return ModelPriors(predictors=predictors, family=parameters)
+    further = {}
+    for one in of_residual:
+        entry = chosen.take(one.name, [one.name], Prior(one.prior[0], **one.prior[1]))
+        further[one.name] = _positive(entry) if one.support == "positive" else _real(entry)
+    return ModelPriors(predictors=predictors, family=parameters, residual=further)
 
 
 def _parameter_scale(default: Prior, link: Link, predictor: LinearPredictor) -> ResponseScale:
@@ -292,14 +305,17 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
 class _Choices:
     """The user's priors, by the names a model knows."""
 
-    def __init__(self, design: Design, family: Family, user: Mapping[str, Any]) -> None:
+    def __init__(
+        self, design: Design, family: Family, user: Mapping[str, Any], residual: tuple[str, ...]
+    ) -> None:
         if not isinstance(user, Mapping):
             raise PriorError(
                 f'priors= takes a dict such as {{"sigma": bmx.Prior("HalfCauchy", beta=10)}}, '
                 f"not {type(user).__name__}"
             )
-        self.reserved = {*_SETS, *family.parameters}
-        known = _known_names(design, family, self.reserved)
+        parameters = (*family.parameters, *residual)
+        self.reserved = {*_SETS, *parameters}
+        known = _known_names(design, parameters, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
             given = Prior.from_any(prior, str(key))
@@ -313,13 +329,13 @@ class _Choices:
         return PriorInForce(parameter=parameter, prior=default, origin="default")
 
 
-def _known_names(design: Design, family: Family, reserved: set[str]) -> list[str]:
+def _known_names(design: Design, parameters: tuple[str, ...], reserved: set[str]) -> list[str]:
     """Every name that priors= may use."""
     names: list[str] = []
     for parameter, predictor in design.predictors.items():
         found = _names_of(predictor, reserved if parameter == "mu" else _SETS)
         names += [_prefix(parameter) + name for name in found]
-    names += [name for name in family.parameters if name not in design.predictors]
+    names += [name for name in parameters if name not in design.predictors]
     return list(dict.fromkeys(names))
 
 

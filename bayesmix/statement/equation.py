@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
-from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PriorInForce
+from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.shorten import one_line
 
 __all__ = ["Equation", "model_equation"]
@@ -24,7 +27,9 @@ class Equation(str):
         return f"$${self}$$"
 
 
-def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equation:
+def model_equation(
+    design: Design, family: Family, priors: ModelPriors, residual: Residual | None = None
+) -> Equation:
     """Write the likelihood, the linear predictor, the group effects and the priors.
 
     Parameters
@@ -32,16 +37,20 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
     design : Design
     family : Family
     priors : ModelPriors
+    residual : Residual, optional
 
     Returns
     -------
     Equation
         An ``aligned`` environment, without dollar signs.
     """
-    symbols = [_beta(design, j) for j in range(len(design.fixed_effects))]
     likelihood = family.latex()
-    if design.weights is not None:
-        likelihood = likelihood.replace(r"\sigma", r"\sigma / \sqrt{w_i}")
+    for name in design.predictors:
+        if name != "mu":  # one for each row
+            symbol = re.escape(_symbol(name))
+            likelihood = re.sub(rf"{symbol}(?![A-Za-z])", lambda found: f"{found[0]}_i", likelihood)
+    if residual is not None:
+        likelihood = residual.latex(likelihood)
     if "exponent" in design.extras:
         likelihood = rf"\left[{likelihood}\right]^{{w_i}}"
     for name, where in (
@@ -52,98 +61,131 @@ def model_equation(design: Design, family: Family, priors: ModelPriors) -> Equat
         if name in design.extras:
             likelihood += rf", \quad {where}"
     lines = [rf"{_text(design.formula.response.text)}_i &\sim {likelihood}"]
-    lines += _predictor(design, symbols)
-    for number, group in enumerate(design.groups):
-        lines += _group_lines(group, _letter(number))
-    lines += _prior_lines(design, priors, symbols)
+    parts = []
+    n_letters = 0
+    for name, predictor in design.predictors.items():
+        letters = [_letter(n_letters + k) for k in range(len(predictor.groups))]
+        n_letters += len(letters)
+        parts.append(_Part(predictor=predictor, letters=letters))
+        if name != "mu":
+            inverse = family.parameter_link(name).latex.replace(r"\eta_i", parts[-1].eta)
+            lines.append(rf"{_symbol(name)}_i &= {inverse}")
+        lines += _predictor_lines(parts[-1])
+    for part in parts:
+        for group, letter in zip(part.predictor.groups, part.letters, strict=True):
+            lines += _group_lines(group, letter, part.mark)
+    for part in parts:
+        lines += _prior_lines(part, priors.predictors[part.predictor.parameter])
+    lines += [_family_line(name, entry) for name, entry in priors.family.items()]
     body = " \\\\\n".join(lines)
     return Equation(f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}")
 
 
-def _predictor(design: Design, symbols: Sequence[str]) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One linear predictor, and the letters of its group effects."""
+
+    predictor: LinearPredictor
+    letters: Sequence[str]
+
+    @property
+    def mark(self) -> str:
+        """What its symbols carry, where they are not mu's."""
+        name = self.predictor.parameter
+        return "" if name == "mu" else rf"^{{({_symbol(name)})}}"
+
+    @property
+    def eta(self) -> str:
+        return rf"\eta{self.mark}_i"
+
+    @property
+    def symbols(self) -> list[str]:
+        """Coefficients."""
+        first = 0 if self.predictor.has_intercept else 1
+        numbers = range(first, first + len(self.predictor.fixed_effects))
+        return [rf"\beta{self.mark}_{{{number}}}" for number in numbers]
+
+
+def _predictor_lines(part: _Part) -> list[str]:
+    predictor = part.predictor
     terms = []
-    for symbol, name in zip(symbols, design.fixed_effects, strict=True):
+    for symbol, name in zip(part.symbols, predictor.fixed_effects, strict=True):
         terms.append(symbol if name == "Intercept" else rf"{symbol}\,{_text(name)}_i")
-    if design.offset is not None:
-        terms += [rf"{_text(piece.text)}_i" for piece in design.formula.offsets]
-    for number, group in enumerate(design.groups):
-        letter = _letter(number)
+    if predictor.offset is not None:
+        terms += [rf"{_text(piece.text)}_i" for piece in predictor.formula.offsets]
+    for letter, group in zip(part.letters, predictor.groups, strict=True):
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
     if not terms:
-        return [r"\eta_i &= 0"]
+        return [rf"{part.eta} &= 0"]
     rows = [terms[i : i + _PER_LINE] for i in range(0, len(terms), _PER_LINE)]
-    lines = [rf"\eta_i &= {' + '.join(rows[0])}"]
+    lines = [rf"{part.eta} &= {' + '.join(rows[0])}"]
     return lines + [rf"&\quad + {' + '.join(row)}" for row in rows[1:]]
 
 
-def _group_lines(group: GroupingFactor, letter: str) -> list[str]:
+def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
     name = _text(group.name)
     if group.n_effects == 1:
         return [
-            rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma_{{{name},0}}), "
+            rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     lines = [
-        rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma_{{{name}}}), "
+        rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
         rf"\quad j = 1, \dots, {group.n_levels}"
     ]
-    sds = ", ".join(rf"\sigma_{{{name},{k}}}" for k in range(group.n_effects))
+    sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in range(group.n_effects))
     diagonal = rf"\operatorname{{diag}}({sds})"
     if group.correlated_blocks:
-        S = rf"S_{{{name}}}"
-        lines.append(rf"\Sigma_{{{name}}} &= {S} R_{{{name}}} {S}, \quad {S} = {diagonal}")
+        S, R = rf"S{mark}_{{{name}}}", rf"R{mark}_{{{name}}}"
+        lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
     else:
-        lines.append(rf"\Sigma_{{{name}}} &= {diagonal}^2")
+        lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
     return lines
 
 
-def _prior_lines(design: Design, priors: ModelPriors, symbols: Sequence[str]) -> list[str]:
+def _prior_lines(part: _Part, priors: PredictorPriors) -> list[str]:
+    predictor, mark, symbols = part.predictor, part.mark, part.symbols
     lines = []
-    slopes = [
-        symbol
-        for symbol, name in zip(symbols, design.fixed_effects, strict=True)
-        if priors.intercept is None or name != "Intercept"
-    ]
+    slopes = [symbols[j] for j in predictor.slopes]
     if priors.intercept is not None:
-        left = symbols[design.fixed_effects.index("Intercept")]
+        left = symbols[predictor.fixed_effects.index("Intercept")]
         if priors.intercept_is_centered and slopes:
-            left = rf"{left} + \textstyle\sum_k \beta_k \bar x_k"
+            left = rf"{left} + \textstyle\sum_k \beta{mark}_k \bar x_k"
         lines.append(rf"{left} &\sim {_distribution(priors.intercept.prior)}")
     for symbol, entry in zip(slopes, priors.coefficients, strict=True):
         lines.append(rf"{symbol} &\sim {_distribution(entry.prior)}")
-    for group in design.groups:
+    for group in predictor.groups:
         name = _text(group.name)
         for k, entry in enumerate(priors.sd[group.name]):
-            lines.append(rf"\sigma_{{{name},{k}}} &\sim {_distribution(entry.prior)}")
+            lines.append(rf"\sigma{mark}_{{{name},{k}}} &\sim {_distribution(entry.prior)}")
         blocks = group.correlated_blocks
         for block in blocks:
             lkj = _distribution(priors.corr[group.name].prior)
-            part = "" if block.size == group.n_effects else f",{block.start}:{block.stop - 1}"
-            lines.append(rf"R_{{{name}{part}}} &\sim {lkj}")
-    lines += [_family_line(name, entry) for name, entry in priors.family.items()]
+            within = "" if block.size == group.n_effects else f",{block.start}:{block.stop - 1}"
+            lines.append(rf"R{mark}_{{{name}{within}}} &\sim {lkj}")
     return lines
 
 
 def _family_line(name: str, entry: PriorInForce) -> str:
-    greek = {"sigma", "nu", "alpha", "phi"}
-    special = {"lam": r"\lambda", "thresholds": r"\tau_k"}
-    plain = rf"\{name}" if name in greek else rf"\text{{{_escape(name)}}}"
-    symbol = special.get(name, plain)
+    symbol = _symbol(name)
     if name == "thresholds" and entry.note.endswith(AT_MEANS):
         symbol += r" - \textstyle\sum_k \beta_k \bar x_k"
     return rf"{symbol} &\sim {_distribution(entry.prior)}"
 
 
+def _symbol(parameter: str) -> str:
+    """A parameter of the family."""
+    greek = {"sigma", "nu", "alpha", "phi"}
+    special = {"lam": r"\lambda", "thresholds": r"\tau_k"}
+    plain = rf"\{parameter}" if parameter in greek else rf"\text{{{_escape(parameter)}}}"
+    return special.get(parameter, plain)
+
+
 def _distribution(prior: Prior) -> str:
     inside = ", ".join(f"{value:.4g}" for value in prior.parameters.values())
     return rf"\operatorname{{{prior.distribution}}}({inside})"
-
-
-def _beta(design: Design, j: int) -> str:
-    number = j if design.has_intercept else j + 1
-    return rf"\beta_{{{number}}}"
 
 
 def _letter(number: int) -> str:

@@ -9,64 +9,119 @@ from bayesmix.design import Design
 from bayesmix.errors import DataError
 from bayesmix.families import Family
 
-__all__ = ["Names", "model_names", "posterior_variables"]
+__all__ = ["Names", "PredictorNames", "model_names", "posterior_variables"]
 
 FIXED_EFFECT = "fixed_effect"
 FIXED_SLOPE = "fixed_slope"  # the fixed effects without the intercept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """What the parts of one model are called.
+class PredictorNames:
+    """What the parts of one linear predictor are called.
+
+    Attributes
+    ----------
+    obs_dim : str
+        The dimension of the rows.
+    prefix : str
+        What stands in front: nothing for mu, ``zi_`` for zi.
+    """
+
+    obs_dim: str
+    prefix: str = ""
+
+    def own(self, name: str) -> str:
+        """Return the name of any other part, such as "X" or "offset"."""
+        return self.prefix + name
+
+    @property
+    def beta(self) -> str:
+        """Fixed effects."""
+        return f"{self.prefix}beta"
+
+    @property
+    def fixed_effect(self) -> str:
+        """Dimension of the fixed effects."""
+        return self.prefix + FIXED_EFFECT
+
+    @property
+    def fixed_slope(self) -> str:
+        """Dimension of the fixed effects without the intercept."""
+        return self.prefix + FIXED_SLOPE
+
+    def sd(self, group: str) -> str:
+        """Standard deviations of a grouping factor's effects."""
+        return f"{self.prefix}sd_{group}"
+
+    def corr(self, group: str) -> str:
+        """Correlation matrix of a grouping factor's effects."""
+        return f"{self.prefix}corr_{group}"
+
+    def b(self, group: str) -> str:
+        """Group effects."""
+        return f"{self.prefix}b_{group}"
+
+    def Z(self, group: str) -> str:  # noqa: N802
+        """Columns that vary by a grouping factor."""
+        return f"{self.prefix}Z_{group}"
+
+    def index(self, group: str) -> str:
+        """Level of each row."""
+        return f"{self.prefix}index_{group}"
+
+    def level_dim(self, group: str) -> str:
+        """Dimension of the levels."""
+        return f"{self.prefix}{group}_level"
+
+    def effect_dim(self, group: str) -> str:
+        """Dimension of the effects."""
+        return f"{self.prefix}{group}_effect"
+
+    def effect_dim_bis(self, group: str) -> str:
+        """Second dimension of the correlation matrix."""
+        return f"{self.prefix}{group}_effect_bis"
+
+    @property
+    def fixed_variables(self) -> set[str]:
+        """Every variable that the PyMC model may have beside those of grouping factors."""
+        parts = ("beta", "coefficients", "intercept", "intercept_at_means", "X", "offset")
+        return {self.prefix + part for part in parts}
+
+    def group_variables(self, group: str) -> set[str]:
+        """Every variable that the PyMC model may have for a grouping factor."""
+        parts = ("sd", "corr", "b", "Z", "index", "z", "partial_corr")
+        return {f"{self.prefix}{part}_{group}" for part in parts}
+
+    def group_dims(self, group: str) -> set[str]:
+        """Every dimension that the PyMC model may have for a grouping factor."""
+        return {self.level_dim(group), self.effect_dim(group), self.effect_dim_bis(group)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names(PredictorNames):
+    """What the parts of one model are called; those of a predictor are mu's.
 
     Attributes
     ----------
     observed : str
         The observed variable; no column of the data has this name.
-    obs_dim : str
-        The dimension of the rows.
     parameter_labels : mapping of str to tuple of str
         The labels of those parameters of the family that are vectors.
     """
 
     observed: str
-    obs_dim: str
     parameter_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, parameter: str) -> PredictorNames:
+        """Return the names of the predictor of a parameter."""
+        if parameter == "mu":
+            return self
+        return PredictorNames(obs_dim=self.obs_dim, prefix=f"{parameter}_")
 
     @staticmethod
     def parameter_dim(parameter: str) -> str:
         """Dimension of a parameter that is a vector: ``threshold`` of ``thresholds``."""
         return parameter.removesuffix("s")
-
-    @staticmethod
-    def sd(group: str) -> str:
-        """Standard deviations of a grouping factor's effects."""
-        return f"sd_{group}"
-
-    @staticmethod
-    def corr(group: str) -> str:
-        """Correlation matrix of a grouping factor's effects."""
-        return f"corr_{group}"
-
-    @staticmethod
-    def b(group: str) -> str:
-        """Group effects."""
-        return f"b_{group}"
-
-    @staticmethod
-    def level_dim(group: str) -> str:
-        """Dimension of the levels."""
-        return f"{group}_level"
-
-    @staticmethod
-    def effect_dim(group: str) -> str:
-        """Dimension of the effects."""
-        return f"{group}_effect"
-
-    @staticmethod
-    def effect_dim_bis(group: str) -> str:
-        """Second dimension of the correlation matrix."""
-        return f"{group}_effect_bis"
 
 
 def model_names(design: Design, family: Family) -> Names:
@@ -87,34 +142,40 @@ def model_names(design: Design, family: Family) -> Names:
     obs_dim = "row"
     while obs_dim in taken:
         obs_dim += "_"
-    variables = {"beta", "coefficients", "intercept", "intercept_at_means", "X", "offset"}
-    variables |= {observed, f"{observed}_data", *family.parameters}
+    variables = {observed, f"{observed}_data", *family.parameters}
     variables |= {"weights", "known_se", "trials", "status", "lower", "upper", "exponent"}
     labels = family.parameter_labels(design.response)
     variables |= {f"{name}_at_means" for name in labels}
-    dims = {FIXED_EFFECT, FIXED_SLOPE, obs_dim, "chain", "draw"}
+    dims = {obs_dim, "chain", "draw"}
     dims |= {Names.parameter_dim(name) for name in labels}
-    for group in design.groups:
-        g = group.name
-        own = {Names.level_dim(g), Names.effect_dim(g), Names.effect_dim_bis(g)}
-        new = {Names.sd(g), Names.corr(g), Names.b(g)}
-        new |= {f"{part}_{g}" for part in ("Z", "index", "z", "partial_corr")}
-        if own & (dims | variables) or new & (dims | variables) or own & new:
-            raise DataError(
-                f"the grouping factor `{g}` gives results the same names as another part of "
-                "the model; rename its column"
-            )
-        dims |= own
-        variables |= new
-    return Names(observed=observed, obs_dim=obs_dim, parameter_labels=labels)
+    names = Names(observed=observed, obs_dim=obs_dim, parameter_labels=labels)
+    for parameter in design.predictors:
+        variables |= names.of(parameter).fixed_variables
+        dims |= {names.of(parameter).fixed_effect, names.of(parameter).fixed_slope}
+    for parameter, predictor in design.predictors.items():
+        called = names.of(parameter)
+        for group in predictor.groups:
+            own, new = called.group_dims(group.name), called.group_variables(group.name)
+            if own & (dims | variables) or new & (dims | variables) or own & new:
+                raise DataError(
+                    f"the grouping factor `{group.name}` gives results the same names as another "
+                    "part of the model; rename its column"
+                )
+            dims |= own
+            variables |= new
+    return names
 
 
 def posterior_variables(design: Design, names: Names, family: Family) -> list[str]:
     """Names of the PyMC model's variables that a posterior keeps."""
-    variables = ["beta"] if design.fixed_effects else []
-    for group in design.groups:
-        variables.append(names.sd(group.name))
-        if group.correlated_blocks:
-            variables.append(names.corr(group.name))
-        variables.append(names.b(group.name))
-    return [*variables, *family.parameters]
+    variables = []
+    for parameter, predictor in design.predictors.items():
+        called = names.of(parameter)
+        if predictor.fixed_effects:
+            variables.append(called.beta)
+        for group in predictor.groups:
+            variables.append(called.sd(group.name))
+            if group.correlated_blocks:
+                variables.append(called.corr(group.name))
+            variables.append(called.b(group.name))
+    return variables + [name for name in family.parameters if name not in design.predictors]

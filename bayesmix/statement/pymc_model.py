@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
-from bayesmix.priors.model_priors import ModelPriors, PriorInForce
+from bayesmix.families.functions import tensor_functions
+from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
+from bayesmix.residual import Residual
 from bayesmix.statement.lkj import lkj_cholesky
-from bayesmix.statement.names import FIXED_EFFECT, FIXED_SLOPE, Names
+from bayesmix.statement.names import Names, PredictorNames
 
 __all__ = ["Parametrization", "build_pymc_model"]
 
@@ -26,6 +28,8 @@ def build_pymc_model(
     priors: ModelPriors,
     names: Names,
     parametrization: Parametrization = "non-centered",
+    residual: Residual | None = None,
+    row_data: Mapping[str, np.ndarray] | None = None,
 ) -> Any:
     """State a mixed model in PyMC.
 
@@ -39,86 +43,130 @@ def build_pymc_model(
     parametrization : {"non-centered", "centered"}
         Whether group effects are standard normals times their Cholesky factor,
         or drawn from their normal directly.
+    residual : Residual, optional
+        The residual structure of a normal response; where there is none, rows are
+        independent given the family's parameters.
+    row_data : mapping of str to ndarray, shape (n,), optional
+        What family and structure want to know of each row; by default the design's.
 
     Returns
     -------
     pymc.Model
         With the variables ``beta``, ``sd_<g>``, ``corr_<g>``, ``b_<g>`` and the
         family's parameters, on the scale that the formula writes; y, X, Z and
-        the level of each row are ``pm.Data``.
+        the level of each row are ``pm.Data``. A parameter with a predictor of its
+        own has these with its name in front, ``zi_beta``.
     """
     import pymc as pm
 
     coords: dict[str, Any] = {names.obs_dim: design.row_positions}
-    if design.fixed_effects:
-        coords[FIXED_EFFECT] = list(design.fixed_effects)
-    if design.has_intercept and len(design.fixed_effects) > 1:
-        coords[FIXED_SLOPE] = [name for name in design.fixed_effects if name != "Intercept"]
-    for group in design.groups:
-        coords[names.level_dim(group.name)] = list(group.levels.labels)
-        coords[names.effect_dim(group.name)] = list(group.effects)
-        if group.correlated_blocks:
-            coords[names.effect_dim_bis(group.name)] = list(group.effects)
+    for parameter, predictor in design.predictors.items():
+        coords |= _coordinates(predictor, names.of(parameter))
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = list(labels)
 
     with pm.Model(coords=coords) as model:
-        eta: Any = np.zeros(design.n_obs)
-        beta = None
-        if design.fixed_effects:
-            X = pm.Data("X", design.X, dims=(names.obs_dim, FIXED_EFFECT))
-            beta = _beta(design, priors)
-            eta = X @ beta
-        if design.offset is not None:
-            eta = eta + pm.Data("offset", design.offset, dims=names.obs_dim)
-        for group in design.groups:
-            eta = eta + _group_part(group, priors, names, parametrization)
+        etas, betas = {}, {}
+        for parameter, predictor in design.predictors.items():
+            etas[parameter], betas[parameter] = _linear_predictor(
+                predictor, priors.predictors[parameter], names.of(parameter), parametrization
+            )
         parameters = {
-            name: _ordered_vector(name, entry, design, beta, names)
+            name: _ordered_vector(name, entry, design.mu, betas["mu"], names)
             if name in names.parameter_labels
             else _variable(name, entry.prior)
             for name, entry in priors.family.items()
+        }
+        eta = etas.pop("mu")
+        parameters |= {
+            name: family.parameter_link(name).inverse(tensor_functions(), own)
+            for name, own in etas.items()
         }
         # PyMC wants whole numbers for a discrete distribution to be of an integer type.
         data = y.astype(np.int64) if family.discrete else y
         observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
         rows = {
             name: pm.Data(name, values, dims=names.obs_dim)
-            for name, values in design.row_data.items()
+            for name, values in (design.row_data if row_data is None else row_data).items()
         }
-        family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        parameters |= {
+            name: _variable(name, entry.prior) for name, entry in priors.residual.items()
+        }
+        if residual is None:
+            family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+        else:
+            residual.pymc_likelihood(
+                names.observed, family, eta, parameters, observed, names.obs_dim, rows
+            )
     return model
 
 
-def _beta(design: Design, priors: ModelPriors) -> Any:
+def _coordinates(predictor: LinearPredictor, names: PredictorNames) -> dict[str, Any]:
+    """Labels along the dimensions of one predictor's variables."""
+    coords: dict[str, Any] = {}
+    if predictor.fixed_effects:
+        coords[names.fixed_effect] = list(predictor.fixed_effects)
+    if predictor.has_intercept and len(predictor.fixed_effects) > 1:
+        coords[names.fixed_slope] = [predictor.fixed_effects[j] for j in predictor.slopes]
+    for group in predictor.groups:
+        coords[names.level_dim(group.name)] = list(group.levels.labels)
+        coords[names.effect_dim(group.name)] = list(group.effects)
+        if group.correlated_blocks:
+            coords[names.effect_dim_bis(group.name)] = list(group.effects)
+    return coords
+
+
+def _linear_predictor(
+    predictor: LinearPredictor,
+    priors: PredictorPriors,
+    names: PredictorNames,
+    parametrization: Parametrization,
+) -> tuple[Any, Any | None]:
+    """Return eta, shape (n,), and its fixed effects, if it has some."""
+    import pymc as pm
+
+    eta: Any = np.zeros(predictor.n_obs)
+    beta = None
+    if predictor.fixed_effects:
+        X = pm.Data(names.own("X"), predictor.X, dims=(names.obs_dim, names.fixed_effect))
+        beta = _beta(predictor, priors, names)
+        eta = X @ beta
+    if predictor.offset is not None:
+        eta = eta + pm.Data(names.own("offset"), predictor.offset, dims=names.obs_dim)
+    for group in predictor.groups:
+        eta = eta + _group_part(group, priors, names, parametrization)
+    return eta, beta
+
+
+def _beta(predictor: LinearPredictor, priors: PredictorPriors, names: PredictorNames) -> Any:
     """Coefficients, with the intercept where its prior is stated."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    slopes = [name for name in design.fixed_effects if name != "Intercept"]
+    at = list(predictor.slopes)
+    slopes = [predictor.fixed_effects[j] for j in at]
+    beta_name, dim = names.beta, names.fixed_effect
     if priors.intercept is None:
-        slopes = list(design.fixed_effects)
-        return _vector("beta", priors.coefficients, slopes, FIXED_EFFECT)
-    at = [design.fixed_effects.index(name) for name in slopes]
-    if priors.intercept_is_centered:
-        intercept = _variable("intercept_at_means", priors.intercept.prior)
-    else:
-        intercept = _variable("intercept", priors.intercept.prior)
+        return _vector(beta_name, priors.coefficients, slopes, dim)
+    part = "intercept_at_means" if priors.intercept_is_centered else "intercept"
+    intercept = _variable(names.own(part), priors.intercept.prior)
     if not slopes:
-        return pm.Deterministic("beta", pt.atleast_1d(intercept), dims=FIXED_EFFECT)
-    coefficients = _vector("coefficients", priors.coefficients, slopes, FIXED_SLOPE)
+        return pm.Deterministic(beta_name, pt.atleast_1d(intercept), dims=dim)
+    coefficients = _vector(
+        names.own("coefficients"), priors.coefficients, slopes, names.fixed_slope
+    )
     if priors.intercept_is_centered:
-        intercept = intercept - pt.dot(design.means[at], coefficients)
-    where = design.fixed_effects.index("Intercept")
-    beta = pt.zeros(len(design.fixed_effects))
+        intercept = intercept - pt.dot(predictor.means[at], coefficients)
+    where = predictor.fixed_effects.index("Intercept")
+    beta = pt.zeros(len(predictor.fixed_effects))
     beta = beta[np.asarray(at)].set(coefficients)[where].set(intercept)
-    return pm.Deterministic("beta", beta, dims=FIXED_EFFECT)
+    return pm.Deterministic(beta_name, beta, dims=dim)
 
 
 def _group_part(
     group: GroupingFactor,
-    priors: ModelPriors,
-    names: Names,
+    priors: PredictorPriors,
+    names: PredictorNames,
     parametrization: Parametrization,
 ) -> Any:
     """Contribution of one grouping factor to the linear predictor, shape (n,)."""
@@ -135,19 +183,19 @@ def _group_part(
             b = pm.MvNormal(names.b(g), np.zeros(group.n_effects), chol=sd[:, None] * L,
                             dims=(level, effect))  # fmt: skip
     else:
-        z = pm.Normal(f"z_{g}", 0.0, 1.0, dims=(level, effect))
+        z = pm.Normal(names.own(f"z_{g}"), 0.0, 1.0, dims=(level, effect))
         b = pm.Deterministic(
             names.b(g), z * sd if L is None else z @ (sd[:, None] * L).T, dims=(level, effect)
         )
-    index = pm.Data(f"index_{g}", group.index, dims=names.obs_dim)
+    index = pm.Data(names.index(g), group.index, dims=names.obs_dim)
     if group.effects == ("Intercept",):
         return b[index, 0]
-    Z = pm.Data(f"Z_{g}", group.Z, dims=(names.obs_dim, effect))
+    Z = pm.Data(names.Z(g), group.Z, dims=(names.obs_dim, effect))
     return (Z * b[index]).sum(axis=1)
 
 
 def _cholesky_of_correlation(
-    group: GroupingFactor, priors: ModelPriors, names: Names
+    group: GroupingFactor, priors: PredictorPriors, names: PredictorNames
 ) -> Any | None:
     """Cholesky factor of R over all effects; one LKJ for each correlated block."""
     import pymc as pm
@@ -161,7 +209,7 @@ def _cholesky_of_correlation(
     whole = len(blocks) == 1 and blocks[0].size == group.n_effects
     L: Any = pt.eye(group.n_effects)
     for number, block in enumerate(blocks):
-        raw = f"partial_corr_{g}" if len(blocks) == 1 else f"partial_corr_{g}_{number}"
+        raw = names.own(f"partial_corr_{g}" if len(blocks) == 1 else f"partial_corr_{g}_{number}")
         factor = lkj_cholesky(raw, block.size, eta)
         L = factor if whole else L[block.start : block.stop, block.start : block.stop].set(factor)
     pm.Deterministic(names.corr(g), L @ L.T, dims=(names.effect_dim(g), names.effect_dim_bis(g)))
@@ -169,7 +217,7 @@ def _cholesky_of_correlation(
 
 
 def _ordered_vector(
-    name: str, entry: PriorInForce, design: Design, beta: Any | None, names: Names
+    name: str, entry: PriorInForce, mu: LinearPredictor, beta: Any | None, names: Names
 ) -> Any:
     """Thresholds in rising order, with one prior for each.
 
@@ -193,7 +241,7 @@ def _ordered_vector(
     # Sorting leaves what NUTS sees as it is, and orders independent draws from the prior.
     vector = pt.sort(raw)
     if centered:
-        vector = vector + pt.dot(design.means, beta)
+        vector = vector + pt.dot(mu.means, beta)
     return pm.Deterministic(name, vector, dims=names.parameter_dim(name))
 
 

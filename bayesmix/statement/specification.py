@@ -22,7 +22,9 @@ class Specification:
 
     Attributes
     ----------
-    formula : str
+    formula : str or tuple of str
+        Several, where parameters have predictors of their own: the first is that of the
+        response.
     family : Family
     priors : mapping of str to Prior
         Those of the user.
@@ -32,7 +34,7 @@ class Specification:
     parametrization : {"non-centered", "centered"}
     """
 
-    formula: str
+    formula: str | tuple[str, ...]
     family: Family
     priors: Mapping[str, Prior] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
@@ -100,10 +102,16 @@ class Specification:
         """Change some of it; the arguments are those of `Model.update`."""
         out = self
         if formula is not None:
-            out = replace(out, formula=updated_formula(self.formula, formula))
+            if isinstance(self.formula, str):
+                out = replace(out, formula=updated_formula(self.formula, formula))
+            else:
+                first = updated_formula(self.formula[0], formula)
+                out = replace(out, formula=(first, *self.formula[1:]))
         if family is not None:
             out = replace(out, family=get_family(family))
         if priors is not None:
+            if not isinstance(priors, Mapping):
+                raise PriorError(f"priors= takes a dict, not {type(priors).__name__}")
             merged = {**self.priors, **priors}
             out = replace(out, priors={k: v for k, v in merged.items() if v is not None})
         given = {name: value for name, value in others.items() if value is not None}

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import one_of
+from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
 from bayesmix.families import Family, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
-from bayesmix.formula import Formula, parse_formula
+from bayesmix.families.links import Link
+from bayesmix.formula import Formula, parse_formulas
 from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
+from bayesmix.residual import Residual, residual_by_rows
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
 from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
@@ -46,6 +48,7 @@ class StatedModel:
     Attributes
     ----------
     formula : Formula
+        That of the response.
     design : Design
     family : Family
     y : ndarray, shape (n,)
@@ -54,13 +57,18 @@ class StatedModel:
         What is given per row beside the response.
     row_columns : mapping of str to str
         Where new data hold the same.
+    residual : Residual or None
+        The covariance of what the predictors leave of a normal response; None for other
+        families.
     names : Names
     specification : Specification
     """
 
+    _takes_several_formulas: ClassVar[bool] = True
+
     def __init__(
         self,
-        formula: str,
+        formula: str | Sequence[str],
         data: Any,
         *,
         family: str | Family = "gaussian",
@@ -75,7 +83,8 @@ class StatedModel:
         one_of("parametrization", parametrization, get_args(Parametrization))
         self.family: Family = get_family(family)
         self.specification = Specification(
-            formula=formula,
+            # What is neither is refused where it is read.
+            formula=tuple(formula) if isinstance(formula, list | tuple) else cast("str", formula),
             family=self.family,
             priors=priors or {},
             functions=functions or {},
@@ -87,9 +96,13 @@ class StatedModel:
         self._data = data
         self._stated: Statement | None = None
         self._data_note = ""  # what is special about it, where something is
-        self.formula: Formula = parse_formula(
-            formula, available=column_names(data), functions=functions
+        formulas = parse_formulas(
+            formula,
+            available=column_names(data),
+            functions=functions,
+            several=self._takes_several_formulas,
         )
+        self.formula: Formula = formulas.pop("mu")
         if known_se is not None or weights is not None:
             self.family = _with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:
@@ -98,10 +111,11 @@ class StatedModel:
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
+        _check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = learned_from.learned_from or learned_from
             known = learned_from.specification.formula, learned_from.family
-            if known != (formula, self.family):
+            if known != (self.specification.formula, self.family):
                 raise ArgumentError(
                     f"learned_from= is a model {learned_from.formula} of the family "
                     f"{learned_from.family}; it must have the same formula and family"
@@ -110,6 +124,7 @@ class StatedModel:
         self.design: Design = build_design(
             self.formula,
             data,
+            others=formulas,
             functions=functions,
             missing=missing,
             residual_is_estimated=self.family.residual_is_estimated,
@@ -130,11 +145,18 @@ class StatedModel:
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
         check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
+        self.residual: Residual | None = (
+            residual_by_rows(self.rows) if self.family.is_normal else None
+        )
         self.names = model_names(self.design, self.family)
         self.parametrization: Parametrization = parametrization
-        self._priors: ModelPriors = resolve_priors(self.design, self.family, self.y, priors)
+        self._priors: ModelPriors = resolve_priors(
+            self.design, self.family, self.y, priors, self.residual
+        )
         if learned_from is not None:
-            learned = resolve_priors(learned_from.design, self.family, learned_from.y, priors)
+            learned = resolve_priors(
+                learned_from.design, self.family, learned_from.y, priors, self.residual
+            )
             self._priors = kept_priors(learned, self._priors)
 
     def with_parts(
@@ -198,9 +220,7 @@ class StatedModel:
         in ``pm.Data`` containers. What is added to it or replaced in it counts:
         `fit()` then samples it with PyMC, and keeps the draws of new variables.
         """
-        made = build_pymc_model(
-            self.design, self.family, self.y, self._priors, self.names, self.parametrization
-        )
+        made = self._build_pymc_model()
         self._stated = statement_of(made)
         return made
 
@@ -230,18 +250,31 @@ class StatedModel:
     def _stated_by_formula(self) -> Statement:
         """The statement of the PyMC model as it was made, or would be."""
         if self._stated is None:  # another model was put in its place
-            self._stated = statement_of(
-                build_pymc_model(
-                    self.design, self.family, self.y, self._priors, self.names,
-                    self.parametrization,
-                )
-            )  # fmt: skip
+            self._stated = statement_of(self._build_pymc_model())
         return self._stated
+
+    def _build_pymc_model(self) -> Any:
+        return build_pymc_model(
+            self.design, self.family, self.y, self._priors, self.names, self.parametrization,
+            self.residual,
+        )  # fmt: skip
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """The link of each linear predictor, by parameter."""
+        own = {"mu": self.family.link_functions}
+        others = (name for name in self.design.predictors if name != "mu")
+        return own | {name: self.family.parameter_link(name) for name in others}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The family's parameters that have no predictor of their own."""
+        return tuple(self.prior_entries.family)
 
     @property
     def link_start(self) -> float:
         """Linear predictor of the mean response."""
-        return self.family.response_scale(self.y, self.design.offset, self.rows).center
+        return self.family.response_scale(self.y, self.design.mu.offset, self.rows).center
 
     @property
     def prior_entries(self) -> ModelPriors:
@@ -256,7 +289,7 @@ class StatedModel:
         Equation
             A str.
         """
-        return model_equation(self.design, self.family, self._priors)
+        return model_equation(self.design, self.family, self._priors, self.residual)
 
     def graph(self) -> Any:
         """Draw the PyMC model as a graph.
@@ -276,10 +309,10 @@ class StatedModel:
 
     def facts(self) -> tuple[str, ...]:
         """Return family, rows and groups, in lines for the head of a summary."""
-        return facts_in_words(self.design, self.family)
+        return facts_in_words(self.design, self.family, self.residual)
 
     def __repr__(self) -> str:
-        words = model_in_words(str(self.formula), self.design, self.family, self._priors)
+        words = model_in_words(self.design, self.family, self._priors, self.residual)
         changes = self.pymc_changes
         return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
 
@@ -302,6 +335,30 @@ class FittableModel(StatedModel, ABC):
     @abstractmethod
     def update(self, *args: Any, **changes: Any) -> Any:
         """Make a changed model."""
+
+
+def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
+    """Check that what has a formula of its own is a parameter of the family.
+
+    Raises
+    ------
+    FormulaError
+        If the family has no such parameter.
+    NotSupportedError
+        If it is a vector.
+    """
+    for name, formula in formulas.items():
+        if name not in family.parameters:
+            known = [known for known in family.parameters if known not in family.vector_parameters]
+            raise FormulaError(
+                f"the {family.name} family has no parameter {name}; "
+                f"{did_you_mean(name, known)}there is {', '.join(known) or 'none'}",
+                text=formula.text,
+                start=formula.response.start,
+                stop=formula.response.stop,
+            )
+        if name in family.vector_parameters:
+            raise NotSupportedError(f"{name} is a vector and has no linear predictor")
 
 
 def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:

@@ -5,29 +5,34 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.residual import Residual
 
 __all__ = ["facts_in_words", "groups_in_words", "model_in_words"]
 
 _WIDTH = 80
 
 
-def facts_in_words(design: Design, family: Family) -> tuple[str, ...]:
+def facts_in_words(
+    design: Design, family: Family, residual: Residual | None = None
+) -> tuple[str, ...]:
     """Return the lines that head every printed model and result."""
     rows = f"{design.n_obs} rows"
     left_out = design.n_rows_given - design.n_obs
     if left_out:
         rows += f" ({left_out} of {design.n_rows_given} left out for missing values)"
-    if design.weights is not None:
-        rows += ", weighted"
-    if design.known_se is not None:
-        rows += ", known standard errors"
+    if residual is not None and residual.in_words:
+        rows += f", {residual.in_words}"
     rows += "".join(_row_data_in_words(design))
     lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
-    if design.groups:
-        sizes = [f"{g.name} ({g.n_levels} levels)" for g in design.groups]
+    sizes = {
+        f"{g.name} ({g.n_levels} levels)": None
+        for predictor in design.predictors.values()
+        for g in predictor.groups
+    }
+    if sizes:
         lines.append(f"groups: {', '.join(sizes)}")
     return tuple(lines)
 
@@ -68,27 +73,40 @@ def groups_in_words(group: GroupingFactor) -> str:
     return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"
 
 
-def model_in_words(formula: str, design: Design, family: Family, priors: ModelPriors) -> str:
-    """Return formula, data, effects and priors as lines of at most 80 columns."""
-    lines = textwrap.wrap(formula, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    for line in facts_in_words(design, family)[: -1 if design.groups else None]:
-        lines += _item(line)
-    lines += _item(f"fixed effects: {', '.join(design.fixed_effects) or 'none'}")
-    if design.aliased:
-        lines += _item(f"left out as aliased: {', '.join(design.aliased)}")
-    if design.offset is not None:
-        pieces = ", ".join(piece.text for piece in design.formula.offsets)
-        lines += _item(f"offset: {pieces}")
-    for group in design.groups:
-        lines += _item(groups_in_words(group))
-    if not design.groups:
-        lines += _item("no group effects")
+def model_in_words(
+    design: Design, family: Family, priors: ModelPriors, residual: Residual | None = None
+) -> str:
+    """Return formulas, data, effects and priors as lines of at most 80 columns."""
+    lines = []
+    for predictor in design.predictors.values():
+        text = str(predictor.formula)
+        lines += textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    for line in facts_in_words(design, family, residual):
+        if not line.startswith("groups: "):
+            lines += _item(line)
+    for parameter, predictor in design.predictors.items():
+        if parameter != "mu":
+            lines.append(f"{parameter} ({family.parameter_link(parameter).name} link):")
+        lines += _predictor_in_words(predictor)
     lines.append("priors:")
     for entry in priors:
         where = f", {entry.note}" if entry.note else ""
         origin = "" if entry.origin == "default" else " (yours)"
         lines += _item(f"{entry.parameter} ~ {entry.prior}{where}{origin}")
     return "\n".join(lines)
+
+
+def _predictor_in_words(predictor: LinearPredictor) -> list[str]:
+    """Return the fixed and group effects of one predictor as lines."""
+    lines = _item(f"fixed effects: {', '.join(predictor.fixed_effects) or 'none'}")
+    if predictor.aliased:
+        lines += _item(f"left out as aliased: {', '.join(predictor.aliased)}")
+    if predictor.offset is not None:
+        pieces = ", ".join(piece.text for piece in predictor.formula.offsets)
+        lines += _item(f"offset: {pieces}")
+    for group in predictor.groups:
+        lines += _item(groups_in_words(group))
+    return lines if predictor.groups else [*lines, *_item("no group effects")]
 
 
 def _item(text: str) -> list[str]:

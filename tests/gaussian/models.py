@@ -9,6 +9,7 @@ import pandas as pd
 
 import bayesmix as bmx
 from bayesmix.gaussian.problem import Problem, build_problem
+from bayesmix.residual import residual_by_rows
 
 FORMULAS = {
     "no groups": "y ~ x",
@@ -52,8 +53,9 @@ def make_problem(
     text: str, data: pd.DataFrame, priors: Any = None, **options: Any
 ) -> tuple[bmx.Model, Problem]:
     model = bmx.Model(text, data, priors=priors)
-    arrays = {name: np.asarray(data[column]) for name, column in options.items()}
-    return model, build_problem(model.design.mu, model.y, **arrays)
+    rows = {name: np.asarray(data[column], dtype=float) for name, column in options.items()}
+    residual = residual_by_rows(rows)
+    return model, build_problem(model.design.mu, model.y, residual=residual, rows=rows)
 
 
 def dense_Z(problem: Problem) -> np.ndarray:

@@ -51,7 +51,7 @@ def make_problem(
     formula = parse_formula(text, available=list(data.columns))
     design = build_design(formula, data, residual_is_estimated=False)
     kind = FAMILIES[family](link=link)
-    assert kind.parameters == parameters
+    assert tuple(kind.parameters) == parameters
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=2.0))
     priors: Any = SimpleNamespace(family=dict.fromkeys(parameters, entry))
     y = np.asarray(design.response, dtype=float)

@@ -67,7 +67,7 @@ def test_every_order_ends_at_the_same_optimum(seed: int, formula: str, method: s
 def answer(formula: str, data: pd.DataFrame, method: str) -> float | str:
     """Criterion of a fit, or what it is refused for."""
     try:
-        found: float = bmx.Model(formula, data).fit_eb(method)._optimum.criterion  # type: ignore[arg-type]
+        found: float = bmx.Model(formula, data).fit_eb(method)._law.optimum.criterion  # type: ignore[arg-type]
     except BayesmixError as error:
         return str(error)
     return found
@@ -109,7 +109,7 @@ def test_rows_that_are_alike_are_told_apart_by_their_levels() -> None:
     for seed in range(5):
         other = canonical(bmx.Model("y ~ 1 + (1 | g) + (1 | h)", reordered(data, seed)))
         np.testing.assert_array_equal(other.y, first.y)
-        for one, two in zip(first.design.groups, other.design.groups, strict=True):
+        for one, two in zip(first.predictor.groups, other.predictor.groups, strict=True):
             np.testing.assert_array_equal(one.index, two.index)
 
 

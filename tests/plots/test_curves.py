@@ -333,3 +333,13 @@ def test_long_names_and_many_categories_can_be_read(rng: np.random.Generator) ->
     figure = flat.plot_predictions()
     assert len(figure.axes[0].get_xticklabels()) == 12
     check_texts(figure)
+
+
+def test_data_of_a_lognormal_response_are_not_drawn_among_its_logarithms(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = non_normal("lognormal", "np.exp(y) ~ x + (1 | g)", data, rng)
+    linear = post.plot_predictions(kind="linear").axes[0]
+    assert not drawn(linear, "data")  # the axis is of log y
+    assert "log scale" in linear.get_ylabel()
+    assert drawn(post.plot_predictions().axes[0], "data")

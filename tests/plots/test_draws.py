@@ -173,7 +173,7 @@ def test_the_intercept_is_where_its_prior_is(
     post: bmx.Posterior, data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
     draws = post._law
-    found = prior_curves(post.model, draws, {"Intercept": draws.beta[:, :, 0]})[0]
+    found = prior_curves(draws, {"Intercept": draws.beta[:, :, 0]})[0]
     at_means = draws.beta[:, :, 0] + data["x"].mean() * draws.beta[:, :, 1]
     np.testing.assert_allclose(found.draws, at_means.ravel())
     own = bmx.Model(
@@ -181,7 +181,7 @@ def test_the_intercept_is_where_its_prior_is(
     )
     written = fake_posterior(own, rng)
     draws = written._law
-    found = prior_curves(own, draws, {"Intercept": draws.beta[:, :, 0]})[0]
+    found = prior_curves(draws, {"Intercept": draws.beta[:, :, 0]})[0]
     assert found.name == "Intercept"
     np.testing.assert_array_equal(found.draws, draws.beta[:, :, 0].ravel())
 

@@ -205,7 +205,7 @@ def test_two_hundred_groups_can_be_read(rng: np.random.Generator) -> None:
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert sum(len(line.get_xdata()) for line in dots) == 30
     check_texts(post.plot_shrinkage())
-    with pytest.raises(NotSupportedError, match="max_levels=1 must be at least 2"):
+    with pytest.raises(NotSupportedError, match="max_levels=1 must be a whole number"):
         post.plot_group_effects(max_levels=1)
     with pytest.raises(NotSupportedError, match="names none of Intercept, x"):
         post.plot_group_effects(effects=[])

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import check_probability, one_of
+from bayesmix.arguments import check_probability, one_of, whole_number
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, NotSupportedError
 from bayesmix.inference.announce import counted
 from bayesmix.results.beside.estimates import (
@@ -268,8 +268,7 @@ class EstimateComparison:
 
         if part is not None:
             one_of("part", part, get_args(Part))
-        if isinstance(max_levels, bool) or not (isinstance(max_levels, int) and max_levels > 0):
-            raise ArgumentError(f"max_levels={max_levels!r} must be a whole number above 0")
+        whole_number("max_levels", max_levels, 1)
         long = self.to_dataframe()
         scalars = long[long["part"] != "group_effects"]
         levels = long[long["part"] == "group_effects"]

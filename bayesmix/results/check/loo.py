@@ -348,9 +348,8 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
         progress=seconds > _SLOW,
     )
-    weights = design.weights
-    if design.known_se is not None:
-        weights = design.known_se**-2.0
+    structure = problem.residual
+    weights = None if structure is None else structure.pairs(model.rows, design.n_obs).weights
     found = log_density_of_groups(
         problem,
         design.mu,

@@ -215,7 +215,9 @@ class ExplainedVariance(HasLaw):
             name: np.reshape(given, (-1, *given.shape[len(shape) :]))
             for name, given in values.parameters.items()
         }
-        residual = observation_variance(model.family, flat, model.rows, model.y, approximation)
+        residual = observation_variance(
+            model.family, flat, model.rows, model.y, approximation, model.residual
+        )
         if residual.size == np.prod(shape, dtype=int):
             residual = residual.reshape(shape)
         return link_variance(

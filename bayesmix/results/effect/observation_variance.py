@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.families import Family
+from bayesmix.residual import Residual
 
 __all__ = ["Approximation", "observation_variance"]
 
@@ -23,6 +24,7 @@ def observation_variance(
     rows: Mapping[str, np.ndarray],
     y: np.ndarray,
     approximation: Approximation = "lognormal",
+    residual: Residual | None = None,
 ) -> np.ndarray:
     """Residual variance on the scale of the linear predictor, for every family.
 
@@ -49,6 +51,8 @@ def observation_variance(
         model without predictors estimates the same, to which the R package performance
         refits: exp(intercept + sum of variances / 2) under the log link.
     approximation : {"lognormal", "delta", "trigamma"}
+    residual : Residual, optional
+        The residual structure of a normal response.
 
     Returns
     -------
@@ -62,10 +66,10 @@ def observation_variance(
     14, 20170213 (table 1 and appendix S1).
     """
     own = family.residual_variance(parameters)
+    if residual is not None and family.is_linear_normal:
+        own = residual.mean_variance(parameters, rows)
     if own is not None:
         return np.asarray(own, dtype=np.float64)
-    if "known_se" in rows and family.is_linear_normal:
-        return np.asarray(np.mean(np.square(rows["known_se"])))
     columns = {name: np.asarray(values)[:, None] for name, values in parameters.items()}
     n_draws = max((len(values) for values in columns.values()), default=1)
     trials, share = _trials(rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, one_of
+from bayesmix.arguments import did_you_mean, one_of, whole_number
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.predict.estimable import quietly, unknown_rows
@@ -141,8 +141,7 @@ def curves_of(
         As `plot_predictions`.
     """
     _check_kind(kind)
-    if isinstance(max_levels, bool) or not isinstance(max_levels, int) or max_levels < 1:
-        raise ArgumentError(f"max_levels={max_levels!r} must be a whole number of at least 1")
+    whole_number("max_levels", max_levels, 1)
     x_axis = _x_axis(model, x)
     by_axis = None if by is None else _by_axis(model, by, x_axis.name)
     held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
@@ -283,6 +282,8 @@ def _by_axis(model: StatedModel, by: str, x: str) -> Axis:
 def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[str]) -> None:
     if name in known:
         return
+    if not isinstance(name, str):
+        raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
     if name in model.formula.grouping_factors:
         advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
     elif name in model.design.fixed_effects or name in model.design.terms:
@@ -314,6 +315,8 @@ def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[s
             )
     for row, name in model.row_columns.items():
         held.setdefault(name, float(np.median(model.design.row_data[row])))
+    if not isinstance(at, Mapping):
+        raise ArgumentError(f'at={at!r} must be a dict of columns and values, as {{"x": 1}}')
     for name, value in at.items():
         if name in drawn or name not in held:
             others = [repr(other) for other in predictors if other not in drawn]

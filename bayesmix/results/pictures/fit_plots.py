@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayesmix.arguments import did_you_mean
+from bayesmix.arguments import did_you_mean, one_or_several, whole_number
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
@@ -203,8 +203,8 @@ class FitPlots(Tables, Predicts):
 
         chosen = self._one_group(group)
         shown = _chosen_effects(chosen, effects)
-        if max_levels is not None and max_levels < 2:
-            raise ArgumentError(f"max_levels={max_levels!r} must be at least 2")
+        if max_levels is not None:
+            whole_number("max_levels", max_levels, 2)
         choice = "group= and effects= choose some"
         self._check_words("plot_group_effects", self.group_effects, table, choice)
         found = self.group_effects(chosen.name, ci_prob, **{**self._law.quick, **table})
@@ -386,7 +386,7 @@ class FitPlots(Tables, Predicts):
                 raise NotSupportedError("the model has no fixed effect but the intercept")
             return chosen
         chosen = ["Intercept"] if intercept and design.has_intercept else []
-        for term in [terms] if isinstance(terms, str) else terms:
+        for term in one_or_several("terms", terms):
             columns = [term] if term in known else [
                 name for name in design.terms.get(str(term), ()) if name in known
             ]  # fmt: skip
@@ -413,7 +413,7 @@ def _row(
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
     if effects is None:
         return list(group.effects)
-    chosen = [effects] if isinstance(effects, str) else list(effects)
+    chosen = one_or_several("effects", effects)
     for effect in chosen:
         if effect not in group.effects:
             raise ArgumentError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.arguments import did_you_mean
+from bayesmix.arguments import did_you_mean, one_or_several
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.results.tabular.named import parameters_by_part
@@ -56,7 +56,7 @@ def chosen_parameters(
         found = every
     else:
         found = {}
-        for name in [var_names] if isinstance(var_names, str) else var_names:
+        for name in one_or_several("var_names", var_names):
             found |= _named(draws, str(name), by_part, every, group_effects=group_effects)
     if not least <= len(found) <= most:
         example = ", ".join(repr(name) for name in list(every)[:2])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import ArgumentError
-from bayesmix.laws.parameters import check_draws, check_replicates
+from bayesmix.arguments import checked_seed, one_of, whole_number
+from bayesmix.laws.parameters import check_replicates
 from bayesmix.laws.request import Groups, Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_to_predict
@@ -215,7 +213,7 @@ class Predicts(HasLaw):
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         number = checked_seed(seed, self._law.seed)
         if draws is not None:
-            check_draws(draws)
+            whole_number("draws", draws, 1)
         rows = self._rows(data, request)
         predictor = self._law.predictor(rows, request, draws, number)
         design, n_draws = self.model.design, predictor.n_draws
@@ -311,11 +309,10 @@ class Predicts(HasLaw):
         NotSupportedError
             If `n` is not a positive whole number.
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ArgumentError(f"n={n!r} must be a whole number of at least 1")
+        whole_number("n", n, 1)
         check_replicates(n, self.model.design.n_obs)
-        rows, out = self._law.replicates(int(n), new_groups=new_groups, seed=seed)
-        names = [f"sim_{k + 1}" for k in range(int(n))]
+        rows, out = self._law.replicates(n, new_groups=new_groups, seed=seed)
+        names = [f"sim_{k + 1}" for k in range(n)]
         table = pd.DataFrame(out, index=rows.labels, columns=names)
         categories = self.model.family.categories(self.model.design.response)
         return as_categories(table, categories) if categories else table

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design import Design
+from bayesmix.design import Design, LinearPredictor
 from bayesmix.inference.draws import Draws, without_shape_warnings
-from bayesmix.statement.names import FIXED_EFFECT, Names
+from bayesmix.statement.names import Names, PredictorNames
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,14 +23,16 @@ MOMENTS_GROUP = "group_moments_data"
 
 def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
     """Dimensions of each posterior variable, behind chain and draw."""
-    dims: dict[str, list[str]] = {"beta": [FIXED_EFFECT]}
-    dims |= {name: [names.parameter_dim(name)] for name in names.parameter_labels}
-    for group in design.groups:
-        g = group.name
-        effect = names.effect_dim(g)
-        dims[names.sd(g)] = [effect]
-        dims[names.corr(g)] = [effect, names.effect_dim_bis(g)]
-        dims[names.b(g)] = [names.level_dim(g), effect]
+    dims = {name: [names.parameter_dim(name)] for name in names.parameter_labels}
+    for parameter, predictor in design.predictors.items():
+        called = names.of(parameter)
+        dims[called.beta] = [called.fixed_effect]
+        for group in predictor.groups:
+            g = group.name
+            effect = called.effect_dim(g)
+            dims[called.sd(g)] = [effect]
+            dims[called.corr(g)] = [effect, called.effect_dim_bis(g)]
+            dims[called.b(g)] = [called.level_dim(g), effect]
     return dims
 
 
@@ -61,19 +63,13 @@ def build_tree(
     import arviz_base
 
     coords = coordinates(design, names)
-    constant: dict[str, Any] = {"X": design.X} if design.fixed_effects else {}
-    dims = posterior_dims(design, names)
-    dims |= {"X": [names.obs_dim, FIXED_EFFECT], names.observed: [names.obs_dim]}
-    if design.offset is not None:
-        constant["offset"] = design.offset
-        dims["offset"] = [names.obs_dim]
-    for name, values in design.row_data.items():
-        constant[name] = values
-        dims[name] = [names.obs_dim]
-    for group in design.groups:
-        g = group.name
-        constant |= {f"Z_{g}": group.Z, f"index_{g}": group.index}
-        dims |= {f"Z_{g}": [names.obs_dim, names.effect_dim(g)], f"index_{g}": [names.obs_dim]}
+    constant: dict[str, Any] = dict(design.row_data)
+    dims = posterior_dims(design, names) | {names.observed: [names.obs_dim]}
+    dims |= {name: [names.obs_dim] for name in constant}
+    for parameter, predictor in design.predictors.items():
+        arrays, own_dims = _columns(predictor, names.of(parameter))
+        constant |= arrays
+        dims |= own_dims
     groups: dict[str, Mapping[str, Any]] = {"posterior": draws.posterior}
     if draws.sample_stats:
         groups["sample_stats"] = draws.sample_stats
@@ -89,6 +85,25 @@ def build_tree(
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
+
+
+def _columns(
+    predictor: LinearPredictor, names: PredictorNames
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Arrays of one linear predictor, and their dimensions."""
+    arrays: dict[str, np.ndarray] = {}
+    dims: dict[str, list[str]] = {}
+    if predictor.fixed_effects:
+        arrays[names.own("X")] = predictor.X
+        dims[names.own("X")] = [names.obs_dim, names.fixed_effect]
+    if predictor.offset is not None:
+        arrays[names.own("offset")] = predictor.offset
+        dims[names.own("offset")] = [names.obs_dim]
+    for group in predictor.groups:
+        g = group.name
+        arrays |= {names.Z(g): group.Z, names.index(g): group.index}
+        dims |= {names.Z(g): [names.obs_dim, names.effect_dim(g)], names.index(g): [names.obs_dim]}
+    return arrays, dims
 
 
 def _data_node(
@@ -126,15 +141,17 @@ def coordinates(design: Design, names: Names) -> dict[str, Any]:
     # A range for all rows: it takes no memory, and a million of them are not searched.
     rows = pd.RangeIndex(design.n_obs) if design.rows is None else design.rows
     coords: dict[str, Any] = {names.obs_dim: rows}
-    if design.fixed_effects:
-        coords[FIXED_EFFECT] = np.asarray(design.fixed_effects, dtype=object)
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = np.asarray(labels, dtype=object)
-    for group in design.groups:
-        g = group.name
-        effects = np.asarray(group.effects, dtype=object)
-        coords[names.level_dim(g)] = group.levels.labels
-        coords[names.effect_dim(g)] = effects
-        if group.correlated_blocks:
-            coords[names.effect_dim_bis(g)] = effects
+    for parameter, predictor in design.predictors.items():
+        called = names.of(parameter)
+        if predictor.fixed_effects:
+            coords[called.fixed_effect] = np.asarray(predictor.fixed_effects, dtype=object)
+        for group in predictor.groups:
+            g = group.name
+            effects = np.asarray(group.effects, dtype=object)
+            coords[called.level_dim(g)] = group.levels.labels
+            coords[called.effect_dim(g)] = effects
+            if group.correlated_blocks:
+                coords[called.effect_dim_bis(g)] = effects
     return coords

@@ -1,0 +1,70 @@
+"""The formulas of one model: the first has the response, each further one a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from bayesmix.errors import FormulaError
+from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.terms import Formula
+
+__all__ = ["parse_formulas"]
+
+
+def parse_formulas(
+    text: str | Sequence[str],
+    *,
+    available: Sequence[str] | None = None,
+    functions: Mapping[str, Any] | None = None,
+    several: bool = True,
+) -> dict[str, Formula]:
+    """Read one formula or several.
+
+    Parameters
+    ----------
+    text : str or sequence of str
+        Such as ``["count ~ mined + (1 | site)", "zi ~ mined"]``.
+    available, functions
+        As of `parse_formula`.
+    several : bool
+        Whether there may be more than one.
+
+    Returns
+    -------
+    dict of str to Formula
+        By parameter: "mu" for the first, for another what stands on its left.
+
+    Raises
+    ------
+    FormulaError
+        If a text is not a formula, or has anything but a name on its left where a
+        parameter belongs.
+
+    Examples
+    --------
+    >>> list(parse_formulas(["y ~ x", "sigma ~ 1 + (1 | g)"]))
+    ['mu', 'sigma']
+    """
+    if not (several and isinstance(text, list | tuple)):
+        # Anything but a text is refused there.
+        return {"mu": parse_formula(cast("str", text), available=available, functions=functions)}
+    first, *others = text
+    found = {"mu": parse_formula(first, available=available, functions=functions)}
+    if available is not None:
+        # The dot of another formula is not the response.
+        available = [name for name in available if name not in found["mu"].columns_of("response")]
+    for other in others:
+        formula = parse_formula(other, available=available, functions=functions)
+        parameter = formula.response.text
+        if not parameter.isidentifier() or formula.extras:
+            raise FormulaError(
+                f"on the left of a further formula stands a parameter, not {parameter}",
+                text=formula.text,
+                start=formula.response.start,
+                stop=formula.response.stop,
+            )
+        if parameter in found:
+            raise FormulaError(f"there are two formulas for {parameter}", text=formula.text)
+        found[parameter] = formula
+    return found

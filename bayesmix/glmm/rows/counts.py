@@ -1,0 +1,91 @@
+"""Rows of counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesmix.gaussian.linking import inner_sums
+from bayesmix.glmm.rows.kernels import row_kernel
+from bayesmix.glmm.rows.links import IDENTITY, LOG, mean_at
+from bayesmix.glmm.special import exp, log_rising
+
+__all__ = ["rows_negative_binomial", "rows_poisson"]
+
+
+def _factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Minus the logarithms of the factorials of counts."""
+    from scipy.special import gammaln
+
+    return np.asarray(-gammaln(y + 1))
+
+
+@inner_sums
+def _log_poisson(n, y, eta, first):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(n):
+        mu = exp(eta[i])
+        total += y[i] * eta[i] - mu
+        first[i] = y[i] - mu
+    return total
+
+
+@row_kernel("poisson", _factorials, fast_link=LOG)
+def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Poisson counts."""
+    if link == LOG and order == 1:
+        return _log_poisson(n, y, eta, first)
+    total = 0.0
+    for i in range(n):
+        mu, slope, bend = mean_at(link, eta[i])
+        if not mu > 0.0 and not (link != IDENTITY and mu == 0.0 and y[i] == 0.0):
+            return -np.inf
+        log_mu = eta[i] if link == LOG else (math.log(mu) if mu > 0.0 else 0.0)
+        s = y[i] * log_mu - mu
+        total += s
+        if order > 0:
+            ratio = y[i] / mu if mu > 0.0 else 0.0
+            first[i] = y[i] - mu if link == LOG else (ratio - 1.0) * slope
+            if order > 1:
+                second[i] = (
+                    -mu if link == LOG
+                    else (ratio - 1.0) * bend - (ratio / mu if mu > 0.0 else 0.0) * slope * slope
+                )  # fmt: skip
+                value[i] = s
+    return total
+
+
+@row_kernel("negative_binomial", _factorials)
+def rows_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Negative binomial with size alpha: variance mu + mu^2 / alpha."""
+    alpha = phi[0]
+    total, by_alpha = 0.0, 0.0
+    for i in range(n):
+        mu, slope, bend = mean_at(link, eta[i])
+        if not mu >= 0.0 or (mu == 0.0 and y[i] > 0.0):
+            return -np.inf
+        k = y[i]
+        rising, by_rising, _ = log_rising(alpha, k)
+        spread = np.log1p(mu / alpha)
+        s = rising - (alpha + k) * spread - k * math.log(alpha)
+        if k > 0.0:
+            s += k * (eta[i] if link == LOG else math.log(mu))
+        total += s
+        if order > 0:
+            if link == LOG:
+                first[i] = (k - mu) * (alpha / (alpha + mu))
+            else:
+                first[i] = ((k / mu if k > 0.0 else 0.0) - (alpha + k) / (alpha + mu)) * slope
+            by_alpha += by_rising - spread + (mu - k) / (alpha + mu)
+        if order > 1:
+            value[i] = s
+            if link == LOG:
+                share = alpha / (alpha + mu)
+                second[i] = -mu * share * ((alpha + k) / (alpha + mu))
+            else:
+                by_mu = (k / mu if k > 0.0 else 0.0) - (alpha + k) / (alpha + mu)
+                twice = (alpha + k) / (alpha + mu) ** 2 - (k / (mu * mu) if k > 0.0 else 0.0)
+                second[i] = by_mu * bend + twice * slope * slope
+    by_phi[0] = by_alpha
+    return total

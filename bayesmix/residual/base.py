@@ -1,0 +1,321 @@
+"""What a residual structure says: R in y - mu ~ Normal(0, R).
+
+The algebra sees R by its inverse alone, as a sum over classes of pairs of rows:
+
+    R^-1 = sigma^-2 sum_k c_k(phi) M_k
+
+with fixed symmetric matrices M_k, the numbers c_k(phi), and sigma, which is absent where
+a structure knows its own scale. The mixed-model equations are the same sum of K fixed
+cross-products, so that an evaluation never touches the rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from bayesmix.families import Family
+
+__all__ = ["PairClasses", "Residual", "ResidualParameter", "Rows", "Support"]
+
+Rows = Mapping[str, np.ndarray]  # what is given per row: each of shape (n,)
+Support = Literal["positive", "real", "interval"]
+
+_NO_PAIRS = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualParameter:
+    """One parameter of a residual structure beside sigma.
+
+    Attributes
+    ----------
+    name : str
+        As in tables, draws and the PyMC model: ``rho_residual``.
+    support : {"positive", "real", "interval"}
+        Its coordinate is the logarithm, the parameter itself, or a scaled logit.
+    lower, upper : float
+        Ends of an interval.
+    start : float
+        Where searches start.
+    prior : tuple of str and dict
+        The default prior: a distribution and its parameters.
+    """
+
+    name: str
+    support: Support
+    start: float
+    prior: tuple[str, Mapping[str, float]]
+    lower: float = 0.0
+    upper: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairClasses:
+    """The matrices M_k of one data set, as lists of pairs of rows.
+
+    Attributes
+    ----------
+    n_classes : int
+    diagonal : ndarray of int64, shape (n,), or None
+        Class in which each row is paired with itself; None for class 0 throughout.
+    weights : ndarray, shape (n,), or None
+        Entries of these matrices at (i, i); None for ones.
+    first, second : ndarray of int64, shape (m,)
+        Further pairs of rows (i, j); each stands for (j, i) as well. A row may be
+        paired with itself again, in another class.
+    kind : ndarray of int64, shape (m,)
+        Class of each pair.
+    """
+
+    n_classes: int = 1
+    diagonal: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    first: np.ndarray = field(default_factory=_NO_PAIRS.copy)
+    second: np.ndarray = field(default_factory=_NO_PAIRS.copy)
+    kind: np.ndarray = field(default_factory=_NO_PAIRS.copy)
+
+    def __post_init__(self) -> None:
+        if not len(self.first) == len(self.second) == len(self.kind):
+            raise ValueError(
+                f"pairs of {len(self.first)} first rows, {len(self.second)} second rows and "
+                f"{len(self.kind)} classes; they must be as many of each"
+            )
+        for name in ("diagonal", "kind"):
+            classes = getattr(self, name)
+            if classes is None or not len(classes):
+                continue
+            if classes.min() < 0 or classes.max() >= self.n_classes:
+                raise ValueError(
+                    f"classes of {name} go from {classes.min()} to {classes.max()}; they must lie "
+                    f"between 0 and {self.n_classes - 1}"
+                )
+
+
+class Residual(ABC):
+    """A residual structure: a description that holds no rows.
+
+    Rows come with each call, by the names that `needs` lists. A structure without
+    parameters has one class of pairs with c = 1; all that it says beyond that are row
+    weights and the law of a row.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    estimates_sigma: ClassVar[bool] = True
+
+    # -- parameters -----------------------------------------------------------
+
+    @property
+    def parameters(self) -> tuple[ResidualParameter, ...]:
+        """The parameters phi beside sigma, in the order of the coordinates."""
+        return ()
+
+    # -- the inverse ----------------------------------------------------------
+
+    @abstractmethod
+    def pairs(self, rows: Rows, n: int) -> PairClasses:
+        """Sort pairs of rows into classes.
+
+        Parameters
+        ----------
+        rows : mapping of str to ndarray, shape (n,)
+        n : int
+
+        Returns
+        -------
+        PairClasses
+        """
+
+    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `coefficients` needs to know of the data.
+
+        Parameters
+        ----------
+        rows : mapping of str to ndarray, shape (n,)
+        n : int
+
+        Returns
+        -------
+        numbers : ndarray of int64
+        table : ndarray of float
+        """
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
+
+    @staticmethod
+    def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
+        """Compute c_k(phi), log|sum_k c_k M_k| and their derivatives.
+
+        It is compiled, and handed pointers: a static method without closure that reads
+        and writes single elements and calls only `math` or numpy's scalar functions.
+
+        Parameters
+        ----------
+        numbers, table : array
+            As `constants` gives them.
+        phi : array, shape (n_phi,)
+        c : array, shape (K,)
+            Receives the coefficients.
+        by_phi : array, shape (K * n_phi,)
+            Receives their derivatives: that of c_k by phi_j at ``k * n_phi + j``.
+        log_det : array, shape (1 + n_phi,)
+            Receives the log determinant, then its derivatives.
+        """
+        c[0] = 1.0
+        log_det[0] = 0.0
+
+    # -- the law of rows ------------------------------------------------------
+
+    @abstractmethod
+    def row_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Return the residual standard deviation of each row, of the fit or new.
+
+        Parameters
+        ----------
+        parameters : mapping of str to array or TensorVariable
+            sigma, where it is estimated, and phi: numbers, or draws of shape (S, 1).
+        rows : mapping of str to array or TensorVariable, shape (n,)
+
+        Returns
+        -------
+        array or TensorVariable
+            It broadcasts against (S, n).
+        """
+
+    def row_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
+        """Return the residual variance of each row; see `row_sd`."""
+        return np.square(np.asarray(self.row_sd(parameters, rows)))
+
+    def mean_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
+        """Return the one variance that stands for all rows in shares of variance.
+
+        Parameters
+        ----------
+        parameters : mapping of str to ndarray, shape (S,) or ()
+        rows : mapping of str to ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (S,) or ()
+            By default the mean over the rows.
+        """
+        columns = {name: np.asarray(values)[..., None] for name, values in parameters.items()}
+        return np.asarray(np.mean(self.row_variance(columns, rows), axis=-1))
+
+    def covariance(self, parameters: Mapping[str, Any], rows: Rows, n: int) -> np.ndarray:
+        """Return R of n rows as a dense matrix, shape (n, n), at one value of the parameters."""
+        variance = np.broadcast_to(self.row_variance(parameters, rows), (n,))
+        return np.diag(variance)
+
+    def whiten(
+        self, residuals: np.ndarray, parameters: Mapping[str, Any], rows: Rows
+    ) -> np.ndarray:
+        """Return residuals with unit variance and no correlation under the structure.
+
+        Parameters
+        ----------
+        residuals : ndarray, shape (n,)
+        parameters : mapping of str to float
+        rows : mapping of str to ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        return np.asarray(residuals / np.sqrt(self.row_variance(parameters, rows)))
+
+    def draw(
+        self,
+        n: int,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw the residuals of n rows.
+
+        Parameters
+        ----------
+        n : int
+        parameters : mapping of str to float
+        rows : mapping of str to ndarray, shape (n,)
+        rng : numpy Generator
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        variance = np.broadcast_to(self.row_variance(parameters, rows), (n,))
+        return np.sqrt(variance) * rng.standard_normal(n)
+
+    def conditional(
+        self, known: Rows, residuals: np.ndarray, new: Rows, n: int,
+        parameters: Mapping[str, Any],
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Return the law of new rows' residuals given those of rows of the same series.
+
+        Parameters
+        ----------
+        known : mapping of str to ndarray
+            The rows that were observed.
+        residuals : ndarray
+            Their residuals.
+        new : mapping of str to ndarray, shape (n,)
+        n : int
+            Number of new rows.
+        parameters : mapping of str to float
+
+        Returns
+        -------
+        mean : ndarray, shape (n,)
+        covariance : ndarray, shape (n, n)
+        """
+        return np.zeros(n), self.covariance(parameters, new, n)
+
+    # -- words ----------------------------------------------------------------
+
+    def pymc_likelihood(
+        self, name: str, family: Family, eta: Any, parameters: Mapping[str, Any], observed: Any,
+        dims: str, rows: Any,
+    ) -> Any:  # fmt: skip
+        """Add the observed variable to the PyMC model on the context stack.
+
+        Parameters
+        ----------
+        name : str
+        family : Family
+            A normal one.
+        eta : TensorVariable, shape (n,)
+        parameters : mapping of str to TensorVariable
+        observed : TensorVariable, shape (n,)
+        dims : str
+        rows : mapping of str to TensorVariable, shape (n,)
+
+        Returns
+        -------
+        TensorVariable
+        """
+        import pymc as pm
+
+        mean, sd = family.tensor_mean(eta), self.row_sd(parameters, rows)
+        return pm.Normal(name, mu=mean, sigma=sd, observed=observed, dims=dims)
+
+    @abstractmethod
+    def latex(self, likelihood: str) -> str:
+        r"""Return the law of one row in LaTeX.
+
+        Parameters
+        ----------
+        likelihood : str
+            The family's: ``\operatorname{Normal}(\mu_i, \sigma)``.
+        """
+
+    @property
+    def in_words(self) -> str:
+        """What the head of a summary says of it; empty for nothing."""
+        return ""

@@ -1,0 +1,40 @@
+"""Independent residuals whose standard errors are known, as in meta-analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bayesmix.residual.base import PairClasses, Rows
+from bayesmix.residual.independent import Independent
+
+__all__ = ["KnownStandardErrors"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStandardErrors(Independent):
+    """Known standard errors: the variance of a row is se^2, and there is no sigma."""
+
+    name: ClassVar[str] = "known standard errors"
+    needs: ClassVar[tuple[str, ...]] = ("known_se",)
+    estimates_sigma: ClassVar[bool] = False
+
+    def pairs(self, rows: Rows, n: int) -> PairClasses:
+        """Each row with itself, by its precision."""
+        return PairClasses(weights=rows["known_se"] ** -2.0)
+
+    def row_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """The known standard error."""
+        return rows["known_se"]
+
+    def mean_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
+        """The mean over the rows."""
+        return np.asarray(np.mean(np.square(rows["known_se"])))
+
+    @property
+    def in_words(self) -> str:
+        """Say that they are known."""
+        return "known standard errors"
