@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bayesmix.datasets import load_dataset
     from bayesmix.model import Model
     from bayesmix.model.loading import load
+    from bayesmix.pedigree import relationship
     from bayesmix.priors import Prior
     from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates
 
@@ -28,6 +29,7 @@ __all__ = [
     "families",
     "load",
     "load_dataset",
+    "relationship",
 ]
 
 __version__ = _version("bayesmix")
@@ -44,6 +46,7 @@ _WHERE = {
     "families": "bayesmix.families",
     "load": "bayesmix.model.loading",
     "load_dataset": "bayesmix.datasets",
+    "relationship": "bayesmix.pedigree",
 }
 
 

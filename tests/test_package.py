@@ -19,10 +19,9 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow: a module imports from its own folder and from those before it,
 # at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "spread", "memory", "shorten", "formula", "design", "families",
-    "residual", "priors",
-    "statement", "gaussian", "glmm", "inference", "laws", "results", "model", "datasets", "demo",
-    "cli",
+    "errors", "arguments", "spread", "memory", "shorten", "smooths", "formula", "design",
+    "pedigree", "families", "residual", "priors", "statement", "gaussian", "glmm", "inference",
+    "laws", "results", "model", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 
@@ -163,3 +162,14 @@ def test_the_examples_in_docstrings_run() -> None:
         assert result.failed == 0
         ran += result.attempted
     assert ran > 3
+
+
+def test_only_kernels_and_their_containers_read_sizes_by_position() -> None:
+    by_position = re.compile(r"\bsizes\[\d")
+    found = [
+        str(path.relative_to(PACKAGE))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in {"gaussian", "glmm"}
+        and by_position.search(path.read_text())
+    ]
+    assert not found

@@ -10,7 +10,7 @@ from bayesmix.results.laplace_fit import LaplaceFit
 # Names are added to these lists, and never taken out.
 PACKAGE = """
     EmpiricalBayes Model Posterior Prior anova compare compare_estimates errors families load
-    load_dataset
+    load_dataset relationship
 """.split()  # noqa: SIM905
 MODEL = """
     complete_pooling equation facts fit fit_eb gaussian_problem glmm_problem graph link_start

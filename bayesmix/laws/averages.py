@@ -90,7 +90,7 @@ class DrawSource:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
         found = self._found(levels_of(*cells.parts))
         predictors = [
-            Predictor(self._model.family, found, rows, request, self._seed) for rows in cells.parts
+            Predictor(self._model, found, rows, request, self._seed) for rows in cells.parts
         ]
         n_draws, n = found.n_draws, len(cells.weight)
         if n * n_draws * len(predictors) > _SLOW:

@@ -242,7 +242,7 @@ class DrawsLaw(Law):
         """Draws of what is asked of some rows."""
         number = checked_seed(seed, self.seed)
         parameters = self.draw(levels_of(rows), draws, number, request.kind)
-        return Predictor(self.model.family, parameters, rows, request, number)
+        return Predictor(self.model, parameters, rows, request, number)
 
     def summaries(
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None

@@ -72,7 +72,7 @@ class ModeRows(Mode):
             whole_number("draws", draws, 1)
         number = checked_seed(seed, self.seed)
         parameters = self.draw(levels_of(rows), draws, number, request.kind)
-        return Predictor(self.model.family, parameters, rows, request, number)
+        return Predictor(self.model, parameters, rows, request, number)
 
     # -- rows -----------------------------------------------------------------
 

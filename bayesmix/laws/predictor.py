@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.families import Family
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
 
@@ -27,7 +30,7 @@ class Predictor:
 
     Parameters
     ----------
-    family : Family
+    model : StatedModel
     parameters : ParameterDraws
     rows : Rows
     request : PredictionRequest
@@ -40,13 +43,14 @@ class Predictor:
 
     def __init__(
         self,
-        family: Family,
+        model: StatedModel,
         parameters: ParameterDraws,
         rows: Rows,
         request: PredictionRequest,
         seed: int,
     ) -> None:
-        self._family = family
+        self._family = model.family
+        self._residual = model.residual
         self.parameters = parameters
         self._parameters = parameters.family_columns()
         self._rows = rows
@@ -72,7 +76,11 @@ class Predictor:
             if request.marginal:
                 spread = np.sqrt(self._linear.group_variance(rows))
                 eta += spread * rng.standard_normal(eta.shape)
-            drawn = self._family.simulate(eta.T, self._parameters, per_row, rng)
+            drawn = (
+                self._family.simulate(eta.T, self._parameters, per_row, rng)
+                if self._residual is None
+                else self._residual.simulate(self._family, eta.T, self._parameters, per_row, rng)
+            )
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
         if self._family.is_linear_normal or not request.marginal:
             return self._mean(eta, per_row)
@@ -112,7 +120,11 @@ class Predictor:
         mean, variance : ndarray, shape (rows, S)
         """
         per_row = self.per_row(rows)
-        variance = self._family.variance(eta.T, self._parameters, per_row)
+        variance = (
+            self._family.variance(eta.T, self._parameters, per_row)
+            if self._residual is None
+            else self._residual.row_variance(self._parameters, per_row)
+        )
         return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
 
     def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:

@@ -253,6 +253,31 @@ class Residual(ABC):
         variance = np.broadcast_to(self.row_variance(parameters, rows), (n,))
         return np.sqrt(variance) * rng.standard_normal(n)
 
+    def simulate(
+        self, family: Family, eta: np.ndarray, parameters: Mapping[str, Any], rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:  # fmt: skip
+        """Draw responses around the linear predictor, once for each draw of the parameters.
+
+        Parameters
+        ----------
+        family : Family
+            A normal one.
+        eta : ndarray, shape (S, n)
+        parameters : mapping of str to ndarray, shape (S, 1)
+        rows : mapping of str to ndarray, shape (n,)
+        rng : numpy Generator
+
+        Returns
+        -------
+        ndarray, shape (S, n)
+        """
+        out = family.inverse_link(eta)
+        for s in range(len(out)):
+            here = {name: np.asarray(values)[s, 0] for name, values in parameters.items()}
+            out[s] += self.draw(out.shape[1], here, rows, rng)
+        return out
+
     def conditional(
         self, known: Rows, residuals: np.ndarray, new: Rows, n: int,
         parameters: Mapping[str, Any],

@@ -39,6 +39,13 @@ class Independent(Residual):
         """The family's own, row by row: it knows censoring, truncation and exponents."""
         return family.pymc_likelihood(name, eta, parameters, observed, dims, rows)
 
+    def simulate(
+        self, family: Family, eta: np.ndarray, parameters: Mapping[str, Any], rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:  # fmt: skip
+        """The family's own, row by row: it knows truncation."""
+        return family.simulate(eta, parameters, rows, rng)
+
     def latex(self, likelihood: str) -> str:
         """The family's."""
         return likelihood

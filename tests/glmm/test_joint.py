@@ -105,7 +105,7 @@ def test_whitened_coordinates_are_the_same_density_and_nearly_standard(
     value = whitened_joint(*w.arguments(), z, gradient)
     t, inside = w.back(z[None])
     by_t, by_inside = np.empty(w.n_t), np.empty(w.n_inside)
-    given = arguments(gp, co, prior, w.known, w.L_hat)
+    given = arguments(gp, co, prior, w.information, w.L_hat)
     plain = joint_density(*given, t[0], inside[0], by_t, by_inside)
     assert value == pytest.approx(plain, rel=1e-13)
     h, scratch = 1e-5, np.empty(d)

@@ -169,7 +169,7 @@ _rows, _each = rows_at, predictor.evaluate_each
 @kernel(f8, INTS, FLOATS, i8, *(FLOATS,) * 3)
 def curvatures(row_ints, row_floats, address, phi, ends, second):  # type: ignore[no-untyped-def]
     rows = _rows(row_ints, row_floats)
-    n = rows.n_obs
+    n = rows.sizes[0]
     center, scratch = np.empty(n), np.empty(n)
     to = carray(ends, (n,))
     for i in range(n):

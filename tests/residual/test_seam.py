@@ -10,7 +10,7 @@ from scipy import linalg, stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-from bayesmix.families import GaussianKnownSE
+from bayesmix.families import Gaussian, GaussianKnownSE
 from bayesmix.gaussian import structure as elimination
 from bayesmix.gaussian.conditional import conditional_moments, draw_effects
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
@@ -354,3 +354,13 @@ def test_structures_whiten_and_draw_by_each_rows_own_sd(
                                       {"sigma": 2.0})  # fmt: skip
     assert mean == pytest.approx(np.zeros(2))
     assert cov == pytest.approx(expected**2 * np.eye(2))
+
+
+def test_responses_are_simulated_with_the_structures_own_residuals() -> None:
+    rows = {"stratum": np.repeat([0, 1, 2], 3000)}
+    eta = np.full((2, 9000), 5.0)
+    parameters = {"sigma": [[1.0], [2.0]], "ratio_1": [[2.0], [1.0]], "ratio_2": [[0.5], [3.0]]}
+    drawn = Ratios(3).simulate(Gaussian(), eta, parameters, rows, np.random.default_rng(2))
+    sd = drawn.reshape(2, 3, 3000).std(axis=2)
+    assert sd == pytest.approx(np.array([[1.0, 2.0, 0.5], [2.0, 2.0, 6.0]]), rel=0.06)
+    assert drawn.mean() == pytest.approx(5.0, abs=0.1)

@@ -104,7 +104,8 @@ def log_density_of_sigma(data: pd.DataFrame, v: dict[str, np.ndarray]) -> float:
     eta = v["sigma_intercept_at_means"]
     eta = eta + v["sigma_coefficients"][0] * (data["z"] - data["z"].mean())
     eta = eta + b[g, 0] + b[g, 1] * data["x"]
-    return float(total + stats.norm(mu, np.exp(eta)).logpdf(data["y"]).sum())
+    sigma = np.exp(eta) / np.sqrt(data.get("w", 1.0))
+    return float(total + stats.norm(mu, sigma).logpdf(data["y"]).sum())
 
 
 def log_density_of_zeros(data: pd.DataFrame, v: dict[str, np.ndarray]) -> float:
@@ -126,12 +127,15 @@ def log_density_of_zeros(data: pd.DataFrame, v: dict[str, np.ndarray]) -> float:
     return float(total + np.log(p).sum())
 
 
-@pytest.mark.parametrize("which", ["sigma", "zi"])
+@pytest.mark.parametrize("which", ["sigma", "zi", "weights"])
 def test_the_log_density_is_that_of_the_formulas(
     which: str, data: pd.DataFrame, of_sigma: StatedModel, of_zeros: StatedModel
 ) -> None:
-    model = of_sigma if which == "sigma" else of_zeros
-    expected = log_density_of_sigma if which == "sigma" else log_density_of_zeros
+    model = of_zeros if which == "zi" else of_sigma
+    expected = log_density_of_zeros if which == "zi" else log_density_of_sigma
+    if which == "weights":
+        data = data.assign(w=np.linspace(0.5, 3, len(data)))
+        model = StatedModel(SIGMA, data, weights="w")
     stated = model.pymc_model
     logp = stated.compile_logp(jacobian=False, mode=FAST)
     rng = np.random.default_rng(7)

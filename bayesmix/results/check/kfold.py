@@ -184,7 +184,9 @@ def _normal_units(
         {name: flat(values) for name, values in law.corr.items()},
     )
     parameters = {name: flat(values)[:, None] for name, values in law.parameters.items()}
-    noise = law.model.family.variance(eta, parameters, rows.per_row)
+    structure = law.model.residual
+    assert structure is not None  # noqa: S101
+    noise = structure.row_variance(parameters, rows.per_row)
     labels = _new_labels(rows)
     units = np.unique(member)
     out = np.empty((n_draws, len(units)))
