@@ -270,7 +270,7 @@ def test_reml_finds_the_best_and_its_tables_have_a_row_for_each_parameter(
     model = case(kind, data)
     fit = model.fit_eb()
     problem = gaussian_problem(model)
-    co, x = fit._absolute
+    co, x = fit._law.absolute
     assert fit.converged
     assert fit.deviance == pytest.approx(dense_deviance(model, problem, co, x, True), rel=1e-8)
     slope = np.empty(len(x))
@@ -363,7 +363,7 @@ def test_effects_at_new_places_follow_their_normal_law_given_the_others() -> Non
 def test_hypotheses_know_the_parameters_of_a_structure(data: pd.DataFrame) -> None:
     fit = case("tied", data).fit_eb()
     table = fit.hypothesis("rho(g) > 0").table
-    co, x = fit._absolute
+    co, x = fit._law.absolute
     assert table["estimate"][0] == pytest.approx(float(structure_values(co, x)[0][0]))
     assert table["lower"][0] < table["estimate"][0] < table["upper"][0]
 
