@@ -21,7 +21,7 @@ PACKAGE = Path(bmx.__file__).parent
 ORDER = [
     "errors", "arguments", "spread", "memory", "shorten", "smooths", "formula", "design",
     "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
-    "inference", "results", "model", "datasets", "demo", "cli",
+    "inference", "laws", "results", "model", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

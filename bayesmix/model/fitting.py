@@ -324,7 +324,7 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         _say(ConvergenceWarning, model, fit.mean_branch)
     if fit.separation:
         _say(SeparationWarning, model, fit.separation)
-    if fit._is_rough:
+    if fit._law.is_rough:
         _say(ApproximationWarning, model, fit.approximation)
     return _warned(fit)
 

@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotApplicableError
-from bayesmix.gaussian.conditional import Conditional, conditional_moments
-from bayesmix.gaussian.density import FixedPrior, flat_prior, log_likelihood
-from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.canonical import canonical
-from bayesmix.inference.empirical import Method, Optimum, maximise
-from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
-from bayesmix.inference.problems import gaussian_problem
-from bayesmix.inference.profile import absolute_coordinates
-from bayesmix.results.check.eb_checking import ChecksAtModes
-from bayesmix.results.effect.effects_of_fits import EffectsAtModes
-from bayesmix.results.files.reporting import ReportsEstimates
-from bayesmix.results.files.saving import SavesEstimates
-from bayesmix.results.pictures.eb_plots import ModePlots
-from bayesmix.results.signposts import SignpostsOfModes
-from bayesmix.results.tabular.arguments_of_others import of_modes
-from bayesmix.results.tabular.eb_intervals import IntervalMethod
-from bayesmix.results.tabular.eb_tables import ModeTables
-from bayesmix.results.tabular.summary import (
-    Section,
-    Summary,
-    more_levels,
-    of_columns,
-    of_negative_shares,
-)
-from bayesmix.results.tabular.tables import estimated_pairs
+from bayesmix.inference.empirical import Method
+from bayesmix.laws.base import Asked, IntervalMethod
+from bayesmix.laws.normal import NormalLaw
+from bayesmix.results.fit import Fit
+from bayesmix.results.signposts import OF_MODES
+from bayesmix.results.tabular.summary import of_columns, of_negative_shares
+from bayesmix.results.tabular.tree import versions
 
 if TYPE_CHECKING:
-    from bayesmix.families import Family
-    from bayesmix.priors import Prior
+    import xarray as xr
+
     from bayesmix.statement.stated import FittableModel
 
 __all__ = ["EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
-
-_SHOWN_ROWS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +50,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(
-    ModeTables,
-    EffectsAtModes,
-    ChecksAtModes,
-    ModePlots,
-    ReportsEstimates,
-    SavesEstimates,
-    SignpostsOfModes,
-):
+class EmpiricalBayes(Fit):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,
@@ -106,35 +78,24 @@ class EmpiricalBayes(
         start = time.perf_counter()
         self.model = model
         self.method: Method = method
-        self._problem: Problem = gaussian_problem(model)
-        problem = self._problem
-        if method != "map":
-            refuse_saturated(problem)
-        search = canonical(model)
-        refuse_perfect_fit(search.problem, search.predictor, search.y)
-        if method == "map":
-            self._prior: FixedPrior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
-            co = search.problem.coordinates(search.priors)
-            prior = search.problem.fixed_prior(search.predictor, search.priors.mu)
-            self._optimum: Optimum = maximise(search.problem, method, co, prior)
-        else:
-            self._prior = flat_prior(problem.n_fixed)
-            self._optimum = maximise(search.problem, method)
-        refuse_no_residual(problem, self._optimum)
-        self._conditional: Conditional = self._moments(fixed_uncertainty=True)
+        self._at_mode = NormalLaw(model, method)
         self.seconds = time.perf_counter() - start
+
+    @property
+    def _law(self) -> NormalLaw:
+        return self._at_mode
 
     # -- the fit --------------------------------------------------------------
 
     @property
     def converged(self) -> bool:
         """Whether the optimum was found: nothing left to gain away from a boundary."""
-        return self._optimum.converged
+        return self._law.optimum.converged
 
     @property
     def optimizer(self) -> OptimizerReport:
         """How the criterion was optimised."""
-        o = self._optimum
+        o = self._law.optimum
         return OptimizerReport(
             message=o.message,
             evaluations=o.evaluations,
@@ -145,25 +106,12 @@ class EmpiricalBayes(
 
     @property
     def singular(self) -> str:
-        """Which component is at its boundary, in words; empty if none is."""
-        found = []
-        at = 0
-        for f, group in enumerate(self._problem.groups):
-            for k, effect in covariance_of(group).sds:
-                if self._optimum.sd[at + k] == 0:
-                    found.append(f"the sd of {effect} by {group.name} is zero")
-                if self._optimum.dependent[at + k]:
-                    before = [m for m, j in estimated_pairs(group) if j == k]
-                    if len(before) == 1:
-                        rho = self._optimum.corr[f][before[0], k]
-                        found.append(
-                            f"the correlation of {group.effects[before[0]]} and {effect} by "
-                            f"{group.name} is {rho:+.0f}"
-                        )
-                    else:
-                        found.append(f"the other effects by {group.name} determine {effect}")
-            at += group.n_effects
-        return "; ".join(found)
+        """Which component is at its boundary, in words; empty if none is.
+
+        For a negative binomial also that nothing is left for its overdispersion: alpha
+        then is as large as the search went, and the fit that of the Poisson family.
+        """
+        return self._law.singular
 
     @property
     def flat(self) -> str:
@@ -172,19 +120,23 @@ class EmpiricalBayes(
         Along them the criterion does not bend at its end, or further searches from a
         boundary end elsewhere and as well.
         """
-        if self._optimum.flat is None:
-            return ""
-        flat, at = [], 0
-        for g in self._problem.groups:
-            for k, label in covariance_of(g).sds:
-                flat += [f"{label} by {g.name}"] if self._optimum.flat[at + k] else []
-            at += g.n_effects
-        return ", ".join(flat)
+        return self._law.flat
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation; 1 where standard errors are known."""
-        return self._optimum.sigma
+        """Residual standard deviation; 1 where standard errors are known.
+
+        Raises
+        ------
+        NotApplicableError
+            For a family that has none; it is an AttributeError, too.
+        """
+        if not self._law.has_sigma:
+            raise NotApplicableError(
+                f"the {self.model.family.name} family has no residual standard deviation; "
+                "see family_parameters()"
+            )
+        return self._law.optimum.sigma
 
     @property
     def reml_criterion(self) -> float:
@@ -197,26 +149,22 @@ class EmpiricalBayes(
         """
         if self.method != "reml":
             raise NotApplicableError(f'method="{self.method}" has no REML criterion')
-        return self._optimum.criterion + self._problem.criterion_offset(reml=True)
+        return self._law.deviance
 
     @property
     def deviance(self) -> float:
         """Minus twice the log-likelihood: of REML, or of ML at the estimates."""
-        if self.method == "map":
-            return self._ml_deviance_at_mode()
-        offset = self._problem.criterion_offset(reml=self.method == "reml")
-        return self._optimum.criterion + offset
+        return self._law.deviance
 
     @property
     def loglik(self) -> float:
-        """Log-likelihood; the restricted one for REML."""
-        return -self.deviance / 2
+        """Log-likelihood; the restricted one for REML, beyond the normal the approximated one."""
+        return self._law.loglik
 
     @property
     def df(self) -> int:
-        """Number of parameters: fixed effects, covariance parameters, sigma."""
-        n_theta = sum(covariance_of(group).n_coordinates for group in self._problem.groups)
-        return self._problem.n_fixed + n_theta + (not self._problem.sigma_is_known)
+        """Number of parameters: fixed effects, covariance parameters, the family's own."""
+        return self._law.df
 
     @property
     def aic(self) -> float:
@@ -226,13 +174,13 @@ class EmpiricalBayes(
     @property
     def aicc(self) -> float:
         """Akaike's criterion, corrected for small samples; infinite where df >= n - 1."""
-        n, k = self._problem.n_obs, self.df
+        n, k = self._law.problem.n_obs, self.df
         return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("inf")
 
     @property
     def bic(self) -> float:
         """Schwarz's criterion, with the logarithm of the number of rows."""
-        return self.deviance + self.df * float(np.log(self._problem.n_obs))
+        return self.deviance + self.df * float(np.log(self._law.problem.n_obs))
 
     def vcov(self) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, given the variance parameters.
@@ -243,95 +191,34 @@ class EmpiricalBayes(
             With the coefficients' names on both axes.
         """
         names = list(self.model.design.fixed_effects)
-        return pd.DataFrame(self._conditional.beta_cov, index=names, columns=names)
+        return pd.DataFrame(self._law.conditional.beta_cov, index=names, columns=names)
 
-    def update(
-        self,
-        formula: str | None = None,
-        data: Any = None,
-        *,
-        family: str | Family | None = None,
-        priors: Mapping[str, Prior | None] | None = None,
-        weights: Any = None,
-        known_se: Any = None,
-        method: Method | None = None,
-    ) -> EmpiricalBayes:
-        """Change the model and fit it again by the same method.
+    # -- inside ---------------------------------------------------------------
 
-        Parameters
-        ----------
-        formula, data, family, priors, weights, known_se
-            As in `Model.update`: ``". ~ . + x"`` adds a term to the formula.
-        method : {"reml", "ml", "map"}, optional
+    _signposts: ClassVar[Mapping[str, str]] = OF_MODES
 
-        Returns
-        -------
-        EmpiricalBayes
+    @property
+    def _fit_options(self) -> dict[str, Any]:
+        return {}
 
-        Raises
-        ------
-        BayesmixError
-            As `Model.update` and `Model.fit_eb`.
-        """
-        model = self.model.update(
-            formula, data, family=family, priors=priors, weights=weights, known_se=known_se
-        )
-        kept = self.method if family is None else None
-        return model.fit_eb(method or kept, **self._fit_options)
+    def _fitted_again(self, model: Any, *, same_family: bool, **fit: Any) -> Self:
+        method = fit.pop("method", None) or (self.method if same_family else None)
+        found: Self = model.fit_eb(method, **{**self._fit_options, **fit})
+        return found
 
-    @of_modes
-    def summary(self, ci_prob: float = 0.95) -> Summary:
-        """Gather the fit and its tables as one object that prints within 80 columns.
-
-        Parameters
-        ----------
-        ci_prob : float
-
-        Returns
-        -------
-        Summary
-        """
-        design = self.model.design
+    def _run_in_words(self) -> list[str]:
         head = "REML criterion" if self.method == "reml" else "deviance"
-        lines = [
-            *self.model.facts(),
-            f"empirical Bayes by {self._method_in_words()}, {1000 * self.seconds:.0f} ms",
+        return [
+            f"empirical Bayes by {self._law.method_in_words}, {1000 * self.seconds:.0f} ms",
             f"{head} {self.deviance:.2f}, loglik {self.loglik:.2f}, AIC {self.aic:.2f}, "
             f"BIC {self.bic:.2f}, df {self.df}",
         ]
-        sections = []
-        if design.all_fixed_columns:
-            note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
-            sections.append(Section(title="Fixed effects", table=self.fixed_effects(ci_prob),
-                                    text_columns=("term",), note=note))  # fmt: skip
-        parts = self.variance_components(ci_prob)
-        sections.append(
-            Section(
-                title="Variance components",
-                table=parts,
-                text_columns=("group", "effect"),
-            )
-        )
-        pairs = self.correlations(ci_prob)
-        if len(pairs):
-            text = ("group", "effect_1", "effect_2")
-            sections.append(Section(title="Correlations", table=pairs, text_columns=text))
-        sections += self._more_sections(ci_prob)
-        for g in design.groups:
-            shown = max(1, _SHOWN_ROWS // g.n_effects)
-            every = self.group_effects(g.name, ci_prob).drop(columns="group")
-            sections.append(
-                Section(
-                    title=f"Group effects of {g.name}",
-                    table=every.head(shown * g.n_effects),
-                    text_columns=("level", "effect"),
-                    note=more_levels(g.name, g.n_levels - shown),
-                    whole=every.copy,
-                )
-            )
-        how = "profile likelihood" if self._affordable() == "profile" else "Wald, on logs"
-        footer = [f"Intervals are {100 * ci_prob:g} %; of standard deviations by {how}."]
-        if design.groups:
+
+    def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+        law = self._law
+        how = "profile likelihood" if law.affordable() == "profile" else "Wald, on logs"
+        footer = [f"Intervals are {100 * asked.ci_prob:g} %; of standard deviations by {how}."]
+        if self.model.design.groups:
             footer.insert(
                 0,
                 "Variance components are point estimates: intervals of effects are conditional "
@@ -341,7 +228,7 @@ class EmpiricalBayes(
         footer += of_columns("", error, parts)
         limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
         unknown = any(bool(part.isna().any(axis=None)) for part in limits)
-        if unknown and self.method != "map" and self._affordable(len(pairs)) == "wald":
+        if unknown and self.method != "map" and law.affordable(len(pairs)) == "wald":
             footer.append(
                 "Limits left empty are not known by Wald's method: "
                 'variance_components(ci_method="profile") and correlations(ci_method="profile") '
@@ -354,74 +241,25 @@ class EmpiricalBayes(
             footer.append(f"Flat: other values are as good for the sd of {self.flat}.")
         if not self.converged:
             footer.append(f"Not converged: {self.optimizer.message}.")
-        footer += self._more_notes()
-        return Summary(
-            title=str(self.model.formula),
-            lines=tuple(lines),
-            sections=tuple(section for section in sections if len(section.table)),
-            footer=tuple(footer),
-        )
+        return footer + law.notes
 
-    def __repr__(self) -> str:
-        return str(self.summary())
+    def _called(self) -> str:
+        name = {"reml": "REML", "ml": "ML", "map": "MAP"}[self.method]
+        return name if self._law.has_sigma else f"{name} (Laplace)"
 
-    def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
+    def _run(self) -> Mapping[str, Any]:
+        return {"method": self.method, **versions()}
 
-    # -- inside ---------------------------------------------------------------
+    def _problems(self) -> list[str]:
+        return [] if self.converged else ["the optimum was not found"]
 
-    @property
-    def _residual_on_link(self) -> np.ndarray:
-        return np.asarray(self.sigma**2)
+    def _to_save(self) -> dict[str, xr.Dataset]:
+        import xarray as xr
 
-    @property
-    def _fit_options(self) -> dict[str, Any]:
-        return {}
-
-    def _method_in_words(self) -> str:
-        names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}
-        return names[self.method]
-
-    def _more_sections(self, ci_prob: float) -> list[Section]:
-        return []
-
-    def _more_notes(self) -> list[str]:
-        return []
-
-    def _moments(self, *, fixed_uncertainty: bool) -> Conditional:
-        problem, o = self._problem, self._optimum
-        known = problem.known_precision
-        if o.centred is not None:
-            co, x = o.centred
-        elif problem.sigma_is_known or self.method == "map":
-            co, x = o.coordinates, o.x
-        else:
-            co, x = absolute_coordinates(problem, o)
-        found = conditional_moments(
-            problem, co, x, self._prior, known=known, fixed_uncertainty=fixed_uncertainty
-        )
-        at = 0
-        for group in problem.groups:  # zero is zero, not 1e-42
-            zero = o.at_zero[at : at + group.n_effects]
-            for values in (found.b, found.b_var, found.cross):
-                values[group.name][:, zero] = 0.0
-            at += group.n_effects
-        return found
-
-    def _by_group(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        sd, corr, at = {}, {}, 0
-        for f, group in enumerate(self._problem.groups):
-            sd[group.name] = self._optimum.sd[at : at + group.n_effects]
-            at += group.n_effects
-            if not covariance_of(group).is_diagonal:
-                corr[group.name] = self._optimum.corr[f]
-        return sd, corr
-
-    def _ml_deviance_at_mode(self) -> float:
-        co, x = self._absolute
-        value = log_likelihood(self._problem.equations, co, x, False, np.empty(len(x)))
-        n = self._problem.n_obs
-        # The log likelihood leaves out n log(2 pi) / 2.
-        return (
-            -2 * value + n * float(np.log(2 * np.pi)) + self._problem.criterion_offset(reml=False)
-        )
+        attributes = {
+            "method": self.method,
+            "fit_options": json.dumps(self._fit_options),
+            "loglik": self.loglik,
+            **versions(),
+        }
+        return {"/": xr.Dataset(attrs=attributes)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-__all__ = ["Signposts", "SignpostsOfDraws", "SignpostsOfModes"]
+__all__ = ["OF_DRAWS", "OF_MODES", "Signposts"]
 
 # lme4's, brms's, statsmodels', bambi's.
 _OF_ALL: Mapping[str, str] = {
@@ -33,7 +33,8 @@ _OF_ALL: Mapping[str, str] = {
     "resid": "residuals()",
     "rsquared": "r2()",
 }
-_OF_DRAWS: Mapping[str, str] = {
+OF_DRAWS: Mapping[str, str] = {
+    **_OF_ALL,
     "AIC": "loo()",
     "BIC": "loo()",
     "aic": "loo()",
@@ -48,7 +49,8 @@ _OF_DRAWS: Mapping[str, str] = {
     "waic": "loo()",
 }
 _FROM_FIT = "that of fit(): it needs draws, which fit_eb() has none of"
-_OF_MODES: Mapping[str, str] = {
+OF_MODES: Mapping[str, str] = {
+    **_OF_ALL,
     "AIC": "aic",
     "BIC": "bic",
     "anova": "bayesmix.anova(fit, other)",
@@ -83,15 +85,3 @@ class Signposts:
                 # Again, for the error as it was: also that of a property's inside.
                 return object.__getattribute__(self, name)
             raise AttributeError(f"{type(self).__name__!r} has no {name!r}; take {advice}")
-
-
-class SignpostsOfDraws(Signposts):
-    """The words of other packages for what a posterior has."""
-
-    _signposts: ClassVar[Mapping[str, str]] = {**_OF_ALL, **_OF_DRAWS}
-
-
-class SignpostsOfModes(Signposts):
-    """The words of other packages for what an empirical Bayes fit has."""
-
-    _signposts: ClassVar[Mapping[str, str]] = {**_OF_ALL, **_OF_MODES}

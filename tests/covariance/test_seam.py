@@ -270,7 +270,7 @@ def test_reml_finds_the_best_and_its_tables_have_a_row_for_each_parameter(
     model = case(kind, data)
     fit = model.fit_eb()
     problem = gaussian_problem(model)
-    co, x = fit._absolute
+    co, x = fit._law.absolute
     assert fit.converged
     assert fit.deviance == pytest.approx(dense_deviance(model, problem, co, x, True), rel=1e-8)
     slope = np.empty(len(x))
@@ -363,6 +363,22 @@ def test_effects_at_new_places_follow_their_normal_law_given_the_others() -> Non
 def test_hypotheses_know_the_parameters_of_a_structure(data: pd.DataFrame) -> None:
     fit = case("tied", data).fit_eb()
     table = fit.hypothesis("rho(g) > 0").table
-    co, x = fit._absolute
+    co, x = fit._law.absolute
     assert table["estimate"][0] == pytest.approx(float(structure_values(co, x)[0][0]))
     assert table["lower"][0] < table["estimate"][0] < table["upper"][0]
+
+
+def test_a_correlation_matrix_that_is_singular_to_rounding_has_no_density(
+    data: pd.DataFrame,
+) -> None:
+    problem = gaussian_problem(case("decay", data))
+    co, gradient = problem.absolute_coordinates(), np.empty(6)
+
+    def at(log_range: float) -> float:
+        x = np.array([0.0, 0.0, 0.0, 0.0, log_range, 0.0])
+        return log_likelihood(problem.equations, co, x, True, gradient)
+
+    # All effects of a level become one: the likelihood has an end, and the slope is zero there.
+    assert at(25.0) == pytest.approx(at(30.0), abs=1e-6)
+    assert abs(gradient[4]) < 1e-6
+    assert at(60.0) == -np.inf

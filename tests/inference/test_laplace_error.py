@@ -52,7 +52,7 @@ def rough() -> LaplaceFit:
 
 
 def test_the_shift_is_where_quadrature_goes(rough: LaplaceFit) -> None:
-    (shift,) = rough._shifts
+    (shift,) = rough._law._shifts
     exact = rough.model.fit_eb(n_quadrature=15)
     sd, right = (f.variance_components()["sd"][0] for f in (rough, exact))
     assert right > 1.5 * sd
@@ -119,7 +119,7 @@ def test_counts_with_an_effect_for_each_row(rng: np.random.Generator) -> None:
         warnings.simplefilter("ignore", ApproximationWarning)
         fit: Any = model.fit_eb()
     right = model.fit_eb(n_quadrature=25).variance_components()["sd"][0]
-    found = laplace_shifts(fit._gp, fit._co, None, 0, fit._laplace, fit._determined)
+    found = laplace_shifts(fit._law.gp, fit._law.co, None, 0, fit._law.laplace, fit._law.determined)
     guess = found[0].sd if found else fit.variance_components()["sd"][0]
     assert guess == pytest.approx(right, rel=0.03)
 
@@ -129,5 +129,5 @@ def test_a_posterior_mode_is_checked_with_its_priors() -> None:
     with pytest.warns(ApproximationWarning):
         fit = model.fit_eb("map")
     exact = model.fit_eb("map", n_quadrature=15)
-    found = fit._shifts[0].sd  # type: ignore[attr-defined]
+    found = fit._law._shifts[0].sd  # type: ignore[attr-defined]
     assert found == pytest.approx(exact.variance_components()["sd"][0], rel=0.05)

@@ -142,7 +142,7 @@ def test_without_a_possible_mean_nothing_has_converged() -> None:
 def test_without_moments_nothing_has_converged(
     data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bayesmix.results.laplace_fit.add_moments", lambda *_: False)
+    monkeypatch.setattr("bayesmix.laws.laplace_mode.add_moments", lambda *_: False)
     with pytest.warns(ConvergenceWarning, match="no covariance"):
         fit = bmx.Model("y ~ x + (1 | g)", data, family="gamma").fit_eb()
     assert not fit.converged

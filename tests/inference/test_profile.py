@@ -49,7 +49,7 @@ def test_the_deviance_rises_by_the_threshold_to_each_end_of_a_coefficient(seed: 
 def test_the_deviance_rises_by_the_threshold_to_the_end_of_a_standard_deviation() -> None:
     fit = bmx.Model("y ~ x + (x | h)", few_levels(0)).fit_eb("ml")
     upper = float(fit.variance_components(ci_method="profile")["sd_upper"].iloc[1])
-    around = likelihood_at(fit._problem, fit._optimum)
+    around = likelihood_at(fit._law.problem, fit._law.optimum)
     gradient, lowest = np.empty(4), np.inf
     rng = np.random.default_rng(0)
     for _ in range(40):
@@ -69,7 +69,7 @@ def test_the_deviance_rises_by_the_threshold_to_the_end_of_a_standard_deviation(
 
 def test_a_coefficient_is_held_with_the_exact_gradient() -> None:
     fit = bmx.Model("y ~ x + (x | h)", few_levels(1)).fit_eb("ml")
-    around, a = fit._likelihood, np.array([0.3, 1.2])
+    around, a = fit._law._likelihood, np.array([0.3, 1.2])
     prior = FixedPrior(np.outer(a, a) * 50.0, a)
     x, ignored, gradient = around.x + 0.1, np.empty(4), np.empty(4)
     around.deviance(x, gradient, prior)

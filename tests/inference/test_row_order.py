@@ -56,7 +56,7 @@ def reordered(data: pd.DataFrame, seed: int) -> pd.DataFrame:
 def test_every_order_ends_at_the_same_optimum(seed: int, formula: str, method: str) -> None:
     data = tiny(seed)
     orders = [data, *(reordered(data, 10 * seed + k) for k in range(1, 4))]
-    ends = [bmx.Model(formula, d).fit_eb(method)._optimum for d in orders]  # type: ignore[arg-type]
+    ends = [bmx.Model(formula, d).fit_eb(method)._law.optimum for d in orders]  # type: ignore[arg-type]
     assert all(end.converged for end in ends)
     assert np.ptp([end.criterion for end in ends]) < 1e-4
     scale = max(float(end.sd.max()) for end in ends)
@@ -67,7 +67,7 @@ def test_every_order_ends_at_the_same_optimum(seed: int, formula: str, method: s
 def answer(formula: str, data: pd.DataFrame, method: str) -> float | str:
     """Criterion of a fit, or what it is refused for."""
     try:
-        found: float = bmx.Model(formula, data).fit_eb(method)._optimum.criterion  # type: ignore[arg-type]
+        found: float = bmx.Model(formula, data).fit_eb(method)._law.optimum.criterion  # type: ignore[arg-type]
     except BayesmixError as error:
         return str(error)
     return found

@@ -12,7 +12,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
-from bayesmix.results.check.check_data import statistic_data
+from bayesmix.results.check.check_data import check_data, statistic_data
 from tests.builders import non_normal
 
 
@@ -23,13 +23,9 @@ def simulated(rng: np.random.Generator, noise: np.ndarray) -> pd.DataFrame:
 
 
 def numbers(post: bmx.Posterior, group: str | None = "g"):  # type: ignore[no-untyped-def]
-    every = post._replicates(new_groups=False, draws=200, seed=None)
-    replicates = post._filled(every.rows, every.predictor, every.n_draws)
+    y, replicates = post._law.beside_data(200, None)
     factor = post.model.design.group(group) if group else None
-    y = post.model.y
-    if "status" in post.model.rows:
-        y = every.predictor.completed(y)
-    return post._check_data(y, replicates, factor, None)
+    return check_data(post._law, y, replicates, factor, None)
 
 
 def test_a_right_model_is_calibrated_and_a_wrong_one_is_not(rng: np.random.Generator) -> None:

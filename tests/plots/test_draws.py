@@ -69,7 +69,7 @@ def test_densities_integrate_to_one_within_the_support(post: bmx.Posterior) -> N
     ],
 )
 def test_parameters_go_by_their_names(post: bmx.Posterior, asked: Any, expected: list[str]) -> None:
-    found = chosen_parameters(post._draws, asked, 20, "plot_trace")
+    found = chosen_parameters(post._law, asked, 20, "plot_trace")
     assert list(found) == expected
     if expected == ["b(g, c, x)"]:
         values = post.idata["posterior"]["b_g"].sel(g_level="c", g_effect="x").values
@@ -172,16 +172,16 @@ def test_priors_are_drawn_as_they_are(post: bmx.Posterior) -> None:
 def test_the_intercept_is_where_its_prior_is(
     post: bmx.Posterior, data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
-    draws = post._draws
-    found = prior_curves(post.model, draws, {"Intercept": draws.beta[:, :, 0]})[0]
+    draws = post._law
+    found = prior_curves(draws, {"Intercept": draws.beta[:, :, 0]})[0]
     at_means = draws.beta[:, :, 0] + data["x"].mean() * draws.beta[:, :, 1]
     np.testing.assert_allclose(found.draws, at_means.ravel())
     own = bmx.Model(
         "y ~ x + (1 | g)", data, priors={"Intercept": bmx.Prior("Normal", mu=1, sigma=3)}
     )
     written = fake_posterior(own, rng)
-    draws = written._draws
-    found = prior_curves(own, draws, {"Intercept": draws.beta[:, :, 0]})[0]
+    draws = written._law
+    found = prior_curves(draws, {"Intercept": draws.beta[:, :, 0]})[0]
     assert found.name == "Intercept"
     np.testing.assert_array_equal(found.draws, draws.beta[:, :, 0].ravel())
 
@@ -191,7 +191,7 @@ def test_larger_correlation_matrices_have_their_marginal(
 ) -> None:
     model = bmx.Model("y ~ x + (x + z | g)", data, priors={"corr": bmx.Prior("LKJ", eta=1.5)})
     post = fake_posterior(model, rng)
-    curve = prior_curves(model, post._draws, chosen_parameters(post._draws, "corr", 9, ""))[0]
+    curve = prior_curves(post._law, chosen_parameters(post._law, "corr", 9, ""))[0]
     # p(rho_12) of |R|^0.5 over the other two entries.
     rho = np.array([0.0, 0.6])
 
@@ -209,8 +209,8 @@ def test_ordered_thresholds_have_their_order_statistic(
     data: pd.DataFrame, rng: np.random.Generator
 ) -> None:
     post = non_normal("cumulative", "size ~ x + (1 | g)", data, rng)
-    chosen = chosen_parameters(post._draws, "thresholds", 9, "")
-    curves = prior_curves(post.model, post._draws, chosen)
+    chosen = chosen_parameters(post._law, "thresholds", 9, "")
+    curves = prior_curves(post._law, chosen)
     assert [c.name for c in curves] == [
         f"thresholds[{pair}] at the predictors' means" for pair in ("a|b", "b|c")
     ]

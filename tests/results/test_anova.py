@@ -144,7 +144,7 @@ def test_another_coding_of_a_factor_is_nested(rows: pd.DataFrame) -> None:
 def test_a_higher_deviance_of_the_larger_model_is_no_test(rows: pd.DataFrame) -> None:
     small, large = fit(rows), fit(rows, "y ~ x + (x | g)")
     # As where the search of the larger one ended early.
-    large._optimum = replace(large._optimum, criterion=large._optimum.criterion + 9.0)
+    large._law.optimum = replace(large._law.optimum, criterion=large._law.optimum.criterion + 9.0)
     assert large.deviance > small.deviance + 1
     with pytest.warns(DataWarning, match="its deviance is higher"):
         table = bmx.anova(small, large)

@@ -15,8 +15,9 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, DataError, NotSupportedError
+from bayesmix.laws.calibration import _unreliable
 from bayesmix.results import Loo
-from bayesmix.results.check.check_data import _unreliable
+from bayesmix.results.check.check_data import check_data
 from bayesmix.results.check.loo import psis_loo
 from tests.builders import fake_posterior, non_normal
 
@@ -211,8 +212,9 @@ def test_a_check_of_the_prior_weighs_no_draw_by_the_data(
     titles = [axis.get_title() for axis in post.check().axes]
     assert "Calibration (PIT, leave-one-out)" in titles
     post.idata.attrs["prior_only"] = 1
+    post = bmx.Posterior.from_tree(post.model, post.idata)
     replicates = post.simulate(200).to_numpy().T
-    found = post._check_data(post.model.y, replicates, None, 1)
+    found = check_data(post._law, post.model.y, replicates, None, 1)
     assert found.pit_name == "prior"
     below = (replicates < data["y"].to_numpy()).mean(axis=0)
     assert np.abs(found.pit - below).max() < 0.15
@@ -373,6 +375,6 @@ def test_a_row_that_is_certain_has_good_weights(sleep_post: bmx.Posterior) -> No
 def test_anova_says_that_a_fit_has_not_converged(sleepstudy: pd.DataFrame) -> None:
     one = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb("ml")
     two = bmx.Model(SLEEP, sleepstudy).fit_eb("ml")
-    one._optimum = replace(one._optimum, converged=False)
+    one._law.optimum = replace(one._law.optimum, converged=False)
     with pytest.warns(ConvergenceWarning, match=r"\(1 \| Subject\)` has not converged"):
         bmx.anova(one, two)

@@ -14,10 +14,10 @@ from tests.gaussian.models import FORMULAS, dense_covariance, dense_Z, make_data
 
 def dense_moments(eb: bmx.EmpiricalBayes, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of X beta + Z b given y, through n x n matrices."""
-    model, problem = eb.model, eb._problem
+    model, problem = eb.model, eb._law.problem
     X, Z = model.design.X, dense_Z(problem)
     y = model.y - (0.0 if model.design.offset is None else model.design.offset)
-    S = dense_covariance(problem, eb._optimum.sd, eb._optimum.corr)
+    S = dense_covariance(problem, eb._law.optimum.sd, eb._law.optimum.corr)
     W = model.rows.get("weights", np.ones(len(y)))
     V = Z @ S @ Z.T + np.diag(eb.sigma**2 / W)
     Vi = np.linalg.inv(V)

@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, DataError, DataWarning, NotSupportedError
-from bayesmix.results import empirical_bayes
+from bayesmix.laws import mode
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 COLUMNS = {
@@ -103,8 +103,8 @@ def test_group_coefficients_account_for_the_covariance(sleep_fit: bmx.EmpiricalB
     Z = np.zeros((n, 18, 2))
     Z[np.arange(n), group.index] = group.Z
     A = np.concatenate([Z.reshape(n, -1), model.design.X], axis=1)
-    sd = sleep_fit._optimum.sd
-    Sigma = np.diag(sd) @ sleep_fit._optimum.corr[0] @ np.diag(sd)
+    sd = sleep_fit._law.optimum.sd
+    Sigma = np.diag(sd) @ sleep_fit._law.optimum.corr[0] @ np.diag(sd)
     M = A.T @ A / sleep_fit.sigma**2
     M[:36, :36] += np.kron(np.eye(18), np.linalg.inv(Sigma))
     V = np.linalg.inv(M)
@@ -307,12 +307,12 @@ def test_as_many_coefficients_as_rows_need_priors(rng: np.random.Generator) -> N
 def test_a_fit_that_has_not_converged_warns(
     sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maximise = empirical_bayes.maximise
+    maximise = mode.maximise
 
     def stopped_early(*arguments: Any) -> Any:
         return replace(maximise(*arguments), converged=False, message="a gradient of 0.1 is left")
 
-    monkeypatch.setattr(empirical_bayes, "maximise", stopped_early)
+    monkeypatch.setattr(mode, "maximise", stopped_early)
     with pytest.warns(ConvergenceWarning, match=r"has not converged \(a gradient of 0.1 is left\)"):
         fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
     assert "Not converged: a gradient of 0.1 is left." in str(fit)

@@ -10,7 +10,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.gaussian.rowvariance import _inverse
-from bayesmix.results.predict.predictor import row_summaries
+from bayesmix.laws.predictor import row_summaries
 from tests.builders import fake_posterior
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")

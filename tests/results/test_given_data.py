@@ -10,8 +10,8 @@ from scipy import special, stats
 import bayesmix as bmx
 from bayesmix import families
 from bayesmix.errors import SeparationWarning
+from bayesmix.laws.given_data import EffectsGivenData
 from bayesmix.results.laplace_fit import LaplaceFit
-from bayesmix.results.predict.given_data import EffectsGivenData
 
 NUMBERS = ["estimate", "sd", "lower", "upper"]
 THESE = {"groups": "conditional"}
@@ -167,7 +167,7 @@ def test_two_effects_agree_with_a_grid_in_the_plane(slopes: LaplaceFit) -> None:
     assert off.mean() < off_at_modes.mean() / 4
     assert slopes.predictions()["estimate"][0] == pytest.approx(exact.mean(), rel=2e-3)
     # Draws at fixed parameters have these moments.
-    given = EffectsGivenData(slopes)
+    given = EffectsGivenData(slopes._law)
     draws = given._sampled["g"]
     eta = (beta[0] + beta[1] * x)[:, None] + draws[0, g] + draws[1, g] * x[:, None]
     averages = np.exp(eta).mean(axis=0)
@@ -177,7 +177,7 @@ def test_two_effects_agree_with_a_grid_in_the_plane(slopes: LaplaceFit) -> None:
 
 
 def test_draws_of_one_effect_have_the_law_of_the_grid(fit: LaplaceFit, pairs: pd.DataFrame) -> None:
-    given = EffectsGivenData(fit)
+    given = EffectsGivenData(fit._law)
     sd = fit.variance_components()["sd"].iloc[0]
     eta = fixed_part(fit, pairs["t"].to_numpy())
     drawn = given._sampled["g"][0] / sd

@@ -46,11 +46,11 @@ def invented(
 def left_out(post: bmx.Posterior, by: Any) -> np.ndarray:
     """Log densities, shape (S, groups)."""
     _, _, member = groups_of_rows(post.model, by)
-    return group_log_density(post.model, post._draws, member, 1)[0]
+    return group_log_density(post._law, member)[0]
 
 
 def sigma_root(post: bmx.Posterior, name: str, s: int) -> np.ndarray:
-    draws = post._draws
+    draws = post._law
     sd = draws.sd[name][0, s]
     R = draws.corr[name][0, s] if name in draws.corr else np.eye(len(sd))
     root: np.ndarray = np.linalg.cholesky(np.diag(sd) @ R @ np.diag(sd))
@@ -60,7 +60,7 @@ def sigma_root(post: bmx.Posterior, name: str, s: int) -> np.ndarray:
 def rows_density(post: bmx.Posterior, own: np.ndarray, s: int, eta: np.ndarray) -> np.ndarray:
     """Density of some rows together at linear predictors, shape (points,)."""
     model = post.model
-    parameters = {name: values[0, s] for name, values in post._draws.parameters.items()}
+    parameters = {name: values[0, s] for name, values in post._law.parameters.items()}
     per_row = {name: values[own] for name, values in model.rows.items()}
     log_p = model.family.log_prob(model.y[own], eta, parameters, per_row).sum(axis=-1)
     density: np.ndarray = np.exp(log_p)
@@ -89,7 +89,7 @@ def test_one_effect_is_integrated_for_every_family(name: str, link: str) -> None
         sd = sigma_root(post, "g", s)[0, 0]
         for level in range(group.n_levels):
             own = np.flatnonzero(group.index == level)
-            beta = post._draws.beta[0, s]
+            beta = post._law.beta[0, s]
             eta = X[own] @ beta + sd * u[:, None]
             density = np.nan_to_num(rows_density(post, own, s, eta))
             expected = np.log(integrate.simpson(density * stats.norm.pdf(u), x=u))
@@ -108,7 +108,7 @@ def test_one_effect_near_the_boundaries(n: int, sd: float) -> None:
     post.idata["posterior"]["sd_g"].values[:] = sd
     found = left_out(post, "g")
     for s in range(2):
-        beta = post._draws.beta[0, s, 0]
+        beta = post._law.beta[0, s, 0]
 
         def integrand(u: float, beta: float = beta) -> float:
             return float(np.exp(n * special.log_expit(beta + sd * u)) * stats.norm.pdf(u))
@@ -143,7 +143,7 @@ def test_several_effects_of_a_group(
     model = bmx.Model(text, data, family=family)
     post = invented(model, rng, {}, n_draws=300 if "ward" in text else 2)
     found = left_out(post, "g")
-    design, draws = model.design, post._draws
+    design, draws = model.design, post._law
     group = design.group("g")
     inner = design.group("g:ward") if "ward" in text else None
     # Of importance samples the mean over draws counts: each draw here is the same.
@@ -181,7 +181,7 @@ def test_censored_normal_groups_are_integrated(rng: np.random.Generator) -> None
     group = model.design.groups[0]
     own = np.flatnonzero(group.index == 2)
     u = np.linspace(-9, 9, 4001)
-    eta = model.design.X[own] @ post._draws.beta[0, 1] + u[:, None] * post._draws.sd["g"][0, 1, 0]
+    eta = model.design.X[own] @ post._law.beta[0, 1] + u[:, None] * post._law.sd["g"][0, 1, 0]
     density = rows_density(post, own, 1, eta) * stats.norm.pdf(u)
     assert found[1, 2] == pytest.approx(np.log(integrate.simpson(density, x=u)), abs=1e-3)
 

@@ -75,7 +75,9 @@ def test_other_words_have_the_usual_error(eb: Any, post: Any) -> None:
 
 
 def test_an_error_inside_a_property_is_not_hidden() -> None:
-    class Broken(signposts.SignpostsOfDraws):
+    class Broken(signposts.Signposts):
+        _signposts = signposts.OF_DRAWS
+
         @property
         def sigma(self) -> float:
             return object().inside  # type: ignore[attr-defined, no-any-return]

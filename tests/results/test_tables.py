@@ -150,7 +150,7 @@ def test_the_parts_of_the_variance_are_the_mean_of_z_Sigma_z(fitted: Posterior) 
     from_rows = np.mean([z @ Sigma @ z for z in group.Z])
     of_ward = posterior["sd_h:ward"].values[0, 7, 0] ** 2
     residual = posterior["sigma"].values[0, 7] ** 2
-    from bayesmix.results.tabular.components import variance_parts
+    from bayesmix.laws.components import variance_parts
 
     parts = variance_parts(
         fitted.model.design.groups,

@@ -24,8 +24,7 @@ from bayesmix.results.beside.estimates import (
 )
 from bayesmix.results.beside.foreign import is_fitted_result, result_estimates
 from bayesmix.results.beside.tidy import read_tidy, tidy_estimates
-from bayesmix.results.empirical_bayes import EmpiricalBayes
-from bayesmix.results.posterior import Posterior
+from bayesmix.results.fit import Fit
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import WIDTH, cell
 
@@ -93,11 +92,11 @@ def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> Estima
     given = list(_given(fits, named))
     if not given:
         raise ArgumentError("compare_estimates wants at least one fit")
-    models = [fit.model for _, fit in given if isinstance(fit, Posterior | EmpiricalBayes)]
+    models = [fit.model for _, fit in given if isinstance(fit, Fit)]
     terms, groups = names_to_match(models)
     found: dict[str, Estimates] = {}
     for name, fit in given:
-        if isinstance(fit, Posterior | EmpiricalBayes):
+        if isinstance(fit, Fit):
             estimates = own_estimates(fit, ci_prob)
         elif isinstance(fit, str | Path):
             stem = name or Path(fit).stem

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bayesmix.results.beside.matching import GroupNames, TermNames
-from bayesmix.results.empirical_bayes import EmpiricalBayes
-from bayesmix.results.posterior import Posterior
+from bayesmix.results.fit import Fit
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
@@ -61,34 +60,21 @@ class Estimates:
     is_own: bool = False
 
 
-def own_estimates(fit: Posterior | EmpiricalBayes, ci_prob: float) -> Estimates:
+def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
     """Collect the tables of a fit by bayesmix."""
-    groups = fit.model.design.groups
-    if isinstance(fit, Posterior):
-        tables = {
-            "fixed_effects": fit.fixed_effects(ci_prob, diagnostics=False),
-            "variance_components": fit.variance_components(ci_prob, diagnostics=False),
-            "correlations": fit.correlations(ci_prob, diagnostics=False),
-        }
-        if groups:
-            tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, diagnostics=False)
-        name = f"NUTS ({str(fit.idata.attrs['engine']).split()[0]})"
-    else:
-        tables = {
-            "fixed_effects": fit.fixed_effects(ci_prob),
-            "variance_components": fit.variance_components(ci_prob),
-            "correlations": fit.correlations(ci_prob),
-        }
-        if groups:
-            tables["group_effects"] = fit.group_effects(ci_prob=ci_prob)
-        normal = fit.model.family.is_linear_normal
-        name = {"reml": "REML", "ml": "ML", "map": "MAP"}[fit.method]
-        name = name if normal else f"{name} (Laplace)"
+    quick = fit._law.quick
+    tables = {
+        "fixed_effects": fit.fixed_effects(ci_prob, **quick),
+        "variance_components": fit.variance_components(ci_prob, **quick),
+        "correlations": fit.correlations(ci_prob, **quick),
+    }
+    if fit.model.design.groups:
+        tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)
     found: dict[str, Any] = {
         key: tables[key][list(columns)] if key in tables else frame(key, [])
         for key, columns in COLUMNS.items()
     }
-    return Estimates(name=name, n_obs=fit.model.design.n_obs, is_own=True, **found)
+    return Estimates(name=fit._called(), n_obs=fit.model.design.n_obs, is_own=True, **found)
 
 
 def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:

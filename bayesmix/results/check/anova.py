@@ -147,7 +147,7 @@ def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:
             f"`{one.model.formula}` of the {first.name} family with the {first.link} link; "
             "anova compares models of one family"
         )
-    points = [getattr(fit, "n_quadrature", 1) for fit in (one, other)]
+    points = [fit._law.n_quadrature for fit in (one, other)]
     if points[0] != points[1]:
         raise NotSupportedError(
             f"n_quadrature={points[0]} and n_quadrature={points[1]} approximate the likelihood "

@@ -8,27 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import ArgumentError, NotSupportedError
-from bayesmix.results.check.loo import LEAST_FOR_WEIGHTS, kept_apart
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.linear import for_each_block
-from bayesmix.results.predict.prediction import Predicts
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.residuals import share_below
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.statement.stated import StatedModel
+    from bayesmix.laws.base import Law
 
 __all__ = [
     "STATISTICS",
-    "Calibration",
     "CheckData",
     "Statistic",
-    "calibration_of_draws",
     "check_data",
     "replicates_wanted",
     "statistic_data",
@@ -41,8 +32,6 @@ STATISTICS: Mapping[str, Callable[..., Any]] = {
     "max": np.max,
     "median": np.median,
 }
-_DRAWS = 1000  # for calibration
-_LOOKED_AT = 150  # rows whose weights are judged: 2 ms each
 _REPLICATES = 200  # of a picture
 _NUMBERS = 20_000_000  # in all of them
 
@@ -124,64 +113,35 @@ class CheckData:
     effects: Mapping[str, np.ndarray]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """How the observations lie in their predictive distributions.
-
-    Attributes
-    ----------
-    pit : ndarray, shape (n,)
-        Probability integral transforms.
-    name : str
-        How they came about.
-    quantile : ndarray, shape (n,)
-        Quantile residuals of the fit.
-    fitted : ndarray, shape (n,)
-    note : str
-        What is to be said of the weights that leave rows out; empty where nothing is.
-    """
-
-    pit: np.ndarray
-    name: str
-    quantile: np.ndarray
-    fitted: np.ndarray
-    note: str = ""
-
-
 def replicates_wanted(n_obs: int) -> int:
     """How many replicates a picture needs, or can hold of many rows."""
     return int(np.clip(_NUMBERS // n_obs, 20, _REPLICATES))
 
 
 def check_data(
-    model: StatedModel,
+    law: Law,
     y: np.ndarray,
     replicates: np.ndarray,
     factor: GroupingFactor | None,
-    *,
-    calibration: Calibration,
-    pearson: np.ndarray,
-    effects: Mapping[str, np.ndarray],
+    seed: int | None,
 ) -> CheckData:
     """Gather the numbers of a check.
 
     Parameters
     ----------
-    model : Model
+    law : Law
     y : ndarray, shape (n,)
         The response, censored values drawn.
     replicates : ndarray, shape (R, n)
     factor : GroupingFactor or None
-    calibration : Calibration
-    pearson : ndarray, shape (n,)
-        Residuals over their standard deviation.
-    effects : mapping of str to ndarray, shape (G, q)
-        Estimated group effects by grouping factor.
+    seed : int or None
+        For the calibration.
 
     Returns
     -------
     CheckData
     """
+    model, calibration = law.model, law.calibration(seed)
     censored = "status" in model.rows
     normal = model.family.is_normal and not censored
     statistics: list[Statistic] = []
@@ -191,7 +151,8 @@ def check_data(
         names = ("mean", "sd", "min", "max") if len(np.unique(y)) > 2 else ("mean",)
         found = [statistic_data(name, y, replicates, factor) for name in names]
         statistics = [one for one in found if len(one.levels)]
-        by_effect = {e: effects[factor.name][:, k] for k, e in enumerate(factor.effects)}
+        b = law.point_estimates()[1][factor.name]
+        by_effect = {e: b[:, k] for k, e in enumerate(factor.effects)}
     return CheckData(
         response=model.formula.response.text,
         y=y,
@@ -202,7 +163,7 @@ def check_data(
         pit_name=calibration.name,
         pit_note=calibration.note,
         fitted=calibration.fitted,
-        residuals=pearson if normal else calibration.quantile,
+        residuals=law.residuals("pearson", None)[1] if normal else calibration.quantile,
         residual_name="Pearson residual" if normal else "quantile residual",
         statistics=tuple(statistics),
         group=factor.name if factor is not None else "",
@@ -301,48 +262,3 @@ def _by_row(stat: Callable[[np.ndarray], float]) -> Callable[..., np.ndarray]:
             ) from error
 
     return function
-
-
-def calibration_of_draws(post: Predicts, seed: int | None) -> Calibration:
-    """PIT as if each row had been left out, quantile residuals, and fitted values."""
-    model = post.model
-    y = model.y
-    _, responses, n_draws = post._predictor(None, PredictionRequest(kind="response"), _DRAWS, seed)
-    _, means, _ = post._predictor(None, PredictionRequest(), _DRAWS, seed)
-    words = [post._seed(seed), name_key("pit")]
-    u = np.random.default_rng(np.random.SeedSequence(words)).uniform(size=len(y))
-    pit, rank, fitted = np.empty(len(y)), np.empty(len(y)), np.empty(len(y))
-    looked_at = np.linspace(0, len(y) - 1, min(len(y), _LOOKED_AT)).astype(int)
-    log_density = np.empty((len(looked_at), n_draws))
-
-    def one_block(number: int, block: slice) -> None:
-        drawn = responses.block(number, block)
-        log_p = responses.log_prob(y[block], block).T
-        fitted[block] = means.block(number, block).mean(axis=1)
-        status = responses.per_row(block).get("status")
-        below = share_below(drawn, y[block], u[block], status)
-        own = np.flatnonzero((looked_at >= block.start) & (looked_at < block.stop))
-        log_density[own] = log_p[looked_at[own] - block.start]
-        # Importance weights of leaving the row out, truncated (Ionides 2008).
-        weight = np.exp(np.minimum(log_p.max(axis=1, keepdims=True) - log_p, 500.0))
-        weight = np.minimum(weight, np.sqrt(n_draws) * weight.mean(axis=1, keepdims=True))
-        pit[block] = (weight * below).sum(axis=1) / weight.sum(axis=1)
-        rank[block] = (below.sum(axis=1) + u[block]) / (n_draws + 1)
-
-    for_each_block(len(y), n_draws, one_block)
-    quantile = special.ndtri(rank)
-    note = _unreliable(log_density)
-    return Calibration(pit=pit, name="leave-one-out", quantile=quantile, fitted=fitted, note=note)
-
-
-def _unreliable(log_density: np.ndarray) -> str:
-    """Say of how many rows Pareto's k is too large, as `Posterior.loo` does of all."""
-    from arviz_stats.base import array_stats
-
-    n_rows, n_draws = log_density.shape
-    if n_draws < LEAST_FOR_WEIGHTS or not np.isfinite(log_density).all():
-        return ""
-    k = array_stats.psislw(kept_apart(log_density))[1]  # of the weights 1 / density
-    # Vehtari et al. (2024): what so many draws can bear.
-    n_bad = int((~(k <= min(1 - 1 / np.log10(n_draws), 0.7))).sum())
-    return f"{n_bad} of {n_rows} weights unreliable: loo()" if n_bad else ""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.errors import OWN_FILES, ArgumentError, ConvergenceWarning, DataError
 from bayesmix.results.check.loo import Loo
+from bayesmix.results.having_law import HasLaw
 
 if TYPE_CHECKING:
     from bayesmix.results.posterior import Posterior
@@ -108,10 +109,8 @@ def _warn_of_doubtful(found: Mapping[str, Loo]) -> None:
 
 
 def _not_a_posterior(name: str, model: Any) -> str:
-    from bayesmix.results.empirical_bayes import EmpiricalBayes
-
     text = f"compare takes results of fit(), loo() and kfold(), and {name!r} is "
-    if isinstance(model, EmpiricalBayes):
+    if isinstance(model, HasLaw):
         return f"{text}one of fit_eb(), which has no draws; bayesmix.anova compares those"
     return f"{text}a {type(model).__name__}"
 

@@ -15,19 +15,20 @@ from scipy import special
 from bayesmix.design.subset import levels_in_part
 from bayesmix.errors import ArgumentError, DataError, FormulaError
 from bayesmix.inference.announce import announce
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
 from bayesmix.statement.subset import check_model_of_rows, model_of_rows
 
 if TYPE_CHECKING:
-    from bayesmix.results.predict.prediction import Predicts
-    from bayesmix.statement.stated import FittableModel
+    from bayesmix.laws.draws import DrawsLaw
+    from bayesmix.results.having_draws import HasDraws
+    from bayesmix.statement.stated import FittableModel, StatedModel
 
 __all__ = ["kfold"]
 
 
-def kfold(post: Predicts, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
+def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
     """Refit without each fold and score what was left out; see `Posterior.kfold`."""
     model = post.model
     n = model.design.n_obs
@@ -63,7 +64,7 @@ def kfold(post: Predicts, k: int | None, by: Any, draws: int, seed: int, *, prog
             draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
         problems[number] = refit.diagnostics().problems
-        log_p = _log_density(model, refit, test, member[test], seed)
+        log_p = _log_density(model, refit._law, test, member[test], seed)
         units = np.unique(member[test])
         elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
 
@@ -102,24 +103,24 @@ def _check_fold(model: FittableModel, train: np.ndarray, number: int, k: int) ->
 
 
 def _log_density(
-    model: FittableModel, refit: Any, test: np.ndarray, member: np.ndarray, seed: int
+    model: StatedModel, law: DrawsLaw, test: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Log density of each left-out unit at each draw, shape (S, units)."""
-    rows = _left_out_rows(model, refit.model, test)
+    rows = _left_out_rows(model, law.model, test)
     request = PredictionRequest(kind="linear")
     y = model.y[test]
     units = np.unique(member)
     plain = not {"status", "lower", "upper", "exponent"} & set(rows.per_row)
     if model.family.is_linear_normal and plain and len(units) < len(member):
-        return _normal_units(refit, rows, y, member, seed)
+        return _normal_units(law, rows, y, member, seed)
     if len(units) < len(member):
-        return _integrated_units(refit, rows, y, np.searchsorted(units, member), seed)
-    _, predictor, _ = refit._predictor_of(rows, request, None, seed)
+        return _integrated_units(law, rows, y, np.searchsorted(units, member), seed)
+    predictor = law.predictor(rows, request, None, seed)
     by_row = predictor.log_prob(y, slice(0, len(test)))
     return by_row[:, np.argsort(member)]
 
 
-def _left_out_rows(model: FittableModel, refit: FittableModel, test: np.ndarray) -> Rows:
+def _left_out_rows(model: StatedModel, refit: StatedModel, test: np.ndarray) -> Rows:
     """Rows of the whole data, as the refit sees them."""
     design = model.design
     index, new_levels = {}, {}
@@ -138,19 +139,14 @@ def _left_out_rows(model: FittableModel, refit: FittableModel, test: np.ndarray)
 
 
 def _integrated_units(
-    refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
+    law: DrawsLaw, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Effects of new levels are integrated out, those of known ones are the draws'."""
-    from bayesmix.results.check.integrated import integrated_log_density
-    from bayesmix.results.predict.parameters import posterior_parameters
+    from bayesmix.laws.integrated import integrated_log_density
 
-    draws = refit._draws
-    known = {name: np.unique(index[index >= 0]) for name, index in rows.index.items()}
-    parameters = posterior_parameters(
-        refit.model, draws, known, np.arange(draws.beta.shape[1]), seed
-    )
+    parameters = law.draw(levels_of(rows), None, seed)
     return integrated_log_density(
-        refit.model.family, parameters, rows, y, member, _new_labels(rows), seed
+        law.model.family, parameters, rows, y, member, _new_labels(rows), seed
     )
 
 
@@ -166,29 +162,29 @@ def _new_labels(rows: Rows) -> dict[str, np.ndarray]:
 
 
 def _normal_units(
-    refit: Any, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
+    law: DrawsLaw, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Integrate the effects of new levels of a normal model out exactly."""
-    from bayesmix.results.predict.levels import group_scales
+    from bayesmix.laws.levels import group_scales
 
     # New levels at zero: their variance enters the covariance.
     known = {name: np.where(index < 0, 0, index) for name, index in rows.index.items()}
     at_zero = {name: np.where(rows.index[name][:, None] < 0, 0.0, Z) for name, Z in rows.Z.items()}
     only_known = replace(rows, index=known, Z=at_zero)
     request = PredictionRequest(kind="linear")
-    _, predictor, n_draws = refit._predictor_of(only_known, request, None, seed)
+    predictor = law.predictor(only_known, request, None, seed)
+    n_draws = predictor.n_draws
     eta = predictor.block(0, slice(0, len(y))).T
-    draws = refit._draws
 
     def flat(values: np.ndarray) -> np.ndarray:
         return values.reshape(n_draws, *values.shape[2:])
 
     scales = group_scales(
-        {name: flat(values) for name, values in draws.sd.items()},
-        {name: flat(values) for name, values in draws.corr.items()},
+        {name: flat(values) for name, values in law.sd.items()},
+        {name: flat(values) for name, values in law.corr.items()},
     )
-    parameters = {name: flat(values)[:, None] for name, values in draws.parameters.items()}
-    structure = refit.model.residual
+    parameters = {name: flat(values)[:, None] for name, values in law.parameters.items()}
+    structure = law.model.residual
     assert structure is not None  # noqa: S101
     noise = structure.row_variance(parameters, rows.per_row)
     labels = _new_labels(rows)

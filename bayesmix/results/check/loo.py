@@ -14,15 +14,16 @@ import pandas as pd
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
+from bayesmix.laws.rows import rows_of_fit
+from bayesmix.laws.weights import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.tabular.diagnostics import Diagnostics
 from bayesmix.results.tabular.text import html_block
 
 if TYPE_CHECKING:
-    from bayesmix.results.tabular.tables import PosteriorDraws
+    from bayesmix.laws.draws import DrawsLaw
     from bayesmix.statement.stated import StatedModel
 
 _SLOW = 3.0  # seconds; longer is announced
-LEAST_FOR_WEIGHTS = 25  # draws: the tail that is smoothed is a fifth of them, and five at least
 
 __all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
 
@@ -136,32 +137,6 @@ def check_enough_draws(n_draws: int, asked_by: str) -> None:
             f"{counted(n_draws, 'draw')} in all {'is' if n_draws == 1 else 'are'} too few for the "
             f"importance weights of {asked_by}: they take {LEAST_FOR_WEIGHTS} at least; raise draws"
         )
-
-
-def kept_apart(log_density: np.ndarray) -> np.ndarray:
-    """Move draws with equal weights, which have no tail to fit, apart by next to nothing.
-
-    A row that is certain at every draw, one censored far out say, has the log density
-    zero; Pareto's k of its weights is that of equal ones, and no error.
-
-    Parameters
-    ----------
-    log_density : ndarray, shape (rows, draws)
-
-    Returns
-    -------
-    ndarray, shape (rows, draws)
-        The same to 1e-9.
-    """
-    n_draws = log_density.shape[1]
-    least = np.partition(log_density, min(4, n_draws - 1), axis=1)[:, : min(5, n_draws)]
-    with np.errstate(invalid="ignore"):  # minus infinity is left as it is
-        equal = np.ptp(least, axis=1) < 1e-12
-    if not equal.any():
-        return log_density
-    out = log_density.copy()
-    out[equal] += 1e-9 * np.random.default_rng(1).uniform(size=n_draws)
-    return out
 
 
 def data_key(y: np.ndarray, member: np.ndarray | None = None) -> str:
@@ -288,9 +263,7 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     return name, np.asarray(labels, dtype=object), member.astype(np.int64)
 
 
-def group_log_density(
-    model: StatedModel, draws: PosteriorDraws, member: np.ndarray, seed: int
-) -> np.ndarray:
+def group_log_density(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     """Log density of each group's rows with their own effects integrated out.
 
     For a normal model log p(y_g | y_-g, theta), exactly; else see
@@ -298,12 +271,9 @@ def group_log_density(
 
     Parameters
     ----------
-    model : Model
-    draws : PosteriorDraws
+    law : DrawsLaw
     member : ndarray of int, shape (n,)
         Group of each row.
-    seed : int
-        Where effects have to be drawn.
 
     Returns
     -------
@@ -311,32 +281,29 @@ def group_log_density(
     """
     from bayesmix.inference.engines import why_not_collapsed
 
+    model = law.model
     if why_not_collapsed(model.design, model.family, model.rows, model.prior_entries):
-        return _integrated(model, draws, member, seed)
-    return _collapsed(model, draws, member)
+        return _integrated(law, member)
+    return _collapsed(law, member)
 
 
-def _integrated(
-    model: StatedModel, draws: PosteriorDraws, member: np.ndarray, seed: int
-) -> np.ndarray:
+def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     """Given beta and the effects that a group shares with others; by quadrature."""
-    from bayesmix.results.check.integrated import (
+    from bayesmix.laws.integrated import (
         expected_seconds,
         integrated_log_density,
         levels_of_one_unit,
     )
-    from bayesmix.results.predict.parameters import posterior_parameters
-    from bayesmix.results.predict.rows import rows_to_predict
 
-    n_chains, n_draws = draws.beta.shape[:2]
-    rows = rows_to_predict(model, None, effects=True, levels=True, kind="linear")
+    model, (n_chains, n_draws) = law.model, law.beta.shape[:2]
+    rows = rows_of_fit(model, "linear")
     own, shared = {}, {}
     for group in model.design.groups:
         whole = levels_of_one_unit(group.index, member, group.n_levels)
         own[group.name] = np.where(whole[group.index], group.index, -1)
         if not whole.all():
             shared[group.name] = np.flatnonzero(~whole)
-    parameters = posterior_parameters(model, draws, shared, np.arange(n_draws), seed)
+    parameters = law.draw(shared, None, law.seed)
     effects = {group.name: group.n_effects for group in model.design.groups}
     seconds = expected_seconds(model.family, own, effects, member, parameters.n_draws)
     announce(
@@ -344,7 +311,7 @@ def _integrated(
         f"{seconds:.0f} s ...",
         progress=seconds > _SLOW,
     )
-    found = integrated_log_density(model.family, parameters, rows, model.y, member, own, seed)
+    found = integrated_log_density(model.family, parameters, rows, model.y, member, own, law.seed)
     wrong = ~np.isfinite(found)
     if wrong.any():
         raise NotSupportedError(
@@ -355,25 +322,26 @@ def _integrated(
     return found.reshape(n_chains, n_draws, -1)
 
 
-def _collapsed(model: StatedModel, draws: PosteriorDraws, member: np.ndarray) -> np.ndarray:
+def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     """Log densities of groups under a normal model, all effects integrated out."""
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
     from bayesmix.gaussian.theta import pack_theta
     from bayesmix.inference.problems import gaussian_problem
 
+    model = law.model
     problem, design = gaussian_problem(model), model.design
-    n_chains, n_draws = draws.beta.shape[:2]
+    n_chains, n_draws = law.beta.shape[:2]
 
     def flat(values: np.ndarray) -> np.ndarray:
         return values.reshape(n_chains * n_draws, *values.shape[2:])
 
-    sigma = None if problem.sigma_is_known else flat(draws.parameters["sigma"])
+    sigma = None if problem.sigma_is_known else flat(law.parameters["sigma"])
     X = pack_theta(
         problem,
-        {name: flat(values) for name, values in draws.sd.items()},
-        {name: flat(values) for name, values in draws.corr.items()},
+        {name: flat(values) for name, values in law.sd.items()},
+        {name: flat(values) for name, values in law.corr.items()},
         sigma,
-        {g: {n: flat(v) for n, v in own.items()} for g, own in draws.structure.items()},
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )
     prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)

@@ -15,6 +15,7 @@ from bayesmix.results.tabular.tables import text_column
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.laws.values import Values
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["log_prior_of", "power_scaling_table"]
@@ -24,14 +25,7 @@ STRONG_PRIOR = "potential strong prior / weak likelihood"
 NOTHING = "no sign of trouble"
 
 
-def log_prior_of(
-    model: StatedModel,
-    beta: np.ndarray,
-    sd: Mapping[str, np.ndarray],
-    corr: Mapping[str, np.ndarray],
-    parameters: Mapping[str, np.ndarray],
-    structure: Mapping[str, Mapping[str, np.ndarray]],
-) -> dict[str, np.ndarray]:
+def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     """Log density of the priors at draws, by variable.
 
     In the parameters of the tables, without log Jacobians of any transformation:
@@ -41,19 +35,16 @@ def log_prior_of(
 
     Parameters
     ----------
-    model : Model
-    beta : ndarray, shape (..., p)
-    sd : mapping of str to ndarray, shape (..., q)
-    corr : mapping of str to ndarray, shape (..., q, q)
-    parameters : mapping of str to ndarray, shape (...) or (..., k)
-    structure : mapping of str to mapping of str to ndarray, shape (...)
-        By grouping factor, parameters of its covariance structures.
+    model : StatedModel
+    values : Values
+        Arrays of shape (...) and more.
 
     Returns
     -------
     dict of str to ndarray, shape (...)
     """
     design, priors, names = model.design, model.prior_entries, model.names
+    sd, corr, beta = values.sd, values.corr, values.beta
     found: dict[str, np.ndarray] = {}
     if design.fixed_effects:
         found["beta"] = _of_coefficients(model, beta)
@@ -73,15 +64,17 @@ def log_prior_of(
                 axis=0,
             )
         for name, entry in priors.structure.get(g, {}).items():
-            found[names.parameter(name, g)] = prior_log_density(entry.prior, structure[g][name])
+            found[names.parameter(name, g)] = prior_log_density(
+                entry.prior, values.structure[g][name]
+            )
     for name, entry in priors.family.items():
-        values = parameters[name]
+        own = values.parameters[name]
         if name in model.family.vector_parameters:
             if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
-                values = values - (beta @ design.means)[..., None]
-            found[name] = prior_log_density(entry.prior, values).sum(axis=-1)
+                own = own - (beta @ design.means)[..., None]
+            found[name] = prior_log_density(entry.prior, own).sum(axis=-1)
         else:
-            found[name] = prior_log_density(entry.prior, values)
+            found[name] = prior_log_density(entry.prior, own)
     return found
 
 

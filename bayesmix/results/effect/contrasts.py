@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmix.design.frame import prepare_column
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
-from bayesmix.results.effect.averages import Transform
+from bayesmix.laws.averages import Transform
 from bayesmix.results.effect.counterfactual import is_categorical, no_predictor
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from bayesmix.design import design_rows
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference.announce import announce
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows, new_per_row
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows, new_per_row
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel

@@ -16,7 +16,8 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
 from bayesmix.errors import OWN_FILES, ArgumentError, DataError, DataWarning, NotSupportedError
-from bayesmix.results.effect.averages import Cells, Source, Transform
+from bayesmix.laws.averages import Cells, Transform
+from bayesmix.laws.request import Groups, PredictionRequest
 from bayesmix.results.effect.contrasts import (
     COMPARE,
     Compare,
@@ -28,12 +29,11 @@ from bayesmix.results.effect.contrasts import (
 from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
 from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
-from bayesmix.results.predict.request import Groups, PredictionRequest
+from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
-    from bayesmix.results.predict.rows import Rows
-    from bayesmix.statement.stated import FittableModel
+    from bayesmix.laws.rows import Rows
 
 __all__ = ["Effects"]
 
@@ -41,13 +41,8 @@ EffectKind = Literal["mean", "linear"]
 Others = Literal["observed", "typical"]
 
 
-class Effects:
+class Effects(HasLaw):
     """Averages of predictions over rows, as they are and as they might be."""
-
-    model: FittableModel
-
-    def _source(self, draws: int | None, seed: int | None) -> Source:
-        raise NotImplementedError
 
     def predictions(
         self,
@@ -143,7 +138,7 @@ class Effects:
         if groups is None:
             groups = default_groups(self.model, by=by, at=at)
         request = _request(kind, groups, marginal, ci_prob)
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
@@ -228,7 +223,7 @@ class Effects:
         if odds:
             self._check_odds(kind, compare)
         sign = "-" if compare == "difference" else "/"
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -320,7 +315,7 @@ class Effects:
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise ArgumentError(f"step={step!r} must be a number above zero")
-        source = self._source(draws, seed)
+        source = self._law.source(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []

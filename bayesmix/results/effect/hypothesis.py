@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +14,36 @@ from scipy import stats
 
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
-from bayesmix.gaussian.coordinates import structure_values
-from bayesmix.inference.determined import Determined
-from bayesmix.inference.profile import correlations, standard_deviations
+from bayesmix.laws.base import Asked, Smooth, asks_the_law
+from bayesmix.laws.summaries import IntervalKind, SummaryOptions, summarise
+from bayesmix.laws.values import by_name, estimated_pairs
 from bayesmix.results.effect.expressions import Expression, ParsedHypothesis, parse_hypothesis
 from bayesmix.results.effect.prior_density import density_at_zero, draws_density
-from bayesmix.results.tabular.arguments_of_others import of_modes
-from bayesmix.results.tabular.summaries import IntervalKind, SummaryOptions, summarise
-from bayesmix.results.tabular.tables import estimated_pairs, family_parameters, text_column
+from bayesmix.results.having_law import HasLaw
+from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from bayesmix.design import Design
     from bayesmix.families import Family
-    from bayesmix.results.tabular.tables import PosteriorDraws
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["Hypotheses", "WeighsHypotheses", "WeighsHypothesesAtModes"]
+__all__ = ["Hypotheses", "WeighsHypotheses"]
 
 Rope = tuple[float, float] | None
 _STEP = 1e-5  # of the numerical gradient of an expression
 _SHORT = {"probability": "prob.", "evidence_ratio": "ratio"}
 _FEW = 10  # draws on the far side of the point
 _OF_DRAWS = ("estimate", "sd", "lower", "upper", "direction", "probability", "evidence_ratio")
-_AT_MODES = ("estimate", "sd", "lower", "upper", "z", "p_value")
+_BY_WALD = ("estimate", "sd", "lower", "upper", "z", "p_value")
+_DRAWN = (
+    "estimate: left minus right side, with {:g} % intervals; direction: probability of its sign; "
+    "ratio: odds of the hypothesis, for = Savage and Dickey's ratio."
+)
+_TESTED = (
+    "estimate: left minus right side, with {:g} % Wald intervals; p_value of >, < against the "
+    "opposite, of = against inequality either way."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -85,24 +89,17 @@ class Hypotheses:
         return [f"{text!s}: {note!s}." for text, note in pairs if note]
 
 
-class WeighsHypotheses:
-    """What the draws of a posterior say about hypotheses."""
+class WeighsHypotheses(HasLaw):
+    """What a fit says about hypotheses."""
 
-    model: FittableModel
-    idata: xr.DataTree
-
-    if TYPE_CHECKING:
-
-        @property
-        def _draws(self) -> PosteriorDraws: ...
-
+    @asks_the_law
     def hypothesis(
         self,
         hypotheses: str | Sequence[str],
         *,
         rope: Rope = None,
         ci_prob: float = 0.95,
-        ci_kind: IntervalKind = "eti",
+        ci_kind: IntervalKind | None = None,
     ) -> Hypotheses:
         """Weigh hypotheses about coefficients, standard deviations and correlations.
 
@@ -121,7 +118,8 @@ class WeighsHypotheses:
             Region of practical equivalence of the left minus the right side.
         ci_prob : float
             Probability inside the interval.
-        ci_kind : {"eti", "hdi"}
+        ci_kind : {"eti", "hdi"}, optional
+            For a posterior, equal-tailed (the default) or highest-density interval.
 
         Returns
         -------
@@ -141,6 +139,11 @@ class WeighsHypotheses:
             the point. It is NaN where the prior has no density there, and `note` says
             why. All is NaN for a coefficient that was left out as aliased.
 
+            Empirical Bayes tests by Wald: sd is by the delta method, and after upper stand z
+            and p_value, against equality for =, against the opposite for < and >; the share
+            of `rope` is that under the normal approximation. Where a standard deviation is
+            held against zero, the boundary, z and p_value do not hold, and the note says so.
+
         Raises
         ------
         FormulaError
@@ -156,69 +159,6 @@ class WeighsHypotheses:
         Psychology 60, 158-189; Kruschke, J. K. (2018). Rejecting or accepting parameter
         values in Bayesian estimation. Advances in Methods and Practices in Psychological
         Science 1, 270-280 (ROPE).
-        """
-        options = SummaryOptions(ci_prob=ci_prob, ci_kind=ci_kind, diagnostics=False)
-        region = _region(rope)
-        values = _posterior_values(self._draws)
-        known = _known_names(self.model.design, self.model.family, list(values))
-        rows = []
-        for parsed in _parsed(hypotheses, known):
-            if _left_out(self.model.design, parsed):
-                rows.append(_not_estimable(self.model.design, parsed, _OF_DRAWS, region))
-                continue
-            draws = parsed.difference.value(values)
-            draws = np.broadcast_to(draws, self._draws.beta.shape[:2])
-            model = None if self.idata.attrs.get("pymc_changes") else self.model
-            rows.append(_of_draws(model, parsed, draws, options, region))
-        footer = (
-            f"estimate: left minus right side, with {100 * ci_prob:g} % intervals; direction: "
-            "probability of its sign; ratio: odds of the hypothesis, for = Savage and Dickey's "
-            "ratio."
-        )
-        return _gathered(rows, f"Hypotheses about {self.model.formula}", footer)
-
-
-class WeighsHypothesesAtModes:
-    """Wald tests of an empirical Bayes fit."""
-
-    model: FittableModel
-
-    @of_modes
-    def hypothesis(
-        self,
-        hypotheses: str | Sequence[str],
-        *,
-        rope: Rope = None,
-        ci_prob: float = 0.95,
-    ) -> Hypotheses:
-        """Test hypotheses about coefficients, standard deviations and correlations by Wald.
-
-        Parameters
-        ----------
-        hypotheses : str or sequence of str
-            Two sides with =, < or > between them, in the names that the tables and the
-            priors use: ``"Days > 0"``, ``"sd(Subject, Days) = 5"``; a posterior's
-            `hypothesis` says which arithmetic there is.
-        rope : tuple of (float, float), optional
-            Region of practical equivalence of the left minus the right side.
-        ci_prob : float
-            Probability inside the interval.
-
-        Returns
-        -------
-        Hypotheses
-            Its `table` has one row per hypothesis: hypothesis; estimate, sd (delta
-            method), lower, upper of the left minus the right side; z; p_value, against
-            equality for =, against the opposite for < and >; with `rope` its share under
-            the normal approximation; note. Where a standard deviation is held against
-            zero, the boundary, z and p_value do not hold, and the note says so.
-
-        Raises
-        ------
-        FormulaError
-            If a hypothesis cannot be read, or a name is not known.
-        NotSupportedError
-            For an argument out of its range.
 
         Examples
         --------
@@ -228,40 +168,34 @@ class WeighsHypothesesAtModes:
         >>> eb.hypothesis("Days > 5").table["z"].round(2).tolist()
         [3.54]
         """
-        SummaryOptions(ci_prob=ci_prob)
-        region = _region(rope)
-        start, outcome, values = _mode_values(self)
-        known = _known_names(self.model.design, self.model.family, list(values(start)))
-        z = float(stats.norm.ppf((1 + ci_prob) / 2))
-        rows = [
-            _not_estimable(self.model.design, parsed, _AT_MODES, region)
-            if _left_out(self.model.design, parsed)
-            else _at_modes(parsed, start, outcome, values, z, region)
-            for parsed in _parsed(hypotheses, known)
-        ]
-        footer = (
-            f"estimate: left minus right side, with {100 * ci_prob:g} % Wald intervals; p_value "
-            "of >, < against the opposite, of = against inequality either way."
-        )
-        return _gathered(rows, f"Hypotheses about {self.model.formula}", footer)
+        asked = Asked(ci_prob=ci_prob, ci_kind=ci_kind, diagnostics=False)
+        options, region = asked.of_draws(), _region(rope)
+        law, model = self._law, self.model
+        smooth = law.smooth()
+        if smooth is None:
+            shape = law.values.beta.shape[:-1]
+            values: dict[str, Any] = by_name(model, law.values)
+            columns: Sequence[str] = _OF_DRAWS
+            footer = _DRAWN.format(100 * ci_prob)
+        else:
+            z = float(stats.norm.ppf((1 + ci_prob) / 2))
+            values, columns = smooth.values(smooth.start), _BY_WALD
+            footer = _TESTED.format(100 * ci_prob)
+        known = _known_names(model.design, model.family, list(values))
+        rows = []
+        for parsed in _parsed(hypotheses, known):
+            if _left_out(model.design, parsed):
+                rows.append(_not_estimable(model.design, parsed, columns, region))
+            elif smooth is None:
+                draws = np.broadcast_to(parsed.difference.value(values), shape)
+                prior = model if law.has_stated_prior else None
+                rows.append(_of_draws(prior, parsed, draws, options, region))
+            else:
+                rows.append(_by_wald(parsed, smooth, z, region))
+        return _gathered(rows, f"Hypotheses about {model.formula}", footer)
 
 
 # -- from draws -------------------------------------------------------------------------
-
-
-def _posterior_values(draws: PosteriorDraws) -> dict[str, np.ndarray]:
-    """Draws of every parameter by its one name, shape (chains, draws)."""
-    design = draws.design
-    found = {f"beta({n})": draws.beta[:, :, j] for j, n in enumerate(design.fixed_effects)}
-    for group in design.groups:
-        g = group.name
-        for k, label in covariance_of(group).sds:
-            found[f"sd({g}, {label})"] = draws.sd[g][:, :, k]
-        for k, m in estimated_pairs(group):
-            name = f"corr({g}, {group.effects[k]}, {group.effects[m]})"
-            found[name] = draws.corr[g][:, :, k, m]
-        found |= {f"{name}({g})": v for name, v in draws.structure.get(g, {}).items()}
-    return found | family_parameters(draws)
 
 
 def _of_draws(
@@ -314,73 +248,11 @@ def _savage_dickey(
     return density / prior, "; ".join(notes)
 
 
-# -- at the modes -----------------------------------------------------------------------
+# -- by the delta method -----------------------------------------------------------------------
 
 
-Values = Callable[[np.ndarray], dict[str, float]]
-
-
-def _mode_values(fit: Any) -> tuple[np.ndarray, Determined, Values]:
-    """Coordinates of all parameters, what is known of them, and the parameters as functions.
-
-    The coordinates are beta, then theta (logarithms of standard deviations, partial
-    correlations), then the logarithms of the family's parameters.
-    """
-    design, problem = fit.model.design, fit._problem
-    co, theta = fit._absolute
-    beta, p, d = fit._conditional.beta, len(fit._conditional.beta), len(theta)
-    own: tuple[str, ...] = ()
-    if hasattr(fit, "_gp"):
-        own = tuple(fit._gp.parameters)
-        n = d + len(own)
-        back = np.linalg.inv(problem.scaling.TX)
-        order = np.r_[np.arange(n, n + p), np.arange(n)]
-        move = np.eye(n + p)
-        move[n:, n:] = back
-        determined: Determined = fit._determined.moved(move).part(order)
-        start = np.concatenate([beta, theta, fit._phi])
-    else:
-        covariance = np.zeros((p + d, p + d))
-        covariance[:p, :p] = fit._conditional.beta_cov
-        covariance[p:, p:] = fit._theta_cov
-        determined = Determined(
-            covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0)
-        )  # fmt: skip
-        start = np.concatenate([beta, theta])
-
-    def values(x: np.ndarray) -> dict[str, float]:
-        found = {f"beta({n})": float(x[j]) for j, n in enumerate(design.fixed_effects)}
-        at_theta = np.ascontiguousarray(x[p : p + d])
-        sd, corr, at = standard_deviations(co, at_theta), correlations(co, at_theta), 0
-        structures = iter(structure_values(co, at_theta))
-        for f, group in enumerate(problem.groups):
-            for k, label in covariance_of(group).sds:
-                zero = fit._optimum.at_zero[at + k]
-                found[f"sd({group.name}, {label})"] = 0.0 if zero else float(sd[at + k])
-            at += group.n_effects
-            for k, m in estimated_pairs(group):
-                name = f"corr({group.name}, {group.effects[k]}, {group.effects[m]})"
-                found[name] = float(corr[f][k, m])
-            for part in covariance_of(group).with_coordinates:
-                named = zip(part.named_parameters(), next(structures), strict=True)
-                found |= {f"{name}({group.name})": float(value) for name, value in named}
-        if own:
-            found |= {name: float(np.exp(v)) for name, v in zip(own, x[p + d :], strict=True)}
-        elif "sigma" in fit.model.family.parameters:
-            found["sigma"] = float(sd[at])
-        return found
-
-    return start, determined, values
-
-
-def _at_modes(
-    parsed: ParsedHypothesis,
-    start: np.ndarray,
-    determined: Determined,
-    values: Values,
-    z: float,
-    region: Rope,
-) -> dict[str, Any]:
+def _by_wald(parsed: ParsedHypothesis, smooth: Smooth, z: float, region: Rope) -> dict[str, Any]:
+    start, values = smooth.start, smooth.values
     estimate = float(parsed.difference.value(values(start)))
     if not np.isfinite(estimate):
         raise NotSupportedError(f"`{parsed.text}` has no finite value at the estimates")
@@ -392,7 +264,7 @@ def _at_modes(
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
     # What plays no part may have no covariance.
-    variance = float(determined.part(used).variance(gradient[None, used])[0])
+    variance = float(smooth.determined.part(used).variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:

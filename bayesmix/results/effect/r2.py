@@ -10,10 +10,11 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.families import Family
 from bayesmix.families.functions import large_is_infinite
-from bayesmix.results.effect.in_order import InOrder
-from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
-from bayesmix.results.predict.rows import Rows
-from bayesmix.results.tabular.components import variance_parts
+from bayesmix.laws.components import variance_parts
+from bayesmix.laws.in_order import InOrder
+from bayesmix.laws.linear import LinearDraws, for_each_block
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.rows import Rows
 
 __all__ = ["LinkVariance", "bayesian_r2", "link_variance"]
 

@@ -12,10 +12,10 @@ from scipy import sparse
 from bayesmix.arguments import plain
 from bayesmix.design.aliasing import Aliasing, Departure
 from bayesmix.families import Family
-from bayesmix.results.effect.averages import Cells
+from bayesmix.laws.averages import Cells
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 from bayesmix.results.predict.estimable import warn_not_estimable
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.results.predict.request import Groups
+from bayesmix.laws.request import Groups
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,28 +10,24 @@ import numpy as np
 
 from bayesmix.results.files.saved_model import saved_model
 from bayesmix.results.files.storage import MODEL_GROUP, write_tree
-from bayesmix.results.tabular.tree import versions
+from bayesmix.results.having_law import HasLaw
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.statement.stated import FittableModel
-
-__all__ = ["SavesDraws", "SavesEstimates"]
+__all__ = ["Saves"]
 
 
-class SavesDraws:
-    """A posterior in a file."""
-
-    model: FittableModel
-    idata: xr.DataTree
+class Saves(HasLaw):
+    """A fit in a file."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the draws and the model into a file that `bmx.load` reads.
+        """Write the fit and its model into a file that `bmx.load` reads.
 
-        The file holds all groups of `idata`, the formula, the family, the priors, and
-        the rows and columns of the data that the model uses, so that a loaded posterior
-        predicts, checks and refits. Functions of your own are not in it.
+        The file holds the formula, the family, the priors, and the rows and columns of the
+        data that the model uses, so that a loaded fit predicts, checks and refits; of a
+        posterior also all groups of `idata`. An empirical Bayes fit is repeated when it is
+        loaded. Functions of your own are not in it.
 
         Parameters
         ----------
@@ -48,58 +43,17 @@ class SavesDraws:
         ------
         FileError
             If the ending is another, or the place cannot be written (a full disk, say).
-            What was there before, and the draws, are as they were.
+            What was there before, and the fit, are as they were.
         """
         import xarray as xr
 
-        groups = {name: _plain(node.to_dataset()) for name, node in self.idata.children.items()}
+        groups = {name: _plain(data) for name, data in self._to_save().items()}
         groups[MODEL_GROUP] = saved_model(self.model)
-        groups["/"] = _plain(xr.Dataset(attrs=self.idata.attrs))
         return write_tree(xr.DataTree.from_dict(groups), path)
 
-
-class SavesEstimates:
-    """An empirical Bayes fit in a file."""
-
-    model: FittableModel
-    method: Any
-
-    if TYPE_CHECKING:
-
-        @property
-        def loglik(self) -> float: ...  # noqa: D102
-
-        @property
-        def _fit_options(self) -> dict[str, Any]: ...
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the model with its data into a file; `bmx.load` repeats the fit.
-
-        Parameters
-        ----------
-        path : str or path
-            Ending in .nc (netCDF 4, one file) or .zarr (a folder). A former file is
-            replaced when the new one is complete.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        FileError
-            If the ending is another, or the place cannot be written.
-        """
-        import xarray as xr
-
-        attributes = {
-            "method": self.method,
-            "fit_options": json.dumps(self._fit_options),
-            "loglik": self.loglik,
-            **versions(),
-        }
-        groups = {"/": xr.Dataset(attrs=attributes), MODEL_GROUP: saved_model(self.model)}
-        return write_tree(xr.DataTree.from_dict(groups), path)
+    def _to_save(self) -> dict[str, xr.Dataset]:
+        """What a file holds beside the model, by group; "/" has the attributes."""
+        raise NotImplementedError
 
 
 def _plain(data: xr.Dataset) -> xr.Dataset:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of, whole_number
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
+from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.predict.estimable import quietly, unknown_rows
-from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_or_several, whole_number
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.curves import CurveKind, curves_of
-from bayesmix.results.predict.rows import Rows
-from bayesmix.results.tabular.arguments_of_others import is_known_argument
+from bayesmix.results.predict.prediction import Predicts
+from bayesmix.results.tabular.fit_tables import Tables
 from bayesmix.results.tabular.tables import exponentiated
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.results.plots.forest import ForestRow
-    from bayesmix.statement.stated import FittableModel
 
-__all__ = ["FitPlots", "PointEstimates"]
-
-# Fixed effects; group effects by grouping factor; the family's own parameters.
-PointEstimates = tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+__all__ = ["FitPlots"]
 
 
-class FitPlots:
-    """What can be drawn of a posterior as of an empirical Bayes fit."""
-
-    model: FittableModel
-    # What keeps the tables from computing more than a picture shows.
-    _short: ClassVar[Mapping[str, Any]] = {}
-
-    if TYPE_CHECKING:
-
-        def fixed_effects(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
-
-        def group_effects(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
-
-        def variance_components(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
-
-        def predict(self, *_: Any, **__: Any) -> pd.DataFrame: ...  # noqa: D102
-
-        def _point_estimates(self) -> PointEstimates: ...
-
-        def _mean_of_rows(self, rows: Rows, kind: CurveKind) -> np.ndarray: ...
+class FitPlots(Tables, Predicts):
+    """What can be drawn of any fit."""
 
     def plot_fixed_effects(
         self,
@@ -98,7 +75,7 @@ class FitPlots:
         from bayesmix.results.plots.forest import plot_forest
 
         self._check_words("plot_fixed_effects", self.fixed_effects, table, "terms= chooses some")
-        found = self.fixed_effects(ci_prob, **{**self._short, **table})
+        found = self.fixed_effects(ci_prob, **{**self._law.quick, **table})
         found = found[found["estimate"].notna()]
         if found["sd"].notna().any():
             found["estimate"] = found["estimate"].where(
@@ -157,7 +134,7 @@ class FitPlots:
         from bayesmix.results.plots.forest import plot_forest
 
         self._check_words("plot_variance_components", self.variance_components, table)
-        found = self.variance_components(ci_prob, **{**self._short, **table})
+        found = self.variance_components(ci_prob, **{**self._law.quick, **table})
         if not residual:
             found = found[found["group"] != "Residual"]
         if not len(found):
@@ -230,7 +207,7 @@ class FitPlots:
             whole_number("max_levels", max_levels, 2)
         choice = "group= and effects= choose some"
         self._check_words("plot_group_effects", self.group_effects, table, choice)
-        found = self.group_effects(chosen.name, ci_prob, **{**self._short, **table})
+        found = self.group_effects(chosen.name, ci_prob, **{**self._law.quick, **table})
         scale = self.model.family.scale_in_words
         return plot_caterpillar(
             found, shown, ci_prob=ci_prob, max_levels=max_levels, scale=scale.removeprefix("the ")
@@ -288,7 +265,9 @@ class FitPlots:
             cannot be maximised under the family.
         """
         chosen = self._one_group(group)
-        return shrinkage_of(self.model, chosen, *self._point_estimates(), self._lost_coefficients)
+        return shrinkage_of(
+            self.model, chosen, *self._law.point_estimates(), self._law.lost_coefficients
+        )
 
     def plot_predictions(
         self,
@@ -369,25 +348,19 @@ class FitPlots:
         curves = curves_of(
             self.model, x=x, by=by, group=chosen, kind=kind, at=at or {}, marginal=marginal,
             data=data, max_levels=max_levels, ci_prob=ci_prob, predict=self.predict,
-            mean_of_rows=self._mean_of_rows,
+            mean_of_rows=self._law.mean_of_rows,
         )  # fmt: skip
         return plot_curves(curves)
 
     # -- inside ---------------------------------------------------------------
 
-    @property
-    def _lost_coefficients(self) -> np.ndarray | None:
-        """Which fixed effects have run away, shape (p,); None where none can."""
-        return None
-
-    @staticmethod
     def _check_words(
-        plot: str, source: Callable[..., Any], given: Mapping[str, Any], advice: str = ""
+        self, plot: str, source: Callable[..., Any], given: Mapping[str, Any], advice: str = ""
     ) -> None:
         """Refuse further arguments that the table of a picture does not have."""
         own = inspect.signature(source).parameters.keys() - {"wide"}
         for name in given:
-            if name not in own and not is_known_argument(name):
+            if name not in own and name not in self._law.refused:
                 near = did_you_mean(name, own)
                 raise ArgumentError(
                     f"{plot}() has no argument {name!r}; {near}{advice or 'see its help'}"

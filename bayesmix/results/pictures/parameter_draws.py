@@ -9,7 +9,8 @@ import numpy as np
 
 from bayesmix.arguments import did_you_mean, one_or_several
 from bayesmix.errors import ArgumentError, NotSupportedError
-from bayesmix.results.tabular.tables import PosteriorDraws, parameters_by_part
+from bayesmix.laws.draws import DrawsLaw
+from bayesmix.results.tabular.named import parameters_by_part
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +19,7 @@ __all__ = ["chosen_parameters", "divergent_draws"]
 
 
 def chosen_parameters(
-    draws: PosteriorDraws,
+    draws: DrawsLaw,
     var_names: str | Iterable[str] | None,
     most: int,
     asked_by: str,
@@ -30,7 +31,7 @@ def chosen_parameters(
 
     Parameters
     ----------
-    draws : PosteriorDraws
+    draws : DrawsLaw
     var_names : str or iterable of str, optional
         Names of parameters, or of several at once; all but the group effects by default.
     most, least : int
@@ -49,7 +50,7 @@ def chosen_parameters(
     NotSupportedError
         If there is no such parameter, or they are too many or too few.
     """
-    by_part = parameters_by_part(draws)
+    by_part = parameters_by_part(draws.model, draws.values)
     every = {name: values for part in by_part.values() for name, values in part.items()}
     if var_names is None:
         found = every
@@ -75,7 +76,7 @@ def divergent_draws(tree: xr.DataTree) -> np.ndarray | None:
 
 
 def _named(
-    draws: PosteriorDraws,
+    draws: DrawsLaw,
     name: str,
     by_part: dict[str, dict[str, np.ndarray]],
     every: dict[str, np.ndarray],
@@ -113,7 +114,7 @@ def _named(
     raise ArgumentError(f"there is no parameter {name!r}; {advice}")
 
 
-def _group_effect(draws: PosteriorDraws, name: str) -> dict[str, np.ndarray]:
+def _group_effect(draws: DrawsLaw, name: str) -> dict[str, np.ndarray]:
     for group in draws.design.groups:
         inside = name.removeprefix(f"b({group.name}, ").removesuffix(")")
         if inside == name.removesuffix(")"):
@@ -132,7 +133,7 @@ def _group_effect(draws: PosteriorDraws, name: str) -> dict[str, np.ndarray]:
     return {}
 
 
-def _example_of_effect(draws: PosteriorDraws) -> Any:
+def _example_of_effect(draws: DrawsLaw) -> Any:
     groups = draws.design.groups
     if not groups:
         return None

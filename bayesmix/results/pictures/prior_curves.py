@@ -10,9 +10,11 @@ import numpy as np
 from scipy import integrate, special
 
 from bayesmix.covariance import covariance_of
+from bayesmix.laws.draws import DrawsLaw
+from bayesmix.laws.values import estimated_pairs
 from bayesmix.priors.density import lkj_correlation, prior_log_density
 from bayesmix.priors.distributions import is_improper, lower_bound, upper_bound
-from bayesmix.results.tabular.tables import PosteriorDraws, estimated_pairs
+from bayesmix.results.tabular.named import coefficient_label
 
 if TYPE_CHECKING:
     from bayesmix.priors import Prior
@@ -59,15 +61,12 @@ class _Marginal:
     density: Callable[[np.ndarray], np.ndarray] | None
 
 
-def prior_curves(
-    model: StatedModel, draws: PosteriorDraws, chosen: Mapping[str, np.ndarray]
-) -> list[PriorCurve]:
+def prior_curves(law: DrawsLaw, chosen: Mapping[str, np.ndarray]) -> list[PriorCurve]:
     """Set posterior draws beside the densities of their priors.
 
     Parameters
     ----------
-    model : Model
-    draws : PosteriorDraws
+    law : DrawsLaw
     chosen : mapping of str to ndarray, shape (chains, draws)
         As `chosen_parameters` names them.
 
@@ -75,8 +74,8 @@ def prior_curves(
     -------
     list of PriorCurve
     """
-    marginals = _marginals(model, draws)
-    shifted = _at_means(model, draws)
+    marginals = _marginals(law.model)
+    shifted = _at_means(law)
     curves = []
     for name, values in chosen.items():
         found = marginals[name]
@@ -107,19 +106,16 @@ def _grid(draws: np.ndarray, marginal: _Marginal) -> np.ndarray:
     return np.linspace(low, min(float(high) + width, marginal.upper), _GRID)
 
 
-def _marginals(model: StatedModel, draws: PosteriorDraws) -> dict[str, _Marginal]:
+def _marginals(model: StatedModel) -> dict[str, _Marginal]:
     design, priors = model.design, model.prior_entries
     found: dict[str, _Marginal] = {}
 
-    def label(name: str) -> str:
-        return f"beta({name})" if name in draws.parameters else name
-
     own = priors.intercept
     if own is not None:
-        found[label("Intercept")] = _of_number(own.prior)
+        found[coefficient_label(model, "Intercept")] = _of_number(own.prior)
     slopes = [name for name in design.fixed_effects if own is None or name != "Intercept"]
     for name, entry in zip(slopes, priors.coefficients, strict=True):
-        found[label(name)] = _of_number(entry.prior)
+        found[coefficient_label(model, name)] = _of_number(entry.prior)
     for group in design.groups:
         g, effects = group.name, group.effects
         covariance = covariance_of(group)
@@ -144,23 +140,24 @@ def _marginals(model: StatedModel, draws: PosteriorDraws) -> dict[str, _Marginal
     return found
 
 
-def _at_means(model: StatedModel, draws: PosteriorDraws) -> dict[str, np.ndarray]:
+def _at_means(law: DrawsLaw) -> dict[str, np.ndarray]:
     """Draws of what has its prior at the predictors' means, there."""
+    model = law.model
     design, priors = model.design, model.prior_entries
     means = design.means
     moves = np.asarray([name != "Intercept" or priors.intercept is None
                         for name in design.fixed_effects], dtype=bool)  # fmt: skip
     if not moves.any():
         return {}
-    shift = draws.beta[:, :, moves] @ means[moves]
+    shift = law.beta[:, :, moves] @ means[moves]
     found = {}
     if priors.intercept is not None and priors.intercept_is_centered:
-        name = "beta(Intercept)" if "Intercept" in draws.parameters else "Intercept"
-        found[name] = draws.beta[:, :, design.fixed_effects.index("Intercept")] + shift
+        name = coefficient_label(model, "Intercept")
+        found[name] = law.beta[:, :, design.fixed_effects.index("Intercept")] + shift
     labels = model.family.parameter_labels(design.response)
     for name, texts in labels.items():
         if priors.family[name].origin == "default":
-            values = draws.parameters[name] - shift[..., None]
+            values = law.parameters[name] - shift[..., None]
             found |= {f"{name}[{text}]": values[..., k] for k, text in enumerate(texts)}
     return found
 

@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmix.arguments import plain
 from bayesmix.design import Design
 from bayesmix.errors import OWN_FILES, NotEstimableWarning
-from bayesmix.results.predict.rows import Rows
+from bayesmix.laws.rows import Rows
 
 __all__ = [
     "draws_without_unknown",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.laws.linear import for_each_block
+from bayesmix.laws.predictor import Predictor, row_summaries
+from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
-from bayesmix.results.predict.linear import for_each_block
-from bayesmix.results.predict.predictor import Predictor, row_summaries
-from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
     import xarray as xr

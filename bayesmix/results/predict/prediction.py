@@ -1,16 +1,19 @@
-"""Prediction from a posterior: expectations, responses, residuals, replicates."""
+"""Prediction from any fit: expectations, responses, residuals, replicates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
+from bayesmix.laws.parameters import check_replicates
+from bayesmix.laws.request import Groups, Kind, PredictionRequest
+from bayesmix.laws.residuals import Residual
+from bayesmix.laws.rows import Rows, rows_to_predict
+from bayesmix.results.having_law import HasLaw
 from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
-from bayesmix.results.predict.linear import for_each_block
+from bayesmix.results.predict.labelled import labelled_draws
 from bayesmix.results.predict.ordinal import (
     as_categories,
     category_table,
@@ -18,31 +21,17 @@ from bayesmix.results.predict.ordinal import (
     probability_table,
     with_categories,
 )
-from bayesmix.results.predict.parameters import check_replicates, chosen_draws, posterior_parameters
-from bayesmix.results.predict.predictor import Predictor
-from bayesmix.results.predict.request import Groups, Kind, PredictionRequest
-from bayesmix.results.predict.residuals import Residual, residual_values
-from bayesmix.results.predict.rows import Rows, rows_to_predict
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from bayesmix.results.tabular.tables import PosteriorDraws
-    from bayesmix.statement.stated import FittableModel
-
 __all__ = ["Predicts"]
 
+_NAMES = ("estimate", "sd", "lower", "upper")
 
-class Predicts:
-    """What a posterior can say about rows, those of the fit or new ones."""
 
-    model: FittableModel
-    idata: xr.DataTree
-
-    if TYPE_CHECKING:
-
-        @property
-        def _draws(self) -> PosteriorDraws: ...
+class Predicts(HasLaw):
+    """What a fit can say about rows, its own or new ones."""
 
     def predict(
         self,
@@ -88,17 +77,19 @@ class Predicts:
             and `groups="population"` to speak about a typical group. With
             `kind="response"`, each row is an observation from a group of its own.
         ci_prob : float
-            Probability inside the equal-tailed interval.
+            Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
-            Number of posterior draws to use, evenly spaced; all by default.
+            Number of posterior draws to use, evenly spaced; all by default. Of empirical
+            Bayes the number of responses that are simulated beyond a normal one, 1000 by
+            default; nothing else is drawn there.
         seed : int, optional
             Seed of the effects of new groups and of new observations; the fit's own
-            by default, so that the same call gives the same numbers.
+            by default (0 for empirical Bayes), so that the same call gives the same numbers.
 
         Returns
         -------
         DataFrame
-            One row per row of the data, with its index: estimate (posterior mean), sd,
+            One row per row of the data, with its index: estimate (the mean), sd,
             lower, upper, in units of the response, or of the link scale for
             `kind="linear"`.
 
@@ -113,7 +104,9 @@ class Predicts:
             coefficients is NaN: these have no draws, so that not even the prior says
             what they are. x'beta has an estimate where x is a combination of the rows
             of the data. Where the coefficients outnumber the rows none is left out, and
-            what the data leave open has the prior's uncertainty.
+            what the data leave open has the prior's uncertainty. sd, lower and upper are
+            NaN in rows on which an estimate bears that has run away (`separation` of
+            empirical Bayes): there is an estimate, and no standard error.
 
         Raises
         ------
@@ -121,13 +114,42 @@ class Predicts:
             If the data lack a column that is needed, or have it with another type, a
             missing predictor, or a level that a fixed factor does not have.
         NotSupportedError
-            For an argument out of its range.
+            For an argument out of its range, or too many crossed effects.
 
         Warns
         -----
         NotEstimableWarning
             If rows are NaN because they need a coefficient that was left out: an empty
             cell of an interaction, or columns that only go together in the data.
+
+        Notes
+        -----
+        Empirical Bayes takes the variance parameters as known. Of a normal response the
+        uncertainty of the fixed effects, of the group effects, and their covariance is then
+        exact; a level that was not seen, or is missing, has the mean zero and the variance
+        of the group distribution.
+
+        Beyond the normal, fixed and group effects have a joint normal distribution around
+        their modes, whose moments "linear" gives: the group effects with the curvature of
+        Laplace's approximation, the fixed effects with the covariance of `vcov()`, which
+        group effects follow. Where groups are small their effects are skewed, and for "mean"
+        `estimate` is the expected mean given the data at the estimates, the average over the
+        group effects, as a posterior has it: by adaptive quadrature where there is one
+        effect a group, else under the normal law of the effects that is nearest to theirs
+        [1]_ (under the links "identity" and "inverse", at the modes).
+        ``predict(type = "response")`` of lme4 and glmmTMB is the inverse link of the linear
+        predictor at the modes, here that of ``kind="linear"``, which is what both give for
+        ``groups="population"``. `sd` is by the delta method, and for levels that were not
+        seen that of the means of the group distribution; the interval is that of the linear
+        predictor, through the inverse link. For "response" they are mean, standard
+        deviation and quantiles of simulated observations, in which the family's parameters
+        stay at their estimates and group effects are drawn given the data.
+
+        References
+        ----------
+        .. [1] Ormerod, J. T. and Wand, M. P. (2012). Gaussian variational approximate
+           inference for generalized linear mixed models. Journal of Computational and
+           Graphical Statistics 21, 2-17.
 
         Examples
         --------
@@ -138,16 +160,16 @@ class Predicts:
         >>> post.predict({"Days": [10], "Subject": ["308"]})  # doctest: +SKIP
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
-        rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        number = checked_seed(seed, self._law.seed)
+        rows = self._rows(data, request)
         categories = self.model.family.categories(self.model.design.response)
-        if kind == "probability":
-            table = probability_table(predictor, rows, n_draws, categories, ci_prob)
-        elif kind == "response" and categories:
-            table = category_table(predictor, rows, n_draws, categories, ci_prob)
+        if categories and kind in {"probability", "response"}:
+            predictor = self._law.predictor(rows, request, draws, number)
+            of_rows = probability_table if kind == "probability" else category_table
+            table = of_rows(predictor, rows, predictor.n_draws, categories, ci_prob)
         else:
-            out = predictor.summaries(rows.n_rows, n_draws, ci_prob)
-            names = ("estimate", "sd", "lower", "upper")
-            table = pd.DataFrame(dict(zip(names, out, strict=True)), index=rows.labels)
+            out = self._law.summaries(rows, request, draws, seed)
+            table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
         return without_unknown(table, self.model.design, rows)
 
     def predict_draws(
@@ -162,10 +184,18 @@ class Predicts:
     ) -> xr.DataArray:
         """Predict row by row and return the draws.
 
+        Empirical Bayes draws fixed and group effects jointly; the variance parameters and
+        those of the family stay at their estimates. Beyond a normal response the group
+        effects are drawn given the data, skewed as they are; for ``kind="linear"`` from the
+        normal distribution around their modes, whose moments `predict` gives.
+
         Parameters
         ----------
-        data, kind, groups, marginal, draws, seed
+        data, kind, groups, marginal, seed
             As in `predict`.
+        draws : int, optional
+            Number of posterior draws to use, evenly spaced; all by default. Of empirical
+            Bayes the number that are drawn, 1000 by default.
 
         Returns
         -------
@@ -181,17 +211,20 @@ class Predicts:
             As in `predict`; also for more than memory holds.
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
-        rows, predictor, n_draws = self._predictor(data, request, draws, seed)
+        number = checked_seed(seed, self._law.seed)
+        if draws is not None:
+            whole_number("draws", draws, 1)
+        rows = self._rows(data, request)
+        predictor = self._law.predictor(rows, request, draws, number)
+        design, n_draws = self.model.design, predictor.n_draws
         if kind == "probability":
-            categories = self.model.family.categories(self.model.design.response)
+            categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
-            values = draws_without_unknown(values, self.model.design, rows)
-            found = self._labelled(values[..., 0], rows, draws, kind)
+            values = draws_without_unknown(values, design, rows)
+            found = labelled_draws(self.model, self._law, values[..., 0], rows, draws, kind)
             return with_categories(found, values, categories)
-        filled = draws_without_unknown(
-            self._filled(rows, predictor, n_draws), self.model.design, rows
-        )
-        return self._labelled(filled, rows, draws, kind)
+        filled = draws_without_unknown(predictor.all_draws(rows.n_rows, n_draws), design, rows)
+        return labelled_draws(self.model, self._law, filled, rows, draws, kind)
 
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
         """Return the expected response of the rows of the fit.
@@ -225,6 +258,11 @@ class Predicts:
             replicates, which is standard normal under the model for every family. For a
             censored row that place is drawn beyond its limit. The first two take the
             mean before truncation and censoring, so "quantile" is the one for such rows.
+
+            Empirical Bayes takes the fitted value at the conditional modes, beyond the
+            normal their inverse link as lme4 and glmmTMB do, which differs from the
+            expected mean of `fitted()` where groups are small. Of a normal response the
+            Pearson residual is then also the quantile residual.
         seed : int, optional
             Seed of the replicates and of the randomisation; the fit's own by default.
 
@@ -239,9 +277,7 @@ class Predicts:
         Computational and Graphical Statistics 5, 236-244.
         """
         one_of("kind", kind, get_args(Residual))
-        wanted: Kind = "response" if kind == "quantile" else "linear"
-        rows, predictor, n_draws = self._predictor(None, PredictionRequest(kind=wanted), None, seed)
-        values = residual_values(kind, self.model.y, predictor, n_draws, self._seed(seed))
+        rows, values = self._law.residuals(kind, seed)
         return pd.Series(values, index=rows.labels, name="residual")
 
     def simulate(
@@ -253,10 +289,13 @@ class Predicts:
         ----------
         n : int
             Number of replicates; each comes from another posterior draw as long as
-            there are enough.
+            there are enough, those of empirical Bayes from the estimates.
         new_groups : bool
-            Whether every grouping factor has new levels in place of those of the fit.
+            Whether every grouping factor has new levels in place of those of the fit, as a
+            parametric bootstrap wants it; else empirical Bayes has the group effects at
+            their conditional modes.
         seed : int, optional
+            By default the fit's own; for empirical Bayes a new one each time.
 
         Returns
         -------
@@ -272,90 +311,19 @@ class Predicts:
         """
         whole_number("n", n, 1)
         check_replicates(n, self.model.design.n_obs)
-        every = self._replicates(new_groups=new_groups, draws=None, seed=seed)
-        rng = np.random.default_rng(np.random.SeedSequence([self._seed(seed), 1]))
-        n_draws = every.n_draws
-        order = np.concatenate(
-            [rng.permutation(n_draws) for _ in range(-(-int(n) // n_draws))]
-        )[:n]  # fmt: skip
-        out = np.empty((every.rows.n_rows, int(n)))
-
-        def fill(number: int, block: slice) -> None:
-            out[block] = every.predictor.block(number, block)[:, order]
-
-        for_each_block(every.rows.n_rows, n_draws, fill)
-        names = [f"sim_{k + 1}" for k in range(int(n))]
-        table = pd.DataFrame(out, index=every.rows.labels, columns=names)
+        rows, out = self._law.replicates(n, new_groups=new_groups, seed=seed)
+        names = [f"sim_{k + 1}" for k in range(n)]
+        table = pd.DataFrame(out, index=rows.labels, columns=names)
         categories = self.model.family.categories(self.model.design.response)
         return as_categories(table, categories) if categories else table
 
     # -- inside ---------------------------------------------------------------
 
-    def _seed(self, seed: int | None) -> int:
-        return checked_seed(seed, int(self.idata.attrs.get("seed", 0)))
-
-    def _predictor(
-        self, data: Any, request: PredictionRequest, draws: int | None, seed: int | None
-    ) -> tuple[Rows, Predictor, int]:
-        chosen_seed = self._seed(seed)
-        rows = rows_to_predict(
+    def _rows(self, data: Any, request: PredictionRequest) -> Rows:
+        return rows_to_predict(
             self.model,
             data,
             effects=request.uses_effects,
             levels=request.uses_levels,
             kind=request.kind,
         )
-        return self._predictor_of(rows, request, draws, chosen_seed)
-
-    def _predictor_of(
-        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int
-    ) -> tuple[Rows, Predictor, int]:
-        found = self._draws
-        levels: Mapping[str, np.ndarray] = {
-            name: np.unique(index[index >= 0]) for name, index in rows.index.items()
-        }
-        chosen = chosen_draws(found.beta.shape[0], found.beta.shape[1], draws)
-        parameters = posterior_parameters(self.model, found, levels, chosen, seed)
-        predictor = Predictor(
-            self.model.family, parameters, rows, request, seed, self.model.residual
-        )
-        return rows, predictor, parameters.n_draws
-
-    def _replicates(self, *, new_groups: bool, draws: int | None, seed: int | None) -> _Replicates:
-        request = PredictionRequest(kind="response")
-        rows = rows_to_predict(self.model, None, effects=True, levels=True, kind="response")
-        if new_groups:
-            rows = rows.with_new_groups(self.model.design)
-        chosen_seed = self._seed(seed)
-        return _Replicates(*self._predictor_of(rows, request, draws, chosen_seed))
-
-    def _filled(self, rows: Rows, predictor: Predictor, n_draws: int) -> np.ndarray:
-        """All draws of all rows, shape (S, n)."""
-        return predictor.all_draws(rows.n_rows, n_draws)
-
-    def _labelled(
-        self, values: np.ndarray, rows: Rows, draws: int | None, name: str
-    ) -> xr.DataArray:
-        import xarray as xr
-
-        posterior = self.idata["posterior"]
-        n_chains = posterior.sizes["chain"]
-        chosen = chosen_draws(n_chains, posterior.sizes["draw"], draws)
-        row = self.model.names.obs_dim
-        return xr.DataArray(
-            values.reshape(n_chains, len(chosen), rows.n_rows),
-            dims=("chain", "draw", row),
-            coords={
-                "chain": posterior["chain"].to_numpy(),
-                "draw": posterior["draw"].to_numpy()[chosen],
-                row: rows.positions,
-            },
-            name=name,
-        )
-
-
-class _Replicates:
-    """Replicates of the data, by block of rows."""
-
-    def __init__(self, rows: Rows, predictor: Predictor, n_draws: int) -> None:
-        self.rows, self.predictor, self.n_draws = rows, predictor, n_draws

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.inference.announce import counted
-from bayesmix.results.tabular.summaries import LEAST_DRAWS, diagnose, ess_of_limits, varying
+from bayesmix.laws.summaries import LEAST_DRAWS, diagnose, ess_of_limits, varying
 from bayesmix.results.tabular.text import html_block
 
 __all__ = ["Diagnostics", "diagnose_sampling"]

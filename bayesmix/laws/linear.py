@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.results.predict.levels import GroupScale, NewGroups
-from bayesmix.results.predict.rows import Rows
+from bayesmix.laws.levels import NewGroups
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.rows import Rows
 
-__all__ = ["LinearDraws", "ParameterDraws", "for_each_block"]
+__all__ = ["LinearDraws", "for_each_block"]
 
 _BLOCK = 131_072  # numbers in a block of rows x draws: 1 MB, which caches hold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterDraws:
-    """Posterior draws in one row of S, by role.
-
-    Attributes
-    ----------
-    beta : ndarray, shape (p, S)
-    b : mapping of str to ndarray, shape (q, G, S)
-        For the levels that are asked for; see `level_rows`.
-    level_rows : mapping of str to ndarray of int
-        Where each level's effects are in `b`, -1 for one that was not asked for.
-    scales : mapping of str to GroupScale
-    family : mapping of str to ndarray, shape (S,) or (S, k)
-        The family's own parameters.
-    n_draws : int
-        S.
-    """
-
-    beta: np.ndarray
-    b: Mapping[str, np.ndarray]
-    level_rows: Mapping[str, np.ndarray]
-    scales: Mapping[str, GroupScale]
-    family: Mapping[str, np.ndarray]
-    n_draws: int
-
-    def family_columns(self) -> dict[str, np.ndarray]:
-        """The family's parameters with an axis for the rows, shape (S, 1) or (S, 1, k)."""
-        return {name: values[:, None] for name, values in self.family.items()}
 
 
 class LinearDraws:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
 
-from bayesmix.results.effect.averages import Cells, Source
-from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.laws.averages import Cells, Source
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 
 __all__ = ["ExpectedSource"]
 
@@ -20,13 +21,20 @@ class ExpectedSource:
 
     Parameters
     ----------
-    fit : LaplaceFit
+    summaries : callable
+        Estimate, sd, lower and upper of each row.
+    expected : callable
+        Mean of each row at the estimates, averaged over the effects given the data.
     draws, exact : Source
         Sources of the spread, and of averages of the linear predictor.
     """
 
-    def __init__(self, fit: Any, draws: Source, exact: Source) -> None:
-        self._fit = fit
+    def __init__(
+        self, summaries: Callable[[Rows, PredictionRequest], tuple[np.ndarray, ...]],
+        expected: Callable[[Rows, PredictionRequest], np.ndarray], draws: Source, exact: Source,
+    ) -> None:  # fmt: skip
+        self._summaries = summaries
+        self._expected = expected
         self._draws = draws
         self._exact = exact
 
@@ -35,10 +43,10 @@ class ExpectedSource:
         if request.kind == "linear":
             return self._exact.summaries(cells, request)
         if cells.name == "identity" and cells.cell is None:
-            return np.stack(self._fit._summaries(cells.parts[0], request))
+            return np.stack(self._summaries(cells.parts[0], request))
         at = np.arange(cells.n_cells) if cells.cell is None else cells.cell
         A = sparse.csr_matrix((cells.weight, (at, np.arange(len(at)))), (cells.n_cells, len(at)))
-        averages = [A @ self._fit._expected_mean(rows, request) for rows in cells.parts]
+        averages = [A @ self._expected(rows, request) for rows in cells.parts]
         out = self._draws.summaries(cells, request)
         with np.errstate(all="ignore"):
             out[0] = cells.transform(*averages)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.families import Family
+from bayesmix.laws.levels import name_key
+from bayesmix.laws.linear import LinearDraws, for_each_block
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
-from bayesmix.residual import Residual
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.linear import LinearDraws, ParameterDraws, for_each_block
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
 
@@ -27,13 +30,11 @@ class Predictor:
 
     Parameters
     ----------
-    family : Family
+    model : StatedModel
     parameters : ParameterDraws
     rows : Rows
     request : PredictionRequest
     seed : int
-    residual : Residual, optional
-        The residual structure of a normal response.
 
     Attributes
     ----------
@@ -42,21 +43,25 @@ class Predictor:
 
     def __init__(
         self,
-        family: Family,
+        model: StatedModel,
         parameters: ParameterDraws,
         rows: Rows,
         request: PredictionRequest,
         seed: int,
-        residual: Residual | None = None,
     ) -> None:
-        self._family = family
-        self._residual = residual
+        self._family = model.family
+        self._residual = model.residual
         self.parameters = parameters
         self._parameters = parameters.family_columns()
         self._rows = rows
         self._request = request
         self._seed = seed
         self._linear = LinearDraws(parameters, rows, seed)
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws S."""
+        return self.parameters.n_draws
 
     def block(self, number: int, rows: slice) -> np.ndarray:
         """Return the draws of a block of rows, shape (rows, S)."""

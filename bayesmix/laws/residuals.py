@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import special
 
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.linear import for_each_block
+from bayesmix.laws.levels import name_key
+from bayesmix.laws.linear import for_each_block
 
 if TYPE_CHECKING:
-    from bayesmix.results.predict.predictor import Predictor
+    from bayesmix.laws.predictor import Predictor
 
 __all__ = ["Residual", "residual_values", "share_below"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.density import FixedPrior, log_density, log_likelihood
+from bayesmix.gaussian.density import log_density, log_likelihood
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
@@ -27,61 +27,58 @@ from bayesmix.inference.profile import (
     zero_there,
 )
 from bayesmix.inference.search import LARGEST_CORRELATION, ZERO
-from bayesmix.results.tabular.wald import interval_of_logarithm
+from bayesmix.laws.base import IntervalMethod
+from bayesmix.laws.mode import Mode
+from bayesmix.laws.wald import interval_of_logarithm
 
 if TYPE_CHECKING:
-    from bayesmix.gaussian.problem import Problem
-    from bayesmix.inference.empirical import Method, Optimum
+    from bayesmix.inference.empirical import Optimum
 
-__all__ = ["IntervalMethod", "ModeIntervals", "around", "away_from_boundaries"]
+__all__ = ["ModeIntervals", "around", "away_from_boundaries"]
 
-IntervalMethod = Literal["wald", "profile"]
 _PROFILE_SECONDS = 1.0
 _EVALUATIONS = 200  # of a profile, both ends together, by number of coordinates
 
 
-class ModeIntervals:
+class ModeIntervals(Mode):
     """What the likelihood around the estimates says of their uncertainty."""
 
-    method: Method
-    _problem: Problem
-    _optimum: Optimum
-    _prior: FixedPrior
-
     @functools.cached_property
-    def _absolute(self) -> tuple[Coordinates, np.ndarray]:
+    def absolute(self) -> tuple[Coordinates, np.ndarray]:
+        """Theta in logarithms of standard deviations and partial correlations."""
         if self.method == "map":
-            sd = np.concatenate([self._optimum.sd, [self._optimum.sigma]])
-            co = self._problem.absolute_coordinates()
-            x = self._optimum.x.copy()
+            sd = np.concatenate([self.optimum.sd, [self.optimum.sigma]])
+            co = self.problem.absolute_coordinates()
+            x = self.optimum.x.copy()
             n_sd = co.n_sd
             x[:n_sd] = np.log(np.maximum(sd[co.effect_of_sd], 1e-300))
             if co.n_sigma:
                 x[-1] = np.log(sd[-1])
             return co, x
-        return absolute_coordinates(self._problem, self._optimum)
+        return absolute_coordinates(self.problem, self.optimum)
 
     @functools.cached_property
     def _undefined(self) -> np.ndarray:
         """Coordinates of correlations with an effect that does not vary."""
-        return _with_zero(self._absolute[0], self._optimum.at_zero)
+        return _with_zero(self.absolute[0], self.optimum.at_zero)
 
     @functools.cached_property
     def _centre(self) -> Centred | None:
         """The effects of centred columns, where the optimum was searched among these."""
-        if self._optimum.centred is None:
+        if self.optimum.centred is None:
             return None
-        problem = self._problem
+        problem = self.problem
         return centred(problem, problem.absolute_coordinates(), problem.scaling.y_scale)
 
     @functools.cached_property
-    def _theta_cov(self) -> np.ndarray:
-        co, x = self._absolute
-        free = away_from_boundaries(co, x, self._optimum.at_zero)
+    def theta_cov(self) -> np.ndarray:
+        """Covariance of these coordinates, NaN at a boundary."""
+        co, x = self.absolute
+        free = away_from_boundaries(co, x, self.optimum.at_zero)
         n_sd = co.n_sd
-        eq, reml = self._problem.equations, self.method == "reml"
-        if self._centre is not None and self._optimum.centred is not None:
-            there, at = self._optimum.centred
+        eq, reml = self.problem.equations, self.method == "reml"
+        if self._centre is not None and self.optimum.centred is not None:
+            there, at = self.optimum.centred
             known = away_from_boundaries(there, at, zero_there(there, at)[there.effect_sd])
             cov = observed_covariance(
                 lambda z, out: log_likelihood(eq, there, z, reml, out), at, known
@@ -94,7 +91,7 @@ class ModeIntervals:
             return observed_covariance(
                 lambda at, out: log_likelihood(eq, co, at, reml, out), x, free
             )
-        own, mode = self._optimum.coordinates, self._optimum.x
+        own, mode = self.optimum.coordinates, self.optimum.x
         # Under a uniform prior the coordinate is no logarithm.
         scale = np.ones(len(x))
         for k in [*range(n_sd), *([len(x) - 1] if co.n_sigma else [])]:
@@ -105,17 +102,17 @@ class ModeIntervals:
             scale[k] = np.log(up[effect] / down[effect]) / 2e-5
         free &= scale > 1e-6  # at the edge of the prior
         cov = observed_covariance(
-            lambda at, out: log_density(eq, own, self._prior, at, False, out), mode, free
+            lambda at, out: log_density(eq, own, self.prior, at, False, out), mode, free
         )
         return cov * np.outer(scale, scale)
 
     @functools.cached_property
     def _ml_optimum(self) -> Optimum:
-        return self._optimum if self.method == "ml" else maximise(self._problem, "ml")
+        return self.optimum if self.method == "ml" else maximise(self.problem, "ml")
 
     @functools.cached_property
     def _likelihood(self) -> Likelihood:
-        return likelihood_at(self._problem, self._ml_optimum)
+        return likelihood_at(self.problem, self._ml_optimum)
 
     @property
     def _surroundings(self) -> Around:
@@ -126,7 +123,7 @@ class ModeIntervals:
     def _centred_likelihood(self) -> Likelihood:
         if self._centre is None:
             return self._likelihood
-        return likelihood_at(self._problem, self._ml_optimum, centred=True)
+        return likelihood_at(self.problem, self._ml_optimum, centred=True)
 
     def _by_centred(self, centre: Centred, x: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Derivatives of the formula's coordinates by the centred ones that are known."""
@@ -148,29 +145,29 @@ class ModeIntervals:
         self, key: tuple[object, ...], find: Callable[[], tuple[float, float]]
     ) -> tuple[float, float]:
         if key not in self._profiles:
-            with blas_threads(self._problem):
+            with blas_threads(self.problem):
                 self._profiles[key] = find()
         return self._profiles[key]
 
-    def _affordable(self, n_more: int = 0) -> IntervalMethod:
+    def affordable(self, n_more: int = 0) -> IntervalMethod:
         """The profile where there is one that takes under a second, by the model's size.
 
         Counted are profiles of the standard deviations and of `n_more` further parameters.
         """
         if self.method == "map":
             return "wald"
-        profiled = int(self._absolute[0].sizes[1]) + 1 + n_more
-        evaluations = _EVALUATIONS * profiled * len(self._absolute[1])
-        seconds = seconds_of_evaluation(self._problem) * evaluations
+        profiled = self.absolute[0].n_sd + 1 + n_more
+        evaluations = _EVALUATIONS * profiled * len(self.absolute[1])
+        seconds = seconds_of_evaluation(self.problem) * evaluations
         return "profile" if seconds < _PROFILE_SECONDS else "wald"
 
     def _sd_interval(
         self, ci_prob: float, method: IntervalMethod
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Ends of the intervals of each factor's standard deviations, and the residual's."""
-        co, x = self._absolute
+        co, x = self.absolute
         n_sd, of_sd = co.n_sd, co.effect_of_sd
-        has_sigma = not self._problem.sigma_is_known
+        has_sigma = not self.problem.sigma_is_known
         if method == "profile":
             self._check_profile()
             at = [*range(n_sd), *([len(self._surroundings.x) - 1] if has_sigma else [])]
@@ -182,17 +179,17 @@ class ModeIntervals:
                 for k in at
             ]
             logs = np.asarray(ends).reshape(-1, 2)
-            estimate = np.append(self._optimum.sd[of_sd], self._optimum.sigma)[: len(logs)]
+            estimate = np.append(self.optimum.sd[of_sd], self.optimum.sigma)[: len(logs)]
             lower, upper = around(estimate, np.exp(logs[:, 0]), np.exp(logs[:, 1]))
         else:
             sds = standard_deviations(co, x)
             sd = np.append(sds[of_sd], sds[-1:] if has_sigma else [])
             at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
-            se = np.sqrt(np.diag(self._theta_cov)[at])
+            se = np.sqrt(np.diag(self.theta_cov)[at])
             lower, upper = interval_of_logarithm(sd, se, ci_prob)
-            lower[:n_sd][self._optimum.at_zero[of_sd]] = 0.0
+            lower[:n_sd][self.optimum.at_zero[of_sd]] = 0.0
         low, high, start = {}, {}, 0
-        for group in self._problem.groups:
+        for group in self.problem.groups:
             rows = co.effect_sd[start : start + group.n_effects]
             low[group.name], high[group.name] = lower[rows], upper[rows]
             start += group.n_effects
@@ -214,7 +211,7 @@ class ModeIntervals:
         self, f: int, pair: tuple[int, int], ci_prob: float
     ) -> tuple[float, float]:
         """Ends of the correlation of two effects of a factor, by their positions."""
-        co = self._problem.absolute_coordinates()
+        co = self.problem.absolute_coordinates()
         self._check_profile()
         for block in np.flatnonzero(co.block_factor == f).tolist():
             first = int(co.block_first[block])
@@ -229,11 +226,11 @@ class ModeIntervals:
         raise ValueError(f"effects {pair} of factor {f} have no correlation")
 
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:
-        scaling = self._problem.scaling
+        scaling = self.problem.scaling
         row = np.linalg.inv(scaling.TX)[j] * scaling.y_scale
         shift = float(row @ scaling.beta_0)
         self._check_profile()
-        with blas_threads(self._problem):
+        with blas_threads(self.problem):
             return profile_coefficient(self._centred_likelihood, row, shift, ci_prob)
 
     def _check_profile(self) -> None:

@@ -11,9 +11,9 @@ from scipy import sparse, stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance
-from bayesmix.results.effect.averages import Cells
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
+from bayesmix.laws.averages import Cells
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.conditional import Conditional

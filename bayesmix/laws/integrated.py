@@ -18,16 +18,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesmix.families import Family
-from bayesmix.results.check.unit_integral import (
+from bayesmix.laws.levels import name_key
+from bayesmix.laws.linear import LinearDraws
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.rows import Rows
+from bayesmix.laws.unit_integral import (
     NODES,
     PAIRS,
     EffectsIntegral,
     compiled_rows,
     difference_step,
 )
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.linear import LinearDraws, ParameterDraws
-from bayesmix.results.predict.rows import Rows
 
 __all__ = ["expected_seconds", "integrated_log_density", "levels_of_one_unit"]
 

@@ -1,4 +1,4 @@
-"""What a Laplace fit knows of its parameters, and what it says where it knows nothing."""
+"""What Laplace's law knows of its parameters, and what it says where it knows nothing."""
 
 from __future__ import annotations
 
@@ -12,40 +12,31 @@ from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.search import LARGEST_CORRELATION
+from bayesmix.laws.mode import Mode
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates
-    from bayesmix.gaussian.density import FixedPrior
-    from bayesmix.gaussian.problem import Problem
     from bayesmix.glmm.problem import GlmmProblem
-    from bayesmix.inference.empirical import Method, Optimum
     from bayesmix.inference.laplace import LaplaceOptimum, Priors
-    from bayesmix.statement.stated import FittableModel
 
-__all__ = ["KnowsItsLimits"]
+__all__ = ["Limits"]
 
 
-class KnowsItsLimits:
+class Limits(Mode):
     """Separation, flat directions and the error of the approximation.
 
-    The rest of a `LaplaceFit` asks for `_determined`: the covariance of all outer coordinates
+    The rest of the law asks for `determined`: the covariance of all outer coordinates
     beside the directions along which the likelihood is flat.
     """
 
-    model: FittableModel
-    method: Method
-    n_quadrature: int
-    _gp: GlmmProblem
-    _problem: Problem
-    _co: Coordinates
-    _prior: FixedPrior
-    _laplace: LaplaceOptimum
-    _optimum: Optimum
+    gp: GlmmProblem
+    co: Coordinates
+    laplace: LaplaceOptimum
 
-    if TYPE_CHECKING:
-
-        @property
-        def _n_outer(self) -> int: ...
+    @property
+    def n_outer(self) -> int:
+        """Number of variance parameters and of the family's own."""
+        return self.co.n_x + len(self.gp.parameters)
 
     @property
     def separation(self) -> str:
@@ -58,14 +49,14 @@ class KnowsItsLimits:
         other coefficients are as without the rows that are separated. The priors of
         ``method="map"`` and of ``fit()`` keep all estimates finite.
         """
-        if self._reproduced.shape[1]:
-            groups = " and ".join(g.name for g in self._problem.groups)
+        if self.reproduced.shape[1]:
+            groups = " and ".join(g.name for g in self.problem.groups)
             return (
                 f"the effects of {groups} with the fixed ones reproduce every outcome: the "
                 "likelihood does not say how large they are, so all estimates ran away and have "
                 'no standard errors; take method="map" or fit(), whose priors hold them'
             )
-        names = self._runaway
+        names = self.runaway
         if not names:
             return ""
         one, rest = len(names) == 1, len(names) < len(self.model.design.fixed_effects)
@@ -78,9 +69,9 @@ class KnowsItsLimits:
         )
 
     @functools.cached_property
-    def _runaway(self) -> list[str]:
+    def runaway(self) -> list[str]:
         """Names of the coefficients without a finite estimate."""
-        moves = np.linalg.inv(self._problem.scaling.TX) @ self._separated
+        moves = np.linalg.inv(self.problem.scaling.TX) @ self.separated
         size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.X).max(axis=0)
         far = size > 1e-7 * size.max(initial=0.0)
         return [
@@ -101,8 +92,8 @@ class KnowsItsLimits:
         """
         if not self._shifts:
             return ""
-        names = [(e, g.name) for g in self._problem.groups for e in covariance_of(g).sd_labels]
-        sd = self._optimum.sd[self._co.effect_of_sd]
+        names = [(e, g.name) for g in self.problem.groups for e in covariance_of(g).sd_labels]
+        sd = self.optimum.sd[self.co.effect_of_sd]
         found = [
             f"the sd of {names[s.at][0]} by {names[s.at][1]} is {sd[s.at]:.3g}, "
             f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
@@ -114,17 +105,17 @@ class KnowsItsLimits:
         return f"Laplace's approximation is rough here: {'; '.join(found)}; {way}"
 
     @property
-    def _is_rough(self) -> bool:
+    def is_rough(self) -> bool:
         """Whether the approximation moves a standard deviation by half a standard error."""
         return any(abs(s.errors) > GRAVE for s in self._shifts)
 
     @property
-    def _flat_words(self) -> str:
+    def flat_in_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
         names = self.model.design.fixed_effects
-        lost = self._determined_fixed.lost(np.eye(len(names)))
+        lost = self.determined_fixed.lost(np.eye(len(names)))
         flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
-        flat = [n for n in flat if n not in self._runaway] if not self._reproduced.shape[1] else []
+        flat = [n for n in flat if n not in self.runaway] if not self.reproduced.shape[1] else []
         if not flat:
             return ""
         return f"the likelihood is flat in {', '.join(flat)}, which have no standard errors"
@@ -132,77 +123,70 @@ class KnowsItsLimits:
     @functools.cached_property
     def _shifts(self) -> list[Shift]:
         """Standard deviations that the approximation moves."""
-        if self.n_quadrature > 1 or not self._optimum.converged or self._reproduced.shape[1]:
+        if self.n_quadrature > 1 or not self.optimum.converged or self.reproduced.shape[1]:
             return []
-        prior = self._prior if self.method == "map" else None
+        prior = self.prior if self.method == "map" else None
         return laplace_shifts(
-            self._gp, self._co, prior, 1 if prior else 0, self._laplace, self._determined
+            self.gp, self.co, prior, 1 if prior else 0, self.laplace, self.determined
         )
 
     # -- inside ---------------------------------------------------------------
 
     @functools.cached_property
-    def _separated(self) -> np.ndarray:
+    def separated(self) -> np.ndarray:
         """Directions of the working coefficients along which the estimates run away."""
         rises = self.model.family.rises(self.model.y, self.model.rows)
-        return separated(self._gp, self._co, self._prior, self._laplace, rises)
+        return separated(self.gp, self.co, self.prior, self.laplace, rises)
 
     @functools.cached_property
-    def _reproduced(self) -> np.ndarray:
+    def reproduced(self) -> np.ndarray:
         """Direction in which all effects grow where these reproduce every outcome."""
         rises = self.model.family.rises(self.model.y, self.model.rows)
-        if self.method == "map" or self._separated.shape[1] == self._problem.n_fixed:
-            return np.zeros((len(self._laplace.x), 0))
-        return reproduced(self._gp, self._co, self._laplace, rises)
+        if self.method == "map" or self.separated.shape[1] == self.problem.n_fixed:
+            return np.zeros((len(self.laplace.x), 0))
+        return reproduced(self.gp, self.co, self.laplace, rises)
 
     @functools.cached_property
-    def _determined(self) -> Determined:
+    def determined(self) -> Determined:
         """What is known of all outer coordinates; those at a boundary have no variance."""
-        found, d = self._laplace, self._co.n_x
+        found, d = self.laplace, self.co.n_x
         x = found.x
-        n_sd = self._co.n_sd
+        n_sd = self.co.n_sd
         free = np.ones(len(x), dtype=bool)
-        free[:n_sd] = ~self._optimum.at_zero[self._co.effect_of_sd]
+        free[:n_sd] = ~self.optimum.at_zero[self.co.effect_of_sd]
         # Correlations with an effect that does not vary are not there to be estimated.
         free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
-        free[n_sd:d] &= np.abs(self._laplace.gradient[n_sd:d]) < np.inf
-        prior = self._prior if self.method == "map" else None
+        free[n_sd:d] &= np.abs(self.laplace.gradient[n_sd:d]) < np.inf
+        prior = self.prior if self.method == "map" else None
 
-        grows = self._reproduced
+        grows = self.reproduced
 
         def known(flat: np.ndarray) -> Determined:
             priors: Priors = 1 if prior else 0
-            return determined_of(self._gp, self._co, prior, priors, found, free, flat, grows)
+            return determined_of(self.gp, self.co, prior, priors, found, free, flat, grows)
 
-        outcome = known(self._separated)
-        coefficients = np.eye(len(x))[self._n_outer :]
-        explained = self._separated.shape[1] or grows.shape[1]
+        outcome = known(self.separated)
+        coefficients = np.eye(len(x))[self.n_outer :]
+        explained = self.separated.shape[1] or grows.shape[1]
         if not explained and outcome.lost(coefficients).any():
             # Flat after all: ask every row whether it is separated.
             rises = self.model.family.rises(self.model.y, self.model.rows)
-            self._separated = separated(
-                self._gp, self._co, self._prior, found, rises, thorough=True
-            )
-            if self._separated.shape[1]:
-                outcome = known(self._separated)
+            self.separated = separated(self.gp, self.co, self.prior, found, rises, thorough=True)
+            if self.separated.shape[1]:
+                outcome = known(self.separated)
         return outcome
 
     @functools.cached_property
-    def _determined_fixed(self) -> Determined:
+    def determined_fixed(self) -> Determined:
         """What is known of the fixed effects, on the scale of the formula."""
-        return self._determined.part(slice(self._n_outer, None)).moved(
-            np.linalg.inv(self._problem.scaling.TX)
+        return self.determined.part(slice(self.n_outer, None)).moved(
+            np.linalg.inv(self.problem.scaling.TX)
         )
 
-    @property
-    def _lost_coefficients(self) -> np.ndarray:
-        """Which fixed effects have no estimate, shape (p,)."""
-        return self._determined_fixed.lost(np.eye(len(self.model.design.fixed_effects)))
-
     @functools.cached_property
-    def _outer_cov(self) -> np.ndarray:
+    def outer_cov(self) -> np.ndarray:
         """Covariance of all outer coordinates, infinite where nothing is known."""
-        out = self._determined.covariance.copy()
-        lost = np.flatnonzero(self._determined.lost(np.eye(len(out))))
+        out = self.determined.covariance.copy()
+        lost = np.flatnonzero(self.determined.lost(np.eye(len(out))))
         out[lost, lost] = np.inf
         return out

@@ -10,12 +10,13 @@ import numpy as np
 from scipy import sparse
 
 from bayesmix.inference.announce import announce
+from bayesmix.laws.in_order import InOrder
+from bayesmix.laws.linear import for_each_block
+from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.predictor import Predictor, row_summaries
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.memory import check_memory
-from bayesmix.results.effect.in_order import InOrder
-from bayesmix.results.predict.linear import ParameterDraws, for_each_block
-from bayesmix.results.predict.predictor import Predictor, row_summaries
-from bayesmix.results.predict.request import PredictionRequest
-from bayesmix.results.predict.rows import Rows
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
@@ -87,11 +88,9 @@ class DrawSource:
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
-        found = self._found(_levels(cells.parts))
-        model = self._model
+        found = self._found(levels_of(*cells.parts))
         predictors = [
-            Predictor(model.family, found, rows, request, self._seed, model.residual)
-            for rows in cells.parts
+            Predictor(self._model, found, rows, request, self._seed) for rows in cells.parts
         ]
         n_draws, n = found.n_draws, len(cells.weight)
         if n * n_draws * len(predictors) > _SLOW:
@@ -117,14 +116,6 @@ class DrawSource:
 
 def _same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
-
-
-def _levels(parts: Sequence[Rows]) -> dict[str, np.ndarray]:
-    """Levels that any of the parts needs, by grouping factor."""
-    return {
-        name: np.unique(np.concatenate([rows.index[name][rows.index[name] >= 0] for rows in parts]))
-        for name in parts[0].index
-    }
 
 
 def _by_row(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -50,6 +50,10 @@ class SummaryOptions:
         check_probability("ci_prob", self.ci_prob)
         one_of("ci_kind", self.ci_kind, get_args(IntervalKind))
         one_of("point", self.point, get_args(Point))
+
+    def without_diagnostics(self) -> SummaryOptions:
+        """Return the same without effective sample sizes and r_hat."""
+        return replace(self, diagnostics=False)
 
 
 def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarray]:

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from bayesmix.inference.determined import Determined
-from bayesmix.results.effect.averages import Cells, Source
-from bayesmix.results.predict.request import PredictionRequest
+from bayesmix.laws.averages import Cells, Source
+from bayesmix.laws.request import PredictionRequest
 
 __all__ = ["DeterminedCells"]
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from bayesmix.inference.announce import announce
 from bayesmix.inference.effects_given_data import Block, correct_draws, scalar_law
 from bayesmix.inference.variational import nearest_normal
-from bayesmix.results.predict.levels import name_key
-from bayesmix.results.predict.parameters import check_size
-from bayesmix.results.predict.predictor import NODES, WEIGHTS
-from bayesmix.results.predict.rows import Rows, rows_to_predict
+from bayesmix.laws.levels import name_key
+from bayesmix.laws.parameters import check_size
+from bayesmix.laws.predictor import NODES, WEIGHTS
+from bayesmix.laws.rows import Rows, rows_of_fit
 
 if TYPE_CHECKING:
+    from bayesmix.gaussian.conditional import Conditional
     from bayesmix.gaussian.rowvariance import RowVariance
+    from bayesmix.glmm.problem import GlmmProblem
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["EffectsGivenData"]
 
@@ -30,6 +33,30 @@ _DRAWS = 1000  # where neither quadrature nor the nearest normal law is to be ha
 Mean = Callable[[np.ndarray], np.ndarray]
 
 
+class _Mode(Protocol):
+    """What is asked of the mode that the effects lie around."""
+
+    model: StatedModel
+    gp: GlmmProblem
+    conditional: Conditional
+
+    @property
+    def roots(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def phi(self) -> np.ndarray: ...
+
+    @property
+    def family_values(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def row_variance(self) -> RowVariance: ...
+
+    def row_precision(self) -> np.ndarray: ...
+
+    def means(self, rows: Rows) -> np.ndarray: ...
+
+
 class EffectsGivenData:
     """The law of the effects given the data: expected means of rows, and draws.
 
@@ -38,13 +65,13 @@ class EffectsGivenData:
 
     Parameters
     ----------
-    fit : LaplaceFit
+    law : LaplaceLaw
     """
 
-    def __init__(self, fit: Any) -> None:
-        self._fit = fit
-        self._design = fit.model.design
-        self._roots: Mapping[str, np.ndarray] = fit._roots
+    def __init__(self, law: _Mode) -> None:
+        self._at = law
+        self._design = law.model.design
+        self.roots: Mapping[str, np.ndarray] = law.roots
 
     def expected_mean(self, rows: Rows, mean: Mean) -> np.ndarray:
         """Expected mean of each row at the estimates, shape (n,).
@@ -56,9 +83,9 @@ class EffectsGivenData:
         mean : callable
             From the rows' linear predictors, shape (n,), to their means.
         """
-        link = self._fit.model.family.link_functions
+        link = self._at.model.family.link_functions
         if not rows.index or link.is_identity or link.has_pole:
-            return mean(self._fit._means(rows))
+            return mean(self._at.means(rows))
         if self._is_scalar:
             return self._by_quadrature(rows, mean)
         if self._nearest is not None:
@@ -91,10 +118,10 @@ class EffectsGivenData:
         check_size(sum(g.n_effects * len(needed[g.name]) for g in groups), n_draws)
         words = [seed, name_key("effects given the data")]
         rng = np.random.default_rng(np.random.SeedSequence(words))
-        found = self._fit._row_variance
-        unit = {name: np.eye(len(root)) for name, root in self._roots.items()}
+        found = self._at.row_variance
+        unit = {name: np.eye(len(root)) for name, root in self.roots.items()}
         beta, u = replace(found, roots=unit).draw(needed, n_draws, rng)
-        beta += self._fit._conditional.beta[:, None]
+        beta += self._at.conditional.beta[:, None]
         n_rows = self._design.n_obs
         if groups and n_rows * n_draws > _SLOW:
             announce(f"Drawing effects given {n_rows} rows, {n_draws} draws ...", progress=True)
@@ -116,43 +143,39 @@ class EffectsGivenData:
 
     @functools.cached_property
     def _rows(self) -> Rows:
-        return rows_to_predict(self._fit.model, None, effects=True, levels=True, kind="response")
+        return rows_of_fit(self._at.model, "response")
 
     @functools.cached_property
     def _eta(self) -> np.ndarray:
         """Linear predictor at the modes."""
-        found: np.ndarray = self._fit._means(self._rows)
-        return found
+        return self._at.means(self._rows)
 
     @functools.cached_property
     def _fixed(self) -> np.ndarray:
         """Linear predictor without the effects, at the estimates."""
-        found: np.ndarray = self._fit._means(replace(self._rows, index={}))
-        return found
+        return self._at.means(replace(self._rows, index={}))
 
     @functools.cached_property
     def _weights(self) -> np.ndarray:
-        found: np.ndarray = self._fit._row_precision()
-        return found
+        return self._at.row_precision()
 
     @functools.cached_property
     def _blocks(self) -> dict[str, Block]:
         return {
-            g.name: Block(V=g.Z @ self._roots[g.name], index=g.index, n_levels=g.n_levels)
+            g.name: Block(V=g.Z @ self.roots[g.name], index=g.index, n_levels=g.n_levels)
             for g in self._design.groups
         }
 
     @functools.cached_property
     def _modes(self) -> dict[str, np.ndarray]:
         """Modes of u, which are least-norm where a root is singular, shape (G, q)."""
-        b = self._fit._conditional.b
+        b = self._at.conditional.b
         return {
-            name: b[name] @ np.linalg.pinv(root, rcond=1e-10).T
-            for name, root in self._roots.items()
+            name: b[name] @ np.linalg.pinv(root, rcond=1e-10).T for name, root in self.roots.items()
         }
 
     def _log_density(self, eta: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        model, values = self._fit.model, self._fit._family_values
+        model, values = self._at.model, self._at.family_values
         some = slice(None) if rows is None else rows
         given = {name: column[some] for name, column in model.rows.items()}
         found = model.family.log_prob(model.y[some], eta.T, values, given)
@@ -168,17 +191,17 @@ class EffectsGivenData:
 
     @functools.cached_property
     def _nearest(self) -> tuple[dict[str, np.ndarray], RowVariance] | None:
-        fit, n = self._fit, self._design.n_obs
+        law, n = self._at, self._design.n_obs
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         return nearest_normal(
-            fit._gp, self._design.mu, self._roots, np.exp(fit._phi), self._fixed, self._modes
+            law.gp, self._design.mu, self.roots, np.exp(law.phi), self._fixed, self._modes
         )
 
     @functools.cached_property
     def _sampled(self) -> dict[str, np.ndarray]:
         """Draws of the effects at the estimates, shape (q, G, S)."""
-        beta = np.repeat(self._fit._conditional.beta[:, None], _DRAWS, axis=1)
+        beta = np.repeat(self._at.conditional.beta[:, None], _DRAWS, axis=1)
         start = {
             name: np.repeat(values[:, :, None], _DRAWS, axis=2)
             for name, values in self._modes.items()
@@ -221,14 +244,14 @@ class EffectsGivenData:
                 rng,
             )
             for name, values in zip(names, found, strict=True):
-                out[name][:, :, some] = np.einsum("ik,gks->igs", self._roots[name], values)
+                out[name][:, :, some] = np.einsum("ik,gks->igs", self.roots[name], values)
         return out
 
     def _by_quadrature(self, rows: Rows, mean: Mean) -> np.ndarray:
         (name,) = rows.index
         u, probability = self._law
-        index, v = rows.index[name], (rows.Z[name] @ self._roots[name])[:, 0]
-        eta = self._fit._means(replace(rows, index={}))
+        index, v = rows.index[name], (rows.Z[name] @ self.roots[name])[:, 0]
+        eta = self._at.means(replace(rows, index={}))
         seen, at = index >= 0, np.maximum(index, 0)
         total = np.zeros(len(eta))
         for k in range(u.shape[1]):
@@ -240,20 +263,20 @@ class EffectsGivenData:
     def _by_normal_law(self, rows: Rows, mean: Mean) -> np.ndarray:
         assert self._nearest is not None  # noqa: S101
         u, covariance = self._nearest
-        eta = self._fit._means(replace(rows, index={}))
+        eta = self._at.means(replace(rows, index={}))
         variance = covariance.of_rows(np.zeros((rows.n_rows, 0)), rows.Z, rows.index)
         for name, index in rows.index.items():
-            v = rows.Z[name] @ self._roots[name]
+            v = rows.Z[name] @ self.roots[name]
             at = u[name][np.maximum(index, 0)]
             eta = eta + np.where(index >= 0, np.einsum("nk,nk->n", v, at), 0.0)
             variance = variance + np.where(index >= 0, 0.0, np.einsum("nk,nk->n", v, v))
         return _average(eta, np.sqrt(variance), mean)
 
     def _by_draws(self, rows: Rows, mean: Mean) -> np.ndarray:
-        eta = self._fit._means(replace(rows, index={}))
+        eta = self._at.means(replace(rows, index={}))
         new = np.zeros(rows.n_rows)
         for name, index in rows.index.items():
-            v = rows.Z[name] @ self._roots[name]
+            v = rows.Z[name] @ self.roots[name]
             new += np.where(index >= 0, 0.0, np.einsum("nk,nk->n", v, v))
         total = np.zeros(rows.n_rows)
         for s in range(_DRAWS):

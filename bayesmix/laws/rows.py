@@ -15,7 +15,7 @@ from bayesmix.design.frame import column_names, prepare_column, select_columns
 from bayesmix.design.rowdata import positive_values, response_extras, row_column
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.formula.quoting import encode
-from bayesmix.results.predict.request import Kind
+from bayesmix.laws.request import Kind
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
@@ -29,7 +29,7 @@ _OF_NEW_ROWS = {
     "upper": "upper limit of the truncation",
 }
 
-__all__ = ["Rows", "rows_to_predict"]
+__all__ = ["Rows", "levels_of", "rows_of_fit", "rows_to_predict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,19 @@ class Rows:
                 name: design.group(name).levels.labels[index] for name, index in self.index.items()
             },
         )
+
+
+def levels_of(*parts: Rows) -> dict[str, np.ndarray]:
+    """Levels that some of the rows have, by grouping factor."""
+    return {
+        name: np.unique(np.concatenate([rows.index[name][rows.index[name] >= 0] for rows in parts]))
+        for name in parts[0].index
+    }
+
+
+def rows_of_fit(model: StatedModel, kind: Kind) -> Rows:
+    """The rows of the fit, with their effects and levels."""
+    return rows_to_predict(model, None, effects=True, levels=True, kind=kind)
 
 
 def rows_to_predict(

@@ -1,0 +1,274 @@
+"""What every law of the parameters can be asked, whatever made it.
+
+A fit is a stated model whose parameters have a law: draws of an engine, a normal distribution
+around a mode, stored moments of group effects. Tables, predictions, effects, checks and files
+add labels to what a law answers, and do not ask how it came about.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.laws.summaries import IntervalKind, Point, SummaryOptions
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.inference.determined import Determined
+    from bayesmix.laws.averages import Source
+    from bayesmix.laws.calibration import Calibration
+    from bayesmix.laws.parameters import ParameterDraws
+    from bayesmix.laws.predictor import Predictor
+    from bayesmix.laws.request import Kind, PredictionRequest
+    from bayesmix.laws.residuals import Residual
+    from bayesmix.laws.rows import Rows
+    from bayesmix.laws.values import Values
+    from bayesmix.statement.stated import StatedModel
+
+__all__ = ["Asked", "Columns", "IntervalMethod", "Law", "Smooth", "asks_the_law"]
+
+IntervalMethod = Literal["wald", "profile"]
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How the numbers of a table are wanted; None is what the law does by default.
+
+    Attributes
+    ----------
+    ci_prob : float
+    ci_kind, point, diagnostics
+        As laws of draws have them.
+    ci_method, fixed_uncertainty
+        As normal laws have them.
+    """
+
+    ci_prob: float = 0.95
+    ci_kind: IntervalKind | None = None
+    point: Point | None = None
+    diagnostics: bool | None = None
+    ci_method: IntervalMethod | None = None
+    fixed_uncertainty: bool = True
+
+    def of_draws(self, point: Point = "mean") -> SummaryOptions:
+        """How draws are summarised.
+
+        Parameters
+        ----------
+        point : {"mean", "median"}
+            Where none is asked for.
+        """
+        return SummaryOptions(
+            ci_prob=self.ci_prob,
+            ci_kind="eti" if self.ci_kind is None else self.ci_kind,
+            point=point if self.point is None else self.point,
+            diagnostics=True if self.diagnostics is None else self.diagnostics,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smooth:
+    """Parameters as functions of coordinates whose law is normal: for the delta method.
+
+    Attributes
+    ----------
+    start : ndarray, shape (n,)
+        The coordinates at the estimates.
+    determined : Determined
+        Their covariance.
+    values : callable
+        From coordinates to every parameter by its name.
+    """
+
+    start: np.ndarray
+    determined: Determined
+    values: Callable[[np.ndarray], dict[str, float]]
+
+
+class Law(ABC):
+    """The joint law of a model's parameters.
+
+    Arrays come without labels: coefficients in the order of the design's columns, effects of a
+    grouping factor level by level.
+
+    Attributes
+    ----------
+    model : StatedModel
+    seed : int
+        Seed of draws where the caller gives none.
+    has_stated_prior : bool
+        Whether the priors are those that the model states.
+    given_variances : bool
+        Whether intervals are conditional on the variance parameters, whose law is not part of
+        this one.
+    quick : mapping of str to object
+        Arguments of tables that keep them from computing more than a picture shows.
+    refused : mapping of str to str
+        Arguments of tables that laws of another kind have, with what to say of each.
+    """
+
+    model: StatedModel
+    seed: int = 0
+    has_stated_prior: bool = True
+    given_variances: ClassVar[bool]
+    quick: ClassVar[Mapping[str, Any]] = {}
+    refused: ClassVar[Mapping[str, str]]
+
+    @classmethod
+    def refuses(cls, method: str, argument: str) -> bool:  # noqa: ARG003
+        """Whether a method's argument is one that only laws of another kind have."""
+        return argument in cls.refused
+
+    # -- parameters -----------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def values(self) -> Values:
+        """Estimates, of shape (...) = (); or draws, (chains, draws)."""
+
+    @abstractmethod
+    def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
+        """Columns of a table for functions of `values`, shape (..., k)."""
+
+    @abstractmethod
+    def coefficients(self, asked: Asked) -> Columns:
+        """Columns of the fixed effects' table, shape (p,) each."""
+
+    @abstractmethod
+    def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
+        """Names of the family's parameters, and the columns of their table."""
+
+    @abstractmethod
+    def effects(
+        self, group: GroupingFactor, asked: Asked, *, with_fixed: bool, n_levels: int | None = None
+    ) -> Columns:
+        """Columns of a grouping factor's effects.
+
+        Parameters
+        ----------
+        group : GroupingFactor
+        asked : Asked
+        with_fixed : bool
+            Whether the fixed effect of the same name is added, with their covariance.
+        n_levels : int, optional
+            Only the first so many levels.
+        """
+
+    def seconds_of_effects(self, n_effects: int, asked: Asked) -> float:
+        """Time that the table of so many effects takes, as far as it is worth a word."""
+        return 0.0
+
+    def note_of_effects(self, group: GroupingFactor) -> str:
+        """What is to be said where not all is kept that other tables are made of."""
+        return ""
+
+    @abstractmethod
+    def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
+        """Group and effect of each standard deviation, the residual's last, and their columns."""
+
+    @abstractmethod
+    def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
+        """Group and pair of effects of each correlation, and their columns."""
+
+    @abstractmethod
+    def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Fixed effects, group effects by grouping factor, and the family's own parameters."""
+
+    @property
+    def lost_coefficients(self) -> np.ndarray | None:
+        """Which fixed effects have run away, shape (p,); None where none can."""
+        return None
+
+    def smooth(self) -> Smooth | None:
+        """Parameters for the delta method; None where functions of them have draws."""
+        return None
+
+    # -- draws ----------------------------------------------------------------
+
+    @abstractmethod
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
+    ) -> ParameterDraws:
+        """Draw all parameters jointly, group effects for some levels.
+
+        Parameters
+        ----------
+        levels : mapping of str to ndarray of int
+            By grouping factor, the levels whose effects are needed.
+        n : int or None
+            Number of draws; all there are, or the law's own number, by default.
+        seed : int
+        kind : {"mean", "response", "linear", "probability"}
+            What will be predicted.
+        """
+
+    @abstractmethod
+    def draw_labels(self, n: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the chains, and of the draws in each."""
+
+    @abstractmethod
+    def predictor(
+        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
+    ) -> Predictor:
+        """Draws of what is asked of some rows."""
+
+    # -- rows -----------------------------------------------------------------
+
+    @abstractmethod
+    def summaries(
+        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
+    ) -> np.ndarray:
+        """Estimate, sd, lower and upper of each row, shape (4, n)."""
+
+    @abstractmethod
+    def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
+        """Estimate of each row without its uncertainty, shape (n,)."""
+
+    @abstractmethod
+    def source(self, draws: int | None, seed: int | None) -> Source:
+        """What summarises averages of rows and their comparisons."""
+
+    @abstractmethod
+    def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
+        """The rows of the fit, and what it leaves of the response."""
+
+    @abstractmethod
+    def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
+        """The rows of the fit, and whole responses for them, shape (rows, n)."""
+
+    @abstractmethod
+    def calibration(self, seed: int | None) -> Calibration:
+        """How the observations lie in their predictive distributions."""
+
+    @abstractmethod
+    def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """The response, and at most n replicates to set it beside, shape (R, rows)."""
+
+
+def asks_the_law[**P, R](method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method of a fit refuse, with the reason, arguments that its law does not have.
+
+    Any other unknown argument is Python's `TypeError`.
+    """
+    own: Collection[str] = inspect.signature(method).parameters
+    positions = list(own)
+    name = getattr(method, "__name__", "")
+
+    @functools.wraps(method)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
+        fit: Any = args[0]
+        law: Law = fit._law
+        for argument in (*positions[1 : len(args)], *map(str, kwargs)):
+            if law.refuses(name, argument):
+                raise NotSupportedError(f"{name}() {law.refused[argument]}")
+        return method(*args, **kwargs)
+
+    return asked

@@ -1,0 +1,131 @@
+"""A normal model at its best variance parameters: REML, ML or the marginal posterior mode."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayesmix.covariance import covariance_of
+from bayesmix.gaussian.conditional import Conditional, conditional_moments
+from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.gaussian.problem import Problem
+from bayesmix.inference.canonical import canonical
+from bayesmix.inference.empirical import Method, Optimum, maximise
+from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
+from bayesmix.inference.problems import gaussian_problem
+from bayesmix.inference.profile import absolute_coordinates
+from bayesmix.laws.levels import covariance_roots
+from bayesmix.laws.values import Values
+from bayesmix.statement.stated import StatedModel
+
+__all__ = ["Mode"]
+
+
+class Mode:
+    """Where the criterion is best, and the moments of the effects there.
+
+    Parameters
+    ----------
+    model : StatedModel
+    method : {"reml", "ml", "map"}
+
+    Attributes
+    ----------
+    model : StatedModel
+    method : str
+    problem : Problem
+    prior : FixedPrior
+    optimum : Optimum
+    conditional : Conditional
+
+    Raises
+    ------
+    DataError
+        If the model leaves no residual variance to estimate.
+    """
+
+    n_quadrature = 1  # beyond it, the points of an integral that is not exact
+    method: Method
+    problem: Problem
+    prior: FixedPrior
+    optimum: Optimum
+    conditional: Conditional
+
+    def __init__(self, model: StatedModel, method: Method) -> None:
+        self.model = model
+        self.method = method
+        self.problem = problem = gaussian_problem(model)
+        if method != "map":
+            refuse_saturated(problem)
+        search = canonical(model)
+        refuse_perfect_fit(search.problem, search.predictor, search.y)
+        if method == "map":
+            self.prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+            co = search.problem.coordinates(search.priors)
+            prior = search.problem.fixed_prior(search.predictor, search.priors.mu)
+            self.optimum = maximise(search.problem, method, co, prior)
+        else:
+            self.prior = flat_prior(problem.n_fixed)
+            self.optimum = maximise(search.problem, method)
+        refuse_no_residual(problem, self.optimum)
+        self.conditional = self.moments(fixed_uncertainty=True)
+
+    @property
+    def family_values(self) -> Mapping[str, np.ndarray]:
+        """Estimates of the family's own parameters."""
+        if self.problem.sigma_is_known:
+            return {}
+        return {"sigma": np.asarray(self.optimum.sigma)}
+
+    @property
+    def residual_on_link(self) -> np.ndarray:
+        """Residual variance on the scale of the linear predictor; NaN where it has none."""
+        return np.asarray(self.optimum.sigma**2)
+
+    @property
+    def values(self) -> Values:
+        """Estimates of fixed effects and variance parameters."""
+        sd, corr = self.by_group()
+        return Values(beta=self.conditional.beta, sd=sd, corr=corr, parameters=self.family_values)
+
+    @functools.cached_property
+    def roots(self) -> Mapping[str, np.ndarray]:
+        """Roots of the covariance of each grouping factor's effects, shape (q, q)."""
+        sd, corr = self.by_group()
+        return {
+            name: covariance_roots(values[None], corr[name][None] if name in corr else None)[0]
+            for name, values in sd.items()
+        }
+
+    def moments(self, *, fixed_uncertainty: bool) -> Conditional:
+        """Moments of the effects given the variance parameters."""
+        problem, o = self.problem, self.optimum
+        known = problem.known_precision
+        if o.centred is not None:
+            co, x = o.centred
+        elif problem.sigma_is_known or self.method == "map":
+            co, x = o.coordinates, o.x
+        else:
+            co, x = absolute_coordinates(problem, o)
+        found = conditional_moments(
+            problem, co, x, self.prior, known=known, fixed_uncertainty=fixed_uncertainty
+        )
+        at = 0
+        for group in problem.groups:  # zero is zero, not 1e-42
+            zero = o.at_zero[at : at + group.n_effects]
+            for values in (found.b, found.b_var, found.cross):
+                values[group.name][:, zero] = 0.0
+            at += group.n_effects
+        return found
+
+    def by_group(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Standard deviations and correlations by grouping factor."""
+        sd, corr, at = {}, {}, 0
+        for f, group in enumerate(self.problem.groups):
+            sd[group.name] = self.optimum.sd[at : at + group.n_effects]
+            at += group.n_effects
+            if not covariance_of(group).is_diagonal:
+                corr[group.name] = self.optimum.corr[f]
+        return sd, corr

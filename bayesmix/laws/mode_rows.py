@@ -1,0 +1,232 @@
+"""What the normal law at a mode says of rows: exact means and variances, and draws."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.arguments import checked_seed, whole_number
+from bayesmix.errors import NotSupportedError
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.laws.averages import Source
+from bayesmix.laws.calibration import Calibration, calibration_of_residuals
+from bayesmix.laws.combinations import ModeSource
+from bayesmix.laws.levels import GroupScale, name_key
+from bayesmix.laws.mode import Mode
+from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
+from bayesmix.laws.predictor import Predictor
+from bayesmix.laws.request import Kind, PredictionRequest
+from bayesmix.laws.residuals import Residual
+from bayesmix.laws.rows import Rows, levels_of, rows_of_fit
+
+__all__ = ["ModeRows"]
+
+_DRAWS = 1000  # where no number is asked for
+_LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
+
+
+class ModeRows(Mode):
+    """Predictions whose variance parameters are those of the mode."""
+
+    seed = 0
+
+    # -- draws ----------------------------------------------------------------
+
+    def draw_labels(self, n: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the one chain, and of the draws in it."""
+        return np.zeros(1, dtype=np.int64), np.arange(_DRAWS if n is None else n)
+
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
+    ) -> ParameterDraws:
+        """Draw (beta, b) at the estimates, b for the levels that are asked for."""
+        n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
+        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
+        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
+        check_size(n_fixed + n_drawn + 1, n_draws)
+        beta, b = self._draw_effects(levels, n_draws, seed, kind)
+        return ParameterDraws(
+            beta=beta,
+            b=b,
+            level_rows=placed_levels(self.model.design, levels),
+            scales={
+                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
+                for name, root in self.roots.items()
+            },
+            family={
+                name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
+            },
+            n_draws=n_draws,
+        )
+
+    def predictor(
+        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
+    ) -> Predictor:
+        """Draws of what is asked of some rows."""
+        if draws is not None:
+            whole_number("draws", draws, 1)
+        number = checked_seed(seed, self.seed)
+        parameters = self.draw(levels_of(rows), draws, number, request.kind)
+        return Predictor(self.model, parameters, rows, request, number)
+
+    # -- rows -----------------------------------------------------------------
+
+    def summaries(
+        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
+    ) -> np.ndarray:
+        """Exact mean, sd and normal limits of each row, shape (4, n); nothing is drawn."""
+        if draws is not None:
+            whole_number("draws", draws, 1)
+        checked_seed(seed, self.seed)
+        mean, variance, size = self._moments_of(rows, request)
+        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            sd = size * np.sqrt(variance)
+            return np.stack([mean, sd, mean - z * sd, mean + z * sd])
+
+    def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
+        """Mean of each row at the estimates: linear in the effects, and so that at the modes."""
+        return self.means(rows)
+
+    def source(self, draws: int | None, seed: int | None) -> Source:
+        """Exact averages."""
+        if draws is not None or seed is not None:
+            raise NotSupportedError(
+                "draws= and seed= are for a posterior: here mean and variance are exact"
+            )
+        return ModeSource(self.conditional, lambda: self.row_variance, self.roots)
+
+    def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
+        """What the modes leave of the response, or that in residual standard deviations."""
+        checked_seed(seed, self.seed)
+        rows = rows_of_fit(self.model, "linear")
+        residual = self.model.y - self.means(rows)
+        if kind != "response":
+            residual = residual / np.sqrt(self._residual_variance(rows))
+        return rows, residual
+
+    def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
+        """Whole responses at the estimates, a new seed each time by default, shape (rows, n)."""
+        rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
+        rows = rows_of_fit(self.model, "response")
+        modes = self.means(rows.with_new_groups(self.model.design) if new_groups else rows)
+        out = np.empty((rows.n_rows, n))
+        for k in range(n):
+            out[:, k] = self._replicate(modes, rows, rng, new_groups=new_groups)
+        return rows, out
+
+    def calibration(self, seed: int | None) -> Calibration:
+        """Where the rows lie that the fit has seen."""
+        fitted = self.summaries(rows_of_fit(self.model, "mean"), PredictionRequest(), None, None)
+        return calibration_of_residuals(self.residuals("quantile", None)[1], fitted[0], "in sample")
+
+    def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """The response and replicates at the estimates."""
+        number = checked_seed(seed, self.seed)
+        return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
+
+    # -- inside ---------------------------------------------------------------
+
+    def _replicate(
+        self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
+    ) -> np.ndarray:
+        """One response of each row, from its linear predictor without new groups' effects."""
+        structure = self.model.residual
+        assert structure is not None  # noqa: S101
+        noise = structure.draw(rows.n_rows, self.family_values, rows.per_row, rng)
+        return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
+
+    def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
+        """Return z'b of each row of the fit, with effects drawn from their distributions."""
+        total = np.zeros(self.model.design.n_obs)
+        for group in self.model.design.groups:
+            u = rng.standard_normal((group.n_levels, group.n_effects))
+            b = u @ self.roots[group.name].T
+            total += np.einsum("nk,nk->n", group.Z, b[group.index])
+        return total
+
+    def _draw_effects(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int, kind: Kind
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, shape (p, S), and b by grouping factor, shape (q, levels, S)."""
+        words = [seed, name_key("effects at the modes")]
+        rng = np.random.default_rng(np.random.SeedSequence(words))
+        beta, b = self.row_variance.draw(levels, n_draws, rng)
+        found = self.conditional
+        for name in b:
+            b[name] += found.b[name][levels[name]].T[:, :, None]
+        return beta + found.beta[:, None], b
+
+    @functools.cached_property
+    def row_variance(self) -> RowVariance:
+        """The factored precision of all effects."""
+        problem, design = self.problem, self.model.design
+        rows = rows_of_fit(self.model, "response")
+        to_working = problem.scaling.TX / problem.scaling.y_scale
+        prior = to_working.T @ self.prior.precision @ to_working
+        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
+
+    def means(self, rows: Rows) -> np.ndarray:
+        """Linear predictor of each row at the modes, shape (n,)."""
+        found = self.conditional
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
+            mean: np.ndarray = rows.X @ found.beta
+            if rows.offset is not None:
+                mean = mean + rows.offset
+            for name, index in rows.index.items():
+                b = found.b[name][np.maximum(index, 0)]
+                part = np.einsum("nk,nk->n", rows.Z[name], b)
+                mean = mean + np.where(index >= 0, part, 0.0)
+        return mean
+
+    def _moments_of(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Means, and variances in the units of the third, whose square may be no double."""
+        size = _row_sizes(rows)
+        if (size > 1.0).any():
+            Z = {name: values / size[:, None] for name, values in rows.Z.items()}
+            variance = self._variances(replace(rows, X=rows.X / size[:, None], Z=Z), request)
+        else:
+            variance = self._variances(rows, request)
+        if request.kind == "response":
+            variance = variance + self._residual_variance(rows) / size / size
+        return self.means(rows), variance, size
+
+    def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Variances of the linear predictor."""
+        if rows.index:
+            variance = self.row_variance.of_rows(rows.X, rows.Z, rows.index)
+        else:
+            variance = self._fixed_variance(rows.X)
+        for name, Z in rows.Z.items():
+            of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            if request.marginal and request.kind == "response":
+                variance = variance + of_population
+            elif name in rows.index:
+                variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+        return variance
+
+    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
+        """Variance of x' beta, shape (n,)."""
+        return np.einsum("ni,ni->n", X @ self.conditional.beta_cov, X)
+
+    def _residual_variance(self, rows: Rows) -> np.ndarray:
+        structure, values = self.model.residual, self.family_values
+        if structure is None:
+            found = self.model.family.variance(np.zeros(rows.n_rows), values, rows.per_row)
+        else:
+            found = structure.row_variance(values, rows.per_row)
+        return np.broadcast_to(found, (rows.n_rows,))
+
+
+def _row_sizes(rows: Rows) -> np.ndarray:
+    """The largest entry of each row where its square would be no double, 1 elsewhere."""
+    parts = [rows.X, *rows.Z.values()]
+    size = np.max([np.abs(part).max(axis=1, initial=0.0) for part in parts], axis=0)
+    return np.where((size > _LARGE) & np.isfinite(size), size, 1.0)

@@ -1,0 +1,249 @@
+"""The normal law of the effects at the best variance parameters, which it takes as known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.arguments import check_probability, one_of
+from bayesmix.covariance import covariance_of
+from bayesmix.gaussian.coordinates import Coordinates, structure_values
+from bayesmix.inference.determined import Determined
+from bayesmix.inference.profile import correlations, standard_deviations
+from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
+from bayesmix.laws.components import variance_parts
+from bayesmix.laws.criteria import Criteria
+from bayesmix.laws.intervals import around
+from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.values import Values, by_name, estimated_pairs
+from bayesmix.laws.wald import interval_of_atanh
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.statement.stated import StatedModel
+
+__all__ = ["NormalLaw"]
+
+# What draws have, and why it is not to be had here.
+_INSTEAD: Mapping[str, str] = {
+    "ci_kind": "its intervals are Wald's or profiles, not those of draws",
+    "ci_prob": "this is a table of point estimates, without intervals",
+    "diagnostics": "it has no draws to diagnose",
+    "draws": "it has no draws to choose from",
+    "method": "it has no draws for Gelman's R2, and gives Nakagawa's",
+    "point": "it has no draws to take a mean or a median of",
+    "seed": "nothing is drawn here",
+}
+_WITHOUT_INTERVALS = ("r2", "icc", "variance_partition")
+
+
+class NormalLaw(Criteria, ModeRows, Law):
+    """REML, ML or MAP of a normal model: exact, given the variance parameters."""
+
+    given_variances: ClassVar[bool] = True
+    refused: ClassVar[Mapping[str, str]] = {
+        name: f"of an empirical Bayes fit has no {name}=: {reason}; fit() gives draws"
+        for name, reason in _INSTEAD.items()
+    }
+    model: StatedModel
+
+    @classmethod
+    def refuses(cls, method: str, argument: str) -> bool:
+        """Whether only draws have an argument: of tables without intervals also their width."""
+        if argument == "ci_prob":
+            return method in _WITHOUT_INTERVALS
+        return argument in cls.refused
+
+    def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
+        """The values themselves, shape (k,): point estimates."""
+        return {"estimate": np.asarray(values, dtype=np.float64)}
+
+    def coefficients(self, asked: Asked) -> Columns:
+        """Columns of the fixed effects' table, shape (p,) each."""
+        method = asked.ci_method or "wald"
+        _check(asked.ci_prob, method)
+        estimate = self.conditional.beta
+        sd = np.sqrt(np.diag(self.conditional.beta_cov))
+        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        lower, upper = estimate - z * sd, estimate + z * sd
+        if method == "profile":
+            ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]
+            lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
+        return {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+
+    def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
+        """Names of the family's parameters, and the columns of their table."""
+        method = asked.ci_method or self.affordable()
+        _check(asked.ci_prob, method)
+        if self.problem.sigma_is_known:
+            return [], {n: np.zeros(0) for n in ("estimate", "sd", "lower", "upper")}
+        lower, upper = self._sd_interval(asked.ci_prob, method)
+        sigma = np.asarray([self.optimum.sigma])
+        return ["sigma"], {
+            "estimate": sigma,
+            "sd": sigma * float(np.sqrt(self.theta_cov[-1, -1])),
+            "lower": lower["Residual"],
+            "upper": upper["Residual"],
+        }
+
+    def effects(
+        self, group: GroupingFactor, asked: Asked, *, with_fixed: bool, n_levels: int | None = None
+    ) -> Columns:
+        """Columns of a grouping factor's conditional modes, with prediction errors."""
+        _check(asked.ci_prob, "wald")
+        found = self.conditional
+        if not asked.fixed_uncertainty:
+            found = self.moments(fixed_uncertainty=False)
+        mean, variance = found.b[group.name], found.b_var[group.name]
+        if with_fixed:
+            mean, variance, cross = mean.copy(), variance.copy(), found.cross[group.name]
+            for k, j in enumerate(group.fixed_column):
+                if j is not None:
+                    mean[:, k] += found.beta[j]
+                    with np.errstate(invalid="ignore"):  # where nothing is known
+                        variance[:, k] += found.beta_cov[j, j] + 2 * cross[:, k, j]
+        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        estimate = mean[:n_levels].ravel()
+        sd = np.sqrt(np.maximum(variance[:n_levels].ravel(), 0.0))
+        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
+                "upper": estimate + z * sd}  # fmt: skip
+
+    def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
+        """Group and effect of each standard deviation, the residual's last, and their columns."""
+        method = asked.ci_method or self.affordable()
+        _check(asked.ci_prob, method)
+        lower, upper = self._sd_interval(asked.ci_prob, method)
+        sd, corr = self.by_group()
+        groups = self.model.design.groups
+        parts = variance_parts(groups, sd, corr, self.residual_on_link)
+        layout = {g.name: covariance_of(g) for g in groups}
+        labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
+        names = [g.name for g in groups]
+        shares = [layout[name].sum_by_sd(parts.effects[name] / parts.total) for name in names]
+        sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
+        lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
+        upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
+        if not self.problem.sigma_is_known:
+            labels.append(("Residual", ""))
+            names.append("Residual")
+            sd = {**sd, "Residual": np.asarray([self.optimum.sigma])}
+            shares.append(np.reshape(parts.residual / parts.total, 1))
+        sds = joined([sd[name] for name in names])
+        share = joined(shares)
+        if self.model.design.known_se is not None:
+            share = np.full(len(labels), np.nan)
+        return labels, {
+            "variance": sds**2,
+            "sd": sds,
+            "sd_lower": joined([lower[name] for name in names]),
+            "sd_upper": joined([upper[name] for name in names]),
+            "variance_share": share,
+        }
+
+    def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
+        """Group and pair of effects of each correlation, and their columns."""
+        groups = self.problem.groups
+        method = asked.ci_method or self.affordable(sum(len(estimated_pairs(g)) for g in groups))
+        _check(asked.ci_prob, method)
+        if method == "profile":
+            self._check_profile()
+        place = {group.name: f for f, group in enumerate(groups)}
+        labels: list[tuple[str, str, str]] = []
+        rows: list[tuple[float, float, float]] = []
+        for group in self.model.design.groups:
+            f = place[group.name]
+            start = int(self.problem.equations.q[:f].sum())
+            zero = self.optimum.at_zero[start : start + group.n_effects]
+            for k, m in estimated_pairs(group):
+                labels.append((group.name, group.effects[k], group.effects[m]))
+                if zero[k] or zero[m]:  # of what does not vary there is no correlation
+                    rows.append((np.nan, np.nan, np.nan))
+                    continue
+                rho = float(self.optimum.corr[f][k, m])
+                if method == "profile":
+                    ends = self._profile_of_correlation(f, (k, m), asked.ci_prob)
+                    low, high = around(np.array([rho]), *np.array(ends).reshape(2, 1))
+                    ends = float(low[0]), float(high[0])
+                else:
+                    ends = interval_of_atanh(rho, self._se_of_atanh(f, k, m), asked.ci_prob)
+                rows.append((rho, *ends))
+        estimate, lower, upper = np.asarray(rows, dtype=np.float64).reshape(-1, 3).T
+        return labels, {"estimate": estimate, "lower": lower, "upper": upper}
+
+    def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Fixed effects, conditional modes, and the family's own parameters."""
+        return self.conditional.beta, dict(self.conditional.b), dict(self.family_values)
+
+    def smooth(self) -> Smooth:
+        """Beta, theta in logarithms and partial correlations, then logarithms of the family's."""
+        theta = self.absolute[1]
+        p, d = len(self.conditional.beta), len(theta)
+        covariance = np.zeros((p + d, p + d))
+        covariance[:p, :p] = self.conditional.beta_cov
+        covariance[p:, p:] = self.theta_cov
+        determined = Determined(covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0))
+        start = np.concatenate([self.conditional.beta, theta])
+        return Smooth(start=start, determined=determined, values=self._values_at)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _values_at(self, x: np.ndarray) -> dict[str, float]:
+        """Every parameter by its name at the coordinates of `smooth`."""
+        co, p = self.absolute[0], len(self.conditional.beta)
+        d = co.n_x
+        theta = np.ascontiguousarray(x[p : p + d])
+        every, R = standard_deviations(co, theta), correlations(co, theta)
+        sd, corr, at = {}, {}, 0
+        for f, group in enumerate(self.problem.groups):
+            rows = slice(at, at + group.n_effects)
+            sd[group.name] = np.where(self.optimum.at_zero[rows], 0.0, every[rows])
+            corr[group.name] = R[f]
+            at += group.n_effects
+        own = self._own_at(x[p + d :], every[at:])
+        structure = self._structure_at(co, theta)
+        values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
+        return {name: float(v) for name, v in by_name(self.model, values).items()}
+
+    def _structure_at(self, co: Coordinates, theta: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """Parameters of the covariance structures by grouping factor."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        blocks = iter(structure_values(co, theta))
+        for group in self.problem.groups:
+            found[group.name] = {
+                name: np.asarray(value)
+                for part in covariance_of(group).with_coordinates
+                for name, value in zip(part.named_parameters(), next(blocks), strict=True)
+            }
+        return found
+
+    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
+        """The family's parameters from what follows theta, or from the residual's sd."""
+        return {"sigma": residual[0]} if "sigma" in self.model.family.parameters else {}
+
+    def _se_of_atanh(self, f: int, k: int, m: int) -> float:
+        """Standard error of a correlation's inverse hyperbolic tangent; NaN at a boundary."""
+        co, x = self.absolute
+        rho = float(self.optimum.corr[f][k, m])
+        slope = np.zeros(len(x))
+        for i in range(len(x)):
+            step = np.zeros(len(x))
+            step[i] = 1e-5
+            up, down = (correlations(co, x + s * step)[f][k, m] for s in (1, -1))
+            slope[i] = (up - down) / 2e-5
+        used = (slope != 0) & ~self._undefined
+        sub = self.theta_cov[np.ix_(used, used)]
+        with np.errstate(invalid="ignore"):  # where nothing is known
+            return float(np.sqrt(slope[used] @ sub @ slope[used])) / max(1 - rho**2, 1e-12)
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Put arrays behind each other; of none there is an empty one."""
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def _check(ci_prob: float, ci_method: IntervalMethod) -> None:
+    check_probability("ci_prob", ci_prob)
+    one_of("ci_method", ci_method, ("wald", "profile"))

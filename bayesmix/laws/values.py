@@ -1,0 +1,100 @@
+"""The parameters of a model by their role, and by the names that a reader knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.covariance import covariance_of
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.statement.stated import StatedModel
+
+__all__ = ["Values", "by_name", "by_part", "estimated_pairs", "own_parameters"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """Values of the fixed effects and the variance parameters: one, or one for each draw.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (..., p)
+    sd : mapping of str to ndarray, shape (..., q)
+        By grouping factor.
+    corr : mapping of str to ndarray, shape (..., q, q)
+        For those grouping factors that have correlations.
+    parameters : mapping of str to ndarray, shape (...) or (..., k)
+        The family's own parameters.
+    structure : mapping of str to mapping of str to ndarray, shape (...)
+        By grouping factor, parameters of its covariance structures.
+    """
+
+    beta: np.ndarray
+    sd: Mapping[str, np.ndarray]
+    corr: Mapping[str, np.ndarray]
+    parameters: Mapping[str, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+
+def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
+    """Pairs of effects whose correlation is a parameter of its own."""
+    return covariance_of(group).pairs
+
+
+def own_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
+    """The family's parameters by label, shape (...) each."""
+    labels = model.family.parameter_labels(model.design.response)
+    found: dict[str, np.ndarray] = {}
+    for name, given in values.parameters.items():
+        if name in labels:
+            found |= {f"{name}[{label}]": given[..., k] for k, label in enumerate(labels[name])}
+        else:
+            found[name] = given
+    return found
+
+
+def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarray]]:
+    """Gather fixed effects, variance parameters and the family's own.
+
+    Parameters
+    ----------
+    model : StatedModel
+    values : Values
+
+    Returns
+    -------
+    dict of str to dict of str to ndarray, shape (...)
+        By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
+        as ``beta(Days)``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
+    """
+    design = model.design
+    found = {
+        "beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(design.fixed_effects)}
+    }
+    for group in design.groups:
+        g, effects, covariance = group.name, group.effects, covariance_of(group)
+        found[f"sd({g})"] = {f"sd({g}, {e})": values.sd[g][..., k] for k, e in covariance.sds}
+        if covariance.has_correlations:
+            found[f"corr({g})"] = {
+                f"corr({g}, {effects[k]}, {effects[m]})": values.corr[g][..., k, m]
+                for k, m in covariance.pairs
+            }
+        for name, given in values.structure.get(g, {}).items():
+            found[f"{name}({g})"] = {f"{name}({g})": given}
+    own = own_parameters(model, values)
+    for name in values.parameters:
+        found[name] = {
+            label: given for label, given in own.items()
+            if label == name or label.startswith(f"{name}[")
+        }  # fmt: skip
+    return found
+
+
+def by_name(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
+    """Every parameter of `by_part` by its one name, shape (...) each."""
+    return {name: v for part in by_part(model, values).values() for name, v in part.items()}

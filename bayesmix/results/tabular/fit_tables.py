@@ -1,0 +1,328 @@
+"""The tables of a fit: columns that any law has, and those that its kind adds."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.inference.announce import announce
+from bayesmix.laws.base import Asked, IntervalMethod, asks_the_law
+from bayesmix.laws.summaries import IntervalKind, Point
+from bayesmix.results.having_law import HasLaw
+from bayesmix.results.tabular import tables
+
+__all__ = ["Tables"]
+
+_SLOW = 3.0  # seconds of a table; longer is announced
+
+
+class Tables(HasLaw):
+    """What is known of the parameters: coefficients, group effects, variance components."""
+
+    @asks_the_law
+    def fixed_effects(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        ci_method: IntervalMethod | None = None,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:
+        """Summarise the fixed effects.
+
+        Parameters
+        ----------
+        ci_prob : float
+            Probability inside the interval.
+        ci_kind : {"eti", "hdi"}, optional
+            For a posterior, equal-tailed (the default) or highest-density interval.
+        point : {"mean", "median"}, optional
+            For a posterior, what `estimate` is; the mean by default.
+        diagnostics : bool, optional
+            For a posterior, whether to add ess_bulk, ess_tail and r_hat; True by default.
+        ci_method : {"wald", "profile"}, optional
+            For empirical Bayes, the normal interval given the variance parameters (the
+            default; beyond a normal response from the Hessian over all parameters), or the
+            profile of the ML deviance, as lme4's ``confint``. Of ``method="map"`` the
+            first is that of the posterior given them, and the second refused.
+        exponentiate : bool
+            Whether to exponentiate estimates and intervals: odds ratios with the
+            logit link, rate ratios or ratios of means with the log link, hazard ratios
+            with the cloglog link. The sd is then that of the delta method.
+
+        Returns
+        -------
+        DataFrame
+            One row per coefficient: term, estimate, sd, lower, upper, in units of the
+            response per unit of the predictor; where there is a link, in units of the
+            linear predictor. A coefficient that was left out as aliased has NaN.
+
+            A posterior adds ess_bulk, ess_tail and r_hat. For empirical Bayes `sd` is the
+            standard error given the variance parameters; an end of a profile that cannot be
+            found is NaN, as is an interval without the estimate in it (of REML, whose
+            estimate is not the profile's lowest point).
+
+        Raises
+        ------
+        NotSupportedError
+            If `exponentiate` means nothing under the model's link, for the profile of a
+            posterior mode, or for an argument that only the other kind of fit has.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
+            ci_method=ci_method,
+        )  # fmt: skip
+        table = tables.fixed_effects_table(self._law, asked)
+        return tables.exponentiated(table, self.model.family) if exponentiate else table
+
+    @asks_the_law
+    def family_parameters(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        ci_method: IntervalMethod | None = None,
+    ) -> pd.DataFrame:
+        """Summarise the family's own parameters: sigma, shapes, precisions, thresholds.
+
+        Parameters
+        ----------
+        ci_prob, ci_kind, point, diagnostics
+            As in `fixed_effects`.
+        ci_method : {"profile", "wald"}, optional
+            As in `variance_components`; of sigma it is that interval.
+
+        Returns
+        -------
+        DataFrame
+            One row per parameter: parameter, estimate, sd, lower, upper; none where
+            standard errors are known. A threshold is called ``thresholds[low|mid]``.
+
+            A posterior adds ess_bulk, ess_tail and r_hat. For empirical Bayes sd is by the
+            delta method; a profile that falls for ever ends at infinity, as that of a
+            negative binomial's alpha where there is no overdispersion, and ends that are
+            not known are NaN.
+
+        Raises
+        ------
+        NotSupportedError
+            If `ci_prob` is no probability, or for the profile of a posterior mode.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
+            ci_method=ci_method,
+        )  # fmt: skip
+        return tables.family_parameters_table(self._law, asked)
+
+    @asks_the_law
+    def group_effects(
+        self,
+        group: str | None = None,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        fixed_uncertainty: bool = True,
+        wide: bool = False,
+    ) -> pd.DataFrame:
+        """Summarise the group effects: each level's deviation from the fixed effects.
+
+        Parameters
+        ----------
+        group : str, optional
+            A grouping factor; all of them by default.
+        ci_prob, ci_kind, point, diagnostics
+            As in `fixed_effects`. Diagnostics take about 3 ms per effect.
+        fixed_uncertainty : bool
+            For empirical Bayes, whether `sd` accounts for the fixed effects' uncertainty
+            (prediction error variance); without it, it is lme4's ``condVar``.
+        wide : bool
+            Whether to return the estimates only, a row per level and a column
+            per effect.
+
+        Returns
+        -------
+        DataFrame
+            One row per level and effect: group, level, effect, estimate, sd, lower, upper;
+            of a posterior also ess_bulk, ess_tail, r_hat. `level` is always text. Of
+            empirical Bayes the estimates are the conditional modes, with prediction errors
+            given the variance parameters.
+
+        Raises
+        ------
+        DataError
+            If there is no such grouping factor.
+        NotSupportedError
+            For a median or an "hdi" of effects whose draws were not kept, or an argument
+            that only the other kind of fit has.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point,
+            diagnostics=False if wide else diagnostics, fixed_uncertainty=fixed_uncertainty,
+        )  # fmt: skip
+        return self._group_tables(group, asked, wide=wide, with_fixed=False)
+
+    @asks_the_law
+    def group_coefficients(
+        self,
+        group: str | None = None,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        wide: bool = False,
+    ) -> pd.DataFrame:
+        """Summarise each level's own coefficients: fixed effect plus group effect.
+
+        The intervals account for their covariance: draws are added one by one. An effect
+        without a fixed effect of its name stands alone.
+
+        Parameters
+        ----------
+        group, ci_prob, ci_kind, point, diagnostics, wide
+            As in `group_effects`.
+
+        Returns
+        -------
+        DataFrame
+            With the columns of `group_effects`.
+
+        Raises
+        ------
+        DataError
+            If there is no such grouping factor.
+        NotSupportedError
+            As `group_effects`.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point,
+            diagnostics=False if wide else diagnostics,
+        )  # fmt: skip
+        return self._group_tables(group, asked, wide=wide, with_fixed=True)
+
+    @asks_the_law
+    def variance_components(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        ci_method: IntervalMethod | None = None,
+    ) -> pd.DataFrame:
+        """Summarise the standard deviations of the group effects and the residual.
+
+        On the scale of the link. A share is of the mean over the data of z' Sigma z plus the
+        residual variance; a covariance of two effects is split evenly between them, so the
+        share of an effect that is strongly and negatively correlated with another may be
+        below zero. The shares of each draw, and of empirical Bayes, add up to 1, and so do
+        their means, but not their medians.
+
+        Parameters
+        ----------
+        ci_prob, ci_kind, diagnostics
+            As in `fixed_effects`.
+        point : {"median", "mean"}, optional
+            For a posterior, the median by default: the mean of a variance need not exist
+            where there are few levels. Variance, sd and share are each summarised from
+            their own draws.
+        ci_method : {"profile", "wald"}, optional
+            For empirical Bayes, the profile of the ML deviance (beyond a normal response the
+            approximated one), as lme4's ``confint``, or a normal interval of the
+            logarithm. By default the profile where all of them cost less than about a
+            second. Of ``method="map"`` the normal interval is by the curvature of the log
+            posterior density, and there is no profile.
+
+        Returns
+        -------
+        DataFrame
+            One row per effect of a grouping factor, and the residual: group,
+            effect, variance, sd, sd_lower, sd_upper, variance_share; of a posterior also
+            ess_bulk, ess_tail, r_hat (of the sd). For a binary response the last row is the
+            latent variable's residual, which is not estimated; for counts there is none,
+            and the shares are NaN.
+
+            Ends of an empirical Bayes fit that cannot be found are NaN, as is a profile's
+            interval without the estimate in it, a normal interval's upper end where the
+            estimate is zero, and a normal interval whose standard error of the logarithm
+            is above 3.
+
+        Raises
+        ------
+        NotSupportedError
+            For the profile of a posterior mode, or an argument that only the other kind of
+            fit has.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
+            ci_method=ci_method,
+        )  # fmt: skip
+        return tables.variance_components_table(self._law, asked)
+
+    @asks_the_law
+    def correlations(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+        diagnostics: bool | None = None,
+        ci_method: IntervalMethod | None = None,
+    ) -> pd.DataFrame:
+        """Summarise the correlations between effects of one grouping factor.
+
+        Parameters
+        ----------
+        ci_prob, ci_kind, point, diagnostics
+            As in `fixed_effects`.
+        ci_method : {"profile", "wald"}, optional
+            As in `variance_components`, or a normal interval of the inverse hyperbolic
+            tangent. By default the profile where those of all variance parameters cost less
+            than about a second.
+
+        Returns
+        -------
+        DataFrame
+            One row per pair of effects whose correlation is estimated: group, effect_1,
+            effect_2, estimate, lower, upper; of a posterior also ess_bulk, ess_tail, r_hat.
+            For empirical Bayes all NaN where a standard deviation is zero; a profile ends at
+            -1 or 1 where that is inside, and the normal interval is NaN at -1 and 1, and
+            where its standard error is above 3.
+
+        Raises
+        ------
+        NotSupportedError
+            As `variance_components`.
+        """
+        asked = Asked(
+            ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
+            ci_method=ci_method,
+        )  # fmt: skip
+        return tables.correlations_table(self._law, asked)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _group_tables(
+        self, group: str | None, asked: Asked, *, wide: bool, with_fixed: bool
+    ) -> pd.DataFrame:
+        design = self.model.design
+        if not design.groups:
+            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
+        chosen = design.groups if group is None else (design.group(group),)
+        n_effects = sum(g.n_levels * g.n_effects for g in chosen)
+        seconds = self._law.seconds_of_effects(n_effects, asked)
+        if seconds > _SLOW:
+            announce(
+                f"Diagnosing {n_effects} group effects, about {seconds:.0f} s "
+                "(diagnostics=False leaves it out) ...",
+                progress=True,
+            )
+        found = [tables.group_table(self._law, g, asked, with_fixed=with_fixed) for g in chosen]
+        table = pd.concat(found, ignore_index=True)
+        return tables.wide_table(table) if wide else table

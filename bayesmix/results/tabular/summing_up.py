@@ -1,0 +1,120 @@
+"""`summary`: all tables of a fit as one object that prints."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayesmix.laws.base import Asked, asks_the_law
+from bayesmix.laws.summaries import IntervalKind, Point
+from bayesmix.results.having_law import HasLaw
+from bayesmix.results.tabular import tables
+from bayesmix.results.tabular.summary import Section, Summary, more_levels
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+
+__all__ = ["SumsUp"]
+
+
+class SumsUp(HasLaw):
+    """A fit as text."""
+
+    _shown_rows = 6  # of each grouping factor's effects
+    _own_first = False  # whether the family's parameters stand before the variance components
+
+    @asks_the_law
+    def summary(
+        self,
+        ci_prob: float = 0.95,
+        *,
+        ci_kind: IntervalKind | None = None,
+        point: Point | None = None,
+    ) -> Summary:
+        """Gather all tables as one object that prints within 80 columns.
+
+        Parameters
+        ----------
+        ci_prob, ci_kind
+            As in `fixed_effects`.
+        point : {"mean", "median"}, optional
+            For a posterior, for all tables; by default each table's own, and the median for
+            draws from the prior, whose means need not exist.
+
+        Returns
+        -------
+        Summary
+        """
+        asked = self._asked_of_all(Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point))
+        design, law = self.model.design, self._law
+        sections = []
+        if design.all_fixed_columns:
+            note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
+            table = tables.fixed_effects_table(law, asked)
+            sections.append(Section(title="Fixed effects", table=table,
+                                    text_columns=("term",), note=note))  # fmt: skip
+        parts = tables.variance_components_table(law, asked)
+        pairs = tables.correlations_table(law, asked)
+        variances = [
+            Section(title="Variance components", table=parts, text_columns=("group", "effect")),
+            Section(title="Correlations", table=pairs,
+                    text_columns=("group", "effect_1", "effect_2")),
+        ]  # fmt: skip
+        own = []
+        # The sigma of a normal response is the residual of the variance components, where
+        # the link leaves it on their scale.
+        normal = self.model.family.is_linear_normal
+        if self.model.family.parameters and not normal:
+            table = tables.family_parameters_table(law, asked)
+            own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
+        sections += [*own, *variances] if self._own_first else [*variances, *own]
+        sections += [self._first_levels(group, asked) for group in design.groups]
+        return Summary(
+            title=str(self.model.formula),
+            lines=(*self.model.facts(), *self._run_in_words()),
+            sections=tuple(section for section in sections if len(section.table)),
+            footer=tuple(self._remarks(asked, parts, pairs)),
+        )
+
+    def __repr__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    # -- inside ---------------------------------------------------------------
+
+    def _asked_of_all(self, asked: Asked) -> Asked:
+        """What is asked of all tables, where the caller has not said it."""
+        return asked
+
+    def _run_in_words(self) -> list[str]:
+        """How the fit came about."""
+        raise NotImplementedError
+
+    def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+        """What is to be said of the tables, and of what is wrong."""
+        raise NotImplementedError
+
+    def _first_levels(self, group: GroupingFactor, asked: Asked) -> Section:
+        shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)
+        note = self._law.note_of_effects(group)
+        if note:  # moments have one kind of interval only
+            asked = replace(asked, ci_kind=None, point=None)
+        rest = group.n_levels - shown
+        return Section(
+            title=f"Group effects of {group.name}",
+            table=self._levels_of(group, asked, shown),
+            text_columns=("level", "effect"),
+            note="; ".join(part for part in (more_levels(group.name, rest), note) if part),
+            whole=functools.partial(self._levels_of, group, asked) if rest else None,
+        )
+
+    def _levels_of(
+        self, group: GroupingFactor, asked: Asked, n_levels: int | None = None
+    ) -> pd.DataFrame:
+        found = tables.group_table(self._law, group, asked, with_fixed=False, n_levels=n_levels)
+        return found.drop(columns="group")
