@@ -17,8 +17,7 @@ from bayesmix.gaussian.density import log_density, log_likelihood, profiled_devi
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.problems import gaussian_problem, glmm_problem
-from tests.gaussian.models import dense_Z
-from tests.gaussian.test_density import check_gradient
+from tests.gaussian.models import check_gradient, dense_Z
 
 from .structures import Decay, Tied, entered, with_structure
 
