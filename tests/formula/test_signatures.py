@@ -50,6 +50,7 @@ def test_the_signatures_are_formulaics() -> None:
         ("hashed(f)", "hashed without levels"),
         ("C(f, ref='a')", r"contr\.treatment\(base="),
         ("C(f, contr.sum, contr.sum)", "C with 3 arguments by place"),
+        ("C(f, contr.sum('a'))", "contr.sum with 1 argument by place"),
         ("C(f, contr.helmert(rev=True))", "did you mean `reverse`"),
         # of a wrong type
         ("scale(x, 'a')", "center is 'a'"),
