@@ -62,12 +62,6 @@ def checked_counts(
     if n_rows is None:
         return args, kwargs
     if transform == "C" and args:
-        coding = args[1] if len(args) > 1 else kwargs.get("contrasts")
-        if coding is not None and not _is_coding(coding):
-            raise ValueError(
-                f"the coding must be one such as contr.treatment or a dict of contrasts, not "
-                f"{coding!r}"
-            )
         _check_lists([*args[1:2], *kwargs.values()], args[0], n_rows)
     if transform == "poly" and args:
         degree = args[1] if len(args) > 1 else kwargs.get("degree", 1)
@@ -86,6 +80,7 @@ def _check_counts(
         if given is None and not (written and (transform, name) in _NEVER_NONE):
             continue
         if name == "knots":
+            refuse_columns([(name, given)])
             if np.asarray(given).dtype.kind not in "iuf":
                 raise ValueError(f"knots must be numbers, not {given!r}")
             _check_size("the number of knots", np.size(given), n_rows)
@@ -159,12 +154,6 @@ def _whole(name: str, value: Any) -> int:
     if not number.is_integer():
         raise ValueError(f"{name} must be one whole number, not {number:g}")
     return int(number)
-
-
-def _is_coding(value: Any) -> bool:
-    return isinstance(value, dict | list) or getattr(
-        value, "__module__", type(value).__module__
-    ).startswith("formulaic")
 
 
 def _check_size(name: str, count: int, n_rows: int | None) -> None:

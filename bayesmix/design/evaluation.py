@@ -22,6 +22,8 @@ from formulaic.transforms import TRANSFORMS
 from formulaic.utils.code import format_expr
 
 from bayesmix.design.bounds import checked_counts, refuse_columns
+from bayesmix.design.options import checked_options, coding_options
+from bayesmix.formula.functions import BARE_NUMPY_FUNCTIONS
 from bayesmix.formula.quoting import decode
 
 __all__ = ["EvaluationError", "Evaluator", "as_number"]
@@ -49,6 +51,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_TAKE_TEXT = frozenset({"np.equal", "np.not_equal"})
 # Transforms whose data are categories, or handed on as they are.
 _AS_THEY_ARE = frozenset({"C", "I", "hashed"})
 
@@ -144,13 +147,14 @@ class Evaluator:
         if isinstance(node.func, ast.Attribute):
             function = self._attribute(node.func)
             if isinstance(node.func.value, ast.Name) and node.func.value.id == "np":
-                args = [as_number(value) for value in args]
-                return function(*args, **kwargs)
+                return self._row_wise(function, node, [as_number(value) for value in args])
             return self._coding(function, node, args, kwargs)
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         function = self.functions.get(name)
         if function is None:
             function = TRANSFORMS[name]
+            if name in BARE_NUMPY_FUNCTIONS:
+                return self._row_wise(function, node, [as_number(value) for value in args])
             if name not in _AS_THEY_ARE:
                 args = [as_number(value) for value in args]
             args, kwargs = self._within_bounds(name, node, args, kwargs)
@@ -163,24 +167,38 @@ class Evaluator:
             }
         return function(*args, **kwargs)
 
+    def _row_wise(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Any:
+        """Call a function of numpy, which takes and gives numbers or truth values."""
+        name = ast.unparse(node.func)
+        for value in args:
+            text = isinstance(value, str) and name not in _TAKE_TEXT
+            if text or (value is None and name != "np.clip"):
+                raise EvaluationError(f"`{_shown(node)}`: {name} takes numbers, not {value!r}")
+        if name == "np.where" and np.asarray(args[0]).dtype.kind not in "biuf":
+            raise TypeError("the condition of np.where is text")
+        found = function(*args)
+        if getattr(found, "dtype", np.dtype(float)).kind not in "biuf":
+            raise TypeError(f"{name} takes numbers")
+        return found
+
     def _coding(
         self, coding: Callable[..., Any], node: ast.Call, args: list[Any], kwargs: dict[str, Any]
     ) -> Any:
         """Make a contrast coding, whose arguments are no columns."""
         try:
             refuse_columns([*enumerate(args, 1), *kwargs.items()])
+            args, kwargs = coding_options(ast.unparse(node.func), args, kwargs)
             return coding(*args, **kwargs)
         except ValueError as error:
             raise EvaluationError(f"`{_shown(node)}`: {error}") from error
-        except TypeError as error:
-            name = ast.unparse(node.func)
-            raise EvaluationError(f"`{_shown(node)}`: {name} has no such argument") from error
 
     def _within_bounds(
         self, name: str, node: ast.Call, args: list[Any], kwargs: dict[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
+        n_rows = self.n_rows if self.bounded else None
         try:
-            return checked_counts(name, args, kwargs, self.n_rows if self.bounded else None)
+            args, kwargs = checked_counts(name, args, kwargs, n_rows)
+            return checked_options(name, args, kwargs, n_rows)
         except ValueError as error:
             raise EvaluationError(f"`{_shown(node)}`: {error}") from error
 

@@ -17,6 +17,7 @@ from interface_meta import override
 
 from bayesmix.design.bounds import check_columns
 from bayesmix.design.evaluation import EvaluationError, Evaluator, Functions, as_number
+from bayesmix.design.options import n_levels
 from bayesmix.formula.quoting import decode
 
 __all__ = ["Materializer"]
@@ -56,7 +57,11 @@ class Materializer(PandasMaterializer):
             n_rows=self._n_rows,
             bounded=self._bounded,
         )
-        return evaluator.evaluate(expr), set()
+        value = evaluator.evaluate(expr)
+        if value is None or isinstance(value, str | bool | int | float | np.generic):
+            held = "text" if isinstance(value, str) else "one number"
+            raise EvaluationError(f"`{decode(expr)}` is {held} and no column")
+        return value, set()
 
     @override
     def _evaluate_factor(
@@ -96,11 +101,3 @@ class Materializer(PandasMaterializer):
             check_columns(n_columns, self._n_rows, what)
         except ValueError as error:
             raise EvaluationError(str(error)) from None
-
-
-def n_levels(values: Any) -> int:
-    """Number of the levels that categorical values have."""
-    given = getattr(values, "__wrapped__", values)
-    if isinstance(getattr(given, "dtype", None), pd.CategoricalDtype):
-        return len(given.cat.categories)
-    return len(pd.unique(np.asarray(given).reshape(-1)))

@@ -25,6 +25,7 @@ from bayesmix.formula.response import is_response_function, quotient_of, read_re
 from bayesmix.formula.safety import ExpressionError, read_expression
 from bayesmix.formula.terms import Formula, GroupTerm, Piece
 from bayesmix.formula.tokens import (
+    check_percent,
     encoded,
     encoded_name,
     find_tilde,
@@ -125,6 +126,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
             if token.kind is Token.Kind.OPERATOR:
+                check_percent(formula, token)
                 left = left and "~" not in token.token
                 behind_bar = "|" in token.token or (behind_bar and "~" not in token.token)
             elif token.kind is Token.Kind.CONTEXT:

@@ -23,6 +23,7 @@ from bayesmix.formula.functions import (
     hint_for,
 )
 from bayesmix.formula.quoting import decode
+from bayesmix.formula.signatures import misfit
 
 __all__ = ["Expression", "ExpressionError", "read_expression", "unreadable"]
 
@@ -132,7 +133,8 @@ def unreadable(text: str) -> ExpressionError:
                 + hint_for("ar1" if structure else name),
                 shown,
             )
-    return ExpressionError(f"`{shown[:60]}` is not a readable expression", shown)
+    quotient = "; a whole quotient is written x // z" if "%/%" in shown else ""
+    return ExpressionError(f"`{shown[:60]}` is not a readable expression{quotient}", shown)
 
 
 @dataclass(slots=True)
@@ -196,6 +198,10 @@ class _Reader:
             advice = "write (0 < x) & (x < 3); beside & and | each comparison has parentheses"
             self._refuse("a chain of comparisons", node, advice)
         for part in (node.left, *node.comparators):
+            if isinstance(part, ast.Constant) and part.value is None:
+                self._refuse(
+                    "a comparison with None", node, "rows with missing values are left out"
+                )
             self.read(part)
 
     def _binary(self, node: ast.BinOp) -> None:
@@ -236,6 +242,7 @@ class _Reader:
         elif name in TRANSFORMS:
             self.found.functions.add(name)
             self._arguments(node)
+            self._fitting(node, name)
         elif "." in name and not name.startswith(("np.", "contr.")):
             advice = "compute it as a column of the data first, or pass functions={...}"
             self._refuse(f"attribute access `.{name.partition('.')[2]}`", node, advice)
@@ -253,6 +260,11 @@ class _Reader:
             self._refuse(f"{name} with {len(node.args)} arguments", node, f"it takes {wanted} here")
         for argument in node.args:
             self.read(argument)
+
+    def _fitting(self, node: ast.Call, name: str) -> None:
+        found = misfit(name, node)
+        if found is not None:
+            self._refuse(found[0], node, found[1])
 
     def _arguments(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id == "C" and "C" not in self.extra:
@@ -322,6 +334,7 @@ class _Reader:
             self.found.functions.add("contr")
             if isinstance(node, ast.Call):
                 self._arguments(node)
+                self._fitting(node, name)
             return
         self.read(node)
 

@@ -11,7 +11,15 @@ from bayesmix.formula.quoting import encode, encode_quoted
 from bayesmix.formula.safety import ExpressionError
 from bayesmix.formula.translation import joined_to_tilde
 
-__all__ = ["encoded", "encoded_name", "find_tilde", "has_dot", "names_in", "split_tilde"]
+__all__ = [
+    "check_percent",
+    "encoded",
+    "encoded_name",
+    "find_tilde",
+    "has_dot",
+    "names_in",
+    "split_tilde",
+]
 
 
 def split_tilde(tokens: Iterable[Token]) -> list[Token]:
@@ -26,6 +34,23 @@ def split_tilde(tokens: Iterable[Token]) -> list[Token]:
         else:
             out.append(token)
     return out
+
+
+def check_percent(text: str, token: Token) -> None:
+    """Refuse R's operators between percent signs, of which formulaic leaves out the signs."""
+    start = token.source_start or 0
+    if text[start] != "%" or token.token == "in":
+        return
+    written = f"%{token.token}%"
+    advice = "; nesting is written f %in% g" if token.token.strip().lower() == "in" else ""
+    if token.token == "/":
+        advice = "; for a whole quotient write {x // z}"
+    raise FormulaError(
+        f"`{written}` is no operator of a formula{advice}",
+        text=text,
+        start=start,
+        stop=start + len(written),
+    )
 
 
 def find_tilde(text: str, tokens: list[Token]) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import SamplingError
+from bayesmix.errors import PriorError, SamplingError
 from bayesmix.inference.announce import announce, counted, stage
 from bayesmix.inference.draws import Draws
 from bayesmix.inference.nutpie_run import STATS, complete_or_warn, run_nutpie
@@ -89,17 +89,28 @@ def sample_prior(model: Any, variables: Sequence[str], settings: SamplerSettings
     -------
     Draws
         In the shape that NUTS would have given.
+
+    Raises
+    ------
+    PriorError
+        If the priors reach beyond the numbers that a computer holds.
     """
     import pymc as pm
 
     seconds: dict[str, float] = {}
     n_chains, n_draws = settings.chains, settings.draws
     with stage(seconds, "sample"), model, _quiet_pymc():
-        drawn = pm.draw(
-            [model[name] for name in variables],
-            draws=n_chains * n_draws,
-            random_seed=settings.seed,
-        )
+        try:
+            drawn = pm.draw(
+                [model[name] for name in variables],
+                draws=n_chains * n_draws,
+                random_seed=settings.seed,
+            )
+        except ArithmeticError as error:
+            raise PriorError(
+                "the priors give values that are too large or too near to zero to be computed; "
+                "narrow the widest of them"
+            ) from error
     posterior = {
         name: np.asarray(values).reshape(n_chains, n_draws, *np.shape(values)[1:])
         for name, values in zip(variables, drawn, strict=True)

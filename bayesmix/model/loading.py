@@ -112,7 +112,7 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
                     f"the draws of {name} have {found.sizes[dim]} values along {dim}, "
                     f"and the model {sizes[dim]}"
                 )
-        if not np.isfinite(found).all():
+        if not (tree.attrs.get("prior_only") or np.isfinite(found).all()):  # a prior may be wide
             raise FileError(f"the draws of {name} are not all finite")
     if not tree.attrs.get("pymc_changes"):  # what was changed by hand may have another support
         check_supports(model, posterior)

@@ -21,7 +21,7 @@ def test_variances_by_level_are_those_of_the_rows(groups: str) -> None:
     data = pd.DataFrame({"y": rng.normal(size=300), "x": rng.normal(size=300)})
     for name, n_levels in {"g": 20, "h": 7, "k": 5}.items():
         data[name] = rng.integers(0, n_levels, 300).astype(str)
-    design = bmx.Model(f"y ~ x + {groups}", data).design
+    design = bmx.Model(f"y ~ x + {groups}", data).design.mu
     roots = {g.name: np.tril(rng.normal(size=(g.n_effects,) * 2)) for g in design.groups}
     Z = {g.name: g.Z for g in design.groups}
     index = {g.name: g.index for g in design.groups}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +197,12 @@ def is_categorical(model: StatedModel, name: str, column: pd.Series[Any]) -> boo
     return only_group or name in formula.categorical
 
 
+def _is_one(given: Any) -> bool:
+    """Whether one value is given, and not several; a long range is not written out for that."""
+    one = isinstance(given, str | bytes | Mapping | Set) or not hasattr(given, "__len__")
+    return one or getattr(given, "ndim", 1) == 0
+
+
 def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str, Any], ...]:
     if at is None:
         return ({},)
@@ -211,7 +217,7 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
     for name, given in at.items():
         if name not in known and name not in extras:
             raise no_predictor(model, str(name))
-        scalar = isinstance(given, str) or given is None or np.ndim(given) == 0
+        scalar = _is_one(given)
         counts.append(1 if scalar else len(given))
         listed = [given] if scalar else list(itertools.islice(given, _MOST_POINTS + 1))
         if not listed:

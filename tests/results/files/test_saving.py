@@ -343,3 +343,26 @@ def test_what_is_no_path_is_named(path: Any, data: pd.DataFrame) -> None:
     for call in (bmx.load, fit.save, fit.report):
         with pytest.raises(FileError, match="is not a path"):
             call(path)
+
+
+def test_draws_of_a_prior_that_overflows_are_read_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=20), "g": list("abcde") * 4})
+    priors = {"sigma": bmx.Prior("LogNormal", mu=0, sigma=1000)}
+    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors).fit(
+        100, chains=2, seed=1, prior_only=True, progress=False
+    )
+    sigma = post.idata["posterior"]["sigma"].to_numpy()
+    assert np.isinf(sigma).any()
+    for name in ("wide.nc", "wide.zarr"):
+        back = bmx.load(post.save(tmp_path / name))
+        np.testing.assert_array_equal(back.idata["posterior"]["sigma"], sigma)
+
+
+def test_a_prior_that_cannot_be_drawn_from_in_numbers_is_named() -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.normal(size=20), "g": list("abcde") * 4})
+    priors = {"sigma": bmx.Prior("InverseGamma", alpha=0.001, beta=1)}
+    model = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors)
+    with pytest.raises(bmx.errors.PriorError, match="narrow the widest"):
+        model.fit(100, chains=2, seed=1, prior_only=True, progress=False)
