@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bayesmix.inference.draws import GroupMoments
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["DrawsLaw"]
+__all__ = ["DrawsLaw", "PredictorDraws"]
 
 _CALIBRATED = 1000  # draws
 _SECONDS_EACH = 0.003  # that ArviZ needs to diagnose an effect
@@ -40,6 +40,55 @@ _INSTEAD: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorDraws:
+    """Draws of the coefficients and effects of one linear predictor.
+
+    Attributes
+    ----------
+    beta : ndarray, shape (chains, draws, p)
+    sd : mapping of str to ndarray, shape (chains, draws, q)
+    corr : mapping of str to ndarray, shape (chains, draws, q, q)
+    b : mapping of str to ndarray, shape (chains, draws, G, q)
+    """
+
+    beta: np.ndarray
+    sd: Mapping[str, np.ndarray]
+    corr: Mapping[str, np.ndarray]
+    b: Mapping[str, np.ndarray]
+
+    def draw(self, parameter: str, chosen: np.ndarray) -> ParameterDraws:
+        """Take draws, with the effects of all levels.
+
+        Parameters
+        ----------
+        parameter : str
+            Whose predictor it is: new levels of a grouping factor have other effects there.
+        chosen : ndarray of int
+            Positions within each chain.
+        """
+        beta = _in_one_row(self.beta, chosen)
+        levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
+        scales = group_scales(
+            {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
+            {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
+        )
+        return ParameterDraws(
+            beta=np.ascontiguousarray(beta.T),
+            b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
+            level_rows=levels,
+            scales={n: replace(scale, name=f"{parameter}: {n}") for n, scale in scales.items()},
+            family={},
+            n_draws=len(beta),
+        )
+
+
+def _in_one_row(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Draws of all chains after each other, shape (S, ...)."""
+    picked = values[:, chosen]
+    return picked.reshape(picked.shape[0] * picked.shape[1], *values.shape[2:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +104,8 @@ class DrawsLaw(Law):
     b : mapping of str to ndarray, shape (chains, draws, G, q)
     parameters : mapping of str to ndarray, shape (chains, draws)
         The family's own parameters; vectors of them have a further axis.
+    others : mapping of str to PredictorDraws
+        Coefficients and effects of other linear predictors than mu's, by parameter.
     moments : mapping of str to GroupMoments
         For grouping factors whose effects have no draws in `b`.
     labels : tuple of ndarray
@@ -88,6 +139,7 @@ class DrawsLaw(Law):
     seed: int = 0
     is_prior: bool = False
     has_stated_prior: bool = True
+    others: Mapping[str, PredictorDraws] = field(default_factory=dict)
 
     @property
     def design(self) -> Design:
@@ -190,6 +242,8 @@ class DrawsLaw(Law):
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
+        if self.others:  # it differs from row to row
+            return None
         residual = self.model.family.residual_variance(self.parameters)
         return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
 
@@ -220,8 +274,7 @@ class DrawsLaw(Law):
         chosen = self.chosen(n)
 
         def flat(values: np.ndarray) -> np.ndarray:
-            picked = values[:, chosen]
-            return picked.reshape(picked.shape[0] * picked.shape[1], *values.shape[2:])
+            return _in_one_row(values, chosen)
 
         sd = {name: flat(values) for name, values in self.sd.items()}
         corr = {name: flat(values) for name, values in self.corr.items()}
@@ -248,6 +301,7 @@ class DrawsLaw(Law):
             scales=group_scales(sd, corr),
             family=family,
             n_draws=len(beta),
+            others={name: own.draw(name, chosen) for name, own in self.others.items()},
         )
 
     # -- rows -----------------------------------------------------------------

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws
@@ -127,6 +128,11 @@ def integrated_log_density(
     Merkle, E. C., Furr, D. and Rabe-Hesketh, S. (2019). Bayesian comparison of latent
     variable models: conditional versus marginal likelihoods. Psychometrika 84, 802-829.
     """
+    if rows.others:
+        raise NotSupportedError(
+            "effects of more than one linear predictor are not integrated out; kfold(by=...) "
+            "refits without the groups"
+        )
     order = np.argsort(member, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(member))])
     given = _in_order(_without_own(rows, own), order)

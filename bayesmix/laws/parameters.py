@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,9 @@ class ParameterDraws:
         The family's own parameters.
     n_draws : int
         S.
+    others : mapping of str to ParameterDraws
+        By parameter of the family that has a linear predictor of its own, the draws of its
+        coefficients and effects, of all levels.
     """
 
     beta: np.ndarray
@@ -49,6 +52,7 @@ class ParameterDraws:
     scales: Mapping[str, GroupScale]
     family: Mapping[str, np.ndarray]
     n_draws: int
+    others: Mapping[str, ParameterDraws] = field(default_factory=dict)
 
     def family_columns(self) -> dict[str, np.ndarray]:
         """The family's parameters with an axis for the rows, shape (S, 1) or (S, 1, k)."""

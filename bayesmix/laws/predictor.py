@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.laws.family_draws import FamilyDraws
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
@@ -63,6 +65,15 @@ class Predictor:
         """Number of draws S."""
         return self.parameters.n_draws
 
+    def of_family(self, rows: slice) -> dict[str, np.ndarray]:
+        """The family's parameters at each draw, for a block of rows: shape (S, 1) or (S, rows)."""
+        return self._own.block(rows)
+
+    @functools.cached_property
+    def _own(self) -> FamilyDraws:
+        marginal = self._request.marginal
+        return FamilyDraws(self._family, self.parameters, self._rows, self._seed, marginal=marginal)
+
     def block(self, number: int, rows: slice) -> np.ndarray:
         """Return the draws of a block of rows, shape (rows, S)."""
         request = self._request
@@ -76,18 +87,20 @@ class Predictor:
             if request.marginal:
                 spread = np.sqrt(self._linear.group_variance(rows))
                 eta += spread * rng.standard_normal(eta.shape)
+            family = self.of_family(rows)
             drawn = (
-                self._family.simulate(eta.T, self._parameters, per_row, rng)
+                self._family.simulate(eta.T, family, per_row, rng)
                 if self._residual is None
-                else self._residual.simulate(self._family, eta.T, self._parameters, per_row, rng)
+                else self._residual.simulate(self._family, eta.T, family, per_row, rng)
             )
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
+        family = self.of_family(rows)
         if self._family.is_linear_normal or not request.marginal:
-            return self._mean(eta, per_row)
+            return self._mean(eta, family, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)
         for node, weight in zip(NODES, WEIGHTS, strict=True):
-            total += weight * self._mean(eta + node * spread, per_row)
+            total += weight * self._mean(eta + node * spread, family, per_row)
         return total
 
     def category_block(self, rows: slice) -> np.ndarray:
@@ -119,13 +132,13 @@ class Predictor:
         -------
         mean, variance : ndarray, shape (rows, S)
         """
-        per_row = self.per_row(rows)
+        per_row, family = self.per_row(rows), self.of_family(rows)
         variance = (
-            self._family.variance(eta.T, self._parameters, per_row)
+            self._family.variance(eta.T, family, per_row)
             if self._residual is None
-            else self._residual.row_variance(self._parameters, per_row)
+            else self._residual.row_variance(family, per_row)
         )
-        return self._mean(eta, per_row), np.broadcast_to(variance, eta.T.shape).T
+        return self._mean(eta, family, per_row), np.broadcast_to(variance, eta.T.shape).T
 
     def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:
         """Log density of responses at each draw, shape (S, rows).
@@ -136,7 +149,8 @@ class Predictor:
         rows : slice
         """
         eta = self._linear.block(rows)
-        return np.asarray(self._family.log_prob(y, eta.T, self._parameters, self.per_row(rows)))
+        family = self.of_family(rows)
+        return np.asarray(self._family.log_prob(y, eta.T, family, self.per_row(rows)))
 
     def per_row(self, rows: slice) -> dict[str, np.ndarray]:
         """What is given per row beside the response, for a block of rows."""
@@ -164,10 +178,15 @@ class Predictor:
         n_draws = self.parameters.n_draws
         at = int(rng.integers(n_draws))
         parameters = {name: values[at : at + 1] for name, values in self._parameters.items()}
+        by_row = self._own.by_row
+        parameters |= {name: np.empty((1, len(y))) for name in by_row}
         eta = np.empty(len(y))
 
         def one_block(_: int, block: slice) -> None:
             eta[block] = self._linear.block(block)[:, at]
+            family = self.of_family(block)
+            for name in by_row:
+                parameters[name][0, block] = family[name][at]
 
         for_each_block(len(y), n_draws, one_block)
         given = self.per_row(slice(None))
@@ -220,8 +239,10 @@ class Predictor:
         for_each_block(n_rows, n_draws, summarise)
         return out
 
-    def _mean(self, eta: np.ndarray, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
-        mean = self._family.mean(eta.T, self._parameters, per_row)
+    def _mean(
+        self, eta: np.ndarray, family: Mapping[str, np.ndarray], per_row: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        mean = self._family.mean(eta.T, family, per_row)
         return np.ascontiguousarray(np.asarray(mean, dtype=np.float64).T)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,7 @@ _OF_NEW_ROWS = {
     "upper": "upper limit of the truncation",
 }
 
-__all__ = ["Rows", "levels_of", "rows_of_fit", "rows_to_predict"]
+__all__ = ["Rows", "levels_of", "new_rows", "rows_of_fit", "rows_to_predict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,9 @@ class Rows:
     left_out : ndarray, shape (n, P - p), or None
         The formula's columns that are not in X, where some were left out as aliased;
         None for rows of the fit, which all have an estimate.
+    others : mapping of str to Rows
+        By parameter of the family that has a linear predictor of its own, the same rows
+        of that; empty where mu's linear predictor is all that is wanted.
     """
 
     X: np.ndarray
@@ -66,13 +69,14 @@ class Rows:
     positions: np.ndarray
     per_row: Mapping[str, np.ndarray]
     left_out: np.ndarray | None = None
+    others: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
         """Number of rows n."""
         return len(self.X)
 
-    def with_new_groups(self, design: Design) -> Rows:
+    def with_new_groups(self, design: Design, parameter: str = "mu") -> Rows:
         """Return the same rows, with a new level in place of every level.
 
         Rows that share a level share the new one.
@@ -81,13 +85,18 @@ class Rows:
         ----------
         design : Design
             The design of the fit whose rows these are.
+        parameter : str
+            Whose linear predictor they are of.
         """
+        predictor = design.predictors[parameter]
         return replace(
             self,
             index={name: np.full_like(index, -1) for name, index in self.index.items()},
             new_levels={
-                name: design.group(name).levels.labels[index] for name, index in self.index.items()
+                name: predictor.group(name).levels.labels[index]
+                for name, index in self.index.items()
             },
+            others={name: rows.with_new_groups(design, name) for name, rows in self.others.items()},
         )
 
 
@@ -144,19 +153,44 @@ def rows_to_predict(
             "probability of 1)"
         )
     if data is None:
-        groups = design.groups
-        return Rows(
-            X=design.X,
-            offset=design.offset,
-            Z={g.name: g.Z for g in groups} if effects else {},
-            index={g.name: g.index for g in groups} if levels else {},
-            new_levels={g.name: np.zeros(0, dtype=object) for g in groups} if levels else {},
-            labels=design.row_labels,
-            positions=design.row_positions,
-            per_row=dict(model.rows),
-        )
-    found = design_rows(design, data, effects=effects, levels=levels)
-    n = len(found.X)
+        parts = {
+            parameter: _rows_of_fit(design, parameter, effects=effects, levels=levels)
+            for parameter in design.predictors
+        }
+        mu = replace(parts.pop("mu"), per_row=dict(model.rows))
+        return replace(mu, others=parts)
+    return new_rows(model, data, effects=effects, levels=levels, kind=kind)
+
+
+def new_rows(model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind) -> Rows:
+    """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`."""
+    design = model.design
+    wanted = ("mu",) if kind == "linear" else tuple(design.predictors)
+    parts = {
+        parameter: _new_rows(design, data, parameter, effects=effects, levels=levels)
+        for parameter in wanted
+    }
+    mu = parts.pop("mu")
+    return replace(mu, per_row=new_per_row(model, data, mu.labels, kind), others=parts)
+
+
+def _rows_of_fit(design: Design, parameter: str, *, effects: bool, levels: bool) -> Rows:
+    predictor = design.predictors[parameter]
+    groups = predictor.groups
+    return Rows(
+        X=predictor.X,
+        offset=predictor.offset,
+        Z={g.name: g.Z for g in groups} if effects else {},
+        index={g.name: g.index for g in groups} if levels else {},
+        new_levels={g.name: np.zeros(0, dtype=object) for g in groups} if levels else {},
+        labels=design.row_labels,
+        positions=design.row_positions,
+        per_row={},
+    )
+
+
+def _new_rows(design: Design, data: Any, parameter: str, *, effects: bool, levels: bool) -> Rows:
+    found = design_rows(design, data, parameter=parameter, effects=effects, levels=levels)
     return Rows(
         X=found.X,
         offset=found.offset,
@@ -164,8 +198,8 @@ def rows_to_predict(
         index=found.index,
         new_levels=found.new_levels,
         labels=found.row_labels,
-        positions=np.arange(n),
-        per_row=new_per_row(model, data, found.row_labels, kind),
+        positions=np.arange(len(found.X)),
+        per_row={},
         left_out=found.left_out,
     )
 

@@ -11,7 +11,7 @@ from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.draws import GroupMoments
-from bayesmix.laws.draws import DrawsLaw
+from bayesmix.laws.draws import DrawsLaw, PredictorDraws
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.named import named_parameters
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["HasDraws", "law_of_tree"]
+
+_ByGroup = dict[str, np.ndarray]
 
 
 def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
@@ -55,26 +57,45 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             )
             for g in groups
         }
-    corr, structure = {}, {}
-    for g in groups:
-        covariance = covariance_of(g)
-        structure[g.name] = {
-            name: values(names.parameter(name, g.name)) for name in covariance.parameters()
-        }
-        free = values(names.corr(g.name)) if covariance.has_correlations else None
-        R = covariance.correlation(free, structure[g.name])
-        if R is not None:
-            corr[g.name] = R
     no_beta = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"], 0))
+
+    def covariances(parameter: str) -> tuple[_ByGroup, _ByGroup, dict[str, _ByGroup]]:
+        """Standard deviations, correlations and structures of one linear predictor's groups."""
+        called = names.of(parameter)
+        sd, corr, structure = {}, {}, {}
+        for g in model.design.predictors[parameter].groups:
+            covariance = covariance_of(g)
+            sd[g.name] = covariance.by_effect(values(called.sd(g.name)))
+            structure[g.name] = {
+                name: values(called.parameter(name, g.name)) for name in covariance.parameters()
+            }
+            free = values(called.corr(g.name)) if covariance.has_correlations else None
+            R = covariance.correlation(free, structure[g.name])
+            if R is not None:
+                corr[g.name] = R
+        return sd, corr, structure
+
+    def predictor_draws(parameter: str) -> PredictorDraws:
+        predictor, called = model.design.predictors[parameter], names.of(parameter)
+        sd, corr, _ = covariances(parameter)
+        return PredictorDraws(
+            beta=values(called.beta) if predictor.fixed_effects else no_beta,
+            sd=sd,
+            corr=corr,
+            b={g.name: values(called.b(g.name)) for g in predictor.groups},
+        )
+
+    sd, corr, structure = covariances("mu")
     return DrawsLaw(
         model=model,
         beta=values("beta") if model.design.fixed_effects else no_beta,
-        sd={g.name: covariance_of(g).by_effect(values(names.sd(g.name))) for g in groups},
+        sd=sd,
         corr=corr,
         structure=structure,
         b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
         moments=moments,
-        parameters={name: values(name) for name in model.family.parameters},
+        parameters={name: values(name) for name in model.parameters},
+        others={name: predictor_draws(name) for name in model.design.predictors if name != "mu"},
         labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
         seed=int(tree.attrs.get("seed", 0)),
         is_prior=bool(tree.attrs.get("prior_only", False)),

@@ -5,52 +5,140 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special, stats
 
+import bayesmix as bmx
+from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference import Draws
-from bayesmix.results.tabular.tree import build_tree, posterior_dims
+from bayesmix.results import Posterior
+from bayesmix.results.tabular.tree import posterior_dims
 from bayesmix.statement.names import posterior_variables
-from bayesmix.statement.stated import StatedModel
+
+SIGMA = ["y ~ x + (1 | g)", "sigma ~ z + offset(z) + (x | g)"]
+ZEROS = ["count ~ x + (1 | g)", "zi ~ z"]
+SIZES = {
+    "beta": (2,), "sd_g": (1,), "b_g": (5, 1), "zi_beta": (2,),
+    "sigma_beta": (2,), "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def model() -> StatedModel:
+def make_data() -> pd.DataFrame:
     rng = np.random.default_rng(3)
     n = 60
-    data = pd.DataFrame(
+    return pd.DataFrame(
         {
             "x": rng.normal(size=n),
             "z": rng.normal(size=n),
             "y": rng.normal(size=n),
+            "count": rng.poisson(2.0, n).astype(float),
             "g": rng.choice(list("abcde"), n),
         }
     )
-    return StatedModel(["y ~ x + (1 | g)", "sigma ~ z + offset(z) + (x | g)"], data)
 
 
-def made_draws(model: StatedModel, n_chains: int = 2, n_draws: int = 5) -> Draws:
-    """Draws of every variable, invented."""
+class Several(bmx.Model):
+    """What users are to have: so far their models have one formula."""
+
+    _takes_several_formulas = True
+
+
+def posterior(
+    formulas: list[str], family: str = "gaussian", *, constant: bool = False
+) -> Posterior:
+    """A posterior of invented draws, or of one draw a thousand times."""
+    model = Several(formulas, make_data(), family=family)
     rng = np.random.default_rng(1)
-    names = posterior_variables(model.design, model.names, model.family)
-    sizes = {
-        "beta": (2,), "sd_g": (1,), "b_g": (5, 1),
-        "sigma_beta": (2,), "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
-    }  # fmt: skip
-    posterior = {name: rng.gamma(5, 0.1, (n_chains, n_draws, *sizes[name])) for name in names}
-    return Draws(posterior=posterior, sample_stats={}, engine="none", seconds={}, seed=1, tune=0)
+    shape = (2, 2000) if constant else (2, 5)
+    drawn = {}
+    for name in posterior_variables(model.design, model.names, model.family):
+        size = SIZES[name]
+        if "corr" in name:
+            drawn[name] = np.broadcast_to(np.eye(2), (*shape, 2, 2))
+        elif constant:
+            drawn[name] = np.broadcast_to(rng.gamma(5, 0.1, size), (*shape, *size))
+        else:
+            drawn[name] = rng.gamma(5, 0.1, (*shape, *size))
+    draws = Draws(posterior=drawn, sample_stats={}, engine="none", seconds={}, seed=1, tune=0)
+    return Posterior(model, draws)
 
 
-def test_a_tree_has_the_variables_and_the_columns_of_each(model: StatedModel) -> None:
-    tree = build_tree(model.design, model.names, model.y, made_draws(model), {})
-    posterior, constant = tree["posterior"], tree["constant_data"]
-    assert posterior["sigma_b_g"].dims[2:] == ("sigma_g_level", "sigma_g_effect")
-    assert posterior["b_g"].dims[2:] == ("g_level", "g_effect")
-    assert posterior["sigma_beta"].coords["sigma_fixed_effect"].values.tolist() == [
-        "Intercept",
-        "z",
-    ]
-    own = model.design.predictors["sigma"]
+def by_hand(post: Posterior, name: str, data: pd.DataFrame) -> np.ndarray:
+    """Draws of a variable of the tree with the rows' groups last, or a fixed part."""
+    values: np.ndarray = post.idata["posterior"][name].to_numpy()
+    if "beta" in name:
+        column = data["x" if name == "beta" else "z"].to_numpy()
+        return np.asarray(values[..., :1] + values[..., 1:] * column)
+    return np.asarray(values[:, :, np.unique(data["g"], return_inverse=True)[1]])
+
+
+def mu_and_sigma(post: Posterior, data: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Location and scale of each row at each draw, from the formulas alone."""
+    mu = by_hand(post, "beta", data) + by_hand(post, "b_g", data)[..., 0]
+    b = by_hand(post, "sigma_b_g", data)
+    eta = by_hand(post, "sigma_beta", data) + data["z"].to_numpy()
+    return mu, np.exp(eta + b[..., 0] + b[..., 1] * data["x"].to_numpy())
+
+
+def test_a_tree_has_the_variables_and_the_columns_of_each() -> None:
+    post = posterior(SIGMA)
+    drawn, constant = post.idata["posterior"], post.idata["constant_data"]
+    assert drawn["sigma_b_g"].dims[2:] == ("sigma_g_level", "sigma_g_effect")
+    assert drawn["b_g"].dims[2:] == ("g_level", "g_effect")
+    assert list(drawn["sigma_fixed_effect"].values) == ["Intercept", "z"]
+    own = post.model.design.predictors["sigma"]
     np.testing.assert_array_equal(constant["sigma_X"], own.X)
     np.testing.assert_array_equal(constant["sigma_offset"], own.offset)
     np.testing.assert_array_equal(constant["sigma_Z_g"], own.groups[0].Z)
     assert "offset" not in constant
-    assert set(posterior_dims(model.design, model.names)) == {*posterior.data_vars, "corr_g"}
+    dims = posterior_dims(post.model.design, post.model.names)
+    assert set(dims) == {*drawn.data_vars, "corr_g"}
+
+
+def test_rows_have_a_likelihood_with_their_own_sigma() -> None:
+    post, data = posterior(SIGMA), make_data()
+    mu, sigma = mu_and_sigma(post, data)
+    found = post.log_likelihood()["log_likelihood"]["y_obs"].to_numpy()
+    np.testing.assert_allclose(found, stats.norm(mu, sigma).logpdf(data["y"]), rtol=1e-10)
+
+
+def test_replicates_have_their_own_sigma() -> None:
+    post, data = posterior(SIGMA, constant=True), make_data()
+    new = data.iloc[::-1].assign(z=2 * data["z"])
+    mu, sigma = (values[0, 0] for values in mu_and_sigma(post, new))
+    found = post.predict(new, kind="response", seed=3)
+    error = sigma / np.sqrt(4000)
+    assert np.all(np.abs(found["estimate"] - mu) < 5 * error)
+    assert np.all(np.abs(found["sd"] - sigma) < 5 * error)
+    assert sigma.max() > 5 * sigma.min()
+
+
+def test_the_mean_of_counts_combines_the_predictors() -> None:
+    post, data = posterior(ZEROS, "zero_inflated_poisson"), make_data()
+    mean = np.exp(by_hand(post, "beta", data) + by_hand(post, "b_g", data)[..., 0])
+    zi = special.expit(by_hand(post, "zi_beta", data))
+    expected = ((1 - zi) * mean).mean(axis=(0, 1))
+    np.testing.assert_allclose(post.predict()["estimate"], expected, rtol=1e-10)
+
+
+def test_columns_are_wanted_where_their_predictor_has_a_part() -> None:
+    post, new = posterior(ZEROS, "zero_inflated_poisson"), make_data()[["x", "g"]]
+    assert np.isfinite(post.predict(new, kind="linear")["estimate"]).all()
+    with pytest.raises(DataError, match="no column `z`"):
+        post.predict(new)
+
+
+def test_an_unknown_group_has_effects_of_its_own_in_each_predictor() -> None:
+    post = posterior(SIGMA)
+    new = make_data().head(2).assign(g=["new", "new"], x=0.0, z=0.0)
+    law = post._law
+    rows = law.draw({}, None, 1).others["sigma"]
+    assert rows.scales["g"].name == "sigma: g"
+    assert post.predict(new, kind="response", seed=1).notna().all().all()
+
+
+def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
+    post = posterior(SIGMA)
+    with pytest.raises(NotSupportedError, match="averages over the groups of sigma"):
+        post.predict(groups="population", marginal=True)
+    with pytest.raises(NotSupportedError, match=r"kfold\(\) knows models of one linear predictor"):
+        post.kfold()

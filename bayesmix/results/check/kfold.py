@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import special
 
 from bayesmix.design.subset import levels_in_part
-from bayesmix.errors import ArgumentError, DataError, FormulaError
+from bayesmix.errors import ArgumentError, DataError, FormulaError, NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
@@ -31,6 +31,8 @@ __all__ = ["kfold"]
 def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
     """Refit without each fold and score what was left out; see `Posterior.kfold`."""
     model = post.model
+    if len(model.design.predictors) > 1:
+        raise NotSupportedError("kfold() knows models of one linear predictor")
     n = model.design.n_obs
     labels: Any
     if by is None:

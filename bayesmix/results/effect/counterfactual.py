@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of
-from bayesmix.design import design_rows
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.request import PredictionRequest
-from bayesmix.laws.rows import Rows, new_per_row
+from bayesmix.laws.rows import Rows, new_rows
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
@@ -168,23 +167,12 @@ def counterfactual_rows(
     for name, values in changed.items():
         whole = values if isinstance(values, pd.Series | np.ndarray) else [values] * len(frame)
         frame = frame.assign(**{name: pd.Series(whole, index=frame.index)})
-    found = design_rows(
-        model.design, frame, effects=request.uses_effects, levels=request.uses_levels
+    rows = new_rows(
+        model, frame, effects=request.uses_effects, levels=request.uses_levels, kind=request.kind
     )
-    per_row = new_per_row(model, frame, found.row_labels, request.kind)
-    if one_trial and "trials" in per_row:
-        per_row["trials"] = np.ones(len(frame))
-    return Rows(
-        X=found.X,
-        offset=found.offset,
-        Z=found.Z,
-        index=found.index,
-        new_levels=found.new_levels,
-        labels=found.row_labels,
-        positions=np.arange(len(frame)),
-        per_row=per_row,
-        left_out=found.left_out,
-    )
+    if one_trial and "trials" in rows.per_row:
+        return replace(rows, per_row={**rows.per_row, "trials": np.ones(len(frame))})
+    return rows
 
 
 def is_categorical(model: StatedModel, name: str, column: pd.Series[Any]) -> bool:

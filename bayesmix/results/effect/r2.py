@@ -11,6 +11,7 @@ from bayesmix.design import Design
 from bayesmix.families import Family
 from bayesmix.families.functions import large_is_infinite
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.family_draws import FamilyDraws
 from bayesmix.laws.in_order import InOrder
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
@@ -122,7 +123,7 @@ def bayesian_r2(
     regression models. The American Statistician 73, 307-309.
     """
     linear = LinearDraws(parameters, rows, seed)
-    columns = parameters.family_columns()
+    own = FamilyDraws(family, parameters, rows, seed, marginal=marginal)
     n_draws, n = parameters.n_draws, rows.n_rows
     moments = np.zeros((3, n_draws))  # sums of mean - shift, its square, variance
     order = InOrder()
@@ -130,7 +131,7 @@ def bayesian_r2(
 
     @large_is_infinite
     def of_rows(block: slice) -> tuple[np.ndarray, np.ndarray]:
-        eta = linear.block(block)
+        eta, columns = linear.block(block), own.block(block)
         per_row = {name: values[block] for name, values in rows.per_row.items()}
 
         def mean_and_variance(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
