@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix.covariance import covariance_of
 from bayesmix.inference import Draws
 from bayesmix.results import Posterior
 
@@ -46,9 +47,9 @@ def fake_posterior(
         q = group.n_effects
         posterior[f"sd_{group.name}"] = rng.gamma(10, 0.1, (*shape, q))
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, q))
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             R = np.broadcast_to(np.eye(q), (*shape, q, q)).copy()
-            for block in group.correlated_blocks:
+            for block in covariance_of(group).free:
                 at = slice(block.start, block.stop)
                 R[..., at, at] = random_correlations(rng, shape, block.size)
             posterior[f"corr_{group.name}"] = R

@@ -20,8 +20,8 @@ PACKAGE = Path(bmx.__file__).parent
 # at the top, inside functions and for typing.
 ORDER = [
     "errors", "arguments", "spread", "memory", "shorten", "smooths", "formula", "design",
-    "pedigree", "families", "residual", "priors", "statement", "gaussian", "glmm", "inference",
-    "laws", "results", "model", "datasets", "demo", "cli",
+    "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
+    "inference", "laws", "results", "model", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 
@@ -135,6 +135,18 @@ def modules() -> list[str]:
         for path in PACKAGE.rglob("*.py")
         if path.name != "__init__.py"
     ]
+
+
+def test_the_tests_mirror_the_package() -> None:
+    """A folder of tests is a folder of the package, and no test file imports another."""
+    tests = Path(__file__).parent
+    beside = {"notebooks", "reference"}  # what is tested there is not the package's
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    for folder in folders - {Path(name) for name in beside}:
+        assert (PACKAGE / folder).is_dir(), folder
+    shared = re.compile(r"^\s*from (tests)?[\w.]*\.test_\w+ import", re.M)
+    for path in tests.rglob("*.py"):
+        assert not shared.search(path.read_text()), path
 
 
 def test_no_sentence_of_the_docs_begins_with_of() -> None:

@@ -91,9 +91,9 @@ def warn_of_far_columns(groups: tuple[GroupingFactor, ...]) -> None:
         Naming the column, its mean and its standard deviation.
     """
     for group in groups:
-        for block in group.correlated_blocks:
+        for block in group.blocks:
             names = group.effects[block.start : block.stop]
-            if "Intercept" not in names:
+            if not block.unstructured or "Intercept" not in names:
                 continue
             for k, name in enumerate(names, block.start):
                 column = group.Z[:, k]

@@ -27,18 +27,26 @@ class Block:
     ----------
     start, stop : int
         Half-open range among the effects of the grouping factor.
-    correlated : bool
-        Whether their correlations are estimated.
+    structure : str
+        The word of their covariance structure: "us" of ``|``, "diag" of ``||``.
+    positions : ndarray, shape (size, d), or None
+        Where each effect is, for structures of times and places.
     """
 
     start: int
     stop: int
-    correlated: bool
+    structure: str
+    positions: np.ndarray | None = None
 
     @property
     def size(self) -> int:
         """Number of effects."""
         return self.stop - self.start
+
+    @property
+    def unstructured(self) -> bool:
+        """Whether each pair of effects has a covariance of its own."""
+        return self.structure == "us"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +170,6 @@ class GroupingFactor:
         """Number of effects q per level."""
         return len(self.effects)
 
-    @property
-    def correlated_blocks(self) -> tuple[Block, ...]:
-        """Blocks with at least one correlation to estimate."""
-        return tuple(b for b in self.blocks if b.correlated and b.size > 1)
-
     def build_Z(  # noqa: N802
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
     ) -> np.ndarray:
@@ -260,7 +263,7 @@ def _effects(
 def _blocks(terms: Sequence[GroupTerm], sizes: Sequence[int]) -> tuple[Block, ...]:
     stops = np.cumsum(sizes).tolist()
     return tuple(
-        Block(start=stop - size, stop=stop, correlated=term.correlated)
+        Block(start=stop - size, stop=stop, structure=term.structure)
         for term, size, stop in zip(terms, sizes, stops, strict=True)
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -97,10 +98,7 @@ def _check_pair(one: GroupingFactor, other: GroupingFactor, formula: Formula) ->
         return
     blocks = [
         *one.blocks,
-        *(
-            Block(start=q + block.start, stop=q + block.stop, correlated=block.correlated)
-            for block in other.blocks
-        ),
+        *(replace(block, start=q + block.start, stop=q + block.stop) for block in other.blocks),
     ]
     j = _unidentified(combinations_of_others(Z, aliased), aliased.tolist(), blocks)
     if j is not None and j >= q:
@@ -128,14 +126,14 @@ def _unidentified(C: np.ndarray, aliased: list[int], blocks: Sequence[Block]) ->
         if C.shape[1] > _LARGEST:
             block = blocks[block_of[j]]
             used = np.flatnonzero(C[:, j])
-            if block.correlated and all(block.start <= k < block.stop for k in used):
+            if block.unstructured and all(block.start <= k < block.stop for k in used):
                 return j
             continue
         free = [
             (a, b)
             for a in range(j + 1)
             for b in range(a + 1)
-            if a == b or (block_of[a] == block_of[b] and blocks[block_of[a]].correlated)
+            if a == b or (block_of[a] == block_of[b] and blocks[block_of[a]].unstructured)
         ]
         maps = [(np.outer(C[:, a], C[:, b]) + np.outer(C[:, b], C[:, a])).ravel() for a, b in free]
         units = [row / np.linalg.norm(row) for row in maps]

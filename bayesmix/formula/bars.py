@@ -75,10 +75,10 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                     arity=2,
                     precedence=-50,
                     accepts_context=_inside_parentheses,
-                    to_terms=functools.partial(self._bar, correlated),
+                    to_terms=functools.partial(self._bar, structure),
                     structural=True,
                 )
-                for symbol, correlated in (("|", True), ("||", False))
+                for symbol, structure in (("|", "us"), ("||", "diag"))
             ),
         ]
 
@@ -97,7 +97,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
         return _checked_size(lhs)
 
     def _bar(
-        self, correlated: bool, effects: OrderedSet[Term], groups: OrderedSet[Term]
+        self, structure: str, effects: OrderedSet[Term], groups: OrderedSet[Term]
     ) -> OrderedSet[Term]:
         check_groups(len(groups))
         if len(groups) * len(effects) > MAX_TERMS:
@@ -110,7 +110,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             group = GroupTerm(
                 effects=tuple(sorted(effects, key=lambda t: t.degree)),
                 columns=tuple(decode(factor.expr) for factor in term.factors),
-                correlated=correlated,
+                structure=structure,
                 start=start,
                 stop=stop,
             )

@@ -44,15 +44,15 @@ class GroupTerm:
         What varies; the literal term ``1`` stands for the intercept.
     columns : tuple of str
         The columns whose observed combinations are the levels.
-    correlated : bool
-        True for ``|``, False for ``||``.
+    structure : str
+        The word of the covariance structure: "us" of ``|``, "diag" of ``||``.
     start, stop : int
         Where the grouping factor is written.
     """
 
     effects: tuple[Term, ...]
     columns: tuple[str, ...]
-    correlated: bool
+    structure: str
     start: int
     stop: int
 
@@ -65,7 +65,7 @@ class GroupTerm:
         effects = [decode(str(term)) for term in self.effects]
         if not effects or effects[0] != "1":
             effects.insert(0, "0")
-        bar = "|" if self.correlated else "||"
+        bar = {"us": "|", "diag": "||"}[self.structure]
         return f"({' + '.join(effects)} {bar} {self.name})"
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.combine import equations_for, separate_theta
-from bayesmix.gaussian.coordinates import Coordinates, Theta, expand, theta_at
+from bayesmix.gaussian.coordinates import Coordinates, expand, theta_at
 from bayesmix.gaussian.dense import factor_root
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.effects import effects
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.factorisation import factorise
+from bayesmix.gaussian.layout import Theta
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.moments import WITH_FIXED, moments
 from bayesmix.gaussian.problem import Problem
@@ -59,7 +60,7 @@ _factor_root = factor_root.external
 def _residual_precision(co: Theta, sd: np.ndarray, known: float) -> float:
     if known > 0.0:
         return known
-    sigma = sd[co.sizes[1]] / co.unit[0]
+    sigma = sd[co.n_effects] / co.unit[0]
     return 1.0 / (sigma * sigma)
 
 
@@ -81,7 +82,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
     n_levels, m = eq.n_levels[0], eq.sizes[4] + 1
     X_, beta_ = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
     b_ = carray(b, (n_draws, n_levels * q))
-    sd = np.empty(co.sizes[1] + 1)
+    sd = np.empty(co.n_effects + 1)
     C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     prior_y = np.empty(p)
@@ -149,7 +150,7 @@ def draw_all(  # type: ignore[no-untyped-def]
             beta, b,
         )  # fmt: skip
     X, beta, b = carray(X, (n_draws, d)), carray(beta, (n_draws, p)), carray(b, (n_draws, n_b))
-    sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    sd, C, L, Q = np.empty(co.n_effects + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
     root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
     prior_y = np.empty(p)
@@ -192,7 +193,7 @@ def draw_beta(  # type: ignore[no-untyped-def]
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     p, d, n_L = eq.sizes[4], co.sizes[0], co.L_size
     X, beta = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
-    sd = np.empty(co.sizes[1] + 1)
+    sd = np.empty(co.n_effects + 1)
     C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     prior_y = np.empty(p)
@@ -227,7 +228,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     n, n_L = r + p, co.L_size
     n_nodes = n_b - r
-    sd, C, L, Q = np.empty(co.sizes[1] + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+    sd, C, L, Q = np.empty(co.n_effects + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     S = np.empty(n_L)
     K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
     root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)

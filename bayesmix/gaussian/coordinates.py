@@ -1,144 +1,37 @@
 """Unconstrained coordinates of theta, their priors, and the chain rule back to them.
 
-Coordinates are log standard deviations (a scaled logit under a uniform prior)
-and inverse hyperbolic tangents of canonical partial correlations. In the C-vine
-of Lewandowski, Kurowicka and Joe (2009) the entry (i, j), i > j, of the Cholesky
-factor of R is ``z_ij prod_{k<j} sqrt(1 - z_ik^2)``.
+Coordinates are log standard deviations (a scaled logit under a uniform prior), and for
+each block of effects those of its covariance structure: partial correlations of the
+C-vine (`vine.py`), or the parameters of a structure of `covariance/` (`roots.py`), each
+on a scale without ends.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import types
+from scipy import special
 
 from bayesmix.gaussian.dense import invert_lower
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inlined, inner, kernel, pointer, shifted
-from bayesmix.gaussian.packing import HEADER, Packed
-from bayesmix.gaussian.residual_coordinates import ResidualCoordinates
+from bayesmix.gaussian.layout import Coordinates, theta_at
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.roots import VINE, structure_pull_back, structure_root
+from bayesmix.gaussian.rotation import make_triangular, rotate_back
+from bayesmix.gaussian.vine import vine_pull_back, vine_root
 
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
-    "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "Factors", "chain_rule", "expand",
-    "factors_at", "scale_prior", "theta_at", "unpack_theta",
+    "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "Factors", "chain_rule",
+    "correlation_matrices", "expand", "factors_at", "scale_prior", "structure_values", "theta_at",
+    "unpack_theta",
 ]  # fmt: skip
 
 (
     HALF_FLAT, HALF_NORMAL, HALF_CAUCHY, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL,
     INVERSE_GAMMA, UNIFORM,
 ) = range(9)  # fmt: skip
-
-
-class Coordinates(Packed):
-    """How a vector of coordinates divides, with the priors of what it stands for.
-
-    Attributes
-    ----------
-    sizes : ndarray of int64
-        Number of coordinates, of standard deviations, of correlated blocks, and
-        1 if the residual standard deviation is estimated (the last coordinate).
-    sd_start : ndarray of int64, shape (n_factors,)
-        First standard deviation of each factor; they are the first coordinates.
-    q, L_start : ndarray of int64, shape (n_factors,)
-    block_factor, block_first, block_size, block_x : ndarray of int64
-        For each correlated block, the factor, the first effect, the size, and the
-        first coordinate of its partial correlations (row by row).
-    eta : ndarray, shape (n_blocks,)
-        Shape of each block's LKJ prior.
-    prior_kind : ndarray of int64, shape (n_sd + 1,)
-        Code of the prior of each standard deviation, the residual's last.
-    prior_a, prior_b : ndarray, shape (n_sd + 1,)
-        Their parameters.
-    T : ndarray
-        Each factor's q x q change to working columns, in units of the working
-        response, flat like L.
-    unit : ndarray, shape (1,)
-        Unit of the working response.
-    phi : ResidualCoordinates or None
-        Further coordinates, behind all these: the residual structure's.
-    """
-
-    _INTS = (
-        "sizes", "sd_start", "q", "L_start", "block_factor", "block_first", "block_size",
-        "block_x", "prior_kind",
-    )  # fmt: skip
-    _FLOATS = ("eta", "prior_a", "prior_b", "T", "unit")
-    _BESIDE = ("phi",)
-
-    phi: ResidualCoordinates | None = None
-    sizes: np.ndarray
-    sd_start: np.ndarray
-    q: np.ndarray
-    L_start: np.ndarray
-    block_factor: np.ndarray
-    block_first: np.ndarray
-    block_size: np.ndarray
-    block_x: np.ndarray
-    prior_kind: np.ndarray
-    eta: np.ndarray
-    prior_a: np.ndarray
-    prior_b: np.ndarray
-    T: np.ndarray
-    unit: np.ndarray
-
-    @property
-    def n_x(self) -> int:
-        """Number of coordinates."""
-        return int(self.sizes[0])
-
-    @property
-    def n_sd(self) -> int:
-        """Number of standard deviations of effects."""
-        return int(self.sizes[1])
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of correlated blocks."""
-        return int(self.sizes[2])
-
-    @property
-    def n_sigma(self) -> int:
-        """1 if the residual standard deviation is estimated, the last coordinate; else 0."""
-        return int(self.sizes[3])
-
-
-class Theta(NamedTuple):
-    """The same arrays within a kernel, as pointers; the number of factors; the length of L."""
-
-    sizes: Any
-    sd_start: Any
-    q: Any
-    L_start: Any
-    block_factor: Any
-    block_first: Any
-    block_size: Any
-    block_x: Any
-    prior_kind: Any
-    eta: Any
-    prior_a: Any
-    prior_b: Any
-    T: Any
-    unit: Any
-    n_factors: Any
-    L_size: Any
-
-
-_I = HEADER  # where the offsets of the integer arrays start
-_F = HEADER + len(Coordinates._INTS) + 1
-
-
-@inlined
-def theta_at(a, b):  # type: ignore[no-untyped-def]
-    """Return the arrays of `Coordinates`, from the addresses of its buffers."""
-    return Theta(
-        shifted(a, a[_I]), shifted(a, a[_I + 1]), shifted(a, a[_I + 2]), shifted(a, a[_I + 3]),
-        shifted(a, a[_I + 4]), shifted(a, a[_I + 5]), shifted(a, a[_I + 6]),
-        shifted(a, a[_I + 7]), shifted(a, a[_I + 8]),
-        shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]),
-        shifted(b, a[_F + 4]),
-        a[_I + 3] - a[_I + 2], a[_F + 4] - a[_F + 3],
-    )  # fmt: skip
 
 
 def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,16 +44,57 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
     Returns
     -------
-    sd : ndarray, shape (n_sd + 1,) or (S, n_sd + 1)
-        The residual's last (1 if it is known).
+    sd : ndarray, shape (n_effects + 1,) or (S, n_effects + 1)
+        One for each effect; the residual's last (1 if it is known).
     C : ndarray, shape (n_L,) or (S, n_L)
         A q x q matrix for each factor, flat.
     """
     X = np.ascontiguousarray(x)
     n = 1 if X.ndim == 1 else len(X)
-    sd, C = np.empty((n, co.n_sd + 1)), np.empty((n, len(co.T)))
+    sd, C = np.empty((n, len(co.effect_sd) + 1)), np.empty((n, len(co.T)))
     expand(co.ints, co.floats, n, X, sd, C, np.empty(len(co.T)), np.empty(len(co.T)))
     return (sd[0], C[0]) if X.ndim == 1 else (sd, C)
+
+
+def correlation_matrices(co: Coordinates, C: np.ndarray) -> list[np.ndarray]:
+    """Correlation matrix of each factor's effects, ones on its diagonal up to rounding.
+
+    Parameters
+    ----------
+    co : Coordinates
+    C : ndarray, shape (n_L,) or (S, n_L)
+        As `unpack_theta` has it.
+
+    Returns
+    -------
+    list of ndarray, shape (q, q) or (S, q, q)
+    """
+    out = []
+    for q, at in zip(co.q.tolist(), co.L_start.tolist(), strict=False):
+        factor = C[..., at : at + q * q].reshape(*C.shape[:-1], q, q)
+        out.append(factor @ np.swapaxes(factor, -1, -2))
+    return out
+
+
+def structure_values(co: Coordinates, x: np.ndarray) -> list[np.ndarray]:
+    """Parameters of each block's structure, shape (..., n); none for free correlations.
+
+    Parameters
+    ----------
+    co : Coordinates
+    x : ndarray, shape (n_x,) or (S, n_x)
+
+    Returns
+    -------
+    list of ndarray
+    """
+    out = []
+    for first, at, n in zip(co.block_value, co.block_x, co.block_n, strict=True):
+        here = slice(first, first + n)
+        own, lower, width = x[..., at : at + n], co.value_lower[here], co.value_width[here]
+        between = lower + width * special.expit(own)
+        out.append(np.where(width > 0, between, lower + co.value_unit[here] * np.exp(own)))
+    return out
 
 
 class Factors(NamedTuple):
@@ -168,8 +102,8 @@ class Factors(NamedTuple):
 
     Attributes
     ----------
-    sd : ndarray, shape (n_sd + 1,)
-        The residual's last (1 if it is known).
+    sd : ndarray, shape (n_effects + 1,)
+        One for each effect; the residual's last (1 if it is known).
     C, L, Q : ndarray, shape (n_L,)
         A q x q matrix for each factor, flat: the Cholesky factor of its correlation
         matrix, the triangular L with b = L u, and the rotation that made it so.
@@ -196,7 +130,7 @@ def factors_at(co: Coordinates, x: np.ndarray) -> Factors:
     """
     n_L = len(co.T)
     out = Factors(
-        np.empty(co.n_sd + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
+        np.empty(len(co.effect_sd) + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     )  # fmt: skip
     expand(co.ints, co.floats, 1, np.ascontiguousarray(x[: co.n_x]), *out)
     return out
@@ -246,6 +180,39 @@ def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
         out[0], out[1], out[2], out[3] = s, 1.0, x, 1.0
 
 
+@inner
+def _value_at(co, k, x, out):  # type: ignore[no-untyped-def]
+    """Value of a parameter at x, its distance from either end, and its derivative.
+
+    Then log |dvalue / dx| and the derivative of that.
+    """
+    lower, width = co.value_lower[k], co.value_width[k]
+    if width > 0.0:
+        e = np.exp(-abs(x))
+        near, far = e / (1.0 + e), 1.0 / (1.0 + e)
+        unit, rest = (far, near) if x >= 0 else (near, far)
+        out[0], out[1], out[2] = lower + width * unit, width * unit, width * rest
+        if x >= 0:
+            out[0] = lower + width - width * rest
+        out[3] = width * unit * rest
+        out[4] = np.log(width) - abs(x) - 2.0 * np.log1p(e)
+        out[5] = rest - unit
+    else:
+        s = co.value_unit[k] * np.exp(x)
+        out[0], out[1], out[2], out[3] = lower + s, s, 1.0, s
+        out[4], out[5] = np.log(co.value_unit[k]) + x, 1.0
+
+
+@inner
+def _values_at(co, block, x, values):  # type: ignore[no-untyped-def]
+    """Values of a block's parameters, each with its distances from the ends of its range."""
+    six, first = np.empty(6), co.block_value[block]
+    for k in range(co.block_n[block]):
+        _value_at(co, first + k, x[co.block_x[block] + k], six)
+        for i in range(3):
+            values[3 * (first + k) + i] = six[i]
+
+
 @kernel(types.void, INTS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS)
 def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-def]
     """Standard deviations, Cholesky factors of R, and working L of each factor.
@@ -257,8 +224,8 @@ def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-de
     n : int
     X : ndarray, shape (n, n_x)
         Coordinates of n thetas.
-    sd : ndarray, shape (n, n_sd + 1)
-        Receives the standard deviations, the residual's last (1 if it is known).
+    sd : ndarray, shape (n, n_effects + 1)
+        Receives each effect's standard deviation, the residual's last (1 if it is known).
     C : ndarray, shape (n, n_L)
         Receives the Cholesky factors of the correlation matrices.
     L, Q : ndarray
@@ -266,45 +233,52 @@ def expand(co_ints, co_floats, n, X, sd, C, L, Q):  # type: ignore[no-untyped-de
         rotations that do so: T diag(sd) C = L Q.
     """
     co = theta_at(co_ints, co_floats)
+    size, n_values = 1, 0
+    for block in range(co.sizes[2]):
+        n_values += co.block_n[block]
+        if co.block_n[block] > 0:
+            size = max(size, co.block_size[block])
+    values, own = np.empty(3 * n_values), np.empty(size * size)
     for s in range(n):
         _expand(
-            co, shifted(X, s * co.sizes[0]), shifted(sd, s * (co.sizes[1] + 1)),
-            shifted(C, s * co.L_size), L,
+            co, shifted(X, s * co.sizes[0]), shifted(sd, s * (co.n_effects + 1)),
+            shifted(C, s * co.L_size), L, values, own,
         )  # fmt: skip
-    _make_triangular(co, L, Q)
+    make_triangular(co, L, Q)
 
 
 @inner
-def _expand(co, x, sd, C, L):  # type: ignore[no-untyped-def]
+def _expand(co, x, sd, C, L, values, own):  # type: ignore[no-untyped-def]
     four = np.empty(4)
-    n_sd = co.sizes[1]
-    for k in range(n_sd):
+    n_sd, n_effects = co.sizes[1], co.n_effects
+    for i in range(n_effects):
+        k = co.effect_sd[i]
         _scale_at(co.prior_kind[k], co.prior_a[k], co.prior_b[k], x[k], four)
-        sd[k] = four[0]
-    sd[n_sd] = 1.0
+        sd[i] = four[0]
+    sd[n_effects] = 1.0
     if co.sizes[3] == 1:
         last = co.sizes[0] - 1
         _scale_at(co.prior_kind[n_sd], co.prior_a[n_sd], co.prior_b[n_sd], x[last], four)
-        sd[n_sd] = four[0]
+        sd[n_effects] = four[0]
     for i in range(co.L_size):
         C[i] = 0.0
     for f in range(co.n_factors):
         for i in range(co.q[f]):
             C[co.L_start[f] + i * co.q[f] + i] = 1.0
     for block in range(co.sizes[2]):
-        f, first, size = co.block_factor[block], co.block_first[block], co.block_size[block]
-        q, at, position = co.q[f], co.L_start[f], co.block_x[block]
-        for i in range(1, size):
-            left = 1.0
-            for j in range(i):
-                z = np.tanh(x[position])
-                C[at + (first + i) * q + first + j] = z * left
-                # sqrt(1 - tanh^2) without cancellation
-                left /= np.cosh(x[position])
-                position += 1
-            C[at + (first + i) * q + first + i] = left
+        if co.block_code[block] == VINE:
+            vine_root(co, block, x, C)
+        else:
+            _values_at(co, block, x, values)
+            structure_root(co, block, values, own, C)
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
+        if co.scaled[f] == 1:
+            for i in range(q):
+                scale = co.T[at + i * q + i] * sd[co.sd_start[f] + i]
+                for j in range(q):
+                    L[at + i * q + j] = scale * C[at + i * q + j]
+            continue
         for i in range(q):
             for j in range(q):
                 s = 0.0
@@ -313,62 +287,9 @@ def _expand(co, x, sd, C, L):  # type: ignore[no-untyped-def]
                 L[at + i * q + j] = s
 
 
-@inner
-def _make_triangular(co, L, Q):  # type: ignore[no-untyped-def]
-    """Replace each L by the lower triangle of L = L_new Q, with Q orthogonal.
-
-    An intercept far outside the data makes the columns of L nearly parallel, and
-    the equations would lose the digits that tell them apart. In u_new = Q u they
-    are not.
-    """
-    for f in range(co.n_factors):
-        q, at = co.q[f], co.L_start[f]
-        for i in range(q):
-            row = at + i * q
-            for c in range(q):
-                Q[row + c] = L[row + c]
-                L[row + c] = 0.0
-            for _ in range(2):  # orthogonalised twice, so that Q is exact to rounding
-                for j in range(i):
-                    s = 0.0
-                    for c in range(q):
-                        s += Q[row + c] * Q[at + j * q + c]
-                    L[row + j] += s
-                    for c in range(q):
-                        Q[row + c] -= s * Q[at + j * q + c]
-            length = 0.0
-            for c in range(q):
-                length += Q[row + c] * Q[row + c]
-            length = np.sqrt(length)
-            L[row + i] = length
-            if length > 0.0:
-                for c in range(q):
-                    Q[row + c] /= length
-
-
-@inner
-def _rotate_back(co, E, Q):  # type: ignore[no-untyped-def]
-    """Bring moments of Q u back to those of u: Q' E Q, in place."""
-    for f in range(co.n_factors):
-        q, at = co.q[f], co.L_start[f]
-        half = np.empty((q, q))
-        for i in range(q):
-            for j in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += E[at + i * q + k] * Q[at + k * q + j]
-                half[i, j] = s
-        for i in range(q):
-            for j in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += Q[at + k * q + i] * half[k, j]
-                E[at + i * q + j] = s
-
-
-@kernel(f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, f8, i8, i8, FLOATS)
+@kernel(f8, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, f8, i8, i8, FLOATS)
 def chain_rule(  # type: ignore[no-untyped-def]
-    co_ints, co_floats, x, sd, C, Q, E, by_log_sigma, priors, jacobian, gradient
+    co_ints, co_floats, x, C, Q, E, by_log_sigma, priors, jacobian, gradient
 ):
     """Gradient in the coordinates, and the priors' part of the log density.
 
@@ -376,7 +297,7 @@ def chain_rule(  # type: ignore[no-untyped-def]
     ----------
     co_ints, co_floats : ndarray
         The arrays of `Coordinates`.
-    x, sd, C, Q : ndarray
+    x, C, Q : ndarray
         As `expand` takes and makes them, of one theta.
     E : ndarray
         Like L: for each factor the derivative by T in L -> L (I + T), which is
@@ -396,23 +317,25 @@ def chain_rule(  # type: ignore[no-untyped-def]
         Log density of the priors, with the log Jacobian if asked for; 0 without.
     """
     co = theta_at(co_ints, co_floats)
-    _rotate_back(co, E, Q)
+    rotate_back(co, E, Q)
     q_max = 1
     for f in range(co.n_factors):
         q_max = max(q_max, co.q[f])
     return _chain_rule(
-        co, x, sd, C, E, by_log_sigma, priors != 0, jacobian != 0, gradient, np.empty(q_max * q_max)
+        co, x, C, E, by_log_sigma, priors != 0, jacobian != 0, gradient, np.empty(q_max * q_max)
     )
 
 
 @inner
 def _chain_rule(  # type: ignore[no-untyped-def]
-    co, x, sd, C, E, by_log_sigma, priors, jacobian, gradient, inverse
+    co, x, C, E, by_log_sigma, priors, jacobian, gradient, inverse
 ):
     n_sd = co.sizes[1]
     inverse = pointer(inverse)
     value = 0.0
     two, four = np.empty(2), np.empty(4)
+    for k in range(n_sd):
+        gradient[k] = 0.0
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
         invert_lower(shifted(C, at), q, q, inverse)
@@ -424,37 +347,16 @@ def _chain_rule(  # type: ignore[no-untyped-def]
                 for b in range(k, q):
                     t += E[at + b * q + a] * inverse[b * q + k]
                 s += C[at + k * q + a] * t
-            gradient[co.sd_start[f] + k] = s
+            gradient[co.effect_sd[co.sd_start[f] + k]] += s
         for block in range(co.sizes[2]):
             if co.block_factor[block] != f:
                 continue
-            first, size, position = co.block_first[block], co.block_size[block], co.block_x[block]
-            eta = co.eta[block]
-            for i in range(1, size):
-                row = first + i
-                # Derivatives by this row of C, then by its partial correlations.
-                by = np.empty(i + 1)
-                for j in range(i + 1):
-                    s = 0.0
-                    for a in range(row, q):
-                        s += inverse[a * q + row] * E[at + a * q + first + j]
-                    by[j] = s
-                tail = by[i] * C[at + row * q + row]
-                for j in range(i - 1, -1, -1):
-                    z = np.tanh(x[position + j])
-                    entry = C[at + row * q + first + j]
-                    sech2 = 1.0 / np.cosh(x[position + j]) ** 2
-                    # d C_ij / dx = C_ij (1 - z^2) / z, and each later entry times -z.
-                    left = entry / z if abs(z) > 1e-8 else _left(x, position, j)
-                    gradient[position + j] = by[j] * left * sech2 - z * tail
-                    tail += by[j] * entry
-                    if priors:
-                        power = eta - 1.0
-                        if jacobian:
-                            power = eta + 0.5 * (size - 2 - j)
-                        value -= 2.0 * power * _log_cosh(x[position + j])
-                        gradient[position + j] -= 2.0 * power * z
-                position += i
+            if co.block_code[block] == VINE:
+                value = vine_pull_back(
+                    co, block, x, C, E, inverse, priors, jacobian, gradient, value
+                )
+            else:
+                value += _by_structure(co, block, x, C, E, inverse, priors, jacobian, gradient)
     for k in range(n_sd + co.sizes[3]):
         at_x = k if k < n_sd else co.sizes[0] - 1
         if k == n_sd:
@@ -463,7 +365,7 @@ def _chain_rule(  # type: ignore[no-untyped-def]
         _scale_at(kind, a, b, x[at_x], four)
         by_log = gradient[at_x]
         if priors:
-            scale_prior(kind, a, b, sd[k], two)
+            scale_prior(kind, a, b, four[0], two)
             value += two[0]
             by_log += two[1]
         gradient[at_x] = by_log * four[1]
@@ -474,14 +376,26 @@ def _chain_rule(  # type: ignore[no-untyped-def]
 
 
 @inner
-def _left(x, position, j):  # type: ignore[no-untyped-def]
-    left = 1.0
-    for k in range(j):
-        left /= np.cosh(x[position + k])
-    return left
-
-
-@inner
-def _log_cosh(x: float) -> float:
-    a = abs(x)
-    return a + np.log1p(np.exp(-2.0 * a)) - np.log(2.0)
+def _by_structure(co, block, x, C, E, inverse, priors, jacobian, gradient):  # type: ignore[no-untyped-def]
+    """Write the gradient in the coordinates of a block's parameters; return their prior."""
+    first, n = co.block_value[block], co.block_n[block]
+    values, by_values = np.empty(3 * (first + n)), np.zeros(first + n)
+    _values_at(co, block, x, values)
+    structure_pull_back(co, block, values, C, E, inverse, by_values)
+    value = 0.0
+    two, six = np.empty(2), np.empty(6)
+    for k in range(n):
+        at_x = co.block_x[block] + k
+        _value_at(co, first + k, x[at_x], six)
+        gradient[at_x] = by_values[first + k] * six[3]
+        if not priors:
+            continue
+        kind = co.value_kind[first + k]
+        scale_prior(kind, co.value_a[first + k], co.value_b[first + k], six[0], two)
+        value += two[0]
+        if two[1] != 0.0:
+            gradient[at_x] += two[1] * six[3] / six[0]
+        if jacobian:
+            value += six[4]
+            gradient[at_x] += six[5]
+    return value

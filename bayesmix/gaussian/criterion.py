@@ -42,7 +42,7 @@ def times_prior(precision, mean, p, out):  # type: ignore[no-untyped-def]
 
 @inner
 def finish(  # type: ignore[no-untyped-def]
-    eq, co, co_ints, co_floats, prior_precision, prior_mean, x, sd, C, Q, flags, known, precision,
+    eq, co, co_ints, co_floats, prior_precision, prior_mean, x, C, Q, flags, known, precision,
     sigma, prior_length, E, U, beta, scalars, gradient, variance,
 ):  # fmt: skip
     """Value and gradient from the moments, and the unit of squares that these are in."""
@@ -79,7 +79,7 @@ def finish(  # type: ignore[no-untyped-def]
         if reml:
             by_log_sigma += p - scalars[TRACE_P]
     of_priors = _chain_rule(
-        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
+        co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, by_log_sigma,
         flags & PRIORS, flags & JACOBIAN, gradient,
     )  # fmt: skip
     log_det = scalars[LOG_DET_U] + (scalars[LOG_DET_X] if reml else 0.0)
@@ -109,13 +109,13 @@ def criterion(  # type: ignore[no-untyped-def]
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     p, d, n_L = eq.sizes[4], co.sizes[0], co.L_size
     profiled = flags & PROFILED != 0
-    sd = np.empty(co.sizes[1] + 1)
+    sd = np.empty(co.n_effects + 1)
     C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     sigma = 1.0
     precision = known if known > 0.0 else 1.0
     if not profiled:
-        sigma = sd[co.sizes[1]] / co.unit[0]
+        sigma = sd[co.n_effects] / co.unit[0]
         precision = 1.0 / (sigma * sigma)
     prior_y = np.empty(p)
     prior_length = times_prior(prior_precision, prior_mean, p, prior_y)
@@ -133,6 +133,6 @@ def criterion(  # type: ignore[no-untyped-def]
         variance[0] = np.nan
         return np.inf if profiled else -np.inf
     return finish(
-        eq, co, co_ints, co_floats, prior_precision, prior_mean, x, sd, C, Q, flags, known,
+        eq, co, co_ints, co_floats, prior_precision, prior_mean, x, C, Q, flags, known,
         precision, sigma, prior_length, E, U, beta, scalars, gradient, variance,
     )[0]  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bayesmix.covariance import Covariance, Part, covariance_of
 from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.gaussian import coordinates as codes
 from bayesmix.gaussian.coordinates import Coordinates
@@ -188,10 +190,12 @@ def _classes(structure: Residual, rows: Rows, n: int, products: np.ndarray) -> R
 def unsupported_priors(priors: ModelPriors) -> list[str]:
     """Priors for which the algebra is not exact, or that its kernels do not know."""
     found = []
+    scales = {e.parameter for own in priors.structure.values() for e in own.values()}
+    scales |= set(priors.family)
     for entry in priors:
         if entry.parameter.startswith("corr("):
             continue
-        is_scale = entry.parameter.startswith("sd(") or entry.parameter in priors.family
+        is_scale = entry.parameter.startswith("sd(") or entry.parameter in scales
         known = _SCALE_PRIORS if is_scale else {"Normal", "Flat"}
         if entry.prior.distribution not in known:
             found.append(f"{entry.parameter} ~ {entry.prior}")
@@ -224,41 +228,38 @@ def scale_prior_codes(prior: Prior) -> tuple[int, float, float]:
 def _coordinates(
     problem: Problem, priors: ModelPriors | None, *, with_sigma: bool, unit: float
 ) -> Coordinates:
-    eq, groups = problem.equations, problem.groups
+    eq = problem.equations
     order = (*problem.plan.chain, *problem.plan.rest)
-    n_sd = int(eq.q.sum())
+    covariances = [covariance_of(group) for group in problem.groups]
+    n_sd = sum(covariance.n_sd for covariance in covariances)
     kinds = np.zeros(n_sd + 1, dtype=np.int64)
     a, b = np.zeros(n_sd + 1), np.zeros(n_sd + 1)
-    blocks: list[tuple[int, int, int, int, float]] = []
-    at_sd, at_x = 0, n_sd
-    T: list[np.ndarray] = []
-    for f, group in enumerate(groups):
-        T.append((problem.scaling.TZ[order[f]] / unit).ravel())
+    blocks, effect_sd, at_sd = _Blocks(), [np.zeros(0, dtype=np.int64)], 0
+    for f, (group, covariance) in enumerate(zip(problem.groups, covariances, strict=True)):
         if priors is not None:
-            for entry in priors.mu.sd[group.name]:
-                kinds[at_sd], a[at_sd], b[at_sd] = scale_prior_codes(entry.prior)
-                at_sd += 1
-        for block in group.correlated_blocks:
-            eta = 1.0 if priors is None else priors.mu.corr[group.name].prior.parameters["eta"]
-            blocks.append((f, block.start, block.size, at_x, eta))
-            at_x += block.size * (block.size - 1) // 2
+            for k, entry in enumerate(priors.mu.sd[group.name], at_sd):
+                kinds[k], a[k], b[k] = scale_prior_codes(entry.prior)
+        effect_sd.append(at_sd + covariance.sd_of_effect)
+        at_sd += covariance.n_sd
+        for part in covariance.with_coordinates:
+            blocks.add(
+                f, part, n_sd, None if priors is None else priors.mu.of_part(group.name, part)
+            )
     if priors is not None and with_sigma:
         kinds[-1], a[-1], b[-1] = scale_prior_codes(priors.family["sigma"].prior)
+    T = [(problem.scaling.TZ[k] / unit).ravel() for k in order]
     made = Coordinates(
-        sizes=np.asarray([at_x + with_sigma, n_sd, len(blocks), with_sigma], dtype=np.int64),
+        sizes=[n_sd + blocks.n_coordinates + with_sigma, n_sd, len(blocks.structures), with_sigma],
         sd_start=(np.cumsum(eq.q) - eq.q).astype(np.int64),
+        effect_sd=np.concatenate(effect_sd),
         q=eq.q,
         L_start=eq.L_start,
-        block_factor=_column(blocks, 0),
-        block_first=_column(blocks, 1),
-        block_size=_column(blocks, 2),
-        block_x=_column(blocks, 3),
-        eta=np.asarray([block[4] for block in blocks], dtype=np.float64),
         prior_kind=kinds,
         prior_a=a,
         prior_b=b,
         T=np.concatenate(T) if T else np.zeros(0),
-        unit=np.asarray([problem.scaling.y_scale]),
+        unit=[problem.scaling.y_scale],
+        **blocks.arrays(),
     )
     if problem.phi:
         made.phi = phi_coordinates(problem.phi, [_phi_prior(one, priors) for one in problem.phi])
@@ -281,5 +282,48 @@ def _phi_prior(
     return scale_prior_codes(entry.prior)
 
 
-def _column(blocks: Sequence[tuple[int, int, int, int, float]], k: int) -> np.ndarray:
-    return np.asarray([block[k] for block in blocks], dtype=np.int64)
+class _Blocks:
+    """Blocks with coordinates of their own, gathered one by one."""
+
+    _WHOLE = ("factor", "first", "size", "x", "n", "value", "data")
+
+    def __init__(self) -> None:
+        self.structures: list[type[Covariance]] = []
+        self.n_coordinates = 0
+        self._rows: list[tuple[int, ...]] = []
+        self._eta: list[float] = []
+        self._values: list[tuple[float, ...]] = []
+        self._data: list[float] = []
+
+    def add(self, f: int, part: Part, n_sd: int, priors: Mapping[str, Prior] | None) -> None:
+        """Add a block of the factor f, with the priors of its parameters."""
+        own = part.covariance
+        parameters = own.parameters()
+        self._rows.append((
+            f, part.start, own.size, n_sd + self.n_coordinates, len(parameters),
+            len(self._values), len(self._data),
+        ))  # fmt: skip
+        self._eta.append(1.0 if priors is None else priors["corr"].parameters["eta"]
+                         if own.free_correlations else 1.0)  # fmt: skip
+        for p in parameters:
+            kind, a, b = (0, 0.0, 0.0) if priors is None else scale_prior_codes(priors[p.name])
+            lower, width = p.lower, 0.0 if np.isinf(p.upper) else p.upper - p.lower
+            if kind == codes.UNIFORM:
+                lower, width = a, b - a
+            self._values.append((kind, a, b, lower, width, p.unit))
+        self._data += own.data().tolist()
+        self.structures.append(type(own))
+        self.n_coordinates += own.n_coordinates
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the arguments of `Coordinates`."""
+        whole = np.asarray(self._rows, dtype=np.int64).reshape(-1, len(self._WHOLE)).T
+        values = np.asarray(self._values, dtype=np.float64).reshape(-1, 6).T
+        names = ("kind", "a", "b", "lower", "width", "unit")
+        return {
+            "structures": self.structures,
+            "eta": self._eta,
+            "data": self._data,
+            **{f"block_{name}": row for name, row in zip(self._WHOLE, whole, strict=True)},
+            **{f"value_{name}": row for name, row in zip(names, values, strict=True)},
+        }

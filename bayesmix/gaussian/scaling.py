@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.design import LinearPredictor
+from bayesmix.covariance import covariance_of
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.spread import largest
 
-__all__ = ["Scaling", "column_transform", "scale_design"]
+__all__ = ["Scaling", "column_transform", "group_transform", "scale_design"]
 
 _CHUNK = 65_536
 
@@ -85,6 +86,36 @@ def column_transform(
     return shift, scale, T
 
 
+def group_transform(group: GroupingFactor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shift and scale of each column of Z, and the matrix T with Z = Zw T.
+
+    Columns of a structure that asks for it are scaled by one number, in which the effects
+    of working columns have the same structure, and not shifted or mixed with others.
+
+    Parameters
+    ----------
+    group : GroupingFactor
+
+    Returns
+    -------
+    shift, scale : ndarray, shape (q,)
+    T : ndarray, shape (q, q)
+    """
+    kept = [part for part in covariance_of(group).parts if part.covariance.one_scale]
+    constant = group.effects.index("Intercept") if "Intercept" in group.effects else None
+    if constant is not None and any(part.start <= constant < part.stop for part in kept):
+        constant = None
+    shift, scale, T = column_transform(group.Z, constant)
+    for part in kept:
+        own = group.Z[:, part.effects]
+        lengths = np.sqrt((own**2).sum(axis=1))
+        size = _root_mean_square(lengths, 0.0) or 1.0
+        shift[part.effects], scale[part.effects] = 0.0, size
+        T[:, part.effects] = 0.0
+        T[part.effects, part.effects] = size * np.eye(own.shape[1])
+    return shift, scale, T
+
+
 def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None) -> Scaling:
     """Choose shifts, scales and the least-squares fit to take off the response.
 
@@ -102,10 +133,7 @@ def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray 
     names = predictor.fixed_effects
     constant = names.index("Intercept") if predictor.has_intercept else None
     X_shift, X_scale, TX = column_transform(predictor.X, constant)
-    Z = [
-        column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in predictor.groups
-    ]
+    Z = [group_transform(group) for group in predictor.groups]
     # Least squares on working columns, in chunks: of R and Q'y only.
     p = len(names)
     R = np.zeros((0, p + 1))

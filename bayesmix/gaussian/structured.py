@@ -214,13 +214,13 @@ def _criterion(  # type: ignore[no-untyped-def]
     d, n_L = co.sizes[0], co.L_size
     profiled = flags & PROFILED != 0
     n, p = eq.n_root, eq.sizes[4]
-    sd = np.empty(co.sizes[1] + 1)
+    sd = np.empty(co.n_effects + 1)
     C, L, Q = np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     sigma = 1.0
     precision = known if known > 0.0 else 1.0
     if not profiled:
-        sigma = sd[co.sizes[1]] / co.unit[0]
+        sigma = sd[co.n_effects] / co.unit[0]
         precision = 1.0 / (sigma * sigma)
     prior_y = np.empty(p)
     prior_length = times_prior(prior_precision, prior_mean, p, prior_y)
@@ -245,7 +245,7 @@ def _criterion(  # type: ignore[no-untyped-def]
         variance[0] = np.nan
         return np.inf if profiled else -np.inf
     value, unit = finish(
-        eq, co, co_ints, co_floats, prior_precision, prior_mean, x, sd, C, Q, flags, known,
+        eq, co, co_ints, co_floats, prior_precision, prior_mean, x, C, Q, flags, known,
         precision, sigma, prior_length, E, U, beta, scalars, gradient, variance,
     )  # fmt: skip
     counts = np.empty(size)

@@ -74,7 +74,7 @@ def joint_density(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
     d, n_L, n_u = co.sizes[0], co.L_size, rows.u_start[-1]
-    sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
+    sd, C = np.empty(co.n_effects + 1), np.empty(n_L)
     triangle, Q, L, rotation = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, t, sd.ctypes, C.ctypes, triangle.ctypes, Q.ctypes)
     # As it was before it was made triangular: its derivative is simple.
@@ -189,9 +189,7 @@ def joint_density(  # type: ignore[no-untyped-def]
             value -= 0.5 * (beta[i] - mean[i]) * pull
             s -= pull
         by_inside[n_u + i] = s
-    value += _chain_rule(
-        co_ints, co_floats, t, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t
-    )
+    value += _chain_rule(co_ints, co_floats, t, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t)
     two = np.empty(2)
     for k in range(n_phi):
         scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)

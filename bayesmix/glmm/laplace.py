@@ -80,7 +80,7 @@ def laplace(  # type: ignore[no-untyped-def]
     n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
     d, n_L, r, n_u = co.sizes[0], co.L_size, eq.sizes[3], rows.u_start[-1]
     n_root, n_nodes_u = r + p, n_u - r
-    sd, C = np.empty(co.sizes[1] + 1), np.empty(n_L)
+    sd, C = np.empty(co.n_effects + 1), np.empty(n_L)
     L, Q = np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     phi, beta = np.ones(max(n_phi, 1)), np.empty(p)
@@ -178,7 +178,7 @@ def laplace(  # type: ignore[no-untyped-def]
                     )
             at += q
     value += _chain_rule(
-        co_ints, co_floats, x, sd.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
+        co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
         1 if priors == 2 else 0, gradient,
     )  # fmt: skip
     base = np.zeros(4)

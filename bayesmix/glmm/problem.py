@@ -12,7 +12,7 @@ from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem, scale_prior_codes
-from bayesmix.gaussian.scaling import Scaling, column_transform
+from bayesmix.gaussian.scaling import Scaling, column_transform, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
@@ -110,10 +110,7 @@ def build_glmm_problem(
     names = predictor.fixed_effects
     constant_column = names.index("Intercept") if predictor.has_intercept else None
     X_shift, X_scale, TX = column_transform(predictor.X, constant_column)
-    Z = [
-        column_transform(g.Z, g.effects.index("Intercept") if "Intercept" in g.effects else None)
-        for g in predictor.groups
-    ]
+    Z = [group_transform(group) for group in predictor.groups]
     p = len(names)
     scaling = Scaling(
         TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,

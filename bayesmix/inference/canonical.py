@@ -120,6 +120,10 @@ def _rounded(priors: ModelPriors) -> ModelPriors:
         coefficients=tuple(map(entry, priors.mu.coefficients)),
         sd={name: tuple(map(entry, entries)) for name, entries in priors.mu.sd.items()},
         corr={name: entry(e) for name, e in priors.mu.corr.items()},
+        structure={
+            group: {name: entry(e) for name, e in own.items()}
+            for group, own in priors.mu.structure.items()
+        },
     )
     return replace(
         priors,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from bayesmix.covariance import covariance_of
+from bayesmix.covariance.vine import lower_factor, partials_of_factor
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.problem import Problem
 
@@ -49,7 +51,7 @@ class Centred:
             alone = (T != 0).sum(axis=1) == 1
             own = np.abs(np.diag(T))
             out.append(np.where(alone, own, np.nan) if other else np.ones(len(T)))
-        return np.concatenate(out)
+        return np.concatenate(out)[self.coordinates.effect_of_sd]
 
     def factors_at(self, x: np.ndarray, factor: float) -> list[np.ndarray]:
         """Lower Cholesky factors of the covariance of the centred columns' effects.
@@ -74,7 +76,7 @@ class Centred:
         return [
             own[f][:, None] * flat[f]
             if other
-            else _lower(column_change(self.problem, f) @ (own[f][:, None] * flat[f]))
+            else lower_factor(column_change(self.problem, f) @ (own[f][:, None] * flat[f]))
             for f, other in enumerate(self.factors)
         ]
 
@@ -125,15 +127,20 @@ class Centred:
                 continue
             q, at, first = int(co.q[f]), int(co.L_start[f]), int(co.sd_start[f])
             here = slice(first, first + q)
-            F = C[at : at + q * q].reshape(q, q) * np.where(x[here] > -29.0, sd[here], 0.0)[:, None]
+            F = (
+                C[at : at + q * q].reshape(q, q)
+                * np.where(x[co.effect_sd[here]] > -29.0, sd[here], 0.0)[:, None]
+            )
             F = linalg.solve(column_change(self.problem, f), F)
             size = np.sqrt((F**2).sum(axis=1))
-            out[here] = np.where(size > 0, np.log(np.where(size > 0, size, 1.0)), zero[here])
-            for block in np.flatnonzero(co.block_factor == f):
-                start, n = int(co.block_first[block]), int(co.block_size[block])
-                rows = slice(start, start + n)
-                position = int(co.block_x[block])
-                out[position : position + n * (n - 1) // 2] = _partial(F[rows, rows], limit)
+            at_sd = co.effect_sd[here]  # shared ones are written more than once, with one value
+            out[at_sd] = np.where(size > 0, np.log(np.where(size > 0, size, 1.0)), zero[at_sd])
+            for block in np.flatnonzero(co.block_factor == f).tolist():
+                if co.structures[block].any_columns:
+                    start = int(co.block_first[block])
+                    rows = slice(start, start + int(co.block_size[block]))
+                    own = partials_of_factor(F[rows, rows], limit)
+                    out[co.coordinates_of_block(block)] = own
         return out
 
 
@@ -158,7 +165,7 @@ def centred(problem: Problem, co: Coordinates, unit: float) -> Centred | None:
     for f, group in enumerate(problem.groups):
         matrix = column_change(problem, f)
         mixed = [(i, j) for i, j in np.argwhere(matrix).tolist() if i != j]
-        blocks = [(b.start, b.stop) for b in group.correlated_blocks]
+        blocks = [(p.start, p.stop) for p in covariance_of(group).parts if p.covariance.any_columns]
         within = all(any(a <= i < z and a <= j < z for a, z in blocks) for i, j in mixed)
         factors.append(bool(mixed) and within)
         if factors[-1]:
@@ -174,7 +181,7 @@ def working_factors(problem: Problem, sd: np.ndarray, C: list[np.ndarray]) -> li
     Parameters
     ----------
     problem : Problem
-    sd : ndarray, shape (n_sd,)
+    sd : ndarray, shape (n_effects,)
     C : list of ndarray, shape (q, q)
         Cholesky factors of the correlation matrices.
 
@@ -184,7 +191,8 @@ def working_factors(problem: Problem, sd: np.ndarray, C: list[np.ndarray]) -> li
     """
     own = np.split(sd, np.cumsum([len(factor) for factor in C]))
     return [
-        _lower(column_change(problem, f) @ (own[f][:, None] * factor)) for f, factor in enumerate(C)
+        lower_factor(column_change(problem, f) @ (own[f][:, None] * factor))
+        for f, factor in enumerate(C)
     ]
 
 
@@ -192,22 +200,3 @@ def column_change(problem: Problem, f: int) -> np.ndarray:
     """T of a factor: effects of the centred columns are T times the formula's."""
     order = (*problem.plan.chain, *problem.plan.rest)
     return problem.scaling.TZ[order[f]]
-
-
-def _lower(F: np.ndarray) -> np.ndarray:
-    """The lower triangle L with L L' = F F', its diagonal not negative; no squares are lost."""
-    R = np.linalg.qr(F.T, mode="r")
-    return np.asarray((R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]).T)
-
-
-def _partial(F: np.ndarray, limit: float) -> list[float]:
-    """Inverse hyperbolic tangents of the partial correlations of F F', row by row."""
-    L, out = _lower(F), []
-    for i in range(1, len(L)):
-        for j in range(i):
-            left = float(np.sqrt((L[i, j + 1 : i + 1] ** 2).sum()))
-            if left > 0:
-                out.append(float(np.clip(np.arcsinh(L[i, j] / left), -limit, limit)))
-            else:
-                out.append(limit * float(np.sign(L[i, j])))
-    return out

@@ -22,13 +22,14 @@ from bayesmix.gaussian.conditional import (
     draw_fixed,
     split_by_group,
 )
-from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
+from bayesmix.inference.theta_draws import GroupVariables, theta_variables
 
 __all__ = ["GroupDraws", "sample_collapsed"]
 
@@ -43,7 +44,7 @@ def sample_collapsed(
     co: Coordinates,
     prior: FixedPrior,
     settings: SamplerSettings,
-    names: Mapping[str, tuple[str, str, str]],
+    names: Mapping[str, GroupVariables],
     group_draws: GroupDraws = "auto",
 ) -> Draws:
     """Sample theta with NUTS and the effects exactly.
@@ -55,8 +56,8 @@ def sample_collapsed(
         With the priors.
     prior : FixedPrior
     settings : SamplerSettings
-    names : mapping of str to tuple of str
-        For each grouping factor the variables' names: sd, corr, b.
+    names : mapping of str to GroupVariables
+        The variables' names, by grouping factor.
     group_draws : {"auto", "all", "moments"}
         Whether draws of the group effects are kept, or their means and standard
         deviations only.
@@ -149,7 +150,7 @@ def _sample(
 
 def _effects(
     problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray,
-    settings: SamplerSettings, names: Mapping[str, tuple[str, str, str]],
+    settings: SamplerSettings, names: Mapping[str, GroupVariables],
     group_draws: GroupDraws,
 ) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
     """Draws of everything, from the draws of theta's coordinates."""
@@ -164,7 +165,9 @@ def _effects(
             '(group_draws="all" keeps the draws).',
             progress=True,
         )
-    posterior = _theta(problem, co, X, names)
+    posterior, sd, _ = theta_variables(problem, co, X, names)
+    if not problem.sigma_is_known:
+        posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
     p = problem.n_fixed
     scaling = problem.scaling
     back = np.linalg.inv(scaling.TX) * scaling.y_scale
@@ -195,32 +198,9 @@ def _effects(
         posterior["beta"] = beta
     if b is not None:
         for group, values in split_by_group(problem, b).items():
-            posterior[names[group][2]] = values
+            posterior[names[group].b] = values
         return posterior, {}
     return posterior, _average_moments(problem, co, prior, np.concatenate(X))
-
-
-def _theta(
-    problem: Problem, co: Coordinates, X: np.ndarray, names: Mapping[str, tuple[str, str, str]]
-) -> dict[str, np.ndarray]:
-    """Standard deviations, correlation matrices and sigma at each draw."""
-    n_chains, n_draws = X.shape[:2]
-    flat = np.concatenate(X)
-    sd, C = unpack_theta(co, flat)
-    posterior: dict[str, np.ndarray] = {}
-    for f, group in enumerate(problem.groups):
-        q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
-        sd_name, corr_name, _ = names[group.name]
-        values = sd[:, first : first + q]
-        posterior[sd_name] = values.reshape(n_chains, n_draws, q)
-        if group.correlated_blocks:
-            factor = C[:, at : at + q * q].reshape(-1, q, q)
-            R = factor @ np.swapaxes(factor, 1, 2)
-            R[:, range(q), range(q)] = 1.0
-            posterior[corr_name] = R.reshape(n_chains, n_draws, q, q)
-    if not problem.sigma_is_known:
-        posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
-    return posterior
 
 
 def _average_moments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesmix.covariance.vine import factor_of, partials_of_correlation
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.inference.branches import Profile, profile_end
 from bayesmix.inference.profile import Around
@@ -101,39 +102,6 @@ def _derivatives(x: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def _reordered(x: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Coordinates of the same correlation matrix with its effects in another order."""
-    C = _factor(x, len(order))
+    C = factor_of(x, len(order))
     # Not conjugated: an analytic function for complex steps.
-    return _coordinates((C @ C.T)[np.ix_(order, order)])
-
-
-def _factor(x: np.ndarray, size: int) -> np.ndarray:
-    C = np.zeros((size, size), dtype=complex)
-    position = 0
-    C[0, 0] = 1.0
-    for i in range(1, size):
-        left = 1.0 + 0.0j
-        for j in range(i):
-            C[i, j] = np.tanh(x[position]) * left
-            left *= 1.0 / np.cosh(x[position])
-            position += 1
-        C[i, i] = left
-    return C
-
-
-def _coordinates(R: np.ndarray) -> np.ndarray:
-    """Inverse hyperbolic tangents of a correlation matrix's partial correlations."""
-    C, x = np.zeros_like(R), []
-    C[0, 0] = 1.0
-    for i in range(1, len(R)):
-        left = 1.0 + 0.0j
-        for j in range(i):
-            rest = R[i, j] - C[i, :j] @ C[j, :j]
-            C[i, j] = rest / C[j, j] if abs(C[j, j]) > 1e-8 else 0.0
-            z = C[i, j] / left if abs(left) > 1e-8 else 0.0j
-            if abs(z.real) >= 1.0:
-                z = np.sign(z.real) * (1.0 - 1e-15) + 0.0j
-                C[i, j] = z * left
-            x.append(np.arctanh(z))
-            left *= np.sqrt(1.0 - z * z)
-        C[i, i] = left
-    return np.array(x)
+    return partials_of_correlation((C @ C.T)[np.ix_(order, order)])

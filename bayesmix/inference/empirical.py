@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, unpack_theta
+from bayesmix.covariance.vine import partials_of_unit_factors
+from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.density import (
     FixedPrior,
     log_density,
@@ -45,8 +46,8 @@ class Optimum:
         What `x` means.
     criterion : float
         Deviance (REML criterion, ML deviance, or -2 log density) in working units.
-    sd : ndarray
-        Standard deviations of the group effects on the scale of the formula, zero
+    sd : ndarray, shape (n_effects,)
+        Standard deviation of each group effect on the scale of the formula, zero
         at a boundary, factor behind factor.
     sigma : float
     corr : list of ndarray, shape (q, q)
@@ -59,15 +60,15 @@ class Optimum:
     starts : int
     seconds : float
     message : str
-    at_zero : ndarray of bool, shape (n_sd,)
+    at_zero : ndarray of bool, shape (n_effects,)
         Standard deviations at zero.
-    dependent : ndarray of bool, shape (n_sd,)
+    dependent : ndarray of bool, shape (n_effects,)
         Effects that the effects before them determine: what is left of their
         standard deviation is below 1e-4 sigma in units of their (centred) column.
     centred : tuple of Coordinates and ndarray, or None
         The same theta among the effects of centred columns, where these are others:
         what is computed from it loses no digits.
-    flat : ndarray of bool, shape (n_sd,), or None
+    flat : ndarray of bool, shape (n_effects,), or None
         Standard deviations of which other values are as good.
     """
 
@@ -171,7 +172,7 @@ def _maximise(
                 best = end
     seconds = time.perf_counter() - begin
     out = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
-    return replace(out, flat=_flat(search, best, ends))
+    return replace(out, flat=_flat(search, best, ends)[co.effect_sd])
 
 
 def _other_starts(search: Search, start: np.ndarray, best: Point) -> list[np.ndarray]:
@@ -220,9 +221,11 @@ def start_point(co: Coordinates) -> np.ndarray:
 
 
 def log_units(co: Coordinates) -> np.ndarray:
-    """Log of what one unit of each effect's working column is, in units of the response."""
+    """Log of what one unit of a working column is, in units of the response, shape (n_sd,)."""
     diagonals = [np.diag(_change(co, f)) for f in range(len(co.q))]
-    return -np.log(np.abs(np.concatenate(diagonals))) if diagonals else np.zeros(0)
+    if not diagonals:
+        return np.zeros(0)
+    return -np.log(np.abs(np.concatenate(diagonals)))[co.effect_of_sd]
 
 
 def _change(co: Coordinates, f: int) -> np.ndarray:
@@ -243,23 +246,18 @@ def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
     if co.n_sigma and not uniform[-1]:
         x[-1] = np.log(co.unit[0])
     for block in range(co.n_blocks):
-        f, first, size = co.block_factor[block], co.block_first[block], int(co.block_size[block])
-        rows = slice(first, first + size)
+        here, effects = co.coordinates_of_block(block), co.effects_of_block(block)
+        if not co.structures[block].any_columns:
+            continue  # zero, the middle of each parameter's scale
+        f, first = int(co.block_factor[block]), int(co.block_first[block])
+        rows = slice(first, first + int(co.block_size[block]))
         T = _change(co, f)[rows, rows]
         half = np.linalg.inv(T)
         covariance = half @ half.T
         sd = np.sqrt(np.diag(covariance))
-        at = co.sd_start[f] + first
-        x[at : at + size] += np.log(sd) - np.log(np.diag(half))
-        C = np.linalg.cholesky(covariance / np.outer(sd, sd) + 1e-15 * np.eye(size))
-        position = int(co.block_x[block])
-        for i in range(1, size):
-            left = 1.0
-            for j in range(i):
-                z = np.clip(C[i, j] / left, -1 + 1e-13, 1 - 1e-13)
-                x[position] = np.arctanh(z)
-                left *= np.sqrt(1 - z**2)
-                position += 1
+        x[co.effect_sd[effects]] += np.log(sd) - np.log(np.diag(half))
+        C = np.linalg.cholesky(covariance / np.outer(sd, sd) + 1e-15 * np.eye(len(sd)))
+        x[here] = partials_of_unit_factors(C[None], 1e-13)[0]
     x[:n_sd][uniform[:-1]] = 0.0
     return x
 
@@ -298,7 +296,7 @@ def optimum_at(
     co : Coordinates
     best : the point that was found
     search : Search
-    sd : ndarray, shape (n_sd,)
+    sd : ndarray, shape (n_effects,)
         On the scale of the formula.
     C : ndarray, shape (n_L,)
         Cholesky factors of the correlation matrices, flat.
@@ -314,7 +312,7 @@ def optimum_at(
     -------
     Optimum
     """
-    at_zero = best.x[: len(sd)] <= search.zero + 1e-9
+    at_zero = (best.x[: search.n_sd] <= search.zero + 1e-9)[co.effect_sd]
     q, at = problem.equations.q, problem.equations.L_start
     factors = [C[at[f] : at[f + 1]].reshape(q[f], q[f]) for f in range(len(q))]
     sd = np.where(at_zero, 0.0, sd)
@@ -328,7 +326,7 @@ def optimum_at(
         criterion=best.criterion,
         sd=sd,
         sigma=sigma,
-        corr=[F @ F.T for F in factors],
+        corr=correlation_matrices(co, C),
         converged=best.converged and bool(np.isfinite(sigma)),
         gradient=best.gradient,
         evaluations=search.evaluations,

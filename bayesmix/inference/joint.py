@@ -9,13 +9,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bayesmix.gaussian.conditional import split_by_group
-from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.announce import stage
 from bayesmix.inference.draws import Draws
 from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
+from bayesmix.inference.theta_draws import GroupVariables, theta_variables
 from bayesmix.inference.whitening import Whitening, find_whitening
 
 __all__ = ["sample_joint"]
@@ -29,7 +30,7 @@ def sample_joint(
     co: Coordinates,
     prior: FixedPrior,
     settings: SamplerSettings,
-    names: Mapping[str, tuple[str, str, str]],
+    names: Mapping[str, GroupVariables],
     link_start: float,
     *,
     careful: bool = False,
@@ -43,8 +44,8 @@ def sample_joint(
         With the priors.
     prior : FixedPrior
     settings : SamplerSettings
-    names : mapping of str to tuple of str
-        For each grouping factor the variables' names: sd, corr, b.
+    names : mapping of str to GroupVariables
+        The variables' names, by grouping factor.
     link_start : float
         Linear predictor of the mean response.
     careful : bool
@@ -86,28 +87,21 @@ def sample_joint(
 
 
 def _posterior(
-    w: Whitening, z: np.ndarray, names: Mapping[str, tuple[str, str, str]]
+    w: Whitening, z: np.ndarray, names: Mapping[str, GroupVariables]
 ) -> dict[str, np.ndarray]:
     """Draws of everything on the scale of the formula."""
     n_chains, n_draws = z.shape[:2]
     gp, co, problem = w.gp, w.co, w.gp.problem
     t, inside = w.back(z.reshape(n_chains * n_draws, -1))
     d, n_u = co.n_x, gp.n_effects
-    sd, C = unpack_theta(co, np.ascontiguousarray(t[:, :d]))
-    posterior: dict[str, np.ndarray] = {}
+    posterior, sd, C = theta_variables(problem, co, t[:, :d].reshape(n_chains, n_draws, d), names)
     b = np.empty((len(t), n_u))
     T = np.asarray(co.T)
     level = 0
     for f, group in enumerate(problem.groups):
         q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
-        sd_name, corr_name, _ = names[group.name]
         values = sd[:, first : first + q]
-        posterior[sd_name] = values.reshape(n_chains, n_draws, q)
         factor = C[:, at : at + q * q].reshape(-1, q, q)
-        if group.correlated_blocks:
-            R = factor @ np.swapaxes(factor, 1, 2)
-            R[:, range(q), range(q)] = 1.0
-            posterior[corr_name] = R.reshape(n_chains, n_draws, q, q)
         L = T[at : at + q * q].reshape(q, q) @ (values[:, :, None] * factor)
         rows = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
         v = inside[:, rows].reshape(len(t), -1, q)
@@ -122,7 +116,7 @@ def _posterior(
             effect[:, information > 0] = v[:, information > 0] @ L_hat.T
         b[:, rows] = effect.reshape(len(t), -1)
     for group_name, effect in split_by_group(problem, b.reshape(n_chains, n_draws, n_u)).items():
-        posterior[names[group_name][2]] = effect
+        posterior[names[group_name].b] = effect
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
         posterior["beta"] = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)

@@ -335,13 +335,13 @@ def optimum_of(
     marginal: WarmMarginal, search: Search, best: Point, starts: int, seconds: float
 ) -> LaplaceOptimum:
     """Say what a search has found, with the mode there."""
-    gp, co, n_sd = marginal.gp, marginal.co, search.n_sd
+    gp, co = marginal.gp, marginal.co
     gradient = np.empty(search.n_x)
     search.criterion(best.x, gradient)
     x = best.x * search_units(gp, search.n_x)
     at = factors_at(co, x)
     theta = optimum_at(
-        gp.problem, co, best, search, at.sd[:n_sd], at.C, gp.link_unit, starts, seconds
+        gp.problem, co, best, search, at.sd[:-1], at.C, gp.link_unit, starts, seconds
     )
     return LaplaceOptimum(
         theta=replace(theta, sigma=1.0), x=x, u=marginal.u.copy(), loglik=-best.criterion / 2,

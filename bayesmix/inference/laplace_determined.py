@@ -108,7 +108,7 @@ def reproduced(
     """
     x, p, n_sd = found.x, gp.problem.n_fixed, co.n_sd
     nothing = np.zeros((len(x), 0))
-    grows = ~found.theta.at_zero
+    grows = ~found.theta.at_zero[co.effect_of_sd]
     if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
         return nothing
     phi = np.exp(x[co.n_x : len(x) - p])

@@ -112,7 +112,9 @@ def laplace_shifts(
         moved = sign * float(best.x)
         if abs(moved) > NOTICED * se and best.fun < _NEVER:
             there = factors_at(co, np.ascontiguousarray(found.x + moved * along))
-            out.append(Shift(at=k, sd=float(there.sd[k]), errors=moved / float(se)))
+            out.append(
+                Shift(at=k, sd=float(there.sd[co.effect_of_sd[k]]), errors=moved / float(se))
+            )
     return out
 
 

@@ -85,7 +85,7 @@ def laplace_likelihood_at(
     LaplaceLikelihood
     """
     scale = search_units(gp, len(optimum.x))
-    n_sd, at_zero = co.n_sd, optimum.theta.at_zero
+    n_sd, at_zero = co.n_sd, optimum.theta.at_zero[co.effect_of_sd]
     unit = log_units(co) + np.log(gp.link_unit)
     x = optimum.x / scale
     x[:n_sd][at_zero] = ZERO + unit[at_zero]

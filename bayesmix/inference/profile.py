@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from bayesmix.gaussian.conditional import add_moments
-from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
+from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, evaluate, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.branches import Profile, off_zero, profile_end
@@ -109,22 +109,20 @@ def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) 
     Likelihood
     """
     co, x = absolute_coordinates(problem, optimum)
-    at_zero = optimum.at_zero
+    zero = optimum.at_zero[co.effect_of_sd]
     n_sd, unit = co.n_sd, log_units(co)
     if centred and optimum.centred is not None:
         co, x = optimum.centred[0], optimum.centred[1].copy()
         unit = log_units(co)
-        at_zero = zero_there(co, x)
-    x[:n_sd][at_zero] = ZERO + unit[at_zero]
+        zero = zero_there(co, x)
+    x[:n_sd][zero] = ZERO + unit[zero]
     start = start_point(co)
     starts = [off_zero(x, unit)]
     for scale in (0.0, np.log(0.1), np.log(5.0)):
         other = start.copy()
         other[:n_sd] += scale
         starts.append(other)
-    return Likelihood(
-        problem=problem, coordinates=co, x=x, unit=unit, at_zero=at_zero, starts=starts
-    )
+    return Likelihood(problem=problem, coordinates=co, x=x, unit=unit, at_zero=zero, starts=starts)
 
 
 def zero_there(co: Coordinates, x: np.ndarray) -> np.ndarray:
@@ -344,9 +342,4 @@ def standard_deviations(co: Coordinates, x: np.ndarray) -> np.ndarray:
 
 def correlations(co: Coordinates, x: np.ndarray) -> list[np.ndarray]:
     """Correlation matrix of each factor at coordinates."""
-    C = unpack_theta(co, x)[1]
-    out = []
-    for f, q in enumerate(co.q.tolist()):
-        factor = C[co.L_start[f] : co.L_start[f] + q * q].reshape(q, q)
-        out.append(factor @ factor.T)
-    return out
+    return correlation_matrices(co, unpack_theta(co, x)[1])

@@ -155,7 +155,7 @@ def find_whitening(
     # The (approximate) posterior sd of each log standard deviation.
     spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
     certain = _far_from_zero(gp, co, prior, best)
-    information = _information(gp, mode, certain)
+    information = _information(gp, mode, certain, co.effect_sd)
     B = np.empty((n_inside, n_t))
     rows = gp.rows
     for k in range(n_t):
@@ -197,7 +197,9 @@ def _far_from_zero(
     return out
 
 
-def _information(gp: GlmmProblem, mode: InnerMode, certain: np.ndarray) -> np.ndarray:
+def _information(
+    gp: GlmmProblem, mode: InnerMode, certain: np.ndarray, effect_sd: np.ndarray
+) -> np.ndarray:
     """What each level's rows know of its effects at the mode.
 
     For a scalar effect its information. For several, 1 where the rows weigh more than
@@ -216,7 +218,7 @@ def _information(gp: GlmmProblem, mode: InnerMode, certain: np.ndarray) -> np.nd
         L = mode.L[eq.L_start[f] : eq.L_start[f + 1]].reshape(group.n_effects, -1)
         weight = w * ((z @ L) ** 2).mean(axis=1)
         first = int(eq.q[:f].sum())
-        sure = certain[first : first + group.n_effects].all()
+        sure = certain[effect_sd[first : first + group.n_effects]].all()
         added = np.bincount(level, weight, minlength=group.n_levels)
         information.append(((added > 2.0) & sure).astype(np.float64))
     return np.concatenate(information) if information else np.zeros(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.density import log_likelihood
 from bayesmix.laws.intervals import ModeIntervals
 from bayesmix.laws.values import estimated_pairs
@@ -20,7 +21,7 @@ class Criteria(ModeIntervals):
         found = []
         at = 0
         for f, group in enumerate(self.problem.groups):
-            for k, effect in enumerate(group.effects):
+            for k, effect in covariance_of(group).sds:
                 if self.optimum.sd[at + k] == 0:
                     found.append(f"the sd of {effect} by {group.name} is zero")
                 if self.optimum.dependent[at + k]:
@@ -45,8 +46,12 @@ class Criteria(ModeIntervals):
         """
         if self.optimum.flat is None:
             return ""
-        names = [f"{e} by {g.name}" for g in self.problem.groups for e in g.effects]
-        return ", ".join(n for n, f in zip(names, self.optimum.flat, strict=True) if f)
+        flat, at = [], 0
+        for g in self.problem.groups:
+            for k, label in covariance_of(g).sds:
+                flat += [f"{label} by {g.name}"] if self.optimum.flat[at + k] else []
+            at += g.n_effects
+        return ", ".join(flat)
 
     @property
     def deviance(self) -> float:
@@ -68,9 +73,8 @@ class Criteria(ModeIntervals):
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, sigma."""
-        n_corr = sum(len(estimated_pairs(group)) for group in self.problem.groups)
-        n_sd = sum(group.n_effects for group in self.problem.groups)
-        return self.problem.n_fixed + n_sd + n_corr + (not self.problem.sigma_is_known)
+        n_theta = sum(covariance_of(group).n_coordinates for group in self.problem.groups)
+        return self.problem.n_fixed + n_theta + (not self.problem.sigma_is_known)
 
     @property
     def method_in_words(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
 from bayesmix.arguments import checked_seed
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
@@ -57,6 +58,8 @@ class DrawsLaw(Law):
         For grouping factors whose effects have no draws in `b`.
     labels : tuple of ndarray
         Labels of the chains and of the draws.
+    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
+        By grouping factor, parameters of its covariance structures.
     seed : int
         Seed of draws where the caller gives none.
     is_prior : bool
@@ -80,6 +83,7 @@ class DrawsLaw(Law):
     parameters: Mapping[str, np.ndarray]
     moments: Mapping[str, GroupMoments]
     labels: tuple[np.ndarray, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     seed: int = 0
     is_prior: bool = False
     has_stated_prior: bool = True
@@ -94,7 +98,10 @@ class DrawsLaw(Law):
     @property
     def values(self) -> Values:
         """Draws of fixed effects and variance parameters, (chains, draws) first."""
-        return Values(beta=self.beta, sd=self.sd, corr=self.corr, parameters=self.parameters)
+        return Values(
+            beta=self.beta, sd=self.sd, corr=self.corr, parameters=self.parameters,
+            structure=self.structure,
+        )  # fmt: skip
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
         """Columns of a table for functions of `values`, shape (chains, draws, k)."""
@@ -139,12 +146,15 @@ class DrawsLaw(Law):
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
         groups, residual = self.design.groups, self.residual_variance()
-        labels = [(group.name, effect) for group in groups for effect in group.effects]
-        sds = [self.sd[group.name] for group in groups]
+        labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
         if residual is not None:
             parts = variance_parts(groups, self.sd, self.corr, residual)
-            shares = [parts.effects[group.name] / parts.total[..., None] for group in groups]
+            shares = [
+                covariance_of(g).sum_by_sd(parts.effects[g.name] / parts.total[..., None])
+                for g in groups
+            ]
             # That of a binary response is of the latent variable, and not estimated.
             estimated = self.model.family.residual_is_estimated
             labels.append(("Residual", "" if estimated else "latent"))
@@ -217,7 +227,13 @@ class DrawsLaw(Law):
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
         if any(name in self.moments and len(found) for name, found in levels.items()):
-            beta, b = redrawn_effects(self.model, sd, corr, family, levels, len(beta), seed)
+            structure = {
+                g: {name: flat(values) for name, values in own.items()}
+                for g, own in self.structure.items()
+            }
+            beta, b = redrawn_effects(
+                self.model, sd, corr, structure, family, levels, len(beta), seed
+            )
         else:
             b = {
                 name: levels_first(self.b[name], chosen, found)

@@ -51,7 +51,7 @@ class ModeIntervals(Mode):
             co = self.problem.absolute_coordinates()
             x = self.optimum.x.copy()
             n_sd = co.n_sd
-            x[:n_sd] = np.log(np.maximum(sd[:-1], 1e-300))
+            x[:n_sd] = np.log(np.maximum(sd[co.effect_of_sd], 1e-300))
             if co.n_sigma:
                 x[-1] = np.log(sd[-1])
             return co, x
@@ -79,7 +79,7 @@ class ModeIntervals(Mode):
         eq, reml = self.problem.equations, self.method == "reml"
         if self._centre is not None and self.optimum.centred is not None:
             there, at = self.optimum.centred
-            known = away_from_boundaries(there, at, zero_there(there, at))
+            known = away_from_boundaries(there, at, zero_there(there, at)[there.effect_sd])
             cov = observed_covariance(
                 lambda z, out: log_likelihood(eq, there, z, reml, out), at, known
             )
@@ -98,7 +98,8 @@ class ModeIntervals(Mode):
             step = np.zeros(len(x))
             step[k] = 1e-5
             up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
-            scale[k] = np.log(up[min(k, n_sd)] / down[min(k, n_sd)]) / 2e-5
+            effect = int(co.effect_of_sd[k]) if k < n_sd else -1
+            scale[k] = np.log(up[effect] / down[effect]) / 2e-5
         free &= scale > 1e-6  # at the edge of the prior
         cov = observed_covariance(
             lambda at, out: log_density(eq, own, self.prior, at, False, out), mode, free
@@ -155,7 +156,7 @@ class ModeIntervals(Mode):
         """
         if self.method == "map":
             return "wald"
-        profiled = len(self.optimum.sd) + 1 + n_more
+        profiled = self.absolute[0].n_sd + 1 + n_more
         evaluations = _EVALUATIONS * profiled * len(self.absolute[1])
         seconds = seconds_of_evaluation(self.problem) * evaluations
         return "profile" if seconds < _PROFILE_SECONDS else "wald"
@@ -164,7 +165,8 @@ class ModeIntervals(Mode):
         self, ci_prob: float, method: IntervalMethod
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Ends of the intervals of each factor's standard deviations, and the residual's."""
-        n_sd = len(self.optimum.sd)
+        co, x = self.absolute
+        n_sd, of_sd = co.n_sd, co.effect_of_sd
         has_sigma = not self.problem.sigma_is_known
         if method == "profile":
             self._check_profile()
@@ -177,18 +179,18 @@ class ModeIntervals(Mode):
                 for k in at
             ]
             logs = np.asarray(ends).reshape(-1, 2)
-            estimate = np.append(self.optimum.sd, self.optimum.sigma)[: len(logs)]
+            estimate = np.append(self.optimum.sd[of_sd], self.optimum.sigma)[: len(logs)]
             lower, upper = around(estimate, np.exp(logs[:, 0]), np.exp(logs[:, 1]))
         else:
-            co, x = self.absolute
-            sd = standard_deviations(co, x)[: n_sd + has_sigma]
+            sds = standard_deviations(co, x)
+            sd = np.append(sds[of_sd], sds[-1:] if has_sigma else [])
             at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
             se = np.sqrt(np.diag(self.theta_cov)[at])
             lower, upper = interval_of_logarithm(sd, se, ci_prob)
-            lower[:n_sd][self.optimum.at_zero] = 0.0
+            lower[:n_sd][self.optimum.at_zero[of_sd]] = 0.0
         low, high, start = {}, {}, 0
         for group in self.problem.groups:
-            rows = slice(start, start + group.n_effects)
+            rows = co.effect_sd[start : start + group.n_effects]
             low[group.name], high[group.name] = lower[rows], upper[rows]
             start += group.n_effects
         if has_sigma:
@@ -250,12 +252,17 @@ def _carried(J: np.ndarray, cov: np.ndarray) -> np.ndarray:
 
 
 def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
-    """Coordinates of correlations with an effect whose standard deviation is zero."""
+    """Coordinates of correlations with an effect whose standard deviation is zero.
+
+    `at_zero` is of each effect.
+    """
     out = np.zeros(co.n_x, dtype=bool)
     for block in range(co.n_blocks):
-        first, position = int(co.block_first[block]), int(co.block_x[block])
-        start = int(co.sd_start[co.block_factor[block]]) + first
-        zero = at_zero[start : start + int(co.block_size[block])]
+        here, zero = co.coordinates_of_block(block), at_zero[co.effects_of_block(block)]
+        if co.block_n[block]:  # of parameters of all pairs, what one pair tells is known
+            out[here] = (~zero).sum() < 2
+            continue
+        position = here.start
         for i in range(1, len(zero)):
             out[position : position + i] = zero[i] | zero[:i]
             position += i
@@ -267,7 +274,7 @@ def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) ->
     free = ~_with_zero(co, at_zero)
     n_sd = co.n_sd
     corr = slice(n_sd, len(x) - co.n_sigma)
-    free[:n_sd] = ~at_zero
+    free[:n_sd] = ~at_zero[co.effect_of_sd]
     free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
     return free
 

@@ -163,7 +163,8 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         for k in np.flatnonzero(self.co.prior_kind[:n_sd] == UNIFORM).tolist():
             step = np.zeros(d)
             step[k] = 1e-5
-            up, down = (factors_at(self.co, mode + s * step).sd[k] for s in (1, -1))
+            at = co.effect_of_sd[k]
+            up, down = (factors_at(self.co, mode + s * step).sd[at] for s in (1, -1))
             scale[k] = np.log(up / down) / 2e-5
         out *= np.outer(scale, scale)
         bound = ~away_from_boundaries(co, x, self.optimum.at_zero)
@@ -177,7 +178,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         x, n_sd = self.laplace.x[: co.n_x].copy(), co.n_sd
         # Under a uniform prior the coordinate is no logarithm.
         uniform = np.flatnonzero(self.co.prior_kind[:n_sd] == UNIFORM)
-        x[uniform] = np.log(np.maximum(self.optimum.sd[uniform], 1e-300))
+        x[uniform] = np.log(np.maximum(self.optimum.sd[co.effect_of_sd[uniform]], 1e-300))
         return co, x
 
     @functools.cached_property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
@@ -91,9 +92,10 @@ class Limits(Mode):
         """
         if not self._shifts:
             return ""
-        names = [(e, g.name) for g in self.problem.groups for e in g.effects]
+        names = [(e, g.name) for g in self.problem.groups for e in covariance_of(g).sd_labels]
+        sd = self.optimum.sd[self.co.effect_of_sd]
         found = [
-            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {self.optimum.sd[s.at]:.3g}, "
+            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {sd[s.at]:.3g}, "
             f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
             for s in self._shifts
         ]
@@ -151,7 +153,7 @@ class Limits(Mode):
         x = found.x
         n_sd = self.co.n_sd
         free = np.ones(len(x), dtype=bool)
-        free[:n_sd] = ~self.optimum.at_zero
+        free[:n_sd] = ~self.optimum.at_zero[self.co.effect_of_sd]
         # Correlations with an effect that does not vary are not there to be estimated.
         free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
         free[n_sd:d] &= np.abs(self.laplace.gradient[n_sd:d]) < np.inf

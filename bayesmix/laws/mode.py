@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.problem import Problem
@@ -125,6 +126,6 @@ class Mode:
         for f, group in enumerate(self.problem.groups):
             sd[group.name] = self.optimum.sd[at : at + group.n_effects]
             at += group.n_effects
-            if group.correlated_blocks:
+            if not covariance_of(group).is_diagonal:
                 corr[group.name] = self.optimum.corr[f]
         return sd, corr

@@ -10,6 +10,8 @@ import numpy as np
 from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
+from bayesmix.covariance import covariance_of
+from bayesmix.gaussian.coordinates import Coordinates, structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
@@ -117,9 +119,13 @@ class NormalLaw(Criteria, ModeRows):
         sd, corr = self.by_group()
         groups = self.model.design.groups
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
-        labels = [(g.name, effect) for g in groups for effect in g.effects]
+        layout = {g.name: covariance_of(g) for g in groups}
+        labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
         names = [g.name for g in groups]
-        shares = [parts.effects[name] / parts.total for name in names]
+        shares = [layout[name].sum_by_sd(parts.effects[name] / parts.total) for name in names]
+        sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
+        lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
+        upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
         if not self.problem.sigma_is_known:
             labels.append(("Residual", ""))
             names.append("Residual")
@@ -202,8 +208,21 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         own = self._own_at(x[p + d :], every[at:])
-        values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own)
+        structure = self._structure_at(co, theta)
+        values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
+
+    def _structure_at(self, co: Coordinates, theta: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+        """Parameters of the covariance structures by grouping factor."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        blocks = iter(structure_values(co, theta))
+        for group in self.problem.groups:
+            found[group.name] = {
+                name: np.asarray(value)
+                for part in covariance_of(group).with_coordinates
+                for name, value in zip(part.named_parameters(), next(blocks), strict=True)
+            }
+        return found
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""

@@ -26,6 +26,7 @@ def redrawn_effects(
     model: StatedModel,
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
+    structure: Mapping[str, Mapping[str, np.ndarray]],
     family: Mapping[str, np.ndarray],
     levels: Mapping[str, np.ndarray],
     n_draws: int,
@@ -41,6 +42,8 @@ def redrawn_effects(
     model : StatedModel
     sd, corr, family : mapping of str to ndarray, shape (S, ...)
         Draws of theta.
+    structure : mapping of str to mapping of str to ndarray, shape (S,)
+        By grouping factor, those of the parameters of its covariance structures.
     levels : mapping of str to ndarray of int
         By grouping factor, the levels whose effects are needed.
     n_draws : int
@@ -67,7 +70,7 @@ def redrawn_effects(
         )
     problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else family["sigma"]
-    X = pack_theta(problem, sd, corr, sigma)
+    X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     known = problem.known_precision

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from bayesmix.covariance import covariance_of
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -28,22 +30,20 @@ class Values:
         For those grouping factors that have correlations.
     parameters : mapping of str to ndarray, shape (...) or (..., k)
         The family's own parameters.
+    structure : mapping of str to mapping of str to ndarray, shape (...)
+        By grouping factor, parameters of its covariance structures.
     """
 
     beta: np.ndarray
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
-    """Pairs of effects in one correlated block; the other entries of R are 0 or 1."""
-    return [
-        (k, m)
-        for block in group.correlated_blocks
-        for k in range(block.start, block.stop)
-        for m in range(k + 1, block.stop)
-    ]
+    """Pairs of effects whose correlation is a parameter of its own."""
+    return covariance_of(group).pairs
 
 
 def own_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
@@ -77,13 +77,15 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
         "beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(design.fixed_effects)}
     }
     for group in design.groups:
-        g, effects = group.name, group.effects
-        found[f"sd({g})"] = {f"sd({g}, {e})": values.sd[g][..., k] for k, e in enumerate(effects)}
-        if group.correlated_blocks:
+        g, effects, covariance = group.name, group.effects, covariance_of(group)
+        found[f"sd({g})"] = {f"sd({g}, {e})": values.sd[g][..., k] for k, e in covariance.sds}
+        if covariance.has_correlations:
             found[f"corr({g})"] = {
                 f"corr({g}, {effects[k]}, {effects[m]})": values.corr[g][..., k, m]
-                for k, m in estimated_pairs(group)
+                for k, m in covariance.pairs
             }
+        for name, given in values.structure.get(g, {}).items():
+            found[f"{name}({g})"] = {f"{name}({g})": given}
     own = own_parameters(model, values)
     for name in values.parameters:
         found[name] = {

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
+from bayesmix.covariance import covariance_of
 from bayesmix.design.checks import warn_of_far_columns
 from bayesmix.errors import (
     OWN_FILES,
@@ -255,10 +256,16 @@ def _sample_fast(
     from bayesmix.inference.collapsed import sample_collapsed
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
+    from bayesmix.inference.theta_draws import GroupVariables
 
     mu, priors, names = model.design.mu, model.prior_entries, model.names
-    variables = {g.name: (names.sd(g.name), names.corr(g.name), names.b(g.name))
-                 for g in mu.groups}  # fmt: skip
+    variables = {
+        g.name: GroupVariables(
+            sd=names.sd(g.name), corr=names.corr(g.name), b=names.b(g.name),
+            parameters={p: names.parameter(p, g.name) for p in covariance_of(g).parameters()},
+        )
+        for g in mu.groups
+    }  # fmt: skip
     if _is_normal(model):
         from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import OWN_FILES, DataWarning, FileError
 from bayesmix.model.model import Model
 from bayesmix.results.empirical_bayes import EmpiricalBayes
@@ -160,7 +161,10 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
         called = names.of(parameter)
         for group in predictor.groups:
             _check_range(posterior, called.sd(group.name), 0.0, np.inf)
-            if group.correlated_blocks:
+            covariance = covariance_of(group)
+            for name, own in covariance.parameters().items():
+                _check_range(posterior, called.parameter(name, group.name), own.lower, own.upper)
+            if covariance.has_correlations:
                 name = called.corr(group.name)
                 dims = called.effect_dim(group.name), called.effect_dim_bis(group.name)
                 _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)

@@ -8,7 +8,8 @@ from bayesmix.families import ResponseScale
 from bayesmix.priors.prior import Prior
 from bayesmix.spread import largest, root_mean_square, sample_sd
 
-__all__ = ["LKJ_ETA", "coefficient_priors", "column_scales", "intercept_prior", "sd_priors"]
+__all__ = ["LKJ_ETA", "coefficient_priors", "column_scales", "intercept_prior", "sd_priors",
+           "tied_sd_prior"]  # fmt: skip
 
 LKJ_ETA = 2.0
 _WIDTH = 2.5  # of the coefficients' priors, as rstanarm
@@ -48,6 +49,12 @@ def coefficient_priors(X: np.ndarray, scale: ResponseScale, *, with_intercept: b
         Prior("Normal", mu=0.0, sigma=_WIDTH * unit / s)
         for s in column_scales(X, center=with_intercept).tolist()
     ]
+
+
+def tied_sd_prior(Z: np.ndarray, scale: ResponseScale) -> Prior:
+    """HalfCauchy(s_y / s_z), with s_z the root mean square over rows of the length of z."""
+    size = root_mean_square(np.sqrt((Z**2).sum(axis=1))) or 1.0
+    return Prior("HalfCauchy", beta=scale.sd / size)
 
 
 def sd_priors(Z: np.ndarray, effects: tuple[str, ...], scale: ResponseScale) -> list[Prior]:

@@ -10,11 +10,18 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
-from bayesmix.design import Design, LinearPredictor
+from bayesmix.covariance import GroupCovariance, Parameter, Part, covariance_of
+from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.errors import PriorError
 from bayesmix.families import Family, ResponseScale
 from bayesmix.families.links import Link
-from bayesmix.priors.defaults import LKJ_ETA, coefficient_priors, intercept_prior, sd_priors
+from bayesmix.priors.defaults import (
+    LKJ_ETA,
+    coefficient_priors,
+    intercept_prior,
+    sd_priors,
+    tied_sd_prior,
+)
 from bayesmix.priors.distributions import check_sizes, is_improper, lower_bound, upper_bound
 from bayesmix.priors.prior import Prior
 from bayesmix.residual import Residual
@@ -63,9 +70,12 @@ class PredictorPriors:
     coefficients : tuple of PriorInForce
         Priors of the fixed effects other than the intercept, in the order of X.
     sd : mapping of str to tuple of PriorInForce
-        By grouping factor, in the order of its effects.
+        By grouping factor, in the order of its standard deviations.
     corr : mapping of str to PriorInForce
         By grouping factor, for those with correlations.
+    structure : mapping of str to mapping of str to PriorInForce
+        By grouping factor and parameter, for what its covariance structures have beside
+        standard deviations and free correlations.
     """
 
     intercept: PriorInForce | None
@@ -73,6 +83,7 @@ class PredictorPriors:
     coefficients: tuple[PriorInForce, ...]
     sd: Mapping[str, tuple[PriorInForce, ...]]
     corr: Mapping[str, PriorInForce]
+    structure: Mapping[str, Mapping[str, PriorInForce]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[PriorInForce]:
         if self.intercept is not None:
@@ -82,6 +93,14 @@ class PredictorPriors:
             yield from priors
             if group in self.corr:
                 yield self.corr[group]
+            yield from self.structure.get(group, {}).values()
+
+    def of_part(self, group: str, part: Part) -> dict[str, Prior]:
+        """Priors of one block's structure, by the names that the structure has for them."""
+        found = {
+            p.name: self.structure[group][name].prior for name, p in part.named_parameters().items()
+        }
+        return found | ({"corr": self.corr[group].prior} if group in self.corr else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -134,6 +153,11 @@ class ModelPriors:
         """The priors of the correlations of mu's group effects."""
         return self.mu.corr
 
+    @property
+    def structure(self) -> Mapping[str, Mapping[str, PriorInForce]]:
+        """The priors of the other parameters of the structures of mu's group effects."""
+        return self.mu.structure
+
     def __iter__(self) -> Iterator[PriorInForce]:
         for predictor in self.predictors.values():
             yield from predictor
@@ -173,9 +197,10 @@ def resolve_priors(
     user : mapping of str to Prior, optional
         Names are ``"Intercept"``, a term or a coefficient, ``"fixed"``, ``"sd"``,
         ``"sd(Subject)"``, ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``
-        or a parameter of the family; ``"beta(x)"`` reaches a coefficient that is
-        called like one of these. For the predictor of another parameter than mu they
-        have that in front: ``"zi: Intercept"``, ``"zi: sd(site)"``.
+        or a parameter of the family or, as ``"rho(Subject)"``, of a covariance structure;
+        ``"beta(x)"`` reaches a coefficient that is called like one of these. For the
+        predictor of another parameter than mu they have that in front:
+        ``"zi: Intercept"``, ``"zi: sd(site)"``.
     residual : Residual, optional
         The residual structure, if the response is normal.
 
@@ -258,17 +283,26 @@ def _of_predictor(
 
     sd = {}
     corr = {}
+    structure = {}
     for group in predictor.groups:
-        g = group.name
+        g, covariance = group.name, covariance_of(group)
         sd[g] = tuple(
             _positive(take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
             for e, default in zip(
-                group.effects, sd_priors(group.Z, group.effects, scale), strict=True
+                covariance.sd_labels, _sd_defaults(group, covariance, scale), strict=True
             )
         )
-        if group.correlated_blocks:
+        if covariance.has_correlations:
             default = Prior("LKJ", eta=LKJ_ETA)
             corr[g] = _lkj(take(f"corr({g})", [f"corr({g})", "corr"], default))
+        if covariance.parameters():
+            structure[g] = {
+                name: _within(
+                    take(f"{name}({g})", [f"{name}({g})", name],
+                         Prior(own.distribution, **own.prior)), own,
+                )
+                for name, own in covariance.parameters().items()
+            }  # fmt: skip
     for entry in coefficients:
         _real(entry)
     if intercept is not None:
@@ -279,7 +313,20 @@ def _of_predictor(
         coefficients=tuple(coefficients),
         sd=sd,
         corr=corr,
+        structure=structure,
     )
+
+
+def _sd_defaults(
+    group: GroupingFactor, covariance: GroupCovariance, scale: ResponseScale
+) -> list[Prior]:
+    """Default priors of a grouping factor's standard deviations."""
+    found = sd_priors(group.Z, group.effects, scale)
+    for part in covariance.parts:
+        if part.covariance.one_scale:
+            own = tied_sd_prior(group.Z[:, part.effects], scale)
+            found[part.effects] = [own] * part.size
+    return [found[k] for k in covariance.effect_of_sd.tolist()]
 
 
 def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
@@ -315,6 +362,8 @@ class _Choices:
             )
         parameters = (*family.parameters, *residual)
         self.reserved = {*_SETS, *parameters}
+        for group in design.mu.groups:
+            self.reserved |= set(covariance_of(group).parameters())
         known = _known_names(design, parameters, self.reserved)
         self._given: dict[str, Prior] = {}
         for key, prior in user.items():
@@ -348,10 +397,14 @@ def _names_of(predictor: LinearPredictor, reserved: Collection[str]) -> list[str
     if predictor.groups:
         names.append("sd")
     for group in predictor.groups:
-        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in group.effects)]
-    correlated = [group.name for group in predictor.groups if group.correlated_blocks]
+        labels = covariance_of(group).sd_labels
+        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in labels)]
+    correlated = [g.name for g in predictor.groups if covariance_of(g).has_correlations]
     names += ["corr"] if correlated else []
     names += [f"corr({name})" for name in correlated]
+    for group in predictor.groups:
+        for name in covariance_of(group).parameters():
+            names += [f"{name}({group.name})", name]
     return names + [f"beta({name})" for name in coefficients]
 
 
@@ -410,6 +463,22 @@ def _positive(entry: PriorInForce) -> PriorInForce:
         raise PriorError(
             f"{prior} does not fit {entry.parameter!r}: it is not negative; "
             "take HalfNormal, HalfCauchy, HalfStudentT, Exponential, Gamma or LogNormal"
+        )
+    return entry
+
+
+def _within(entry: PriorInForce, parameter: Parameter) -> PriorInForce:
+    """Check that the prior of a structure's parameter stays within its range."""
+    prior = entry.prior
+    inside = prior.distribution != "LKJ" and (
+        lower_bound(prior.distribution, prior.parameters) >= parameter.lower
+        and upper_bound(prior.distribution, prior.parameters) <= parameter.upper
+    )
+    if not inside:
+        default = Prior(parameter.distribution, **parameter.prior)
+        raise PriorError(
+            f"{prior} does not fit {entry.parameter!r}, which lies between {parameter.lower:g} and "
+            f"{parameter.upper:g}; take {default}, the default, or another prior within"
         )
     return entry
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.arguments import checked_seed
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.draws import GroupMoments
 from bayesmix.laws.draws import DrawsLaw
@@ -54,12 +55,23 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             )
             for g in groups
         }
+    corr, structure = {}, {}
+    for g in groups:
+        covariance = covariance_of(g)
+        structure[g.name] = {
+            name: values(names.parameter(name, g.name)) for name in covariance.parameters()
+        }
+        free = values(names.corr(g.name)) if covariance.has_correlations else None
+        R = covariance.correlation(free, structure[g.name])
+        if R is not None:
+            corr[g.name] = R
     no_beta = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"], 0))
     return DrawsLaw(
         model=model,
         beta=values("beta") if model.design.fixed_effects else no_beta,
-        sd={g.name: values(names.sd(g.name)) for g in groups},
-        corr={g.name: values(names.corr(g.name)) for g in groups if g.correlated_blocks},
+        sd={g.name: covariance_of(g).by_effect(values(names.sd(g.name))) for g in groups},
+        corr=corr,
+        structure=structure,
         b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
         moments=moments,
         parameters={name: values(name) for name in model.family.parameters},

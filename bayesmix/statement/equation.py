@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bayesmix.covariance import Part, covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import AT_MEANS, ModelPriors, PredictorPriors, PriorInForce
@@ -125,7 +126,7 @@ def _predictor_lines(part: _Part) -> list[str]:
 
 
 def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
-    name = _text(group.name)
+    name, covariance = _text(group.name), covariance_of(group)
     if group.n_effects == 1:
         return [
             rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
@@ -135,18 +136,36 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
         rf"\quad j = 1, \dots, {group.n_levels}"
     ]
-    sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in range(group.n_effects))
+    sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
     diagonal = rf"\operatorname{{diag}}({sds})"
-    if group.correlated_blocks:
+    if not covariance.is_diagonal:
         S, R = rf"S{mark}_{{{name}}}", rf"R{mark}_{{{name}}}"
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
     else:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
+    for part in covariance.parts:
+        symbols = {
+            p.name: _of_structure(own, group, mark) for own, p in part.named_parameters().items()
+        }
+        entries = part.covariance.latex(symbols)
+        if entries is not None:
+            lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
 
 
-def _prior_lines(part: _Part, priors: PredictorPriors) -> list[str]:
-    predictor, mark, symbols = part.predictor, part.mark, part.symbols
+def _range(group: GroupingFactor, part: Part) -> str:
+    """Index of a block of R; empty if it is all of it."""
+    return "" if part.size == group.n_effects else f",{part.start}:{part.stop - 1}"
+
+
+def _of_structure(parameter: str, group: GroupingFactor, mark: str) -> str:
+    """Symbol of a structure's parameter: rho is a Greek letter, what else there is a word."""
+    letter = r"\rho" if parameter.startswith("rho") else rf"\text{{{_escape(parameter)}}}"
+    return rf"{letter}{mark}_{{{_text(group.name)}}}"
+
+
+def _prior_lines(own: _Part, priors: PredictorPriors) -> list[str]:
+    predictor, mark, symbols = own.predictor, own.mark, own.symbols
     lines = []
     slopes = [symbols[j] for j in predictor.slopes]
     if priors.intercept is not None:
@@ -160,11 +179,12 @@ def _prior_lines(part: _Part, priors: PredictorPriors) -> list[str]:
         name = _text(group.name)
         for k, entry in enumerate(priors.sd[group.name]):
             lines.append(rf"\sigma{mark}_{{{name},{k}}} &\sim {_distribution(entry.prior)}")
-        blocks = group.correlated_blocks
-        for block in blocks:
+        for part in covariance_of(group).free:
             lkj = _distribution(priors.corr[group.name].prior)
-            within = "" if block.size == group.n_effects else f",{block.start}:{block.stop - 1}"
-            lines.append(rf"R{mark}_{{{name}{within}}} &\sim {lkj}")
+            lines.append(rf"R{mark}_{{{name}{_range(group, part)}}} &\sim {lkj}")
+        for parameter, entry in priors.structure.get(group.name, {}).items():
+            symbol = _of_structure(parameter, group, mark)
+            lines.append(rf"{symbol} &\sim {_distribution(entry.prior)}")
     return lines
 
 

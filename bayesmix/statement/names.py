@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bayesmix.design import Design
+from bayesmix.covariance import covariance_of
+from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import DataError
 from bayesmix.families import Family
 
@@ -57,6 +58,10 @@ class PredictorNames:
         """Correlation matrix of a grouping factor's effects."""
         return f"{self.prefix}corr_{group}"
 
+    def parameter(self, name: str, group: str) -> str:
+        """A parameter of a grouping factor's covariance structure: ``rho_g``."""
+        return f"{self.prefix}{name}_{group}"
+
     def b(self, group: str) -> str:
         """Group effects."""
         return f"{self.prefix}b_{group}"
@@ -76,6 +81,11 @@ class PredictorNames:
     def effect_dim(self, group: str) -> str:
         """Dimension of the effects."""
         return f"{self.prefix}{group}_effect"
+
+    def sd_dim(self, group: GroupingFactor) -> str:
+        """Dimension of the standard deviations: the effects', where each has its own."""
+        tied = covariance_of(group).tied
+        return f"{self.prefix}{group.name}_sd" if tied else self.effect_dim(group.name)
 
     def effect_dim_bis(self, group: str) -> str:
         """Second dimension of the correlation matrix."""
@@ -156,6 +166,8 @@ def model_names(design: Design, family: Family) -> Names:
         called = names.of(parameter)
         for group in predictor.groups:
             own, new = called.group_dims(group.name), called.group_variables(group.name)
+            own.add(called.sd_dim(group))
+            new |= {called.parameter(p, group.name) for p in covariance_of(group).parameters()}
             if own & (dims | variables) or new & (dims | variables) or own & new:
                 raise DataError(
                     f"the grouping factor `{group.name}` gives results the same names as another "
@@ -175,7 +187,9 @@ def posterior_variables(design: Design, names: Names, family: Family) -> list[st
             variables.append(called.beta)
         for group in predictor.groups:
             variables.append(called.sd(group.name))
-            if group.correlated_blocks:
+            covariance = covariance_of(group)
+            if covariance.has_correlations:
                 variables.append(called.corr(group.name))
+            variables += [called.parameter(p, group.name) for p in covariance.parameters()]
             variables.append(called.b(group.name))
     return variables + [name for name in family.parameters if name not in design.predictors]

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bayesmix.covariance import GroupCovariance, covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.families.functions import tensor_functions
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.residual import Residual
-from bayesmix.statement.lkj import lkj_cholesky
 from bayesmix.statement.names import Names, PredictorNames
 
 __all__ = ["Parametrization", "build_pymc_model"]
@@ -111,7 +111,10 @@ def _coordinates(predictor: LinearPredictor, names: PredictorNames) -> dict[str,
     for group in predictor.groups:
         coords[names.level_dim(group.name)] = list(group.levels.labels)
         coords[names.effect_dim(group.name)] = list(group.effects)
-        if group.correlated_blocks:
+        covariance = covariance_of(group)
+        if covariance.tied:
+            coords[names.sd_dim(group)] = list(covariance.sd_labels)
+        if covariance.has_correlations:
             coords[names.effect_dim_bis(group.name)] = list(group.effects)
     return coords
 
@@ -172,10 +175,12 @@ def _group_part(
     """Contribution of one grouping factor to the linear predictor, shape (n,)."""
     import pymc as pm
 
-    g = group.name
+    g, covariance = group.name, covariance_of(group)
     level, effect = names.level_dim(g), names.effect_dim(g)
-    sd = _vector(names.sd(g), priors.sd[g], group.effects, effect)
-    L = _cholesky_of_correlation(group, priors, names)
+    sd = _vector(names.sd(g), priors.sd[g], covariance.sd_labels, names.sd_dim(group))
+    if covariance.tied:
+        sd = sd[covariance.sd_of_effect]
+    L = _root_of_correlation(group, covariance, priors, names)
     if parametrization == "centered":
         if L is None:
             b = pm.Normal(names.b(g), 0.0, sd, dims=(level, effect))
@@ -194,25 +199,32 @@ def _group_part(
     return (Z * b[index]).sum(axis=1)
 
 
-def _cholesky_of_correlation(
-    group: GroupingFactor, priors: PredictorPriors, names: PredictorNames
+def _root_of_correlation(
+    group: GroupingFactor,
+    covariance: GroupCovariance,
+    priors: PredictorPriors,
+    names: PredictorNames,
 ) -> Any | None:
-    """Cholesky factor of R over all effects; one LKJ for each correlated block."""
+    """Root of R over all effects, block by block; None for the identity."""
     import pymc as pm
     import pytensor.tensor as pt
 
-    g = group.name
-    blocks = group.correlated_blocks
-    if not blocks:
+    g, parts = group.name, covariance.with_coordinates
+    if not parts:
         return None
-    eta = priors.corr[g].prior.parameters["eta"]
-    whole = len(blocks) == 1 and blocks[0].size == group.n_effects
+    whole = len(parts) == 1 and parts[0].covariance.size == group.n_effects
     L: Any = pt.eye(group.n_effects)
-    for number, block in enumerate(blocks):
-        raw = names.own(f"partial_corr_{g}" if len(blocks) == 1 else f"partial_corr_{g}_{number}")
-        factor = lkj_cholesky(raw, block.size, eta)
-        L = factor if whole else L[block.start : block.stop, block.start : block.stop].set(factor)
-    pm.Deterministic(names.corr(g), L @ L.T, dims=(names.effect_dim(g), names.effect_dim_bis(g)))
+    for number, part in enumerate(parts):
+        variables = {p.name: names.parameter(own, g) for own, p in part.named_parameters().items()}
+        alone = len(covariance.free) == 1
+        variables["partial_corr"] = names.own(
+            f"partial_corr_{g}" if alone else f"partial_corr_{g}_{number}"
+        )
+        root = part.covariance.pymc_root(variables, priors.of_part(g, part))
+        L = root if whole else L[part.effects, part.effects].set(root)
+    if covariance.has_correlations:
+        dims = (names.effect_dim(g), names.effect_dim_bis(g))
+        pm.Deterministic(names.corr(g), L @ L.T, dims=dims)
     return L
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.families import Family
 from bayesmix.priors.model_priors import ModelPriors
@@ -63,11 +64,10 @@ def _scale_in_words(design: Design, family: Family) -> list[str]:
 def groups_in_words(group: GroupingFactor) -> str:
     """Say what varies by a grouping factor, and what is correlated."""
     parts = []
-    for block in group.blocks:
-        names = group.effects[block.start : block.stop]
-        text = _listed(names)
-        if block.size > 1:
-            text += " (correlated)" if block.correlated else " (uncorrelated)"
+    for part in covariance_of(group).parts:
+        text = _listed(group.effects[part.effects])
+        if part.covariance.words:
+            text += f" ({part.covariance.words})"
         parts.append(text)
     vary = "varies" if group.n_effects == 1 else "vary"
     return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"

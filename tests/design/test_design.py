@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import bayesmix as bmx
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.rank import aliased_columns
 from bayesmix.errors import DataError, DataWarning, FormulaError
@@ -44,11 +45,11 @@ def test_Z_has_the_columns_of_the_group_term(data: pd.DataFrame) -> None:
 def test_several_terms_on_one_grouping_factor_are_gathered(data: pd.DataFrame) -> None:
     (group,) = design("y ~ x + (1 + x | g) + (0 + z | g)", data).groups
     assert group.effects == ("Intercept", "x", "z")
-    assert [(b.start, b.stop, b.correlated) for b in group.blocks] == [(0, 2, True), (2, 3, True)]
-    assert len(group.correlated_blocks) == 1
+    assert [(b.start, b.stop, b.structure) for b in group.blocks] == [(0, 2, "us"), (2, 3, "us")]
+    assert len(covariance_of(group).free) == 1
     (double,) = design("y ~ x + (x || g)", data).groups
     assert double.effects == ("Intercept", "x")
-    assert not double.correlated_blocks
+    assert covariance_of(double).is_diagonal
 
 
 @pytest.mark.parametrize("kind", ["str", "category", "int", "bool", "float"])

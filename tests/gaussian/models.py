@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.residual import residual_by_rows
 
@@ -83,3 +84,38 @@ def dense_covariance(problem: Problem, sd: np.ndarray, corr: list[np.ndarray]) -
         out[at : at + len(block), at : at + len(block)] = block
         at += len(block)
     return out
+
+
+def theta_at(co: Any, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], float]:
+    """Standard deviations, correlation matrices and sigma at coordinates x."""
+    sd, C = unpack_theta(co, x)
+    ends = [*co.L_start[1:], len(C)]
+    factors = [C[a:b].reshape(q, q) for a, b, q in zip(co.L_start, ends, co.q, strict=False)]
+    return sd[:-1], [factor @ factor.T for factor in factors], float(sd[-1])
+
+
+def random_x(co: Any, rng: np.random.Generator, spread: float = 1.0) -> np.ndarray:
+    x = rng.normal(0, spread, co.n_x)
+    x[: co.n_sd] += 1
+    if co.n_sigma:
+        x[-1] = 3 + rng.normal(0, 0.5)
+    return x
+
+
+def numeric_gradient(function: Any, x: np.ndarray, h: float = 1e-3) -> np.ndarray:
+    """Of fourth order, so that rounding does not hide the digits that count."""
+    steps = np.eye(len(x)) * h
+    return np.asarray(
+        [
+            (8 * (function(x + e) - function(x - e)) - function(x + 2 * e) + function(x - 2 * e))
+            / (12 * h)
+            for e in steps
+        ]
+    )
+
+
+def check_gradient(function: Any, x: np.ndarray, tolerance: float = 1e-7) -> None:
+    gradient, scratch = np.empty(len(x)), np.empty(len(x))
+    function(x, gradient)
+    expected = numeric_gradient(lambda z: function(z, scratch), x)
+    assert np.abs(gradient - expected).max() <= tolerance * (1 + np.abs(expected).max())

@@ -15,8 +15,15 @@ from bayesmix.gaussian.dense import factor_root, root_inverse
 from bayesmix.gaussian.moments import GENERAL, WITH_FIXED, moments
 from bayesmix.gaussian.structure import plan_elimination
 
-from .models import FORMULAS, dense_covariance, dense_Z, make_data, make_problem
-from .test_density import random_x, theta_at
+from .models import (
+    FORMULAS,
+    dense_covariance,
+    dense_Z,
+    make_data,
+    make_problem,
+    random_x,
+    theta_at,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", FORMULAS)

@@ -9,26 +9,19 @@ import pytest
 from scipy import stats
 
 from bayesmix import Prior
-from bayesmix.gaussian.coordinates import unpack_theta
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.density import log_density, log_likelihood, profiled_deviance
 
-from .models import FORMULAS, dense_covariance, dense_Z, make_data, make_problem
-
-
-def theta_at(co: Any, x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], float]:
-    """Standard deviations, correlation matrices and sigma at coordinates x."""
-    sd, C = unpack_theta(co, x)
-    ends = [*co.L_start[1:], len(C)]
-    factors = [C[a:b].reshape(q, q) for a, b, q in zip(co.L_start, ends, co.q, strict=False)]
-    return sd[:-1], [factor @ factor.T for factor in factors], float(sd[-1])
-
-
-def random_x(co: Any, rng: np.random.Generator, spread: float = 1.0) -> np.ndarray:
-    x = rng.normal(0, spread, co.n_x)
-    x[: co.n_sd] += 1
-    if co.n_sigma:
-        x[-1] = 3 + rng.normal(0, 0.5)
-    return x
+from .models import (
+    FORMULAS,
+    check_gradient,
+    dense_covariance,
+    dense_Z,
+    make_data,
+    make_problem,
+    random_x,
+    theta_at,
+)  # fmt: skip
 
 
 def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options: Any) -> float:
@@ -67,7 +60,7 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
             value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at])
             at += 1
     for group, R in zip(problem.groups, corr, strict=True):
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             value += (priors.corr[group.name].prior.parameters["eta"] - 1) * np.log(
                 np.linalg.det(R)
             )
@@ -95,25 +88,6 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
         dense.append(dense_log_density(model, problem, x, co, options))
     differences = np.diff(ours) - np.diff(dense)
     assert np.abs(differences).max() < 1e-8 * np.abs(dense).max()
-
-
-def numeric_gradient(function: Any, x: np.ndarray, h: float = 1e-3) -> np.ndarray:
-    """Of fourth order, so that rounding does not hide the digits that count."""
-    steps = np.eye(len(x)) * h
-    return np.asarray(
-        [
-            (8 * (function(x + e) - function(x - e)) - function(x + 2 * e) + function(x - 2 * e))
-            / (12 * h)
-            for e in steps
-        ]
-    )
-
-
-def check_gradient(function: Any, x: np.ndarray, tolerance: float = 1e-7) -> None:
-    gradient, scratch = np.empty(len(x)), np.empty(len(x))
-    function(x, gradient)
-    expected = numeric_gradient(lambda z: function(z, scratch), x)
-    assert np.abs(gradient - expected).max() <= tolerance * (1 + np.abs(expected).max())
 
 
 @pytest.mark.parametrize("year", [0.0, 2000.0])

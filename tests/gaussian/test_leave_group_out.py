@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.leave_group_out import log_density_of_groups
 from bayesmix.gaussian.theta import pack_theta
 from tests.builders import random_correlations
@@ -41,7 +42,7 @@ def test_the_ratio_of_likelihoods_is_the_conditional_density(name: str, given: s
     for group in problem.groups:
         q = group.n_effects
         sd[group.name] = rng.uniform(2, 20, (3, q))
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             corr[group.name] = random_correlations(rng, (3,), q)
     sigma = None if given == "known_se" else rng.uniform(10, 40, 3)
     X = pack_theta(problem, sd, corr, sigma)

@@ -65,7 +65,7 @@ def with_priors(gp: GlmmProblem) -> tuple[Coordinates, FixedPrior]:
     groups = gp.problem.groups
     mu = SimpleNamespace(
         sd={g.name: [entry] * g.n_effects for g in groups},
-        corr={g.name: lkj for g in groups if g.correlated_blocks},
+        of_part=lambda *_: {"corr": lkj.prior},
     )
     priors: Any = SimpleNamespace(mu=mu)
     co = _coordinates(gp.problem, priors, with_sigma=False, unit=1.0)

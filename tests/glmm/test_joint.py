@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.glmm.joint import joint_density, whitened_joint
 from bayesmix.inference.whitening import find_whitening
@@ -34,7 +35,7 @@ def dense_density(  # type: ignore[no-untyped-def]
         factor = C[at : at + q * q].reshape(q, q)
         blocks.append(np.asarray(co.T[at : at + q * q]).reshape(q, q) @ (s[:, None] * factor))
         value += stats.halfcauchy.logpdf(s, scale=1.5).sum() + np.log(s).sum()
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             # LKJ(2) of one correlation is proportional to 1 - r^2; d r / d atanh = 1 - r^2.
             value += 2.0 * np.log1p(-(factor[1, 0] ** 2))
     n_u = gp.n_effects

@@ -10,12 +10,24 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bmx
+from bayesmix import families
 
 REML_CASES = [
     "sleepstudy_slopes", "sleepstudy_int", "sleepstudy_uncor", "gpa_int", "gpa_slope",
     "gpa_slope_sex", "pupils_crossed", "nurses_nested", "irrigation", "irrigation_add", "pulp",
     "penicillin", "rats", "wateruse_diag",
 ]  # fmt: skip
+FULL = "~ x + (x | g) + (1 | h)"
+GLMM_CASES: dict[str, tuple[str, Any]] = {
+    "poisson": (f"count {FULL}", "poisson"),
+    "poisson sqrt": ("count ~ x + (1 | g)", families.Poisson(link="sqrt")),
+    "binomial": (f"proportion(k, trials) {FULL}", "binomial"),
+    "binomial probit": (f"proportion(k, trials) {FULL}", families.Binomial(link="probit")),
+    "bernoulli cloglog": ("bin ~ x + (1 | g)", families.Bernoulli(link="cloglog")),
+    "negative_binomial": (f"over {FULL}", "negative_binomial"),
+    "gamma": (f"pos {FULL}", "gamma"),
+    "beta": (f"frac {FULL}", "beta"),
+}
 
 
 def load(case: dict[str, Any], folder: Path) -> pd.DataFrame:

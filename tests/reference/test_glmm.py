@@ -16,20 +16,10 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix import families
+
+from .cases import GLMM_CASES
 
 HERE = Path(__file__).parent
-FULL = "~ x + (x | g) + (1 | h)"
-CASES: dict[str, tuple[str, Any]] = {
-    "poisson": (f"count {FULL}", "poisson"),
-    "poisson sqrt": ("count ~ x + (1 | g)", families.Poisson(link="sqrt")),
-    "binomial": (f"proportion(k, trials) {FULL}", "binomial"),
-    "binomial probit": (f"proportion(k, trials) {FULL}", families.Binomial(link="probit")),
-    "bernoulli cloglog": ("bin ~ x + (1 | g)", families.Bernoulli(link="cloglog")),
-    "negative_binomial": (f"over {FULL}", "negative_binomial"),
-    "gamma": (f"pos {FULL}", "gamma"),
-    "beta": (f"frac {FULL}", "beta"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +33,9 @@ def table() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", GLMM_CASES)
 def test_laplace_is_glmmtmbs(name: str, data: pd.DataFrame, table: dict[str, Any]) -> None:
-    formula, family = CASES[name]
+    formula, family = GLMM_CASES[name]
     fit = bmx.Model(formula, data, family=family).fit_eb()
     expected = table[name]
     assert fit.converged

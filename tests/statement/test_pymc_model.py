@@ -12,6 +12,7 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bmx
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import DataError, NotSupportedError
 
 FAST = "FAST_COMPILE"  # no C and no numba: seconds become tenths
@@ -122,7 +123,7 @@ def numpy_log_density(model: bmx.Model, values: dict[str, np.ndarray]) -> float:
         sd, z = values[f"sd {group.name}"], values[f"z {group.name}"]
         total += sum(log_prior(e.prior, s) for e, s in zip(priors.sd[group.name], sd, strict=True))
         R = np.eye(group.n_effects)
-        for number, block in enumerate(group.correlated_blocks):
+        for number, block in enumerate(covariance_of(group).free):
             partials = values[f"partials {group.name} {number}"]
             R_block = correlation_from_partials(partials, block.size)
             lkj = priors.corr[group.name].prior.parameters["eta"]
@@ -148,7 +149,7 @@ def random_values(model: bmx.Model, rng: np.random.Generator) -> dict[str, np.nd
     for group in design.groups:
         values[f"sd {group.name}"] = rng.exponential(2, group.n_effects)
         values[f"z {group.name}"] = rng.normal(size=(group.n_levels, group.n_effects))
-        for number, block in enumerate(group.correlated_blocks):
+        for number, block in enumerate(covariance_of(group).free):
             size = block.size * (block.size - 1) // 2
             values[f"partials {group.name} {number}"] = rng.uniform(-0.8, 0.8, size)
     values["sigma"] = rng.exponential(3) + 0.5
@@ -192,7 +193,7 @@ def pymc_point(model: bmx.Model, values: dict[str, np.ndarray]) -> dict[str, np.
         else:
             for effect, value in zip(group.effects, values[f"sd {g}"], strict=True):
                 put(f"sd_{g}[{effect}]", value)
-        blocks = group.correlated_blocks
+        blocks = covariance_of(group).free
         R = np.eye(group.n_effects)
         for number, block in enumerate(blocks):
             partials = values[f"partials {g} {number}"]
@@ -229,7 +230,7 @@ def test_prior_draws_of_a_correlation_have_the_exact_marginal(q: int, eta: float
     """Every pair of an LKJ matrix is 2 Beta(a, a) - 1 with a = eta + (q - 2) / 2."""
     import pymc as pm
 
-    from bayesmix.statement.lkj import lkj_cholesky
+    from bayesmix.covariance.lkj import lkj_cholesky
 
     with pm.Model():
         L = lkj_cholesky("r", q, eta)

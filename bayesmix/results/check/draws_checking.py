@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from bayesmix.errors import ArgumentError
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import rows_of_fit
+from bayesmix.laws.values import Values
 from bayesmix.memory import check_memory
 from bayesmix.results.check.loo import (
     Loo,
@@ -131,7 +131,7 @@ class ChecksDraws(HasDraws):
 
         self._refuse_changed("log_prior()")
         found = self._law
-        by_variable = log_prior_of(self.model, found.beta, found.sd, found.corr, found.parameters)
+        by_variable = log_prior_of(self.model, found.values)
         posterior = self.idata["posterior"]
         coords = {name: posterior[name].to_numpy() for name in ("chain", "draw")}
         arrays = {name: (("chain", "draw"), values) for name, values in by_variable.items()}
@@ -203,9 +203,13 @@ class ChecksDraws(HasDraws):
             {name: values[:, chosen] for name, values in kind.items()}
             for kind in (found.sd, found.corr, found.parameters)
         )
-        log_prior = sum(log_prior_of(model, beta, sd, corr, family).values())
+        structure = {
+            g: {name: values[:, chosen] for name, values in own.items()}
+            for g, own in found.structure.items()
+        }
+        used = Values(beta=beta, sd=sd, corr=corr, parameters=family, structure=structure)
+        log_prior = sum(log_prior_of(model, used).values())
         log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
-        used = replace(found.values, beta=beta, sd=sd, corr=corr, parameters=family)
         values = named_parameters(model, used)
         return power_scaling_table(
             values, np.broadcast_to(log_prior, shape), log_likelihood, threshold

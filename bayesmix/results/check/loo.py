@@ -341,6 +341,7 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         {name: flat(values) for name, values in law.sd.items()},
         {name: flat(values) for name, values in law.corr.items()},
         sigma,
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )
     prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member)

@@ -111,7 +111,7 @@ def _terms(groups: Sequence[GroupingFactor]) -> Iterator[_Term]:
     for group in groups:
         for block in group.blocks:
             ends = [(block.start, block.stop)]
-            if not block.correlated:
+            if not block.unstructured:
                 ends = [(k, k + 1) for k in range(block.start, block.stop)]
             for start, stop in ends:
                 yield _Term(group, np.linalg.qr(group.Z[:, start:stop])[0])

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.priors.density import lkj_log_density, prior_log_density
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.laws.values import Values
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["log_prior_of", "power_scaling_table"]
@@ -23,13 +25,7 @@ STRONG_PRIOR = "potential strong prior / weak likelihood"
 NOTHING = "no sign of trouble"
 
 
-def log_prior_of(
-    model: StatedModel,
-    beta: np.ndarray,
-    sd: Mapping[str, np.ndarray],
-    corr: Mapping[str, np.ndarray],
-    parameters: Mapping[str, np.ndarray],
-) -> dict[str, np.ndarray]:
+def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     """Log density of the priors at draws, by variable.
 
     In the parameters of the tables, without log Jacobians of any transformation:
@@ -39,42 +35,46 @@ def log_prior_of(
 
     Parameters
     ----------
-    model : Model
-    beta : ndarray, shape (..., p)
-    sd : mapping of str to ndarray, shape (..., q)
-    corr : mapping of str to ndarray, shape (..., q, q)
-    parameters : mapping of str to ndarray, shape (...) or (..., k)
+    model : StatedModel
+    values : Values
+        Arrays of shape (...) and more.
 
     Returns
     -------
     dict of str to ndarray, shape (...)
     """
     design, priors, names = model.design, model.prior_entries, model.names
+    sd, corr, beta = values.sd, values.corr, values.beta
     found: dict[str, np.ndarray] = {}
     if design.fixed_effects:
         found["beta"] = _of_coefficients(model, beta)
     for group in design.groups:
-        g = group.name
+        g, covariance = group.name, covariance_of(group)
+        of_sd = covariance.by_sd(sd[g])
         found[names.sd(g)] = np.sum(
-            [prior_log_density(e.prior, sd[g][..., k]) for k, e in enumerate(priors.sd[g])], axis=0
+            [prior_log_density(e.prior, of_sd[..., k]) for k, e in enumerate(priors.sd[g])], axis=0
         )
-        if group.correlated_blocks:
+        if covariance.has_correlations:
             eta = priors.corr[g].prior.parameters["eta"]
             found[names.corr(g)] = np.sum(
                 [
                     lkj_log_density(eta, corr[g][..., at, :][..., at])
-                    for at in (slice(b.start, b.stop) for b in group.correlated_blocks)
+                    for at in (part.effects for part in covariance.free)
                 ],
                 axis=0,
             )
+        for name, entry in priors.structure.get(g, {}).items():
+            found[names.parameter(name, g)] = prior_log_density(
+                entry.prior, values.structure[g][name]
+            )
     for name, entry in priors.family.items():
-        values = parameters[name]
+        own = values.parameters[name]
         if name in model.family.vector_parameters:
             if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
-                values = values - (beta @ design.means)[..., None]
-            found[name] = prior_log_density(entry.prior, values).sum(axis=-1)
+                own = own - (beta @ design.means)[..., None]
+            found[name] = prior_log_density(entry.prior, own).sum(axis=-1)
         else:
-            found[name] = prior_log_density(entry.prior, values)
+            found[name] = prior_log_density(entry.prior, own)
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.base import Asked, Smooth, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, SummaryOptions, summarise
@@ -317,8 +318,9 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
     for group in design.groups:
-        if group.n_effects == 1:
-            known[f"sd({group.name})"] = f"sd({group.name}, {group.effects[0]})"
+        labels = covariance_of(group).sd_labels
+        if len(labels) == 1:
+            known[f"sd({group.name})"] = f"sd({group.name}, {labels[0]})"
         pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
         for one, other in pairs:
             name = f"corr({group.name}, {one}, {other})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from bayesmix.covariance import covariance_of
 from bayesmix.priors.density import lkj_correlation, prior_distribution
 from bayesmix.priors.prior import Prior
 from bayesmix.results.effect.expressions import Expression
@@ -164,12 +165,12 @@ def _distribution(model: StatedModel, name: str) -> Any:
             raise NoDensityError(f"the density of {prior} is not known here")
         return distribution
     for group in model.design.groups:
-        for block in group.correlated_blocks:
-            effects = group.effects[block.start : block.stop]
+        for part in covariance_of(group).free:
+            effects = group.effects[part.effects]
             pairs = {f"corr({group.name}, {a}, {b})" for a in effects for b in effects}
             if name in pairs:
                 eta = model.prior_entries.corr[group.name].prior.parameters["eta"]
-                return lkj_correlation(eta, block.size)
+                return lkj_correlation(eta, part.size)
     raise NoDensityError(f"{name} is not estimated")
 
 
@@ -184,8 +185,11 @@ def _prior(model: StatedModel, name: str) -> Prior:
         key = _AT_MEANS if priors.intercept_is_centered else "beta(Intercept)"
         entries[key] = priors.intercept
     for group in design.groups:
-        for effect, entry in zip(group.effects, priors.sd[group.name], strict=True):
+        for effect, entry in zip(
+            covariance_of(group).sd_labels, priors.sd[group.name], strict=True
+        ):
             entries[f"sd({group.name}, {effect})"] = entry
+        entries |= {e.parameter: e for e in priors.structure.get(group.name, {}).values()}
     entries |= {k: e for k, e in priors.family.items() if k not in model.family.vector_parameters}
     if name not in entries:
         raise NoDensityError(f"the prior density of {name} is not known")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["model_from_saved", "saved_model"]
 
-_FORMAT = 2  # 2: with the model whose levels, knots and priors were kept
+# 2: with the model whose levels, knots and priors were kept; 3: with several linear predictors.
+_FORMAT = 3
 _LEARNED = "learned_from_"
 
 
@@ -55,12 +56,15 @@ def saved_model(model: StatedModel) -> xr.Dataset:
         for i, name in enumerate(design.frame.columns)
     ]
     described = {
-        "format": 1 if model.learned_from is None else _FORMAT,
+        "format": _format(model),
         "formula": given.formula,
         "family": given.family.name,
         "link": given.family.link,
         "parametrization": given.parametrization,
-        "functions": sorted(model.formula.called & set(given.functions)),
+        "functions": sorted(
+            {name for p in design.predictors.values() for name in p.formula.called}
+            & set(given.functions)
+        ),
         "user_priors": {
             name: _saved_prior(Prior.from_any(prior, name)) for name, prior in given.priors.items()
         },
@@ -71,6 +75,13 @@ def saved_model(model: StatedModel) -> xr.Dataset:
         "row_name": None if design.row_labels.name is None else str(design.row_labels.name),
         "n_rows_given": design.n_rows_given,
     }
+    others = [name for name in design.predictors if name != "mu"]
+    if others:
+        predictors = model.prior_entries.predictors
+        described["others"] = {
+            name: _saved_priors(ModelPriors(predictors={"mu": predictors[name]}, family={}))
+            for name in others
+        }
     if design.rows is not None:
         arrays["rows"] = design.rows
     if model.learned_from is not None:
@@ -135,6 +146,7 @@ def _model[M: StatedModel](
     frame = pd.DataFrame(
         {column["name"]: column_from_saved(column, arrays) for column in described["columns"]}
     )
+    formula = described["formula"]
     given: dict[str, Any] = {}
     for name in ("weights", "known_se"):
         if name in arrays:
@@ -145,7 +157,7 @@ def _model[M: StatedModel](
                 given[name] = column
     try:
         specification = Specification(
-            formula=described["formula"],
+            formula=tuple(formula) if isinstance(formula, list) else formula,
             family=FAMILIES[described["family"]](link=described["link"]),
             priors={n: _prior_from_saved(p) for n, p in described["user_priors"].items()},
             functions=functions or {},
@@ -154,6 +166,8 @@ def _model[M: StatedModel](
         )
         model = specification.build(make, frame, learned_from=whole)
         priors = _priors_from_saved(described["priors"])
+        others = {n: _priors_from_saved(p).mu for n, p in described.get("others", {}).items()}
+        priors = replace(priors, predictors={**priors.predictors, **others})
     except BayesmixError as error:
         raise FileError(f"the file describes no model: {error}") from error
     found = [entry.parameter for entry in priors]
@@ -169,6 +183,13 @@ def _model[M: StatedModel](
     return model.with_parts(
         design=design, priors=priors, data_note="a fit from a file has the columns that it used"
     )
+
+
+def _format(model: StatedModel) -> int:
+    """The first version of the format that can hold a model, so that older readers can, too."""
+    if len(model.design.predictors) > 1:
+        return _FORMAT
+    return 1 if model.learned_from is None else 2
 
 
 def _described(saved: xr.Dataset) -> dict[str, Any]:
@@ -218,6 +239,10 @@ def _saved_priors(priors: ModelPriors) -> dict[str, Any]:
         "sd": {name: [_saved_entry(e) for e in entries] for name, entries in priors.sd.items()},
         "corr": {name: _saved_entry(e) for name, e in priors.corr.items()},
         "family": {name: _saved_entry(e) for name, e in priors.family.items()},
+        "structure": {
+            group: {name: _saved_entry(e) for name, e in own.items()}
+            for group, own in priors.structure.items()
+        },
     }
 
 
@@ -229,6 +254,10 @@ def _priors_from_saved(saved: Any) -> ModelPriors:
         coefficients=tuple(_entry_from_saved(e) for e in saved["coefficients"]),
         sd={n: tuple(_entry_from_saved(e) for e in found) for n, found in saved["sd"].items()},
         corr={name: _entry_from_saved(e) for name, e in saved["corr"].items()},
+        structure={
+            group: {name: _entry_from_saved(e) for name, e in own.items()}
+            for group, own in saved.get("structure", {}).items()
+        },
     )
     family = {name: _entry_from_saved(e) for name, e in saved["family"].items()}
     return ModelPriors(predictors={"mu": mu}, family=family)

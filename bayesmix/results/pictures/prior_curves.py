@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import integrate, special
 
+from bayesmix.covariance import covariance_of
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.laws.values import estimated_pairs
 from bayesmix.priors.density import lkj_correlation, prior_log_density
@@ -117,10 +118,13 @@ def _marginals(model: StatedModel) -> dict[str, _Marginal]:
         found[coefficient_label(model, name)] = _of_number(entry.prior)
     for group in design.groups:
         g, effects = group.name, group.effects
-        for effect, entry in zip(effects, priors.sd[g], strict=True):
+        covariance = covariance_of(group)
+        for effect, entry in zip(covariance.sd_labels, priors.sd[g], strict=True):
             found[f"sd({g}, {effect})"] = _of_number(entry.prior)
+        for name, entry in priors.structure.get(g, {}).items():
+            found[f"{name}({g})"] = _of_number(entry.prior)
         for k, m in estimated_pairs(group):
-            size = next(b.size for b in group.correlated_blocks if b.start <= k < b.stop)
+            size = next(p.size for p in covariance.free if p.start <= k < p.stop)
             prior = priors.corr[g].prior
             found[f"corr({g}, {effects[k]}, {effects[m]})"] = _of_correlation(prior, size)
     labels = model.family.parameter_labels(design.response)

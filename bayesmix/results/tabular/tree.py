@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, LinearPredictor
 from bayesmix.inference.draws import Draws, without_shape_warnings
 from bayesmix.statement.names import Names, PredictorNames
@@ -30,7 +31,8 @@ def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
         for group in predictor.groups:
             g = group.name
             effect = called.effect_dim(g)
-            dims[called.sd(g)] = [effect]
+            dims[called.sd(g)] = [called.sd_dim(group)]
+            dims |= {called.parameter(p, g): [] for p in covariance_of(group).parameters()}
             dims[called.corr(g)] = [effect, called.effect_dim_bis(g)]
             dims[called.b(g)] = [called.level_dim(g), effect]
     return dims
@@ -152,6 +154,9 @@ def coordinates(design: Design, names: Names) -> dict[str, Any]:
             effects = np.asarray(group.effects, dtype=object)
             coords[called.level_dim(g)] = group.levels.labels
             coords[called.effect_dim(g)] = effects
-            if group.correlated_blocks:
+            covariance = covariance_of(group)
+            if covariance.tied:
+                coords[called.sd_dim(group)] = np.asarray(covariance.sd_labels, dtype=object)
+            if covariance.has_correlations:
                 coords[called.effect_dim_bis(g)] = effects
     return coords

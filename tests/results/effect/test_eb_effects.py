@@ -109,7 +109,7 @@ def test_what_is_exact_takes_no_draws(sleep_fit: bmx.EmpiricalBayes) -> None:
 
 
 def test_beyond_the_normal_they_are_drawn_at_the_modes() -> None:
-    data = pd.read_csv(Path(__file__).parents[1] / "reference" / "glmm.csv")
+    data = pd.read_csv(Path(__file__).parents[2] / "reference" / "glmm.csv")
     fit = bmx.Model("bin ~ x + (1 | g)", data, family="bernoulli").fit_eb()
     fixed = fit.fixed_effects().iloc[1]
     slope = fit.slopes("x", kind="linear", groups="population", draws=8000).iloc[0]

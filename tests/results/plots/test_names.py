@@ -14,7 +14,7 @@ from matplotlib.text import Text
 import bayesmix as bmx
 from bayesmix.results.plots.labels import as_written, wrapped
 from tests.builders import fake_posterior
-from tests.plots.pictures import check_texts, texts
+from tests.results.plots.pictures import check_texts, texts
 
 BROKEN = r"$\frac{1$"
 LEVELS = [

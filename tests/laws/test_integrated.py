@@ -10,6 +10,7 @@ import pytest
 from scipy import integrate, special, stats
 
 import bayesmix as bmx
+from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family, get_family
 from bayesmix.inference import Draws
@@ -32,7 +33,7 @@ def invented(
         q = group.n_effects
         posterior[f"sd_{group.name}"] = rng.uniform(0.5, 1.5, (*shape, q)) * scale
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, q)) * scale
-        if group.correlated_blocks:
+        if covariance_of(group).has_correlations:
             posterior[f"corr_{group.name}"] = random_correlations(rng, shape, q)
     for name, value in parameters.items():
         posterior[name] = np.broadcast_to(value, (*shape, *np.shape(value))).copy()

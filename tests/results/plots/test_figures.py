@@ -14,7 +14,7 @@ from bayesmix.results.plots import figure as figures
 from bayesmix.results.plots.figure import finish, new_figure
 from bayesmix.results.plots.forest import ForestRow, plot_forest
 from bayesmix.results.plots.ticks import NumberFormatter, number_ticks
-from tests.plots.pictures import check_texts
+from tests.results.plots.pictures import check_texts
 
 
 def forest() -> Any:

@@ -12,7 +12,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, NotSupportedError
 from tests.builders import fake_posterior, non_normal
-from tests.plots.pictures import check_texts, drawn
+from tests.results.plots.pictures import check_texts, drawn
 
 TEXT = "y ~ x * f + np.log(u) + (x | g) + (1 | h)"
 

@@ -24,9 +24,9 @@ from tests.families.cases import (
     make,
     scipy_distribution,
 )
-from tests.reference.test_glmm import CASES as GLMMS
+from tests.reference.cases import GLMM_CASES as GLMMS
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 SUMMARY = ["estimate", "sd", "lower", "upper"]
 
 

@@ -21,7 +21,7 @@ from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.shrinkage import plot_shrinkage
 from bayesmix.results.plots.smooth import density
 from tests.builders import fake_posterior, non_normal
-from tests.plots.pictures import check_texts, drawn, segments
+from tests.results.plots.pictures import check_texts, drawn, segments
 
 NAN, INF = np.nan, np.inf
 

@@ -18,7 +18,7 @@ from bayesmix.results import EmpiricalBayes, EstimateComparison
 from bayesmix.results.beside.matching import GroupNames, TermNames
 from tests.builders import fake_posterior
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+REFERENCE = Path(__file__).parents[2] / "reference"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.results.plots.forest import ForestRow, plot_forest
 from bayesmix.results.plots.labels import wrap
 from tests.builders import fake_posterior, long_names, non_normal
-from tests.plots.pictures import check_texts, segments
+from tests.results.plots.pictures import check_texts, segments
 
 TEXT = "y ~ x + z + f + (x | g) + (1 | h:ward)"
 

@@ -15,7 +15,7 @@ from bayesmix.results.pictures.parameter_draws import chosen_parameters
 from bayesmix.results.pictures.prior_curves import prior_curves
 from bayesmix.results.plots.smooth import density
 from tests.builders import fake_posterior, non_normal
-from tests.plots.pictures import check_texts, drawn
+from tests.results.plots.pictures import check_texts, drawn
 
 NAMES = ["Intercept", "x", "sd(g, Intercept)", "sd(g, x)", "corr(g, Intercept, x)", "sigma"]
 

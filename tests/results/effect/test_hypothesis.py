@@ -342,7 +342,7 @@ def test_wald_tests_are_those_of_the_tables() -> None:
 
 
 def test_wald_tests_beyond_the_normal() -> None:
-    data = pd.read_csv(Path(__file__).parents[1] / "reference" / "glmm.csv")
+    data = pd.read_csv(Path(__file__).parents[2] / "reference" / "glmm.csv")
     fit = bmx.Model("over ~ x + (x | g)", data, family="negative_binomial").fit_eb()
     table = fit.hypothesis(["x = 0", "alpha > 0", "log(sd(g, x)) = 0", "x > sd(g, x)"]).table
     fixed, own = fit.fixed_effects(), fit.family_parameters()
