@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from bayesmix.arguments import checked_seed
 from bayesmix.errors import NotSupportedError
+from bayesmix.laws.predictor import Predictor
+from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.laws.summaries import IntervalKind, Point, SummaryOptions
 
 if TYPE_CHECKING:
@@ -25,10 +28,8 @@ if TYPE_CHECKING:
     from bayesmix.laws.averages import Source
     from bayesmix.laws.calibration import Calibration
     from bayesmix.laws.parameters import ParameterDraws
-    from bayesmix.laws.predictor import Predictor
     from bayesmix.laws.request import Kind, PredictionRequest
     from bayesmix.laws.residuals import Residual
-    from bayesmix.laws.rows import Rows
     from bayesmix.laws.values import Values
     from bayesmix.statement.stated import StatedModel
 
@@ -214,11 +215,13 @@ class Law(ABC):
     def draw_labels(self, n: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Labels of the chains, and of the draws in each."""
 
-    @abstractmethod
     def predictor(
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
     ) -> Predictor:
         """Draws of what is asked of some rows."""
+        number = checked_seed(seed, self.seed)
+        parameters = self.draw(levels_of(rows), draws, number, request.kind)
+        return Predictor(self.model, parameters, rows, request, number)
 
     # -- rows -----------------------------------------------------------------
 

@@ -19,11 +19,10 @@ from bayesmix.laws.components import variance_parts
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
-from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
-from bayesmix.laws.rows import Rows, levels_of, rows_of_fit
+from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -305,14 +304,6 @@ class DrawsLaw(Law):
         )
 
     # -- rows -----------------------------------------------------------------
-
-    def predictor(
-        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
-    ) -> Predictor:
-        """Draws of what is asked of some rows."""
-        number = checked_seed(seed, self.seed)
-        parameters = self.draw(levels_of(rows), draws, number, request.kind)
-        return Predictor(self.model, parameters, rows, request, number)
 
     def summaries(
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None

@@ -13,15 +13,15 @@ from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import Source
+from bayesmix.laws.base import Law
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
 from bayesmix.laws.combinations import ModeSource
 from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.mode import Mode
 from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
-from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
-from bayesmix.laws.rows import Rows, levels_of, rows_of_fit
+from bayesmix.laws.rows import Rows, rows_of_fit
 
 __all__ = ["ModeRows"]
 
@@ -29,10 +29,8 @@ _DRAWS = 1000  # where no number is asked for
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
-class ModeRows(Mode):
+class ModeRows(Mode, Law):
     """Predictions whose variance parameters are those of the mode."""
-
-    seed = 0
 
     # -- draws ----------------------------------------------------------------
 
@@ -63,16 +61,6 @@ class ModeRows(Mode):
             },
             n_draws=n_draws,
         )
-
-    def predictor(
-        self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
-    ) -> Predictor:
-        """Draws of what is asked of some rows."""
-        if draws is not None:
-            whole_number("draws", draws, 1)
-        number = checked_seed(seed, self.seed)
-        parameters = self.draw(levels_of(rows), draws, number, request.kind)
-        return Predictor(self.model, parameters, rows, request, number)
 
     # -- rows -----------------------------------------------------------------
 

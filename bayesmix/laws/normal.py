@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,7 +14,7 @@ from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.coordinates import Coordinates, structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
-from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
+from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
@@ -23,6 +24,7 @@ from bayesmix.laws.wald import interval_of_atanh
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.gaussian.conditional import Conditional
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["NormalLaw"]
@@ -40,7 +42,7 @@ _INSTEAD: Mapping[str, str] = {
 _WITHOUT_INTERVALS = ("r2", "icc", "variance_partition")
 
 
-class NormalLaw(Criteria, ModeRows, Law):
+class NormalLaw(Criteria, ModeRows):
     """REML, ML or MAP of a normal model: exact, given the variance parameters."""
 
     given_variances: ClassVar[bool] = True
@@ -94,9 +96,7 @@ class NormalLaw(Criteria, ModeRows, Law):
     ) -> Columns:
         """Columns of a grouping factor's conditional modes, with prediction errors."""
         _check(asked.ci_prob, "wald")
-        found = self.conditional
-        if not asked.fixed_uncertainty:
-            found = self.moments(fixed_uncertainty=False)
+        found = self.conditional if asked.fixed_uncertainty else self._given_fixed
         mean, variance = found.b[group.name], found.b_var[group.name]
         if with_fixed:
             mean, variance, cross = mean.copy(), variance.copy(), found.cross[group.name]
@@ -189,6 +189,11 @@ class NormalLaw(Criteria, ModeRows, Law):
         return Smooth(start=start, determined=determined, values=self._values_at)
 
     # -- inside ---------------------------------------------------------------
+
+    @functools.cached_property
+    def _given_fixed(self) -> Conditional:
+        """Moments of the group effects where the fixed effects are known."""
+        return self.moments(fixed_uncertainty=False)
 
     def _values_at(self, x: np.ndarray) -> dict[str, float]:
         """Every parameter by its name at the coordinates of `smooth`."""
