@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 import re
 import subprocess
 import sys
@@ -111,22 +110,6 @@ def test_every_public_name_is_there_and_documented() -> None:
     assert set(bmx.__all__) <= set(dir(bmx))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         bmx.nothing  # noqa: B018
-
-
-@pytest.mark.parametrize("cls", [bmx.Model, bmx.Posterior])
-def test_public_methods_are_numpydoc(cls: type) -> None:
-    for name, member in inspect.getmembers(cls, inspect.isfunction):
-        if name.startswith("_"):
-            continue
-        doc = inspect.getdoc(member) or ""
-        assert doc, name
-        arguments = [p for p in inspect.signature(member).parameters if p != "self"]
-        if arguments:
-            assert "Parameters\n---" in doc, name
-            for argument in arguments:
-                assert argument in doc, (name, argument)
-        if inspect.signature(member).return_annotation not in {"None", None}:
-            assert "Return" in doc, name
 
 
 def modules() -> list[str]:

@@ -64,6 +64,17 @@ def load(
         which files of earlier versions do not have) or is not one of bayesmix, a
         draw is outside of its parameter's range, or the formula does not make the columns
         of the fit again.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import bayesmix as bmx
+    >>> sleep = bmx.load_dataset("sleepstudy")
+    >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+    >>> with TemporaryDirectory() as folder:
+    ...     bmx.load(eb.save(Path(folder) / "sleep.nc")).method
+    'reml'
     """
     tree = read_tree(path)
     try:

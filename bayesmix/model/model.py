@@ -168,6 +168,15 @@ class Model(FittableModel, PoolingExtremes):
             Once, with what to do, if the diagnostics find a problem.
         SamplingWarning
             If sampling was interrupted.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.fixed_effects()["term"].tolist()
+        ['Intercept', 'Days']
         """
         return sample(
             self,
@@ -228,6 +237,15 @@ class Model(FittableModel, PoolingExtremes):
         -----
         ConvergenceWarning
             If the optimum was not found.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> eb = model.fit_eb()
+        >>> eb.fixed_effects()["estimate"].round(2).tolist()
+        [251.41, 10.47]
         """
         return maximise(self, method, n_quadrature)
 

@@ -89,6 +89,14 @@ class PoolingExtremes:
         NotSupportedError
             If the likelihood is not maximised under the family, or `pymc_model` was
             changed by hand.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> model.complete_pooling()["estimate"].round(2).tolist()
+        [251.41, 10.47]
         """
         from bayesmix.results.beside.no_pooling import complete_pooling
 

@@ -81,6 +81,12 @@ class Prior:
         ------
         PriorError
             If it is neither, or has parts that a prior here cannot have.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> bmx.Prior.from_any(bmx.Prior("Normal", mu=0, sigma=1), "x")
+        Prior("Normal", mu=0, sigma=1)
         """
         if isinstance(prior, cls):
             return prior

@@ -72,6 +72,14 @@ class EmpiricalBayes(Fit):
     ------
     DataError
         If the model leaves no residual variance to estimate.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> sleep = bmx.load_dataset("sleepstudy")
+    >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+    >>> round(eb.reml_criterion, 3)
+    1743.628
     """
 
     def __init__(self, model: FittableModel, method: Method) -> None:
@@ -189,6 +197,14 @@ class EmpiricalBayes(Fit):
         -------
         DataFrame, shape (p, p)
             With the coefficients' names on both axes.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.vcov().round(3).values.tolist()
+        [[46.575, -1.451], [-1.451, 2.389]]
         """
         names = list(self.model.design.fixed_effects)
         return pd.DataFrame(self._law.conditional.beta_cov, index=names, columns=names)

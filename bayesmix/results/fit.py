@@ -57,6 +57,14 @@ class Fit(Reports, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signpost
             If the PyMC model was changed by hand, which a new formula does not know.
         BayesmixError
             As `Model.update`, `Model.fit` and `Model.fit_eb`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.update(". ~ . - Days").fixed_effects()["term"].tolist()
+        ['Intercept']
         """
         self._refuse_changed("update()")
         model = self.model.update(

@@ -126,6 +126,15 @@ class HasDraws(HasLaw):
         Diagnostics
             Over the fixed effects and the variance parameters; the tables of
             group effects carry their own columns.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.diagnostics().ok
+        True
         """
         return self._diagnostics
 

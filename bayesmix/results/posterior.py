@@ -43,11 +43,25 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
     options : mapping of str to object, optional
         The arguments of `Model.fit`, for `update`.
 
+    Raises
+    ------
+    DataError
+        If the draws do not fit the model.
+
     Attributes
     ----------
     model : Model
     idata : xarray.DataTree
         With the groups posterior, sample_stats, observed_data and constant_data.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> sleep = bmx.load_dataset("sleepstudy")
+    >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> post = model.fit(seed=1, progress=False)
+    >>> post.is_prior
+    False
     """
 
     def __init__(
@@ -84,6 +98,20 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
         Returns
         -------
         Posterior
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> bmx.Posterior.from_tree(post.model, post.idata).is_prior
+        False
         """
         posterior = cls.__new__(cls)
         posterior.model, posterior.idata = model, tree
@@ -107,6 +135,14 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
         Warns
         -----
         ConvergenceWarning
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.warn_if_unconverged()
         """
         problems = self.diagnostics().problems
         if problems:

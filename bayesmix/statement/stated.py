@@ -188,6 +188,20 @@ class StatedModel:
         -------
         StatedModel
             A model of the same class.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> other = model.with_parts()
+        >>> other.design is model.design
+        True
         """
         found = object.__new__(type(self))
         cached = {
@@ -288,6 +302,14 @@ class StatedModel:
         -------
         Equation
             A str.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> "Normal" in model.equation()
+        True
         """
         return model_equation(self.design, self.family, self._priors, self.residual)
 
@@ -300,6 +322,14 @@ class StatedModel:
             A graphviz.Digraph by its attributes. Notebooks show it where the graphviz
             program is installed, and the variables as text elsewhere; its ``source`` is
             text that any graphviz reads.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> print(str(model.graph()).splitlines()[0].strip())
+        digraph {
         """
         import pymc as pm
 
@@ -308,7 +338,20 @@ class StatedModel:
         return ModelGraph(pm.model_to_graphviz(self.pymc_model), self.pymc_model.str_repr())
 
     def facts(self) -> tuple[str, ...]:
-        """Return family, rows and groups, in lines for the head of a summary."""
+        """Return family, rows and groups, in lines for the head of a summary.
+
+        Returns
+        -------
+        tuple of str
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> model.facts()
+        ('family gaussian (identity link), 180 rows', 'groups: Subject (18 levels)')
+        """
         return facts_in_words(self.design, self.family, self.residual)
 
     def __repr__(self) -> str:

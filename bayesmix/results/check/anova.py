@@ -70,6 +70,15 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         Where a fit has not converged.
     DataWarning
         Where models are not nested, or where it does not show whether they are.
+
+    Examples
+    --------
+    >>> import bayesmix as bmx
+    >>> sleep = bmx.load_dataset("sleepstudy")
+    >>> slopes = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+    >>> levels = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep).fit_eb()
+    >>> bmx.anova(levels, slopes)["df"].tolist()
+    [4, 6]
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise ArgumentError("anova compares two or more results of fit_eb()")

@@ -59,6 +59,15 @@ class Checks(HasLaw):
             If there is no such grouping factor.
         NotSupportedError
             If `stat` is not a function or one of the known names.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> figure = eb.check("max")
+        >>> len(figure.axes)
+        1
         """
         law, model = self._law, self.model
         y, replicates = law.beside_data(replicates_wanted(model.design.n_obs), seed)

@@ -52,6 +52,18 @@ def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFra
     ----------
     Yao, Y., Vehtari, A., Simpson, D. and Gelman, A. (2018). Using stacking to average
     Bayesian predictive distributions. Bayesian Analysis 13, 917-1007.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import bayesmix as bmx
+    >>> sleep = bmx.load_dataset("sleepstudy")
+    >>> slopes = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit(seed=1, progress=False)
+    >>> plain = bmx.Model("Reaction ~ Days", sleep).fit(seed=1, progress=False)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     bmx.compare({"slopes": slopes, "plain": plain})["model"].tolist()
+    ['slopes', 'plain']
     """
     import arviz_stats
 

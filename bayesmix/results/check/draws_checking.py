@@ -59,6 +59,15 @@ class ChecksDraws(HasDraws):
         ------
         NotSupportedError
             If there would be more than memory holds.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.posterior_predictive(draws=100)["posterior_predictive"]["y"].shape
+        (4, 25, 180)
         """
         model, law = self.model, self._law
         rows = rows_of_fit(model, "response")
@@ -88,6 +97,15 @@ class ChecksDraws(HasDraws):
         ------
         PriorError
             If a prior is flat.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.prior_predictive(draws=100)["prior_predictive"]["y"].shape
+        (1, 100, 180)
         """
         self._refuse_changed("prior_predictive()")
         number = self._seed(seed)
@@ -107,6 +125,15 @@ class ChecksDraws(HasDraws):
         -------
         DataTree
             `idata`, with the group log_likelihood, dims (chain, draw, row).
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.log_likelihood()["log_likelihood"]["y"].shape
+        (4, 1000, 180)
         """
         self._refuse_changed("log_likelihood()", rows_only=True)
         name = self.model.names.observed
@@ -126,6 +153,15 @@ class ChecksDraws(HasDraws):
         DataTree
             `idata`, with the group log_prior, a variable of dims (chain, draw) for
             each variable that has a prior.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> list(post.log_prior()["log_prior"])
+        ['beta', 'sd_Subject', 'corr_Subject', 'sigma']
         """
         import xarray as xr
 
@@ -184,6 +220,15 @@ class ChecksDraws(HasDraws):
         Kallioinen, N., Paananen, T., Bürkner, P.-C. and Vehtari, A. (2024). Detecting
         and diagnosing prior and likelihood sensitivity with power-scaling. Statistics
         and Computing 34, 57.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.prior_sensitivity()["diagnosis"].unique().tolist()
+        ['no sign of trouble']
         """
         self._refuse_prior("prior_sensitivity")
         self._refuse_changed("prior_sensitivity()")
@@ -256,6 +301,15 @@ class ChecksDraws(HasDraws):
         Merkle, E. C., Furr, D. and Rabe-Hesketh, S. (2019). Bayesian comparison of
         latent variable models: conditional versus marginal likelihoods. Psychometrika
         84, 802-829.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> post.loo(by="Subject").elpd < 0
+        True
         """
         self._refuse_prior("loo")
         self._refuse_changed("loo()" if by is None else "loo(by=...)", rows_only=by is None)
@@ -313,6 +367,16 @@ class ChecksDraws(HasDraws):
             For draws from the prior, or an argument out of its range.
         DataError
             If a fold alone knows what has a flat prior, or a variance; it says which.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> folds = post.kfold(k=5, seed=1)
+        >>> len(folds.pointwise)
+        180
         """
         from bayesmix.results.check.kfold import kfold
 

@@ -148,6 +148,19 @@ class ExplainedVariance(HasLaw):
         -------
         DataFrame
             One row per grouping factor: group, estimate, and of draws sd, lower, upper.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.icc()["estimate"].round(3).tolist()
+        [0.722]
         """
         found = self._link_variance(approximation)
         names = [group.name for group in self.model.design.groups]
@@ -180,6 +193,19 @@ class ExplainedVariance(HasLaw):
             One row per component ("Fixed effects", the grouping factors, "Residual"):
             component, variance, and of its share of the whole estimate, of draws also sd,
             lower, upper. The shares of each draw add up to 1, but not their medians.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.variance_partition()["estimate"].round(2).tolist()
+        [0.28, 0.52, 0.2]
         """
         found = self._link_variance(approximation)
         asked = Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=False)

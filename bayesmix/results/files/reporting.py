@@ -40,6 +40,17 @@ class Reports(SumsUp, FitPlots, Checks):
         ------
         FileError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(eb.report(Path(folder) / "sleep.html")).suffix
+        '.html'
         """
         run = self._run()
         start = "version_"

@@ -44,6 +44,17 @@ class Saves(HasLaw):
         FileError
             If the ending is another, or the place cannot be written (a full disk, say).
             What was there before, and the fit, are as they were.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> with TemporaryDirectory() as folder:
+        ...     bmx.load(eb.save(Path(folder) / "sleep.nc")).method
+        'reml'
         """
         import xarray as xr
 

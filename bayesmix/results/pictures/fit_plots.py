@@ -71,6 +71,13 @@ class FitPlots(Tables, Predicts):
         ------
         NotSupportedError
             If the model has no such coefficient, or ratios mean nothing under its link.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> figure = eb.plot_fixed_effects()
         """
         from bayesmix.results.plots.forest import plot_forest
 
@@ -130,6 +137,13 @@ class FitPlots(Tables, Predicts):
         ------
         NotSupportedError
             If there is nothing to draw.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> figure = eb.plot_variance_components()
         """
         from bayesmix.results.plots.forest import plot_forest
 
@@ -198,6 +212,13 @@ class FitPlots(Tables, Predicts):
         ------
         NotSupportedError
             If the model has no group effects, or not this one.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> figure = eb.plot_group_effects()
         """
         from bayesmix.results.plots.caterpillar import plot_caterpillar
 
@@ -234,6 +255,13 @@ class FitPlots(Tables, Predicts):
         ------
         NotSupportedError
             As `shrinkage`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> figure = eb.plot_shrinkage()
         """
         from bayesmix.results.plots.shrinkage import plot_shrinkage
 
@@ -263,6 +291,14 @@ class FitPlots(Tables, Predicts):
         NotSupportedError
             If the model has no group effects, or the likelihood of a level's rows
             cannot be maximised under the family.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.shrinkage().table()["level"].head(2).tolist()
+        ['308', '308']
         """
         chosen = self._one_group(group)
         return shrinkage_of(

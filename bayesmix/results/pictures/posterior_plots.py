@@ -43,6 +43,14 @@ class PosteriorPlots(HasDraws):
         ------
         NotSupportedError
             If there is no such parameter, or there are too many for one picture.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> figure = post.plot_trace("sigma")
         """
         from bayesmix.results.plots.trace import plot_trace
 
@@ -66,6 +74,14 @@ class PosteriorPlots(HasDraws):
         NotSupportedError
             If there is no such parameter, or there are too many for one picture, or
             only one.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> figure = post.plot_pairs(["sigma", "sd"])
         """
         from bayesmix.results.plots.pairs import plot_pairs
 
@@ -98,6 +114,14 @@ class PosteriorPlots(HasDraws):
         ------
         NotSupportedError
             If there is no such parameter, or there are too many for one picture.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
+        >>> post = model.fit(seed=1, progress=False)
+        >>> figure = post.plot_prior_posterior("sigma")
         """
         from bayesmix.results.plots.prior_posterior import plot_prior_posterior
 

@@ -209,6 +209,14 @@ class Predicts(HasLaw):
         ------
         DataError, NotSupportedError
             As in `predict`; also for more than memory holds.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.predict_draws(draws=100, seed=1).shape
+        (1, 100, 180)
         """
         request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
         number = checked_seed(seed, self._law.seed)
@@ -241,6 +249,19 @@ class Predicts(HasLaw):
         -------
         DataFrame
             As of `predict`.
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.fitted()["estimate"].head(2).round(1).tolist()
+        [253.7, 273.3]
         """
         return self.predict(ci_prob=ci_prob)
 
@@ -271,10 +292,23 @@ class Predicts(HasLaw):
         Series of float
             With the index of the rows of the fit.
 
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
         References
         ----------
         Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. Journal of
         Computational and Graphical Statistics 5, 236-244.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.residuals().head(2).round(1).tolist()
+        [-4.1, -14.6]
         """
         one_of("kind", kind, get_args(Residual))
         rows, values = self._law.residuals(kind, seed)
@@ -308,6 +342,14 @@ class Predicts(HasLaw):
         ------
         NotSupportedError
             If `n` is not a positive whole number.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.simulate(2, seed=1).shape
+        (180, 2)
         """
         whole_number("n", n, 1)
         check_replicates(n, self.model.design.n_obs)

@@ -69,6 +69,14 @@ class Tables(HasLaw):
         NotSupportedError
             If `exponentiate` means nothing under the model's link, for the profile of a
             posterior mode, or for an argument that only the other kind of fit has.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.fixed_effects()[["term", "estimate"]].round(3).values.tolist()
+        [['Intercept', 251.405], ['Days', 10.467]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
@@ -111,6 +119,14 @@ class Tables(HasLaw):
         ------
         NotSupportedError
             If `ci_prob` is no probability, or for the profile of a posterior mode.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.family_parameters()["estimate"].round(2).tolist()
+        [25.59]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
@@ -160,6 +176,14 @@ class Tables(HasLaw):
         NotSupportedError
             For a median or an "hdi" of effects whose draws were not kept, or an argument
             that only the other kind of fit has.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.group_effects(wide=True).round(1).head(1).values.tolist()
+        [['Subject', '308', 2.3, 9.2]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
@@ -199,6 +223,14 @@ class Tables(HasLaw):
             If there is no such grouping factor.
         NotSupportedError
             As `group_effects`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.group_coefficients(wide=True).round(1).head(1).values.tolist()
+        [['Subject', '308', 253.7, 19.7]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
@@ -258,6 +290,14 @@ class Tables(HasLaw):
         NotSupportedError
             For the profile of a posterior mode, or an argument that only the other kind of
             fit has.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.variance_components()[["group", "effect", "sd"]].round(2).values.tolist()
+        [['Subject', 'Intercept', 24.74], ['Subject', 'Days', 5.92], ['Residual', '', 25.59]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
@@ -299,6 +339,14 @@ class Tables(HasLaw):
         ------
         NotSupportedError
             As `variance_components`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.correlations()["estimate"].round(3).tolist()
+        [0.066]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,

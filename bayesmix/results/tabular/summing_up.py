@@ -47,6 +47,19 @@ class SumsUp(HasLaw):
         Returns
         -------
         Summary
+
+        Raises
+        ------
+        NotSupportedError
+            For an argument out of its range.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> print(str(eb.summary()).splitlines()[0])
+        Reaction ~ Days + (Days | Subject)
         """
         asked = self._asked_of_all(Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point))
         design, law = self.model.design, self._law
