@@ -130,7 +130,14 @@ def _variables_to_keep(model: FittableModel) -> list[str]:
             "the tables of a posterior are made of; keep the names, or sample it with pm.sample "
             "(`del model.pymc_model` brings the formula's back)"
         )
-    return [*wanted, *added_variables(model._stated_by_formula(), statement_of(model.pymc_model))]
+    added = added_variables(model._stated_by_formula(), statement_of(model.pymc_model))
+    taken = [name for name in added if name in {"chain", "draw"}]  # PyMC refuses the others
+    if taken:
+        raise NotSupportedError(
+            f"`{taken[0]}`, which was added to model.pymc_model, is called like a dimension of "
+            "the draws; give it another name"
+        )
+    return [*wanted, *added]
 
 
 def _refuse_potentials(model: FittableModel) -> None:

@@ -351,3 +351,16 @@ def test_a_pymc_model_without_our_variables_is_refused_by_name(small: bmx.Model)
     model.pymc_model = "nonsense"
     with pytest.raises(NotSupportedError, match=r"is a str, not a pm\.Model"):
         model.fit(progress=False)
+
+
+@pytest.mark.parametrize("name", ["draw", "chain"])
+def test_an_added_variable_called_like_a_dimension_is_refused(name: str) -> None:
+    import pymc as pm
+
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"y": rng.normal(size=24), "g": np.repeat(np.arange(6), 4)})
+    model = bmx.Model("y ~ 1 + (1 | g)", data)
+    with model.pymc_model as changed:
+        pm.Deterministic(name, 2 * changed["sigma"])
+    with pytest.raises(NotSupportedError, match=f"`{name}`.*give it another name"):
+        fit(model)
