@@ -86,11 +86,16 @@ def keep_complete_draws(
         k chains of d draws each, with k and d such that k d is largest; no draws
         if there were none.
     """
-    complete = [
-        np.isfinite(values).all(axis=tuple(range(2, values.ndim))).sum(axis=1, dtype=np.int64)
-        for values in posterior.values()
-    ]
-    lengths: np.ndarray = np.min(np.stack(complete), axis=0)
+    size = next(iter(posterior.values())).shape
+    lengths = np.full(size[0], size[1] + 1)
+    for values in posterior.values():
+        there = ~np.isnan(values.reshape(*values.shape[:2], -1))
+        last = there.shape[1] - np.argmax(there[:, ::-1], axis=1)
+        n_drawn = np.where(there.any(axis=1), last, 0)
+        # What a model defines beside its parameters may be NaN in every draw.
+        n_drawn = n_drawn[:, n_drawn.any(axis=0)]
+        lengths = np.minimum(lengths, n_drawn.min(axis=1, initial=size[1] + 1))
+    lengths[lengths > size[1]] = 0  # nothing was drawn
     order = np.argsort(-1 * lengths, kind="stable")
     kept = lengths[order] * np.arange(1, len(lengths) + 1)
     n_chains = int(np.argmax(kept)) + 1 if len(kept) else 0

@@ -119,8 +119,17 @@ def test_chains_of_uneven_length_are_cut_to_the_largest_block() -> None:
     posterior, stats = keep_complete_draws({"b": draws}, {"lp": draws[:, :, 0]})
     assert posterior["b"].shape == (3, 80, 2)
     assert stats["lp"].shape == (3, 80)
-    empty, _ = keep_complete_draws({"b": np.full((2, 5), np.nan)}, {})
+    empty, _ = keep_complete_draws(dict.fromkeys("ab", np.full((2, 5), np.nan)), {})
     assert empty["b"].shape[1] == 0
+
+
+def test_values_that_are_not_finite_are_draws_where_others_are_there() -> None:
+    b = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, np.nan]])
+    beside = np.array([[np.inf, np.nan, 1.0], [np.nan, -np.inf, np.nan]])
+    nowhere = np.full((2, 3, 4), np.nan)
+    kept, _ = keep_complete_draws({"b": b, "beside": beside, "nowhere": nowhere}, {})
+    np.testing.assert_array_equal(kept["b"], b[:, :2])
+    np.testing.assert_array_equal(kept["beside"], beside[:, :2])
 
 
 def test_an_interrupt_before_the_first_draw_is_an_interrupt(small: bmx.Model) -> None:
