@@ -16,8 +16,9 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln, logsumexp
 
 import bayesmix as bmx
+from bayesmix.covariance.vine import factor_of
 from bayesmix.errors import NotSupportedError
-from bayesmix.inference.correlation_profile import _derivatives, _factor, _reordered
+from bayesmix.inference.correlation_profile import _derivatives, _reordered
 
 mpl.use("Agg")
 GLMM = Path(__file__).parents[1] / "reference" / "glmm.csv"
@@ -154,8 +155,8 @@ def test_an_overdispersion_that_is_not_there_has_a_lower_end_alone() -> None:
 def test_effects_in_another_order_have_the_same_correlations() -> None:
     rng = np.random.default_rng(2)
     order, x = np.array([2, 0, 3, 1]), rng.normal(size=6)
-    R = (_factor(x, 4) @ _factor(x, 4).T).real
-    C = _factor(_reordered(x, order), 4)
+    R = (factor_of(x, 4) @ factor_of(x, 4).T).real
+    C = factor_of(_reordered(x, order), 4)
     np.testing.assert_allclose((C @ C.T).real, R[np.ix_(order, order)], atol=1e-12)
     J = _derivatives(x, order)
     for k, step in enumerate(1e-6 * np.eye(6)):
