@@ -1,4 +1,4 @@
-"""What Laplace's approximation knows of the parameters at its maximum."""
+"""What Laplace's approximation, or quadrature, knows of the parameters at its maximum."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bayesmix.inference.laplace import (
     curvature,
     inner_mode,
 )
+from bayesmix.inference.quadrature import QuadratureMarginal
 from bayesmix.inference.separation import rising_directions
 
 __all__ = ["determined_of", "mode_of", "reproduced", "row_densities", "separated"]
@@ -123,6 +124,7 @@ def reproduced(
 def determined_of(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, priors: Priors,
     found: LaplaceOptimum, free: np.ndarray, flat: np.ndarray, grows: np.ndarray,
+    n_quadrature: int,
 ) -> Determined:  # fmt: skip
     """Covariance of all coordinates, and what the likelihood does not say.
 
@@ -139,6 +141,8 @@ def determined_of(
         As `separated` gives it.
     grows : ndarray, shape (n_x, j)
         As `reproduced` gives it.
+    n_quadrature : int
+        Points of the quadrature that gave the optimum; 1 for Laplace's approximation.
 
     Returns
     -------
@@ -156,6 +160,9 @@ def determined_of(
     is_log = np.arange(D.shape[1]) < len(others)
 
     def along(D: np.ndarray) -> np.ndarray:
+        if n_quadrature > 1:
+            marginal = QuadratureMarginal(gp, co, prior, found.u, n_quadrature)
+            return marginal.curvature(found.x, D)
         return curvature(gp, co, prior, priors, found.x, found.u, D)
 
     return determined_at(along, D, is_log, np.concatenate([runs, grows], axis=1))

@@ -23,6 +23,8 @@ from bayesmix.inference.search import HUGE
 
 __all__ = ["LevelRows", "QuadratureMarginal", "quadrature_optimum"]
 
+_STEPS = (1e-2, 1e-3, 1e-4)  # of second differences, as far as the density is finite
+
 
 def quadrature_optimum(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior | None, start: LaplaceOptimum, n_points: int
@@ -181,6 +183,39 @@ class QuadratureMarginal:
             with_priors = value_at(self.gp, self.co, self.fixed, 1, x, work, gradient)
             result += with_priors - value_at(self.gp, self.co, self.fixed, 0, x, work, gradient)
         return -result if np.isfinite(result) else HUGE
+
+    def curvature(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Minus the Hessian along directions, by second differences.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_x,)
+        directions : ndarray, shape (n_x, m)
+            Each of the size over which a step of a hundredth is small, and not lost in rounding.
+
+        Returns
+        -------
+        ndarray, shape (m, m)
+            With zeros where no step leads to a finite density.
+        """
+        m = directions.shape[1]
+        H = np.zeros((m, m))
+        for size in _STEPS:
+            steps = size * directions.T
+            center = self.minus(x)
+            sides = [self._both_sides(x, step) - 2 * center for step in steps]
+            for i in range(m):
+                H[i, i] = sides[i]
+                for j in range(i):
+                    both = self._both_sides(x, steps[i] + steps[j]) - 2 * center
+                    H[i, j] = H[j, i] = (both - sides[i] - sides[j]) / 2
+            H /= size**2
+            if (np.abs(H) < HUGE).all():
+                break
+        return np.where(np.abs(H) < HUGE, H, 0.0)
+
+    def _both_sides(self, x: np.ndarray, step: np.ndarray) -> float:
+        return self.minus(x + step) + self.minus(x - step)
 
 
 class _Quadrature:

@@ -163,7 +163,9 @@ class Limits(Mode):
 
         def known(flat: np.ndarray) -> Determined:
             priors: Priors = 1 if prior else 0
-            return determined_of(self.gp, self.co, prior, priors, found, free, flat, grows)
+            return determined_of(
+                self.gp, self.co, prior, priors, found, free, flat, grows, self.n_quadrature
+            )
 
         outcome = known(self.separated)
         coefficients = np.eye(len(x))[self.n_outer :]

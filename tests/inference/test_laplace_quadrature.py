@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import log_expit, logsumexp
 
 import bayesmix as bmx
 from bayesmix.families import Poisson
@@ -59,3 +60,34 @@ def test_more_points_change_little(model: bmx.Model) -> None:
     logliks = [model.fit_eb(n_quadrature=k).loglik for k in (9, 15, 25)]
     assert np.ptp(logliks) < 1.0
     assert max(logliks) < model.fit_eb().loglik + 30
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ApproximationWarning")
+def test_standard_errors_are_of_the_integral_not_of_the_approximation(
+    rng: np.random.Generator,
+) -> None:
+    """Rare outcomes in pairs, where Laplace's curvature is far off at the same estimates."""
+    g, x = np.repeat(np.arange(150), 2), rng.normal(size=300)
+    y = rng.binomial(1, 1 / (1 + np.exp(3.5 - 0.7 * x - 1.5 * rng.normal(size=150)[g])))
+    d = pd.DataFrame({"g": g, "x": x, "y": y})
+    fit = bmx.Model("y ~ x + (1 | g)", d, family="bernoulli").fit_eb(n_quadrature=25)
+
+    z = np.linspace(-10, 10, 801)
+    log_weight = -(z**2) / 2 - np.log(np.exp(-(z**2) / 2).sum())
+
+    def loglik(at: np.ndarray) -> float:
+        eta = (at[0] + at[1] * x)[:, None] + np.exp(at[2]) * z
+        rows = log_expit(np.where(y == 1, 1, -1)[:, None] * eta)
+        return float(logsumexp(rows[::2] + rows[1::2] + log_weight, axis=1).sum())
+
+    best = np.r_[fit.fixed_effects()["estimate"], np.log(fit.variance_components()["sd"][0])]
+    step = 1e-3 * np.eye(3)
+    H = [
+        [sum(s * t * loglik(best + s * a + t * b) for s in (1, -1) for t in (1, -1)) for a in step]
+        for b in step
+    ]
+    expected = np.sqrt(np.diag(np.linalg.inv(-np.asarray(H) / 4e-6)))
+    np.testing.assert_allclose(fit.fixed_effects()["sd"], expected[:2], rtol=2e-3)
+    interval = fit.variance_components(ci_method="wald").iloc[0]
+    spread = np.log(interval["sd_upper"] / interval["sd_lower"]) / (2 * 1.959964)
+    assert spread == pytest.approx(expected[2], rel=2e-3)

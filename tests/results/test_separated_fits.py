@@ -11,7 +11,7 @@ import pytest
 from scipy import special
 
 import bayesmix as bmx
-from bayesmix.errors import BayesmixWarning, SeparationWarning
+from bayesmix.errors import BayesmixWarning, NotEstimableWarning, SeparationWarning
 from bayesmix.results.laplace_fit import LaplaceFit
 
 FORMULA = "{} ~ x + c + (1 | f)"
@@ -291,6 +291,17 @@ def test_no_standard_error_is_missing_without_a_reason(seed: int) -> None:
         assert np.isfinite(table.loc[table["sd"].notna(), ["sd", "lower", "upper"]]).all(axis=None)
         reasons = " ".join(text[text.find(w) :] for w in ("Separation:", "Flat:") if w in text)
         assert all(term in reasons or "reproduce every" in reasons for term in missing)
+
+
+def test_a_runaway_coefficient_explains_no_known_share(binary: LaplaceFit) -> None:
+    with pytest.warns(NotEstimableWarning, match=r"c\[T.c\] ran away"):
+        assert binary.r2()["estimate"].isna().all()
+    with pytest.warns(NotEstimableWarning, match=r"c\[T.c\] ran away"):
+        parts = binary.variance_partition().set_index("component")["variance"]
+    assert parts.notna().tolist() == [False, True, True]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert binary.icc()["estimate"].notna().all()  # no part of it
 
 
 def test_pictures_survive_a_runaway_coefficient(binary: LaplaceFit, tmp_path: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
+from bayesmix.errors import OWN_FILES, NotEstimableWarning
 from bayesmix.inference.announce import announce
 from bayesmix.laws.base import Asked, asks_the_law
 from bayesmix.laws.rows import levels_of, rows_to_predict
@@ -73,7 +75,7 @@ class ExplainedVariance(HasLaw):
         DataFrame
             One row per method and kind ("marginal", "conditional"): method, kind,
             estimate, sd, lower, upper. Without groups the two are the same. Of empirical
-            Bayes there are estimates only.
+            Bayes there are estimates only, NaN with a warning where a coefficient ran away.
 
         Raises
         ------
@@ -105,6 +107,7 @@ class ExplainedVariance(HasLaw):
         tables = []
         if method != "gelman":
             found = self._link_variance(approximation)
+            self._say_what_is_lost()
             tables.append(self._r2_table("nakagawa", np.stack(found.r2(), axis=-1), asked))
         if method == "gelman" or (method is None and not self._law.given_variances):
             values = [self._bayesian_r2(marginal, draws, seed) for marginal in (True, False)]
@@ -208,6 +211,7 @@ class ExplainedVariance(HasLaw):
         [0.28, 0.52, 0.2]
         """
         found = self._link_variance(approximation)
+        self._say_what_is_lost()
         asked = Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=False)
         names, parts = _components(found)
         with np.errstate(invalid="ignore"):
@@ -246,8 +250,26 @@ class ExplainedVariance(HasLaw):
         )
         if residual.size == np.prod(shape, dtype=int):
             residual = residual.reshape(shape)
+        lost, beta = self._law.lost_coefficients, values.beta
+        if lost is not None and lost.any():
+            beta = np.where(lost, np.nan, beta)
         return link_variance(
-            model.design, values.beta, values.sd, values.corr, np.broadcast_to(residual, shape)
+            model.design, beta, values.sd, values.corr, np.broadcast_to(residual, shape)
+        )
+
+    def _say_what_is_lost(self) -> None:
+        """Warn that the variance of X beta is NaN where coefficients have no estimate."""
+        lost = self._law.lost_coefficients
+        if lost is None or not lost.any():
+            return
+        names = [n for n, is_lost in zip(self.model.design.fixed_effects, lost, strict=True)
+                 if is_lost]  # fmt: skip
+        warnings.warn(
+            f"NaN for the variance of the fixed effects and shares of it: {', '.join(names)} "
+            'ran away, or the likelihood is flat there; take method="map" or fit(), whose priors '
+            "hold them",
+            NotEstimableWarning,
+            skip_file_prefixes=OWN_FILES,
         )
 
     def _bayesian_r2(self, marginal: bool, draws: int | None, seed: int | None) -> np.ndarray:

@@ -308,6 +308,8 @@ def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[s
             held[name] = column.mode().iloc[0] if _is_factor(model, name) else column.mean()
         elif set(formula.columns.get(name, ())) - {"group"}:  # a number of trials, a limit
             numeric = column.dtype.kind in "iuf"
+            if "trials" in model.rows:  # a share of nothing cannot be drawn
+                column = column[model.rows["trials"] > 0]
             held[name] = (
                 float(column.quantile(interpolation="nearest"))
                 if numeric
@@ -450,13 +452,18 @@ def _points(
     model: StatedModel, x_axis: Axis, by_axis: Axis | None, kind: CurveKind, *, data: bool
 ) -> pd.DataFrame:
     n = model.design.n_obs
-    y = model.y / model.rows["trials"] if "trials" in model.rows else model.y
+    y = np.asarray(model.y, dtype=np.float64)
+    if "trials" in model.rows:
+        trials = model.rows["trials"]
+        y = y / np.where(trials > 0, trials, np.nan)
     by = by_axis.position if by_axis else np.zeros(n, dtype=np.int64)
     status = model.rows["status"] if "status" in model.rows else np.zeros(n)
     x = x_axis.position.astype(np.float64)
-    found = pd.DataFrame({"x": x, "by": by, "y": np.asarray(y), "status": np.asarray(status)})
+    found = pd.DataFrame({"x": x, "by": by, "y": y, "status": np.asarray(status)})
+    found = found[found["y"].notna()]
     if not data or (kind == "linear" and not model.family.mean_is_linear):
         return found.iloc[:0]
+    n = len(found)
     return found.iloc[np.linspace(0, n - 1, min(n, _POINTS)).astype(int)].reset_index(drop=True)
 
 

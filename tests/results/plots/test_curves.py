@@ -251,6 +251,20 @@ def test_proportions_are_drawn_as_such(data: pd.DataFrame, rng: np.random.Genera
     assert linear.get_ylabel() == "linear predictor of count, logit scale"
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_without_a_trial_are_no_points(rng: np.random.Generator) -> None:
+    d = pd.DataFrame({"x": rng.normal(size=120), "g": np.arange(120) % 8})
+    d["n"] = np.where(rng.random(120) < 0.6, 0, 4)  # so that the median is 0
+    d["k"] = rng.binomial(d["n"], 0.4)
+    eb = bmx.Model("proportion(k, n) ~ x + (1 | g)", d, family="binomial").fit_eb()
+    axis = eb.plot_predictions("x").axes[0]
+    some = d[d["n"] > 0]
+    np.testing.assert_allclose(points(axis), sorted_pairs(some["x"], some["k"] / some["n"]))
+    x, estimate = line(axis, "population")
+    grid = pd.DataFrame({"x": x, "n": 1})
+    np.testing.assert_allclose(estimate, eb.predict(grid, groups="population")["estimate"])
+
+
 def test_ordered_categories_are_on_the_axis(data: pd.DataFrame, rng: np.random.Generator) -> None:
     post = non_normal("cumulative", "size ~ x + (1 | g)", data, rng)
     figure = post.plot_predictions()
