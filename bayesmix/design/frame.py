@@ -74,7 +74,7 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
             if labels.count(name) > 1:
                 raise DataError(f"the data have {labels.count(name)} columns called `{name}`")
         taken = table.iloc[:, [labels.index(name) for name in wanted]]
-        return taken.set_axis(wanted, axis=1)
+        return _in_native_order(taken.set_axis(wanted, axis=1))
     table = table.select(wanted)
     if table.implementation.is_polars():
         # polars' Categorical has no order of its own (its Enum has): it is text.
@@ -92,6 +92,16 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
             "booleans, text or categories first"
         ) from error
     return frame
+
+
+def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn the bytes of numbers that come from files of other machines, as FITS and SAS write."""
+    native = {
+        name: dtype.newbyteorder("=")
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    }
+    return frame.astype(native) if native else frame
 
 
 def _narrowed(table: Any, name: str) -> Any:

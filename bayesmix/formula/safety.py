@@ -125,6 +125,12 @@ def read_expression(text: str, functions: Collection[str] = ()) -> Expression:
 def unreadable(text: str) -> ExpressionError:
     """Build the error for what is no Python, with a hint where it is R."""
     shown = decode(text)
+    if re.search(r"!(?!=)", shown):
+        return ExpressionError(
+            f"`!` is no operator of a formula: {shown[:60]}; write ~x for a boolean x, "
+            "and x == 0 for a number",
+            shown,
+        )
     for name in re.findall(r"([A-Za-z][\w.]*)\s*\(", shown):
         structure = name in STRUCTURES_LIKE_FUNCTIONS and "||" in shown
         if name in HINTS or structure:

@@ -13,6 +13,7 @@ __all__ = ["from_formulaic", "joined_to_tilde"]
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _OPERATORS = frozenset({"*", "/", ":", "**", "^", "|", "||", "%in%"})
+_NEGATION = "`!` is no operator of a formula; write {x == 0}"
 _COMPARISONS = frozenset({"<", ">", "=", "!", "==", "!=", "<=", ">="})
 _ARITHMETIC = frozenset({"&", "%", "//", "~="})
 
@@ -44,7 +45,7 @@ def joined_to_tilde(operator: str) -> str:
         return "one tilde, between the two sides"
     if others in _OPERATORS or set(others) <= set("+-"):
         return f"a term is missing between the tilde and `{others}`"
-    return _no_operator(others)
+    return _NEGATION if others == "!" else _no_operator(others)
 
 
 def _reason(reason: str, text: str, start: int | None) -> str:
@@ -85,7 +86,7 @@ def _unknown(operator: str, text: str, start: int | None) -> str:
     tilde = text.find("~")
     left = text[:tilde].strip()
     if operator == "!" and start is not None and text[start : start + 2] != "!=":
-        return "`!` is no operator of a formula; write {x == 0}"
+        return _NEGATION
     if operator in _COMPARISONS and start is not None and start < tilde and "{" not in left:
         left = left.replace("=", "==") if operator == "=" and "==" not in left else left
         return f"a comparison stands in braces: write {{{left}}} ~ ..."

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from bayesmix.covariance import covariance_of
 from bayesmix.covariance.vine import lower_factor, partials_of_factor
@@ -131,7 +130,8 @@ class Centred:
                 C[at : at + q * q].reshape(q, q)
                 * np.where(x[co.effect_sd[here]] > -29.0, sd[here], 0.0)[:, None]
             )
-            F = linalg.solve(column_change(self.problem, f), F)
+            # Columns of different sizes only look ill-conditioned: SciPy's solver would warn.
+            F = np.linalg.solve(column_change(self.problem, f), F)
             size = np.sqrt((F**2).sum(axis=1))
             at_sd = co.effect_sd[here]  # shared ones are written more than once, with one value
             out[at_sd] = np.where(size > 0, np.log(np.where(size > 0, size, 1.0)), zero[at_sd])

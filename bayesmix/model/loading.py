@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,8 +98,20 @@ def _result(
     if "posterior" not in tree.children:
         return _repeated(model, tree.attrs)
     del tree[MODEL_GROUP]
+    _check_run(tree.attrs)
     _check_posterior(model, tree)
     return Posterior.from_tree(model, _with_labels(model, tree))
+
+
+def _check_run(attributes: Mapping[Any, Any]) -> None:
+    """Hold what the file says about the run against what a fit reads of it."""
+    for name in ("seed", "prior_only", "interrupted"):
+        if not isinstance(attributes[name], Integral) or attributes[name] < 0:
+            raise FileError(f"its {name} is {attributes[name]!r}, which is no whole number")
+    if not isinstance(attributes["seconds"], Real):
+        raise FileError(f"its seconds are {attributes['seconds']!r}, which is no number")
+    if not isinstance(json.loads(attributes["fit_options"]), dict):
+        raise FileError(f"its fit_options are {attributes['fit_options']!r}, which name none")
 
 
 def _check_posterior(model: Model, tree: xr.DataTree) -> None:

@@ -204,8 +204,14 @@ def _symbol(parameter: str) -> str:
 
 
 def _distribution(prior: Prior) -> str:
-    inside = ", ".join(f"{value:.4g}" for value in prior.parameters.values())
+    inside = ", ".join(_number(value) for value in prior.parameters.values())
     return rf"\operatorname{{{prior.distribution}}}({inside})"
+
+
+def _number(value: float) -> str:
+    """A number, whose power of ten LaTeX would read as e plus an exponent."""
+    digits, e, power = f"{value:.4g}".partition("e")
+    return rf"{digits} \times 10^{{{int(power)}}}" if e else digits
 
 
 def _letter(number: int) -> str:

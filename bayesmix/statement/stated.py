@@ -241,12 +241,25 @@ class StatedModel:
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles take along: the PyMC model only where it was changed.
 
-        Otherwise it is made anew when it is wanted; PyMC's own cannot all be pickled.
+        Otherwise it is made anew when it is wanted. PyMC's own cannot be pickled but by
+        cloudpickle, which PyMC needs itself.
         """
         state = dict(vars(self))
-        if "pymc_model" in state and not self.pymc_changes:
-            del state["pymc_model"]
+        changed = bool(self.pymc_changes)
+        opened = state.pop("pymc_model", None)
+        if changed:
+            import cloudpickle
+
+            state["_pymc_model_pickled"] = cloudpickle.dumps(opened)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        pickled = state.pop("_pymc_model_pickled", None)
+        vars(self).update(state)
+        if pickled is not None:
+            import cloudpickle
+
+            vars(self)["pymc_model"] = cloudpickle.loads(pickled)
 
     @property
     def pymc_changes(self) -> Changes:

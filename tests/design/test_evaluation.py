@@ -219,3 +219,15 @@ def test_numbers_of_128_bits_are_read_where_64_suffice() -> None:
     np.testing.assert_array_equal(bmx.Model("y ~ k", table).design.X[:, 1], [1, 2, 3, 5])
     with pytest.raises(DataError, match="values beyond 64 bits; cast it"):
         bmx.Model("y ~ k", table.with_columns(k=pl.Series([2**100, 2, 3, 5], dtype=pl.Int128)))
+
+
+def test_numbers_of_another_byte_order_are_read() -> None:
+    """As FITS and SAS files hold them; pandas can neither take nor sort their rows."""
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"y": rng.normal(size=24), "x": rng.normal(size=24), "g": [1, 2, 3] * 8})
+    swapped = table.astype({"y": ">f8", "x": ">f4", "g": ">i4"})
+    plain = bmx.Model("y ~ x + (1 | g)", table.astype({"x": "f4"})).fit_eb()
+    fit = bmx.Model("y ~ x + (1 | g)", swapped).fit_eb()
+    assert fit.loglik == plain.loglik
+    pd.testing.assert_frame_equal(fit.predict(swapped), plain.predict())
+    assert swapped["x"].dtype == ">f4"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import linalg
 
 import bayesmix as bmx
 from bayesmix.gaussian.rowvariance import _inverse
@@ -97,3 +99,18 @@ def test_a_matrix_that_rounding_made_indefinite_has_no_inverse() -> None:
     np.testing.assert_allclose(_inverse(good) @ good, np.eye(2), atol=1e-12)
     for bad in (np.diag([1.0, -1e-18]), np.array([[1.0, 2.0], [2.0, 1.0]]), good * np.inf):
         assert np.isnan(_inverse(bad)).all()
+
+
+def test_a_predictor_far_from_zero_that_varies_by_group_costs_no_digits() -> None:
+    """Its columns differ in size by 1e8, of which SciPy's solver warns for nothing."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(
+        {"y": rng.normal(size=160), "x": rng.normal(size=160), "g": np.repeat(np.arange(20), 8)}
+    )
+    near = bmx.Model("y ~ x + (x | g)", data).fit_eb()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", linalg.LinAlgWarning)
+        far = bmx.Model("y ~ x + (x | g)", data.assign(x=data.x + 1e8)).fit_eb()
+        table = far.variance_components()
+    assert far.loglik == pytest.approx(near.loglik, abs=1e-6)
+    assert table["sd"][1] == pytest.approx(near.variance_components()["sd"][1], rel=1e-3)

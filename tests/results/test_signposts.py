@@ -102,6 +102,19 @@ def test_an_opened_pymc_model_stands_in_the_way_of_no_copy() -> None:
         assert made.pymc_model is not opened
 
 
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))])  # noqa: S301
+def test_a_changed_pymc_model_goes_along_with_a_copy(how: Any) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ x", pd.DataFrame({"y": [1.0, 3, 2, 5], "x": range(4)}))
+    with model.pymc_model:
+        pm.Potential("less", -model.pymc_model["sigma"])
+    made = how(model)
+    assert made.pymc_changes == model.pymc_changes
+    with pytest.raises(bmx.errors.NotSupportedError, match="the potential `less` is new"):
+        made.fit(engine="fast")
+
+
 @pytest.mark.parametrize(
     "name", ["lmer", "glmer", "brm", "mixedlm", "prior", "set_prior", "loo_compare"]
 )

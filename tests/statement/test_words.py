@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix.results.files.mathml import equation_html
 
 
 def test_in_words(data: pd.DataFrame) -> None:
@@ -61,6 +62,13 @@ def test_odd_models_have_an_equation_too(text: str, data: pd.DataFrame) -> None:
     equation = bmx.Model(text, data).equation()
     assert equation.startswith("\\begin{aligned}")
     assert "None" not in equation
+
+
+def test_the_equation_writes_powers_of_ten(data: pd.DataFrame) -> None:
+    prior = bmx.Prior("Normal", mu=-2.5e6, sigma=3e-7)
+    equation = bmx.Model("y ~ x", data, priors={"x": prior}).equation()
+    assert r"\operatorname{Normal}(-2.5 \times 10^{6}, 3 \times 10^{-7})" in equation
+    assert "<mo>&#x000D7;</mo>" in equation_html(equation)
 
 
 def test_priors_are_a_table(data: pd.DataFrame) -> None:

@@ -261,6 +261,20 @@ def test_damaged_files_end_in_an_error(saved: Path, data: pd.DataFrame) -> None:
         bmx.load(saved)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", "many"), ("seed", np.nan), ("prior_only", "no"), ("interrupted", -1),
+     ("seconds", "long"), ("fit_options", "[]"), ("seed", None)],
+)  # fmt: skip
+def test_what_is_said_of_the_run_is_checked(name: str, value: Any, saved: Path) -> None:
+    with h5py.File(saved, "a") as file:
+        del file.attrs[name]
+        if value is not None:
+            file.attrs[name] = value
+    with pytest.raises(FileError, match=name):
+        bmx.load(saved)
+
+
 @pytest.mark.parametrize("name", ["beta", "sd_g", "corr_g", "b_g", "sigma"])
 def test_draws_that_do_not_fit_the_model_end_in_an_error(name: str, saved: Path) -> None:
     whole = saved.read_bytes()
