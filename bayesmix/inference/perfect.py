@@ -6,7 +6,7 @@ import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
-from bayesmix.gaussian.density import profiled_variance
+from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Optimum, log_units
 
@@ -14,6 +14,7 @@ __all__ = ["refuse_no_residual", "refuse_perfect_fit", "refuse_saturated"]
 
 _LARGE = np.log(1e7)  # of a standard deviation that shrinks nothing, relative to sigma
 _LEAST_SIGMA = 1e-6  # of what least squares leaves
+_SMALL_SIGMA = 1e-3  # the same, at which it is asked whether that is the best
 _NOTHING = 1e-12  # of the variance: what is lost in computing it
 
 
@@ -39,14 +40,37 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     ------
     DataError
     """
-    if problem.sigma_is_known or optimum.sigma > _LEAST_SIGMA * problem.scaling.y_scale:
+    if problem.sigma_is_known:
         return
     effects = sum(g.n_levels * g.n_effects for g in problem.groups)
+    sigma = optimum.sigma / problem.scaling.y_scale
+    if sigma > _LEAST_SIGMA and not (sigma < _SMALL_SIGMA and _no_worse_beyond(problem, optimum)):
+        return
     raise DataError(
         f"the residual variance is estimated as zero: {problem.n_fixed} fixed and {effects} group "
         f"effects for {problem.n_obs} rows leave nothing; take group effects out, or fit(), whose "
         "priors keep it from zero"
     )
+
+
+def _no_worse_beyond(problem: Problem, optimum: Optimum) -> bool:
+    """Whether a sigma a hundred times smaller is as good.
+
+    Where the best sigma is zero a search stops somewhere on the way.
+    """
+    co = optimum.coordinates
+    if co.n_sigma:  # the posterior mode, of which priors take care
+        return False
+    further = optimum.x.copy()
+    further[: co.n_sd] += np.log(100.0)
+    for reml in (True, False):
+        here, there = (
+            profiled_deviance(problem.equations, co, x, reml, 0.0, np.empty(len(x)))
+            for x in (optimum.x, further)
+        )
+        if there < here + 1e-3:
+            return True
+    return False
 
 
 def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarray) -> None:
