@@ -75,7 +75,7 @@ class Relationship:
         places = np.arange(len(self)) if animals is None else self._places(animals)
         check_memory(
             f"the relationship matrix of {len(places):,} animals", len(places) ** 2,
-            "give gr() the Relationship itself, or ask for fewer: matrix(animals=[...])",
+            "take .precision, which is sparse, or ask for fewer: matrix(animals=[...])",
         )  # fmt: skip
         A = self.blocks(places, places)
         labels = self.labels[places]
@@ -153,8 +153,7 @@ def relationship(
     """Additive relationships between animals, from who their parents are.
 
     The inverse of the relationship matrix is made by Henderson's rules, with inbreeding,
-    and is sparse; the matrix itself is made on request only. Pass the result as a known
-    covariance between the levels of a group, ``(1 | gr(animal, cov=A))``.
+    and is sparse; the matrix itself is made on request only.
 
     Parameters
     ----------

@@ -145,8 +145,9 @@ def test_effects_kept_as_moments_are_drawn_again() -> None:
     model = bmx.Model(SLEEP, bmx.load_dataset("sleepstudy"))
     kept = model.fit(seed=1, progress=False).prior_sensitivity()
     moments = model.fit(seed=1, progress=False, group_draws="moments").prior_sensitivity()
-    np.testing.assert_allclose(moments["prior"], kept["prior"], atol=0.01)
-    np.testing.assert_allclose(moments["likelihood"], kept["likelihood"], atol=0.05)
+    # From 0.002 to 0.02, and from 0.02 to 0.44.
+    np.testing.assert_allclose(moments["prior"], kept["prior"], atol=0.001)
+    np.testing.assert_allclose(moments["likelihood"], kept["likelihood"], atol=0.02)
 
 
 @pytest.mark.parametrize("family", ["poisson", "cumulative"])
