@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -89,13 +90,15 @@ def keep_complete_draws(
     size = next(iter(posterior.values())).shape
     lengths = np.full(size[0], size[1] + 1)
     for values in posterior.values():
-        there = ~np.isnan(values.reshape(*values.shape[:2], -1))
+        there = ~np.isnan(values.reshape(*size[:2], math.prod(values.shape[2:])))
+        if not there.size:
+            continue
         last = there.shape[1] - np.argmax(there[:, ::-1], axis=1)
         n_drawn = np.where(there.any(axis=1), last, 0)
         # What a model defines beside its parameters may be NaN in every draw.
         n_drawn = n_drawn[:, n_drawn.any(axis=0)]
         lengths = np.minimum(lengths, n_drawn.min(axis=1, initial=size[1] + 1))
-    lengths[lengths > size[1]] = 0  # nothing was drawn
+    lengths[lengths > size[1]] = 0  # there was nothing
     order = np.argsort(-1 * lengths, kind="stable")
     kept = lengths[order] * np.arange(1, len(lengths) + 1)
     n_chains = int(np.argmax(kept)) + 1 if len(kept) else 0

@@ -6,7 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Integral, Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def _check_run(attributes: Mapping[Any, Any]) -> None:
     for name in ("seed", "prior_only", "interrupted"):
         if not isinstance(attributes[name], Integral) or attributes[name] < 0:
             raise FileError(f"its {name} is {attributes[name]!r}, which is no whole number")
-    if not isinstance(attributes["seconds"], Real):
+    if not isinstance(attributes["seconds"], Number):
         raise FileError(f"its seconds are {attributes['seconds']!r}, which is no number")
     if not isinstance(json.loads(attributes["fit_options"]), dict):
         raise FileError(f"its fit_options are {attributes['fit_options']!r}, which name none")
