@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
+_MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +335,7 @@ def _renumbered(code: np.ndarray, n_possible: int) -> tuple[np.ndarray, int]:
 def _labels(column: pd.Series[Any]) -> np.ndarray:
     """Text for each value, the same whatever type a column arrives in."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        column = column.astype(str).where(column.notna())  # as prepare_column writes them
+        column = column.astype(str).where(column.notna())
     if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":
         return np.asarray([_label(value) for value in column], dtype=object)
     codes, values = pd.factorize(column)  # a label is written once for all of its rows
@@ -346,7 +348,8 @@ def _label(value: Any) -> str | None:
     # A column of integers with holes arrives as floats: 308.0 is still level 308.
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    return str(value)
+    # Midnight is the day alone: a column writes it so only if all of its times are midnight.
+    return re.sub(_MIDNIGHT, r"\1", str(value))
 
 
 def _check_name(name: str) -> None:

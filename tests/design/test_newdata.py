@@ -72,6 +72,37 @@ def test_dates_group_and_are_found_again(data: pd.DataFrame) -> None:
     np.testing.assert_array_equal(new.index["day"], built.groups[0].index)
 
 
+_AS = {
+    "datetimes": lambda day: day,
+    "objects": lambda day: day.astype(object),
+    "categories": lambda day: day.astype("category"),
+    "days": lambda day: day.dt.date,
+    "text": lambda day: day.dt.strftime("%Y-%m-%d"),
+    "text with the time": lambda day: day.dt.strftime("%Y-%m-%d %H:%M:%S"),
+}
+
+
+@pytest.mark.parametrize("new", _AS)
+@pytest.mark.parametrize("fitted", _AS)
+def test_a_day_is_found_again_however_its_column_holds_it(
+    data: pd.DataFrame, fitted: str, new: str
+) -> None:
+    day = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"], unit="D")
+    formula = parse_formula("y ~ x + (1 | day)")
+    built = build_design(formula, data.assign(day=_AS[fitted](day)))
+    rows = design_rows(built, data.assign(day=_AS[new](day)))
+    np.testing.assert_array_equal(rows.index["day"], built.groups[0].index)
+
+
+def test_midnight_among_other_times_is_found_again_alone(data: pd.DataFrame) -> None:
+    time = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"] * 12, unit="h")
+    built = build_design(parse_formula("y ~ x + (1 | time)"), data.assign(time=time))
+    for hours in (0, 12):
+        rows = (time.dt.hour == hours).to_numpy()
+        new = design_rows(built, data.assign(time=time)[rows])
+        np.testing.assert_array_equal(new.index["time"], built.groups[0].index[rows])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
