@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.arguments import refusing
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import DataError, FormulaError, NotSupportedError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError, NotSupportedError
 from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.pooling import PoolingExtremes
@@ -295,6 +296,12 @@ class Model(FittableModel, PoolingExtremes):
         NotSupportedError
             If `pymc_model` was changed by hand, which the new model would not have.
 
+        Warns
+        -----
+        DataWarning
+            If a fit from a file loses a column for which rows were left out: the file
+            does not have these rows.
+
         Examples
         --------
         >>> import bayesmix as bmx
@@ -326,7 +333,7 @@ class Model(FittableModel, PoolingExtremes):
             and beside == (changed.weights is not None, changed.known_se is not None)
         )
         try:
-            return changed.build(
+            model = changed.build(
                 type(self),
                 table,
                 kept_from=self.specification,
@@ -349,6 +356,22 @@ class Model(FittableModel, PoolingExtremes):
                 start=error.start,
                 stop=error.stop,
             ) from error
+        if data is None and self._data_note:
+            self._warn_of_rows_not_kept(model)
+        return model
+
+    def _warn_of_rows_not_kept(self, new: Model) -> None:
+        """Warn where rows that were left out for a column might be complete without it."""
+        n, n_given = self.design.n_obs, self.design.n_rows_given
+        gone = [c for c in self.design.frame.columns if c not in new.design.frame.columns]
+        if gone and n < n_given:
+            columns = ", ".join(f"`{column}`" for column in gone)
+            warnings.warn(
+                f"{self._data_note}, and of {n_given} rows the {n} without missing values in "
+                f"them; without {columns} more rows may be complete: give data= to have these, too",
+                DataWarning,
+                skip_file_prefixes=OWN_FILES,
+            )
 
     @property
     def glmm_problem(self) -> GlmmProblem:

@@ -161,6 +161,18 @@ def test_moments_and_added_groups_come_back(data: pd.DataFrame, tmp_path: Path) 
     assert again.model.update(". ~ . + z", data).design.fixed_effects == ("Intercept", "x", "z")
 
 
+def test_an_update_says_which_rows_a_file_does_not_have(data: pd.DataFrame, tmp_path: Path) -> None:
+    holes = data.assign(z=data["z"].where(np.arange(len(data)) > 3))
+    with pytest.warns(DataWarning, match="4 of"):
+        eb = bmx.Model("y ~ x + z + (1 | g)", holes).fit_eb()
+    again = bmx.load(eb.save(tmp_path / "fit.nc"))
+    with pytest.warns(DataWarning, match=rf"of {len(data)} rows the {len(data) - 4} .*without `z`"):
+        assert again.update(". ~ . - z").model.design.n_obs == len(data) - 4
+    whole = again.update(". ~ . - z", holes)
+    assert whole.model.design.n_obs == eb.update(". ~ . - z").model.design.n_obs == len(data)
+    again.update(". ~ . + I(z**2)")  # every column stays: nothing to say
+
+
 def test_estimates_are_made_again(data: pd.DataFrame, tmp_path: Path) -> None:
     for eb in (
         bmx.Model("y ~ x + (x | g)", data).fit_eb("ml"),
