@@ -1,4 +1,4 @@
-"""Dates in the place of a predictor."""
+"""Dates as levels, and in the place of a predictor."""
 
 from __future__ import annotations
 
@@ -10,10 +10,26 @@ import pandas as pd
 
 from bayesmix.errors import OWN_FILES, DataWarning
 
-__all__ = ["warn_of_dates"]
+__all__ = ["day_alone", "warn_of_dates"]
 
 _ISO = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{4}")
+_MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d) 00:00:00$")
 _MANY_LEVELS = 10  # dates as text: fewer may well be meant as categories
+
+
+def day_alone(label: str) -> str:
+    """Write midnight as its day, as a column does only if all of its times are midnight.
+
+    Parameters
+    ----------
+    label : str
+        A level as text; any but a day at 00:00:00 is returned as it is.
+
+    Returns
+    -------
+    str
+    """
+    return _MIDNIGHT.sub(r"\1", label)
 
 
 def warn_of_dates(given: pd.Series[Any], column: pd.Series[Any]) -> bool:

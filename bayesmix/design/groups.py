@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
@@ -18,7 +18,6 @@ __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
-_MIDNIGHT = r"^(\d{4}-\d\d-\d\d) 00:00:00$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,8 +347,7 @@ def _label(value: Any) -> str | None:
     # A column of integers with holes arrives as floats: 308.0 is still level 308.
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    # Midnight is the day alone: a column writes it so only if all of its times are midnight.
-    return re.sub(_MIDNIGHT, r"\1", str(value))
+    return day_alone(str(value))
 
 
 def _check_name(name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean, plain
+from bayesmix.design.dates import day_alone
 from bayesmix.errors import DataError
 from bayesmix.memory import check_memory
 
@@ -139,7 +140,9 @@ class SparsePrecision:
 def as_label(level: Any) -> str:
     """Write a level as text, a whole number without a decimal point."""
     value = plain(level)
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return day_alone(str(value))
 
 
 def known_covariance(given: Any, name: str, labels: Iterable[Any] | None = None) -> KnownCovariance:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from bayesmix.design import build_design, design_rows
+from bayesmix.design.known_covariance import as_label
 from bayesmix.errors import DataError, DataWarning
 from bayesmix.formula import parse_formula
 
@@ -92,6 +93,22 @@ def test_a_day_is_found_again_however_its_column_holds_it(
     built = build_design(formula, data.assign(day=_AS[fitted](day)))
     rows = design_rows(built, data.assign(day=_AS[new](day)))
     np.testing.assert_array_equal(rows.index["day"], built.groups[0].index)
+
+
+@pytest.mark.parametrize("fitted", _AS)
+def test_a_day_is_the_level_of_a_known_covariance(fitted: str) -> None:
+    days = pd.Series(pd.date_range("2020-01-01", periods=4))
+    label = (
+        build_design(
+            parse_formula("y ~ (1 | day)"),
+            pd.DataFrame(
+                {"y": np.arange(8.0), "day": pd.concat([_AS[fitted](days)] * 2).to_numpy()}
+            ),
+        )
+        .groups[0]
+        .levels.labels
+    )
+    assert [as_label(day) for day in days] == list(label)
 
 
 def test_midnight_among_other_times_is_found_again_alone(data: pd.DataFrame) -> None:
