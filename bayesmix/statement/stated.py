@@ -19,7 +19,8 @@ from bayesmix.families import Family, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formulas
-from bayesmix.priors.model_priors import ModelPriors, kept_priors, resolve_priors
+from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.priors.resolve import kept_priors, resolve_priors
 from bayesmix.residual import Residual, residual_by_rows
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names

@@ -12,7 +12,7 @@ import numpy as np
 import bayesmix as bmx
 from bayesmix.covariance import STRUCTURES, Covariance, Parameter
 from bayesmix.design import Block
-from bayesmix.priors.model_priors import resolve_priors
+from bayesmix.priors.resolve import resolve_priors
 
 
 class Tied(Covariance):

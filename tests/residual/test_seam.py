@@ -19,7 +19,7 @@ from bayesmix.gaussian.density import flat_prior, log_density, log_likelihood, p
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.gaussian.structure import plan_elimination
-from bayesmix.priors.model_priors import resolve_priors
+from bayesmix.priors.resolve import resolve_priors
 from bayesmix.residual import (
     Independent,
     KnownStandardErrors,

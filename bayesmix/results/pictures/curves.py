@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, one_of, whole_number
-from bayesmix.errors import ArgumentError, DataError, NotSupportedError
+from bayesmix.arguments import one_of, whole_number
+from bayesmix.errors import NotSupportedError
 from bayesmix.laws.rows import Rows, rows_to_predict
+from bayesmix.results.pictures.axes import (
+    Axis,
+    by_axis_of,
+    held_values,
+    is_ordered,
+    x_axis_of,
+)
 from bayesmix.results.predict.estimable import quietly, unknown_rows
 
 if TYPE_CHECKING:
@@ -22,33 +29,9 @@ __all__ = ["CurveKind", "Curves", "curves_of"]
 
 CurveKind = Literal["mean", "response", "linear"]
 
-_GRID = 101  # points of the population's line
 _LEVEL_GRID = 25  # of a level's
 _WINDOW = 11  # points of the line that a simulated band is steadied over
 _POINTS = 4000  # of the data
-_MOST_BY = 7  # colours that are told apart
-_FEW = 4  # values of a number that each have their colour
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """A predictor of the picture.
-
-    Attributes
-    ----------
-    name : str
-    values : list
-        Where predictions are made: of a number, or the levels of a factor.
-    labels : tuple of str
-        Names of a factor's levels, or of the colours; empty for a number along the x axis.
-    position : ndarray, shape (n,)
-        The number of each row of the data, or that of its level or colour.
-    """
-
-    name: str
-    values: list[Any]
-    labels: tuple[str, ...]
-    position: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +125,9 @@ def curves_of(
     """
     _check_kind(kind)
     whole_number("max_levels", max_levels, 1)
-    x_axis = _x_axis(model, x)
-    by_axis = None if by is None else _by_axis(model, by, x_axis.name)
-    held = _held(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
+    x_axis = x_axis_of(model, x)
+    by_axis = None if by is None else by_axis_of(model, by, x_axis.name)
+    held = held_values(model, [a.name for a in (x_axis, by_axis) if a is not None], at)
     n_by = len(by_axis.values) if by_axis else 1
     spots = pd.DataFrame(
         [(i, k) for k in range(n_by) for i in range(len(x_axis.values))], columns=["i", "by"]
@@ -176,7 +159,7 @@ def curves_of(
         x_label=x_axis.name,
         y_label=_y_label(model, kind),
         factor=x_axis.labels,
-        ordered=_is_ordered(model, x_axis.name),
+        ordered=is_ordered(model, x_axis.name),
         by=by_axis.name if by_axis else "",
         by_labels=by_axis.labels
         if by_axis
@@ -203,148 +186,7 @@ def _steadied(ends: np.ndarray, n_by: int) -> np.ndarray:
     return found
 
 
-# -- the axes -----------------------------------------------------------------
-
-
-def _predictors(model: StatedModel) -> list[str]:
-    formula = model.formula
-    return list(dict.fromkeys([*formula.columns_of("fixed", "effect"),
-                               *formula.columns_of("offset")]))  # fmt: skip
-
-
-def _is_factor(model: StatedModel, name: str) -> bool:
-    dtype = model.design.frame[name].dtype
-    return (
-        isinstance(dtype, pd.CategoricalDtype)
-        or dtype.kind == "b"
-        or name in model.formula.categorical
-    )
-
-
-def _is_ordered(model: StatedModel, name: str) -> bool:
-    dtype = model.design.frame[name].dtype
-    ordered = dtype.ordered if isinstance(dtype, pd.CategoricalDtype) else dtype.kind in "iuf"
-    return bool(ordered)
-
-
-def _factor_values(column: pd.Series[Any]) -> list[Any]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return list(column.cat.categories)
-    return np.unique(column.to_numpy()).tolist()
-
-
-def _factor_axis(model: StatedModel, name: str) -> Axis:
-    column = model.design.frame[name]
-    values = _factor_values(column)
-    position = pd.Index(values).get_indexer(pd.Index(column.to_numpy()))
-    return Axis(name=name, values=values, labels=tuple(map(str, values)), position=position)
-
-
-def _x_axis(model: StatedModel, x: str | None) -> Axis:
-    known = _predictors(model)
-    if not known:
-        raise NotSupportedError(
-            f"the model {model.formula} has no predictor to draw along; plot_group_effects() "
-            "shows its groups"
-        )
-    if x is None:
-        numeric = [name for name in known if not _is_factor(model, name)]
-        x = (numeric or known)[0]
-    _check_predictor(model, "x", x, known)
-    if _is_factor(model, x):
-        return _factor_axis(model, x)
-    column = model.design.frame[x].to_numpy(dtype=np.float64)
-    grid = np.linspace(column.min(), column.max(), _GRID).tolist()
-    return Axis(name=x, values=grid, labels=(), position=column)
-
-
-def _by_axis(model: StatedModel, by: str, x: str) -> Axis:
-    known = [name for name in _predictors(model) if name != x]
-    _check_predictor(model, "by", by, known)
-    if _is_factor(model, by):
-        found = _factor_axis(model, by)
-        if len(found.values) > _MOST_BY:
-            raise NotSupportedError(
-                f"by={by!r} has {len(found.values)} levels, and {_MOST_BY} colours are told "
-                f"apart; draw it along the x axis, x={by!r}"
-            )
-        return found
-    column = model.design.frame[by].to_numpy(dtype=np.float64)
-    values = np.unique(column)
-    if len(values) > _FEW:
-        mean, sd = float(column.mean()), float(column.std(ddof=1))
-        values = np.asarray([mean - sd, mean, mean + sd])
-    nearest = np.abs(column[:, None] - values).argmin(axis=1)
-    labels = tuple(f"{value:.3g}" for value in values)
-    return Axis(name=by, values=values.tolist(), labels=labels, position=nearest)
-
-
-def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[str]) -> None:
-    if name in known:
-        return
-    if not isinstance(name, str):
-        raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
-    if name in model.formula.grouping_factors:
-        advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
-    elif name in model.design.fixed_effects or name in model.design.terms:
-        advice = f"that is a term; its columns are {', '.join(known)}"
-    else:
-        listed = ", ".join(map(repr, known)) or "no other"
-        advice = did_you_mean(name, known).strip() or f"there is {listed}"
-    raise ArgumentError(f"{argument}={name!r} is no predictor of the model; {advice}")
-
-
-# -- where the others are held ------------------------------------------------
-
-
-def _held(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every column that a prediction needs beside the groups'."""
-    frame, formula = model.design.frame, model.formula
-    predictors = _predictors(model)
-    held: dict[str, Any] = {}
-    for name in frame.columns:
-        column = frame[name]
-        if name in predictors:
-            held[name] = column.mode().iloc[0] if _is_factor(model, name) else column.mean()
-        elif set(formula.columns.get(name, ())) - {"group"}:  # a number of trials, a limit
-            numeric = column.dtype.kind in "iuf"
-            if "trials" in model.rows:  # a share of nothing cannot be drawn
-                column = column[model.rows["trials"] > 0]
-            held[name] = (
-                float(column.quantile(interpolation="nearest"))
-                if numeric
-                else column.mode().iloc[0]
-            )
-    for row, name in model.row_columns.items():
-        held.setdefault(name, float(np.median(model.design.row_data[row])))
-    if not isinstance(at, Mapping):
-        raise ArgumentError(f'at={at!r} must be a dict of columns and values, as {{"x": 1}}')
-    for name, value in at.items():
-        if name in drawn or name not in held:
-            others = [repr(other) for other in predictors if other not in drawn]
-            raise ArgumentError(
-                f"at={{{name!r}: ...}} is no predictor that is held; there is "
-                f"{', '.join(others) or 'none'}"
-            )
-        held[name] = _checked_value(model, name, value)
-    return held
-
-
-def _checked_value(model: StatedModel, name: str, value: Any) -> Any:
-    if name not in model.design.frame:
-        return value
-    column = model.design.frame[name]
-    if _is_factor(model, name):
-        known = _factor_values(column)
-        if value not in known:
-            raise DataError(
-                f"at={{{name!r}: {value!r}}}: `{name}` has the levels "
-                f"{', '.join(map(repr, known[:12]))}"
-            )
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise DataError(f"at={{{name!r}: {value!r}}}: `{name}` is a number")
-    return float(value)
+# -- the rows of the lines ------------------------------------------------------
 
 
 def _frame(

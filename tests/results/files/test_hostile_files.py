@@ -28,7 +28,9 @@ from bayesmix.results.files.hdf5_check import Refused, check
 from bayesmix.results.files.report import write_report
 from tests.builders import fake_posterior
 
-POSIX = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
+POSIX = pytest.mark.skipif(
+    os.name != "posix", reason="limits of a process, its signals and links are those of POSIX"
+)
 BEFORE = Path(__file__).parent / "before" / "format_1.zip"
 
 
