@@ -59,6 +59,8 @@ def check_sizes(
     if not residual_is_estimated:
         return
     for group in groups:
+        if group.is_smooth:
+            continue
         if group.n_levels >= n_obs:
             raise DataError(
                 f"the grouping factor `{group.name}` has a level for each of the {n_obs} rows, "

@@ -128,6 +128,11 @@ class Design:
         return self.mu.groups
 
     @property
+    def grouping(self) -> tuple[GroupingFactor, ...]:
+        """Those of mu's predictor whose levels are groups of rows: without its smooths."""
+        return self.mu.grouping
+
+    @property
     def aliasing(self) -> Aliasing | None:
         """What the columns are that mu's predictor leaves out."""
         return self.mu.aliasing

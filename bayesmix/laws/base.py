@@ -183,6 +183,11 @@ class Law(ABC):
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
+        effects = self.point_estimates()[1]
+        return {g.name: effects[g.name][0] for g in self.model.design.groups if g.is_smooth}
+
     @property
     def lost_coefficients(self) -> np.ndarray | None:
         """Which fixed effects have run away, shape (p,); None where none can."""

@@ -197,7 +197,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.groups, self.residual_variance()
+        groups, residual = self.design.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -255,6 +255,17 @@ class DrawsLaw(Law):
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.groups
+            if g.is_smooth
+        }
 
     # -- draws ----------------------------------------------------------------
 

@@ -132,7 +132,7 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.groups:
+        for group in self.model.design.grouping:
             u = rng.standard_normal((group.n_levels, group.n_effects))
             b = u @ self.roots[group.name].T
             total += np.einsum("nk,nk->n", group.Z, b[group.index])
@@ -194,10 +194,10 @@ class ModeRows(Mode, Law):
             variance = self._fixed_variance(rows.X)
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
-            if request.marginal and request.kind == "response":
-                variance = variance + of_population
-            elif name in rows.index:
+            if name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+            elif request.marginal and request.kind == "response":
+                variance = variance + of_population
         return variance
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:

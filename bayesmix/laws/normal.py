@@ -117,7 +117,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.groups
+        groups = self.model.design.grouping
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]

@@ -29,6 +29,10 @@ FORMULAS = {
     "deep and crossed": "y ~ x + (1 | h/w/k) + (x | m)",
     "no intercept": "y ~ 0 + x + z + (1 | k)",
     "offset": "y ~ x + offset(z) + (x | k)",
+    "smooth": "y ~ s(x, k=6) + (1 | k)",
+    "smooths and crossed": 'y ~ s(x, k=5, bs="cr") + s(z, k=6, bs="ps") + (x | k) + (1 | m)',
+    "tensor product": "y ~ t2(x, z, k=4) + (1 | h/w)",
+    "smooth of levels": 'y ~ s(u, k=4, by=C(w)) + C(w) + s(x, k, k=4, bs="fs")',
 }
 
 

@@ -68,7 +68,7 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         "variance_components": fit.variance_components(ci_prob, **quick),
         "correlations": fit.correlations(ci_prob, **quick),
     }
-    if fit.model.design.groups:
+    if fit.model.design.grouping:
         tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)
     found: dict[str, Any] = {
         key: tables[key][list(columns)] if key in tables else frame(key, [])
@@ -83,7 +83,7 @@ def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     effects: dict[str, dict[str, None]] = {}
     levels: dict[str, set[str]] = {}
     for model in models:
-        for group in model.design.groups:
+        for group in model.design.grouping:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))

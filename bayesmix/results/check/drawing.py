@@ -47,8 +47,8 @@ def draw_check(
     factor = None if group is None else model.design.group(group)
     if stat is not None:
         return plot_statistic(_some_level(statistic_data(stat, y, replicates, factor)))
-    if factor is None and model.design.groups:
-        factor = model.design.groups[0]
+    if factor is None and model.design.grouping:
+        factor = model.design.grouping[0]
     return plot_check(data_of(replicates, factor))
 
 

@@ -68,7 +68,7 @@ class Reports(SumsUp, FitPlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.groups
+                for group in self.model.design.grouping
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -108,7 +108,7 @@ class Reports(SumsUp, FitPlots, Checks):
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in design.groups
+            for group in design.grouping
         ]
         pictures.append(
             Picture(

@@ -378,7 +378,7 @@ class FitPlots(Tables, Predicts):
         if group is False:
             chosen = None
         elif group is None:
-            chosen = next(iter(self.model.design.groups), None)
+            chosen = next(iter(self.model.design.grouping), None)
         else:
             chosen = self._one_group(group)
         curves = curves_of(
@@ -404,9 +404,9 @@ class FitPlots(Tables, Predicts):
 
     def _one_group(self, group: str | None) -> GroupingFactor:
         design = self.model.design
-        if not design.groups:
+        if not design.grouping:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return design.groups[0] if group is None else design.group(group)
+        return design.grouping[0] if group is None else design.group(group)
 
     def _chosen_terms(
         self, known: list[str], terms: str | Iterable[str] | None, intercept: bool | None

@@ -84,7 +84,7 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(group, asked) for group in design.groups]
+        sections += [self._first_levels(group, asked) for group in design.grouping]
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),
