@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from bayesmix.covariance.base import Covariance
 
-__all__ = ["HomogeneousDiagonal"]
+__all__ = ["HomDiag"]
 
 
-class HomogeneousDiagonal(Covariance):
-    """``homdiag(x | g)``: independent effects of equal variance, as those of a smooth."""
+class HomDiag(Covariance):
+    """``homdiag(x | g)``: one sd, no correlation; the root is the identity."""
 
     word = "homdiag"
     tied = True
     kernels = "none"
 
-    def pymc_root(self, variables: Mapping[str, str], priors: Mapping[str, Any]) -> Any | None:
-        """None: the root is the identity."""
-        return None
+    @property
+    def words(self) -> str:
+        """What is said in brackets behind the effects' names."""
+        return "uncorrelated, one sd" if self.size > 1 else ""
