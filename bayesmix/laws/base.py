@@ -186,7 +186,7 @@ class Law(ABC):
     def smooth_effects(self) -> dict[str, np.ndarray]:
         """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
         effects = self.point_estimates()[1]
-        return {g.name: effects[g.name][0] for g in self.model.design.groups if g.is_smooth}
+        return {g.name: effects[g.name][0] for g in self.model.design.mu.groups if g.is_smooth}
 
     @property
     def lost_coefficients(self) -> np.ndarray | None:

@@ -77,11 +77,9 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
         By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
         as ``beta(Days)``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
     """
-    design = model.design
-    found = {
-        "beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(design.fixed_effects)}
-    }
-    for group in design.groups:
+    mu = model.design.mu
+    found = {"beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(mu.fixed_effects)}}
+    for group in mu.groups:
         g, effects, covariance = group.name, group.effects, covariance_of(group)
         sds = zip(covariance.sd_names(g), covariance.effect_of_sd.tolist(), strict=True)
         found[f"sd({g})"] = {name: values.sd[g][..., k] for name, k in sds}

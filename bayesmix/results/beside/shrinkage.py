@@ -120,15 +120,15 @@ def shrinkage_of(
     """
     design, family = model.design, model.family
     check_regression(family, model.rows)
-    rest = np.zeros(design.n_obs) if design.offset is None else design.offset.copy()
-    for j in range(len(design.fixed_effects)):
+    rest = np.zeros(design.n_obs) if design.mu.offset is None else design.mu.offset.copy()
+    for j in range(len(design.mu.fixed_effects)):
         if j not in group.fixed_column:
-            rest += design.X[:, j] * beta[j]
-    for other in design.groups:
+            rest += design.mu.X[:, j] * beta[j]
+    for other in design.mu.groups:
         if other.name != group.name:
             rest += np.einsum("nq,nq->n", other.Z, effects[other.name][other.index])
     everywhere = fit_regression(
-        family, model.y, design.X, _with_smooths(design, effects), model.rows
+        family, model.y, design.mu.X, _with_smooths(design, effects), model.rows
     ).beta
     fixed: Any = group.fixed_column
     center = np.asarray([0.0 if j is None else beta[j] for j in fixed])
@@ -157,8 +157,8 @@ def shrinkage_of(
 
 def _with_smooths(design: Design, effects: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """The offset with the smooths of the population, which a regression leaves as they are."""
-    total = design.offset
-    for smooth in design.groups:
+    total = design.mu.offset
+    for smooth in design.mu.groups:
         if smooth.is_smooth:
             total = smooth.Z @ effects[smooth.name][0] + (0.0 if total is None else total)
     return total

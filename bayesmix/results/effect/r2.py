@@ -88,8 +88,8 @@ def link_variance(
         The variance of X beta has n - 1 in its denominator, as R's ``var``; the offset
         is no part of it.
     """
-    curves = [group for group in design.groups if group.is_smooth]
-    X = design.X
+    curves = [group for group in design.mu.groups if group.is_smooth]
+    X = design.mu.X
     if curves:
         X = np.concatenate([X, *(group.Z for group in curves)], axis=1)
         beta = np.concatenate([beta, *(smooths[group.name] for group in curves)], axis=-1)
@@ -98,7 +98,7 @@ def link_variance(
     if p and n > 1:
         X = X - X.mean(axis=0)
         fixed = np.einsum("...i,ij,...j->...", beta, X.T @ X / (n - 1), beta)
-    parts = variance_parts(design.grouping, sd, corr, residual)
+    parts = variance_parts(design.mu.grouping, sd, corr, residual)
     groups = {name: np.sum(part, axis=-1) for name, part in parts.effects.items()}
     return LinkVariance(
         fixed=np.maximum(fixed, 0.0), groups=groups, residual=np.broadcast_to(residual, fixed.shape)
