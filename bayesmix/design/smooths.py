@@ -74,11 +74,11 @@ class SmoothColumns:
     def blocks(self) -> tuple[tuple[str, int], ...]:
         """Label and number of effects of each part that has an sd."""
         parts = [part for part in self.smooth.parts if part.penalised]
-        sizes = [part.map.shape[1] for part in parts]
-        if len(parts) == 1:
-            return ((self.name, sizes[0]),)
-        labels = [self._part_name(part.name) for part in parts]
-        return tuple(zip(labels, sizes, strict=True))
+        alone = len(parts) == 1
+        return tuple(
+            (self.name if alone else self._part_name(part.name), part.map.shape[1])
+            for part in parts
+        )
 
     @property
     def coordinates(self) -> tuple[str, ...]:

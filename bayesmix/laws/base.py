@@ -180,6 +180,14 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+
+    @abstractmethod
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Effective degrees of freedom of each smooth's penalised columns, by grouping factor."""
+
+    @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 

@@ -23,6 +23,7 @@ from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -238,6 +239,17 @@ class DrawsLaw(Law):
         columns = summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return degrees_of_draws(self)
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""

@@ -78,6 +78,7 @@ class SumsUp(HasLaw):
             Section(title="Correlations", table=pairs,
                     text_columns=("group", "effect_1", "effect_2")),
         ]  # fmt: skip
+        smooths = self._smooths(asked)
         own = []
         # The sigma of a normal response is the residual of the variance components, where
         # the link leaves it on their scale.
@@ -86,6 +87,11 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
+        sections = (
+            [*sections[:1], *smooths, *sections[1:]]
+            if design.mu.all_fixed_columns
+            else [*smooths, *sections]
+        )
         sections += [self._first_levels(group, asked) for group in design.mu.grouping]
         return Summary(
             title=str(self.model.formula),
@@ -113,6 +119,15 @@ class SumsUp(HasLaw):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         """What is to be said of the tables, and of what is wrong."""
         raise NotImplementedError
+
+    def _smooths(self, asked: Asked) -> list[Section]:
+        table = tables.smooths_table(self._law, asked)
+        if not len(table):
+            return []
+        names = ("term", "basis", "part")
+        if not any(table["part"]):
+            table, names = table.drop(columns="part"), names[:2]
+        return [Section(title="Smooths", table=table, text_columns=names)]
 
     def _first_levels(self, group: GroupingFactor, asked: Asked) -> Section:
         shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)
