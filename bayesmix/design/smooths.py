@@ -85,6 +85,11 @@ class SmoothColumns:
         """Names of its coordinates, as they are written."""
         return tuple(decode(variable) for variable in self.term.variables)
 
+    @property
+    def by_column(self) -> str:
+        """The factor whose levels have a smooth each."""
+        return decode(self.term.by)
+
     def points(self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None) -> np.ndarray:
         """Coordinates of the rows of a prepared frame, shape (n, d)."""
         return np.column_stack([
@@ -103,7 +108,7 @@ class SmoothColumns:
             If a row has a level that the factor did not have.
         """
         if self.levels:
-            values = frame[decode(self.term.by)]
+            values = frame[self.by_column]
             unseen = np.flatnonzero(~values.isin(list(self.levels)).to_numpy())
             if unseen.size:
                 where = "" if labels is None else f" in row {labels[unseen[0]]}"

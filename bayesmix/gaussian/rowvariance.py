@@ -120,33 +120,6 @@ class RowVariance:
             at += size
         return out
 
-    def variances(self, name: str) -> np.ndarray:
-        """Variance of each effect of a grouping factor, shape (G, q).
-
-        Parameters
-        ----------
-        name : str
-        """
-        at, root = 0, self.roots[name]
-        if self.first is not None and self.first.name == name:
-            g = self.first
-            q = g.n_effects
-            pulled = np.einsum(
-                "gij,gjm->gim", self.K_inverse, self.B.toarray().reshape(g.n_levels, q, -1)
-            )
-            blocks = self.K_inverse + np.einsum(
-                "gim,mk,gjk->gij", pulled, self.covariance, pulled, optimize=True
-            )
-            return np.einsum("ik,gkl,il->gi", root, blocks, root)
-        for g in self.others:
-            size = g.n_levels * g.n_effects
-            if g.name == name:
-                own = self.covariance[at : at + size, at : at + size]
-                own = own.reshape(g.n_levels, g.n_effects, g.n_levels, g.n_effects)
-                return np.einsum("ik,gkgl,il->gi", root, own, root)
-            at += size
-        raise KeyError(name)
-
     def with_fixed(self, fixed: np.ndarray) -> RowVariance:
         """Return the same with another covariance of the fixed effects.
 

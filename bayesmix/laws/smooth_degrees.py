@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.gaussian.conditional import conditional_moments
-from bayesmix.gaussian.rowvariance import row_variance
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.engines import why_not_collapsed
 from bayesmix.inference.problems import gaussian_problem
@@ -100,7 +100,7 @@ def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Map
             for name in names
         }
         found = row_variance(mu, roots, weights, precision)
-        yield {group.name: found.variances(group.name) for group in smooths}
+        yield {group.name: _variances(found, group.name) for group in smooths}
 
 
 def _curvature(law: DrawsLaw) -> np.ndarray:
@@ -116,3 +116,27 @@ def _curvature(law: DrawsLaw) -> np.ndarray:
     )
     found = -(low - 2 * at + high) / step**2
     return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
+
+
+def _variances(found: RowVariance, name: str) -> np.ndarray:
+    """Variance of each effect of a grouping factor, shape (G, q)."""
+    at, root = 0, found.roots[name]
+    if found.first is not None and found.first.name == name:
+        g = found.first
+        pulled = np.einsum(
+            "gij,gjm->gim",
+            found.K_inverse,
+            found.B.toarray().reshape(g.n_levels, g.n_effects, -1),
+        )
+        blocks = found.K_inverse + np.einsum(
+            "gim,mk,gjk->gij", pulled, found.covariance, pulled, optimize=True
+        )
+        return np.einsum("ik,gkl,il->gi", root, blocks, root)
+    for g in found.others:
+        size = g.n_levels * g.n_effects
+        if g.name == name:
+            own = found.covariance[at : at + size, at : at + size]
+            own = own.reshape(g.n_levels, g.n_effects, g.n_levels, g.n_effects)
+            return np.einsum("ik,gkgl,il->gi", root, own, root)
+        at += size
+    raise KeyError(name)
