@@ -200,7 +200,7 @@ class Covariance(ABC):
         """Names of the standard deviations, in tables and priors."""
         if not self.tied:
             return effects
-        if self.positions is not None:  # ar1(occasion)[3]
+        if ")[" in effects[0] and self.positions is not None:  # ar1(occasion)[3]
             return (effects[0].partition(")[")[0] + ")",)
         return (f"{self.word}({', '.join(effects)})",)
 

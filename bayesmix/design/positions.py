@@ -157,8 +157,8 @@ def learn_positions(
             continue
         own, numbers = expression_column(factor.expr, frame, functions)
         check_finite(numbers[:, None], (written,), labels, f"the position of {label},")
-        bad = np.flatnonzero(numbers != np.floor(numbers)) if steps else ()
-        if len(bad):
+        bad = np.flatnonzero(numbers != np.floor(numbers)) if steps else np.zeros(0, dtype=np.int64)
+        if bad.size:
             way_out = (
                 f"ou({term.left} | {term.name}) takes any times"
                 if "ar1" in word or "toep" in word
