@@ -77,7 +77,7 @@ class Adjusted:
         Parameters
         ----------
         L : ndarray, shape (q, p)
-            Of full row rank.
+            With full row rank.
 
         Returns
         -------
@@ -123,7 +123,7 @@ def kenward_roger(
     Parameters
     ----------
     X : ndarray, shape (n, p)
-        Of full column rank.
+        With full column rank.
     weights : ndarray, shape (n,), or None
         W: residual variances are sigma^2 / weights.
     factors : sequence of LinearFactor

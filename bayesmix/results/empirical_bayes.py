@@ -247,7 +247,7 @@ class EmpiricalBayes(TestsEffects, Fit):
         law = self._law
         how = "profile likelihood" if law.affordable() == "profile" else "Wald, on logs"
         footer = [f"Intervals are {100 * asked.ci_prob:g} %; of standard deviations by {how}."]
-        if self.model.design.groups:
+        if self.model.design.mu.groups:
             footer.insert(
                 0,
                 "Variance components are point estimates: intervals of effects are conditional "
