@@ -69,7 +69,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.groups
+                for group in self.model.design.mu.groups
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -90,7 +90,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
         return []
 
     def _pictures(self) -> list[Picture]:
-        design = self.model.design
+        mu = self.model.design.mu
         pictures = [
             Picture(
                 title="Fixed effects",
@@ -117,7 +117,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in design.groups
+            for group in mu.groups
         ]
         pictures.append(
             Picture(
@@ -126,4 +126,4 @@ class Reports(SumsUp, CovariancePlots, Checks):
                 draw=self.check,
             )
         )
-        return pictures if design.fixed_effects else pictures[1:]
+        return pictures if mu.fixed_effects else pictures[1:]
