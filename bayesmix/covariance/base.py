@@ -198,7 +198,11 @@ class Covariance(ABC):
 
     def sd_labels(self, effects: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the standard deviations, in tables and priors."""
-        return (f"{self.word}({', '.join(effects)})",) if self.tied else effects
+        if not self.tied:
+            return effects
+        if ")[" in effects[0] and self.positions is not None:  # ar1(occasion)[3]
+            return (effects[0].partition(")[")[0] + ")",)
+        return (f"{self.word}({', '.join(effects)})",)
 
     def start(self) -> np.ndarray:
         """Coordinates where a search begins, shape (n_coordinates,)."""

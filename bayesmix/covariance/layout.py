@@ -15,6 +15,7 @@ from bayesmix.covariance.homcs import HomCS
 from bayesmix.covariance.homdiag import HomDiag
 from bayesmix.covariance.unstructured import Unstructured
 from bayesmix.design import Block, GroupingFactor
+from bayesmix.errors import NotSupportedError
 
 __all__ = ["STRUCTURES", "GroupCovariance", "Part", "covariance_of", "structure_of"]
 
@@ -186,8 +187,19 @@ class GroupCovariance:
 
 
 def structure_of(block: Block) -> Covariance:
-    """Return the covariance of a block."""
-    return STRUCTURES[block.structure](block.size, block.positions)
+    """Return the covariance of a block.
+
+    Raises
+    ------
+    NotSupportedError
+        If there is no such structure.
+    """
+    if block.structure not in STRUCTURES:
+        raise NotSupportedError(
+            f"the covariance structure {block.structure} is not available; there are "
+            f"{', '.join(STRUCTURES)}"
+        )
+    return STRUCTURES[block.structure](block.size, block.positions, **block.options)
 
 
 def covariance_of(group: GroupingFactor) -> GroupCovariance:
