@@ -17,7 +17,8 @@ MODEL = """
     no_pooling prior_entries priors pymc_changes pymc_model update with_parts
 """.split()  # noqa: SIM905
 POSTERIOR = """
-    check comparisons correlations covariance_parameters diagnostics family_parameters fitted fixed_effects from_tree
+    check comparisons correlations covariance_parameters diagnostics family_parameters fitted
+    fixed_effects from_tree
     group_coefficients group_effects hypothesis icc is_prior kfold log_likelihood log_prior loo
     marginal_covariance plot_covariance_parameters plot_fixed_effects plot_group_effects
     plot_marginal_covariance plot_pairs plot_predictions plot_prior_posterior
@@ -27,7 +28,8 @@ POSTERIOR = """
     warn_if_unconverged
 """.split()  # noqa: SIM905
 EMPIRICAL_BAYES = """
-    aic aicc bic check comparisons converged correlations covariance_parameters deviance df family_parameters fitted
+    aic aicc bic check comparisons converged correlations covariance_parameters deviance df
+    family_parameters fitted
     fixed_effects flat group_coefficients group_effects hypothesis icc loglik
     marginal_covariance optimizer plot_covariance_parameters plot_marginal_covariance
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage

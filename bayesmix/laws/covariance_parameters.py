@@ -54,7 +54,7 @@ def covariance_parameters(model: StatedModel) -> list[CovarianceParameter]:
     list of CovarianceParameter
     """
     found = []
-    for group in model.design.groups:
+    for group in model.design.mu.groups:
         for part in covariance_of(group).parts:
             for name, own in part.named_parameters().items():
                 label = f"{name} of {_block_in_words(group, part)}" if part.suffix else name
@@ -96,6 +96,5 @@ def values_of_parameters(found: list[CovarianceParameter], values: Values) -> li
 def _block_in_words(group: GroupingFactor, part: Part) -> str:
     """The block as its formula writes it: ``ar1(occasion)``."""
     effects = group.effects[part.effects]
-    if part.covariance.tied:
-        return part.covariance.sd_labels(effects)[0]
-    return f"{part.covariance.word}({', '.join(effects)})"
+    before, listed, _ = effects[0].partition(")[")  # ar1(occasion)[3]
+    return f"{before})" if listed else f"{part.covariance.word}({', '.join(effects)})"

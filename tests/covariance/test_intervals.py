@@ -16,8 +16,8 @@ from bayesmix.inference.problems import gaussian_problem
 from bayesmix.laws.base import Asked
 from bayesmix.results.tabular.tables import covariance_parameters_table
 
+from .models import PLACES, case, dense_deviance
 from .structures import entered, with_structure
-from .test_seam import PLACES, case, dense_deviance
 
 COLUMNS = ["group", "parameter", "estimate", "sd", "lower", "upper"]
 

@@ -135,7 +135,7 @@ class CovarianceTables(HasLaw):
         >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
         >>> V = eb.marginal_covariance("308", labels="Days")
         >>> V.iloc[[0, 9], [0, 9]].round(0).values.tolist()
-        [[1267.0, 698.0], [698.0, 4280.0]]
+        [[1267.0, 699.0], [699.0, 4281.0]]
         """
         design = self.model.design
         at, _ = rows_of_level(design, level, group)

@@ -63,7 +63,7 @@ def Sigma(sd: float, rho: float) -> np.ndarray:
 
 def dense(fit: bmx.EmpiricalBayes, sd: float, rho: float) -> np.ndarray:
     """Z Sigma Z' of the factor g over all rows."""
-    group = fit.model.design.group("g")
+    group = fit.model.design.mu.group("g")
     Z = np.zeros((len(group.Z), group.n_levels * 4))
     for i, level in enumerate(group.index):
         Z[i, 4 * level : 4 * level + 4] = group.Z[i]
