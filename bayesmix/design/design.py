@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.aliasing import Aliasing
+from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
@@ -168,6 +169,7 @@ def build_design(
     known_se: Any = None,
     drop_intercept: bool = False,
     learned: Design | None = None,
+    matrices: Matrices | None = None,
 ) -> Design:
     """Evaluate formulas over a table.
 
@@ -195,6 +197,8 @@ def build_design(
     learned : Design, optional
         A design of the same formula and other data, whose levels, contrasts, knots,
         ranges and scales are kept, as for new rows that are predicted.
+    matrices : Matrices, optional
+        Known covariances between levels.
 
     Returns
     -------
@@ -259,6 +263,7 @@ def build_design(
             residual_is_estimated=residual_is_estimated and parameter == "mu",
             drop_intercept=drop_intercept and parameter == "mu",
             learned=None if learned is None else learned.predictors[parameter],
+            matrices=matrices,
         )
         for parameter, own in formulas.items()
     }

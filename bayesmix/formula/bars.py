@@ -21,6 +21,7 @@ from bayesmix.formula.bounds import (
     MOST_PRODUCTS,
     check_groups,
 )  # fmt: skip
+from bayesmix.formula.grouping import is_grouping, read_grouping
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
 
@@ -107,9 +108,14 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             tokens = [factor.token for factor in term.factors if factor.token is not None]
             start = min(token.source_start or 0 for token in tokens)
             stop = max(token.source_end or 0 for token in tokens) + 1
+            grouping, columns = None, tuple(decode(factor.expr) for factor in term.factors)
+            if len(term.factors) == 1 and is_grouping(term.factors[0].expr):
+                read = read_grouping(term.factors[0].expr, self.text, start, stop)
+                grouping, columns = read if read.says_more else None, read.columns
             group = GroupTerm(
                 effects=tuple(sorted(effects, key=lambda t: t.degree)),
-                columns=tuple(decode(factor.expr) for factor in term.factors),
+                columns=columns,
+                grouping=grouping,
                 structure=structure,
                 start=start,
                 stop=stop,

@@ -115,11 +115,8 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         **dict.fromkeys(("ar1", "ou", "toep", "homtoep", "homdiag", "hetar1"), _COVARIANCE),
         **dict.fromkeys(("homcs", "mat", "gau", "propto", "equalto"), _COVARIANCE),
         "rr": "effects of reduced rank are not available; write (x | g) or (x || g)",
-        "gr": (
-            "gr(...) is not available: no covariance between levels, or of its own for some of "
-            "them, can be given; write (1 | g), whose levels are independent"
-        ),
-        "mm": "multi-membership terms are not available; write (1 | g) with one level per row",
+        "gr": "gr(...) stands behind a bar: (1 | gr(g, cov=A))",
+        "mm": "mm(...) stands behind a bar: (1 | mm(g, h))",
     }
 )
 

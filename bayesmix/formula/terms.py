@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from formulaic.parser.types import Term
 
+from bayesmix.formula.grouping import Grouping
 from bayesmix.formula.quoting import decode
 
 __all__ = ["Formula", "GroupTerm", "Piece"]
@@ -48,6 +49,8 @@ class GroupTerm:
         The word of the covariance structure: "us" of ``|``, "diag" of ``||``.
     start, stop : int
         Where the grouping factor is written.
+    grouping : Grouping, optional
+        What is said of it in ``gr(...)`` or ``mm(...)``.
     """
 
     effects: tuple[Term, ...]
@@ -55,18 +58,24 @@ class GroupTerm:
     structure: str
     start: int
     stop: int
+    grouping: Grouping | None = None
 
     @property
     def name(self) -> str:
         """The grouping factor's name, ``hospital:ward``."""
-        return ":".join(self.columns)
+        return ":".join(self.columns) if self.grouping is None else self.grouping.name
+
+    @property
+    def group_text(self) -> str:
+        """What stands behind the bar, in one way of writing it."""
+        return self.name if self.grouping is None else str(self.grouping)
 
     def __str__(self) -> str:
         effects = [decode(str(term)) for term in self.effects]
         if not effects or effects[0] != "1":
             effects.insert(0, "0")
         bar = {"us": "|", "diag": "||"}[self.structure]
-        return f"({' + '.join(effects)} {bar} {self.name})"
+        return f"({' + '.join(effects)} {bar} {self.group_text})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
