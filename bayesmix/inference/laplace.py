@@ -214,6 +214,8 @@ def pushed(
     if q == 0:
         return out
     half = factors_at(co, x).L[: q * q].reshape(q, q)
+    if not np.isfinite(half).all():  # a step of the search to where no standard deviation is
+        return out
     level = rows.index[0] - rows.first[0]
     for g in np.unique(level[change != 0]).tolist():
         at = np.flatnonzero((level == g) & (change != 0))
