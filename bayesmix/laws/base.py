@@ -188,6 +188,15 @@ class Law(ABC):
         """Effective degrees of freedom of each smooth's penalised columns, by grouping factor."""
 
     @abstractmethod
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns.
+
+        And why limits are missing, where some are.
+        """
+
+    @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 
