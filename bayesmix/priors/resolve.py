@@ -172,7 +172,9 @@ def _sd_defaults(
     group: GroupingFactor, covariance: GroupCovariance, scale: ResponseScale
 ) -> list[Prior]:
     """Default priors of a grouping factor's standard deviations."""
-    found = sd_priors(group.Z, group.effects, scale)
+    alike = all(part.covariance.one_scale for part in covariance.parts)
+    found = [] if alike else sd_priors(group.Z, group.effects, scale)
+    found = found or [Prior("HalfFlat")] * group.n_effects
     for part in covariance.parts:
         if part.covariance.one_scale:
             own = tied_sd_prior(group.Z[:, part.effects], scale)
