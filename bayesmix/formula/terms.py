@@ -109,7 +109,7 @@ class Formula:
         One entry per term and grouping factor, ``a/b`` expanded.
     columns : mapping of str to tuple of str
         For each column used, the roles it is used in: "response", "fixed",
-        "offset", "effect", "group".
+        "offset", "effect", "group"; "position" beside "effect" where it says where effects are.
     places : mapping of str to tuple of (int, int)
         Where each column is first named in `text`.
     categorical : frozenset of str

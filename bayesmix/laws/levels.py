@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -16,19 +16,29 @@ def name_key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupScale:
     """Draws of the distribution of one grouping factor's effects.
 
-    Attributes
+    Parameters
     ----------
     name : str
-    root : ndarray, shape (S, q, q)
-        Lower triangular; its product with its transpose is Sigma.
+    root : ndarray, shape (S, q, q), or callable
+        Lower triangular; its product with its transpose is Sigma. A callable returns it,
+        and is called where it is needed: by new levels, and by averages over levels.
     """
 
-    name: str
-    root: np.ndarray
+    def __init__(self, name: str, root: np.ndarray | Callable[[], np.ndarray]) -> None:
+        self.name = name
+        self._root = root
+
+    @functools.cached_property
+    def root(self) -> np.ndarray:
+        """Lower triangular roots of Sigma, shape (S, q, q)."""
+        return self._root() if callable(self._root) else self._root
+
+    def renamed(self, name: str) -> GroupScale:
+        """Return the same distribution under another name."""
+        return GroupScale(name, lambda: self.root)
 
     def row_variance(self, Z: np.ndarray) -> np.ndarray:
         """Variance z' Sigma z of each row's contribution, shape (n, S)."""
@@ -150,6 +160,6 @@ def group_scales(
     dict of str to GroupScale
     """
     return {
-        name: GroupScale(name=name, root=covariance_roots(values, corr.get(name)))
+        name: GroupScale(name, functools.partial(covariance_roots, values, corr.get(name)))
         for name, values in sd.items()
     }

@@ -26,6 +26,7 @@ from bayesmix.laws.rows import Rows, rows_of_fit
 __all__ = ["ModeRows"]
 
 _DRAWS = 1000  # where no number is asked for
+_LEAST_RESIDUAL = 1e-7  # of the variance between levels, below which digits are lost
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
@@ -53,7 +54,7 @@ class ModeRows(Mode, Law):
             b=b,
             level_rows=placed_levels(self.model.design, levels),
             scales={
-                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
+                name: GroupScale(name, np.broadcast_to(root, (n_draws, *root.shape)))
                 for name, root in self.roots.items()
             },
             family={
@@ -157,7 +158,10 @@ class ModeRows(Mode, Law):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
-        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
+        residual = self._residual_variance(rows)
+        between = [np.sum((Z @ self.roots[name]) ** 2, axis=1).max() for name, Z in rows.Z.items()]
+        least = _LEAST_RESIDUAL * sum(between)
+        return row_variance(design.mu, self.roots, 1.0 / np.maximum(residual, least), prior)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""
