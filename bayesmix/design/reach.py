@@ -37,7 +37,7 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
     DataError
         As `design_rows`, for what is in the columns of positions.
     """
-    if not any(isinstance(t, PositionColumns) for g in design.groups for t in g.terms):
+    if not any(isinstance(t, PositionColumns) for g in design.mu.groups for t in g.terms):
         return design
     names = design.formula.columns_of("position")
     frames = []
@@ -48,8 +48,8 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
         labels, given = given.index, given.reset_index(drop=True)
         columns = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
         frames.append(pd.DataFrame(columns, index=given.index))
-    groups = tuple(_reaching(group, frames) for group in design.groups)
-    if all(new is old for new, old in zip(groups, design.groups, strict=True)):
+    groups = tuple(_reaching(group, frames) for group in design.mu.groups)
+    if all(new is old for new, old in zip(groups, design.mu.groups, strict=True)):
         return design
     mu = replace(design.mu, groups=groups)
     return replace(design, predictors={**design.predictors, "mu": mu})

@@ -44,8 +44,8 @@ class ModeRows(Mode, Law):
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
-        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
-        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_effects = {g.name: g.n_effects for g in self.model.design.mu.groups}
+        n_fixed = len(self.model.design.mu.fixed_effects) + len(self.model.family.parameters)
         n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
         check_size(n_fixed + n_drawn + 1, n_draws)
         beta, b = self._draw_effects(levels, n_draws, seed, kind)
@@ -54,8 +54,13 @@ class ModeRows(Mode, Law):
             b=b,
             level_rows=placed_levels(self.model.design, levels),
             scales={
-                name: GroupScale(name, np.broadcast_to(root, (n_draws, *root.shape)))
-                for name, root in self.roots.items()
+                g.name: GroupScale(
+                    g.name,
+                    np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.between,
+                    g.mean_variance,
+                )
+                for g in self.model.design.mu.groups
             },
             family={
                 name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
@@ -133,8 +138,10 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.groups:
+        for group in self.model.design.mu.groups:
             u = rng.standard_normal((group.n_levels, group.n_effects))
+            if group.between is not None:
+                u = group.between.root @ u
             b = u @ self.roots[group.name].T
             total += np.einsum("nk,nk->n", group.Z, b[group.index])
         return total
@@ -198,6 +205,7 @@ class ModeRows(Mode, Law):
             variance = self._fixed_variance(rows.X)
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            of_population *= self.model.design.mu.group(name).mean_variance
             if request.marginal and request.kind == "response":
                 variance = variance + of_population
             elif name in rows.index:

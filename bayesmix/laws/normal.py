@@ -13,7 +13,6 @@ from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
-from bayesmix.gaussian.coordinates import Coordinates, structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
@@ -121,7 +120,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.groups
+        groups = self.model.design.mu.groups
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
@@ -150,14 +149,14 @@ class NormalLaw(Criteria, ModeRows):
     def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
         """Group and pair of effects of each correlation, and their columns."""
         groups = self.problem.groups
-        method = asked.ci_method or self.affordable(sum(len(estimated_pairs(g)) for g in groups))
+        method = asked.ci_method or self.affordable(self.n_beside)
         _check(asked.ci_prob, method)
         if method == "profile":
             self._check_profile()
         place = {group.name: f for f, group in enumerate(groups)}
         labels: list[tuple[str, str, str]] = []
         rows: list[tuple[float, float, float]] = []
-        for group in self.model.design.groups:
+        for group in self.model.design.mu.groups:
             f = place[group.name]
             start = int(self.problem.equations.q[:f].sum())
             zero = self.optimum.at_zero[start : start + group.n_effects]
@@ -212,25 +211,13 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         own = self._own_at(x[p + d :], every[at:])
-        structure = self._structure_at(co, theta)
+        structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
 
-    def _structure_at(self, co: Coordinates, theta: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """Parameters of the covariance structures by grouping factor."""
-        found: dict[str, dict[str, np.ndarray]] = {}
-        blocks = iter(structure_values(co, theta))
-        for group in self.problem.groups:
-            found[group.name] = {
-                name: np.asarray(value)
-                for part in covariance_of(group).with_coordinates
-                for name, value in zip(part.named_parameters(), next(blocks), strict=True)
-            }
-        return found
-
     def _reaching(self, model: StatedModel) -> Self:
         """The law of a model that has further positions: exact, at the same estimates."""
-        structure = self._structure_at(*self.absolute)
+        structure = self.structure_at(*self.absolute)
         sd, corr = self.by_group()
         roots, b = dict(self.roots), dict(self.conditional.b)
         for name, reach in reaches(self.model, model).items():

@@ -119,6 +119,12 @@ class Reach:
         for old, new in self._parts():
             if new.size == old.size:
                 continue
+            if self.old.between is not None:
+                raise NotSupportedError(
+                    f"effects by `{self.old.name}` are related between levels, and those at "
+                    "positions that the model has not seen are not to be had: predict with "
+                    'groups="population"'
+                )
             word, added = old.covariance.word, new.size - old.size
             fresh = sorted(set(self.new.effects[new.effects]) - set(self.old.effects))[0]
             alone, together = old.covariance.parameters(), new.covariance.parameters()
@@ -150,7 +156,7 @@ def reaches(model: StatedModel, wider: StatedModel) -> dict[str, Reach]:
     """Grouping factors that have further positions in the second model, by name."""
     return {
         old.name: Reach(old=old, new=new, places=places_among(old, new))
-        for old, new in zip(model.design.groups, wider.design.groups, strict=True)
+        for old, new in zip(model.design.mu.groups, wider.design.mu.groups, strict=True)
         if old is not new
     }
 
