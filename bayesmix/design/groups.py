@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.between import Between, Matrices, levels_of_between
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.design.positions import PositionColumns, learn_positions
+from bayesmix.design.smooths import SmoothColumns, SmoothParts
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
-__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
+__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -34,6 +36,8 @@ class Block:
         The word of their covariance structure: "us" of ``|``, "diag" of ``||``.
     positions : ndarray, shape (size, d), or None
         Where each effect is, for structures of times and places.
+    label : str
+        What the one standard deviation of a smooth's effects is called; empty for others.
     options : mapping of str to int
         What the structure is given beside: ``d`` of ``rr``.
     """
@@ -42,6 +46,7 @@ class Block:
     stop: int
     structure: str
     positions: np.ndarray | None = None
+    label: str = ""
     options: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -159,6 +164,11 @@ class GroupingFactor:
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
+    smooth : SmoothColumns or None
+        The smooth whose penalised columns these are.
+    between : Between, optional
+        A known covariance between the levels, which are then all of its own, whether or
+        not they are in the data; otherwise levels are independent.
     """
 
     name: str
@@ -169,6 +179,13 @@ class GroupingFactor:
     Z: np.ndarray
     terms: tuple[Columns | PositionColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
+    smooth: SmoothColumns | None = None
+    between: Between | None = None
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether it is a curve of the whole population, and its one level no group."""
+        return self.smooth is not None and not self.smooth.at_levels
 
     @property
     def n_levels(self) -> int:
@@ -181,6 +198,16 @@ class GroupingFactor:
         return len(self.effects)
 
     @property
+    def variance_of_rows(self) -> np.ndarray | float:
+        """What the variance of a level's effects is multiplied by in each row, shape (n,) or 1."""
+        return 1.0 if self.between is None else self.between.variances[self.index]
+
+    @property
+    def mean_variance(self) -> float:
+        """The same, averaged over the rows."""
+        return float(np.mean(self.variance_of_rows))
+
+    @property
     def may_be_one_level(self) -> bool:
         """Whether the effects of a single level tell their variances: a series, a field."""
         words = [STRUCTURE_WORDS.get(block.structure) for block in self.blocks]
@@ -190,6 +217,8 @@ class GroupingFactor:
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
     ) -> np.ndarray:
         """Build the columns of `Z` for a prepared frame, shape (n, q)."""
+        if self.smooth is not None:
+            return self.smooth.build(frame, labels)[1]
         return np.concatenate([term.build(frame, labels) for term in self.terms], axis=1)
 
 
@@ -200,6 +229,7 @@ def build_grouping_factors(
     fixed: tuple[Columns, np.ndarray],
     labels: pd.Index[Any],
     learned: Sequence[GroupingFactor] = (),
+    matrices: Matrices | None = None,
 ) -> tuple[GroupingFactor, ...]:
     """Build every grouping factor of a formula.
 
@@ -215,6 +245,8 @@ def build_grouping_factors(
         The labels of the rows in the caller's data, for messages.
     learned : sequence of GroupingFactor
         The same grouping factors of other data, whose columns are to be built again.
+    matrices : Matrices, optional
+        Known covariances between levels.
 
     Returns
     -------
@@ -233,7 +265,11 @@ def build_grouping_factors(
         _check_name(name)
         if len({term.columns for term in terms}) > 1:
             raise DataError(f"the name `{name}` is that of a single group; rename the column")
-        levels, index = _levels(terms, frame, formula)
+        between = (matrices or Matrices()).of(terms[0], formula)
+        if between is None:
+            levels, index = _levels(terms, frame, formula)
+        else:
+            levels, index = _levels_of(between, terms[0], frame)
         known = [columns for group in learned if group.name == name for columns in group.terms]
         if known:
             built = [_built_again(columns, frame, fixed) for columns in known]
@@ -253,7 +289,7 @@ def build_grouping_factors(
                     start=terms[-1].start,
                     stop=terms[-1].stop,
                 )
-        matrices = [values for _, values in built]
+        parts = [values for _, values in built]
         factors.append(
             GroupingFactor(
                 name=name,
@@ -261,8 +297,71 @@ def build_grouping_factors(
                 index=index,
                 effects=effects,
                 blocks=_blocks(terms, [columns for columns, _ in built], formula),
-                Z=matrices[0] if len(matrices) == 1 else np.concatenate(matrices, axis=1),
+                Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
+                between=between,
+            )
+        )
+    return tuple(factors)
+
+
+def smooth_factors(
+    smooths: Sequence[SmoothParts], frame: pd.DataFrame, formula: Formula
+) -> tuple[GroupingFactor, ...]:
+    """Make a grouping factor of the penalised columns of each smooth.
+
+    That of the population has one level, called like the smooth; curves of levels have
+    those of their factor.
+
+    Parameters
+    ----------
+    smooths : sequence of SmoothParts
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    formula : Formula
+
+    Returns
+    -------
+    tuple of GroupingFactor
+
+    Raises
+    ------
+    DataError
+        If the factor of a factor smooth has one level.
+    FormulaError
+        If it is continuous.
+    """
+    factors = []
+    for parts in smooths:
+        own = parts.smooth
+        if own.at_levels:
+            term = GroupTerm(
+                effects=(),
+                columns=(own.term.group,),
+                structure="homdiag",
+                start=own.term.start,
+                stop=own.term.stop,
+            )
+            levels, index = _levels([term], frame, formula)
+        else:
+            labels = np.asarray([own.name], dtype=object)
+            levels = Levels(columns=(), labels=labels, values=pd.DataFrame(index=range(1)))
+            index = np.zeros(len(frame), dtype=np.int32)
+        stops = np.cumsum([size for _, size in own.blocks]).tolist()
+        blocks = tuple(
+            Block(start=stop - size, stop=stop, structure="homdiag", label=label)
+            for (label, size), stop in zip(own.blocks, stops, strict=True)
+        )
+        factors.append(
+            GroupingFactor(
+                name=own.name,
+                levels=levels,
+                index=index,
+                effects=own.effect_names,
+                blocks=blocks,
+                Z=parts.penalised,
+                terms=(),
+                smooth=own,
             )
         )
     return tuple(factors)
@@ -356,6 +455,17 @@ def _levels(
             f"colon); rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
         )
     return Levels(columns=term.columns, labels=labels, values=values), code
+
+
+def _levels_of(between: Between, term: GroupTerm, frame: pd.DataFrame) -> tuple[Levels, np.ndarray]:
+    """All levels of a known covariance, in its order, and the level of each row."""
+    (column,) = term.columns
+    codes, found = pd.factorize(_labels(frame[column]))
+    index = between.known.places(found, between.name)[codes].astype(np.int32)
+    values = pd.DataFrame({column: levels_of_between(between, frame[column])})
+    return Levels(
+        columns=term.columns, labels=np.asarray(between.known.labels, dtype=object), values=values
+    ), index
 
 
 def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[np.ndarray, int]:

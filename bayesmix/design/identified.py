@@ -47,10 +47,14 @@ def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: F
     DataWarning
         If the fixed effects hold an effect for each level already.
     """
+    groups = [group for group in groups if not group.is_smooth]
     for group in groups:
+        if group.smooth is not None:
+            continue
         # Columns that are fixed effects too are known not to depend on each other.
         if None in group.fixed_column or X.shape[1] >= len(X):
             _check_group(group, formula)
+    # Effects of a smooth share one sd, whatever their columns.
     for one, other in itertools.combinations(groups, 2):
         _check_pair(one, other, formula)
     if X.shape[1] < len(X):
@@ -110,6 +114,8 @@ def _names(group: GroupingFactor) -> list[str]:
 
 def _check_pair(one: GroupingFactor, other: GroupingFactor, formula: Formula) -> None:
     """Two grouping factors that divide the rows alike are one with two sets of terms."""
+    if one.between is not other.between:  # relatives tell them apart
+        return
     if one.n_levels != other.n_levels or one.n_effects + other.n_effects > len(one.Z):
         return
     partner = np.zeros(one.n_levels, dtype=np.int32)
@@ -216,6 +222,9 @@ def _warn_of_fixed_levels(group: GroupingFactor, X: np.ndarray) -> None:
 
 
 def _error(reason: str, group: GroupingFactor, effect: int, formula: Formula) -> FormulaError:
+    if group.smooth is not None:
+        place = group.smooth.term
+        return FormulaError(reason, text=formula.text, start=place.start, stop=place.stop)
     block = next(k for k, b in enumerate(group.blocks) if b.start <= effect < b.stop)
     term = [term for term in formula.groups if term.name == group.name][block]
     return FormulaError(reason, text=formula.text, start=term.start, stop=term.stop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,11 +11,13 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
+from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
@@ -23,6 +25,7 @@ from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -58,7 +61,9 @@ class PredictorDraws:
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
 
-    def draw(self, parameter: str, chosen: np.ndarray) -> ParameterDraws:
+    def draw(
+        self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
+    ) -> ParameterDraws:
         """Take draws, with the effects of all levels.
 
         Parameters
@@ -67,10 +72,13 @@ class PredictorDraws:
             Whose predictor it is: new levels of a grouping factor have other effects there.
         chosen : ndarray of int
             Positions within each chain.
+        groups : sequence of GroupingFactor
+            Its grouping factors.
         """
         beta = _in_one_row(self.beta, chosen)
         levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
         scales = group_scales(
+            groups,
             {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
             {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
         )
@@ -197,7 +205,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.groups, self.residual_variance()
+        groups, residual = self.design.mu.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -239,6 +247,26 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return degrees_of_draws(self)
+
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns."""
+        found = covariance_parameters(self.model)
+        draws = values_of_parameters(found, self.values)
+        labels = [(p.group, p.label) for p in found]
+        return labels, summarise(self._stacked(draws), asked.of_draws()), []
+
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
         if self.others:  # it differs from row to row
@@ -255,6 +283,17 @@ class DrawsLaw(Law):
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.mu.groups
+            if g.is_smooth
+        }
 
     # -- draws ----------------------------------------------------------------
 
@@ -297,10 +336,13 @@ class DrawsLaw(Law):
             beta=np.ascontiguousarray(beta.T),
             b=b,
             level_rows=placed_levels(self.design, levels),
-            scales=group_scales(sd, corr),
+            scales=group_scales(self.design.mu.groups, sd, corr),
             family=family,
             n_draws=len(beta),
-            others={name: own.draw(name, chosen) for name, own in self.others.items()},
+            others={
+                name: own.draw(name, chosen, self.model.design.predictors[name].groups)
+                for name, own in self.others.items()
+            },
         )
 
     # -- rows -----------------------------------------------------------------

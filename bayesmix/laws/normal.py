@@ -11,7 +11,6 @@ from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
-from bayesmix.gaussian.coordinates import Coordinates, structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
@@ -19,6 +18,7 @@ from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
 from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.smooth_degrees import penalised_degrees
 from bayesmix.laws.values import Values, by_name, estimated_pairs
 from bayesmix.laws.wald import interval_of_atanh
 
@@ -117,7 +117,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.mu.groups
+        groups = self.model.design.mu.grouping
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
@@ -146,7 +146,7 @@ class NormalLaw(Criteria, ModeRows):
     def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
         """Group and pair of effects of each correlation, and their columns."""
         groups = self.problem.groups
-        method = asked.ci_method or self.affordable(sum(len(estimated_pairs(g)) for g in groups))
+        method = asked.ci_method or self.affordable(self.n_beside)
         _check(asked.ci_prob, method)
         if method == "profile":
             self._check_profile()
@@ -172,6 +172,27 @@ class NormalLaw(Criteria, ModeRows):
                 rows.append((rho, *ends))
         estimate, lower, upper = np.asarray(rows, dtype=np.float64).reshape(-1, 3).T
         return labels, {"estimate": estimate, "lower": lower, "upper": upper}
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        method = asked.ci_method or self.affordable()
+        _check(asked.ci_prob, method)
+        lower, upper = self._sd_interval(asked.ci_prob, method)
+        sd = self.by_group()[0]
+        smooths = [g for g in self.model.design.mu.groups if g.smooth is not None]
+        return {
+            column: joined([covariance_of(g).by_sd(values[g.name]) for g in smooths])
+            for column, values in (("sd", sd), ("lower", lower), ("upper", upper))
+        }
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """At the estimates."""
+        sd = self.by_group()[0]
+        return {
+            g.name: penalised_degrees(self.conditional.b_var[g.name], sd[g.name])
+            for g in self.model.design.mu.groups
+            if g.smooth is not None
+        }
 
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, conditional modes, and the family's own parameters."""
@@ -208,21 +229,9 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         own = self._own_at(x[p + d :], every[at:])
-        structure = self._structure_at(co, theta)
+        structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
-
-    def _structure_at(self, co: Coordinates, theta: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """Parameters of the covariance structures by grouping factor."""
-        found: dict[str, dict[str, np.ndarray]] = {}
-        blocks = iter(structure_values(co, theta))
-        for group in self.problem.groups:
-            found[group.name] = {
-                name: np.asarray(value)
-                for part in covariance_of(group).with_coordinates
-                for name, value in zip(part.named_parameters(), next(blocks), strict=True)
-            }
-        return found
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "correlations_table",
+    "covariance_parameters_table",
     "exponentiated",
     "family_parameters_table",
     "fixed_effects_table",
     "group_table",
+    "smooths_table",
     "text_column",
     "variance_components_table",
     "wide_table",
@@ -74,9 +77,45 @@ def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
     return _labelled(("group", "effect"), *law.components(asked))
 
 
+def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
+    """One row per standard deviation of a smooth; without smooths there are none."""
+    mu = law.model.design.mu
+    smooths = [group for group in mu.groups if group.smooth is not None]
+    if not smooths:
+        return pd.DataFrame()
+    degrees = law.smooth_degrees()
+    rows = []
+    for group in smooths:
+        own = group.smooth
+        assert own is not None  # noqa: S101
+        basis = own.smooth.basis
+        n_fixed = sum(name in mu.fixed_effects for name in own.fixed_names)
+        edf = degrees[group.name] + n_fixed
+        for label in covariance_of(group).sd_labels:
+            part = "" if label == group.name else label
+            rows.append((group.name, own.term.kind, basis.n_columns, edf, part))
+    term, kind, k, edf, part = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "term": text_column(term),
+            "basis": text_column(kind),
+            "k": np.asarray(k, dtype=np.int64),
+            "edf": np.asarray(edf, dtype=np.float64),
+            "part": text_column(part),
+            **law.smooth_sds(asked),
+        }
+    )
+
+
 def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per pair of effects whose correlation is estimated."""
     return _labelled(("group", "effect_1", "effect_2"), *law.correlations(asked))
+
+
+def covariance_parameters_table(law: Law, asked: Asked) -> tuple[pd.DataFrame, str]:
+    """One row per parameter of a covariance structure, and why limits are missing."""
+    labels, columns, notes = law.covariance_parameters(asked)
+    return _labelled(("group", "parameter"), labels, columns), "; ".join(notes)
 
 
 def _labelled(
@@ -103,8 +142,9 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
             "no logarithms of ratios, as they are with the logit, log and cloglog links"
         )
     ratios = table.copy()
-    for name in ("estimate", "lower", "upper"):
-        ratios[name] = np.exp(table[name])
+    with np.errstate(over="ignore"):  # per unit of a predictor of tiny values a ratio is infinite
+        for name in ("estimate", "lower", "upper"):
+            ratios[name] = np.exp(table[name])
     ratios["sd"] = ratios["estimate"] * table["sd"]
     return ratios
 
