@@ -94,7 +94,8 @@ class CovarianceTables(HasLaw):
         """Compute the covariance of one group's rows that the model implies: Z Sigma Z' + R.
 
         Every grouping factor contributes to the rows that share one of its levels, so nested
-        and crossed ones do too; the residual contributes R, its variance and what its
+        and crossed ones do too (and to rows of related levels, where ``gr(g, cov=A)`` says
+        so); the residual contributes R, its variance and what its
         structure says. The fixed effects are taken as known. Empirical Bayes has it at the
         estimates; a posterior has its mean over the draws, of correlations the mean of each
         draw's.
