@@ -96,7 +96,7 @@ class CovarianceTables(HasLaw):
         Every grouping factor contributes to the rows that share one of its levels, so nested
         and crossed ones do too (and to rows of related levels, where ``gr(g, cov=A)`` says
         so); the residual contributes R, its variance and what its
-        structure says. The fixed effects are taken as known. Empirical Bayes has it at the
+        structure says. The fixed effects are taken as known, and so are smooths. Empirical Bayes has it at the
         estimates; a posterior has its mean over the draws, of correlations the mean of each
         draw's.
 

@@ -128,6 +128,15 @@ def test_related_levels_share_what_is_known_between_them(rows: pd.DataFrame) -> 
     np.testing.assert_allclose(fit.marginal_covariance(3), V, rtol=1e-10)
 
 
+def test_smooths_are_no_part_of_it(rows: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ s(x, k=5) + (1 | g)", rows).fit_eb()
+    V = fit.marginal_covariance(3).to_numpy()
+    sd = fit.variance_components().set_index("group")["sd"]
+    expected = sd["g"] ** 2 + sd["Residual"] ** 2 * np.eye(len(V))
+    np.testing.assert_allclose(V, expected, rtol=1e-10)
+    assert fit.covariance_parameters().empty
+
+
 def test_beyond_the_normal_it_is_that_of_the_linear_predictor(
     rows: pd.DataFrame, rng: np.random.Generator
 ) -> None:
