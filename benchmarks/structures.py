@@ -55,7 +55,7 @@ import numpy as np, pandas as pd
 import bayesmix as bmx
 path, formula, groups, how = sys.argv[1:5]
 data = pd.read_csv(path)
-warm = pd.DataFrame({"y": np.sin(np.arange(24.0)), "t": np.tile(np.arange(6), 4),
+warm = pd.DataFrame({"y": np.random.default_rng(0).normal(size=24), "t": np.tile(np.arange(6), 4),
                      "g": np.repeat(list("abcd"), 6)})
 for text in ("y ~ 1 + (1 | g)", "y ~ t + ar1(t | g)", "y ~ 1 + exp(t | g)"):
     model = bmx.Model(text, warm)
