@@ -34,13 +34,13 @@ def namespace() -> dict[str, Any]:
     y = np.linalg.cholesky(R) @ rng.normal(size=30)
     places = pd.DataFrame({"lon": at[:, 0], "lat": at[:, 1], "y": y})
     places = pd.concat([places] * 2).assign(y=lambda d: d["y"] + 0.3 * rng.normal(size=60))
-    calves = pd.DataFrame({"animal": [f"calf{k}" for k in range(60)]})
-    calves["sire"] = rng.choice(list("abcd"), 60)
-    calves["dam"] = rng.choice(list("stuvwxyz"), 60)
-    calves["sex"] = rng.choice(["f", "m"], 60)
+    calves = pd.DataFrame({"animal": [f"calf{k}" for k in range(120)]})
+    calves["sire"] = rng.choice(list("abcd"), 120)
+    calves["dam"] = rng.choice(list("stuvwxyz"), 120)
+    calves["sex"] = rng.choice(["f", "m"], 120)
     value = {parent: rng.normal() for parent in "abcdstuvwxyz"}
     calves["weight"] = [
-        30 + value[s] + value[d] + rng.normal()
+        30 + value[s] + value[d] + 3 * rng.normal()
         for s, d in zip(calves["sire"], calves["dam"], strict=True)
     ]
     return {
@@ -80,13 +80,14 @@ def test_its_code_runs_and_its_claims_hold(namespace: dict[str, Any]) -> None:
 @pytest.mark.parametrize("term", TERMS)
 def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any]) -> None:
     rng = np.random.default_rng(2)
-    n = 240
+    n = 480
     data = pd.DataFrame(
         {
-            "y": rng.normal(size=n), "g": np.repeat(np.arange(40), 6),
-            "time": np.tile(np.arange(6), 40), "f": np.tile(list("abcdef"), 40),
+            "y": rng.normal(size=n), "g": np.repeat(np.arange(40), 12),
+            "time": np.tile(np.arange(6), 80), "f": np.tile(list("abcdef"), 80),
             "x": rng.normal(size=n), "z": rng.normal(size=n),
-            "lon": np.tile(rng.normal(size=6), 40), "lat": np.tile(rng.normal(size=6), 40), "animal": np.repeat(np.arange(40), 6),
+            "lon": np.tile(rng.normal(size=6), 80), "lat": np.tile(rng.normal(size=6), 80),
+            "animal": np.repeat(np.arange(40), 12),
         }
     )  # fmt: skip
     labels = list(range(40))
