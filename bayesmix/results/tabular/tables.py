@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "correlations_table",
+    "covariance_parameters_table",
     "exponentiated",
     "family_parameters_table",
     "fixed_effects_table",
@@ -77,6 +78,12 @@ def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
 def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per pair of effects whose correlation is estimated."""
     return _labelled(("group", "effect_1", "effect_2"), *law.correlations(asked))
+
+
+def covariance_parameters_table(law: Law, asked: Asked) -> tuple[pd.DataFrame, str]:
+    """One row per parameter of a covariance structure, and why limits are missing."""
+    labels, columns, notes = law.covariance_parameters(asked)
+    return _labelled(("group", "parameter"), labels, columns), "; ".join(notes)
 
 
 def _labelled(
