@@ -110,8 +110,9 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
             "no logarithms of ratios, as they are with the logit, log and cloglog links"
         )
     ratios = table.copy()
-    for name in ("estimate", "lower", "upper"):
-        ratios[name] = np.exp(table[name])
+    with np.errstate(over="ignore"):  # per unit of a predictor of tiny values a ratio is infinite
+        for name in ("estimate", "lower", "upper"):
+            ratios[name] = np.exp(table[name])
     ratios["sd"] = ratios["estimate"] * table["sd"]
     return ratios
 
