@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from bayesmix.covariance import covariance_of
-from bayesmix.gaussian.conditional import Conditional, conditional_moments
+from bayesmix.gaussian.conditional import (
+    Conditional,
+    conditional_moments,
+    draw_effects,
+    split_by_group,
+)
 from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.crossproducts import first_positions
 from bayesmix.gaussian.density import flat_prior, profiled_deviance, profiled_variance
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import log_units
-from bayesmix.inference.search import LARGEST_CORRELATION, Search
-from bayesmix.statement.stated import StatedModel
+from bayesmix.inference.empirical import log_units, maximise
+from bayesmix.inference.search import LARGEST_CORRELATION
+
+if TYPE_CHECKING:
+    from bayesmix.laws.normal import NormalLaw
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["Refit", "Refits"]
 
@@ -34,20 +43,24 @@ class Refit:
     Attributes
     ----------
     beta : ndarray, shape (p,)
-    sd : list of ndarray, shape (q,)
-        By grouping factor, in the order of the problem.
-    corr : list of ndarray, shape (q, q)
+    sd : dict of str to ndarray, shape (q,)
+        By grouping factor.
+    corr : dict of str to ndarray, shape (q, q)
+        For grouping factors whose effects are correlated.
+    structure : dict of str to dict of str to ndarray
+        By grouping factor, parameters of its covariance structures.
     sigma : float
     effects : dict of str to ndarray, shape (G, q)
-        Conditional modes.
+        Drawn given these estimates and the response that was seen.
     deviance : float
         The REML criterion, or minus twice the log-likelihood.
     converged : bool
     """
 
     beta: np.ndarray
-    sd: list[np.ndarray]
-    corr: list[np.ndarray]
+    sd: dict[str, np.ndarray]
+    corr: dict[str, np.ndarray]
+    structure: dict[str, dict[str, np.ndarray]]
     sigma: float
     effects: dict[str, np.ndarray]
     deviance: float
@@ -63,17 +76,14 @@ class Refits:
 
     Parameters
     ----------
-    model : StatedModel
-    problem : Problem
-    reml : bool
-    near : ndarray, shape (n_x,)
-        Relative coordinates of the model's own estimates.
+    law : NormalLaw
+        By REML or ML.
     """
 
-    def __init__(
-        self, model: StatedModel, problem: Problem, *, reml: bool, near: np.ndarray
-    ) -> None:
-        self.model, self.problem, self.reml = model, problem, reml
+    def __init__(self, law: NormalLaw) -> None:
+        model, problem = law.model, law.problem
+        self.law, self.model, self.problem, self.reml = law, model, problem, law.method == "reml"
+        near = law.optimum.x
         self.known = problem.known_precision
         self.coordinates: Coordinates = problem.relative_coordinates()
         self._columns, self._positions = _columns(model, problem)
@@ -111,7 +121,9 @@ class Refits:
         """Return equations of one's own, to be filled by one response after the other."""
         return self.problem.equations.replace()
 
-    def fit(self, equations: Equations, products: np.ndarray, yy: float) -> Refit:
+    def fit(
+        self, equations: Equations, products: np.ndarray, yy: float, rng: np.random.Generator
+    ) -> Refit:
         """Fit to one response.
 
         Parameters
@@ -120,6 +132,8 @@ class Refits:
             From `equations`; they are overwritten.
         products, yy
             One of those of `products`.
+        rng : Generator
+            For the effects.
 
         Returns
         -------
@@ -132,33 +146,73 @@ class Refits:
         factor = 1.0
         if not problem.sigma_is_known:
             variance = profiled_variance(equations, co, x, self.reml)
-            factor = float(np.sqrt(max(variance, 0.0))) * problem.scaling.y_scale
+            factor = float(np.sqrt(max(variance, 1e-300))) * problem.scaling.y_scale
         sds, C = unpack_theta(co, x)
         zero = (x[: co.n_sd] <= self._unit + _ZERO)[co.effect_sd]
         sds[:-1] = np.where(zero, 0.0, sds[:-1] * factor)
-        cuts = np.cumsum([g.n_effects for g in problem.groups])[:-1]
-        found = self._effects(equations, x, factor)
+        absolute = problem.absolute_coordinates()
+        at = np.empty(absolute.n_x)
+        at[: len(x)] = x
+        if absolute.n_sigma:
+            at[: co.n_sd] += np.log(factor)
+            at[-1] = np.log(factor)
+        prior = flat_prior(problem.n_fixed)
+        there = replace(problem, equations=equations)
+        moments = conditional_moments(there, absolute, at, prior, known=self.known)
+        sd, corr, first = {}, {}, 0
+        for group, R in zip(problem.groups, correlation_matrices(co, C), strict=True):
+            sd[group.name] = sds[first : first + group.n_effects]
+            first += group.n_effects
+            if not covariance_of(group).is_diagonal:
+                corr[group.name] = R
         return Refit(
-            beta=found.beta,
-            sd=np.split(sds[:-1], cuts) if problem.groups else [],
-            corr=correlation_matrices(co, C),
+            beta=moments.beta,
+            sd=sd,
+            corr=corr,
+            structure=self.law.structure_at(absolute, at),
             sigma=float(sds[-1]) * factor,
-            effects=found.b,
+            effects=self._drawn(absolute, at, moments, rng),
             deviance=deviance + problem.criterion_offset(reml=self.reml),
             converged=converged,
         )
 
-    def _effects(self, equations: Equations, x: np.ndarray, factor: float) -> Conditional:
-        co = self.problem.absolute_coordinates()
-        at = np.empty(co.n_x)
-        at[: len(x)] = x
-        if co.n_sigma:
-            at[: co.n_sd] += np.log(max(factor, 1e-300))
-            at[-1] = np.log(max(factor, 1e-300))
-        prior = flat_prior(self.problem.n_fixed)
-        return conditional_moments(
-            self.problem, co, at, prior, known=self.known, equations=equations
+    def of(self, y: np.ndarray) -> Refit:
+        """Fit to one response, such as that which was seen.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+
+        Returns
+        -------
+        Refit
+        """
+        products, yy = self.products(np.asarray(y, dtype=np.float64)[:, None])
+        return self.fit(self.equations(), products[0], float(yy[0]), np.random.default_rng(0))
+
+    def _drawn(
+        self, co: Coordinates, at: np.ndarray, moments: Conditional, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        """Draw the effects given a refit's estimates, its beta among them, and the data.
+
+        Drawn with the fixed effects and then moved along their regression on these.
+        """
+        problem = self.problem
+        eq = problem.equations
+        beta, b = (
+            rng.normal(size=(1, problem.n_fixed)),
+            rng.normal(size=(1, int((eq.q * eq.n_levels).sum()))),
         )
+        prior = flat_prior(problem.n_fixed)
+        if not draw_effects(eq, co, self.known, prior, at[None], beta, b):
+            raise FloatingPointError("the equations could not be factored at a refit's estimates")
+        back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale
+        drawn = back @ (beta[0] + problem.scaling.beta_0)
+        found = split_by_group(problem, b[0])
+        if not problem.n_fixed:
+            return found
+        moved = np.linalg.solve(moments.beta_cov, moments.beta - drawn)
+        return {name: values + moments.cross[name] @ moved for name, values in found.items()}
 
     def _value(self, equations: Equations, x: np.ndarray) -> tuple[float, np.ndarray]:
         gradient = np.empty(len(x))
@@ -183,16 +237,7 @@ class Refits:
         found = self._quasi_newton(equations)
         if found is not None:
             return *found, True
-        co = self.coordinates
-
-        def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
-            return float(
-                profiled_deviance(equations, co, x, self.reml, self.known, gradient)
-            )
-
-        search = Search(criterion, co.n_x, co.n_sd, co.n_x - co.n_sd,
-                        np.ones(co.n_sd, dtype=bool), self._unit)  # fmt: skip
-        best = search.run(self._start)
+        best = maximise(replace(self.problem, equations=equations), self.law.method)
         return best.x, best.criterion, best.converged
 
     def _quasi_newton(self, equations: Equations) -> tuple[np.ndarray, float] | None:
