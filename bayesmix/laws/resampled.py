@@ -52,7 +52,11 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     for group in mu.groups:
         q, G = group.n_effects, group.n_levels
         modes = law.conditional.b[group.name]
-        left = left - (group.Z * modes[group.index]).sum(axis=1)
+        predicted = (group.Z * modes[group.index]).sum(axis=1)
+        left = left - predicted
+        if group.is_smooth:
+            Y += predicted[:, None]
+            continue
         root = law.roots[group.name]
         if kind == "parametric":
             b = rng.normal(size=(n, G, q)) @ root.T
@@ -85,7 +89,13 @@ def _reflated(modes: np.ndarray, root: np.ndarray) -> np.ndarray:
 
 
 def _with_signs(law: NormalLaw, fixed: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    groups = law.model.design.mu.groups
+    groups = []
+    for group in law.model.design.mu.groups:
+        if group.is_smooth:
+            modes = law.conditional.b[group.name]
+            fixed = fixed + (group.Z * modes[group.index]).sum(axis=1)
+        else:
+            groups.append(group)
     if not groups:
         index = np.arange(len(fixed))
     elif law.problem.plan.rest:

@@ -72,13 +72,14 @@ class Bootstraps(HasLaw):
         Returns
         -------
         Bootstrap
-            Group effects in it are drawn given the data at each refit's estimates.
+            Group effects in it are drawn given the data at each refit's estimates. Smooths
+            are curves of the population: responses are made around the estimated ones.
 
         Raises
         ------
         NotSupportedError
             For a posterior mode, a response that is not normal, ``kind="wild"`` with crossed
-            factors, or more than memory holds.
+            factors, related levels, or more than memory holds.
 
         Warns
         -----
@@ -150,6 +151,12 @@ class Bootstraps(HasLaw):
             )
         if self._law.method == "map":
             raise NotSupportedError('bootstrap() is of method="reml" or "ml", not of "map"')
+        related = [g.name for g in self.model.design.mu.groups if g.between is not None]
+        if related:
+            raise NotSupportedError(
+                f"bootstrap() takes independent levels, and those of {', '.join(related)} are "
+                "related; take fit()"
+            )
         if self._law.problem.equations.classes is not None:
             raise NotSupportedError(
                 "bootstrap() does not know residual structures with parameters yet; take fit()"

@@ -146,6 +146,32 @@ def test_what_is_refused(rng: np.random.Generator, sleepstudy: pd.DataFrame) -> 
         fit.bootstrap(5, seed=1, progress=False).save("boot.nc")
 
 
+def test_smooths_are_kept_and_relatives_refused(rng: np.random.Generator) -> None:
+    frame = nested_data(rng, 200)
+    frame["y"] += 4 * np.sin(2 * frame["z"]) + rng.normal(size=8)[pd.factorize(frame["g"])[0]]
+    fit = bmx.Model("y ~ s(z, k=6) + (1 | g)", frame).fit_eb()
+    means = resampled(fit._law, "parametric", 3000, rng).mean(axis=1)
+    curve = fit.predict(groups="population")["estimate"]
+    np.testing.assert_allclose(means, curve, atol=0.4)
+    assert fit.bootstrap(30, "wild", seed=1, progress=False).n_refits == 30
+    A = pd.DataFrame(
+        np.eye(8) + 0.2, index=sorted(set(frame["g"])), columns=sorted(set(frame["g"]))
+    )
+    related = bmx.Model("y ~ x + (1 | gr(g, cov=A))", frame, matrices={"A": A}).fit_eb()
+    with pytest.raises(NotSupportedError, match="related"):
+        related.bootstrap(10)
+    with pytest.raises(NotSupportedError, match="related"):
+        related.anova(ddf="kenward-roger")
+    assert np.isfinite(related.anova()["p"]).all()
+    with pytest.raises(NotSupportedError, match="between levels"):
+        related.exact_rlrt()
+    structured = bmx.Model("y ~ x + ar1(h | g)", frame).fit_eb()
+    with pytest.raises(NotSupportedError, match=r"ar1.*satterthwaite"):
+        structured.anova(ddf="kenward-roger")
+    assert np.isfinite(structured.anova()["p"]).all()
+    assert structured.bootstrap(25, seed=1, progress=False).covariance_parameters()["sd"][0] > 0
+
+
 def many_levels() -> bmx.EmpiricalBayes:
     data = pd.DataFrame({"y": np.arange(4000.0) % 7, "g": np.arange(4000) % 2000})
     return bmx.Model("y ~ 1 + (1 | g)", data).fit_eb()
