@@ -84,7 +84,7 @@ def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
     if not smooths:
         return pd.DataFrame()
     degrees = law.smooth_degrees()
-    rows = []
+    rows: list[tuple[str, str, int, float, str]] = []
     for group in smooths:
         own = group.smooth
         assert own is not None  # noqa: S101
