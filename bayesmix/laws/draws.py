@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -251,6 +252,10 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    @functools.cached_property
+    def _smooth_degrees(self) -> Mapping[str, float]:
+        return degrees_of_draws(self)
+
     def smooth_sds(self, asked: Asked) -> Columns:
         """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
         smooths = [g for g in self.design.mu.groups if g.smooth is not None]
@@ -260,7 +265,7 @@ class DrawsLaw(Law):
 
     def smooth_degrees(self) -> Mapping[str, float]:
         """Means over some draws."""
-        return degrees_of_draws(self)
+        return self._smooth_degrees
 
     def covariance_parameters(
         self, asked: Asked
