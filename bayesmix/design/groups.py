@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.between import Between, Matrices, levels_of_between
+from bayesmix.design.by_level import LevelColumns, by_levels, effects_there_are, repeated
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.design.positions import PositionColumns, learn_positions
@@ -18,6 +19,8 @@ from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
+
+AnyColumns = Columns | LevelColumns | PositionColumns
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -156,13 +159,16 @@ class GroupingFactor:
         How the effects divide into terms.
     Z : ndarray, shape (n, q)
         The columns that are multiplied with the group effects.
-    terms : tuple of Columns or PositionColumns
+    terms : tuple of Columns, LevelColumns or PositionColumns
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
     between : Between, optional
         A known covariance between the levels, which are then all of its own, whether or
         not they are in the data; otherwise levels are independent.
+    present : ndarray of bool, shape (G, q), optional
+        Which effects a level has, where it does not have all: those of other levels of
+        ``by=`` are in no row of it.
     """
 
     name: str
@@ -171,9 +177,10 @@ class GroupingFactor:
     effects: tuple[str, ...]
     blocks: tuple[Block, ...]
     Z: np.ndarray
-    terms: tuple[Columns | PositionColumns, ...]
+    terms: tuple[AnyColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
     between: Between | None = None
+    present: np.ndarray | None = None
 
     @property
     def n_levels(self) -> int:
@@ -266,6 +273,13 @@ def build_grouping_factors(
                 else _effects(term, frame, functions, fixed)
                 for term in terms
             ]
+            if terms[0].grouping is not None and terms[0].grouping.by is not None:
+                built = [
+                    part
+                    for term, (columns, values) in zip(terms, built, strict=True)
+                    for part in by_levels(term, columns, values, frame, formula)
+                ]
+        terms = repeated(terms, len(built))
         effects = tuple(effect for columns, _ in built for effect in columns.names)
         for effect in effects:
             if effects.count(effect) > 1:
@@ -286,6 +300,9 @@ def build_grouping_factors(
                 Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
                 between=between,
+                present=effects_there_are(
+                    [columns for columns, _ in built], frame, index, levels.labels, name
+                ),
             )
         )
     return tuple(factors)
@@ -315,8 +332,10 @@ def _positions(
 
 
 def _built_again(
-    columns: Columns | PositionColumns, frame: pd.DataFrame, fixed: tuple[Columns, np.ndarray]
-) -> tuple[Columns | PositionColumns, np.ndarray]:
+    columns: AnyColumns,
+    frame: pd.DataFrame,
+    fixed: tuple[Columns, np.ndarray],
+) -> tuple[AnyColumns, np.ndarray]:
     """Columns by what they learned; only positions that are new come in addition."""
     if columns is fixed[0]:
         return fixed
@@ -326,7 +345,9 @@ def _built_again(
 
 
 def _blocks(
-    terms: Sequence[GroupTerm], built: Sequence[Columns | PositionColumns], formula: Formula
+    terms: Sequence[GroupTerm],
+    built: Sequence[AnyColumns],
+    formula: Formula,
 ) -> tuple[Block, ...]:
     out: list[Block] = []
     for term, columns in zip(terms, built, strict=True):

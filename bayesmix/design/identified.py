@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesmix.design.by_level import repeated
 from bayesmix.design.directions import directions
 from bayesmix.design.groups import Block, GroupingFactor
 from bayesmix.design.rank import aliased_columns, combinations_of_others
@@ -219,5 +220,6 @@ def _warn_of_fixed_levels(group: GroupingFactor, X: np.ndarray) -> None:
 
 def _error(reason: str, group: GroupingFactor, effect: int, formula: Formula) -> FormulaError:
     block = next(k for k, b in enumerate(group.blocks) if b.start <= effect < b.stop)
-    term = [term for term in formula.groups if term.name == group.name][block]
+    terms = [term for term in formula.groups if term.name == group.name]
+    term = repeated(terms, len(group.blocks))[block]
     return FormulaError(reason, text=formula.text, start=term.start, stop=term.stop)

@@ -59,7 +59,7 @@ def group_table(
     """
     columns = law.effects(group, asked, with_fixed=with_fixed, n_levels=n_levels)
     levels = group.levels.labels[:n_levels]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "group": text_column([group.name] * (len(levels) * group.n_effects)),
             "level": text_column(np.repeat(levels, group.n_effects)),
@@ -67,6 +67,9 @@ def group_table(
             **columns,
         }
     )
+    if group.present is None:
+        return table
+    return table[group.present[:n_levels].ravel()].reset_index(drop=True)
 
 
 def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
