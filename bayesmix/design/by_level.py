@@ -42,6 +42,10 @@ class LevelColumns:
     levels: tuple[str, ...]
     level: str
 
+    def columns_of_terms(self) -> dict[str, list[int]]:
+        """Positions of the columns that each term made."""
+        return self.columns.columns_of_terms()
+
     def build(self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None) -> np.ndarray:
         """Build the columns for a prepared frame, shape (n, q)."""
         given = _text(frame[self.by])
@@ -56,7 +60,7 @@ class LevelColumns:
 
 
 def by_levels(
-    term: GroupTerm, columns: Columns, values: np.ndarray, frame: pd.DataFrame, formula: Formula
+    term: GroupTerm, columns: Any, values: np.ndarray, frame: pd.DataFrame, formula: Formula
 ) -> list[tuple[LevelColumns, np.ndarray]]:
     """Divide the columns of a term among the levels of ``by=``.
 

@@ -169,6 +169,8 @@ class GroupingFactor:
     present : ndarray of bool, shape (G, q), optional
         Which effects a level has, where it does not have all: those of other levels of
         ``by=`` are in no row of it.
+    is_student : bool
+        Whether the effects of a level are multivariate t, and not normal.
     """
 
     name: str
@@ -181,6 +183,7 @@ class GroupingFactor:
     fixed_column: tuple[int | None, ...] = ()
     between: Between | None = None
     present: np.ndarray | None = None
+    is_student: bool = False
 
     @property
     def n_levels(self) -> int:
@@ -191,6 +194,11 @@ class GroupingFactor:
     def n_effects(self) -> int:
         """Number of effects q per level."""
         return len(self.effects)
+
+    @property
+    def integrates(self) -> bool:
+        """Whether a level's effects are normal given all parameters and other levels' effects."""
+        return self.between is None and not self.is_student
 
     @property
     def variance_of_rows(self) -> np.ndarray | float:
@@ -300,6 +308,7 @@ def build_grouping_factors(
                 Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
                 between=between,
+                is_student=terms[0].grouping is not None and terms[0].grouping.dist == "student",
                 present=effects_there_are(
                     [columns for columns, _ in built], frame, index, levels.labels, name
                 ),

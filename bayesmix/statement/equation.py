@@ -133,12 +133,12 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
             return lines
     elif group.n_effects == 1:
         return [
-            rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"{letter}_{{j,0}} &\sim {_law(group, 'Normal', mark)}0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     else:
         lines = [
-            rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
+            rf"{letter}_j &\sim {_law(group, 'MvNormal', mark)}0, \Sigma{mark}_{{{name}}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
@@ -156,6 +156,14 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _law(group: GroupingFactor, normal: str, mark: str) -> str:
+    """The distribution of a level's effects, up to its mean."""
+    if not group.is_student:
+        return rf"\operatorname{{{normal}}}("
+    student = normal.replace("Normal", "StudentT")
+    return rf"\operatorname{{{student}}}({_of_structure('df', group, mark)}, "
 
 
 def _related_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:

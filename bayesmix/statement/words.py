@@ -71,7 +71,9 @@ def groups_in_words(group: GroupingFactor) -> str:
         parts.append(text)
     vary = "varies" if group.n_effects == 1 else "vary"
     between = "" if group.between is None else f", related by {group.between.name}"
-    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels{between})"
+    student = " as Student's t" if group.is_student else ""
+    where = f"{group.name} ({group.n_levels} levels{between})"
+    return f"{'; '.join(parts)} {vary} by {where}{student}"
 
 
 def model_in_words(

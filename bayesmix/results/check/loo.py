@@ -301,6 +301,8 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     own, shared = {}, {}
     for group in model.design.mu.groups:
         whole = levels_of_one_unit(group.index, member, group.n_levels)
+        if not group.integrates:  # the draws' effects, with importance weights
+            whole[:] = False
         own[group.name] = np.where(whole[group.index], group.index, -1)
         if not whole.all():
             shared[group.name] = np.flatnonzero(~whole)
