@@ -14,7 +14,9 @@ from bayesmix.formula.functions import HINTS, hint_for
 from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Bracket", "check_bars", "made_group", "outside_brackets"]
+__all__ = ["NUMBERS", "Bracket", "check_bars", "made_group", "outside_brackets"]
+
+NUMBERS = "numbers other than 0 and 1 are no terms; for arithmetic write {2 * x} or {x / 2}"
 
 _CATEGORIES = frozenset(
     {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "dummy"}
@@ -22,6 +24,8 @@ _CATEGORIES = frozenset(
 _PRODUCTS = frozenset({"interaction", "paste", "paste0"})
 _GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
+_COMPARES = frozenset("<>=!")
+_NO_OPERATORS = _COMPARES | frozenset("%&@$;,")  # refused by the parser in their own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
         raise _error("this parenthesis is never closed", text, tokens[openers[-1]])
     _check_zeros(text, tokens, {b.opener: b for b in brackets})
     _check_slashes(text, tokens[tilde + 1 :])
+    _check_numbers(text, tokens)
     return brackets
 
 
@@ -185,7 +190,10 @@ def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -
                 openers.pop()
             continue
         before = tokens[position - 1].token if position else ""
+        after = tokens[position + 1].token if position + 1 < len(tokens) else ""
         removes = token.token == "0" or (token.token == "1" and before.endswith("-"))
+        if _COMPARES & {*before, *after}:
+            continue
         if removes and token.kind is Token.Kind.VALUE and openers and openers[-1] not in brackets:
             raise _error(
                 "an intercept cannot be removed inside parentheses: write 0 or -1 at the top "
@@ -205,6 +213,19 @@ def _check_slashes(text: str, tokens: list[Token]) -> None:
                 text,
                 operator,
             )
+
+
+def _check_numbers(text: str, tokens: list[Token]) -> None:
+    """Refuse numbers among terms: formulaic multiplies columns by them and keeps their names."""
+    for position, token in enumerate(tokens):
+        before = tokens[position - 1].token if position else ""
+        after = tokens[position + 1].token if position + 1 < len(tokens) else ""
+        if token.kind is not Token.Kind.VALUE or not re.match(r"[.\d]", token.token):
+            continue
+        is_exponent = before.startswith(("**", "^"))
+        refused_elsewhere = _NO_OPERATORS & {*before, *after} or "//" in {before, after}
+        if not is_exponent and not refused_elsewhere and token.token not in {"0", "1"}:
+            raise _error(NUMBERS, text, token)
 
 
 def _error(message: str, text: str, token: Token) -> FormulaError:

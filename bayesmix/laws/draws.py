@@ -17,6 +17,7 @@ from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
@@ -250,6 +251,15 @@ class DrawsLaw(Law):
         columns = summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
+
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns."""
+        found = covariance_parameters(self.model)
+        draws = values_of_parameters(found, self.values)
+        labels = [(p.group, p.label) for p in found]
+        return labels, summarise(self._stacked(draws), asked.of_draws()), []
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""

@@ -96,6 +96,17 @@ def test_what_other_packages_call_it_gets_what_it_is_called_here(text: str, way_
         ("y ~ $x", "`$` is no operator"),
         ("y ~ log(x", "the formula ends where a ) is missing"),
         ("y ~ exp(x) * 2", "for arithmetic write {2 * x}"),
+        # What formulaic takes for x with half the slope, and for x + z + x:z.
+        ("y ~ 2:x", "numbers other than 0 and 1 are no terms"),
+        ("y ~ (x + z)/2", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ x/10", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ z + (x/2 | g)", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ x + 1..2", "numbers other than 0 and 1 are no terms"),
+        ("y ~ x**2.5", "must be an integer from 1 to 10"),
+        ("y ~ (x > 0) + z", "a comparison stands in braces"),
+        ("y ~ z + (0 == x):z", "a comparison stands in braces"),
+        ("y ~ (x > -1)", "a comparison stands in braces"),
+        ("y ~ (x - 1) + z", "an intercept cannot be removed inside parentheses"),
         ("y ~ 'x'", "text in quotes is no term"),
         ("y ~ x ~ z", "one tilde"),
         ("k / n ~ x", "write proportion(k, n) for successes of trials, {k / n} for others"),
@@ -107,7 +118,14 @@ def test_what_other_packages_call_it_gets_what_it_is_called_here(text: str, way_
 def test_a_slip_is_told_in_our_words(text: str, said: str) -> None:
     message = reason(text)
     assert said in message
-    for foreign in ("insuffient", "Unknown operator", "incorrectly", "literals", "quote context"):
+    for foreign in (
+        "insuffient",
+        "Unknown operator",
+        "incorrectly",
+        "literals",
+        "quote context",
+        "scaling",
+    ):
         assert foreign not in message
 
 
