@@ -14,11 +14,12 @@ from bayesmix.design.by_level import LevelColumns, by_levels, effects_there_are,
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.design.positions import PositionColumns, learn_positions
+from bayesmix.design.smooths import SmoothColumns, SmoothParts
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
-__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
+__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
 
 AnyColumns = Columns | LevelColumns | PositionColumns
 
@@ -38,6 +39,8 @@ class Block:
         The word of their covariance structure: "us" of ``|``, "diag" of ``||``.
     positions : ndarray, shape (size, d), or None
         Where each effect is, for structures of times and places.
+    label : str
+        What the one standard deviation of a smooth's effects is called; empty for others.
     options : mapping of str to int
         What the structure is given beside: ``d`` of ``rr``.
     """
@@ -46,6 +49,7 @@ class Block:
     stop: int
     structure: str
     positions: np.ndarray | None = None
+    label: str = ""
     options: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -163,6 +167,8 @@ class GroupingFactor:
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
+    smooth : SmoothColumns or None
+        The smooth whose penalised columns these are.
     between : Between, optional
         A known covariance between the levels, which are then all of its own, whether or
         not they are in the data; otherwise levels are independent.
@@ -181,9 +187,15 @@ class GroupingFactor:
     Z: np.ndarray
     terms: tuple[AnyColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
+    smooth: SmoothColumns | None = None
     between: Between | None = None
     present: np.ndarray | None = None
     is_student: bool = False
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether it is a curve of the whole population, and its one level no group."""
+        return self.smooth is not None and not self.smooth.at_levels
 
     @property
     def n_levels(self) -> int:
@@ -220,6 +232,8 @@ class GroupingFactor:
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
     ) -> np.ndarray:
         """Build the columns of `Z` for a prepared frame, shape (n, q)."""
+        if self.smooth is not None:
+            return self.smooth.build(frame, labels)[1]
         return np.concatenate([term.build(frame, labels) for term in self.terms], axis=1)
 
 
@@ -312,6 +326,68 @@ def build_grouping_factors(
                 present=effects_there_are(
                     [columns for columns, _ in built], frame, index, levels.labels, name
                 ),
+            )
+        )
+    return tuple(factors)
+
+
+def smooth_factors(
+    smooths: Sequence[SmoothParts], frame: pd.DataFrame, formula: Formula
+) -> tuple[GroupingFactor, ...]:
+    """Make a grouping factor of the penalised columns of each smooth.
+
+    That of the population has one level, called like the smooth; curves of levels have
+    those of their factor.
+
+    Parameters
+    ----------
+    smooths : sequence of SmoothParts
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    formula : Formula
+
+    Returns
+    -------
+    tuple of GroupingFactor
+
+    Raises
+    ------
+    DataError
+        If the factor of a factor smooth has one level.
+    FormulaError
+        If it is continuous.
+    """
+    factors = []
+    for parts in smooths:
+        own = parts.smooth
+        if own.at_levels:
+            term = GroupTerm(
+                effects=(),
+                columns=(own.term.group,),
+                structure="homdiag",
+                start=own.term.start,
+                stop=own.term.stop,
+            )
+            levels, index = _levels([term], frame, formula)
+        else:
+            labels = np.asarray([own.name], dtype=object)
+            levels = Levels(columns=(), labels=labels, values=pd.DataFrame(index=range(1)))
+            index = np.zeros(len(frame), dtype=np.int32)
+        stops = np.cumsum([size for _, size in own.blocks]).tolist()
+        blocks = tuple(
+            Block(start=stop - size, stop=stop, structure="homdiag", label=label)
+            for (label, size), stop in zip(own.blocks, stops, strict=True)
+        )
+        factors.append(
+            GroupingFactor(
+                name=own.name,
+                levels=levels,
+                index=index,
+                effects=own.effect_names,
+                blocks=blocks,
+                Z=parts.penalised,
+                terms=(),
+                smooth=own,
             )
         )
     return tuple(factors)

@@ -25,6 +25,7 @@ from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -210,7 +211,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.groups, self.residual_variance()
+        groups, residual = self.design.mu.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -252,6 +253,17 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return degrees_of_draws(self)
+
     def covariance_parameters(
         self, asked: Asked
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
@@ -277,6 +289,17 @@ class DrawsLaw(Law):
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.mu.groups
+            if g.is_smooth
+        }
 
     # -- draws ----------------------------------------------------------------
 

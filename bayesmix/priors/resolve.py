@@ -139,9 +139,9 @@ def _of_predictor(
     for group in predictor.groups:
         g, covariance = group.name, covariance_of(group)
         sd[g] = tuple(
-            positive(take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
-            for e, default in zip(
-                covariance.sd_labels, _sd_defaults(group, covariance, scale), strict=True
+            positive(take(name, [name, f"sd({g})", "sd"], default))
+            for name, default in zip(
+                covariance.sd_names(g), _sd_defaults(group, covariance, scale), strict=True
             )
         )
         if covariance.has_correlations:
