@@ -13,6 +13,7 @@ from bayesmix.design.between import Between, Matrices, levels_of_between
 from bayesmix.design.by_level import LevelColumns, by_levels, effects_there_are, repeated
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.design.membership import MembershipColumns, learn_membership
 from bayesmix.design.positions import PositionColumns, learn_positions
 from bayesmix.design.smooths import SmoothColumns, SmoothParts
 from bayesmix.errors import DataError, FormulaError
@@ -21,7 +22,7 @@ from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
 
-AnyColumns = Columns | LevelColumns | PositionColumns
+AnyColumns = Columns | LevelColumns | MembershipColumns | PositionColumns
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -198,6 +199,11 @@ class GroupingFactor:
         return self.smooth is not None and not self.smooth.at_levels
 
     @property
+    def is_membership(self) -> bool:
+        """Whether rows belong to several levels, which are then its effects, with one sd."""
+        return len(self.terms) == 1 and isinstance(self.terms[0], MembershipColumns)
+
+    @property
     def n_levels(self) -> int:
         """Number of levels G."""
         return len(self.levels)
@@ -206,6 +212,16 @@ class GroupingFactor:
     def n_effects(self) -> int:
         """Number of effects q per level."""
         return len(self.effects)
+
+    @property
+    def n_members(self) -> int:
+        """Number of what users call the levels: of ``mm(...)`` those that a row has several of."""
+        return self.n_effects if self.is_membership else self.n_levels
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """What tables of levels have as effects: of ``mm(...)`` the intercept."""
+        return ("Intercept",) if self.is_membership else self.effects
 
     @property
     def integrates(self) -> bool:
@@ -226,7 +242,7 @@ class GroupingFactor:
     def may_be_one_level(self) -> bool:
         """Whether the effects of a single level tell their variances: a series, a field."""
         words = [STRUCTURE_WORDS.get(block.structure) for block in self.blocks]
-        return all(word is not None and word.one_series for word in words)
+        return self.is_membership or all(word is not None and word.one_series for word in words)
 
     def build_Z(  # noqa: N802
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
@@ -280,6 +296,10 @@ def build_grouping_factors(
         _check_name(name)
         if len({term.columns for term in terms}) > 1:
             raise DataError(f"the name `{name}` is that of a single group; rename the column")
+        if terms[0].grouping is not None and terms[0].grouping.is_membership:
+            before = [group for group in learned if group.name == name]
+            factors.append(_membership_factor(terms[0], frame, labels, formula, before))
+            continue
         between = (matrices or Matrices()).of(terms[0], formula)
         if between is None:
             levels, index = _levels(terms, frame, formula)
@@ -329,6 +349,29 @@ def build_grouping_factors(
             )
         )
     return tuple(factors)
+
+
+def _membership_factor(
+    term: GroupTerm, frame: pd.DataFrame, labels: pd.Index[Any], formula: Formula,
+    learned: Sequence[GroupingFactor],
+) -> GroupingFactor:  # fmt: skip
+    """One level that all rows share, with an effect for each level of ``mm(...)``."""
+    columns, Z = learn_membership(term, frame, formula, labels)
+    if learned:
+        (known,) = learned[0].terms
+        assert isinstance(known, MembershipColumns)  # noqa: S101
+        columns = known.with_levels_of(frame)
+        Z = columns.build(frame, labels)
+    one = np.asarray([term.name], dtype=object)
+    return GroupingFactor(
+        name=term.name,
+        levels=Levels(columns=(), labels=one, values=pd.DataFrame(index=range(1))),
+        index=np.zeros(len(frame), dtype=np.int32),
+        effects=columns.names,
+        blocks=(Block(start=0, stop=len(columns.names), structure="homdiag", label="Intercept"),),
+        Z=Z,
+        terms=(columns,),
+    )
 
 
 def smooth_factors(

@@ -48,7 +48,7 @@ def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: F
     DataWarning
         If the fixed effects hold an effect for each level already.
     """
-    groups = [group for group in groups if not group.is_smooth]
+    groups = [group for group in groups if not (group.is_smooth or group.is_membership)]
     for group in groups:
         if group.smooth is not None:
             continue

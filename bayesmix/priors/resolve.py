@@ -174,7 +174,7 @@ def _sd_defaults(
 ) -> list[Prior]:
     """Default priors of a grouping factor's standard deviations."""
     found = sd_priors(group.Z, group.effects, scale)
-    for block, columns in zip(group.blocks, group.terms, strict=True):
+    for block, columns in zip(group.blocks, group.terms, strict=False):  # a smooth has no terms
         if isinstance(columns, LevelColumns):  # as without by=, in its own rows
             own_rows = group.Z[:, block.start : block.stop]
             own_rows = own_rows[own_rows.any(axis=1)]

@@ -119,6 +119,10 @@ def _predictor_lines(part: _Part) -> list[str]:
             b = f"{letter}_{{{_of_level(group)}k}}"
             terms.append(rf"\textstyle\sum_k {b}\,{_text(group.name)}_{{ik}}")
             continue
+        if group.is_membership:
+            w = rf"w{part.mark}_{{{_text(group.name)},ik}}"
+            terms.append(rf"\textstyle\sum_k {w}\,{letter}_k")
+            continue
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
@@ -150,6 +154,11 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
     if group.smooth is not None:
         return _smooth_lines(group, letter, mark)
     name, covariance = _text(group.name), covariance_of(group)
+    if group.is_membership:
+        return [
+            rf"{letter}_k &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"\quad k = 1, \dots, {group.n_members}"
+        ]
     if group.between is not None:
         lines = _related_lines(group, letter, mark)
         if group.n_effects == 1:

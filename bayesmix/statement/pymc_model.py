@@ -200,7 +200,7 @@ def _group_part(
     if group.effects == ("Intercept",):
         return b[index, 0]
     Z = pm.Data(names.Z(g), group.Z, dims=(names.obs_dim, effect))
-    if group.is_smooth:
+    if group.is_smooth or group.is_membership:
         return Z @ b[0]
     return (Z * b[index]).sum(axis=1)
 

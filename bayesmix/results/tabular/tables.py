@@ -61,6 +61,15 @@ def group_table(
         Only the first so many levels.
     """
     columns = law.effects(group, asked, with_fixed=with_fixed, n_levels=n_levels)
+    if group.is_membership:  # its effects are the levels
+        return pd.DataFrame(
+            {
+                "group": text_column([group.name] * group.n_effects),
+                "level": text_column(group.effects),
+                "effect": text_column(["Intercept"] * group.n_effects),
+                **columns,
+            }
+        )
     levels = group.levels.labels[:n_levels]
     table = pd.DataFrame(
         {
