@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from bayesmix.arguments import checked_seed
+from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.rows import Rows, levels_of
@@ -244,6 +245,34 @@ class Law(ABC):
         number = checked_seed(seed, self.seed)
         parameters = self.draw(levels_of(rows), draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
+
+    def reaching(self, *tables: Any) -> Law:
+        """Return the law of the model whose effects are also where further rows are.
+
+        Parameters
+        ----------
+        *tables : tables
+            Rows that are to be predicted; a later time or another place has an effect whose
+            law follows from those of the fit.
+
+        Returns
+        -------
+        Law
+            This one, where all positions are known.
+
+        Raises
+        ------
+        NotSupportedError
+            If the covariance structure says nothing of a new position.
+        """
+        design = design_reaching(self.model.design, tables)
+        if design is self.model.design:
+            return self
+        return self._reaching(self.model.with_parts(design=design))
+
+    @abstractmethod
+    def _reaching(self, model: StatedModel) -> Law:
+        """The law of the same model with further positions."""
 
     # -- rows -----------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from bayesmix.laws.covariance_parameters import covariance_parameters, values_of
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
+from bayesmix.laws.reach import reaches, reaching_draws
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
@@ -92,7 +93,7 @@ class PredictorDraws:
             beta=np.ascontiguousarray(beta.T),
             b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
             level_rows=levels,
-            scales={n: replace(scale, name=f"{parameter}: {n}") for n, scale in scales.items()},
+            scales={n: scale.renamed(f"{parameter}: {n}") for n, scale in scales.items()},
             family={},
             n_draws=len(beta),
         )
@@ -131,6 +132,8 @@ class DrawsLaw(Law):
         Whether these are draws from the prior, in which the rows have no part.
     has_stated_prior : bool
         False where the PyMC model was changed by hand.
+    of_fit : DrawsLaw or None
+        The law of the fit, where `model` has positions that it has not.
     """
 
     given_variances: ClassVar[bool] = False
@@ -153,6 +156,7 @@ class DrawsLaw(Law):
     is_prior: bool = False
     has_stated_prior: bool = True
     others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    of_fit: DrawsLaw | None = None
 
     @property
     def design(self) -> Design:
@@ -315,6 +319,11 @@ class DrawsLaw(Law):
         self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Take draws, evenly spaced; effects of which only moments were kept are drawn again."""
+        if self.of_fit is not None:
+            found = self.of_fit.draw(levels, n, seed, kind)
+            reached = reaches(self.of_fit.model, self.model)
+            given = {name: self._covariance_draws(name, n) for name in reached}
+            return reaching_draws(found, given, reached, seed)
         chosen = self.chosen(n)
 
         def flat(values: np.ndarray) -> np.ndarray:
@@ -350,6 +359,22 @@ class DrawsLaw(Law):
                 for name, own in self.others.items()
             },
         )
+
+    def _covariance_draws(
+        self, group: str, n: int | None
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
+        """Standard deviations, correlations and structure of a factor in the draws of `draw`."""
+        chosen = self.chosen(n)
+        corr = self.corr.get(group)
+        own = self.structure.get(group, {})
+        return (
+            _in_one_row(self.sd[group], chosen),
+            None if corr is None else _in_one_row(corr, chosen),
+            {name: _in_one_row(values, chosen) for name, values in own.items()},
+        )
+
+    def _reaching(self, model: StatedModel) -> DrawsLaw:
+        return replace(self, model=model, of_fit=self)
 
     # -- rows -----------------------------------------------------------------
 

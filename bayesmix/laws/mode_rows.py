@@ -26,6 +26,7 @@ from bayesmix.laws.rows import Rows, rows_of_fit
 __all__ = ["ModeRows"]
 
 _DRAWS = 1000  # where no number is asked for
+_LEAST_RESIDUAL = 1e-7  # of the variance between levels, below which digits are lost
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
@@ -54,10 +55,10 @@ class ModeRows(Mode, Law):
             level_rows=placed_levels(self.model.design, levels),
             scales={
                 g.name: GroupScale(
-                    name=g.name,
-                    between=g.between,
-                    mean_variance=g.mean_variance,
-                    root=np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.name,
+                    np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.between,
+                    g.mean_variance,
                 )
                 for g in self.model.design.mu.groups
             },
@@ -164,7 +165,10 @@ class ModeRows(Mode, Law):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
-        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
+        residual = self._residual_variance(rows)
+        between = [np.sum((Z @ self.roots[name]) ** 2, axis=1).max() for name, Z in rows.Z.items()]
+        least = _LEAST_RESIDUAL * sum(between)
+        return row_variance(design.mu, self.roots, 1.0 / np.maximum(residual, least), prior)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""

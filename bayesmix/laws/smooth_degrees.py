@@ -75,7 +75,7 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def, type-arg]
+def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
     problem = gaussian_problem(law.model)
     sigma = None if problem.sigma_is_known else some(law.parameters["sigma"])
     structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.structure.items()}
@@ -86,7 +86,7 @@ def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
 
-def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def, type-arg]
+def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
     weights = _curvature(law)
     mu, priors = law.model.design.mu, law.model.prior_entries.mu
     scale = [entry.prior.parameters.get("sigma", np.inf) for entry in priors.coefficients]

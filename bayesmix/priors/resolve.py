@@ -173,7 +173,9 @@ def _sd_defaults(
     group: GroupingFactor, covariance: GroupCovariance, scale: ResponseScale
 ) -> list[Prior]:
     """Default priors of a grouping factor's standard deviations."""
-    found = sd_priors(group.Z, group.effects, scale)
+    alike = all(part.covariance.one_scale for part in covariance.parts)
+    found = [] if alike else sd_priors(group.Z, group.effects, scale)
+    found = found or [Prior("HalfFlat")] * group.n_effects
     for block, columns in zip(group.blocks, group.terms, strict=False):  # a smooth has no terms
         if isinstance(columns, LevelColumns):  # as without by=, in its own rows
             own_rows = group.Z[:, block.start : block.stop]

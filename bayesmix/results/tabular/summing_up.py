@@ -124,7 +124,7 @@ class SumsUp(HasLaw):
         table = tables.smooths_table(self._law, asked)
         if not len(table):
             return []
-        names = ("term", "basis", "part")
+        names: tuple[str, ...] = ("term", "basis", "part")
         if not any(table["part"]):
             table, names = table.drop(columns="part"), names[:2]
         return [first_rows(Section(title="Smooths", table=table, text_columns=names), "smooths()")]

@@ -96,7 +96,7 @@ def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
     if not smooths:
         return pd.DataFrame()
     degrees = law.smooth_degrees()
-    rows = []
+    rows: list[tuple[str, str, int, float, str]] = []
     for group in smooths:
         own = group.smooth
         assert own is not None  # noqa: S101
@@ -106,14 +106,13 @@ def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
         for label in covariance_of(group).sd_labels:
             part = "" if label == group.name else label
             rows.append((group.name, own.term.kind, basis.n_columns, edf, part))
-    term, kind, k, edf, part = zip(*rows, strict=True)
     return pd.DataFrame(
         {
-            "term": text_column(term),
-            "basis": text_column(kind),
-            "k": np.asarray(k, dtype=np.int64),
-            "edf": np.asarray(edf, dtype=np.float64),
-            "part": text_column(part),
+            "term": text_column([row[0] for row in rows]),
+            "basis": text_column([row[1] for row in rows]),
+            "k": np.asarray([row[2] for row in rows], dtype=np.int64),
+            "edf": np.asarray([row[3] for row in rows], dtype=np.float64),
+            "part": text_column([row[4] for row in rows]),
             **law.smooth_sds(asked),
         }
     )
