@@ -56,12 +56,14 @@ class PredictorDraws:
     sd : mapping of str to ndarray, shape (chains, draws, q)
     corr : mapping of str to ndarray, shape (chains, draws, q, q)
     b : mapping of str to ndarray, shape (chains, draws, G, q)
+    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
     """
 
     beta: np.ndarray
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def draw(
         self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
@@ -83,6 +85,10 @@ class PredictorDraws:
             groups,
             {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
             {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
+            {
+                g: {name: _in_one_row(values, chosen) for name, values in own.items()}
+                for g, own in self.structure.items()
+            },
         )
         return ParameterDraws(
             beta=np.ascontiguousarray(beta.T),
@@ -332,11 +338,11 @@ class DrawsLaw(Law):
         corr = {name: flat(values) for name, values in self.corr.items()}
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
+        structure = {
+            g: {name: flat(values) for name, values in own.items()}
+            for g, own in self.structure.items()
+        }
         if any(name in self.moments and len(found) for name, found in levels.items()):
-            structure = {
-                g: {name: flat(values) for name, values in own.items()}
-                for g, own in self.structure.items()
-            }
             beta, b = redrawn_effects(
                 self.model, sd, corr, structure, family, levels, len(beta), seed
             )
@@ -350,7 +356,7 @@ class DrawsLaw(Law):
             beta=np.ascontiguousarray(beta.T),
             b=b,
             level_rows=placed_levels(self.design, levels),
-            scales=group_scales(self.design.mu.groups, sd, corr),
+            scales=group_scales(self.design.mu.groups, sd, corr, structure),
             family=family,
             n_draws=len(beta),
             others={
