@@ -51,12 +51,22 @@ class PredictorDraws:
     sd : mapping of str to ndarray, shape (chains, draws, q)
     corr : mapping of str to ndarray, shape (chains, draws, q, q)
     b : mapping of str to ndarray, shape (chains, draws, G, q)
+    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
+        By grouping factor, parameters of its covariance structures.
     """
 
     beta: np.ndarray
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> Values:
+        """Draws of fixed effects and variance parameters, (chains, draws) first."""
+        return Values(
+            beta=self.beta, sd=self.sd, corr=self.corr, parameters={}, structure=self.structure
+        )
 
     def draw(self, parameter: str, chosen: np.ndarray) -> ParameterDraws:
         """Take draws, with the effects of all levels.
@@ -139,11 +149,27 @@ class DrawsLaw(Law):
     is_prior: bool = False
     has_stated_prior: bool = True
     others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    parameter: str = "mu"
 
     @property
     def design(self) -> Design:
         """The design of the model."""
         return self.model.design
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Parameters of the family whose linear predictors `of` knows."""
+        return ("mu", *self.others)
+
+    def of(self, parameter: str) -> DrawsLaw:
+        """The law of one linear predictor's coefficients and effects."""
+        if parameter == self.parameter:
+            return self
+        own = self.others[parameter]
+        return replace(
+            self, parameter=parameter, beta=own.beta, sd=own.sd, corr=own.corr, b=own.b,
+            structure=own.structure, parameters={}, moments={},
+        )  # fmt: skip
 
     # -- parameters -----------------------------------------------------------
 
@@ -153,6 +179,7 @@ class DrawsLaw(Law):
         return Values(
             beta=self.beta, sd=self.sd, corr=self.corr, parameters=self.parameters,
             structure=self.structure,
+            others={name: own.values for name, own in self.others.items()},
         )  # fmt: skip
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
@@ -197,7 +224,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.groups, self.residual_variance()
+        groups, residual = self.linear_predictor.groups, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -231,7 +258,7 @@ class DrawsLaw(Law):
         """Group and pair of effects of each correlation, and their columns."""
         labels: list[tuple[str, str, str]] = []
         values: list[np.ndarray] = []
-        for group in self.design.mu.groups:
+        for group in self.linear_predictor.groups:
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])

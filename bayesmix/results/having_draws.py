@@ -77,12 +77,13 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
 
     def predictor_draws(parameter: str) -> PredictorDraws:
         predictor, called = model.design.predictors[parameter], names.of(parameter)
-        sd, corr, _ = covariances(parameter)
+        sd, corr, structure = covariances(parameter)
         return PredictorDraws(
             beta=values(called.beta) if predictor.fixed_effects else no_beta,
             sd=sd,
             corr=corr,
             b={g.name: values(called.b(g.name)) for g in predictor.groups},
+            structure=structure,
         )
 
     sd, corr, structure = covariances("mu")

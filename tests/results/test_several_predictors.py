@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference import Draws
 from bayesmix.results import Posterior
 from bayesmix.results.tabular.tree import posterior_dims
@@ -134,6 +134,61 @@ def test_an_unknown_group_has_effects_of_its_own_in_each_predictor() -> None:
     rows = law.draw({}, None, 1).others["sigma"]
     assert rows.scales["g"].name == "sigma: g"
     assert post.predict(new, kind="response", seed=1).notna().all().all()
+
+
+def test_tables_are_of_the_predictor_that_is_asked_for() -> None:
+    post = posterior(SIGMA)
+    drawn = post.idata["posterior"]
+    found = post.fixed_effects(parameter="sigma", diagnostics=False)
+    assert found["term"].tolist() == ["Intercept", "z"]
+    np.testing.assert_allclose(found["estimate"], drawn["sigma_beta"].mean(("chain", "draw")))
+    both = post.fixed_effects(parameter="all", diagnostics=False)
+    assert list(both.columns[:2]) == ["parameter", "term"]
+    assert both["parameter"].tolist() == ["mu", "mu", "sigma", "sigma"]
+    pd.testing.assert_frame_equal(both.iloc[2:, 1:].reset_index(drop=True), found)
+    effects = post.group_effects(parameter="sigma", diagnostics=False)
+    assert effects["effect"].unique().tolist() == ["Intercept", "x"]
+    mean = drawn["sigma_b_g"].mean(("chain", "draw")).to_numpy()
+    np.testing.assert_allclose(effects["estimate"], mean.ravel())
+    # z has no effect by g in sigma's formula, and x no fixed one.
+    own = post.group_coefficients(parameter="sigma", diagnostics=False)
+    np.testing.assert_allclose(own["estimate"][0], mean[0, 0] + found["estimate"][0])
+    np.testing.assert_allclose(own["estimate"][1], mean[0, 1])
+    parts = post.variance_components(parameter="sigma", point="mean", diagnostics=False)
+    np.testing.assert_allclose(parts["sd"], drawn["sigma_sd_g"].mean(("chain", "draw")))
+    assert parts["variance_share"].isna().all()
+    assert len(post.correlations(parameter="sigma", diagnostics=False)) == 1
+    assert not len(post.correlations(diagnostics=False))
+    assert len(post.group_effects(parameter="all", wide=True)) == 10
+
+
+def test_a_predictor_without_groups_or_without_a_formula_is_named() -> None:
+    post = posterior(ZEROS, "zero_inflated_poisson")
+    with pytest.raises(ArgumentError, match="parameter='sigma' is not one of"):
+        post.fixed_effects(parameter="sigma")
+    with pytest.raises(NotSupportedError, match="no group effects for zi"):
+        post.group_effects(parameter="zi")
+    assert set(post.group_effects(parameter="all", diagnostics=False)["parameter"]) == {"mu"}
+    odds = post.fixed_effects(parameter="zi", exponentiate=True, diagnostics=False)
+    plain = post.fixed_effects(parameter="zi", diagnostics=False)
+    np.testing.assert_allclose(odds["estimate"], np.exp(plain["estimate"]))
+
+
+def test_hypotheses_and_summaries_know_each_predictor() -> None:
+    post = posterior(SIGMA)
+    drawn = post.idata["posterior"]
+    table = post.hypothesis(
+        ["sigma_z > x", "sigma_sd(g, x) > sd(g)", "sigma_corr(g) < 1", "sigma_beta(z) = 0"]
+    ).table
+    difference = drawn["sigma_beta"][..., 1] - drawn["beta"][..., 1]
+    np.testing.assert_allclose(table["estimate"][0], difference.mean())
+    np.testing.assert_allclose(
+        table["estimate"][1], (drawn["sigma_sd_g"][..., 1] - drawn["sd_g"][..., 0]).mean()
+    )
+    assert "prior density of sigma_beta(z) is not known" in table["note"][3]
+    text = str(post.summary())
+    for title in ("sigma: Fixed effects", "sigma: Correlations", "sigma: Group effects of g"):
+        assert title in text
 
 
 def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
