@@ -130,8 +130,8 @@ def integrated_log_density(
     """
     if rows.others:
         raise NotSupportedError(
-            "effects of more than one linear predictor are not integrated out; kfold(by=...) "
-            "refits without the groups"
+            "effects of more than one linear predictor are not integrated out; loo() and kfold() "
+            "leave rows out"
         )
     order = np.argsort(member, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(member))])

@@ -11,8 +11,10 @@ import bayesmix as bmx
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference import Draws
 from bayesmix.results import Posterior
+from bayesmix.results.check.kfold import _log_density
 from bayesmix.results.tabular.tree import posterior_dims
 from bayesmix.statement.names import posterior_variables
+from bayesmix.statement.subset import model_of_rows
 
 SIGMA = ["y ~ x + (1 | g)", "sigma ~ z + offset(z) + (x | g)"]
 ZEROS = ["count ~ x + (1 | g)", "zi ~ z"]
@@ -46,12 +48,17 @@ def posterior(
     formulas: list[str], family: str = "gaussian", *, constant: bool = False
 ) -> Posterior:
     """A posterior of invented draws, or of one draw a thousand times."""
-    model = Several(formulas, make_data(), family=family)
+    return posterior_of(Several(formulas, make_data(), family=family), constant=constant)
+
+
+def posterior_of(model: bmx.Model, *, constant: bool = False) -> Posterior:
     rng = np.random.default_rng(1)
     shape = (2, 2000) if constant else (2, 5)
     drawn = {}
     for name in posterior_variables(model.design, model.names, model.family):
         size = SIZES[name]
+        if name == "b_g":
+            size = (model.design.mu.groups[0].n_levels, 1)
         if "corr" in name:
             drawn[name] = np.broadcast_to(np.eye(2), (*shape, 2, 2))
         elif constant:
@@ -195,5 +202,27 @@ def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
     post = posterior(SIGMA)
     with pytest.raises(NotSupportedError, match="averages over the groups of sigma"):
         post.predict(groups="population", marginal=True)
-    with pytest.raises(NotSupportedError, match=r"kfold\(\) knows models of one linear predictor"):
-        post.kfold()
+    counts = posterior(ZEROS, "zero_inflated_poisson")
+    with pytest.raises(NotSupportedError, match=r"kfold\(by=...\) .* one linear predictor"):
+        counts.kfold(by="g")
+
+
+@pytest.mark.parametrize("by", [None, "g"])
+def test_rows_that_a_refit_has_not_seen_have_their_own_sigma(by: str | None) -> None:
+    formulas = ["y ~ x + (1 | g)", "sigma ~ z"]
+    whole, data = Several(formulas, make_data()), make_data()
+    test = np.flatnonzero(data["g"] == "b")
+    refit = posterior_of(model_of_rows(whole, np.flatnonzero(data["g"] != "b")))
+    member = np.arange(len(test)) if by is None else np.zeros(len(test), dtype=int)
+    found = _log_density(whole, refit._law, test, member, 1)
+    drawn, rows = refit.idata["posterior"].isel(chain=0, draw=3), data.iloc[test]
+    beta, own = drawn["beta"].to_numpy(), drawn["sigma_beta"].to_numpy()
+    mean = beta[0] + beta[1] * rows["x"].to_numpy()
+    V = np.diag(np.exp(own[0] + own[1] * rows["z"].to_numpy()) ** 2)
+    if by is None:  # an effect of the level b is drawn
+        assert found.shape == (10, len(test))
+        assert np.isfinite(found).all()
+        return
+    V += float(drawn["sd_g"][0]) ** 2
+    y = rows["y"].to_numpy()
+    assert found[3, 0] == pytest.approx(stats.multivariate_normal(mean, V).logpdf(y))
