@@ -18,6 +18,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
+from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
@@ -35,6 +36,7 @@ from bayesmix.formula.tokens import (
 )  # fmt: skip
 from bayesmix.formula.translation import from_formulaic
 from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
+from bayesmix.formula.wrapped import unwrapped
 
 __all__ = ["parse_formula"]
 
@@ -121,7 +123,9 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
     def _checked_tokens(self, formula: str) -> list[Token]:
         """Tokens with encoded names, whose expressions have been read."""
-        raw = list(tokenize(formula))
+        raw, self.operator_resolver.wrapped = unwrapped(
+            formula, list(tokenize(formula)), self.functions
+        )
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
@@ -132,10 +136,11 @@ class _MixedFormulaParser(DefaultFormulaParser):
             elif token.kind is Token.Kind.CONTEXT:
                 behind_bar = False
             elif token.kind is Token.Kind.PYTHON:
-                if not left and behind_bar:
-                    raise made_group(formula, token)
                 token.token = encoded(token.token)
-                self._check_expression(token.token, left)
+                if left or not behind_bar:
+                    self._check_expression(token.token, left)
+                elif not is_grouping(token.token):
+                    raise made_group(formula, token)
             elif token.kind is Token.Kind.NAME:
                 token.token = encoded_name(formula, token)
         return raw
@@ -160,7 +165,12 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
         # `1 +` at the start of the right-hand side and of each group term; the
         # term algebra then takes it away again where 0 or -1 is written.
-        starts = {tilde + 1, *(b.opener + 1 for b in brackets)}
+        wrapped = self.operator_resolver.wrapped
+        starts = {tilde + 1}
+        for bracket in brackets:
+            own = wrapped.get(tokens[bracket.bar].source_start or 0)
+            if own is None or own.known.left == "effects":
+                starts.add(bracket.opener + 1)
         written: list[Token] = []
         for position, token in enumerate([*tokens, Token("")]):
             if position in starts:
@@ -308,20 +318,33 @@ def _same_order(groups: list[GroupTerm]) -> list[GroupTerm]:
     first: dict[frozenset[str], tuple[str, ...]] = {}
     return [
         replace(group, columns=first.setdefault(frozenset(group.columns), group.columns))
+        if group.grouping is None
+        else group
         for group in groups
     ]
 
 
 def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
-    seen: dict[tuple[frozenset[str], frozenset[str]], GroupTerm] = {}
+    seen: dict[tuple[str, frozenset[str]], GroupTerm] = {}
+    said: dict[str, GroupTerm] = {}
     for group in groups:
-        for effect in group.effects:
+        other = said.setdefault(group.name, group)
+        if other.grouping != group.grouping:
+            raise FormulaError(
+                f"`{group.name}` is grouped by in two ways, {other.group_text} and "
+                f"{group.group_text}, and results would not tell them apart: give one of the "
+                f"two a copy of the column, such as `{group.columns[0]}_2`",
+                text=text,
+                start=group.start,
+                stop=group.stop,
+            )
+        for effect in () if group.has_positions else group.effects:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start
                 )
-            key = (frozenset(group.columns), frozenset(f.expr for f in effect.factors))
+            key = (group.name, frozenset(f.expr for f in effect.factors))
             if key in seen:
                 name = "the intercept" if str(effect) == "1" else f"`{decode(str(effect))}`"
                 way_out = (

@@ -218,6 +218,15 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns.
+
+        And why limits are missing, where some are.
+        """
+
+    @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 

@@ -106,10 +106,11 @@ class WeighsHypotheses(HasLaw):
         A hypothesis has two sides and =, < or > between them. The sides are arithmetic
         (+ - * / ^, abs, exp, log, sqrt, logit, inv_logit) over the names that the
         tables and the priors use: coefficients such as ``sex[T.female]``, ``sd(Subject,
-        Days)``, ``corr(Subject, Intercept, Days)``, ``sigma`` and the other parameters
-        of the family; ``beta(sigma)`` is a coefficient that is called like one of
-        these, and a name in backticks is taken as it is. Those of the linear predictor of
-        ``zi`` have ``zi_`` in front: ``zi_mined``, ``zi_sd(site)``.
+        Days)``, ``corr(Subject, Intercept, Days)``, ``rho(Subject)`` or ``rho_Subject`` of
+        a covariance structure, ``sigma`` and the other parameters of the family;
+        ``beta(sigma)`` is a coefficient that is called like one of these, and a name in
+        backticks is taken as it is. Those of the linear predictor of ``zi`` have ``zi_`` in
+        front: ``zi_mined``, ``zi_sd(site)``.
 
         Parameters
         ----------
@@ -339,6 +340,8 @@ def _of_group(group: GroupingFactor) -> dict[str, str]:
         known[f"corr({group.name}, {other}, {one})"] = name
         if len(pairs) == 1:
             known[f"corr({group.name})"] = name
+    for parameter in covariance_of(group).parameters():  # as the posterior's variables are
+        known[f"{parameter}_{group.name}"] = f"{parameter}({group.name})"
     return known
 
 
