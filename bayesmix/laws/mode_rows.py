@@ -51,7 +51,7 @@ class ModeRows(Mode, Law):
         return ParameterDraws(
             beta=beta,
             b=b,
-            level_rows=placed_levels(self.model.design, levels),
+            level_rows=placed_levels(self.model.design.mu.groups, levels),
             scales={
                 g.name: GroupScale(
                     name=g.name,
