@@ -20,7 +20,8 @@ SIGMA = ["y ~ x + (1 | g)", "sigma ~ z + offset(z) + (x | g)"]
 ZEROS = ["count ~ x + (1 | g)", "zi ~ z"]
 SIZES = {
     "beta": (2,), "sd_g": (1,), "b_g": (5, 1), "zi_beta": (2,),
-    "sigma_beta": (2,), "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
+    "sigma_beta": (2,), "zi_sd_g": (1,), "zi_b_g": (5, 1),
+    "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
 }  # fmt: skip
 
 
@@ -198,10 +199,38 @@ def test_hypotheses_and_summaries_know_each_predictor() -> None:
         assert title in text
 
 
+def test_averages_over_groups_are_over_those_of_each_predictor() -> None:
+    """Of zero-inflated counts with groups in both: E exp(mu + b) E(1 - zi(c)), independent."""
+    formulas = ["count ~ x + (1 | g)", "zi ~ z + (1 | g)"]
+    post, data = posterior(formulas, "zero_inflated_poisson"), make_data()
+    drawn = post.idata["posterior"]
+    mean = np.exp(by_hand(post, "beta", data) + drawn["sd_g"].to_numpy() ** 2 / 2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    eta, sd = by_hand(post, "zi_beta", data), drawn["zi_sd_g"].to_numpy()
+    one = sum(w * special.expit(-eta - n * sd) for n, w in zip(nodes, weights, strict=True))
+    expected = (mean * one / weights.sum()).mean(axis=(0, 1))
+    found = post.predict(groups="population", marginal=True)
+    np.testing.assert_allclose(found["estimate"], expected, rtol=1e-6)
+
+
+def test_new_observations_of_the_population_have_a_sigma_of_a_new_group() -> None:
+    post, data = posterior(SIGMA, constant=True), make_data()
+    drawn = post.idata["posterior"].isel(chain=0, draw=0)
+    new, rng = data.head(2), np.random.default_rng(5)
+    found = post.predict(
+        new, kind="response", groups="population", marginal=True, ci_prob=0.5, seed=2
+    )
+    eta = drawn["sigma_beta"].to_numpy() @ [np.ones(2), new["z"]] + new["z"].to_numpy()
+    Z = np.stack([np.ones(2), new["x"]])
+    between = (drawn["sigma_sd_g"].to_numpy()[:, None] ** 2 * Z**2).sum(axis=0)
+    z = rng.standard_normal((3, 200_000, 2))
+    sigma = np.exp(eta + np.sqrt(between) * z[0])
+    y = by_hand(post, "beta", data)[0, 0, :2] + float(drawn["sd_g"][0]) * z[1] + sigma * z[2]
+    low, high = np.quantile(y, [0.25, 0.75], axis=0)
+    np.testing.assert_allclose(found["upper"] - found["lower"], high - low, rtol=0.1)
+
+
 def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
-    post = posterior(SIGMA)
-    with pytest.raises(NotSupportedError, match="averages over the groups of sigma"):
-        post.predict(groups="population", marginal=True)
     counts = posterior(ZEROS, "zero_inflated_poisson")
     with pytest.raises(NotSupportedError, match=r"kfold\(by=...\) .* one linear predictor"):
         counts.kfold(by="g")
