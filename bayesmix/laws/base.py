@@ -121,7 +121,7 @@ class Law(ABC):
     ----------
     model : StatedModel
     parameter : str
-        Of the family, whose linear predictor has these coefficients and effects.
+        The one whose linear predictor has these coefficients and effects.
     seed : int
         Seed of draws where the caller gives none.
     has_stated_prior : bool

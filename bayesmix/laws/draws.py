@@ -63,7 +63,7 @@ class DrawsLaw(Law):
     parameters : mapping of str to ndarray, shape (chains, draws)
         The family's own parameters; vectors of them have a further axis.
     parameter : str
-        Of the family, whose linear predictor these are of.
+        The one whose linear predictor these are of.
     others : mapping of str to DrawsLaw
         By parameter, the coefficients and effects of other linear predictors than mu's.
     moments : mapping of str to GroupMoments

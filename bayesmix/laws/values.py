@@ -43,6 +43,21 @@ class Values:
     structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     others: Mapping[str, Values] = field(default_factory=dict)
 
+    def at_draws(self, chosen: np.ndarray) -> Values:
+        """The same at some draws of each chain."""
+
+        def some(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: values[:, chosen] for name, values in given.items()}
+
+        return Values(
+            beta=self.beta[:, chosen],
+            sd=some(self.sd),
+            corr=some(self.corr),
+            parameters=some(self.parameters),
+            structure={g: some(own) for g, own in self.structure.items()},
+            others={name: own.at_draws(chosen) for name, own in self.others.items()},
+        )
+
 
 def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
     """Pairs of effects whose correlation is a parameter of its own."""

@@ -46,15 +46,15 @@ class Several(bmx.Model):
 
 
 def posterior(
-    formulas: list[str], family: str = "gaussian", *, constant: bool = False
+    formulas: list[str], family: str = "gaussian", *, constant: bool = False, n: int = 5
 ) -> Posterior:
     """A posterior of invented draws, or of one draw a thousand times."""
-    return posterior_of(Several(formulas, make_data(), family=family), constant=constant)
+    return posterior_of(Several(formulas, make_data(), family=family), constant=constant, n=n)
 
 
-def posterior_of(model: bmx.Model, *, constant: bool = False) -> Posterior:
+def posterior_of(model: bmx.Model, *, constant: bool = False, n: int = 5) -> Posterior:
     rng = np.random.default_rng(1)
-    shape = (2, 2000) if constant else (2, 5)
+    shape = (2, 2000) if constant else (2, n)
     drawn = {}
     for name in posterior_variables(model.design, model.names, model.family):
         size = SIZES[name]
@@ -197,6 +197,24 @@ def test_hypotheses_and_summaries_know_each_predictor() -> None:
     text = str(post.summary())
     for title in ("sigma: Fixed effects", "sigma: Correlations", "sigma: Group effects of g"):
         assert title in text
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of a correlation that does not vary
+def test_priors_of_each_predictor_are_weighed() -> None:
+    post = posterior(SIGMA)
+    found = post.log_prior()["log_prior"]
+    own = post.model.prior_entries.predictors["sigma"].coefficients[0].prior.parameters
+    entry = post.model.prior_entries.predictors["sigma"].intercept
+    assert entry is not None
+    beta = post.idata["posterior"]["sigma_beta"].to_numpy()
+    at_means = beta[..., 0] + beta[..., 1] * make_data()["z"].mean()
+    first = entry.prior.parameters
+    expected = stats.norm(own["mu"], own["sigma"]).logpdf(beta[..., 1])
+    expected = expected + stats.norm(first["mu"], first["sigma"]).logpdf(at_means)
+    np.testing.assert_allclose(found["sigma_beta"], expected)
+    assert {"sigma_sd_g", "sigma_corr_g"} <= set(found.data_vars)
+    table = posterior(SIGMA, n=100).prior_sensitivity().set_index("parameter")
+    assert np.isfinite(table.loc[["sigma_z", "sigma_sd(g, x)", "x"], "prior"]).all()
 
 
 def test_averages_over_groups_are_over_those_of_each_predictor() -> None:
