@@ -142,6 +142,13 @@ class GroupCovariance:
             found |= part.named_parameters()
         return found
 
+    def sd_names(self, group: str) -> tuple[str, ...]:
+        """Names of the standard deviations of a grouping factor: ``sd(g, x)``, ``sd(s(x))``."""
+        return tuple(
+            f"sd({group})" if label == group else f"sd({group}, {label})"
+            for label in self.sd_labels
+        )
+
     @property
     def sds(self) -> tuple[tuple[int, str], ...]:
         """The first effect of each standard deviation, and its name."""
@@ -238,7 +245,8 @@ def covariance_of(group: GroupingFactor) -> GroupCovariance:
         )  # fmt: skip
         of_effect += [at + (0 if own.tied else k) for k in range(block.size)]
         first += [block.start + k for k in range(own.n_sd)]
-        labels += own.sd_labels(group.effects[block.start : block.stop])
+        known = own.sd_labels(group.effects[block.start : block.stop])
+        labels += (block.label,) if block.label else known
     return GroupCovariance(
         parts=tuple(parts),
         sd_of_effect=np.asarray(of_effect, dtype=np.int64),

@@ -49,16 +49,16 @@ def marginal_covariance(
     def flat(found: np.ndarray) -> np.ndarray:
         return np.reshape(found, (n_draws, *np.shape(found)[len(shape) :]))
 
-    sigma = {g.name: _covariances(g, values, flat) for g in model.design.mu.groups}
+    sigma = {g.name: _covariances(g, values, flat) for g in model.design.mu.grouping}
     with_residual = model.residual is not None and model.family.is_linear_normal
     parameters = {name: flat(found) for name, found in values.parameters.items()}
     rows = {name: found[at] for name, found in model.rows.items()}
-    pairs = {g.name: _same_level(g, at) for g in model.design.mu.groups}
+    pairs = {g.name: _same_level(g, at) for g in model.design.mu.grouping}
 
     def of_groups(number: int | None) -> np.ndarray:
         """Z Sigma Z' at one draw, or at the mean of Sigma."""
         out = np.zeros((n, n))
-        for group in model.design.mu.groups:
+        for group in model.design.mu.grouping:
             Z, found = group.Z[at], sigma[group.name]
             Sigma = found.mean(axis=0) if number is None else found[number]
             out += (Z @ Sigma @ Z.T) * pairs[group.name]

@@ -16,8 +16,8 @@ from bayesmix.results.effect.counterfactual import Grid, counterfactual_rows
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
+    from bayesmix.laws.base import Law
     from bayesmix.laws.rows import Rows
-    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["cells_of", "either_side", "joined", "own_values", "table_of_cells"]
 
@@ -31,30 +31,29 @@ def own_values(grid: Grid, point: Mapping[str, Any], name: str) -> np.ndarray:
 
 
 def either_side(
-    model: StatedModel,
+    law: Law,
     grid: Grid,
     point: Mapping[str, Any],
     name: str,
     step: float | None,
     request: PredictionRequest,
-) -> tuple[tuple[Rows, ...], np.ndarray]:
-    """Rows a step above and a step below, and the distance between the two."""
-    default, lowest, highest = slope_step(model, name)
+) -> tuple[Law, tuple[Rows, ...], np.ndarray]:
+    """Rows a step above and a step below, with their law, and the distance between the two."""
+    default, lowest, highest = slope_step(law.model, name)
     own = own_values(grid, point, name)
     h = default if step is None else float(step)
 
-    def rows(ends: Sequence[np.ndarray]) -> tuple[Rows, ...]:
-        return tuple(
-            counterfactual_rows(model, grid.frame, {**point, name: end}, request) for end in ends
-        )
+    def rows(ends: Sequence[np.ndarray]) -> tuple[Law, tuple[Rows, ...]]:
+        versions = [{**point, name: end} for end in ends]
+        return counterfactual_rows(law, grid.frame, versions, request)
 
     ends = (own + h, own - h)
     try:
-        return rows(ends), ends[0] - ends[1]
+        return *rows(ends), ends[0] - ends[1]
     except DataError:  # beyond the domain of a logarithm, the knots of a spline
         low, high = np.minimum(lowest, own), np.maximum(highest, own)
         ends = (np.minimum(own + h / 100, high), np.maximum(own - h / 100, low))
-        return rows(ends), ends[0] - ends[1]
+        return *rows(ends), ends[0] - ends[1]
 
 
 def cells_of(

@@ -7,8 +7,8 @@ are compared, so that transformations, interactions and splines are right by the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,10 @@ from bayesmix.results.effect.counterfactual import By, counterfactual_rows, grid
 from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
 from bayesmix.results.having_law import HasLaw
+
+if TYPE_CHECKING:
+    from bayesmix.laws.averages import Source
+    from bayesmix.laws.base import Law
 
 __all__ = ["Effects"]
 
@@ -138,15 +142,15 @@ class Effects(HasLaw):
         if groups is None:
             groups = default_groups(self.model, by=by, at=at)
         request = _request(kind, groups, marginal, ci_prob)
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
-            rows = counterfactual_rows(self.model, grid.frame, point, request)
-            cells = cells_of(grid, (rows,), "identity", lambda values: values)
-            summary = source.summaries(cells, request)
+            law, parts = counterfactual_rows(self._law, grid.frame, [point], request)
+            cells = cells_of(grid, parts, "identity", lambda values: values)
+            summary = source(law).summaries(cells, request)
             summary = unknown.masked(summary, cells, point, grid.keys)
-            tables.append(table_of_cells(point, grid, summary, rows))
+            tables.append(table_of_cells(point, grid, summary, parts[0]))
         unknown.warn()
         return joined(tables, grid)
 
@@ -223,7 +227,7 @@ class Effects(HasLaw):
         if odds:
             self._check_odds(kind, compare)
         sign = "-" if compare == "difference" else "/"
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -238,20 +242,17 @@ class Effects(HasLaw):
                     if found.added:
                         own = own_values(grid, point, name)
                     try:
-                        versions = tuple(
-                            counterfactual_rows(
-                                self.model, grid.frame, {**point, name: value}, request,
-                                one_trial=odds,
-                            )
-                            for value in found.versions(own)
-                        )  # fmt: skip
+                        versions = [{**point, name: value} for value in found.versions(own)]
+                        law, parts = counterfactual_rows(
+                            self._law, grid.frame, versions, request, one_trial=odds
+                        )
                     except BeyondRangeError as error:
                         raise step_beyond(self.model, name, found, own) or error from error
-                    cells = cells_of(grid, versions, compare, COMPARE[compare])
-                    summary = source.summaries(cells, request)
+                    cells = cells_of(grid, parts, compare, COMPARE[compare])
+                    summary = source(law).summaries(cells, request)
                     keys = {"term": name, "contrast": found.label.format(sign)} | point
                     summary = unknown.masked(summary, cells, keys, grid.keys)
-                    tables.append(table_of_cells(keys, grid, summary, versions[0]))
+                    tables.append(table_of_cells(keys, grid, summary, parts[0]))
         unknown.warn()
         return joined(tables, grid, note)
 
@@ -315,15 +316,15 @@ class Effects(HasLaw):
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise ArgumentError(f"step={step!r} must be a number above zero")
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
         for name in names:
             for point in grid.points:
-                parts, distance = either_side(self.model, grid, point, name, step, request)
+                law, parts, distance = either_side(self._law, grid, point, name, step, request)
                 cells = cells_of(grid, parts, "difference", COMPARE["difference"], distance)
-                summary = source.summaries(cells, request)
+                summary = source(law).summaries(cells, request)
                 keys = {"term": name, **point}
                 summary = unknown.masked(summary, cells, keys, grid.keys)
                 tables.append(table_of_cells(keys, grid, summary, parts[0]))
@@ -331,6 +332,11 @@ class Effects(HasLaw):
         return joined(tables, grid, note)
 
     # -- inside ---------------------------------------------------------------
+
+    def _sources(self, draws: int | None, seed: int | None) -> Callable[[Law], Source]:
+        """What summarises averages, for the fit's law and those with further positions."""
+        own, of_fit = self._law, self._law.source(draws, seed)
+        return lambda law: of_fit if law is own else law.source(draws, seed)
 
     def _request_about(
         self, names: list[str], by: By, at: Any, kind: Any, groups: Groups | None, marginal: Any,

@@ -394,11 +394,11 @@ class Tables(HasLaw):
         one_of("parameter", parameter, (*predictors, "all"))
         whole = parameter == "all"
         chosen = {
-            name: [g for g in own.groups if group is None or g.name == group]
+            name: [g for g in own.grouping if group is None or g.name == group]
             for name, own in predictors.items()
             if whole or name == parameter
         }
-        if not any(predictors[name].groups for name in chosen):
+        if not any(predictors[name].grouping for name in chosen):
             whose = "" if len(predictors) == 1 or whole else f" for {parameter}"
             raise NotSupportedError(f"the model {self.model.formula} has no group effects{whose}")
         if group is not None and not any(chosen.values()):

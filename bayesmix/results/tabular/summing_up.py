@@ -82,6 +82,7 @@ class SumsUp(HasLaw):
             Section(title="Covariance parameters", table=beside,
                     text_columns=("group", "parameter"), note=why),
         ]  # fmt: skip
+        sections += self._smooths(asked)
         calls = ("variance_components()", "correlations()", "covariance_parameters()")
         variances = [first_rows(*pair) for pair in zip(variances, calls, strict=True)]
         own = []
@@ -92,7 +93,7 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(law, group, asked) for group in design.mu.groups]
+        sections += [self._first_levels(law, group, asked) for group in design.mu.grouping]
         for parameter in law.predictors[1:]:
             sections += self._of_predictor(parameter, asked)
         return Summary(
@@ -132,9 +133,18 @@ class SumsUp(HasLaw):
                     table=tables.variance_components_table(law, asked)),
             Section(title="Correlations", text_columns=("group", "effect_1", "effect_2"),
                     table=tables.correlations_table(law, asked)),
-            *(self._first_levels(law, group, asked) for group in law.linear_predictor.groups),
+            *(self._first_levels(law, group, asked) for group in law.linear_predictor.grouping),
         ]  # fmt: skip
         return [replace(section, title=f"{parameter}: {section.title}") for section in found]
+
+    def _smooths(self, asked: Asked) -> list[Section]:
+        table = tables.smooths_table(self._law, asked)
+        if not len(table):
+            return []
+        names: tuple[str, ...] = ("term", "basis", "part")
+        if not any(table["part"]):
+            table, names = table.drop(columns="part"), names[:2]
+        return [first_rows(Section(title="Smooths", table=table, text_columns=names), "smooths()")]
 
     def _first_levels(self, law: Law, group: GroupingFactor, asked: Asked) -> Section:
         shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)

@@ -424,5 +424,5 @@ class TestsEffects(HasLaw):
             )
 
     def _refuse_no_groups(self) -> None:
-        if not self.model.design.mu.groups:
+        if all(group.smooth for group in self.model.design.mu.groups):
             raise NotSupportedError(f"`{self.model.formula}` has no group effects to test")
