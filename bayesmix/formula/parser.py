@@ -18,7 +18,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
-from bayesmix.formula.quoting import decode, encode
+from bayesmix.formula.quoting import decode, empty_name_at, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
@@ -121,6 +121,12 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
     def _checked_tokens(self, formula: str) -> list[Token]:
         """Tokens with encoded names, whose expressions have been read."""
+        empty = empty_name_at(formula)
+        if empty is not None:
+            raise FormulaError(
+                "no name stands between these backquotes; give the column one",
+                text=formula, start=empty, stop=empty + 2,
+            )  # fmt: skip
         raw = list(tokenize(formula))
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
