@@ -6,14 +6,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.covariance.ar1 import AR1
 from bayesmix.covariance.base import Covariance, Parameter
+from bayesmix.covariance.cs import CompoundSymmetry
 from bayesmix.covariance.diagonal import Diagonal
+from bayesmix.covariance.exp import Exponential
+from bayesmix.covariance.gau import SquaredExponential
+from bayesmix.covariance.hetar1 import HetAR1
+from bayesmix.covariance.homcs import HomCS
+from bayesmix.covariance.homdiag import HomDiag
+from bayesmix.covariance.homtoep import HomToeplitz
+from bayesmix.covariance.mat import Matern
+from bayesmix.covariance.ou import OrnsteinUhlenbeck
+from bayesmix.covariance.toep import Toeplitz
 from bayesmix.covariance.unstructured import Unstructured
 from bayesmix.design import Block, GroupingFactor
+from bayesmix.errors import NotSupportedError
 
 __all__ = ["STRUCTURES", "GroupCovariance", "Part", "covariance_of", "structure_of"]
 
-STRUCTURES: dict[str, type[Covariance]] = {cls.word: cls for cls in (Unstructured, Diagonal)}
+STRUCTURES: dict[str, type[Covariance]] = {
+    cls.word: cls
+    for cls in (
+        Unstructured, Diagonal, HomDiag, CompoundSymmetry, HomCS, AR1, HetAR1, OrnsteinUhlenbeck,
+        Toeplitz, HomToeplitz, Exponential, SquaredExponential, Matern,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +142,13 @@ class GroupCovariance:
             found |= part.named_parameters()
         return found
 
+    def sd_names(self, group: str) -> tuple[str, ...]:
+        """Names of the standard deviations of a grouping factor: ``sd(g, x)``, ``sd(s(x))``."""
+        return tuple(
+            f"sd({group})" if label == group else f"sd({group}, {label})"
+            for label in self.sd_labels
+        )
+
     @property
     def sds(self) -> tuple[tuple[int, str], ...]:
         """The first effect of each standard deviation, and its name."""
@@ -179,8 +204,19 @@ class GroupCovariance:
 
 
 def structure_of(block: Block) -> Covariance:
-    """Return the covariance of a block."""
-    return STRUCTURES[block.structure](block.size, block.positions)
+    """Return the covariance of a block.
+
+    Raises
+    ------
+    NotSupportedError
+        If there is no such structure.
+    """
+    if block.structure not in STRUCTURES:
+        raise NotSupportedError(
+            f"the covariance structure {block.structure} is not available; there are "
+            f"{', '.join(STRUCTURES)}"
+        )
+    return STRUCTURES[block.structure](block.size, block.positions, **block.options)
 
 
 def covariance_of(group: GroupingFactor) -> GroupCovariance:
@@ -209,7 +245,8 @@ def covariance_of(group: GroupingFactor) -> GroupCovariance:
         )  # fmt: skip
         of_effect += [at + (0 if own.tied else k) for k in range(block.size)]
         first += [block.start + k for k in range(own.n_sd)]
-        labels += own.sd_labels(group.effects[block.start : block.stop])
+        known = own.sd_labels(group.effects[block.start : block.stop])
+        labels += (block.label,) if block.label else known
     return GroupCovariance(
         parts=tuple(parts),
         sd_of_effect=np.asarray(of_effect, dtype=np.int64),

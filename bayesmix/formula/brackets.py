@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from formulaic.parser.types import Token
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.functions import HINTS, hint_for
+from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode
 
-__all__ = ["NUMBERS", "Bracket", "check_bars", "made_group"]
+__all__ = ["NUMBERS", "Bracket", "check_bars", "made_group", "outside_brackets"]
 
 NUMBERS = "numbers other than 0 and 1 are no terms; for arithmetic write {2 * x} or {x / 2}"
 
 _CATEGORIES = frozenset(
-    {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "gr", "dummy"}
+    {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "dummy"}
 )
 _PRODUCTS = frozenset({"interaction", "paste", "paste0"})
 _GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
 _COMPARES = frozenset("<>=!")
 _NO_OPERATORS = _COMPARES | frozenset("%&@$;,")  # refused by the parser in their own words
 
@@ -87,6 +90,22 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     return brackets
 
 
+def outside_brackets(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside brackets and quotes, and closing ones too many, with positions."""
+    depth, quote = 0, ""
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "`\"'":
+            quote = character
+        elif character in _PAIRS:
+            depth += 1
+        elif character in _PAIRS.values() and depth > 0:
+            depth -= 1
+        elif depth == 0:
+            yield at, character
+
+
 def _check_bar(
     text: str,
     token: Token,
@@ -120,7 +139,15 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
         raise _error("no grouping factor stands behind the bar", text, bar)
     for token in tokens[bracket.bar + 1 : bracket.closer]:
         if token.kind is Token.Kind.PYTHON:
-            raise made_group(text, token)
+            if not is_grouping(token.token):
+                raise made_group(text, token)
+            if bracket.closer > bracket.bar + 2:
+                raise _error(
+                    f"`{decode(token.token)}` stands alone behind the bar; nested and crossed "
+                    "factors are terms of their own: (1 | a) + (1 | gr(b, cov=A))",
+                    text,
+                    token,
+                )
         if token.kind is Token.Kind.VALUE:
             raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
         if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
@@ -144,7 +171,7 @@ def _instead_of(written: str) -> str:
         return f"write {':'.join(part.strip() for part in inside.split(','))} behind the bar"
     called = re.match(r"([A-Za-z][\w.]*)\(", written)
     name = called[1] if called else ""
-    if name in HINTS and name not in _CATEGORIES - {"gr"} | _PRODUCTS:
+    if name in HINTS and name not in _CATEGORIES | _PRODUCTS:
         return f"`{written}` is no grouping factor here: {hint_for(name)}"
     return (
         f"a grouping factor is made of columns, not of `{written}`: "

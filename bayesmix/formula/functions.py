@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from bayesmix.formula.structures import STRUCTURE_WORDS
+
 # formulaic's own transforms. Each remembers what it learned from the fitting
 # data (means, knots, levels), so that new data meet the same columns.
 TRANSFORMS: frozenset[str] = frozenset(
@@ -46,10 +48,15 @@ NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
 BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10", "log2"})
 
 _NUMERIC = 'write x if it holds numbers; if text, data["x"] = pd.to_numeric(data["x"]) before'
-_SMOOTH = "write cr(x, df=...) or bs(x, df=...) for a smooth curve"
+_SMOOTH = "write s(x) for a smooth curve, t2(x, z) for a surface"
 _ALONE = 'give the formula itself, as in Model("y ~ x + (x | g)", data)'
-_CORRELATED = "correlated residuals are not available; group effects (1 | g) correlate rows"
-_COVARIANCE = "this covariance is not available; write (x | g) or (x || g)"
+_CORRELATED = "write ar1(time | g) for effects of a group that are correlated in time"
+
+
+def _example(word: str) -> str:
+    left = {"effects": "x", "steps": "time", "times": "time", "places": "x + y"}
+    return f"{word}({left[STRUCTURE_WORDS[word].left]} | g)"
+
 
 # What people write out of habit, and what it is called here.
 HINTS: MappingProxyType[str, str] = MappingProxyType(
@@ -72,8 +79,9 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "Q": "write the column's name between backquotes: `my column`",
         "Treatment": 'write C(x, contr.treatment(base="level"))',
         "Sum": "write C(x, contr.sum)",
-        "ns": "write cr(x, df=...) or bs(x, df=...)",
-        **dict.fromkeys(("s", "t2", "te", "ti", "gp", "lo", "rcs"), _SMOOTH),
+        "ns": "write s(x), or cr(x, df=...) without a penalty",
+        **dict.fromkeys(("te", "ti", "gp", "lo", "rcs"), _SMOOTH),
+        **dict.fromkeys(("s", "t2"), "a smooth is a term by itself, as in y ~ s(x) + z"),
         "polym": "write poly(x, 2)",
         "pol": "write poly(x, 2)",
         "mean": "center(x) and scale(x) remember the mean for new data",
@@ -110,21 +118,16 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "mi": "rows with a missing value are left out; impute them before",
         "me": "predictors with measurement error are not available",
         **dict.fromkeys(("ar", "arma", "ma", "cosy", "corAR1"), _CORRELATED),
-        "us": "write (x | g), whose effects are correlated freely",
-        "diag": "write (x || g), whose effects are not correlated",
-        **dict.fromkeys(("ar1", "ou", "toep", "homtoep", "homdiag", "hetar1"), _COVARIANCE),
-        **dict.fromkeys(("homcs", "mat", "gau", "propto", "equalto"), _COVARIANCE),
-        "rr": "effects of reduced rank are not available; write (x | g) or (x || g)",
-        "gr": (
-            "gr(...) is not available: no covariance between levels, or of its own for some of "
-            "them, can be given; write (1 | g), whose levels are independent"
-        ),
-        "mm": "multi-membership terms are not available; write (1 | g) with one level per row",
+        **{
+            word: f"a covariance structure stands around a group term: {_example(word)}"
+            for word in STRUCTURE_WORDS
+            if word not in {"cs", "exp"}
+        },
+        **dict.fromkeys(("propto", "equalto"), "this covariance is not available; write (x | g)"),
+        "gr": "gr(...) stands behind a bar: (1 | gr(g, cov=A))",
+        "mm": "mm(...) stands behind a bar: (1 | mm(g, h))",
     }
 )
-
-# Structures of glmmTMB whose names are functions of x as well; a bar tells which is meant.
-STRUCTURES_LIKE_FUNCTIONS: frozenset[str] = frozenset({"cs", "exp"})
 
 
 def hint_for(name: str) -> str:

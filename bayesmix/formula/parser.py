@@ -18,12 +18,14 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
+from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode, empty_name_at, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
-from bayesmix.formula.terms import Formula, GroupTerm, Piece
+from bayesmix.formula.smooths import is_smooth, read_smooth
+from bayesmix.formula.terms import Formula, GroupTerm, Piece, SmoothTerm
 from bayesmix.formula.tokens import (
     check_percent,
     encoded,
@@ -35,6 +37,7 @@ from bayesmix.formula.tokens import (
 )  # fmt: skip
 from bayesmix.formula.translation import from_formulaic
 from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
+from bayesmix.formula.wrapped import unwrapped
 
 __all__ = ["parse_formula"]
 
@@ -116,6 +119,8 @@ class _MixedFormulaParser(DefaultFormulaParser):
     def _check_expression(self, expr: str, left: bool) -> None:
         if left and is_response_function(expr, self.functions):
             read_response(expr, self.functions)
+        elif not left and is_smooth(expr, self.functions):
+            read_smooth(expr, self.functions)
         else:
             read_expression(_without_offset(expr)[0], self.functions)
 
@@ -127,7 +132,9 @@ class _MixedFormulaParser(DefaultFormulaParser):
                 "no name stands between these backquotes; give the column one",
                 text=formula, start=empty, stop=empty + 2,
             )  # fmt: skip
-        raw = list(tokenize(formula))
+        raw, self.operator_resolver.wrapped = unwrapped(
+            formula, list(tokenize(formula)), self.functions
+        )
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
@@ -138,13 +145,20 @@ class _MixedFormulaParser(DefaultFormulaParser):
             elif token.kind is Token.Kind.CONTEXT:
                 behind_bar = False
             elif token.kind is Token.Kind.PYTHON:
-                if not left and behind_bar:
-                    raise made_group(formula, token)
                 token.token = encoded(token.token)
-                self._check_expression(token.token, left)
+                if left or not behind_bar:
+                    self._check_expression(token.token, left)
+                elif not is_grouping(token.token):
+                    raise made_group(formula, token)
             elif token.kind is Token.Kind.NAME:
                 token.token = encoded_name(formula, token)
         return raw
+
+    def _smoothed(self, tokens: list[Token]) -> set[str]:
+        """Columns whose straight line is part of a smooth already, and not of the dot."""
+        python = [token.token for token in tokens if token.kind is Token.Kind.PYTHON]
+        smooths = [read_smooth(e, self.functions) for e in python if is_smooth(e, self.functions)]
+        return {name for smooth in smooths for name in (*smooth.variables, encode(smooth.group))}
 
     def get_tokens_from_formula(
         self, formula: str, *, context: MutableMapping[str, Any]
@@ -162,11 +176,17 @@ class _MixedFormulaParser(DefaultFormulaParser):
         used = names_in(tokens[:tilde]) | {
             name for b in brackets for name in names_in(tokens[b.bar + 1 : b.closer])
         }
+        used |= self._smoothed(tokens[tilde + 1 :])
         context["__formulaic_variables_used_lhs__"] = used
 
         # `1 +` at the start of the right-hand side and of each group term; the
         # term algebra then takes it away again where 0 or -1 is written.
-        starts = {tilde + 1, *(b.opener + 1 for b in brackets)}
+        wrapped = self.operator_resolver.wrapped
+        starts = {tilde + 1}
+        for bracket in brackets:
+            own = wrapped.get(tokens[bracket.bar].source_start or 0)
+            if own is None or own.known.left == "effects":
+                starts.add(bracket.opener + 1)
         written: list[Token] = []
         for position, token in enumerate([*tokens, Token("")]):
             if position in starts:
@@ -190,6 +210,7 @@ def _assemble(
     fixed: list[Term] = []
     offsets: list[Piece] = []
     groups: list[GroupTerm] = []
+    smooths: list[SmoothTerm] = []
     for term in rhs:
         group = group_inside(term)
         if isinstance(term, BarTerm):
@@ -203,6 +224,8 @@ def _assemble(
             )
         elif any(_without_offset(factor.expr)[1] for factor in term.factors):
             offsets.append(_offset(text, term))
+        elif any(is_smooth(factor.expr, functions) for factor in term.factors):
+            smooths.append(_smooth(text, term, functions))
         else:
             fixed.append(term)
     fixed.sort(key=lambda term: term.degree)
@@ -210,11 +233,14 @@ def _assemble(
         if [factor.expr for factor in term.factors] == [response.expr]:
             start, stop = place_of(term.factors[0])
             raise _own_predictor(text, response, start, stop)
-    check_groups(len(groups))
+    groups += [_group_of(smooth) for smooth in smooths if smooth.kind == "re"]
+    smooths = [smooth for smooth in smooths if smooth.kind != "re"]
+    _check_smooths(text, smooths)
+    check_groups(len(groups) + len(smooths))
     check_offsets(len(offsets))
-    groups = _checked_groups(text, _same_order(groups))
+    groups = _checked_groups(text, _same_order(groups), functions)
     pieces = [response, *extras.values()]
-    uses = columns_used(pieces, fixed, offsets, groups, Uses(text, functions))
+    uses = columns_used(pieces, fixed, offsets, groups, smooths, Uses(text, functions))
     if len(uses.roles.get(response.text, ())) > 1:
         raise _own_predictor(text, response, response.start, response.stop)
     if "Intercept" in uses.roles:
@@ -232,6 +258,7 @@ def _assemble(
         fixed=tuple(fixed),
         offsets=tuple(offsets),
         groups=tuple(groups),
+        smooths=tuple(smooths),
         columns={name: tuple(roles) for name, roles in uses.roles.items()},
         places=uses.places,
         categorical=frozenset(uses.categorical),
@@ -297,6 +324,46 @@ def _offset(text: str, term: Term) -> Piece:
     return Piece(expr=inner, start=start, stop=stop)
 
 
+def _smooth(text: str, term: Term, functions: tuple[str, ...]) -> SmoothTerm:
+    start = min(place_of(factor)[0] for factor in term.factors)
+    stop = max(place_of(factor)[1] for factor in term.factors)
+    if len(term.factors) > 1:
+        shown = decode(str(term))
+        raise FormulaError(
+            f"{shown}: a smooth has no interactions; s(x, by=z) multiplies it with a number or "
+            "has a curve for each level of a factor, t2(x, z) is a surface",
+            text=text,
+            start=start,
+            stop=stop,
+        )
+    return replace(read_smooth(term.factors[0].expr, functions), start=start, stop=stop)
+
+
+def _group_of(smooth: SmoothTerm) -> GroupTerm:
+    """``s(g, bs="re")`` is ``(1 | g)``."""
+    one = Term([Factor("1", eval_method="literal")])
+    return GroupTerm(
+        effects=(one,),
+        columns=(smooth.group,),
+        structure="us",
+        start=smooth.start,
+        stop=smooth.stop,
+    )
+
+
+def _check_smooths(text: str, smooths: list[SmoothTerm]) -> None:
+    seen: dict[str, SmoothTerm] = {}
+    for smooth in smooths:
+        if smooth.name in seen:
+            raise FormulaError(
+                f"{smooth} and {seen[smooth.name]} are two smooths {smooth.name}; leave one out",
+                text=text,
+                start=smooth.start,
+                stop=smooth.stop,
+            )
+        seen[smooth.name] = smooth
+
+
 def _without_offset(expr: str) -> tuple[str, bool]:
     """The argument of ``offset(...)``, and whether `expr` is one."""
     match = re.fullmatch(r"\s*offset\s*\((.*)\)\s*", expr, re.DOTALL)
@@ -314,20 +381,43 @@ def _same_order(groups: list[GroupTerm]) -> list[GroupTerm]:
     first: dict[frozenset[str], tuple[str, ...]] = {}
     return [
         replace(group, columns=first.setdefault(frozenset(group.columns), group.columns))
+        if group.grouping is None
+        else group
         for group in groups
     ]
 
 
-def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
+def _checked_groups(
+    text: str, groups: list[GroupTerm], functions: tuple[str, ...]
+) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
-    seen: dict[tuple[frozenset[str], frozenset[str]], GroupTerm] = {}
+    seen: dict[tuple[str, frozenset[str]], GroupTerm] = {}
+    said: dict[str, GroupTerm] = {}
     for group in groups:
-        for effect in group.effects:
+        other = said.setdefault(group.name, group)
+        if other.grouping != group.grouping:
+            raise FormulaError(
+                f"`{group.name}` is grouped by in two ways, {other.group_text} and "
+                f"{group.group_text}, and results would not tell them apart: give one of the "
+                f"two a copy of the column, such as `{group.columns[0]}_2`",
+                text=text,
+                start=group.start,
+                stop=group.stop,
+            )
+        for effect in () if group.has_positions else group.effects:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start
                 )
-            key = (frozenset(group.columns), frozenset(f.expr for f in effect.factors))
+            if any(is_smooth(factor.expr, functions) for factor in effect.factors):
+                raise FormulaError(
+                    f"{decode(str(effect))} cannot stand in a group term; a curve for each level "
+                    f'is s(x, {group.name}, bs="fs")',
+                    text=text,
+                    start=group.start,
+                    stop=group.stop,
+                )
+            key = (group.name, frozenset(f.expr for f in effect.factors))
             if key in seen:
                 name = "the intercept" if str(effect) == "1" else f"`{decode(str(effect))}`"
                 way_out = (

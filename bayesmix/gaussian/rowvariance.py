@@ -206,8 +206,12 @@ def row_variance(
     NotSupportedError
         If more than `MAX_DENSE` columns are left.
     """
-    order = sorted(predictor.groups, key=lambda g: -g.n_levels * g.n_effects)
-    first, others = (order[0], tuple(order[1:])) if order else (None, ())
+    order = sorted(
+        predictor.groups, key=lambda g: (g.between is not None, -g.n_levels * g.n_effects)
+    )
+    # Related levels are no blocks of their own: they are never the eliminated ones.
+    first = order[0] if order and order[0].between is None else None
+    others = tuple(order if first is None else order[1:])
     m = sum(g.n_levels * g.n_effects for g in others) + predictor.X.shape[1]
     if m > MAX_DENSE:
         raise NotSupportedError(
@@ -219,12 +223,18 @@ def row_variance(
     A = sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)]).tocsr()
     M = (A.T @ weights @ A).toarray()
     p = predictor.X.shape[1]
-    at = np.arange(m - p)
-    M[at, at] += 1.0
+    start = 0
+    for g in others:
+        at = np.arange(start, start + g.n_levels * g.n_effects)
+        start += len(at)
+        if g.between is None:
+            M[at, at] += 1.0
+        else:
+            M[np.ix_(at, at)] += np.kron(g.between.precision, np.eye(g.n_effects))
     M[m - p :, m - p :] += prior_precision
     if first is None:
         return RowVariance(
-            first=None, others=(), roots=roots, K_inverse=np.zeros((0, 0, 0)),
+            first=None, others=others, roots=roots, K_inverse=np.zeros((0, 0, 0)),
             B=sparse.csr_matrix((0, m)), covariance=_inverse(M),
         )  # fmt: skip
     V = first.Z @ roots[first.name]

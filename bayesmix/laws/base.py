@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from bayesmix.arguments import checked_seed
+from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.rows import Rows, levels_of
@@ -180,8 +181,30 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+
+    @abstractmethod
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Effective degrees of freedom of each smooth's penalised columns, by grouping factor."""
+
+    @abstractmethod
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns.
+
+        And why limits are missing, where some are.
+        """
+
+    @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
+        effects = self.point_estimates()[1]
+        return {g.name: effects[g.name][0] for g in self.model.design.mu.groups if g.is_smooth}
 
     @property
     def lost_coefficients(self) -> np.ndarray | None:
@@ -222,6 +245,34 @@ class Law(ABC):
         number = checked_seed(seed, self.seed)
         parameters = self.draw(levels_of(rows), draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
+
+    def reaching(self, *tables: Any) -> Law:
+        """Return the law of the model whose effects are also where further rows are.
+
+        Parameters
+        ----------
+        *tables : tables
+            Rows that are to be predicted; a later time or another place has an effect whose
+            law follows from those of the fit.
+
+        Returns
+        -------
+        Law
+            This one, where all positions are known.
+
+        Raises
+        ------
+        NotSupportedError
+            If the covariance structure says nothing of a new position.
+        """
+        design = design_reaching(self.model.design, tables)
+        if design is self.model.design:
+            return self
+        return self._reaching(self.model.with_parts(design=design))
+
+    @abstractmethod
+    def _reaching(self, model: StatedModel) -> Law:
+        """The law of the same model with further positions."""
 
     # -- rows -----------------------------------------------------------------
 

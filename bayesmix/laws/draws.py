@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,18 +11,22 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
+from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
+from bayesmix.laws.reach import reaches, reaching_draws
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -58,7 +62,9 @@ class PredictorDraws:
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
 
-    def draw(self, parameter: str, chosen: np.ndarray) -> ParameterDraws:
+    def draw(
+        self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
+    ) -> ParameterDraws:
         """Take draws, with the effects of all levels.
 
         Parameters
@@ -67,10 +73,13 @@ class PredictorDraws:
             Whose predictor it is: new levels of a grouping factor have other effects there.
         chosen : ndarray of int
             Positions within each chain.
+        groups : sequence of GroupingFactor
+            Its grouping factors.
         """
         beta = _in_one_row(self.beta, chosen)
         levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
         scales = group_scales(
+            groups,
             {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
             {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
         )
@@ -78,7 +87,7 @@ class PredictorDraws:
             beta=np.ascontiguousarray(beta.T),
             b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
             level_rows=levels,
-            scales={n: replace(scale, name=f"{parameter}: {n}") for n, scale in scales.items()},
+            scales={n: scale.renamed(f"{parameter}: {n}") for n, scale in scales.items()},
             family={},
             n_draws=len(beta),
         )
@@ -117,6 +126,8 @@ class DrawsLaw(Law):
         Whether these are draws from the prior, in which the rows have no part.
     has_stated_prior : bool
         False where the PyMC model was changed by hand.
+    of_fit : DrawsLaw or None
+        The law of the fit, where `model` has positions that it has not.
     """
 
     given_variances: ClassVar[bool] = False
@@ -139,6 +150,7 @@ class DrawsLaw(Law):
     is_prior: bool = False
     has_stated_prior: bool = True
     others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    of_fit: DrawsLaw | None = None
 
     @property
     def design(self) -> Design:
@@ -197,7 +209,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.groups, self.residual_variance()
+        groups, residual = self.design.mu.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -231,13 +243,33 @@ class DrawsLaw(Law):
         """Group and pair of effects of each correlation, and their columns."""
         labels: list[tuple[str, str, str]] = []
         values: list[np.ndarray] = []
-        for group in self.design.groups:
+        for group in self.design.mu.groups:
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])
         columns = summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return degrees_of_draws(self)
+
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns."""
+        found = covariance_parameters(self.model)
+        draws = values_of_parameters(found, self.values)
+        labels = [(p.group, p.label) for p in found]
+        return labels, summarise(self._stacked(draws), asked.of_draws()), []
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
@@ -251,10 +283,21 @@ class DrawsLaw(Law):
         effects = {
             g.name: self.moments[g.name].mean if g.name in self.moments
             else self.b[g.name].mean(axis=(0, 1))
-            for g in self.design.groups
+            for g in self.design.mu.groups
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.mu.groups
+            if g.is_smooth
+        }
 
     # -- draws ----------------------------------------------------------------
 
@@ -270,6 +313,11 @@ class DrawsLaw(Law):
         self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Take draws, evenly spaced; effects of which only moments were kept are drawn again."""
+        if self.of_fit is not None:
+            found = self.of_fit.draw(levels, n, seed, kind)
+            reached = reaches(self.of_fit.model, self.model)
+            given = {name: self._covariance_draws(name, n) for name in reached}
+            return reaching_draws(found, given, reached, seed)
         chosen = self.chosen(n)
 
         def flat(values: np.ndarray) -> np.ndarray:
@@ -297,11 +345,30 @@ class DrawsLaw(Law):
             beta=np.ascontiguousarray(beta.T),
             b=b,
             level_rows=placed_levels(self.design, levels),
-            scales=group_scales(sd, corr),
+            scales=group_scales(self.design.mu.groups, sd, corr),
             family=family,
             n_draws=len(beta),
-            others={name: own.draw(name, chosen) for name, own in self.others.items()},
+            others={
+                name: own.draw(name, chosen, self.model.design.predictors[name].groups)
+                for name, own in self.others.items()
+            },
         )
+
+    def _covariance_draws(
+        self, group: str, n: int | None
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
+        """Standard deviations, correlations and structure of a factor in the draws of `draw`."""
+        chosen = self.chosen(n)
+        corr = self.corr.get(group)
+        own = self.structure.get(group, {})
+        return (
+            _in_one_row(self.sd[group], chosen),
+            None if corr is None else _in_one_row(corr, chosen),
+            {name: _in_one_row(values, chosen) for name, values in own.items()},
+        )
+
+    def _reaching(self, model: StatedModel) -> DrawsLaw:
+        return replace(self, model=model, of_fit=self)
 
     # -- rows -----------------------------------------------------------------
 

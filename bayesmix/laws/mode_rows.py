@@ -26,6 +26,7 @@ from bayesmix.laws.rows import Rows, rows_of_fit
 __all__ = ["ModeRows"]
 
 _DRAWS = 1000  # where no number is asked for
+_LEAST_RESIDUAL = 1e-7  # of the variance between levels, below which digits are lost
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
@@ -43,8 +44,8 @@ class ModeRows(Mode, Law):
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
-        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
-        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_effects = {g.name: g.n_effects for g in self.model.design.mu.groups}
+        n_fixed = len(self.model.design.mu.fixed_effects) + len(self.model.family.parameters)
         n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
         check_size(n_fixed + n_drawn + 1, n_draws)
         beta, b = self._draw_effects(levels, n_draws, seed, kind)
@@ -53,8 +54,13 @@ class ModeRows(Mode, Law):
             b=b,
             level_rows=placed_levels(self.model.design, levels),
             scales={
-                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
-                for name, root in self.roots.items()
+                g.name: GroupScale(
+                    g.name,
+                    np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.between,
+                    g.mean_variance,
+                )
+                for g in self.model.design.mu.groups
             },
             family={
                 name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
@@ -132,8 +138,10 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.groups:
+        for group in self.model.design.mu.grouping:
             u = rng.standard_normal((group.n_levels, group.n_effects))
+            if group.between is not None:
+                u = group.between.root @ u
             b = u @ self.roots[group.name].T
             total += np.einsum("nk,nk->n", group.Z, b[group.index])
         return total
@@ -157,7 +165,10 @@ class ModeRows(Mode, Law):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
-        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
+        residual = self._residual_variance(rows)
+        between = [np.sum((Z @ self.roots[name]) ** 2, axis=1).max() for name, Z in rows.Z.items()]
+        least = _LEAST_RESIDUAL * sum(between)
+        return row_variance(design.mu, self.roots, 1.0 / np.maximum(residual, least), prior)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""
@@ -192,12 +203,14 @@ class ModeRows(Mode, Law):
             variance = self.row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
             variance = self._fixed_variance(rows.X)
+        mean_variance = {g.name: g.mean_variance for g in self.model.design.mu.groups}
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
-            if request.marginal and request.kind == "response":
-                variance = variance + of_population
-            elif name in rows.index:
+            of_population *= mean_variance[name]
+            if name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+            elif request.marginal and request.kind == "response":
+                variance = variance + of_population
         return variance
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:

@@ -115,6 +115,10 @@ def _predictor_lines(part: _Part) -> list[str]:
     if predictor.offset is not None:
         terms += [rf"{_text(piece.text)}_i" for piece in predictor.formula.offsets]
     for letter, group in zip(part.letters, predictor.groups, strict=True):
+        if group.smooth is not None:
+            b = f"{letter}_{{{_of_level(group)}k}}"
+            terms.append(rf"\textstyle\sum_k {b}\,{_text(group.name)}_{{ik}}")
+            continue
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
@@ -125,17 +129,41 @@ def _predictor_lines(part: _Part) -> list[str]:
     return lines + [rf"&\quad + {' + '.join(row)}" for row in rows[1:]]
 
 
-def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+def _of_level(group: GroupingFactor) -> str:
+    """Index of the level of a row, where a smooth has curves of levels."""
+    assert group.smooth is not None  # noqa: S101
+    return rf"\text{{{_escape(group.smooth.term.group)}}}[i]," if group.smooth.at_levels else ""
+
+
+def _smooth_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    """Effects of a smooth: those of each block share one standard deviation."""
     name, covariance = _text(group.name), covariance_of(group)
-    if group.n_effects == 1:
+    level = "" if group.is_smooth else "j"
+    return [
+        rf"{letter}_{{{level}k}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},{n}}}), "
+        rf"\quad k = {part.start + 1}, \dots, {part.stop}"
+        for n, part in enumerate(covariance.parts)
+    ]
+
+
+def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    if group.smooth is not None:
+        return _smooth_lines(group, letter, mark)
+    name, covariance = _text(group.name), covariance_of(group)
+    if group.between is not None:
+        lines = _related_lines(group, letter, mark)
+        if group.n_effects == 1:
+            return lines
+    elif group.n_effects == 1:
         return [
             rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
-    lines = [
-        rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
-        rf"\quad j = 1, \dots, {group.n_levels}"
-    ]
+    else:
+        lines = [
+            rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
+            rf"\quad j = 1, \dots, {group.n_levels}"
+        ]
     sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
     diagonal = rf"\operatorname{{diag}}({sds})"
     if not covariance.is_diagonal:
@@ -143,7 +171,7 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
     else:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
-    for part in covariance.parts:
+    for part in covariance.with_coordinates:
         symbols = {
             p.name: _of_structure(own, group, mark) for own, p in part.named_parameters().items()
         }
@@ -151,6 +179,20 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _related_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    """The effects of all levels together, where these have a known covariance."""
+    assert group.between is not None  # noqa: S101
+    name, A = _text(group.name), _text(group.between.name)
+    within = rf"\Sigma{mark}_{{{name}}} \otimes {A}"
+    which = rf"\operatorname{{vec}}({letter})"
+    if group.n_effects == 1:
+        within, which = rf"\sigma{mark}_{{{name},0}}^2\,{A}", rf"{letter}_{{\cdot,0}}"
+    return [
+        rf"{which} &\sim \operatorname{{MvNormal}}(0, {within}), "
+        rf"\quad j = 1, \dots, {group.n_levels}"
+    ]
 
 
 def _range(group: GroupingFactor, part: Part) -> str:

@@ -36,8 +36,8 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
         residual = data[options["known_se"]].to_numpy() ** 2
     Z = dense_Z(problem)
     V = np.diag(residual) + Z @ dense_covariance(problem, sd, corr) @ Z.T
-    X, priors = model.design.X, model._priors
-    names = list(model.design.fixed_effects)
+    X, priors = model.design.mu.X, model._priors
+    names = list(model.design.mu.fixed_effects)
     mean, cov = np.zeros(len(names)), np.zeros((len(names), len(names)))
     slopes = [j for j, name in enumerate(names) if priors.intercept is None or name != "Intercept"]
     for j, entry in zip(slopes, priors.coefficients, strict=True):
@@ -52,13 +52,14 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
             A[at, slopes] = -X[:, slopes].mean(axis=0)
         mean, cov = A @ mean, A @ cov @ A.T
     V += X @ cov @ X.T
-    center = X @ mean + (0 if model.design.offset is None else model.design.offset)
+    center = X @ mean + (0 if model.design.mu.offset is None else model.design.mu.offset)
     value = stats.multivariate_normal(center, V).logpdf(model.y)
     at = 0
     for group in problem.groups:
-        for entry in priors.sd[group.name]:
-            value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at])
-            at += 1
+        firsts = covariance_of(group).effect_of_sd
+        for k, entry in zip(firsts, priors.sd[group.name], strict=True):
+            value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at + k])
+        at += group.n_effects
     for group, R in zip(problem.groups, corr, strict=True):
         if covariance_of(group).has_correlations:
             value += (priors.corr[group.name].prior.parameters["eta"] - 1) * np.log(

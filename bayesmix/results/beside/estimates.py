@@ -19,9 +19,10 @@ COLUMNS = {
     "fixed_effects": ("term", "estimate", "sd", "lower", "upper"),
     "variance_components": ("group", "effect", "variance", "sd", "sd_lower", "sd_upper"),
     "correlations": ("group", "effect_1", "effect_2", "estimate", "lower", "upper"),
+    "covariance_parameters": ("group", "parameter", "estimate", "sd", "lower", "upper"),
     "group_effects": ("group", "level", "effect", "estimate", "sd", "lower", "upper"),
 }
-TEXT = ("term", "group", "effect", "effect_1", "effect_2", "level")
+TEXT = ("term", "group", "effect", "effect_1", "effect_2", "parameter", "level")
 
 
 def frame(table: str, rows: Any) -> pd.DataFrame:
@@ -42,7 +43,8 @@ class Estimates:
         What the fit is called if the user does not say.
     n_obs : int or None
         Rows of the data, where that is known.
-    fixed_effects, variance_components, correlations, group_effects : DataFrame
+    fixed_effects, variance_components, correlations, covariance_parameters,
+    group_effects : DataFrame
         With the columns of `COLUMNS`.
     note : str
         What the reader of the intervals should know; may be empty.
@@ -55,6 +57,7 @@ class Estimates:
     fixed_effects: pd.DataFrame
     variance_components: pd.DataFrame
     correlations: pd.DataFrame
+    covariance_parameters: pd.DataFrame
     group_effects: pd.DataFrame
     note: str = ""
     is_own: bool = False
@@ -67,8 +70,9 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         "fixed_effects": fit.fixed_effects(ci_prob, **quick),
         "variance_components": fit.variance_components(ci_prob, **quick),
         "correlations": fit.correlations(ci_prob, **quick),
+        "covariance_parameters": fit.covariance_parameters(ci_prob, **quick),
     }
-    if fit.model.design.groups:
+    if fit.model.design.mu.grouping:
         tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)
     found: dict[str, Any] = {
         key: tables[key][list(columns)] if key in tables else frame(key, [])
@@ -79,11 +83,11 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
 
 def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     """Gather the names that other programs' names are to be matched with."""
-    terms = {name: None for model in models for name in model.design.all_fixed_columns}
+    terms = {name: None for model in models for name in model.design.mu.all_fixed_columns}
     effects: dict[str, dict[str, None]] = {}
     levels: dict[str, set[str]] = {}
     for model in models:
-        for group in model.design.groups:
+        for group in model.design.mu.grouping:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))

@@ -106,9 +106,10 @@ class WeighsHypotheses(HasLaw):
         A hypothesis has two sides and =, < or > between them. The sides are arithmetic
         (+ - * / ^, abs, exp, log, sqrt, logit, inv_logit) over the names that the
         tables and the priors use: coefficients such as ``sex[T.female]``, ``sd(Subject,
-        Days)``, ``corr(Subject, Intercept, Days)``, ``sigma`` and the other parameters
-        of the family; ``beta(sigma)`` is a coefficient that is called like one of
-        these, and a name in backticks is taken as it is.
+        Days)``, ``corr(Subject, Intercept, Days)``, ``rho(Subject)`` or ``rho_Subject`` of
+        a covariance structure, ``sigma`` and the other parameters of the family;
+        ``beta(sigma)`` is a coefficient that is called like one of these, and a name in
+        backticks is taken as it is.
 
         Parameters
         ----------
@@ -313,26 +314,28 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
     """Return what parameters may be called, with their one name."""
     known: dict[str, str] = {}
     taken = {*family.parameters, *canonical}
-    for name in (*design.fixed_effects, *design.aliased):
+    for name in (*design.mu.fixed_effects, *design.mu.aliased):
         if name not in taken:
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
-    for group in design.groups:
-        labels = covariance_of(group).sd_labels
-        if len(labels) == 1:
-            known[f"sd({group.name})"] = f"sd({group.name}, {labels[0]})"
+    for group in design.mu.groups:
+        names = covariance_of(group).sd_names(group.name)
+        if len(names) == 1:
+            known[f"sd({group.name})"] = names[0]
         pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
         for one, other in pairs:
             name = f"corr({group.name}, {one}, {other})"
             known[f"corr({group.name}, {other}, {one})"] = name
             if len(pairs) == 1:
                 known[f"corr({group.name})"] = name
+        for parameter in covariance_of(group).parameters():  # as the posterior's variables are
+            known[f"{parameter}_{group.name}"] = f"{parameter}({group.name})"
     return known | {name: name for name in canonical}
 
 
 def _left_out(design: Design, parsed: ParsedHypothesis) -> list[str]:
     """Coefficients of a hypothesis that were left out as aliased."""
-    return [name for name in design.aliased if f"beta({name})" in parsed.difference.names]
+    return [name for name in design.mu.aliased if f"beta({name})" in parsed.difference.names]
 
 
 def _not_estimable(

@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
-from bayesmix.results.pictures.fit_plots import FitPlots
+from bayesmix.results.pictures.covariance_plots import CovariancePlots
 from bayesmix.results.tabular.summary import Section
 from bayesmix.results.tabular.summing_up import SumsUp
 
 __all__ = ["Reports"]
 
 
-class Reports(SumsUp, FitPlots, Checks):
+class Reports(SumsUp, CovariancePlots, Checks):
     """A fit as a page."""
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
@@ -68,7 +69,7 @@ class Reports(SumsUp, FitPlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.groups
+                for group in self.model.design.mu.grouping
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -89,7 +90,7 @@ class Reports(SumsUp, FitPlots, Checks):
         return []
 
     def _pictures(self) -> list[Picture]:
-        design = self.model.design
+        mu = self.model.design.mu
         pictures = [
             Picture(
                 title="Fixed effects",
@@ -102,13 +103,21 @@ class Reports(SumsUp, FitPlots, Checks):
                 draw=self.plot_variance_components,
             ),
         ]
+        if covariance_parameters(self.model):
+            pictures.append(
+                Picture(
+                    title="Covariance parameters",
+                    caption="What covariance structures have beside standard deviations.",
+                    draw=self.plot_covariance_parameters,
+                )
+            )
         pictures += [
             Picture(
                 title=f"Group effects of {group.name}",
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in design.groups
+            for group in mu.grouping
         ]
         pictures.append(
             Picture(
@@ -117,4 +126,4 @@ class Reports(SumsUp, FitPlots, Checks):
                 draw=self.check,
             )
         )
-        return pictures if design.fixed_effects else pictures[1:]
+        return pictures if mu.fixed_effects else pictures[1:]

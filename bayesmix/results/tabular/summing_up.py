@@ -12,7 +12,7 @@ from bayesmix.laws.base import Asked, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
-from bayesmix.results.tabular.summary import Section, Summary, more_levels
+from bayesmix.results.tabular.summary import Section, Summary, first_rows, more_levels
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -64,18 +64,26 @@ class SumsUp(HasLaw):
         asked = self._asked_of_all(Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point))
         design, law = self.model.design, self._law
         sections = []
-        if design.all_fixed_columns:
-            note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
+        if design.mu.all_fixed_columns:
+            note = (
+                f"Left out as aliased: {', '.join(design.mu.aliased)}." if design.mu.aliased else ""
+            )
             table = tables.fixed_effects_table(law, asked)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip
         parts = tables.variance_components_table(law, asked)
         pairs = tables.correlations_table(law, asked)
+        beside, why = tables.covariance_parameters_table(law, asked)
         variances = [
             Section(title="Variance components", table=parts, text_columns=("group", "effect")),
             Section(title="Correlations", table=pairs,
                     text_columns=("group", "effect_1", "effect_2")),
+            Section(title="Covariance parameters", table=beside,
+                    text_columns=("group", "parameter"), note=why),
         ]  # fmt: skip
+        sections += self._smooths(asked)
+        calls = ("variance_components()", "correlations()", "covariance_parameters()")
+        variances = [first_rows(*pair) for pair in zip(variances, calls, strict=True)]
         own = []
         # The sigma of a normal response is the residual of the variance components, where
         # the link leaves it on their scale.
@@ -84,7 +92,7 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(group, asked) for group in design.groups]
+        sections += [self._first_levels(group, asked) for group in design.mu.grouping]
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),
@@ -111,6 +119,15 @@ class SumsUp(HasLaw):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         """What is to be said of the tables, and of what is wrong."""
         raise NotImplementedError
+
+    def _smooths(self, asked: Asked) -> list[Section]:
+        table = tables.smooths_table(self._law, asked)
+        if not len(table):
+            return []
+        names: tuple[str, ...] = ("term", "basis", "part")
+        if not any(table["part"]):
+            table, names = table.drop(columns="part"), names[:2]
+        return [first_rows(Section(title="Smooths", table=table, text_columns=names), "smooths()")]
 
     def _first_levels(self, group: GroupingFactor, asked: Asked) -> Section:
         shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "correlations_table",
+    "covariance_parameters_table",
     "exponentiated",
     "family_parameters_table",
     "fixed_effects_table",
     "group_table",
+    "smooths_table",
     "text_column",
     "variance_components_table",
     "wide_table",
@@ -31,7 +34,7 @@ __all__ = [
 def fixed_effects_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per coefficient, NaN for one that was left out as aliased."""
     design = law.model.design
-    table = pd.DataFrame({"term": text_column(design.fixed_effects), **law.coefficients(asked)})
+    table = pd.DataFrame({"term": text_column(design.mu.fixed_effects), **law.coefficients(asked)})
     return with_aliased_terms(table, design)
 
 
@@ -74,9 +77,44 @@ def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
     return _labelled(("group", "effect"), *law.components(asked))
 
 
+def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
+    """One row per standard deviation of a smooth; without smooths there are none."""
+    mu = law.model.design.mu
+    smooths = [group for group in mu.groups if group.smooth is not None]
+    if not smooths:
+        return pd.DataFrame()
+    degrees = law.smooth_degrees()
+    rows: list[tuple[str, str, int, float, str]] = []
+    for group in smooths:
+        own = group.smooth
+        assert own is not None  # noqa: S101
+        basis = own.smooth.basis
+        n_fixed = sum(name in mu.fixed_effects for name in own.fixed_names)
+        edf = degrees[group.name] + n_fixed
+        for label in covariance_of(group).sd_labels:
+            part = "" if label == group.name else label
+            rows.append((group.name, own.term.kind, basis.n_columns, edf, part))
+    return pd.DataFrame(
+        {
+            "term": text_column([row[0] for row in rows]),
+            "basis": text_column([row[1] for row in rows]),
+            "k": np.asarray([row[2] for row in rows], dtype=np.int64),
+            "edf": np.asarray([row[3] for row in rows], dtype=np.float64),
+            "part": text_column([row[4] for row in rows]),
+            **law.smooth_sds(asked),
+        }
+    )
+
+
 def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per pair of effects whose correlation is estimated."""
     return _labelled(("group", "effect_1", "effect_2"), *law.correlations(asked))
+
+
+def covariance_parameters_table(law: Law, asked: Asked) -> tuple[pd.DataFrame, str]:
+    """One row per parameter of a covariance structure, and why limits are missing."""
+    labels, columns, notes = law.covariance_parameters(asked)
+    return _labelled(("group", "parameter"), labels, columns), "; ".join(notes)
 
 
 def _labelled(
@@ -112,9 +150,9 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
 
 def with_aliased_terms(table: pd.DataFrame, design: Design) -> pd.DataFrame:
     """Put coefficients that were left out as aliased in their place, with NaN."""
-    if not design.aliased:
+    if not design.mu.aliased:
         return table
-    return table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
+    return table.set_index("term").reindex(list(design.mu.all_fixed_columns)).reset_index()
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:

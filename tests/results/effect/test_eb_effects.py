@@ -11,7 +11,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-from tests.gaussian.models import FORMULAS, dense_covariance, dense_Z, make_data
+from tests.gaussian.models import FORMULAS, MATRICES, dense_covariance, dense_Z, make_data
 
 NUMBERS = ["estimate", "sd", "lower", "upper"]
 
@@ -19,7 +19,7 @@ NUMBERS = ["estimate", "sd", "lower", "upper"]
 def dense_covariance_of_rows(eb: bmx.EmpiricalBayes) -> np.ndarray:
     """Covariance of X beta + Z b given y, through n x n matrices."""
     model, problem = eb.model, eb._law.problem
-    X, Z = model.design.X, dense_Z(problem)
+    X, Z = model.design.mu.X, dense_Z(problem)
     S = dense_covariance(problem, eb._law.optimum.sd, eb._law.optimum.corr)
     V = Z @ S @ Z.T + np.diag(eb.sigma**2 / model.rows["weights"])
     Vi = np.linalg.inv(V)
@@ -35,7 +35,7 @@ def test_averages_have_the_exact_error(name: str) -> None:
     rng = np.random.default_rng(1)
     for column in ("h", "w", "k", "m"):  # effects that are there: no variance is zero
         data["y"] += 20 * rng.normal(size=10)[data[column]] * (1 + data["x"] / 5)
-    eb = bmx.Model(FORMULAS[name], data, weights="weight").fit_eb()
+    eb = bmx.Model(FORMULAS[name], data, weights="weight", matrices=MATRICES).fit_eb()
     by = np.asarray(["a", "b"])[(data["x"] > data["x"].median()).astype(int)]
     data = data.assign(by=by)
     full = dense_covariance_of_rows(eb)
