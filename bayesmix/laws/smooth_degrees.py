@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from bayesmix.laws.rows import rows_of_fit
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.laws.draws import DrawsLaw
 
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
@@ -41,7 +40,7 @@ def penalised_degrees(variance: np.ndarray, sd: np.ndarray) -> float:
     return float(np.clip(1.0 - variance[:, known] / sd[known] ** 2, 0.0, 1.0).sum())
 
 
-def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
+def degrees_of_draws(law: Any) -> dict[str, float]:
     """Mean over some draws of each smooth's penalised degrees of freedom.
 
     Parameters
@@ -76,7 +75,7 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
+def _of_normal(law: Any, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
     problem = gaussian_problem(law.model)
     sigma = None if problem.sigma_is_known else some(law.parameters["sigma"])
     structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.structure.items()}
@@ -87,7 +86,7 @@ def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
 
-def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
+def _of_any(law: Any, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
     weights = _curvature(law)
     mu, priors = law.model.design.mu, law.model.prior_entries.mu
     scale = [entry.prior.parameters.get("sigma", np.inf) for entry in priors.coefficients]
@@ -104,7 +103,7 @@ def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Map
         yield {group.name: _variances(found, group, mu.X.shape[1]) for group in smooths}
 
 
-def _curvature(law: DrawsLaw) -> np.ndarray:
+def _curvature(law: Any) -> np.ndarray:
     """Minus the second derivative of each row's log density in its linear predictor."""
     model = law.model
     rows = rows_of_fit(model, "linear")
