@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bayesmix.design import LinearPredictor
     from bayesmix.laws.values import Values
     from bayesmix.priors.model_priors import PredictorPriors
-    from bayesmix.statement.names import Names
+    from bayesmix.statement.names import PredictorNames
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["log_prior_of", "power_scaling_table"]
@@ -63,7 +63,7 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
 
 
 def _of_predictor(
-    predictor: LinearPredictor, priors: PredictorPriors, names: Names, values: Values
+    predictor: LinearPredictor, priors: PredictorPriors, names: PredictorNames, values: Values
 ) -> dict[str, np.ndarray]:
     sd, corr = values.sd, values.corr
     found: dict[str, np.ndarray] = {}
