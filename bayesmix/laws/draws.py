@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -216,6 +217,10 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    @functools.cached_property
+    def _smooth_degrees(self) -> Mapping[str, float]:
+        return degrees_of_draws(self)
+
     def smooth_sds(self, asked: Asked) -> Columns:
         """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
         smooths = [g for g in self.design.mu.groups if g.smooth is not None]
@@ -225,7 +230,7 @@ class DrawsLaw(Law):
 
     def smooth_degrees(self) -> Mapping[str, float]:
         """Means over some draws."""
-        return degrees_of_draws(self)
+        return self._smooth_degrees
 
     def covariance_parameters(
         self, asked: Asked
@@ -292,11 +297,11 @@ class DrawsLaw(Law):
         corr = {name: flat(values) for name, values in self.corr.items()}
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
+        structure = {
+            g: {name: flat(values) for name, values in own.items()}
+            for g, own in self.structure.items()
+        }
         if any(name in self.moments and len(found) for name, found in levels.items()):
-            structure = {
-                g: {name: flat(values) for name, values in own.items()}
-                for g, own in self.structure.items()
-            }
             beta, b = redrawn_effects(
                 self.model, sd, corr, structure, family, levels, len(beta), seed
             )
@@ -307,7 +312,7 @@ class DrawsLaw(Law):
                 if len(found)
             }
         groups = self.linear_predictor.groups
-        scales = group_scales(groups, sd, corr)
+        scales = group_scales(groups, sd, corr, structure)
         if self.parameter != "mu":  # new levels have other effects in each predictor
             scales = {g: s.renamed(f"{self.parameter}: {g}") for g, s in scales.items()}
         return ParameterDraws(

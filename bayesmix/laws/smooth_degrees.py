@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
 _MOST_DRAWS = 100
-_WORK = 10_000_000  # rows x draws
+_WORK = 1_000_000  # rows x draws
 _STEP = 1e-3  # of differences in the linear predictor
 
 
@@ -39,7 +39,8 @@ def penalised_degrees(variance: np.ndarray, sd: np.ndarray) -> float:
     sd : ndarray, shape (q,)
     """
     known = sd > 0
-    return float(np.sum(1.0 - variance[:, known] / sd[known] ** 2))
+    # Each lies between 0 and 1, but for rounding where columns hardly differ.
+    return float(np.clip(1.0 - variance[:, known] / sd[known] ** 2, 0.0, 1.0).sum())
 
 
 def degrees_of_draws(law: Law) -> dict[str, float]:
@@ -62,7 +63,7 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
         model.design, model.family, model.rows, model.prior_entries
     ))  # fmt: skip
     n_draws = drawn.beta.shape[0] * drawn.beta.shape[1]
-    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 4, _MOST_DRAWS))
+    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
 
     def some(values: np.ndarray) -> np.ndarray:

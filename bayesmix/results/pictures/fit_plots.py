@@ -358,13 +358,13 @@ def _row(
 
 def _chosen_effects(group: GroupingFactor, effects: Iterable[str] | None) -> list[str]:
     if effects is None:
-        return list(group.effects)
+        return list(group.varying)
     chosen = one_or_several("effects", effects)
     for effect in chosen:
-        if effect not in group.effects:
+        if effect not in group.varying:
             raise ArgumentError(
-                f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.effects)}"
+                f"`{group.name}` has no effect {effect!r}; it has {', '.join(group.varying)}"
             )
     if not chosen:
-        raise ArgumentError(f"effects= names none of {', '.join(group.effects)}")
+        raise ArgumentError(f"effects= names none of {', '.join(group.varying)}")
     return chosen

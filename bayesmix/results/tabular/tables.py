@@ -61,8 +61,17 @@ def group_table(
         Only the first so many levels.
     """
     columns = law.effects(group, asked, with_fixed=with_fixed, n_levels=n_levels)
+    if group.is_membership:  # its effects are the levels
+        return pd.DataFrame(
+            {
+                "group": text_column([group.name] * group.n_effects),
+                "level": text_column(group.effects),
+                "effect": text_column(["Intercept"] * group.n_effects),
+                **columns,
+            }
+        )
     levels = group.levels.labels[:n_levels]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "group": text_column([group.name] * (len(levels) * group.n_effects)),
             "level": text_column(np.repeat(levels, group.n_effects)),
@@ -70,6 +79,9 @@ def group_table(
             **columns,
         }
     )
+    if group.present is None:
+        return table
+    return table[group.present[:n_levels].ravel()].reset_index(drop=True)
 
 
 def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
