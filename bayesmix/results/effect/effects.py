@@ -373,11 +373,20 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
 
 
 def _variables(variables: Any) -> list[str]:
-    if not isinstance(variables, str | Iterable):
+    if isinstance(variables, Mapping):
+        raise ArgumentError(
+            f"variables={variables!r} must be the name of a predictor, or several; values to "
+            "compare go into contrast=, as in comparisons('x', contrast=(0, 2))"
+        )
+    names = [variables] if isinstance(variables, str) else variables
+    if not isinstance(names, Iterable):
         raise ArgumentError(f"variables={variables!r} must be the name of a predictor, or several")
-    names = [variables] if isinstance(variables, str) else list(variables)
+    names = list(names)
     if not names:
         raise ArgumentError("variables= names no predictor")
+    for name in names:
+        if not isinstance(name, str):
+            raise ArgumentError(f"variables={variables!r}: {name!r} is no name of a predictor")
     return names
 
 
