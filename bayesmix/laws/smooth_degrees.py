@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from bayesmix.laws.rows import rows_of_fit
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.laws.base import Law
+    from bayesmix.laws.values import Values
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
@@ -40,12 +43,13 @@ def penalised_degrees(variance: np.ndarray, sd: np.ndarray) -> float:
     return float(np.clip(1.0 - variance[:, known] / sd[known] ** 2, 0.0, 1.0).sum())
 
 
-def degrees_of_draws(law: Any) -> dict[str, float]:
+def degrees_of_draws(law: Law) -> dict[str, float]:
     """Mean over some draws of each smooth's penalised degrees of freedom.
 
     Parameters
     ----------
-    law : DrawsLaw
+    law : Law
+        Of draws.
 
     Returns
     -------
@@ -53,21 +57,23 @@ def degrees_of_draws(law: Any) -> dict[str, float]:
         By grouping factor. Beyond the normal, rows count by the curvature of their log
         density at the posterior mean of their linear predictor.
     """
-    model = law.model
+    model, drawn = law.model, law.values
     smooths = [group for group in model.design.mu.groups if group.smooth is not None]
-    normal = not (law.others or why_not_collapsed(
+    normal = not (drawn.others or why_not_collapsed(
         model.design, model.family, model.rows, model.prior_entries
     ))  # fmt: skip
-    n_draws = law.beta.shape[0] * law.beta.shape[1]
+    n_draws = drawn.beta.shape[0] * drawn.beta.shape[1]
     most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
 
     def some(values: np.ndarray) -> np.ndarray:
         return values.reshape(n_draws, *values.shape[2:])[chosen]
 
-    sd = {name: some(values) for name, values in law.sd.items()}
-    corr = {name: some(values) for name, values in law.corr.items()}
-    variances = _of_normal(law, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
+    sd = {name: some(values) for name, values in drawn.sd.items()}
+    corr = {name: some(values) for name, values in drawn.corr.items()}
+    variances = (
+        _of_normal(model, drawn, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
+    )
     found = dict.fromkeys((group.name for group in smooths), 0.0)
     for s, variance in enumerate(variances):
         for name in found:
@@ -75,18 +81,18 @@ def degrees_of_draws(law: Any) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: Any, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
-    problem = gaussian_problem(law.model)
-    sigma = None if problem.sigma_is_known else some(law.parameters["sigma"])
-    structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.structure.items()}
+def _of_normal(model: StatedModel, drawn: Values, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
+    problem = gaussian_problem(model)
+    sigma = None if problem.sigma_is_known else some(drawn.parameters["sigma"])
+    structure = {g: {n: some(v) for n, v in own.items()} for g, own in drawn.structure.items()}
     X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
-    prior = problem.fixed_prior(law.model.design.mu, law.model.prior_entries.mu)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     for x in X:
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
 
-def _of_any(law: Any, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
+def _of_any(law: Law, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
     weights = _curvature(law)
     mu, priors = law.model.design.mu, law.model.prior_entries.mu
     scale = [entry.prior.parameters.get("sigma", np.inf) for entry in priors.coefficients]
@@ -103,7 +109,7 @@ def _of_any(law: Any, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping)
         yield {group.name: _variances(found, group, mu.X.shape[1]) for group in smooths}
 
 
-def _curvature(law: Any) -> np.ndarray:
+def _curvature(law: Law) -> np.ndarray:
     """Minus the second derivative of each row's log density in its linear predictor."""
     model = law.model
     rows = rows_of_fit(model, "linear")
