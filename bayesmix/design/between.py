@@ -55,6 +55,14 @@ class Between:
         A = self.known.blocks(everything, everything)
         return (A + A.T) / 2
 
+    def same_as(self, other: Between | None) -> bool:
+        """Whether another is the same covariance of the same levels."""
+        if other is None or self is other:
+            return self is other
+        return self.known.labels == other.known.labels and np.allclose(
+            self.covariance, other.covariance, rtol=1e-9, atol=0.0
+        )
+
     @property
     def precision(self) -> np.ndarray:
         """Inverse of A, shape (G, G)."""
@@ -102,7 +110,8 @@ class Matrices:
 
     def __init__(self, given: Any = None) -> None:
         if isinstance(given, Matrices):
-            given = given.given
+            self.given, self._read = given.given, given._read
+            return
         given = {} if given is None else given
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise ArgumentError(
