@@ -12,6 +12,7 @@ from scipy import linalg
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.design.known_covariance import KnownCovariance, known_covariance
+from bayesmix.design.levels_root import LevelsRoot
 from bayesmix.errors import ArgumentError, DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.grouping import Grouping
@@ -35,6 +36,7 @@ class Between:
     def __init__(self, known: KnownCovariance, name: str) -> None:
         self.known = known
         self.name = name
+        self._turned: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         """Number of levels G."""
@@ -82,6 +84,18 @@ class Between:
             inverse = linalg.cho_solve((self.root, True), np.eye(len(self)))
         symmetric: np.ndarray = (inverse + inverse.T) / 2
         return symmetric
+
+    def turned(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Root R of A with R' diag(weights) R diagonal, and that diagonal; see `LevelsRoot`.
+
+        What was found last is kept: a fit asks for the same weights several times.
+        """
+        if self._turned is None or not np.array_equal(self._turned[0], weights):
+            places = np.arange(len(self))
+            plain = LevelsRoot(known=self.known, places=places, root=self.root)
+            found, values = plain.diagonal(weights)
+            self._turned = weights, found.root, values
+        return self._turned[1], self._turned[2]
 
     @cached_property
     def log_det(self) -> float:
