@@ -42,6 +42,10 @@ class Between:
         """Number of levels G."""
         return len(self.known.labels)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it is given; roots and inverses are made again."""
+        return Between, (self.known, self.name)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Between:
         return self  # nothing in it changes
 
@@ -123,7 +127,9 @@ class Matrices:
     """
 
     def __init__(self, given: Any = None) -> None:
-        if isinstance(given, Matrices):
+        self.given: dict[str, Any] = {}
+        self._read: dict[str, Between] = {}
+        if isinstance(given, Matrices):  # what was read stays
             self.given, self._read = given.given, given._read
             return
         given = {} if given is None else given
@@ -132,8 +138,7 @@ class Matrices:
                 'matrices= takes a dict of names and known covariances, {"A": A}, not '
                 f"{type(given).__name__}"
             )
-        self.given: dict[str, Any] = dict(given)
-        self._read: dict[str, Between] = {}
+        self.given = dict(given)
 
     def with_others(self, given: Any) -> Matrices:
         """Return these and others, which take the place of those of the same name."""
