@@ -133,3 +133,16 @@ def test_shares_are_in_units_of_the_diagonal(data: pd.DataFrame, A: pd.DataFrame
     assert eb.icc()["estimate"][0] == pytest.approx(share)
     doubled = eb.model.update(matrices={"A": 2 * A}).fit_eb()
     assert doubled.icc()["estimate"][0] == pytest.approx(share, rel=1e-4)
+
+
+def test_default_priors_are_in_units_of_the_diagonal(
+    data: pd.DataFrame,
+    A: pd.DataFrame,
+) -> None:
+    plain = bmx.Model("y ~ x + (1 | g)", data).prior_entries.mu.sd["g"][0].prior.parameters["beta"]
+    mean = np.diag(A.loc[data["g"], data["g"]]).mean()
+    related = bmx.Model(FORMULA, data, matrices={"A": A}).prior_entries.mu.sd["g"][0].prior
+    assert related.parameters["beta"] == pytest.approx(plain / np.sqrt(mean))
+    unit = A / np.sqrt(np.outer(np.diag(A), np.diag(A)))
+    same = bmx.Model(FORMULA, data, matrices={"A": unit}).prior_entries.mu.sd["g"][0].prior
+    assert same.parameters["beta"] == plain
