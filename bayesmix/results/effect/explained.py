@@ -139,10 +139,10 @@ class ExplainedVariance(HasLaw):
           negative binomial, ln(1 + 1 / alpha) for the gamma family, and in general
           ln(1 + v), where v = Var(y) / (d mean / d eta)^2; under any other link v.
 
-        Of ``(1 | gr(animal, cov=A))`` with additive relationships A it is the heritability
+        For ``(1 | gr(animal, cov=A))`` with additive relationships A it is the heritability
         among the animals in the data: sd^2 is multiplied by the mean over the rows of A's
         diagonal, so that it makes no difference in which units A is given. Without
-        inbreeding that is 1. Of effects that are multivariate t, sd is the scale.
+        inbreeding that is 1. For effects that are multivariate t, sd is the scale.
 
         Parameters
         ----------
