@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.design import GroupingFactor, LinearPredictor
-from bayesmix.design.levels_root import LevelsRoot
 from bayesmix.gaussian.crossproducts import empty_equations
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.structure import Elimination
@@ -55,14 +54,13 @@ def turned_equations(
     between = predictor.groups[0].between
     assert between is not None  # noqa: S101
     n, root = len(between), equations.root
-    plain = LevelsRoot(known=between.known, places=np.arange(n), root=between.root)
-    turned, values = plain.diagonal(np.diagonal(root)[:n].copy())
+    turn, values = between.turned(np.diagonal(root)[:n].copy())
     plan = Elimination(chain=(0,), rest=(), parents=())
     made = empty_equations(predictor, plan)
     made.K[:] = values
     panel = np.column_stack([root[:n, n:], equations.root_y[:n]])
-    made.panel[:] = (turned.root.T @ panel).ravel()
+    made.panel[:] = (turn.T @ panel).ravel()
     made.root[:] = root[n:, n:]
     made.root_y[:] = equations.root_y[n:]
     made.yy[:] = equations.yy
-    return made, plan, turned.root
+    return made, plan, turn

@@ -205,6 +205,12 @@ def _satterthwaite(law: NormalLaw) -> Satterthwaite:
 
 def _kenward_roger(law: NormalLaw) -> SmallSample:
     design = law.model.design
+    for group in design.mu.groups:
+        if group.between is not None:
+            raise NotSupportedError(
+                f"Kenward and Roger's method takes independent levels, and those of "
+                f'`{group.name}` are related by {group.between.name}; take ddf="satterthwaite"'
+            )
     known_se = design.known_se
     sigma = law.optimum.sigma
     weights = known_se**-2.0 if known_se is not None else design.weights

@@ -41,7 +41,10 @@ class Model(FittableModel, PoolingExtremes):
         ``proportion(successes, trials)``, ``event(time, status)``,
         ``censored(y, status)``, ``truncated(y, lower, upper)`` and
         ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
-        precision.
+        precision. Behind a bar may stand ``gr(g, cov=A)``, levels with the known covariance
+        A of `matrices`; ``gr(g, by=f)``, a covariance of effects for each level of f;
+        ``gr(g, dist="student")``, effects that are multivariate t; and
+        ``mm(a, b, weights=[v, w])``, rows that belong to several levels.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family

@@ -185,6 +185,9 @@ def _sd_defaults(
         if part.covariance.one_scale:
             own = tied_sd_prior(group.Z[:, part.effects], scale)
             found[part.effects] = [own] * part.size
+    if group.between is not None:  # a level's own sd is sd times the root of A's diagonal
+        unit = float(f"{np.sqrt(group.mean_variance):.9g}")
+        found = [Prior("HalfCauchy", beta=prior.parameters["beta"] / unit) for prior in found]
     return [found[k] for k in covariance.effect_of_sd.tolist()]
 
 

@@ -76,8 +76,10 @@ def test_what_is_wrong_with_it_is_said(data: pd.DataFrame, A: pd.DataFrame) -> N
     lopsided.iloc[0, 1] += 0.1
     with pytest.raises(DataError, match="A is not symmetric"):
         bmx.Model(FORMULA, data, matrices={"A": lopsided})
+    impossible = pd.DataFrame(np.eye(8), index=A.index, columns=A.columns)
+    impossible.iloc[:3, :3] = [[1, 0.9, 0.9], [0.9, 1, -0.9], [0.9, -0.9, 1]]
     with pytest.raises(DataError, match="is not positive definite"):
-        bmx.Model(FORMULA, data, matrices={"A": A - 0.9 * np.eye(8) * A.to_numpy().min()})
+        bmx.Model(FORMULA, data, matrices={"A": impossible})
     eb = bmx.Model(FORMULA, data, matrices={"A": A}).fit_eb()
     with pytest.raises(DataError, match="level 'new' of the data is not among the 8 levels of A"):
         eb.predict(pd.DataFrame({"x": [0.0, 1.0], "g": ["new", "new"]}))
@@ -131,3 +133,16 @@ def test_shares_are_in_units_of_the_diagonal(data: pd.DataFrame, A: pd.DataFrame
     assert eb.icc()["estimate"][0] == pytest.approx(share)
     doubled = eb.model.update(matrices={"A": 2 * A}).fit_eb()
     assert doubled.icc()["estimate"][0] == pytest.approx(share, rel=1e-4)
+
+
+def test_default_priors_are_in_units_of_the_diagonal(
+    data: pd.DataFrame,
+    A: pd.DataFrame,
+) -> None:
+    plain = bmx.Model("y ~ x + (1 | g)", data).prior_entries.mu.sd["g"][0].prior.parameters["beta"]
+    mean = np.diag(A.loc[data["g"], data["g"]]).mean()
+    related = bmx.Model(FORMULA, data, matrices={"A": A}).prior_entries.mu.sd["g"][0].prior
+    assert related.parameters["beta"] == pytest.approx(plain / np.sqrt(mean))
+    unit = A / np.sqrt(np.outer(np.diag(A), np.diag(A)))
+    same = bmx.Model(FORMULA, data, matrices={"A": unit}).prior_entries.mu.sd["g"][0].prior
+    assert same.parameters["beta"] == plain

@@ -101,6 +101,10 @@ def covariance_is_nested(
 
 def same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
     """Whether two factors divide the rows in the same way, as a:b and b:a do."""
+    if (one.between is None) != (other.between is None) or (
+        one.between is not None and not one.between.same_as(other.between)
+    ):
+        return False
     if one.name == other.name:
         return True
     pairs = one.index.astype(np.int64) * other.n_levels + other.index
@@ -124,7 +128,7 @@ def _at(term: _Term, w: np.ndarray, z: np.ndarray) -> list[float]:
         np.stack([np.bincount(group.index, column * p, group.n_levels) for column in Q.T])
         for p in (w, z)
     )
-    M = one @ other.T
+    M = one @ other.T if group.between is None else one @ group.between.covariance @ other.T
     return [float(M[a, b] if a == b else M[a, b] + M[b, a]) for a, b in term.pairs]
 
 

@@ -272,7 +272,9 @@ class Tables(HasLaw):
         residual variance; a covariance of two effects is split evenly between them, so the
         share of an effect that is strongly and negatively correlated with another may be
         below zero. The shares of each draw, and of empirical Bayes, add up to 1, and so do
-        their means, but not their medians.
+        their means, but not their medians. Where levels have a known covariance A, variance
+        and sd are in its units, and shares are of sd^2 times the mean over the rows of A's
+        diagonal.
 
         Parameters
         ----------
