@@ -92,8 +92,8 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
         else:
             fit = model.fit_eb(method)
         new = table.iloc[:3].assign(t=table["t"].max() + 2, g=[0, 1, 99])
-        estimate = fit.fixed_effects()["estimate"]
-        if not np.isfinite(estimate).all():
+        estimate = fit.fixed_effects().set_index("term")["estimate"]
+        if not np.isfinite(estimate[list(model.design.mu.fixed_effects)]).all():
             return what, "FAILED: an estimate is not finite"
         fit.summary()
         fit.predict(new[:1]) if "f" not in model.formula.columns else fit.predict(table[:3])
