@@ -13,8 +13,11 @@ from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
+from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.missing import check_finite
 from bayesmix.design.numerals import warn_of_other_numerals
+from bayesmix.design.predictor import LinearPredictor
+from bayesmix.design.smooths import warn_of_extrapolation
 from bayesmix.errors import DataError
 
 __all__ = ["DesignRows", "design_rows"]
@@ -30,10 +33,10 @@ class DesignRows:
     left_out : ndarray, shape (n, P - p), or None
         The formula's other columns, where some were left out as aliased.
     Z : mapping of str to ndarray, shape (n, q)
-        By grouping factor; empty where effects were not asked for.
+        By grouping factor; of smooths only where effects were not asked for.
     index : mapping of str to ndarray of int32, shape (n,)
-        By grouping factor; -1 where the level is new or missing. Empty where
-        levels were not asked for.
+        By grouping factor; -1 where the level is new or missing, 0 for smooths. Of smooths
+        only where levels were not asked for.
     new_levels : mapping of str to ndarray of object
         By grouping factor, the label of each row whose index is -1, in order; None
         where it is missing.
@@ -93,8 +96,9 @@ def design_rows(
     known = column_names(data)
     roles = ("fixed", "effect", "offset") if effects else ("fixed", "offset")
     needed = formula.columns_of(*roles)
+    members = _members(predictor) if effects else ()
     grouping = formula.columns_of("group") if levels else ()
-    for name in (*needed, *grouping):
+    for name in (*needed, *members, *grouping):
         if name not in known:
             advice = ""
             if name in grouping and name not in needed:
@@ -106,13 +110,14 @@ def design_rows(
                 f"the new data have no column `{name}`, which the model "
                 f"`{formula}` needs{advice}; there are {', '.join(known[:12]) or 'none'}"
             )
-    given = select_columns(data, (*needed, *grouping))
+    given = select_columns(data, tuple(dict.fromkeys((*needed, *members, *grouping))))
     labels = given.index
     given = given.reset_index(drop=True)
     frame = pd.DataFrame(
         {name: like_fitted(given[name], design.frame[name], labels) for name in needed},
         index=given.index,
     )
+    frame = frame.assign(**{name: given[name] for name in members})
     X = predictor.fixed_columns.build(frame, labels)
     left_out = None
     if X.shape[1] > len(predictor.fixed_effects):
@@ -122,7 +127,8 @@ def design_rows(
             left_out = X[:, [predictor.fixed_columns.names.index(name) for name in others]]
         X = X[:, [predictor.fixed_columns.names.index(name) for name in predictor.fixed_effects]]
     check_finite(X, predictor.fixed_effects, labels, "the fixed effect")
-    varying = predictor.groups if effects else ()
+    warn_of_extrapolation([one for one in predictor.smooths if effects or not one.at_levels], frame)
+    varying = [group for group in predictor.groups if effects or group.is_smooth]
     Z = {group.name: group.build_Z(frame, labels) for group in varying}
     for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
@@ -133,16 +139,7 @@ def design_rows(
             values = columns.build(frame, labels)
             check_finite(values, (f"offset({piece.text})",), labels, "the term")
             offset += values[:, 0]
-    index, new_levels = {}, {}
-    for group in predictor.groups if levels else ():
-        index[group.name] = group.levels.index_of(given)
-        unknown = given[index[group.name] < 0]
-        new_levels[group.name] = group.levels.labels_of(unknown)
-        if group.between is not None and len(unknown):
-            _refuse_unrelated(group, new_levels[group.name], unknown)
-        for column in group.levels.columns:
-            known_labels, labels_given = group.levels.spelled(column, unknown)
-            warn_of_other_numerals(column, known_labels, labels_given)
+    index, new_levels = _levels(predictor, given, levels=levels)
     return DesignRows(
         X=X,
         left_out=left_out,
@@ -152,6 +149,39 @@ def design_rows(
         offset=offset,
         row_labels=labels,
     )
+
+
+def _members(predictor: LinearPredictor) -> tuple[str, ...]:
+    """Columns with the levels of memberships, which make columns of Z."""
+    return tuple(
+        column
+        for group in predictor.groups
+        for columns in group.terms
+        if isinstance(columns, MembershipColumns)
+        for column in columns.columns
+    )
+
+
+def _levels(
+    predictor: LinearPredictor, given: pd.DataFrame, *, levels: bool
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Level of each row by grouping factor, and labels of those that are new."""
+    index: dict[str, np.ndarray] = {}
+    new_levels: dict[str, np.ndarray] = {}
+    for group in predictor.groups:
+        if group.is_smooth:
+            index[group.name] = np.zeros(len(given), dtype=np.int32)
+            new_levels[group.name] = np.zeros(0, dtype=object)
+        elif levels:
+            index[group.name] = group.levels.index_of(given)
+            unknown = given[index[group.name] < 0]
+            new_levels[group.name] = group.levels.labels_of(unknown)
+            if group.between is not None and len(unknown):
+                _refuse_unrelated(group, new_levels[group.name], unknown)
+            for column in group.levels.columns:
+                known_labels, labels_given = group.levels.spelled(column, unknown)
+                warn_of_other_numerals(column, known_labels, labels_given)
+    return index, new_levels
 
 
 def _refuse_unrelated(group: GroupingFactor, levels: np.ndarray, rows: pd.DataFrame) -> None:

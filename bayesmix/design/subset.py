@@ -123,6 +123,8 @@ def _predictor_of_rows(predictor: LinearPredictor, rows: np.ndarray) -> LinearPr
 
 
 def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
+    if group.is_smooth:
+        return replace(group, index=group.index[rows], Z=group.Z[rows])
     if group.between is not None:  # levels without a row are related to those that have one
         return replace(group, index=group.index[rows], Z=group.Z[rows])
     found, index = np.unique(group.index[rows], return_inverse=True)
@@ -137,4 +139,7 @@ def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
         labels=labels,
         values=group.levels.values.iloc[found].reset_index(drop=True),
     )
-    return replace(group, levels=levels, index=index.astype(np.int32), Z=group.Z[rows])
+    return replace(
+        group, levels=levels, index=index.astype(np.int32), Z=group.Z[rows],
+        present=None if group.present is None else group.present[found],
+    )  # fmt: skip

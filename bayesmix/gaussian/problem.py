@@ -19,6 +19,7 @@ from bayesmix.gaussian.residual_classes import ResidualClasses
 from bayesmix.gaussian.residual_coordinates import NORMAL, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
+from bayesmix.gaussian.turned import may_be_turned, turned_equations
 from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
@@ -42,6 +43,9 @@ class Problem:
         None beyond the normal, where the rows' weights take its place.
     log_det : float
         Log determinant of the sum of the M_k, where it has no parameters.
+    turn : ndarray, shape (G, G), optional
+        What makes b of the one factor's levels of that in the equations, where these are
+        turned.
     """
 
     equations: Equations
@@ -50,6 +54,7 @@ class Problem:
     groups: tuple[GroupingFactor, ...]
     residual: Residual | None
     log_det: float
+    turn: np.ndarray | None = None
 
     @property
     def sigma_is_known(self) -> bool:
@@ -162,6 +167,9 @@ def build_problem(
     plan = plan_elimination(predictor.groups, pairs)
     scaling = scale_design(predictor, z, pairs.weights)
     equations, products = build_equations(predictor, z, pairs, scaling, plan)
+    turn = None
+    if may_be_turned(predictor.groups, pairs) and not structure.parameters:
+        equations, plan, turn = turned_equations(predictor, equations)
     log_det = 0.0
     if structure.parameters:
         equations.classes = _classes(structure, given, predictor.n_obs, products)
@@ -174,6 +182,7 @@ def build_problem(
         groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
         residual=structure,
         log_det=log_det,
+        turn=turn,
     )
 
 
@@ -190,13 +199,15 @@ def _classes(structure: Residual, rows: Rows, n: int, products: np.ndarray) -> R
 def unsupported_priors(priors: ModelPriors) -> list[str]:
     """Priors for which the algebra is not exact, or that its kernels do not know."""
     found = []
-    scales = {e.parameter for own in priors.structure.values() for e in own.values()}
-    scales |= set(priors.family)
+    of_structures = {e.parameter for own in priors.structure.values() for e in own.values()}
+    scales = of_structures | set(priors.family)
     for entry in priors:
         if entry.parameter.startswith("corr("):
             continue
         is_scale = entry.parameter.startswith("sd(") or entry.parameter in scales
-        known = _SCALE_PRIORS if is_scale else {"Normal", "Flat"}
+        known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
+        if entry.parameter in of_structures:  # within its range, as has been checked
+            known |= {"Normal", "Flat"}
         if entry.prior.distribution not in known:
             found.append(f"{entry.parameter} ~ {entry.prior}")
     return found
@@ -266,6 +277,15 @@ def _coordinates(
     return made
 
 
+def _value_prior_codes(prior: Prior) -> tuple[int, float, float]:
+    """Codes of the prior of a covariance structure's parameter, which may be any number."""
+    if prior.distribution == "Normal":
+        check_sizes("Normal", prior.parameters)
+        mu, sigma = standard_parameters("Normal", prior.parameters).values()
+        return NORMAL, mu, sigma
+    return scale_prior_codes(prior)
+
+
 def _phi_prior(
     parameter: ResidualParameter, priors: ModelPriors | None
 ) -> tuple[int, float, float]:
@@ -274,9 +294,7 @@ def _phi_prior(
     if entry is None:
         return codes.HALF_FLAT, 0.0, 0.0
     if entry.prior.distribution == "Normal":
-        check_sizes("Normal", entry.prior.parameters)
-        mu, sigma = standard_parameters("Normal", entry.prior.parameters).values()
-        return NORMAL, mu, sigma
+        return _value_prior_codes(entry.prior)
     if parameter.support == "interval":  # uniform over all of it
         return codes.HALF_FLAT, 0.0, 0.0
     return scale_prior_codes(entry.prior)
@@ -306,8 +324,10 @@ class _Blocks:
         self._eta.append(1.0 if priors is None else priors["corr"].parameters["eta"]
                          if own.free_correlations else 1.0)  # fmt: skip
         for p in parameters:
-            kind, a, b = (0, 0.0, 0.0) if priors is None else scale_prior_codes(priors[p.name])
+            kind, a, b = (0, 0.0, 0.0) if priors is None else _value_prior_codes(priors[p.name])
             lower, width = p.lower, 0.0 if np.isinf(p.upper) else p.upper - p.lower
+            if p.is_real:
+                lower, width = p.center, -1.0
             below = above = 0.0
             if kind == codes.UNIFORM:
                 lower, width, below, above = a, b - a, a - p.lower, p.upper - b

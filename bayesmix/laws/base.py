@@ -181,6 +181,14 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+
+    @abstractmethod
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Effective degrees of freedom of each smooth's penalised columns, by grouping factor."""
+
+    @abstractmethod
     def covariance_parameters(
         self, asked: Asked
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
@@ -192,6 +200,11 @@ class Law(ABC):
     @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
+        effects = self.point_estimates()[1]
+        return {g.name: effects[g.name][0] for g in self.model.design.mu.groups if g.is_smooth}
 
     @property
     def lost_coefficients(self) -> np.ndarray | None:

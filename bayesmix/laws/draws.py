@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +27,7 @@ from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -54,12 +56,14 @@ class PredictorDraws:
     sd : mapping of str to ndarray, shape (chains, draws, q)
     corr : mapping of str to ndarray, shape (chains, draws, q, q)
     b : mapping of str to ndarray, shape (chains, draws, G, q)
+    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
     """
 
     beta: np.ndarray
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
+    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def draw(
         self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
@@ -81,6 +85,10 @@ class PredictorDraws:
             groups,
             {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
             {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
+            {
+                g: {name: _in_one_row(values, chosen) for name, values in own.items()}
+                for g, own in self.structure.items()
+            },
         )
         return ParameterDraws(
             beta=np.ascontiguousarray(beta.T),
@@ -208,7 +216,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.groups, self.residual_variance()
+        groups, residual = self.design.mu.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -250,6 +258,21 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    @functools.cached_property
+    def _smooth_degrees(self) -> Mapping[str, float]:
+        return degrees_of_draws(self)
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return self._smooth_degrees
+
     def covariance_parameters(
         self, asked: Asked
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
@@ -275,6 +298,17 @@ class DrawsLaw(Law):
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.mu.groups
+            if g.is_smooth
+        }
 
     # -- draws ----------------------------------------------------------------
 
@@ -304,11 +338,11 @@ class DrawsLaw(Law):
         corr = {name: flat(values) for name, values in self.corr.items()}
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
+        structure = {
+            g: {name: flat(values) for name, values in own.items()}
+            for g, own in self.structure.items()
+        }
         if any(name in self.moments and len(found) for name, found in levels.items()):
-            structure = {
-                g: {name: flat(values) for name, values in own.items()}
-                for g, own in self.structure.items()
-            }
             beta, b = redrawn_effects(
                 self.model, sd, corr, structure, family, levels, len(beta), seed
             )
@@ -322,7 +356,7 @@ class DrawsLaw(Law):
             beta=np.ascontiguousarray(beta.T),
             b=b,
             level_rows=placed_levels(self.design, levels),
-            scales=group_scales(self.design.mu.groups, sd, corr),
+            scales=group_scales(self.design.mu.groups, sd, corr, structure),
             family=family,
             n_draws=len(beta),
             others={

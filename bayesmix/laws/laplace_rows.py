@@ -176,7 +176,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
             return mean
         between = np.zeros(rows.n_rows)
         for name, Z in rows.Z.items():
-            between += np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            one = np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            between += one * self.model.design.mu.group(name).mean_variance
         spread = np.sqrt(between)
 
         def average(eta: np.ndarray) -> np.ndarray:

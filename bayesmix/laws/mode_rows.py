@@ -138,7 +138,7 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.mu.groups:
+        for group in self.model.design.mu.grouping:
             u = rng.standard_normal((group.n_levels, group.n_effects))
             if group.between is not None:
                 u = group.between.root @ u
@@ -203,13 +203,14 @@ class ModeRows(Mode, Law):
             variance = self.row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
             variance = self._fixed_variance(rows.X)
+        mean_variance = {g.name: g.mean_variance for g in self.model.design.mu.groups}
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
-            of_population *= self.model.design.mu.group(name).mean_variance
-            if request.marginal and request.kind == "response":
-                variance = variance + of_population
-            elif name in rows.index:
+            of_population *= mean_variance[name]
+            if name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+            elif request.marginal and request.kind == "response":
+                variance = variance + of_population
         return variance
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:

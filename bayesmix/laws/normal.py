@@ -22,6 +22,7 @@ from bayesmix.laws.intervals import around
 from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.reach import reaches
+from bayesmix.laws.smooth_degrees import penalised_degrees
 from bayesmix.laws.values import Values, by_name, estimated_pairs
 from bayesmix.laws.wald import interval_of_atanh
 
@@ -120,7 +121,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.mu.groups
+        groups = self.model.design.mu.grouping
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
@@ -175,6 +176,27 @@ class NormalLaw(Criteria, ModeRows):
                 rows.append((rho, *ends))
         estimate, lower, upper = np.asarray(rows, dtype=np.float64).reshape(-1, 3).T
         return labels, {"estimate": estimate, "lower": lower, "upper": upper}
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        method = asked.ci_method or self.affordable()
+        _check(asked.ci_prob, method)
+        lower, upper = self._sd_interval(asked.ci_prob, method)
+        sd = self.by_group()[0]
+        smooths = [g for g in self.model.design.mu.groups if g.smooth is not None]
+        return {
+            column: joined([covariance_of(g).by_sd(values[g.name]) for g in smooths])
+            for column, values in (("sd", sd), ("lower", lower), ("upper", upper))
+        }
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """At the estimates."""
+        sd = self.by_group()[0]
+        return {
+            g.name: penalised_degrees(self.conditional.b_var[g.name], sd[g.name])
+            for g in self.model.design.mu.groups
+            if g.smooth is not None
+        }
 
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, conditional modes, and the family's own parameters."""

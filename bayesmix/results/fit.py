@@ -11,6 +11,7 @@ from bayesmix.results.effect.hypothesis import WeighsHypotheses
 from bayesmix.results.files.reporting import Reports
 from bayesmix.results.files.saving import Saves
 from bayesmix.results.signposts import Signposts
+from bayesmix.results.tabular.smooths import SmoothTables
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 
-class Fit(Reports, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signposts):
+class Fit(Reports, SmoothTables, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signposts):
     """A mixed model whose parameters have a law: draws, or a distribution around a mode.
 
     `Posterior` and `EmpiricalBayes` add what only they can have.

@@ -115,6 +115,14 @@ def _predictor_lines(part: _Part) -> list[str]:
     if predictor.offset is not None:
         terms += [rf"{_text(piece.text)}_i" for piece in predictor.formula.offsets]
     for letter, group in zip(part.letters, predictor.groups, strict=True):
+        if group.smooth is not None:
+            b = f"{letter}_{{{_of_level(group)}k}}"
+            terms.append(rf"\textstyle\sum_k {b}\,{_text(group.name)}_{{ik}}")
+            continue
+        if group.is_membership:
+            w = rf"w{part.mark}_{{{_text(group.name)},ik}}"
+            terms.append(rf"\textstyle\sum_k {w}\,{letter}_k")
+            continue
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
@@ -125,20 +133,44 @@ def _predictor_lines(part: _Part) -> list[str]:
     return lines + [rf"&\quad + {' + '.join(row)}" for row in rows[1:]]
 
 
-def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+def _of_level(group: GroupingFactor) -> str:
+    """Index of the level of a row, where a smooth has curves of levels."""
+    assert group.smooth is not None  # noqa: S101
+    return rf"\text{{{_escape(group.smooth.term.group)}}}[i]," if group.smooth.at_levels else ""
+
+
+def _smooth_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    """Effects of a smooth: those of each block share one standard deviation."""
     name, covariance = _text(group.name), covariance_of(group)
+    level = "" if group.is_smooth else "j"
+    return [
+        rf"{letter}_{{{level}k}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},{n}}}), "
+        rf"\quad k = {part.start + 1}, \dots, {part.stop}"
+        for n, part in enumerate(covariance.parts)
+    ]
+
+
+def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    if group.smooth is not None:
+        return _smooth_lines(group, letter, mark)
+    name, covariance = _text(group.name), covariance_of(group)
+    if group.is_membership:
+        return [
+            rf"{letter}_k &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"\quad k = 1, \dots, {group.n_members}"
+        ]
     if group.between is not None:
         lines = _related_lines(group, letter, mark)
         if group.n_effects == 1:
             return lines
     elif group.n_effects == 1:
         return [
-            rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"{letter}_{{j,0}} &\sim {_law(group, 'Normal', mark)}0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     else:
         lines = [
-            rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
+            rf"{letter}_j &\sim {_law(group, 'MvNormal', mark)}0, \Sigma{mark}_{{{name}}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
@@ -156,6 +188,14 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _law(group: GroupingFactor, normal: str, mark: str) -> str:
+    """The distribution of a level's effects, up to its mean."""
+    if not group.is_student:
+        return rf"\operatorname{{{normal}}}("
+    student = normal.replace("Normal", "StudentT")
+    return rf"\operatorname{{{student}}}({_of_structure('df', group, mark)}, "
 
 
 def _related_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:

@@ -29,9 +29,9 @@ def facts_in_words(
     rows += "".join(_row_data_in_words(design))
     lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
     sizes = {
-        f"{g.name} ({g.n_levels} levels)": None
+        f"{g.name} ({g.n_members} levels)": None
         for predictor in design.predictors.values()
-        for g in predictor.groups
+        for g in predictor.grouping
         if g.levels.columns
     }
     if sizes:
@@ -64,6 +64,10 @@ def _scale_in_words(design: Design, family: Family) -> list[str]:
 
 def groups_in_words(group: GroupingFactor) -> str:
     """Say what varies by a grouping factor, and what is correlated."""
+    if group.smooth is not None:
+        return _smooth_in_words(group)
+    if group.is_membership:
+        return f"Intercept varies by {group.name} ({group.n_members} levels, several a row)"
     parts = []
     for part in covariance_of(group).parts:
         names = group.effects[part.effects]
@@ -77,7 +81,25 @@ def groups_in_words(group: GroupingFactor) -> str:
         return f"{'; '.join(parts)} over all rows"
     vary = "varies" if group.n_effects == 1 else "vary"
     between = "" if group.between is None else f", related by {group.between.name}"
-    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels{between})"
+    student = " as Student's t" if group.is_student else ""
+    where = f"{group.name} ({group.n_levels} levels{between})"
+    return f"{'; '.join(parts)} {vary} by {where}{student}"
+
+
+def _smooth_in_words(group: GroupingFactor) -> str:
+    """Say what the basis of a smooth is, and how many of its functions are penalised."""
+    smooth = group.smooth
+    assert smooth is not None  # noqa: S101
+    basis = smooth.smooth.basis
+    kind, k = basis.kind, basis.n_columns
+    text = f'{group.name}: smooth, bs="{kind}", k={k}, {group.n_effects} penalised functions'
+    sds = covariance_of(group).n_sd
+    text += f" with {sds} sds" if sds > 1 else ""
+    return (
+        f"{text}, of each level of {smooth.term.group} ({group.n_levels})"
+        if (smooth.at_levels)
+        else text
+    )
 
 
 def model_in_words(

@@ -167,6 +167,7 @@ def _normal_units(
     law: DrawsLaw, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Integrate the effects of new levels of a normal model out exactly."""
+    from bayesmix.laws.integrated import refuse_student
     from bayesmix.laws.levels import group_scales
 
     # New levels at zero: their variance enters the covariance.
@@ -185,7 +186,9 @@ def _normal_units(
         law.model.design.mu.groups,
         {name: flat(values) for name, values in law.sd.items()},
         {name: flat(values) for name, values in law.corr.items()},
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )
+    refuse_student(scales, rows)
     parameters = {name: flat(values)[:, None] for name, values in law.parameters.items()}
     structure = law.model.residual
     assert structure is not None  # noqa: S101

@@ -235,12 +235,17 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     """
     design = model.design
     if isinstance(by, str):
-        for group in design.mu.groups:
+        for group in design.mu.grouping:
+            if group.name == by and group.is_membership:
+                raise DataError(
+                    f"rows belong to several levels of {by}, so none can be left out with all of "
+                    "its rows and no others; leave out by one of its columns, or another group"
+                )
             if group.name == by:  # levels of a known covariance may have no row
                 there, member = np.unique(group.index, return_inverse=True)
                 return by, group.levels.labels[there], member.astype(np.int64)
         if by not in design.frame.columns:
-            known = [g.name for g in design.mu.groups]
+            known = [g.name for g in design.mu.grouping]
             known += [c for c in design.frame.columns if c not in known]
             raise DataError(
                 f"by={by!r} is neither a grouping factor nor a column of the formula; "
@@ -301,6 +306,8 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     own, shared = {}, {}
     for group in model.design.mu.groups:
         whole = levels_of_one_unit(group.index, member, group.n_levels)
+        if not group.integrates:  # the draws' effects, with importance weights
+            whole[:] = False
         own[group.name] = np.where(whole[group.index], group.index, -1)
         if not whole.all():
             shared[group.name] = np.flatnonzero(~whole)

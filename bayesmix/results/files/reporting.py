@@ -12,13 +12,14 @@ from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
 from bayesmix.results.pictures.covariance_plots import CovariancePlots
+from bayesmix.results.pictures.smooth_plots import SmoothPlots
 from bayesmix.results.tabular.summary import Section
 from bayesmix.results.tabular.summing_up import SumsUp
 
 __all__ = ["Reports"]
 
 
-class Reports(SumsUp, CovariancePlots, Checks):
+class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
     """A fit as a page."""
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
@@ -69,7 +70,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.mu.groups
+                for group in self.model.design.mu.grouping
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -111,13 +112,21 @@ class Reports(SumsUp, CovariancePlots, Checks):
                     draw=self.plot_covariance_parameters,
                 )
             )
+        if mu.smooths:
+            pictures.append(
+                Picture(
+                    title="Smooths",
+                    caption="Their part of the linear predictor, with 95 % intervals.",
+                    draw=self.plot_smooths,
+                )
+            )
         pictures += [
             Picture(
                 title=f"Group effects of {group.name}",
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in mu.groups
+            for group in mu.grouping
         ]
         pictures.append(
             Picture(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -22,6 +23,7 @@ __all__ = [
     "family_parameters_table",
     "fixed_effects_table",
     "group_table",
+    "smooths_table",
     "text_column",
     "variance_components_table",
     "wide_table",
@@ -59,8 +61,17 @@ def group_table(
         Only the first so many levels.
     """
     columns = law.effects(group, asked, with_fixed=with_fixed, n_levels=n_levels)
+    if group.is_membership:  # its effects are the levels
+        return pd.DataFrame(
+            {
+                "group": text_column([group.name] * group.n_effects),
+                "level": text_column(group.effects),
+                "effect": text_column(["Intercept"] * group.n_effects),
+                **columns,
+            }
+        )
     levels = group.levels.labels[:n_levels]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "group": text_column([group.name] * (len(levels) * group.n_effects)),
             "level": text_column(np.repeat(levels, group.n_effects)),
@@ -68,11 +79,43 @@ def group_table(
             **columns,
         }
     )
+    if group.present is None:
+        return table
+    return table[group.present[:n_levels].ravel()].reset_index(drop=True)
 
 
 def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per standard deviation of a group's effect, and the residual's."""
     return _labelled(("group", "effect"), *law.components(asked))
+
+
+def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
+    """One row per standard deviation of a smooth; without smooths there are none."""
+    mu = law.model.design.mu
+    smooths = [group for group in mu.groups if group.smooth is not None]
+    if not smooths:
+        return pd.DataFrame()
+    degrees = law.smooth_degrees()
+    rows: list[tuple[str, str, int, float, str]] = []
+    for group in smooths:
+        own = group.smooth
+        assert own is not None  # noqa: S101
+        basis = own.smooth.basis
+        n_fixed = sum(name in mu.fixed_effects for name in own.fixed_names)
+        edf = degrees[group.name] + n_fixed
+        for label in covariance_of(group).sd_labels:
+            part = "" if label == group.name else label
+            rows.append((group.name, own.term.kind, basis.n_columns, edf, part))
+    return pd.DataFrame(
+        {
+            "term": text_column([row[0] for row in rows]),
+            "basis": text_column([row[1] for row in rows]),
+            "k": np.asarray([row[2] for row in rows], dtype=np.int64),
+            "edf": np.asarray([row[3] for row in rows], dtype=np.float64),
+            "part": text_column([row[4] for row in rows]),
+            **law.smooth_sds(asked),
+        }
+    )
 
 
 def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:
