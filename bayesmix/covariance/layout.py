@@ -180,11 +180,10 @@ class GroupCovariance:
         if not self.tied:
             return values
         out = values[..., self.sd_of_effect]
-        if not parameters:
-            return out
-        for part in self.parts:
+        given = parameters or {}
+        for part in self.parts if given else ():
             if part.covariance.kernels == "covariance":
-                own = {p.name: np.ravel(parameters[n]) for n, p in part.named_parameters().items()}
+                own = {p.name: np.ravel(given[n]) for n, p in part.named_parameters().items()}
                 shape = (*values.shape[:-1], part.size)
                 out[..., part.effects] *= part.covariance.lengths(own).reshape(shape)
         return out

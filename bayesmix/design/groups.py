@@ -307,7 +307,10 @@ def build_grouping_factors(
             levels, index = _levels_of(between, terms[0], frame)
         known = [columns for group in learned if group.name == name for columns in group.terms]
         if known:
-            built = [_built_again(columns, frame, fixed) for columns in known]
+            built = [
+                _built_again(columns, term, frame, fixed)
+                for columns, term in zip(known, terms, strict=True)
+            ]
         else:
             built = [
                 _positions(term, frame, functions, labels, formula)
@@ -460,15 +463,19 @@ def _positions(
 
 
 def _built_again(
-    columns: AnyColumns,
-    frame: pd.DataFrame,
+    columns: AnyColumns, term: GroupTerm, frame: pd.DataFrame,
     fixed: tuple[Columns, np.ndarray],
-) -> tuple[AnyColumns, np.ndarray]:
-    """Columns by what they learned; only positions that are new come in addition."""
+) -> tuple[AnyColumns, np.ndarray]:  # fmt: skip
+    """Columns by what they learned; positions that are new come in addition.
+
+    Positions without rows stay where their effects share a standard deviation. One of
+    their own could not be told.
+    """
     if columns is fixed[0]:
         return fixed
     if isinstance(columns, PositionColumns):
-        columns = columns.with_positions_of(frame)
+        tied = STRUCTURE_WORDS[term.structure].tied
+        columns = columns.with_positions_of(frame) if tied else columns.at_positions_of(frame)
     return columns, columns.build(frame)
 
 

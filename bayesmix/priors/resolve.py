@@ -203,9 +203,23 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
     predictors = {}
     for parameter, before in learned.predictors.items():
         known = {entry.parameter: entry for entry in before.coefficients}
-        coefficients = own.predictors[parameter].coefficients
+        now = own.predictors[parameter]
+        known |= {entry.parameter: entry for entries in before.sd.values() for entry in entries}
         predictors[parameter] = replace(
             before,
-            coefficients=tuple(known.get(entry.parameter, entry) for entry in coefficients),
-        )
+            coefficients=tuple(known.get(entry.parameter, entry) for entry in now.coefficients),
+            sd={
+                group: tuple(known.get(entry.parameter, entry) for entry in entries)
+                for group, entries in now.sd.items()
+            },
+            structure={
+                group: {
+                    # The range of a correlation depends on the number of positions.
+                    name: entry if entry.prior.distribution == "Uniform"
+                    else before.structure[group].get(name, entry)
+                    for name, entry in entries.items()
+                }
+                for group, entries in now.structure.items()
+            },
+        )  # fmt: skip
     return replace(learned, predictors=predictors)

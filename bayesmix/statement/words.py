@@ -32,6 +32,7 @@ def facts_in_words(
         f"{g.name} ({g.n_members} levels)": None
         for predictor in design.predictors.values()
         for g in predictor.grouping
+        if g.levels.columns
     }
     if sizes:
         lines.append(f"groups: {', '.join(sizes)}")
@@ -69,10 +70,15 @@ def groups_in_words(group: GroupingFactor) -> str:
         return f"Intercept varies by {group.name} ({group.n_members} levels, several a row)"
     parts = []
     for part in covariance_of(group).parts:
-        text = _listed(group.effects[part.effects])
-        if part.covariance.words:
-            text += f" ({part.covariance.words})"
+        names = group.effects[part.effects]
+        if part.covariance.positions is not None and ")[" in names[0]:  # ar1(occasion)[3]
+            text = f"{names[0].partition(')[')[0]}) at {part.size} positions"
+        else:
+            words = part.covariance.words
+            text = _listed(names) + (f" ({words})" if words else "")
         parts.append(text)
+    if not group.levels.columns:
+        return f"{'; '.join(parts)} over all rows"
     vary = "varies" if group.n_effects == 1 else "vary"
     between = "" if group.between is None else f", related by {group.between.name}"
     student = " as Student's t" if group.is_student else ""

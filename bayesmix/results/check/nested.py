@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from bayesmix.design import GroupingFactor
+from bayesmix.design import Block, GroupingFactor
 
 __all__ = ["Nested", "covariance_is_nested", "same_levels"]
 
@@ -73,6 +73,12 @@ def covariance_is_nested(
         Unknown where the other model expresses a covariance in several ways, and the
         one that was found is none that its effects can have.
     """
+    if any(_by_rule(block) for group in (*small, *large) for block in group.blocks):
+        if not _has_structures_of(large, small):
+            return "unknown"
+        # What the smaller one has by a rule the larger one has as well: the rest is compared.
+        rest = covariance_is_nested(_free(small), _free(large), residual)
+        return "yes" if rest == "yes" else "unknown"
     ones, others = list(_terms(small)), list(_terms(large))
     if not ones:
         return "yes"
@@ -97,6 +103,37 @@ def covariance_is_nested(
     if _are_covariances(ones, others, found, residual is not None, rng):
         return "yes"
     return "no" if rank == A.shape[1] else "unknown"
+
+
+def _by_rule(block: Block) -> bool:
+    """Whether its covariance has fewer parameters than entries."""
+    return block.structure not in {"us", "diag"}
+
+
+def _free(groups: Sequence[GroupingFactor]) -> list[GroupingFactor]:
+    """The factors with those effects alone whose covariance is free."""
+    kept = [replace(g, blocks=tuple(b for b in g.blocks if not _by_rule(b))) for g in groups]
+    return [g for g in kept if g.blocks]
+
+
+def _has_structures_of(large: Sequence[GroupingFactor], small: Sequence[GroupingFactor]) -> bool:
+    """Whether the larger model has all effects with a covariance by a rule of the smaller one."""
+    return all(
+        any(
+            same_levels(group, other) and _same(group, block, other, its)
+            for other in large
+            for its in other.blocks
+        )
+        for group in small
+        for block in group.blocks
+        if _by_rule(block)
+    )
+
+
+def _same(one: GroupingFactor, block: Block, other: GroupingFactor, its: Block) -> bool:
+    Z, of_other = one.Z[:, block.start : block.stop], other.Z[:, its.start : its.stop]
+    alike = block.structure == its.structure and dict(block.options) == dict(its.options)
+    return alike and np.array_equal(Z, of_other)
 
 
 def same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
