@@ -139,9 +139,7 @@ def test_smooths_are_not_groups(eb: bmx.EmpiricalBayes, data: pd.DataFrame) -> N
     assert "groups:" not in str(alone)
 
 
-def test_draws_and_modes_agree_on_the_population(
-    post: bmx.Posterior, data: pd.DataFrame
-) -> None:
+def test_draws_and_modes_agree_on_the_population(post: bmx.Posterior, data: pd.DataFrame) -> None:
     model = bmx.Model("y ~ f + s(x, by=f) + (1 | g)", data)
     eb, new = model.fit_eb(), data.iloc[:30]
     one, other = post.predict(new, groups="population"), eb.predict(new, groups="population")
@@ -282,9 +280,7 @@ def test_the_basis_is_kept_with_new_data(data: pd.DataFrame) -> None:
     assert np.isfinite(fit.kfold(3, seed=1).elpd)
 
 
-def test_pictures_have_curves_bands_and_a_rug(
-    eb: bmx.EmpiricalBayes, data: pd.DataFrame
-) -> None:
+def test_pictures_have_curves_bands_and_a_rug(eb: bmx.EmpiricalBayes, data: pd.DataFrame) -> None:
     figure = eb.plot_smooths(ci_prob=0.5)
     check_texts(figure)
     axis = figure.axes[0]
