@@ -68,7 +68,7 @@ def test_reml_of_a_level_in_time_is_found_at_once(
     model.fit_eb()
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         model.fit_eb()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.05
