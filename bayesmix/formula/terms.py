@@ -179,7 +179,7 @@ class Formula:
         Those of ``s(...)`` and ``t2(...)``, without ``bs="re"``, which is a group term.
     columns : mapping of str to tuple of str
         For each column used, the roles it is used in: "response", "fixed",
-        "offset", "effect", "group".
+        "offset", "effect", "group"; "position" beside "effect" where it says where effects are.
     places : mapping of str to tuple of (int, int)
         Where each column is first named in `text`.
     categorical : frozenset of str

@@ -91,6 +91,8 @@ def columns_used(
         uses.expression(offset.expr, "offset", (offset.start, offset.stop))
     for group in groups:
         uses.terms(group.effects, "effect")
+        if group.has_positions:
+            uses.terms(group.effects, "position")
         for name in group.columns:
             uses.name(name, "group", (group.start, group.stop))
         if group.grouping is not None:

@@ -19,6 +19,7 @@ from bayesmix.gaussian.residual_classes import ResidualClasses
 from bayesmix.gaussian.residual_coordinates import NORMAL, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
+from bayesmix.gaussian.turned import may_be_turned, turned_equations
 from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
@@ -42,6 +43,9 @@ class Problem:
         None beyond the normal, where the rows' weights take its place.
     log_det : float
         Log determinant of the sum of the M_k, where it has no parameters.
+    turn : ndarray, shape (G, G), optional
+        What makes b of the one factor's levels of that in the equations, where these are
+        turned.
     """
 
     equations: Equations
@@ -50,6 +54,7 @@ class Problem:
     groups: tuple[GroupingFactor, ...]
     residual: Residual | None
     log_det: float
+    turn: np.ndarray | None = None
 
     @property
     def sigma_is_known(self) -> bool:
@@ -162,6 +167,9 @@ def build_problem(
     plan = plan_elimination(predictor.groups, pairs)
     scaling = scale_design(predictor, z, pairs.weights)
     equations, products = build_equations(predictor, z, pairs, scaling, plan)
+    turn = None
+    if may_be_turned(predictor.groups, pairs) and not structure.parameters:
+        equations, plan, turn = turned_equations(predictor, equations)
     log_det = 0.0
     if structure.parameters:
         equations.classes = _classes(structure, given, predictor.n_obs, products)
@@ -174,6 +182,7 @@ def build_problem(
         groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
         residual=structure,
         log_det=log_det,
+        turn=turn,
     )
 
 

@@ -111,7 +111,10 @@ def _by_appearance(group: GroupingFactor) -> GroupingFactor:
         labels=group.levels.labels[order],
         values=group.levels.values.iloc[order].reset_index(drop=True),
     )
-    return replace(group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index])
+    return replace(
+        group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index],
+        present=None if group.present is None else group.present[order],
+    )  # fmt: skip
 
 
 def _rounded(priors: ModelPriors) -> ModelPriors:

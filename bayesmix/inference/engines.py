@@ -11,7 +11,10 @@ from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 
-__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_one_predictor"]
+__all__ = [
+    "why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_normal_effects",
+    "why_not_one_predictor",
+]  # fmt: skip
 
 _ROWS_IN_WORDS = {
     "status": "of censored(...) or event(...)",
@@ -25,6 +28,15 @@ def why_not_one_predictor(design: Design) -> str:
     """Why a kernel of one linear predictor does not do, in words; empty if it does."""
     others = [name for name in design.predictors if name != "mu"]
     return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
+
+
+def why_not_normal_effects(design: Design) -> str:
+    """Why effects are not normal given the parameters, in words; empty if they are."""
+    for predictor in design.predictors.values():
+        for group in predictor.groups:
+            if group.is_student:
+                return f'the effects of `{group.name}` have dist="student"'
+    return ""
 
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
@@ -51,7 +63,7 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = why_not_normal(family, rows) or why_not_one_predictor(design)
+    why_not = why_not_normal(family, rows) or _why_not_design(design)
     if why_not:
         return why_not
     return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)
@@ -77,7 +89,7 @@ def why_not_joint(
     """
     if not family.row_kernel:
         return f"the family is {family}"
-    why_not = _why_not_plain(rows) or why_not_one_predictor(design)
+    why_not = _why_not_plain(rows) or _why_not_design(design)
     if why_not:
         return why_not
     unknown = []
@@ -99,3 +111,7 @@ def _why_not_plain(rows: Mapping[str, Any]) -> str:
         if name in rows:
             return why
     return ""
+
+
+def _why_not_design(design: Design) -> str:
+    return why_not_one_predictor(design) or why_not_normal_effects(design)

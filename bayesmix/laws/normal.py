@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from scipy import stats
@@ -17,7 +19,9 @@ from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
+from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.reach import reaches
 from bayesmix.laws.smooth_degrees import penalised_degrees
 from bayesmix.laws.values import Values, by_name, estimated_pairs
 from bayesmix.laws.wald import interval_of_atanh
@@ -232,6 +236,27 @@ class NormalLaw(Criteria, ModeRows):
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
+
+    def _reaching(self, model: StatedModel) -> Self:
+        """The law of a model that has further positions: exact, at the same estimates."""
+        structure = self.structure_at(*self.absolute)
+        sd, corr = self.by_group()
+        roots, b = dict(self.roots), dict(self.conditional.b)
+        for name, reach in reaches(self.model, model).items():
+            own = {key: np.atleast_1d(value) for key, value in structure[name].items()}
+            reach.check(own)
+            wider = reach.sd(sd[name])[None]
+            R = corr.get(name)
+            R = reach.correlation(None if R is None else R[None], own)
+            roots[name] = covariance_roots(wider, R)[0]
+            modes = np.moveaxis(b[name], 0, 1)[:, :, None]
+            b[name] = reach.effects(modes, sd[name][None], own, None)[:, :, 0].T
+        found = copy.copy(self)
+        for name in ("row_variance", "given_data"):
+            vars(found).pop(name, None)
+        vars(found)["roots"] = roots
+        found.model, found.conditional = model, replace(self.conditional, b=b)
+        return found
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""

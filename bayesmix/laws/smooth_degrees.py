@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
 _MOST_DRAWS = 100
-_WORK = 10_000_000  # rows x draws
+_WORK = 1_000_000  # rows x draws
 _STEP = 1e-3  # of differences in the linear predictor
 
 
@@ -37,7 +37,8 @@ def penalised_degrees(variance: np.ndarray, sd: np.ndarray) -> float:
     sd : ndarray, shape (q,)
     """
     known = sd > 0
-    return float(np.sum(1.0 - variance[:, known] / sd[known] ** 2))
+    # Each lies between 0 and 1, but for rounding where columns hardly differ.
+    return float(np.clip(1.0 - variance[:, known] / sd[known] ** 2, 0.0, 1.0).sum())
 
 
 def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
@@ -59,7 +60,7 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
         model.design, model.family, model.rows, model.prior_entries
     ))  # fmt: skip
     n_draws = law.beta.shape[0] * law.beta.shape[1]
-    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 4, _MOST_DRAWS))
+    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
 
     def some(values: np.ndarray) -> np.ndarray:
@@ -75,7 +76,7 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def, type-arg]
+def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
     problem = gaussian_problem(law.model)
     sigma = None if problem.sigma_is_known else some(law.parameters["sigma"])
     structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.structure.items()}
@@ -86,7 +87,7 @@ def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
 
-def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def, type-arg]
+def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
     weights = _curvature(law)
     mu, priors = law.model.design.mu, law.model.prior_entries.mu
     scale = [entry.prior.parameters.get("sigma", np.inf) for entry in priors.coefficients]
@@ -100,7 +101,7 @@ def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Map
             for name in names
         }
         found = row_variance(mu, roots, weights, precision)
-        yield {group.name: _variances(found, group.name) for group in smooths}
+        yield {group.name: _variances(found, group, mu.X.shape[1]) for group in smooths}
 
 
 def _curvature(law: DrawsLaw) -> np.ndarray:
@@ -118,25 +119,9 @@ def _curvature(law: DrawsLaw) -> np.ndarray:
     return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
 
 
-def _variances(found: RowVariance, name: str) -> np.ndarray:
-    """Variance of each effect of a grouping factor, shape (G, q)."""
-    at, root = 0, found.roots[name]
-    if found.first is not None and found.first.name == name:
-        g = found.first
-        pulled = np.einsum(
-            "gij,gjm->gim",
-            found.K_inverse,
-            found.B.toarray().reshape(g.n_levels, g.n_effects, -1),
-        )
-        blocks = found.K_inverse + np.einsum(
-            "gim,mk,gjk->gij", pulled, found.covariance, pulled, optimize=True
-        )
-        return np.einsum("ik,gkl,il->gi", root, blocks, root)
-    for g in found.others:
-        size = g.n_levels * g.n_effects
-        if g.name == name:
-            own = found.covariance[at : at + size, at : at + size]
-            own = own.reshape(g.n_levels, g.n_effects, g.n_levels, g.n_effects)
-            return np.einsum("ik,gkgl,il->gi", root, own, root)
-        at += size
-    raise KeyError(name)
+def _variances(found: RowVariance, group: GroupingFactor, n_fixed: int) -> np.ndarray:
+    """Variance of each effect of a grouping factor, shape (G, q): each is a row of its own."""
+    G, q = group.n_levels, group.n_effects
+    Z, index = np.tile(np.eye(q), (G, 1)), np.repeat(np.arange(G), q)
+    own = found.of_rows(np.zeros((G * q, n_fixed)), {group.name: Z}, {group.name: index})
+    return own.reshape(G, q)

@@ -33,7 +33,11 @@ class Model(FittableModel, PoolingExtremes):
     ----------
     formula : str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
-        top of all that formulaic reads. On the left-hand side may stand
+        top of all that formulaic reads. Smooths are written as in mgcv: ``s(x, k=10,
+        bs="tp" | "cr" | "ps", m=)``, ``s(x, z)`` and ``t2(x, z)`` for surfaces, ``by=`` a
+        number or a factor (each level, ordered or not, has a curve), ``s(x, g, bs="fs")``
+        for curves of a factor's levels, and ``s(g, bs="re")``, which is ``(1 | g)``. On the
+        left-hand side may stand
         ``proportion(successes, trials)``, ``event(time, status)``,
         ``censored(y, status)``, ``truncated(y, lower, upper)`` and
         ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
@@ -46,8 +50,8 @@ class Model(FittableModel, PoolingExtremes):
     priors : mapping of str to Prior, optional
         Priors that replace the defaults, by the name of their parameter:
         ``"Intercept"``, a term, ``"fixed"``, ``"sd"``, ``"sd(Subject)"``,
-        ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``, ``"sigma"`` or
-        another parameter of the family.
+        ``"sd(Subject, Days)"``, ``"sd(s(x))"``, ``"corr"``, ``"corr(Subject)"``,
+        ``"sigma"`` or another parameter of the family.
     functions : mapping of str to callable, optional
         Functions that the formula calls beside formulaic's transforms and the
         row-wise functions of numpy. They get a column and return an array.

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.covariance import GroupCovariance, covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
+from bayesmix.design.by_level import LevelColumns
 from bayesmix.families import Family, ResponseScale
 from bayesmix.families.links import Link
 from bayesmix.priors.choices import SETS, Choices, prefix_of
@@ -175,6 +176,11 @@ def _sd_defaults(
     alike = all(part.covariance.one_scale for part in covariance.parts)
     found = [] if alike else sd_priors(group.Z, group.effects, scale)
     found = found or [Prior("HalfFlat")] * group.n_effects
+    for block, columns in zip(group.blocks, group.terms, strict=False):  # a smooth has no terms
+        if isinstance(columns, LevelColumns):  # as without by=, in its own rows
+            own_rows = group.Z[:, block.start : block.stop]
+            own_rows = own_rows[own_rows.any(axis=1)]
+            found[block.start : block.stop] = sd_priors(own_rows, columns.columns.names, scale)
     for part in covariance.parts:
         if part.covariance.one_scale:
             own = tied_sd_prior(group.Z[:, part.effects], scale)
