@@ -180,7 +180,9 @@ class GroupCovariance:
         if not self.tied:
             return values
         out = values[..., self.sd_of_effect]
-        for part in self.parts if parameters else ():
+        if not parameters:
+            return out
+        for part in self.parts:
             if part.covariance.kernels == "covariance":
                 own = {p.name: np.ravel(parameters[n]) for n, p in part.named_parameters().items()}
                 shape = (*values.shape[:-1], part.size)

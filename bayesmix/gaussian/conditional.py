@@ -461,7 +461,7 @@ def _turned_variances(
     ----------
     turn : ndarray, shape (G, G)
     variances : ndarray, shape (G,)
-        Of the combinations.
+        Those of the combinations.
     cross : ndarray, shape (G, p)
         Their covariances with beta.
     beta_cov : ndarray, shape (p, p), or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bayesmix.inference.draws import GroupMoments
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["DrawsLaw", "PredictorDraws"]
+__all__ = ["DrawsLaw"]
 
 _CALIBRATED = 1000  # draws
 _SECONDS_EACH = 0.003  # that ArviZ needs to diagnose an effect
@@ -44,60 +44,6 @@ _INSTEAD: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictorDraws:
-    """Draws of the coefficients and effects of one linear predictor.
-
-    Attributes
-    ----------
-    beta : ndarray, shape (chains, draws, p)
-    sd : mapping of str to ndarray, shape (chains, draws, q)
-    corr : mapping of str to ndarray, shape (chains, draws, q, q)
-    b : mapping of str to ndarray, shape (chains, draws, G, q)
-    structure : mapping of str to mapping of str to ndarray, shape (chains, draws)
-    """
-
-    beta: np.ndarray
-    sd: Mapping[str, np.ndarray]
-    corr: Mapping[str, np.ndarray]
-    b: Mapping[str, np.ndarray]
-    structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
-
-    def draw(
-        self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
-    ) -> ParameterDraws:
-        """Take draws, with the effects of all levels.
-
-        Parameters
-        ----------
-        parameter : str
-            Whose predictor it is: new levels of a grouping factor have other effects there.
-        chosen : ndarray of int
-            Positions within each chain.
-        groups : sequence of GroupingFactor
-            Its grouping factors.
-        """
-        beta = _in_one_row(self.beta, chosen)
-        levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
-        scales = group_scales(
-            groups,
-            {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
-            {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
-            {
-                g: {name: _in_one_row(values, chosen) for name, values in own.items()}
-                for g, own in self.structure.items()
-            },
-        )
-        return ParameterDraws(
-            beta=np.ascontiguousarray(beta.T),
-            b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
-            level_rows=levels,
-            scales={n: scale.renamed(f"{parameter}: {n}") for n, scale in scales.items()},
-            family={},
-            n_draws=len(beta),
-        )
 
 
 def _in_one_row(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -119,8 +65,10 @@ class DrawsLaw(Law):
     b : mapping of str to ndarray, shape (chains, draws, G, q)
     parameters : mapping of str to ndarray, shape (chains, draws)
         The family's own parameters; vectors of them have a further axis.
-    others : mapping of str to PredictorDraws
-        Coefficients and effects of other linear predictors than mu's, by parameter.
+    parameter : str
+        The one whose linear predictor these are of.
+    others : mapping of str to DrawsLaw
+        By parameter, the coefficients and effects of other linear predictors than mu's.
     moments : mapping of str to GroupMoments
         For grouping factors whose effects have no draws in `b`.
     labels : tuple of ndarray
@@ -149,20 +97,30 @@ class DrawsLaw(Law):
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
-    parameters: Mapping[str, np.ndarray]
-    moments: Mapping[str, GroupMoments]
     labels: tuple[np.ndarray, np.ndarray]
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    moments: Mapping[str, GroupMoments] = field(default_factory=dict)
     structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     seed: int = 0
     is_prior: bool = False
     has_stated_prior: bool = True
-    others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    parameter: str = "mu"
+    others: Mapping[str, DrawsLaw] = field(default_factory=dict)
     of_fit: DrawsLaw | None = None
 
     @property
     def design(self) -> Design:
         """The design of the model."""
         return self.model.design
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Parameters of the family whose linear predictors `of` knows."""
+        return (self.parameter, *self.others)
+
+    def of(self, parameter: str) -> DrawsLaw:
+        """The law of one linear predictor's coefficients and effects."""
+        return self if parameter == self.parameter else self.others[parameter]
 
     # -- parameters -----------------------------------------------------------
 
@@ -172,6 +130,7 @@ class DrawsLaw(Law):
         return Values(
             beta=self.beta, sd=self.sd, corr=self.corr, parameters=self.parameters,
             structure=self.structure,
+            others={name: own.values for name, own in self.others.items()},
         )  # fmt: skip
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
@@ -216,7 +175,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.grouping, self.residual_variance()
+        groups, residual = self.linear_predictor.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -250,7 +209,7 @@ class DrawsLaw(Law):
         """Group and pair of effects of each correlation, and their columns."""
         labels: list[tuple[str, str, str]] = []
         values: list[np.ndarray] = []
-        for group in self.design.mu.groups:
+        for group in self.linear_predictor.groups:
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])
@@ -284,7 +243,7 @@ class DrawsLaw(Law):
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
-        if self.others:  # it differs from row to row
+        if self.others or self.parameter != "mu":  # it differs from row to row; there is none
             return None
         residual = self.model.family.residual_variance(self.parameters)
         return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
@@ -294,7 +253,7 @@ class DrawsLaw(Law):
         effects = {
             g.name: self.moments[g.name].mean if g.name in self.moments
             else self.b[g.name].mean(axis=(0, 1))
-            for g in self.design.mu.groups
+            for g in self.linear_predictor.groups
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
@@ -352,15 +311,19 @@ class DrawsLaw(Law):
                 for name, found in levels.items()
                 if len(found)
             }
+        groups = self.linear_predictor.groups
+        scales = group_scales(groups, sd, corr, structure)
+        if self.parameter != "mu":  # new levels have other effects in each predictor
+            scales = {g: s.renamed(f"{self.parameter}: {g}") for g, s in scales.items()}
         return ParameterDraws(
             beta=np.ascontiguousarray(beta.T),
             b=b,
-            level_rows=placed_levels(self.design, levels),
-            scales=group_scales(self.design.mu.groups, sd, corr, structure),
+            level_rows=placed_levels(groups, levels),
+            scales=scales,
             family=family,
             n_draws=len(beta),
             others={
-                name: own.draw(name, chosen, self.model.design.predictors[name].groups)
+                name: own.draw({g: np.arange(v.shape[2]) for g, v in own.b.items()}, n, seed)
                 for name, own in self.others.items()
             },
         )

@@ -132,8 +132,8 @@ def integrated_log_density(
     """
     if rows.others:
         raise NotSupportedError(
-            "effects of more than one linear predictor are not integrated out; kfold(by=...) "
-            "refits without the groups"
+            "effects of more than one linear predictor are not integrated out; loo() and kfold() "
+            "leave rows out"
         )
     refuse_student(parameters.scales, rows)
     order = np.argsort(member, kind="stable")

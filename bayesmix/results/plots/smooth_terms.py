@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.results.pictures.smooth_plots import SmoothCurve
+from bayesmix.results.pictures.smooth_curve import SmoothCurve
 from bayesmix.results.plots.figure import ACCENT, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.labels import wrap
