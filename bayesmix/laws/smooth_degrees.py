@@ -49,7 +49,7 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
     Parameters
     ----------
     law : Law
-        Of draws.
+        Its values are draws.
 
     Returns
     -------
