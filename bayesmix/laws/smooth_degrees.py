@@ -18,6 +18,8 @@ from bayesmix.laws.rows import rows_of_fit
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.laws.base import Law
+    from bayesmix.laws.values import Values
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
@@ -47,6 +49,7 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
     Parameters
     ----------
     law : Law
+        Its values are draws.
 
     Returns
     -------
@@ -54,21 +57,23 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
         By grouping factor. Beyond the normal, rows count by the curvature of their log
         density at the posterior mean of their linear predictor.
     """
-    model = law.model
+    model, drawn = law.model, law.values
     smooths = [group for group in model.design.mu.groups if group.smooth is not None]
-    normal = not (len(model.design.predictors) > 1 or why_not_collapsed(
+    normal = not (drawn.others or why_not_collapsed(
         model.design, model.family, model.rows, model.prior_entries
     ))  # fmt: skip
-    n_draws = law.values.beta.shape[0] * law.values.beta.shape[1]
+    n_draws = drawn.beta.shape[0] * drawn.beta.shape[1]
     most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
 
     def some(values: np.ndarray) -> np.ndarray:
         return values.reshape(n_draws, *values.shape[2:])[chosen]
 
-    sd = {name: some(values) for name, values in law.values.sd.items()}
-    corr = {name: some(values) for name, values in law.values.corr.items()}
-    variances = _of_normal(law, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
+    sd = {name: some(values) for name, values in drawn.sd.items()}
+    corr = {name: some(values) for name, values in drawn.corr.items()}
+    variances = (
+        _of_normal(model, drawn, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
+    )
     found = dict.fromkeys((group.name for group in smooths), 0.0)
     for s, variance in enumerate(variances):
         for name in found:
@@ -76,13 +81,13 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: Law, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
-    problem = gaussian_problem(law.model)
-    sigma = None if problem.sigma_is_known else some(law.values.parameters["sigma"])
-    structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.values.structure.items()}
+def _of_normal(model: StatedModel, drawn: Values, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
+    problem = gaussian_problem(model)
+    sigma = None if problem.sigma_is_known else some(drawn.parameters["sigma"])
+    structure = {g: {n: some(v) for n, v in own.items()} for g, own in drawn.structure.items()}
     X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
-    prior = problem.fixed_prior(law.model.design.mu, law.model.prior_entries.mu)
+    prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     for x in X:
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
@@ -101,7 +106,7 @@ def _of_any(law: Law, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping)
             for name in names
         }
         found = row_variance(mu, roots, weights, precision)
-        yield {group.name: _variances(found, group.name) for group in smooths}
+        yield {group.name: _variances(found, group, mu.X.shape[1]) for group in smooths}
 
 
 def _curvature(law: Law) -> np.ndarray:
@@ -119,25 +124,9 @@ def _curvature(law: Law) -> np.ndarray:
     return np.where(np.isfinite(found), np.maximum(found, 0.0), 0.0)
 
 
-def _variances(found: RowVariance, name: str) -> np.ndarray:
-    """Variance of each effect of a grouping factor, shape (G, q)."""
-    at, root = 0, found.roots[name]
-    if found.first is not None and found.first.name == name:
-        g = found.first
-        pulled = np.einsum(
-            "gij,gjm->gim",
-            found.K_inverse,
-            found.B.toarray().reshape(g.n_levels, g.n_effects, -1),
-        )
-        blocks = found.K_inverse + np.einsum(
-            "gim,mk,gjk->gij", pulled, found.covariance, pulled, optimize=True
-        )
-        return np.einsum("ik,gkl,il->gi", root, blocks, root)
-    for g in found.others:
-        size = g.n_levels * g.n_effects
-        if g.name == name:
-            own = found.covariance[at : at + size, at : at + size]
-            own = own.reshape(g.n_levels, g.n_effects, g.n_levels, g.n_effects)
-            return np.einsum("ik,gkgl,il->gi", root, own, root)
-        at += size
-    raise KeyError(name)
+def _variances(found: RowVariance, group: GroupingFactor, n_fixed: int) -> np.ndarray:
+    """Variance of each effect of a grouping factor, shape (G, q): each is a row of its own."""
+    G, q = group.n_levels, group.n_effects
+    Z, index = np.tile(np.eye(q), (G, 1)), np.repeat(np.arange(G), q)
+    own = found.of_rows(np.zeros((G * q, n_fixed)), {group.name: Z}, {group.name: index})
+    return own.reshape(G, q)
