@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.problem import Problem
 
 __all__ = ["seconds_of_evaluation"]
@@ -10,10 +11,13 @@ __all__ = ["seconds_of_evaluation"]
 def seconds_of_evaluation(problem: Problem) -> float:
     """Roughly what the likelihood with its gradient takes: not timed, or load would decide.
 
-    It counts each level's own columns with those of the fixed effects, and a dense root.
+    It counts each level's own columns with those of the fixed effects, a dense root, and the
+    roots of covariance structures with their derivatives.
     """
     beside = problem.n_fixed + 1
     levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
     crossed = problem.groups[len(problem.plan.chain) :]
     root = beside + sum(g.n_levels * g.n_effects for g in crossed)
-    return float(6e-5 + levels / 5e8 + root**3 / 2e9)
+    parts = [part for group in problem.groups for part in covariance_of(group).parts]
+    structures = sum(part.size**3 for part in parts if part.named_parameters())
+    return float(6e-5 + levels / 5e8 + root**3 / 2e9 + structures / 5e7)

@@ -12,6 +12,7 @@ from scipy import optimize, stats
 import bayesmix as bmx
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
+from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.laws.base import Asked
 from bayesmix.results.tabular.tables import covariance_parameters_table
@@ -173,3 +174,17 @@ def test_a_model_without_such_structures_has_an_empty_table(data: pd.DataFrame) 
     assert "Covariance parameters" not in str(fit)
     with pytest.raises(NotSupportedError, match="has a parameter to draw"):
         fit.plot_covariance_parameters()
+
+
+def test_many_positions_make_profiles_dear() -> None:
+    rng = np.random.default_rng(1)
+    places = pd.DataFrame({"u": rng.normal(size=60), "v": rng.normal(size=60)})
+    few, many = (
+        gaussian_problem(
+            bmx.Model("y ~ 1 + exp(u + v | 1)", places.iloc[:n].assign(y=rng.normal(size=n)))
+        )
+        for n in (6, 60)
+    )
+    # At 60 places an evaluation takes some 4 ms, nearly all of it for the structure's root.
+    assert seconds_of_evaluation(few) < 1e-4
+    assert seconds_of_evaluation(many) > 3e-3
