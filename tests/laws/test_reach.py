@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.design.reach import design_reaching
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import DataError, DataWarning, NotSupportedError
 from bayesmix.laws.reach import Reach, reaches
 
 
@@ -148,3 +149,15 @@ def test_a_model_with_positions_in_words(table: pd.DataFrame) -> None:
     assert "exp(u, v) at 15 positions over all rows" in " ".join(
         str(bmx.Model("y ~ t + exp(u + v | 1)", table)).split()
     )
+
+
+def test_anova_knows_models_that_share_a_structure(table: pd.DataFrame) -> None:
+    small = bmx.Model("y ~ t + ar1(t | g)", table).fit_eb("ml")
+    large = bmx.Model("y ~ t + (1 | g) + ar1(t | g)", table).fit_eb("ml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = bmx.anova(small, large)
+    assert found["chisq_df"].iloc[1] == 1
+    other = bmx.Model("y ~ t + (1 | g)", table).fit_eb("ml")
+    with pytest.warns(DataWarning, match="does not show"):
+        bmx.anova(other, small)
