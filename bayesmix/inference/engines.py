@@ -21,9 +21,16 @@ _ROWS_IN_WORDS = {
 }
 
 
-def why_not_one_predictor(design: Design) -> str:
-    """Why a kernel of one linear predictor does not do, in words; empty if it does."""
+def why_not_one_predictor(design: Design, family: Family | None = None) -> str:
+    """Why a kernel of one linear predictor does not do, in words; empty if it does.
+
+    That of sigma is R's, as long as it has fixed effects alone.
+    """
     others = [name for name in design.predictors if name != "mu"]
+    if family is not None and family.is_linear_normal and others == ["sigma"]:
+        if not design.predictors["sigma"].groups:
+            return ""
+        return "of group effects on sigma"
     return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
 
 
@@ -51,7 +58,7 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = why_not_normal(family, rows) or why_not_one_predictor(design)
+    why_not = why_not_normal(family, rows) or why_not_one_predictor(design, family)
     if why_not:
         return why_not
     return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)

@@ -183,6 +183,13 @@ class Law(ABC):
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 
+    @abstractmethod
+    def residual_variance(self) -> np.ndarray | None:
+        """Residual variance on the scale of the linear predictor, shape (...).
+
+        The mean over the rows where it differs between them; None where it has no number.
+        """
+
     @property
     def lost_coefficients(self) -> np.ndarray | None:
         """Which fixed effects have run away, shape (p,); None where none can."""

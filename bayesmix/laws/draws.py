@@ -240,7 +240,12 @@ class DrawsLaw(Law):
         return labels, columns
 
     def residual_variance(self) -> np.ndarray | None:
-        """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
+        """Residual variance on the scale of the linear predictor, shape (chains, draws).
+
+        Where sigma of a normal response has a predictor it is the mean over the rows.
+        """
+        if "sigma" in self.others and self.model.family.is_linear_normal:
+            return self._mean_of_squares("sigma")
         if self.others:  # it differs from row to row
             return None
         residual = self.model.family.residual_variance(self.parameters)
@@ -374,6 +379,19 @@ class DrawsLaw(Law):
         return (predictor.completed(y) if "status" in self.model.rows else y), replicates
 
     # -- inside ---------------------------------------------------------------
+
+    def _mean_of_squares(self, name: str) -> np.ndarray:
+        """Mean over the rows of the square of a parameter with a predictor, (chains, draws)."""
+        rows = rows_of_fit(self.model, "response")
+        predictor = self.predictor(rows, PredictionRequest(), None, None)
+        parts: dict[int, np.ndarray] = {}
+
+        def add(number: int, block: slice) -> None:
+            parts[number] = np.square(predictor.of_family(block)[name]).sum(axis=1)
+
+        for_each_block(rows.n_rows, predictor.n_draws, add)
+        total = np.sum([parts[number] for number in sorted(parts)], axis=0)
+        return np.asarray(total / rows.n_rows).reshape(self.beta.shape[:2])
 
     def _stacked(self, values: list[np.ndarray]) -> np.ndarray:
         if values:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import log_density, log_likelihood
+from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
@@ -53,7 +55,7 @@ class ModeIntervals(Mode):
             n_sd = co.n_sd
             x[:n_sd] = np.log(np.maximum(sd[co.effect_of_sd], 1e-300))
             if co.n_sigma:
-                x[-1] = np.log(sd[-1])
+                x[co.n_x - 1] = np.log(sd[-1])
             return co, x
         return absolute_coordinates(self.problem, self.optimum)
 
@@ -94,7 +96,7 @@ class ModeIntervals(Mode):
         own, mode = self.optimum.coordinates, self.optimum.x
         # Under a uniform prior the coordinate is no logarithm.
         scale = np.ones(len(x))
-        for k in [*range(n_sd), *([len(x) - 1] if co.n_sigma else [])]:
+        for k in [*range(n_sd), *([co.n_x - 1] if co.n_sigma else [])]:
             step = np.zeros(len(x))
             step[k] = 1e-5
             up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
@@ -170,7 +172,7 @@ class ModeIntervals(Mode):
         has_sigma = not self.problem.sigma_is_known
         if method == "profile":
             self._check_profile()
-            at = [*range(n_sd), *([len(self._surroundings.x) - 1] if has_sigma else [])]
+            at = [*range(n_sd), *([co.n_x - 1] if has_sigma else [])]
             ends = [
                 self._once(
                     ("sd", k, ci_prob),
@@ -184,7 +186,7 @@ class ModeIntervals(Mode):
         else:
             sds = standard_deviations(co, x)
             sd = np.append(sds[of_sd], sds[-1:] if has_sigma else [])
-            at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
+            at = [*range(n_sd), *([co.n_x - 1] if has_sigma else [])]
             se = np.sqrt(np.diag(self.theta_cov)[at])
             lower, upper = interval_of_logarithm(sd, se, ci_prob)
             lower[:n_sd][self.optimum.at_zero[of_sd]] = 0.0
@@ -196,6 +198,45 @@ class ModeIntervals(Mode):
         if has_sigma:
             low["Residual"], high["Residual"] = lower[-1:], upper[-1:]
         return low, high
+
+    def residual_parameters(
+        self, ci_prob: float, method: IntervalMethod
+    ) -> tuple[list[str], np.ndarray]:
+        """Names of the residual structure's parameters, and their estimates, sds and intervals.
+
+        Parameters
+        ----------
+        ci_prob : float
+        method : {"wald", "profile"}
+
+        Returns
+        -------
+        list of str
+        ndarray, shape (k, 4)
+            Estimate, sd, lower and upper; Wald's interval is that of the coordinate.
+        """
+        co, x = self.absolute
+        names, rows = [], []
+        z = float(stats.norm.ppf((1 + ci_prob) / 2))
+        for j, one in enumerate(self.problem.phi):
+            if self.problem.scale is not None and one in self.problem.scale.parameters:
+                continue
+            at, alone = co.n_x + j, (one,)
+            se = float(np.sqrt(self.theta_cov[at, at]))
+            low, high = x[at] - z * se, x[at] + z * se
+            if method == "profile":
+                low, high = self._once(
+                    ("residual", j, ci_prob),
+                    functools.partial(
+                        profile_theta, self._surroundings, at, ci_prob, may_be_zero=False
+                    ),
+                )
+            spots = np.asarray([x[at], x[at] - 1e-5, x[at] + 1e-5, low, high])[:, None]
+            estimate, down, up, lower, upper = phi_values(alone, spots)[one.name]
+            lower, upper = around(*np.reshape([estimate, lower, upper], (3, 1)))
+            names.append(one.name)
+            rows.append((estimate, abs(up - down) / 2e-5 * se, lower[0], upper[0]))
+        return names, np.asarray(rows, dtype=np.float64).reshape(-1, 4)
 
     def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
         """Ends of the logarithm of a standard deviation: among centred effects, if it is one."""
@@ -256,7 +297,7 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
 
     `at_zero` is of each effect.
     """
-    out = np.zeros(co.n_x, dtype=bool)
+    out = np.zeros(co.n_all, dtype=bool)
     for block in range(co.n_blocks):
         here, zero = co.coordinates_of_block(block), at_zero[co.effects_of_block(block)]
         if co.block_n[block]:  # of parameters of all pairs, what one pair tells is known
@@ -273,7 +314,7 @@ def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) ->
     """Coordinates that a Wald interval is for."""
     free = ~_with_zero(co, at_zero)
     n_sd = co.n_sd
-    corr = slice(n_sd, len(x) - co.n_sigma)
+    corr = slice(n_sd, n_sd + co.n_structure)
     free[:n_sd] = ~at_zero[co.effect_of_sd]
     free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
     return free

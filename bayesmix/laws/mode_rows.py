@@ -22,6 +22,7 @@ from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.residual import Correlated
 
 __all__ = ["ModeRows"]
 
@@ -60,7 +61,19 @@ class ModeRows(Mode, Law):
                 name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
             },
             n_draws=n_draws,
+            others=self._draws_of_sigma(n_draws),
         )
+
+    def _draws_of_sigma(self, n_draws: int) -> dict[str, ParameterDraws]:
+        """The coefficients of sigma's predictor, if it has one: as they are estimated."""
+        if "sigma" not in self.model.design.predictors:
+            return {}
+        beta = self.residual_values[self.model.names.of("sigma").beta]
+        own = ParameterDraws(
+            beta=np.repeat(beta[:, None], n_draws, axis=1), b={}, level_rows={}, scales={},
+            family={}, n_draws=n_draws,
+        )  # fmt: skip
+        return {"sigma": own}
 
     # -- rows -----------------------------------------------------------------
 
@@ -126,7 +139,7 @@ class ModeRows(Mode, Law):
         """One response of each row, from its linear predictor without new groups' effects."""
         structure = self.model.residual
         assert structure is not None  # noqa: S101
-        noise = structure.draw(rows.n_rows, self.family_values, rows.per_row, rng)
+        noise = structure.draw(rows.n_rows, self._values_of_rows(rows), rows.per_row, rng)
         return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
 
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
@@ -157,7 +170,12 @@ class ModeRows(Mode, Law):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
-        return row_variance(design.mu, self.roots, 1.0 / self._residual_variance(rows), prior)
+        structure, whitening = self.model.residual, None
+        if isinstance(structure, Correlated):
+            values = self._values_of_rows(rows)
+            whitening = structure.whitening(values, rows.per_row, rows.n_rows)
+        precision = 1.0 / self._residual_variance(rows)
+        return row_variance(design.mu, self.roots, precision, prior, whitening)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""
@@ -204,8 +222,15 @@ class ModeRows(Mode, Law):
         """Variance of x' beta, shape (n,)."""
         return np.einsum("ni,ni->n", X @ self.conditional.beta_cov, X)
 
+    def _values_of_rows(self, rows: Rows) -> dict[str, np.ndarray]:
+        """Sigma, of each row where it has a predictor, and the residual structure's parameters."""
+        found = dict(self.family_values)
+        if "sigma" in rows.others:
+            found["sigma"] = self.row_sigma(rows)
+        return found
+
     def _residual_variance(self, rows: Rows) -> np.ndarray:
-        structure, values = self.model.residual, self.family_values
+        structure, values = self.model.residual, self._values_of_rows(rows)
         if structure is None:
             found = self.model.family.variance(np.zeros(rows.n_rows), values, rows.per_row)
         else:

@@ -218,6 +218,11 @@ def new_per_row(
     if kind == "linear":
         return found
     known = column_names(data)
+    given = model.design.residual
+    if kind == "response" and given is not None:
+        columns = tuple(dict.fromkeys([*given.levels.columns, *given.coordinates]))
+        if set(columns) <= set(known):  # else rows are in no known series
+            found |= given.of_new(select_columns(data, columns).reset_index(drop=True), labels)
     for name in model.rows:
         if name not in _OF_NEW_ROWS:
             continue

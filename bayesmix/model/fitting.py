@@ -166,6 +166,7 @@ def _check_sizes(
     sampled = sum(len(predictor.fixed_effects) for predictor in predictors)
     sampled += sum(g.n_effects**2 + g.n_effects for g in groups)
     labels = model.names.parameter_labels
+    sampled += 0 if model.residual is None else len(model.residual.parameters)
     sampled += sum(len(labels.get(name, "1")) for name in model.parameters)
     too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
     kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
@@ -222,7 +223,9 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         )
     if not _is_normal(model):
         return _maximise_laplace(model, method, n_quadrature)
-    why_not = why_not_normal(model.family, model.rows) or why_not_one_predictor(model.design)
+    why_not = why_not_normal(model.family, model.rows) or why_not_one_predictor(
+        model.design, model.family
+    )
     if why_not:
         raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; take fit()")
     if n_quadrature != 1:

@@ -31,13 +31,16 @@ class Model(FittableModel, PoolingExtremes):
 
     Parameters
     ----------
-    formula : str
+    formula : str or sequence of str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
         top of all that formulaic reads. On the left-hand side may stand
         ``proportion(successes, trials)``, ``event(time, status)``,
         ``censored(y, status)``, ``truncated(y, lower, upper)`` and
         ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
-        precision.
+        precision. Of several, the first has the response, and the others say what is known of
+        the residuals of a normal one: ``"residual ~ ar1(time | g)"`` how they are
+        correlated within the series g, ``"sigma ~ 0 + C(time)"`` what the logarithm of their
+        standard deviation depends on.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family
@@ -86,7 +89,7 @@ class Model(FittableModel, PoolingExtremes):
     ['corr(Subject)', 'LKJ(eta=2)']
     """
 
-    # Formulas for other parameters than mu are stated and have no front yet.
+    # Formulas for other parameters than a normal response's sigma are stated, and not fitted yet.
     _takes_several_formulas = False
 
     @refusing(OF_FIT)

@@ -94,7 +94,7 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
         structure=structure,
         b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
         moments=moments,
-        parameters={name: values(name) for name in model.parameters},
+        parameters={name: values(name) for name in (*model.parameters, *names.residual_dims)},
         others={name: predictor_draws(name) for name in model.design.predictors if name != "mu"},
         labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
         seed=int(tree.attrs.get("seed", 0)),

@@ -33,6 +33,12 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
     model = post.model
     if len(model.design.predictors) > 1:
         raise NotSupportedError("kfold() knows models of one linear predictor")
+    if model.residual is not None and model.residual.correlated:
+        raise NotSupportedError(
+            f"kfold() knows rows that are independent given the group effects, and the residuals "
+            f"here are {model.residual.in_words.removeprefix('residuals ')}: a fold that cuts a "
+            "series knows of its other rows; loo() leaves out each row given these"
+        )
     n = model.design.n_obs
     labels: Any
     if by is None:

@@ -75,6 +75,8 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
             found[name] = prior_log_density(entry.prior, own).sum(axis=-1)
         else:
             found[name] = prior_log_density(entry.prior, own)
+    for name, entry in priors.residual.items():
+        found[name] = prior_log_density(entry.prior, values.parameters[name])
     return found
 
 

@@ -245,9 +245,12 @@ class ExplainedVariance(HasLaw):
             name: np.reshape(given, (-1, *given.shape[len(shape) :]))
             for name, given in values.parameters.items()
         }
-        residual = observation_variance(
+        own = None
+        if "sigma" in model.design.predictors and model.family.is_linear_normal:
+            own = self._law.residual_variance()
+        residual = own if own is not None else observation_variance(
             model.family, flat, model.rows, model.y, approximation, model.residual
-        )
+        )  # fmt: skip
         if residual.size == np.prod(shape, dtype=int):
             residual = residual.reshape(shape)
         lost, beta = self._law.lost_coefficients, values.beta

@@ -137,6 +137,8 @@ def _marginals(model: StatedModel) -> dict[str, _Marginal]:
             }
         else:
             found[name] = _of_number(entry.prior)
+    for name, entry in priors.residual.items():
+        found[name] = _of_number(entry.prior)
     return found
 
 
