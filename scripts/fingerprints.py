@@ -122,7 +122,7 @@ def fitted(name: str, data: pd.DataFrame) -> Any:
 def parts(fit: Any, data: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield what is hashed, by name; each is computed when called."""
     new = data.iloc[::7].assign(g=lambda d: d["g"].where(d.index % 2 == 0, "new"))
-    by = fit.model.design.groups[0].name
+    by = fit.model.design.mu.groups[0].name
     if isinstance(fit, bmx.Posterior):
         draws = fit.idata["posterior"].to_dataset()
         yield "draws", lambda: [draws[name].to_numpy().ravel() for name in sorted(draws.data_vars)]

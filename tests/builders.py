@@ -41,9 +41,9 @@ def fake_posterior(
     """A posterior of invented draws: the tables are to summarise whatever is there."""
     shape = (n_chains, n_draws)
     posterior = {"sigma": rng.gamma(20, 0.1, shape)}
-    if model.design.fixed_effects:
-        posterior["beta"] = rng.normal(size=(*shape, len(model.design.fixed_effects)))
-    for group in model.design.groups:
+    if model.design.mu.fixed_effects:
+        posterior["beta"] = rng.normal(size=(*shape, len(model.design.mu.fixed_effects)))
+    for group in model.design.mu.groups:
         q = group.n_effects
         posterior[f"sd_{group.name}"] = rng.gamma(10, 0.1, (*shape, q))
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, q))
@@ -78,9 +78,9 @@ def non_normal(
     model = bmx.Model(text, data, family=family)
     shape = (2, 300)
     posterior: dict[str, np.ndarray] = {
-        "beta": 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))
+        "beta": 0.3 * rng.normal(size=(*shape, len(model.design.mu.fixed_effects)))
     }
-    for group in model.design.groups:
+    for group in model.design.mu.groups:
         posterior[f"sd_{group.name}"] = rng.gamma(30, 0.05, (*shape, 1))
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, 1))
     for name in model.family.parameters:
@@ -112,8 +112,8 @@ def family_posterior(
     model: bmx.Model, rng: np.random.Generator, shape: tuple[int, int] = (2, 60)
 ) -> bmx.Posterior:
     """Invented draws for a model of any family with random intercepts."""
-    posterior = {"beta": 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))}
-    for group in model.design.groups:
+    posterior = {"beta": 0.3 * rng.normal(size=(*shape, len(model.design.mu.fixed_effects)))}
+    for group in model.design.mu.groups:
         posterior[f"sd_{group.name}"] = rng.gamma(30, 0.02, (*shape, group.n_effects))
         posterior[f"b_{group.name}"] = 0.5 * rng.normal(
             size=(*shape, group.n_levels, group.n_effects)

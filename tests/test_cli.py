@@ -213,7 +213,7 @@ def test_six_codes_with_zeros_are_six_groups(
 
     monkeypatch.setattr(bmx.Model, "fit", fit)
     assert cli.main(["fit", "y ~ 1 + (1 | id)", str(path)]) == 1
-    assert sorted(fitted[0].design.groups[0].levels.labels) == sorted(codes)
+    assert sorted(fitted[0].design.mu.groups[0].levels.labels) == sorted(codes)
 
 
 def test_warnings_are_shown_as_before_afterwards(csv: Path) -> None:

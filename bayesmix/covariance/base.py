@@ -16,6 +16,8 @@ one block, with the block's number of effects and their positions.
 ``tied``                    one standard deviation for all effects, or one for each
 ``one_scale``               whether the algebra scales the block's columns by one number
                             and neither centres them nor mixes them with others
+``in_order``                whether effects follow one another along one axis, so that its
+                            kernels take rising positions only
 ``any_columns``             whether effects of other columns (T b) have a covariance of
                             the same structure, so that a search may be among these
 ``free_correlations``       whether each pair of effects has a correlation of its own,
@@ -43,7 +45,8 @@ functions, which the algebra calls by address, so that no model compiles anythin
 a structure from outside the package is as fast as one from within. Python runs the same
 code for many draws at once: an element is then an array, so no `if` asks of a value.
 `values` has three numbers for each parameter: itself, its distance from the lower end of
-its range, and that from the upper end (1 where there is none), without cancellation.
+its range, and that from the upper end (1 where there is none), without cancellation. The
+range is the parameter's, also where a uniform prior has narrower ends.
 
 ``kernels = "root"``: C in closed form.
 
@@ -154,6 +157,7 @@ class Covariance(ABC):
     word: ClassVar[str]
     tied: ClassVar[bool] = False
     one_scale: ClassVar[bool] = True
+    in_order: ClassVar[bool] = False
     any_columns: ClassVar[bool] = False
     free_correlations: ClassVar[bool] = False
     kernels: ClassVar[Literal["none", "vine", "root", "correlation"]] = "root"
@@ -186,6 +190,12 @@ class Covariance(ABC):
         """Return the numbers that its kernels are given."""
         return np.zeros(0)
 
+    def gaps(self) -> np.ndarray:
+        """Return how far each position is behind the one before it; one where there are none."""
+        if self.positions is None:
+            return np.ones(self.size) - (np.arange(self.size) == 0)
+        return np.diff(self.positions[:, 0], prepend=self.positions[0, 0])
+
     def sd_labels(self, effects: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the standard deviations, in tables and priors."""
         return (f"{self.word}({', '.join(effects)})",) if self.tied else effects
@@ -212,7 +222,7 @@ class Covariance(ABC):
         """C at given parameters of shape (S,), shape (S, size, size): lower triangular."""
         given = [(p, np.asarray(values[p.name], dtype=np.float64)) for p in self.parameters()]
         n = len(given[0][1]) if given else 1
-        if self.kernels == "none":
+        if not given:
             return np.broadcast_to(np.eye(self.size), (n, self.size, self.size))
         flat = [distance for p, value in given for distance in p.with_distances(value)]
         out = np.zeros((self.size**2, n))
@@ -236,6 +246,26 @@ class Covariance(ABC):
             C; None for the identity.
         """
         raise NotSupportedError(f"the structure {self.word} has no statement in PyMC yet")
+
+    def pymc_parameter(
+        self, name: str, variables: Mapping[str, str], priors: Mapping[str, Any]
+    ) -> Any:
+        """Add a parameter to the PyMC model on the context stack.
+
+        Parameters
+        ----------
+        name : str
+        variables, priors : mapping
+            As `pymc_root` has them.
+
+        Returns
+        -------
+        TensorVariable, scalar
+        """
+        import pymc as pm
+
+        prior = priors[name]
+        return getattr(pm, prior.distribution)(variables[name], **prior.parameters)
 
     def latex(self, symbols: Mapping[str, str]) -> str | None:
         r"""Entries of the correlation matrix, such as ``\rho^{|t_i - t_j|}``; None for free ones.
@@ -269,7 +299,13 @@ class Covariance(ABC):
         """
         if self.positions is None:
             raise NotSupportedError(f"effects of the structure {self.word} have no positions")
-        both = np.concatenate([self.positions, positions])
-        C, n = type(self)(len(both), both).roots(values), self.size
+        both, n = np.concatenate([self.positions, positions]), self.size
+        order = np.argsort(both[:, 0], kind="stable") if self.in_order else np.arange(len(both))
+        C = np.empty_like(sorted_C := type(self)(len(both), both[order]).roots(values))
+        C[:, order] = sorted_C
+        if self.in_order:  # the rows of old and new effects, triangular again
+            R = np.linalg.qr(np.swapaxes(C, 1, 2), mode="r")
+            sign = np.where(np.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0)
+            C = np.swapaxes(R * sign[:, :, None], 1, 2)
         weights = np.linalg.solve(np.swapaxes(C[:, :n, :n], 1, 2), np.swapaxes(C[:, n:, :n], 1, 2))
         return Conditional(weights=np.swapaxes(weights, 1, 2), root=C[:, n:, n:])

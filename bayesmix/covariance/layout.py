@@ -6,14 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.covariance.ar1 import AR1
 from bayesmix.covariance.base import Covariance, Parameter
+from bayesmix.covariance.cs import CompoundSymmetry
 from bayesmix.covariance.diagonal import Diagonal
+from bayesmix.covariance.hetar1 import HetAR1
+from bayesmix.covariance.homcs import HomCS
+from bayesmix.covariance.homdiag import HomDiag
 from bayesmix.covariance.unstructured import Unstructured
 from bayesmix.design import Block, GroupingFactor
 
 __all__ = ["STRUCTURES", "GroupCovariance", "Part", "covariance_of", "structure_of"]
 
-STRUCTURES: dict[str, type[Covariance]] = {cls.word: cls for cls in (Unstructured, Diagonal)}
+STRUCTURES: dict[str, type[Covariance]] = {
+    cls.word: cls for cls in (Unstructured, Diagonal, HomDiag, CompoundSymmetry, HomCS, AR1, HetAR1)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

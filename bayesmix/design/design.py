@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design.aliasing import Aliasing
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
-from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
 from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
@@ -98,62 +96,6 @@ class Design:
         found = {name: values for name, values in given.items() if values is not None}
         of_residual = {} if self.residual is None else self.residual.row_data
         return found | dict(self.extras) | of_residual
-
-    # -- mu's, for what does not ask for a predictor yet ------------------------
-
-    @property
-    def X(self) -> np.ndarray:  # noqa: N802
-        """Columns of mu's fixed effects, shape (n, p)."""
-        return self.mu.X
-
-    @property
-    def fixed_effects(self) -> tuple[str, ...]:
-        """Names of mu's fixed effects."""
-        return self.mu.fixed_effects
-
-    @property
-    def aliased(self) -> tuple[str, ...]:
-        """Columns that mu's predictor leaves out."""
-        return self.mu.aliased
-
-    @property
-    def terms(self) -> Mapping[str, tuple[str, ...]]:
-        """For each fixed term of mu the names of its columns."""
-        return self.mu.terms
-
-    @property
-    def offset(self) -> np.ndarray | None:
-        """The offset of mu's predictor."""
-        return self.mu.offset
-
-    @property
-    def groups(self) -> tuple[GroupingFactor, ...]:
-        """Grouping factors of mu's predictor."""
-        return self.mu.groups
-
-    @property
-    def aliasing(self) -> Aliasing | None:
-        """What the columns are that mu's predictor leaves out."""
-        return self.mu.aliasing
-
-    @property
-    def has_intercept(self) -> bool:
-        """Whether mu's predictor has an intercept."""
-        return self.mu.has_intercept
-
-    @property
-    def means(self) -> np.ndarray:
-        """Means of mu's columns, at which the default prior of its intercept holds."""
-        return self.mu.means
-
-    @property
-    def all_fixed_columns(self) -> tuple[str, ...]:
-        """Names of mu's columns with the aliased ones among them."""
-        return self.mu.all_fixed_columns
-
-    def group(self, name: str) -> GroupingFactor:
-        """Return the grouping factor of mu's predictor that is called `name`."""
-        return self.mu.group(name)
 
     def __repr__(self) -> str:
         parts = [f"{self.n_obs} rows", *(repr(p)[1:-1] for p in self.predictors.values())]

@@ -196,6 +196,8 @@ def _value_at(co, k, x, out):  # type: ignore[no-untyped-def]
         if x >= 0:
             out[0] = lower + width - width * rest
         out[3] = width * unit * rest
+        out[1] += co.value_below[k]
+        out[2] += co.value_above[k]
         out[4] = np.log(width) - abs(x) - 2.0 * np.log1p(e)
         out[5] = rest - unit
     else:

@@ -65,6 +65,8 @@ class Coordinates(Packed):
         Lower end and width of their ranges; a width of 0 for what is positive.
     value_unit : ndarray, shape (n_values,)
         Unit of what is positive.
+    value_below, value_above : ndarray, shape (n_values,)
+        How much further the ends of the parameters' own ranges are.
     data : ndarray
         What the structures' kernels are given.
     scaled : ndarray of int64, shape (n_factors,)
@@ -82,7 +84,7 @@ class Coordinates(Packed):
     )  # fmt: skip
     _FLOATS = (
         "eta", "prior_a", "prior_b", "T", "unit", "value_a", "value_b", "value_lower",
-        "value_width", "value_unit", "data",
+        "value_width", "value_unit", "data", "value_below", "value_above",
     )  # fmt: skip
     _BESIDE = ("phi",)
 
@@ -117,6 +119,8 @@ class Coordinates(Packed):
     value_width: np.ndarray
     value_unit: np.ndarray
     data: np.ndarray
+    value_below: np.ndarray
+    value_above: np.ndarray
     structures: tuple[type[Covariance], ...]
 
     def __init__(self, *, structures: Sequence[type[Covariance]], **arrays: Any) -> None:
@@ -230,6 +234,8 @@ class Theta(NamedTuple):
     value_width: Any
     value_unit: Any
     data: Any
+    value_below: Any
+    value_above: Any
     n_factors: Any
     n_effects: Any
     L_size: Any
@@ -251,6 +257,7 @@ def theta_at(a, b):  # type: ignore[no-untyped-def]
         shifted(a, a[_I + 17]), shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]),
         shifted(b, a[_F + 3]), shifted(b, a[_F + 4]), shifted(b, a[_F + 5]), shifted(b, a[_F + 6]),
         shifted(b, a[_F + 7]), shifted(b, a[_F + 8]), shifted(b, a[_F + 9]),
-        shifted(b, a[_F + 10]), a[_I + 3] - a[_I + 2], a[_I + 10] - a[_I + 9],
+        shifted(b, a[_F + 10]), shifted(b, a[_F + 11]), shifted(b, a[_F + 12]),
+        a[_I + 3] - a[_I + 2], a[_I + 10] - a[_I + 9],
         a[_F + 4] - a[_F + 3],
     )  # fmt: skip

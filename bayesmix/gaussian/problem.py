@@ -317,9 +317,10 @@ class _Blocks:
         for p in parameters:
             kind, a, b = (0, 0.0, 0.0) if priors is None else scale_prior_codes(priors[p.name])
             lower, width = p.lower, 0.0 if np.isinf(p.upper) else p.upper - p.lower
+            below = above = 0.0
             if kind == codes.UNIFORM:
-                lower, width = a, b - a
-            self._values.append((kind, a, b, lower, width, p.unit))
+                lower, width, below, above = a, b - a, a - p.lower, p.upper - b
+            self._values.append((kind, a, b, lower, width, p.unit, below, above))
         self._data += own.data().tolist()
         self.structures.append(type(own))
         self.n_coordinates += own.n_coordinates
@@ -327,8 +328,8 @@ class _Blocks:
     def arrays(self) -> dict[str, Any]:
         """Return the arguments of `Coordinates`."""
         whole = np.asarray(self._rows, dtype=np.int64).reshape(-1, len(self._WHOLE)).T
-        values = np.asarray(self._values, dtype=np.float64).reshape(-1, 6).T
-        names = ("kind", "a", "b", "lower", "width", "unit")
+        values = np.asarray(self._values, dtype=np.float64).reshape(-1, 8).T
+        names = ("kind", "a", "b", "lower", "width", "unit", "below", "above")
         return {
             "structures": self.structures,
             "eta": self._eta,

@@ -197,7 +197,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.groups, self.residual_variance()
+        groups, residual = self.design.mu.groups, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -231,7 +231,7 @@ class DrawsLaw(Law):
         """Group and pair of effects of each correlation, and their columns."""
         labels: list[tuple[str, str, str]] = []
         values: list[np.ndarray] = []
-        for group in self.design.groups:
+        for group in self.design.mu.groups:
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])
@@ -256,7 +256,7 @@ class DrawsLaw(Law):
         effects = {
             g.name: self.moments[g.name].mean if g.name in self.moments
             else self.b[g.name].mean(axis=(0, 1))
-            for g in self.design.groups
+            for g in self.design.mu.groups
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own

@@ -110,7 +110,7 @@ class EffectsGivenData:
         beta : ndarray, shape (p, S)
         b : dict of str to ndarray, shape (q, levels, S)
         """
-        groups = self._design.groups if any(map(len, levels.values())) else ()
+        groups = self._design.mu.groups if any(map(len, levels.values())) else ()
         # Levels of one factor do not know of each other; those of several do.
         needed = {
             g.name: levels[g.name] if len(groups) == 1 else np.arange(g.n_levels) for g in groups
@@ -138,7 +138,7 @@ class EffectsGivenData:
 
     @property
     def _is_scalar(self) -> bool:
-        groups = self._design.groups
+        groups = self._design.mu.groups
         return len(groups) == 1 and groups[0].n_effects == 1
 
     @functools.cached_property
@@ -163,7 +163,7 @@ class EffectsGivenData:
     def _blocks(self) -> dict[str, Block]:
         return {
             g.name: Block(V=g.Z @ self.roots[g.name], index=g.index, n_levels=g.n_levels)
-            for g in self._design.groups
+            for g in self._design.mu.groups
         }
 
     @functools.cached_property
@@ -184,7 +184,7 @@ class EffectsGivenData:
     @functools.cached_property
     def _law(self) -> tuple[np.ndarray, np.ndarray]:
         """Points of u and their probabilities, (G, K), of one effect a level."""
-        (group,) = self._design.groups
+        (group,) = self._design.mu.groups
         mode = self._modes[group.name][:, 0]
         block = self._blocks[group.name]
         return scalar_law(self._log_density, self._fixed, block, mode, self._weights)
@@ -228,14 +228,14 @@ class EffectsGivenData:
                     n_levels=len(levels[names[0]]),
                 )
             ]  # fmt: skip
-        offset = np.zeros(len(rows)) if design.offset is None else design.offset[rows]
+        offset = np.zeros(len(rows)) if design.mu.offset is None else design.mu.offset[rows]
         step = max(1, _AT_ONCE // max(1, len(rows)))
         out = {name: np.empty((u[name].shape[1], len(u[name]), n_draws)) for name in names}
         for start in range(0, n_draws, step):
             some = slice(start, min(start + step, n_draws))
             found = correct_draws(
                 lambda eta: self._log_density(eta, rows),
-                design.X[rows] @ beta[:, some] + offset[:, None],
+                design.mu.X[rows] @ beta[:, some] + offset[:, None],
                 blocks,
                 [u[name][:, :, some] for name in names],
                 [self._modes[name][levels[name]] for name in names],

@@ -103,7 +103,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     @property
     def lost_coefficients(self) -> np.ndarray:
         """Which fixed effects have no estimate, shape (p,)."""
-        return self.determined_fixed.lost(np.eye(len(self.model.design.fixed_effects)))
+        return self.determined_fixed.lost(np.eye(len(self.model.design.mu.fixed_effects)))
 
     # -- parameters -----------------------------------------------------------
 

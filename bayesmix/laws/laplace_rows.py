@@ -149,7 +149,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     @functools.cached_property
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
-        X, weights = self.model.design.X, self.row_precision()
+        X, weights = self.model.design.mu.X, self.row_precision()
         # It does not matter to what is kept, and keeps the equations well conditioned.
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
         # Along flat directions nothing moves: rows that change there have no variance.

@@ -59,7 +59,7 @@ class Limits(Mode):
         names = self.runaway
         if not names:
             return ""
-        one, rest = len(names) == 1, len(names) < len(self.model.design.fixed_effects)
+        one, rest = len(names) == 1, len(names) < len(self.model.design.mu.fixed_effects)
         others = " (the others are as without the separated rows)" if rest else ""
         return (
             f"{', '.join(names)} separate{'s' * one} the outcomes: the likelihood rises for ever, "
@@ -72,10 +72,10 @@ class Limits(Mode):
     def runaway(self) -> list[str]:
         """Names of the coefficients without a finite estimate."""
         moves = np.linalg.inv(self.problem.scaling.TX) @ self.separated
-        size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.X).max(axis=0)
+        size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.mu.X).max(axis=0)
         far = size > 1e-7 * size.max(initial=0.0)
         return [
-            name for name, runs in zip(self.model.design.fixed_effects, far, strict=True) if runs
+            name for name, runs in zip(self.model.design.mu.fixed_effects, far, strict=True) if runs
         ]
 
     @property
@@ -99,7 +99,7 @@ class Limits(Mode):
             f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
             for s in self._shifts
         ]
-        groups = self.model.design.groups
+        groups = self.model.design.mu.groups
         scalar = len(groups) == 1 and groups[0].n_effects == 1
         way = "take n_quadrature=15" if scalar else "take fit(), which needs no approximation"
         return f"Laplace's approximation is rough here: {'; '.join(found)}; {way}"
@@ -112,7 +112,7 @@ class Limits(Mode):
     @property
     def flat_in_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
-        names = self.model.design.fixed_effects
+        names = self.model.design.mu.fixed_effects
         lost = self.determined_fixed.lost(np.eye(len(names)))
         flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
         flat = [n for n in flat if n not in self.runaway] if not self.reproduced.shape[1] else []

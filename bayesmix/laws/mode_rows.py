@@ -44,8 +44,8 @@ class ModeRows(Mode, Law):
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
-        n_effects = {g.name: g.n_effects for g in self.model.design.groups}
-        n_fixed = len(self.model.design.fixed_effects) + len(self.model.family.parameters)
+        n_effects = {g.name: g.n_effects for g in self.model.design.mu.groups}
+        n_fixed = len(self.model.design.mu.fixed_effects) + len(self.model.family.parameters)
         n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
         check_size(n_fixed + n_drawn + 1, n_draws)
         beta, b = self._draw_effects(levels, n_draws, seed, kind)
@@ -145,7 +145,7 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.groups:
+        for group in self.model.design.mu.groups:
             u = rng.standard_normal((group.n_levels, group.n_effects))
             b = u @ self.roots[group.name].T
             total += np.einsum("nk,nk->n", group.Z, b[group.index])

@@ -121,7 +121,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.groups
+        groups = self.model.design.mu.groups
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
@@ -158,7 +158,7 @@ class NormalLaw(Criteria, ModeRows):
         place = {group.name: f for f, group in enumerate(groups)}
         labels: list[tuple[str, str, str]] = []
         rows: list[tuple[float, float, float]] = []
-        for group in self.model.design.groups:
+        for group in self.model.design.mu.groups:
             f = place[group.name]
             start = int(self.problem.equations.q[:f].sum())
             zero = self.optimum.at_zero[start : start + group.n_effects]

@@ -83,7 +83,7 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
 def placed_levels(design: Design, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Where the effects of each level are, by grouping factor; -1 for one without."""
     places = {}
-    for group in design.groups:
+    for group in design.mu.groups:
         if group.name in levels:
             place = np.full(group.n_levels, -1, dtype=np.int64)
             place[levels[group.name]] = np.arange(len(levels[group.name]))

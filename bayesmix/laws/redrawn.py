@@ -60,7 +60,7 @@ def redrawn_effects(
     NotSupportedError
         For more than memory holds, or where the equations cannot be factored.
     """
-    sizes = {g.name: g.n_effects * len(levels.get(g.name, ())) for g in model.design.groups}
+    sizes = {g.name: g.n_effects * len(levels.get(g.name, ())) for g in model.design.mu.groups}
     if sum(sizes.values()) * n_draws > _MOST:
         raise NotSupportedError(
             f"the fit kept means of the group effects only, and draws of {n_draws} x "
@@ -81,7 +81,7 @@ def redrawn_effects(
     beta = np.empty((n_draws, p))
     b = {
         g.name: np.empty((g.n_effects, len(levels[g.name]), n_draws))
-        for g in model.design.groups
+        for g in model.design.mu.groups
         if len(levels.get(g.name, ()))
     }
     step = max(1, _AT_ONCE // max(1, n_u))

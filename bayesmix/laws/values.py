@@ -72,11 +72,9 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
         By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
         as ``beta(Days)``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
     """
-    design = model.design
-    found = {
-        "beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(design.fixed_effects)}
-    }
-    for group in design.groups:
+    mu = model.design.mu
+    found = {"beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(mu.fixed_effects)}}
+    for group in mu.groups:
         g, effects, covariance = group.name, group.effects, covariance_of(group)
         found[f"sd({g})"] = {f"sd({g}, {e})": values.sd[g][..., k] for k, e in covariance.sds}
         if covariance.has_correlations:

@@ -206,7 +206,7 @@ class EmpiricalBayes(Fit):
         >>> eb.vcov().round(3).values.tolist()
         [[46.575, -1.451], [-1.451, 2.389]]
         """
-        names = list(self.model.design.fixed_effects)
+        names = list(self.model.design.mu.fixed_effects)
         return pd.DataFrame(self._law.conditional.beta_cov, index=names, columns=names)
 
     # -- inside ---------------------------------------------------------------
@@ -234,7 +234,7 @@ class EmpiricalBayes(Fit):
         law = self._law
         how = "profile likelihood" if law.affordable() == "profile" else "Wald, on logs"
         footer = [f"Intervals are {100 * asked.ci_prob:g} %; of standard deviations by {how}."]
-        if self.model.design.groups:
+        if self.model.design.mu.groups:
             footer.insert(
                 0,
                 "Variance components are point estimates: intervals of effects are conditional "

@@ -39,7 +39,7 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     -------
     DrawsLaw
     """
-    names, groups = model.names, model.design.groups
+    names, groups = model.names, model.design.mu.groups
     posterior = tree["posterior"]
 
     def values(name: str) -> np.ndarray:
@@ -88,7 +88,7 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     sd, corr, structure = covariances("mu")
     return DrawsLaw(
         model=model,
-        beta=values("beta") if model.design.fixed_effects else no_beta,
+        beta=values("beta") if model.design.mu.fixed_effects else no_beta,
         sd=sd,
         corr=corr,
         structure=structure,

@@ -143,7 +143,7 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
     else:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
-    for part in covariance.parts:
+    for part in covariance.with_coordinates:
         symbols = {
             p.name: _of_structure(own, group, mark) for own, p in part.named_parameters().items()
         }

@@ -179,17 +179,17 @@ def test_coordinates_of_what_they_stand_for_are_the_same(
 def collapsed(model: bmx.Model, values: dict[str, Any]) -> tuple[float, float]:
     """log p of everything under the PyMC model, and minus that of the effects given the rest."""
     design, priors = model.design.mu, model.prior_entries.mu
-    group = design.groups[0]
+    group = design.mu.groups[0]
     part = covariance_of(group).parts[0]
     name = part.covariance.parameters()[0].name
     C = part.covariance.roots({name: np.array([values["shape"]])})[0]
     L = values["sd"] * C
     Z = np.zeros((len(model.y), group.n_levels, group.n_effects))
     Z[np.arange(len(model.y)), group.index] = group.Z
-    A = np.concatenate([design.X, (Z @ L).reshape(len(model.y), -1)], axis=1)
+    A = np.concatenate([design.mu.X, (Z @ L).reshape(len(model.y), -1)], axis=1)
     # Prior of (beta, z): beta's slope and the intercept at the means, z standard normal.
     p = 2
-    to_means = np.array([[1.0, design.X[:, 1].mean()], [0.0, 1.0]])
+    to_means = np.array([[1.0, design.mu.X[:, 1].mean()], [0.0, 1.0]])
     assert priors.intercept is not None
     entries = [priors.intercept.prior.parameters, priors.coefficients[0].prior.parameters]
     P, m = np.eye(A.shape[1]), np.zeros(A.shape[1])

@@ -34,7 +34,7 @@ def quiet_design(text: str, data: pd.DataFrame) -> Design:
 
 def unknown(built: Design, new: pd.DataFrame) -> np.ndarray:
     rows = design_rows(built, new)
-    return built.aliasing.of_rows(rows.X, rows.left_out).found.any(axis=1)
+    return built.mu.aliasing.of_rows(rows.X, rows.left_out).found.any(axis=1)
 
 
 def distance(built: Design, data: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_estimable_rows_are_those_in_the_row_space(
 ) -> None:
     data = data[~((data["f"] == missing[0]) & (data["h"] == missing[1]))].reset_index(drop=True)
     built = quiet_design(text, data)
-    assert built.aliased
+    assert built.mu.aliased
     assert not unknown(built, data).any()
     # Any combination of the columns' own values, and half of them as they go together.
     new = pd.DataFrame({name: rng.permutation(data[name].to_numpy()) for name in data})
@@ -93,7 +93,7 @@ def test_scales_and_far_means_do_not_matter(scale: float, shift: float, data: pd
     data["u"] = scale * (data["x"] + shift)
     data["v"] = 3 * data["u"]
     built = quiet_design("y ~ u + v", data)
-    assert built.aliased == ("v",)
+    assert built.mu.aliased == ("v",)
     assert not unknown(built, data).any()
     beyond = data.assign(u=data["u"] + 100 * scale)
     assert not unknown(built, beyond.assign(v=3 * beyond["u"])).any()
@@ -104,7 +104,7 @@ def test_scales_and_far_means_do_not_matter(scale: float, shift: float, data: pd
 def test_columns_that_were_rounded_leave_their_own_rows_known(data: pd.DataFrame) -> None:
     data["rounded"] = (2 * data["x"]).round(8)
     built = quiet_design("y ~ x + rounded + f", data)
-    assert built.aliased == ("rounded",)
+    assert built.mu.aliased == ("rounded",)
     assert not unknown(built, data).any()
 
 
@@ -119,7 +119,7 @@ def test_what_is_not_known_cancels_in_a_difference(data: pd.DataFrame) -> None:
         return rows.X, rows.left_out
 
     def differs(high: pd.DataFrame, low: pd.DataFrame) -> np.ndarray:
-        return built.aliasing.of_changes(columns(high), columns(low)).found.any(axis=1)
+        return built.mu.aliasing.of_changes(columns(high), columns(low)).found.any(axis=1)
 
     assert unknown(built, empty).all()
     for step in (1.0, 1e-4, 1e-7):
@@ -133,5 +133,5 @@ def test_what_is_not_known_cancels_in_a_difference(data: pd.DataFrame) -> None:
 
 def test_a_design_of_full_rank_asks_nothing(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + f * h"), data)
-    assert built.aliasing is None
+    assert built.mu.aliasing is None
     assert design_rows(built, data).left_out is None

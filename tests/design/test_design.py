@@ -24,18 +24,18 @@ def design(text: str, data: object, **options: object) -> Design:
 
 def test_sleepstudy(sleepstudy: pd.DataFrame) -> None:
     built = design("Reaction ~ Days + (Days | Subject)", sleepstudy)
-    assert built.fixed_effects == ("Intercept", "Days")
-    np.testing.assert_array_equal(built.X[:, 1], sleepstudy["Days"])
-    (group,) = built.groups
+    assert built.mu.fixed_effects == ("Intercept", "Days")
+    np.testing.assert_array_equal(built.mu.X[:, 1], sleepstudy["Days"])
+    (group,) = built.mu.groups
     assert (group.n_levels, group.effects) == (18, ("Intercept", "Days"))
     assert group.index.dtype == np.int32
     np.testing.assert_array_equal(group.levels.labels[group.index], sleepstudy["Subject"])
-    np.testing.assert_array_equal(group.Z, built.X)
+    np.testing.assert_array_equal(group.Z, built.mu.X)
 
 
 def test_Z_has_the_columns_of_the_group_term(data: pd.DataFrame) -> None:
     built = design("y ~ x + (x * z | g) + (0 + C(f) | h)", data)
-    first, second = built.groups
+    first, second = built.mu.groups
     assert first.effects == ("Intercept", "x", "z", "x:z")
     np.testing.assert_allclose(first.Z[:, 3], data["x"] * data["z"])
     assert second.effects == ("C(f)[high]", "C(f)[low]", "C(f)[mid]")
@@ -43,11 +43,11 @@ def test_Z_has_the_columns_of_the_group_term(data: pd.DataFrame) -> None:
 
 
 def test_several_terms_on_one_grouping_factor_are_gathered(data: pd.DataFrame) -> None:
-    (group,) = design("y ~ x + (1 + x | g) + (0 + z | g)", data).groups
+    (group,) = design("y ~ x + (1 + x | g) + (0 + z | g)", data).mu.groups
     assert group.effects == ("Intercept", "x", "z")
     assert [(b.start, b.stop, b.structure) for b in group.blocks] == [(0, 2, "us"), (2, 3, "us")]
     assert len(covariance_of(group).free) == 1
-    (double,) = design("y ~ x + (x || g)", data).groups
+    (double,) = design("y ~ x + (x || g)", data).mu.groups
     assert double.effects == ("Intercept", "x")
     assert covariance_of(double).is_diagonal
 
@@ -61,7 +61,7 @@ def test_grouping_columns_of_any_kind(data: pd.DataFrame, kind: str) -> None:
         "bool": data["flag"],
         "float": data["h"].astype(float),
     }[kind]
-    (group,) = design("y ~ 1 + (1 | k)", data.assign(k=column)).groups
+    (group,) = design("y ~ 1 + (1 | k)", data.assign(k=column)).mu.groups
     assert group.n_levels == column.nunique()
     wanted = column.astype(int) if kind == "float" else column
     np.testing.assert_array_equal(group.levels.labels[group.index], wanted.astype(str))
@@ -69,19 +69,19 @@ def test_grouping_columns_of_any_kind(data: pd.DataFrame, kind: str) -> None:
 
 def test_levels_of_integers_are_in_numeric_order() -> None:
     data = pd.DataFrame({"y": [1.0, 2, 3, 4, 5, 6], "g": [10, 2, 1, 10, 2, 1]})
-    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == ["1", "2", "10"]
+    assert list(design("y ~ 1 + (1 | g)", data).mu.groups[0].levels.labels) == ["1", "2", "10"]
 
 
 def test_categories_keep_their_order_and_lose_the_unused() -> None:
     kind = pd.CategoricalDtype(["z", "a", "m"])
     data = pd.DataFrame({"y": [1.0, 2, 4, 3], "g": pd.Series(list("azaz"), dtype=kind)})
-    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == ["z", "a"]
+    assert list(design("y ~ 1 + (1 | g)", data).mu.groups[0].levels.labels) == ["z", "a"]
     with pytest.warns(DataWarning, match="`g` has the category without rows, .* out: 'm'"):
-        assert design("y ~ g", data).fixed_effects == ("Intercept", "g[T.a]")
+        assert design("y ~ g", data).mu.fixed_effects == ("Intercept", "g[T.a]")
 
 
 def test_nested_codes_that_repeat_across_parents(data: pd.DataFrame) -> None:
-    parent, child = design("y ~ 1 + (1 | h / ward)", data).groups
+    parent, child = design("y ~ 1 + (1 | h / ward)", data).mu.groups
     assert (parent.n_levels, child.n_levels) == (5, 15)
     assert list(child.levels.labels[:4]) == ["1:1", "1:2", "1:3", "2:1"]
     expected = data["h"].astype(str) + ":" + data["ward"].astype(str)
@@ -90,7 +90,7 @@ def test_nested_codes_that_repeat_across_parents(data: pd.DataFrame) -> None:
 
 def test_only_observed_combinations_are_levels() -> None:
     data = pd.DataFrame({"y": range(6), "a": list("xxyyzz"), "b": list("pqpprr")})
-    (group,) = design("y ~ 1 + (1 | a:b)", data).groups
+    (group,) = design("y ~ 1 + (1 | a:b)", data).mu.groups
     assert list(group.levels.labels) == ["x:p", "x:q", "y:p", "z:r"]
 
 
@@ -100,9 +100,9 @@ def test_other_tables_give_the_same_design(data: pd.DataFrame, convert: object) 
     data = data.assign(g=data["g"].astype("category"))
     ours = design(text, data)
     theirs = design(text, convert(data))  # type: ignore[operator]
-    assert theirs.fixed_effects == ours.fixed_effects
-    np.testing.assert_allclose(theirs.X, ours.X)
-    for mine, other in zip(ours.groups, theirs.groups, strict=True):
+    assert theirs.mu.fixed_effects == ours.mu.fixed_effects
+    np.testing.assert_allclose(theirs.mu.X, ours.mu.X)
+    for mine, other in zip(ours.mu.groups, theirs.mu.groups, strict=True):
         np.testing.assert_array_equal(mine.index, other.index)
         np.testing.assert_array_equal(mine.levels.labels, other.levels.labels)
         np.testing.assert_allclose(mine.Z, other.Z)
@@ -113,15 +113,15 @@ def test_missing_values_in_polars_and_arrow_keep_integer_levels() -> None:
     for table in (frame, frame.to_arrow()):
         with pytest.warns(DataWarning, match="1 of 5 rows"):
             built = design("y ~ 1 + (1 | g)", table)
-        assert list(built.groups[0].levels.labels) == ["1", "2"]
+        assert list(built.mu.groups[0].levels.labels) == ["1", "2"]
 
 
 def test_pandas_extension_types_are_read() -> None:
     data = pd.DataFrame({"y": [1.5, 2, 3, 5], "x": [1, 2, 3, 5], "s": list("aabb")})
     data = data.convert_dtypes()
     built = design("y ~ x + s", data)
-    assert built.X.dtype == np.float64
-    assert built.fixed_effects == ("Intercept", "x", "s[T.b]")
+    assert built.mu.X.dtype == np.float64
+    assert built.mu.fixed_effects == ("Intercept", "x", "s[T.b]")
 
 
 def test_the_callers_frame_is_untouched(data: pd.DataFrame) -> None:
@@ -129,7 +129,7 @@ def test_the_callers_frame_is_untouched(data: pd.DataFrame) -> None:
     before = data.copy()
     with pytest.warns(DataWarning):
         built = design("y ~ scale(x) + f + (x | g)", data)
-    built.X[:] = 0
+    built.mu.X[:] = 0
     pd.testing.assert_frame_equal(data, before)
 
 
@@ -167,7 +167,7 @@ def test_memory_does_not_grow_with_the_number_of_levels() -> None:
 def test_whole_numbers_of_any_size_name_levels_in_their_order(values: np.ndarray) -> None:
     at = np.tile([2, 0, 1, 1], 10)
     data = pd.DataFrame({"y": np.arange(40.0), "g": values[at]})
-    group = design("y ~ 1 + (1 | g)", data).groups[0]
+    group = design("y ~ 1 + (1 | g)", data).mu.groups[0]
     np.testing.assert_array_equal(group.index, at)
     assert group.index.dtype == np.int32
     assert list(group.levels.labels) == [str(int(value)) for value in values]
@@ -269,8 +269,8 @@ def test_more_coefficients_than_rows_are_a_warning(rng: np.random.Generator) -> 
     data = pd.DataFrame(rng.normal(size=(5, 7)), columns=list("yabcdef"))
     with pytest.warns(DataWarning, match="7 fixed effects for 5 rows"):
         built = design("y ~ a + b + c + d + e + f", data)
-    assert len(built.fixed_effects) == 7
-    assert not built.aliased
+    assert len(built.mu.fixed_effects) == 7
+    assert not built.mu.aliased
 
 
 def test_more_effects_than_rows_are_a_warning(rng: np.random.Generator) -> None:
@@ -288,24 +288,24 @@ def test_aliased_columns_are_dropped_and_named(data: pd.DataFrame) -> None:
     data["seven"] = 7.0
     with pytest.warns(DataWarning, match="twice, nothing, seven"):
         built = design("y ~ x + twice + z + nothing + seven", data)
-    assert built.fixed_effects == ("Intercept", "x", "z")
-    assert built.aliased == ("twice", "nothing", "seven")
-    assert built.terms["twice"] == ()
+    assert built.mu.fixed_effects == ("Intercept", "x", "z")
+    assert built.mu.aliased == ("twice", "nothing", "seven")
+    assert built.mu.terms["twice"] == ()
 
 
 def test_an_empty_cell_of_an_interaction_is_aliased(data: pd.DataFrame) -> None:
     data["k"] = np.where(data["f"] == "low", "p", "q")
     with pytest.warns(DataWarning, match=r"k\[T.q\]"):
         built = design("y ~ f * k", data)
-    assert np.linalg.matrix_rank(built.X) == built.X.shape[1] == 3
+    assert np.linalg.matrix_rank(built.mu.X) == built.mu.X.shape[1] == 3
 
 
 def test_a_large_mean_is_not_taken_for_the_constant(rng: np.random.Generator) -> None:
     n = 100
     data = pd.DataFrame({"y": rng.normal(size=n), "year": 1e8 + rng.normal(size=n)})
     data["tiny"] = rng.normal(size=n) * 1e-9
-    assert design("y ~ year + tiny", data).aliased == ()
-    assert design("y ~ 0 + year + tiny", data).aliased == ()
+    assert design("y ~ year + tiny", data).mu.aliased == ()
+    assert design("y ~ 0 + year + tiny", data).mu.aliased == ()
 
 
 # -- offset -------------------------------------------------------------------
@@ -313,9 +313,9 @@ def test_a_large_mean_is_not_taken_for_the_constant(rng: np.random.Generator) ->
 
 def test_offsets_add_up(data: pd.DataFrame) -> None:
     built = design("y ~ x + offset(np.log(h)) + offset(z)", data)
-    assert built.fixed_effects == ("Intercept", "x")
-    np.testing.assert_allclose(built.offset, np.log(data["h"]) + data["z"])
-    assert design("y ~ x", data).offset is None
+    assert built.mu.fixed_effects == ("Intercept", "x")
+    np.testing.assert_allclose(built.mu.offset, np.log(data["h"]) + data["z"])
+    assert design("y ~ x", data).mu.offset is None
 
 
 # -- what messy data bring ------------------------------------------------------
@@ -324,36 +324,38 @@ def test_offsets_add_up(data: pd.DataFrame) -> None:
 def test_columns_called_like_numbers_are_columns(data: pd.DataFrame) -> None:
     wide = data[["y", "x", "z", "g"]].set_axis([0, 1, 2, 3], axis=1)
     built = design("`0` ~ `1` + `2` + (`1` | `3`)", wide)
-    assert built.fixed_effects == ("Intercept", "1", "2")
-    np.testing.assert_array_equal(built.X[:, 1], data["x"])
-    (group,) = built.groups
+    assert built.mu.fixed_effects == ("Intercept", "1", "2")
+    np.testing.assert_array_equal(built.mu.X[:, 1], data["x"])
+    (group,) = built.mu.groups
     assert group.effects == ("Intercept", "1")
     np.testing.assert_array_equal(group.Z[:, 1], data["x"])
     known = list(map(str, wide.columns))
     everything = build_design(parse_formula("`0` ~ . + (1 | `3`)", available=known), wide)
-    assert everything.fixed_effects == ("Intercept", "1", "2")
+    assert everything.mu.fixed_effects == ("Intercept", "1", "2")
 
 
 def test_large_whole_numbers_do_not_overflow(data: pd.DataFrame) -> None:
     big = data.assign(p=np.arange(240) * 10**9, q=np.arange(240) * 7919 % 241 * 10**10)
     built = design("y ~ I(p**2) + p:q + np.square(q)", big)
     p, q = big["p"].astype(float), big["q"].astype(float)
-    np.testing.assert_allclose(built.X[:, 1:], np.stack([p**2, q**2, p * q], axis=1)[:, [0, 1, 2]])
+    np.testing.assert_allclose(
+        built.mu.X[:, 1:], np.stack([p**2, q**2, p * q], axis=1)[:, [0, 1, 2]]
+    )
 
 
 def test_huge_group_numbers_keep_their_labels() -> None:
     codes = np.asarray([2**63 + 5, 2**63 + 6] * 3, dtype=np.uint64)
     data = pd.DataFrame({"y": range(6), "g": codes, "o": [2**70, 2**71] * 3})
-    assert list(design("y ~ 1 + (1 | g)", data).groups[0].levels.labels) == [
+    assert list(design("y ~ 1 + (1 | g)", data).mu.groups[0].levels.labels) == [
         str(2**63 + 5), str(2**63 + 6),
     ]  # fmt: skip
-    assert set(design("y ~ 1 + (1 | o)", data).groups[0].levels.labels) == {
+    assert set(design("y ~ 1 + (1 | o)", data).mu.groups[0].levels.labels) == {
         str(2**70), str(2**71),
     }  # fmt: skip
 
 
 def test_categories_from_whole_numbers_have_whole_names(data: pd.DataFrame) -> None:
-    assert design("y ~ C(ward)", data).fixed_effects == (
+    assert design("y ~ C(ward)", data).mu.fixed_effects == (
         "Intercept",
         "C(ward)[T.2]",
         "C(ward)[T.3]",
@@ -380,10 +382,10 @@ def test_columns_beyond_all_sizes_are_refused(data: pd.DataFrame, scale: float) 
 def test_dates_may_group_however_they_are_stored(data: pd.DataFrame) -> None:
     stamps = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"], unit="D")
     for column in (stamps, stamps.dt.date):
-        (group,) = design("y ~ 1 + (1 | day)", data.assign(day=column)).groups
+        (group,) = design("y ~ 1 + (1 | day)", data.assign(day=column)).mu.groups
         assert group.levels.labels[0] == "2020-01-02"
     arrow = pa.Table.from_pandas(data.assign(day=stamps.dt.date))
-    assert design("y ~ 1 + (1 | day)", arrow).groups[0].levels.labels[0] == "2020-01-02"
+    assert design("y ~ 1 + (1 | day)", arrow).mu.groups[0].levels.labels[0] == "2020-01-02"
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def test_truth_values_are_numbers_in_arithmetic(truth: pd.DataFrame, kind: str) 
         np.testing.assert_allclose(
             columns.build(built.frame)[:, 0], right[piece.text], rtol=1e-15, err_msg=piece.text
         )
-    np.testing.assert_allclose(built.offset, sum(right.values()), rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(rows.offset, built.offset)
+    np.testing.assert_allclose(built.mu.offset, sum(right.values()), rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(rows.offset, built.mu.offset)
 
 
 def test_truth_values_are_numbers_in_responses_and_group_terms(truth: pd.DataFrame) -> None:
@@ -88,8 +88,8 @@ def test_truth_values_are_numbers_in_responses_and_group_terms(truth: pd.DataFra
     for text in ("I(p + q) ~ x", "{p - q} ~ x", "y ~ (0 + I(p + q) | g)", "y ~ p:q + (p || g)"):
         one, other = bmx.Model(text, truth).design, bmx.Model(text, numbers).design
         np.testing.assert_array_equal(one.response, other.response)
-        np.testing.assert_array_equal(one.X, other.X)
-        for group, same in zip(one.groups, other.groups, strict=True):
+        np.testing.assert_array_equal(one.mu.X, other.mu.X)
+        for group, same in zip(one.mu.groups, other.mu.groups, strict=True):
             assert group.effects == same.effects
             np.testing.assert_array_equal(group.Z, same.Z)
 
@@ -107,7 +107,7 @@ def test_a_sum_of_truth_values_has_the_slope_of_the_counts() -> None:
 
 def test_categories_and_names_keep_truth_values(truth: pd.DataFrame) -> None:
     design = bmx.Model("y ~ p + C(q) + C(x > 0)", truth).design
-    assert design.fixed_effects == ("Intercept", "p", "C(q)[T.True]", "C(x > 0)[T.True]")
+    assert design.mu.fixed_effects == ("Intercept", "p", "C(q)[T.True]", "C(x > 0)[T.True]")
     model = bmx.Model("p ~ x + q", truth, family="bernoulli")
     np.testing.assert_array_equal(model.y, truth["p"])
 
@@ -117,9 +117,9 @@ def test_whole_numbers_that_also_name_groups_do_not_overflow(truth: pd.DataFrame
     data = truth.assign(k=truth["g"] * 2**40 + 1, u=truth["g"].astype("uint64"), v=v)
     design = bmx.Model("y ~ k:v + I(k**2) + I(u % 2 - 3) + (1 | k:v) + (1 | u)", data).design
     k = data["k"].to_numpy(float)
-    np.testing.assert_array_equal(design.X[:, 1], k**2)
-    np.testing.assert_array_equal(design.X[:, 2], data["g"] % 2 - 3.0)
-    np.testing.assert_array_equal(design.X[:, 3], k * data["v"])
+    np.testing.assert_array_equal(design.mu.X[:, 1], k**2)
+    np.testing.assert_array_equal(design.mu.X[:, 2], data["g"] % 2 - 3.0)
+    np.testing.assert_array_equal(design.mu.X[:, 3], k * data["v"])
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_what_the_rows_bear_is_built_and_met_again() -> None:
     text = "y ~ poly(x, 2 * 2) + hashed(f, levels=1e1) + bs(x, df=3 + 2)"
     with pytest.warns(bmx.errors.DataWarning, match="left out because"):
         design = bmx.Model(text, data).design
-    np.testing.assert_allclose(design_rows(design, data.head(2)).X, design.X[:2])
+    np.testing.assert_allclose(design_rows(design, data.head(2)).X, design.mu.X[:2])
     basis = design.mu.fixed_columns.build(design.frame)[:, 1:5]
     np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-10)
 
@@ -216,7 +216,7 @@ def test_texts_and_columns_that_no_file_can_take_are_named() -> None:
 
 def test_numbers_of_128_bits_are_read_where_64_suffice() -> None:
     table = pl.DataFrame({"y": [1.0, 2.5, 3.0, 5.0], "k": pl.Series([1, 2, 3, 5], dtype=pl.Int128)})
-    np.testing.assert_array_equal(bmx.Model("y ~ k", table).design.X[:, 1], [1, 2, 3, 5])
+    np.testing.assert_array_equal(bmx.Model("y ~ k", table).design.mu.X[:, 1], [1, 2, 3, 5])
     with pytest.raises(DataError, match="values beyond 64 bits; cast it"):
         bmx.Model("y ~ k", table.with_columns(k=pl.Series([2**100, 2, 3, 5], dtype=pl.Int128)))
 

@@ -23,9 +23,9 @@ TEXT = (
 def test_the_fitting_data_give_the_same_rows(data: pd.DataFrame) -> None:
     built = build_design(parse_formula(TEXT), data)
     again = design_rows(built, data.drop(columns="y"))
-    np.testing.assert_allclose(again.X, built.X)
-    np.testing.assert_allclose(again.offset, built.offset)
-    for group in built.groups:
+    np.testing.assert_allclose(again.X, built.mu.X)
+    np.testing.assert_allclose(again.offset, built.mu.offset)
+    for group in built.mu.groups:
         np.testing.assert_allclose(again.Z[group.name], group.Z)
         np.testing.assert_array_equal(again.index[group.name], group.index)
 
@@ -35,8 +35,8 @@ def test_transforms_remember_the_fitting_data(data: pd.DataFrame) -> None:
     for rows in (data.iloc[[17]], data.iloc[100:103], pl.from_pandas(data.iloc[[17]])):
         new = design_rows(built, rows)
         start = 100 if len(rows) == 3 else 17
-        np.testing.assert_allclose(new.X, built.X[start : start + len(rows)])
-        np.testing.assert_allclose(new.Z["g"], built.groups[0].Z[start : start + len(rows)])
+        np.testing.assert_allclose(new.X, built.mu.X[start : start + len(rows)])
+        np.testing.assert_allclose(new.Z["g"], built.mu.groups[0].Z[start : start + len(rows)])
 
 
 def test_extra_columns_are_ignored_and_lacking_ones_named(data: pd.DataFrame) -> None:
@@ -51,7 +51,7 @@ def test_unseen_levels_of_a_group_are_minus_one(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + (1 | g) + (1 | h:ward)"), data)
     new = data.head(4).assign(g=["a", "never", None, "b"], ward=[1, 2, 77, 3])
     index = design_rows(built, new).index
-    labels = built.groups[0].levels.labels
+    labels = built.mu.groups[0].levels.labels
     assert list(labels[index["g"][[0, 3]]]) == ["a", "b"]
     assert list(index["g"][1:3]) == [-1, -1]
     assert index["h:ward"][2] == -1
@@ -62,15 +62,15 @@ def test_integer_levels_meet_floats_and_text(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + (1 | h)"), data)
     for column in (data["h"].astype(float), data["h"].astype(str), data["h"].astype("category")):
         new = design_rows(built, data.assign(h=column))
-        np.testing.assert_array_equal(new.index["h"], built.groups[0].index)
+        np.testing.assert_array_equal(new.index["h"], built.mu.groups[0].index)
 
 
 def test_dates_group_and_are_found_again(data: pd.DataFrame) -> None:
     day = pd.Timestamp("2020-01-01") + pd.to_timedelta(data["h"], unit="D")
     built = build_design(parse_formula("y ~ x + (1 | day)"), data.assign(day=day))
-    assert built.groups[0].levels.labels[0] == "2020-01-02"
+    assert built.mu.groups[0].levels.labels[0] == "2020-01-02"
     new = design_rows(built, data.assign(day=day))
-    np.testing.assert_array_equal(new.index["day"], built.groups[0].index)
+    np.testing.assert_array_equal(new.index["day"], built.mu.groups[0].index)
 
 
 _AS = {
@@ -92,7 +92,7 @@ def test_a_day_is_found_again_however_its_column_holds_it(
     formula = parse_formula("y ~ x + (1 | day)")
     built = build_design(formula, data.assign(day=_AS[fitted](day)))
     rows = design_rows(built, data.assign(day=_AS[new](day)))
-    np.testing.assert_array_equal(rows.index["day"], built.groups[0].index)
+    np.testing.assert_array_equal(rows.index["day"], built.mu.groups[0].index)
 
 
 @pytest.mark.parametrize("fitted", _AS)
@@ -105,7 +105,7 @@ def test_a_day_is_the_level_of_a_known_covariance(fitted: str) -> None:
                 {"y": np.arange(8.0), "day": pd.concat([_AS[fitted](days)] * 2).to_numpy()}
             ),
         )
-        .groups[0]
+        .mu.groups[0]
         .levels.labels
     )
     assert [as_label(day) for day in days] == list(label)
@@ -117,7 +117,7 @@ def test_midnight_among_other_times_is_found_again_alone(data: pd.DataFrame) -> 
     for hours in (0, 12):
         rows = (time.dt.hour == hours).to_numpy()
         new = design_rows(built, data.assign(time=time)[rows])
-        np.testing.assert_array_equal(new.index["time"], built.groups[0].index[rows])
+        np.testing.assert_array_equal(new.index["time"], built.mu.groups[0].index[rows])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_aliased_columns_stay_out(data: pd.DataFrame) -> None:
     data["twice"] = 2 * data["x"]
     with pytest.warns(DataWarning):
         built = build_design(parse_formula("y ~ x + twice + z"), data)
-    np.testing.assert_allclose(design_rows(built, data).X, built.X)
+    np.testing.assert_allclose(design_rows(built, data).X, built.mu.X)
 
 
 @pytest.mark.parametrize(
@@ -159,16 +159,16 @@ def test_state_is_kept_wherever_a_transform_stands(data: pd.DataFrame, text: str
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     built = build_design(parse_formula(text), data)
     new = design_rows(built, data.iloc[5:9])
-    np.testing.assert_allclose(new.X, built.X[5:9])
-    if built.offset is not None:
-        np.testing.assert_allclose(new.offset, built.offset[5:9])
+    np.testing.assert_allclose(new.X, built.mu.X[5:9])
+    if built.mu.offset is not None:
+        np.testing.assert_allclose(new.offset, built.mu.offset[5:9])
     np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
 def test_no_rows_give_no_rows(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + f + offset(z) + (x | g)"), data)
     rows = design_rows(built, data.head(0).assign(f=pd.Series([], dtype=object)))
-    assert rows.X.shape == (0, built.X.shape[1])
+    assert rows.X.shape == (0, built.mu.X.shape[1])
     assert len(rows.index["g"]) == 0
 
 

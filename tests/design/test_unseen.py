@@ -128,7 +128,7 @@ def test_one_and_zero_are_truth_values(rows: pd.DataFrame, formula: str) -> None
     built = build_design(parse_formula(formula), rows)
     for new in ([1, 0], [1.0, 0.0], pd.array([True, False], dtype="boolean")):
         np.testing.assert_array_equal(
-            design_rows(built, rows.head(2).assign(flag=new)).X, built.X[:2]
+            design_rows(built, rows.head(2).assign(flag=new)).X, built.mu.X[:2]
         )
 
 

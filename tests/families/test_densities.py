@@ -247,7 +247,7 @@ def test_the_pymc_model_has_this_density_and_these_priors(name: str, link: str, 
         design = model.design
         parameters, eta = {}, np.zeros(design.n_obs)
         slope = point["beta" if "beta" in point else "coefficients"]
-        x = design.X[:, -1] - design.X[:, -1].mean()
+        x = design.mu.X[:, -1] - design.mu.X[:, -1].mean()
         eta = eta + x * slope[0]
         prior = model.prior_entries.coefficients[0].prior.parameters
         total = stats.norm(prior["mu"], prior["sigma"]).logpdf(slope[0])
@@ -255,7 +255,7 @@ def test_the_pymc_model_has_this_density_and_these_priors(name: str, link: str, 
             prior = model.prior_entries.intercept.prior.parameters
             total += stats.norm(prior["mu"], prior["sigma"]).logpdf(point["intercept_at_means"])
             eta = eta + point["intercept_at_means"]
-        eta = eta + (np.exp(point["sd_g_log__"]) * point["z_g"])[design.groups[0].index, 0]
+        eta = eta + (np.exp(point["sd_g_log__"]) * point["z_g"])[design.mu.groups[0].index, 0]
         total += stats.norm.logpdf(point["z_g"]).sum()
         for p in model.family.parameters:
             if f"{p}_log__" in point:

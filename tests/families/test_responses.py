@@ -112,7 +112,7 @@ def test_missing_values_beside_the_response_count(rows: pd.DataFrame) -> None:
 
 def test_thresholds_take_the_place_of_the_intercept(rows: pd.DataFrame) -> None:
     model = bmx.Model("grade ~ x + three + (1 | g)", rows, family="cumulative")
-    assert model.design.fixed_effects == ("x", "three[T.b]", "three[T.c]")
+    assert model.design.mu.fixed_effects == ("x", "three[T.b]", "three[T.c]")
     assert model.names.parameter_labels == {"thresholds": ("poor|fair", "fair|good", "good|best")}
     assert model.y.min() == 1
     assert model.y.max() == 4
@@ -120,14 +120,14 @@ def test_thresholds_take_the_place_of_the_intercept(rows: pd.DataFrame) -> None:
     assert model.prior_entries.coefficients[0].prior.parameters["sigma"] == pytest.approx(unit)
     with pytest.raises(FormulaError, match="take the 0 or -1 out"):
         bmx.Model("grade ~ 0 + x", rows, family="cumulative")
-    assert bmx.Model("grade ~ 1 + (1 | g)", rows, family="cumulative").design.X.shape == (60, 0)
+    assert bmx.Model("grade ~ 1 + (1 | g)", rows, family="cumulative").design.mu.X.shape == (60, 0)
 
 
 def test_new_data_meet_the_same_columns_without_the_intercept(rows: pd.DataFrame) -> None:
     from bayesmix.design.newdata import design_rows
 
     model = bmx.Model("grade ~ x + three", rows, family="cumulative")
-    np.testing.assert_array_equal(design_rows(model.design, rows).X, model.design.X)
+    np.testing.assert_array_equal(design_rows(model.design, rows).X, model.design.mu.X)
 
 
 def test_the_intercept_is_centred_where_the_link_puts_the_mean(rows: pd.DataFrame) -> None:

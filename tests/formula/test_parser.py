@@ -133,7 +133,7 @@ def test_names_in_expressions_are_those_that_are_written(rng: np.random.Generato
     model = bmx.Model(f"I({wide} * 2) ~ I(µ + 1) + np.abs(Größe) + {{x² - x}}", data)
     np.testing.assert_array_equal(model.y, 2 * data[wide])
     wanted = [data["µ"] + 1, abs(data["Größe"]), data["x²"] - data["x"]]
-    np.testing.assert_array_equal(model.design.X[:, 1:], np.transpose(wanted))
+    np.testing.assert_array_equal(model.design.mu.X[:, 1:], np.transpose(wanted))
     assert model.design.mu.fixed_columns.names[1:] == ("I(µ + 1)", "np.abs(Größe)", "x² - x")
 
 

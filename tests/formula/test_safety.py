@@ -174,7 +174,7 @@ def test_the_callers_functions_can_be_called(sleepstudy: pd.DataFrame) -> None:
         return column / 2
 
     model = bmx.Model("Reaction ~ halved(Days)", sleepstudy, functions={"halved": halved})
-    np.testing.assert_array_equal(model.design.X[:, 1], sleepstudy["Days"] / 2)
+    np.testing.assert_array_equal(model.design.mu.X[:, 1], sleepstudy["Days"] / 2)
     with pytest.raises(FormulaError, match="calling `halved`"):
         bmx.Model("Reaction ~ halved(Days)", sleepstudy)
 

@@ -104,14 +104,16 @@ def test_what_does_not_fit_is_named(call: str, said: str, data: pd.DataFrame) ->
 
 
 def test_knots_may_stand_in_any_order(data: pd.DataFrame) -> None:
-    inside = bmx.Model("y ~ bs(x, knots=[0.1, 0.5])", data).design.X
-    np.testing.assert_array_equal(bmx.Model("y ~ bs(x, knots=[0.5, 0.1])", data).design.X, inside)
-    one = bmx.Model("y ~ bs(x, knots=[0.1])", data).design.X
-    np.testing.assert_array_equal(bmx.Model("y ~ bs(x, knots=0.1)", data).design.X, one)
+    inside = bmx.Model("y ~ bs(x, knots=[0.1, 0.5])", data).design.mu.X
+    np.testing.assert_array_equal(
+        bmx.Model("y ~ bs(x, knots=[0.5, 0.1])", data).design.mu.X, inside
+    )
+    one = bmx.Model("y ~ bs(x, knots=[0.1])", data).design.mu.X
+    np.testing.assert_array_equal(bmx.Model("y ~ bs(x, knots=0.1)", data).design.mu.X, one)
 
 
 def test_options_may_be_numbers_where_r_has_them(data: pd.DataFrame) -> None:
-    X = bmx.Model("y ~ scale(x, 1, 2) + poly(z, 2, 1)", data).design.X
+    X = bmx.Model("y ~ scale(x, 1, 2) + poly(z, 2, 1)", data).design.mu.X
     np.testing.assert_allclose(X[:, 1], (data["x"] - 1) / 2)
     np.testing.assert_allclose(X[:, 3], data["z"] ** 2)
 
@@ -121,4 +123,4 @@ def test_a_function_of_the_callers_own_takes_what_it_likes(data: pd.DataFrame) -
         return (x - by) * (2 if twice else 1)
 
     model = bmx.Model("y ~ center(x, 3, twice=True)", data, functions={"center": center})
-    np.testing.assert_allclose(model.design.X[:, 1], 2 * (data["x"] - 3))
+    np.testing.assert_allclose(model.design.mu.X[:, 1], 2 * (data["x"] - 3))

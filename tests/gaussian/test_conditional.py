@@ -33,8 +33,8 @@ def test_moments_and_draws(kind: str, rng: np.random.Generator) -> None:
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     x = random_x(co, rng, 0.5)
     sd, corr, sigma = theta_at(co, x)
-    Z, X = dense_Z(problem), model.design.X
-    y = model.y if model.design.offset is None else model.y - model.design.offset
+    Z, X = dense_Z(problem), model.design.mu.X
+    y = model.y if model.design.mu.offset is None else model.y - model.design.mu.offset
     p, n_b = X.shape[1], Z.shape[1]
     # Prior precision of (b, beta) on the formula's scale.
     back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale
@@ -128,9 +128,9 @@ def test_the_short_way_for_one_factor_is_the_general_one(
 )
 def test_the_plan_finds_the_chain(kind: str, chain: list[str], rest: list[str]) -> None:
     model, _ = make_problem(FORMULAS[kind], make_data())
-    plan = plan_elimination(model.design.groups)
-    assert [model.design.groups[i].name for i in plan.chain] == chain
-    assert [model.design.groups[i].name for i in plan.rest] == rest
+    plan = plan_elimination(model.design.mu.groups)
+    assert [model.design.mu.groups[i].name for i in plan.chain] == chain
+    assert [model.design.mu.groups[i].name for i in plan.rest] == rest
 
 
 def test_too_many_crossed_columns_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

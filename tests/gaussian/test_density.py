@@ -36,8 +36,8 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
         residual = data[options["known_se"]].to_numpy() ** 2
     Z = dense_Z(problem)
     V = np.diag(residual) + Z @ dense_covariance(problem, sd, corr) @ Z.T
-    X, priors = model.design.X, model._priors
-    names = list(model.design.fixed_effects)
+    X, priors = model.design.mu.X, model._priors
+    names = list(model.design.mu.fixed_effects)
     mean, cov = np.zeros(len(names)), np.zeros((len(names), len(names)))
     slopes = [j for j, name in enumerate(names) if priors.intercept is None or name != "Intercept"]
     for j, entry in zip(slopes, priors.coefficients, strict=True):
@@ -52,7 +52,7 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
             A[at, slopes] = -X[:, slopes].mean(axis=0)
         mean, cov = A @ mean, A @ cov @ A.T
     V += X @ cov @ X.T
-    center = X @ mean + (0 if model.design.offset is None else model.design.offset)
+    center = X @ mean + (0 if model.design.mu.offset is None else model.design.mu.offset)
     value = stats.multivariate_normal(center, V).logpdf(model.y)
     at = 0
     for group in problem.groups:

@@ -48,7 +48,7 @@ def test_the_ratio_of_likelihoods_is_the_conditional_density(name: str, given: s
     X = pack_theta(problem, sd, corr, sigma)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     member = np.unique(data[by], return_inverse=True)[1]
-    z = model.y if model.design.offset is None else model.y - model.design.offset
+    z = model.y if model.design.mu.offset is None else model.y - model.design.mu.offset
     w = {"weights": data["weight"], "known_se": data["se"] ** -2.0}.get(given)
     weights = None if w is None else w.to_numpy()
     found = log_density_of_groups(problem, model.design.mu, z, weights, prior, X, member)
@@ -57,7 +57,7 @@ def test_the_ratio_of_likelihoods_is_the_conditional_density(name: str, given: s
     to_working = problem.scaling.TX / problem.scaling.y_scale
     mean = np.linalg.solve(to_working, prior.mean + problem.scaling.beta_0) if p else np.zeros(0)
     precision = to_working.T @ prior.precision @ to_working
-    A, D = dense_Z(problem), model.design.X
+    A, D = dense_Z(problem), model.design.mu.X
     for s in range(3):
         R = [corr[g.name][s] if g.name in corr else np.eye(g.n_effects) for g in problem.groups]
         flat = np.concatenate([sd[g.name][s] for g in problem.groups]) if sd else np.zeros(0)

@@ -60,7 +60,7 @@ def test_the_kernels_density_is_pymcs(name: str, rng: np.random.Generator) -> No
     transformed = {v.name for v in model.pymc_model.value_vars}
     n_t, n_u = co.n_x + len(gp.parameters), gp.n_effects
     order = [group.name for group in gp.problem.groups]
-    means = model.design.X[:, 1].mean()
+    means = model.design.mu.X[:, 1].mean()
     ours, theirs = [], []
     for _ in range(4):
         sd = {g: np.exp(rng.normal(-1, 0.3, 2 if g == "g" else 1)) for g in order}

@@ -70,7 +70,7 @@ def slopes() -> bmx.EmpiricalBayes:
 def test_the_interval_of_an_sd_at_zero_ends_where_quadrature_says(
     without_variation: bmx.EmpiricalBayes,
 ) -> None:
-    design = without_variation.model.design.groups[0]
+    design = without_variation.model.design.mu.groups[0]
     data = pd.DataFrame({"y": without_variation.model.y, "g": design.index})
     z, w = np.polynomial.hermite_e.hermegauss(60)
     by_group = data.groupby("g")["y"]

@@ -26,10 +26,10 @@ def invented(
     """A posterior of a few draws, the same parameters of the family in all of them."""
     shape = (1, n_draws)
     posterior = {}
-    if model.design.fixed_effects:
-        posterior["beta"] = 0.3 * rng.normal(size=(*shape, len(model.design.fixed_effects)))
+    if model.design.mu.fixed_effects:
+        posterior["beta"] = 0.3 * rng.normal(size=(*shape, len(model.design.mu.fixed_effects)))
         posterior["beta"][..., 0] += 0.6
-    for group in model.design.groups:
+    for group in model.design.mu.groups:
         q = group.n_effects
         posterior[f"sd_{group.name}"] = rng.uniform(0.5, 1.5, (*shape, q)) * scale
         posterior[f"b_{group.name}"] = rng.normal(size=(*shape, group.n_levels, q)) * scale
@@ -83,7 +83,7 @@ def test_one_effect_is_integrated_for_every_family(name: str, link: str) -> None
     if narrow:
         post.idata["posterior"]["beta"].values[:] = [1.6, 0.05]
     found = left_out(post, "g")
-    group, X = model.design.groups[0], model.design.X
+    group, X = model.design.mu.groups[0], model.design.mu.X
     u = np.linspace(-9, 9, 4001)
     for s in range(2):
         sd = sigma_root(post, "g", s)[0, 0]
@@ -144,8 +144,8 @@ def test_several_effects_of_a_group(
     post = invented(model, rng, {}, n_draws=300 if "ward" in text else 2)
     found = left_out(post, "g")
     design, draws = model.design, post._law
-    group = design.group("g")
-    inner = design.group("g:ward") if "ward" in text else None
+    group = design.mu.group("g")
+    inner = design.mu.group("g:ward") if "ward" in text else None
     # Of importance samples the mean over draws counts: each draw here is the same.
     if inner is not None:
         for values in (draws.beta, *draws.sd.values(), *draws.b.values()):
@@ -153,7 +153,7 @@ def test_several_effects_of_a_group(
         found = left_out(post, "g")
     for level in range(3):
         own = np.flatnonzero(group.index == level)
-        eta = (design.X[own] @ draws.beta[0, 0])[None, :]
+        eta = (design.mu.X[own] @ draws.beta[0, 0])[None, :]
         wards = np.unique(inner.index[own]) if inner is not None else []
         z = many_points(group.n_effects + len(wards), 2**15)
         eta = eta + z[:, : group.n_effects] @ sigma_root(post, "g", 0).T @ group.Z[own].T
@@ -162,7 +162,7 @@ def test_several_effects_of_a_group(
             column = z[:, group.n_effects + k] * sigma_root(post, "g:ward", 0)[0, 0]
             eta = eta + column[:, None] * (inner.index[own] == ward)
         if text.endswith("(1 | h)"):
-            h = design.group("h")
+            h = design.mu.group("h")
             eta = eta + draws.b["h"][0, 0, h.index[own], 0]
         expected = np.log(rows_density(post, own, 0, eta).mean())
         mine = special.logsumexp(found[:, level]) - np.log(len(found)) if inner else found[0, level]
@@ -178,10 +178,10 @@ def test_censored_normal_groups_are_integrated(rng: np.random.Generator) -> None
     model = bmx.Model("censored(y, status) ~ x + (1 | g)", data)
     post = invented(model, rng, {"sigma": 0.8})
     found = left_out(post, "g")
-    group = model.design.groups[0]
+    group = model.design.mu.groups[0]
     own = np.flatnonzero(group.index == 2)
     u = np.linspace(-9, 9, 4001)
-    eta = model.design.X[own] @ post._law.beta[0, 1] + u[:, None] * post._law.sd["g"][0, 1, 0]
+    eta = model.design.mu.X[own] @ post._law.beta[0, 1] + u[:, None] * post._law.sd["g"][0, 1, 0]
     density = rows_density(post, own, 1, eta) * stats.norm.pdf(u)
     assert found[1, 2] == pytest.approx(np.log(integrate.simpson(density, x=u)), abs=1e-3)
 

@@ -33,7 +33,7 @@ def eb() -> bmx.EmpiricalBayes:
 def drawn(eb: bmx.EmpiricalBayes) -> DrawsLaw:
     """The law of draws from the normal law, its variance parameters in each."""
     law = eb._law
-    levels = {g.name: np.arange(g.n_levels) for g in eb.model.design.groups}
+    levels = {g.name: np.arange(g.n_levels) for g in eb.model.design.mu.groups}
     found, values = law.draw(levels, S, 1), law.values
 
     def repeated(value: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def close(one: np.ndarray, other: np.ndarray, sd: np.ndarray) -> None:
 
 def test_draws_of_the_normal_law_have_its_tables(eb: bmx.EmpiricalBayes, drawn: DrawsLaw) -> None:
     plain = Asked(diagnostics=False)
-    group = eb.model.design.groups[0]
+    group = eb.model.design.mu.groups[0]
     pairs = [(law.coefficients(plain), law.effects(group, plain, with_fixed=True))
              for law in (eb._law, drawn)]  # fmt: skip
     for exact, sampled in zip(*pairs, strict=True):

@@ -19,9 +19,9 @@ def rows(data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def dense_deviance(model: bmx.Model, sd: float, residual: np.ndarray, beta: np.ndarray) -> float:
-    Z = np.eye(8)[model.design.groups[0].index]
+    Z = np.eye(8)[model.design.mu.groups[0].index]
     V = np.diag(residual) + sd**2 * Z @ Z.T
-    return float(-2 * stats.multivariate_normal(model.design.X @ beta, V).logpdf(model.y))
+    return float(-2 * stats.multivariate_normal(model.design.mu.X @ beta, V).logpdf(model.y))
 
 
 def test_weights_are_precisions(rows: pd.DataFrame) -> None:
@@ -82,13 +82,13 @@ def test_the_pymc_model_is_the_same_model(rows: pd.DataFrame, given: dict[str, A
     point = pm_model.initial_point()
     sigma = np.exp(point["sigma_log__"]) if "sigma_log__" in point else 1.0
     scale = sigma / np.sqrt(rows["w"]) if "weights" in given else rows["se"]
-    X, y = model.design.X, model.y
+    X, y = model.design.mu.X, model.y
 
     def likelihood(shift: float) -> float:
         beta0 = point["intercept_at_means"] + shift
         eta = beta0 + point["coefficients"][0] * (X[:, 1] - X[:, 1].mean())
         sd = np.exp(point["sd_g_log__"][0])
-        eta = eta + sd * point["z_g"][model.design.groups[0].index, 0]
+        eta = eta + sd * point["z_g"][model.design.mu.groups[0].index, 0]
         prior = model.prior_entries.intercept.prior.parameters
         return float(
             stats.norm(eta, scale).logpdf(y).sum()

@@ -36,7 +36,10 @@ def test_a_prior_that_lost_its_parameter_says_how_to_let_it_go(data: pd.DataFram
     model = bmx.Model("y ~ x + z + (1 | g)", data, priors={"z": bmx.Prior("Normal", mu=0, sigma=1)})
     with pytest.raises(PriorError, match=r"kept from the old model: z; priors=\{\"name\": None\}"):
         model.update(". ~ . - z")
-    assert model.update(". ~ . - z", priors={"z": None}).design.fixed_effects == ("Intercept", "x")
+    assert model.update(". ~ . - z", priors={"z": None}).design.mu.fixed_effects == (
+        "Intercept",
+        "x",
+    )
 
 
 def test_new_data_need_new_weights_unless_these_are_a_column(data: pd.DataFrame) -> None:
@@ -77,17 +80,17 @@ def test_new_rows_meet_the_model_as_it_is(formula: str, family: str) -> None:
     model = bmx.Model(formula, data, family=family)
     rows = data["x"].between(2, 8).to_numpy()
     again = model.update(data=data[rows].assign(g=data["g"] + 6))
-    np.testing.assert_allclose(again.design.X, model.design.X[rows], atol=1e-12)
+    np.testing.assert_allclose(again.design.mu.X, model.design.mu.X[rows], atol=1e-12)
     np.testing.assert_allclose(again.y, model.y[rows], atol=1e-12)
-    if model.design.offset is not None:
-        np.testing.assert_allclose(again.design.offset, model.design.offset[rows], atol=1e-12)
-    for old, group in zip(model.design.groups, again.design.groups, strict=True):
+    if model.design.mu.offset is not None:
+        np.testing.assert_allclose(again.design.mu.offset, model.design.mu.offset[rows], atol=1e-12)
+    for old, group in zip(model.design.mu.groups, again.design.mu.groups, strict=True):
         np.testing.assert_allclose(group.Z, old.Z[rows], atol=1e-12)
         assert "17" in group.levels.labels
     pd.testing.assert_frame_equal(again.priors, model.priors)
-    np.testing.assert_allclose(again.design.means, model.design.means)
+    np.testing.assert_allclose(again.design.mu.means, model.design.mu.means)
     twice = again.update(data=data)
-    np.testing.assert_allclose(twice.design.X, model.design.X, atol=1e-12)
+    np.testing.assert_allclose(twice.design.mu.X, model.design.mu.X, atol=1e-12)
 
 
 def test_categories_and_levels_without_a_row_stay() -> None:
@@ -97,7 +100,7 @@ def test_categories_and_levels_without_a_row_stay() -> None:
         again = model.update(data=data[(data["grade"] != "l") & (data["f"] != "b")])
     assert again.family.categories(again.design.response) == ("l", "m", "h")
     assert set(again.y) == {2.0, 3.0}
-    assert again.design.all_fixed_columns == ("x", "f[T.b]", "f[T.c]")
+    assert again.design.mu.all_fixed_columns == ("x", "f[T.b]", "f[T.c]")
     known = model.priors.set_index("parameter")["prior"]
     assert (again.priors.set_index("parameter")["prior"] == known.drop("f[T.b]")).all()
     with pytest.raises(NotSupportedError, match="no row has the category 'l'"):
@@ -133,7 +136,7 @@ def test_fits_are_repeated_with_their_options(
     assert (sizes["chain"], sizes["draw"]) == (2, 60)
     assert changed.idata.attrs["seed"] == 3
     assert changed.idata.attrs["tune"] == 50
-    assert changed.model.design.fixed_effects == ("Intercept",)
+    assert changed.model.design.mu.fixed_effects == ("Intercept",)
     same = post.update(progress=False)
     np.testing.assert_array_equal(
         same.idata["posterior"]["sigma"], post.idata["posterior"]["sigma"]

@@ -74,7 +74,7 @@ def test_published_analyses_by_both_engines(
 
 def agree(one: bmx.Posterior, other: bmx.Posterior) -> None:
     """Means and standard deviations of two runs within their Monte Carlo errors."""
-    for name in ("beta", "sigma", *(f"sd_{g.name}" for g in one.model.design.groups)):
+    for name in ("beta", "sigma", *(f"sd_{g.name}" for g in one.model.design.mu.groups)):
         a, b = (fit.idata["posterior"][name].values.reshape(8000, -1) for fit in (one, other))
         spread = b.std(axis=0)
         # ESS of at least 400 by the diagnostics: an error of 0.05 sd each, 4 of them.
@@ -84,7 +84,7 @@ def agree(one: bmx.Posterior, other: bmx.Posterior) -> None:
             np.quantile(b, [0.1, 0.5, 0.9], axis=0),
             atol=0.3 * spread.max(),
         )
-    for group in one.model.design.groups:
+    for group in one.model.design.mu.groups:
         a, b = (fit.group_effects(group.name, diagnostics=False) for fit in (one, other))
         assert (np.abs(a["estimate"] - b["estimate"]) < 0.3 * b["sd"]).all()
         np.testing.assert_allclose(a["sd"], b["sd"], rtol=0.2)

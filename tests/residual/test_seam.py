@@ -100,7 +100,7 @@ class Case:
 
     @property
     def response(self) -> np.ndarray:
-        offset = self.model.design.offset
+        offset = self.model.design.mu.offset
         return self.model.y - (0.0 if offset is None else offset)
 
 
@@ -131,7 +131,7 @@ def test_reml_and_ml_are_those_of_the_dense_model(
     formula: str, structure: Residual, reml: bool, rng: np.random.Generator
 ) -> None:
     case = Case(formula, structure, "fine")
-    co, X = case.problem.relative_coordinates(), case.model.design.X
+    co, X = case.problem.relative_coordinates(), case.model.design.mu.X
     for spread in (0.5, 1.0, 2.0):
         x = case.random_x(co, rng, spread)
         gradient = np.empty(len(x))
@@ -152,7 +152,7 @@ def test_the_collapsed_log_density_is_that_of_the_dense_model(
 ) -> None:
     case = Case(formula, structure, "fine")
     problem, priors = case.problem, case.priors
-    co, X = problem.coordinates(priors), case.model.design.X
+    co, X = problem.coordinates(priors), case.model.design.mu.X
     prior = problem.fixed_prior(case.model.design.mu, priors.mu)
     # The prior of beta, brought back from the working columns.
     back = problem.scaling.TX / problem.scaling.y_scale
@@ -228,7 +228,7 @@ def test_conditional_moments_are_those_of_the_dense_model(
     formula: str, structure: Residual, rng: np.random.Generator
 ) -> None:
     case = Case(formula, structure, "fine")
-    problem, X = case.problem, case.model.design.X
+    problem, X = case.problem, case.model.design.mu.X
     co = problem.absolute_coordinates()
     x = case.random_x(co, rng, 0.7)
     found = conditional_moments(
@@ -279,7 +279,9 @@ def test_the_pymc_model_states_the_same_likelihood(
     found = stated.compile_fn(variables, inputs=stated.value_vars, on_unused_input="ignore")(point)
     values = dict(zip(names, found, strict=True))
     beta, b = values["beta"], values["b_k"]
-    mean = design.X @ beta + np.einsum("nk,nk->n", design.groups[0].Z, b[design.groups[0].index])
+    mean = design.mu.X @ beta + np.einsum(
+        "nk,nk->n", design.mu.groups[0].Z, b[design.mu.groups[0].index]
+    )
     R = structure.covariance(values, case.rows, len(mean))
     dense = stats.multivariate_normal(mean, R).logpdf(model.y)
     ours = stated.compile_logp(vars=stated.observed_RVs, jacobian=False)(point)
@@ -293,9 +295,9 @@ def priors_of(structure: Residual) -> list[str]:
 
 def test_a_factor_that_changes_within_a_series_goes_to_the_root() -> None:
     case = Case("y ~ x + (1 | h/w)", CompoundSymmetry(), "h")
-    names = [case.model.design.groups[k].name for k in case.problem.plan.chain]
+    names = [case.model.design.mu.groups[k].name for k in case.problem.plan.chain]
     assert names == ["h"]
-    names = [case.model.design.groups[k].name for k in case.problem.plan.rest]
+    names = [case.model.design.mu.groups[k].name for k in case.problem.plan.rest]
     assert names == ["h:w"]
 
 
@@ -305,7 +307,7 @@ def test_series_that_cross_other_factors_are_exact_too(
     formula: str, series: str, rng: np.random.Generator
 ) -> None:
     case = Case(formula, CompoundSymmetry(), series)
-    co, X = case.problem.relative_coordinates(), case.model.design.X
+    co, X = case.problem.relative_coordinates(), case.model.design.mu.X
     x = case.random_x(co, rng, 1.0)
     ours = profiled_deviance(case.problem.equations, co, x, True, 0.0, np.empty(len(x)))
     ours += case.problem.criterion_offset(reml=True)
@@ -318,12 +320,12 @@ def test_series_that_cross_other_factors_are_exact_too(
 
 def test_a_root_too_large_names_the_factor_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     design = bmx.Model("y ~ x + (1 | h/w)", make_data()).design
-    rows = {"series": design.groups[0].index if design.groups[0].name == "h" else
-            design.groups[1].index}  # fmt: skip
+    rows = {"series": design.mu.groups[0].index if design.mu.groups[0].name == "h" else
+            design.mu.groups[1].index}  # fmt: skip
     pairs = CompoundSymmetry().pairs(rows, design.n_obs)
     monkeypatch.setattr(elimination, "MAX_ROOT", 3)
     with pytest.raises(NotSupportedError, match="`h:w` changes within a series"):
-        plan_elimination(design.groups, pairs)
+        plan_elimination(design.mu.groups, pairs)
 
 
 def test_pairs_say_which_classes_are_possible() -> None:

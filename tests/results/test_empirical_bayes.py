@@ -98,11 +98,11 @@ def test_prediction_errors_are_wider_than_condvar(sleep_fit: bmx.EmpiricalBayes)
 def test_group_coefficients_account_for_the_covariance(sleep_fit: bmx.EmpiricalBayes) -> None:
     """Against the dense covariance of fixed plus group effect."""
     model = sleep_fit.model
-    group = model.design.groups[0]
+    group = model.design.mu.groups[0]
     n = model.design.n_obs
     Z = np.zeros((n, 18, 2))
     Z[np.arange(n), group.index] = group.Z
-    A = np.concatenate([Z.reshape(n, -1), model.design.X], axis=1)
+    A = np.concatenate([Z.reshape(n, -1), model.design.mu.X], axis=1)
     sd = sleep_fit._law.optimum.sd
     Sigma = np.diag(sd) @ sleep_fit._law.optimum.corr[0] @ np.diag(sd)
     M = A.T @ A / sleep_fit.sigma**2
@@ -123,8 +123,8 @@ def test_the_mode_is_that_of_the_density_with_the_priors(data: pd.DataFrame) -> 
     priors = {"sd": bmx.Prior("Gamma", alpha=4, beta=1), "sigma": bmx.Prior("Exponential", lam=1)}
     model = bmx.Model("y ~ x + (1 | g)", data, priors=priors)
     fit = model.fit_eb("map")
-    X, y = model.design.X, model.y
-    Z = np.eye(8)[model.design.groups[0].index]
+    X, y = model.design.mu.X, model.y
+    Z = np.eye(8)[model.design.mu.groups[0].index]
     intercept = model._priors.intercept.prior.parameters
     slope = model._priors.coefficients[0].prior.parameters["sigma"]
     A = np.asarray([[1, -data["x"].mean()], [0, 1]])

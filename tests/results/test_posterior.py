@@ -303,7 +303,7 @@ def test_what_does_not_vary_by_the_group_is_taken_off_first(
     posterior = fake_posterior(model, rng)
     tree = posterior.idata["posterior"].to_dataset().mean(("chain", "draw"))
     beta, b_h = tree["beta"].values, tree["b_h"].values
-    group = model.design.group("h")
+    group = model.design.mu.group("h")
     rest = data["y"] - data["u"] - beta[1] * data["x"] - beta[2] * data["z"]
     rest -= (group.Z * b_h[group.index]).sum(axis=1)
     expected = rest.groupby(data["g"]).mean()

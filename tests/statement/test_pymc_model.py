@@ -102,7 +102,7 @@ def log_jacobian(partials: np.ndarray, q: int) -> float:
 def numpy_log_density(model: bmx.Model, values: dict[str, np.ndarray]) -> float:
     """Joint log density of y, effects and parameters, written down from the formula alone."""
     design, priors = model.design, model._priors
-    names = list(design.fixed_effects)
+    names = list(design.mu.fixed_effects)
     total = 0.0
     beta = np.zeros(len(names))
     slopes = [j for j, name in enumerate(names) if priors.intercept is None or name != "Intercept"]
@@ -114,12 +114,12 @@ def numpy_log_density(model: bmx.Model, values: dict[str, np.ndarray]) -> float:
         beta[at] = values["intercept"]
         stated = beta[at]
         if priors.intercept_is_centered:
-            stated = beta[at] + sum(design.X[:, j].mean() * beta[j] for j in slopes)
+            stated = beta[at] + sum(design.mu.X[:, j].mean() * beta[j] for j in slopes)
         total += log_prior(priors.intercept.prior, stated)
-    eta = design.X @ beta
-    if design.offset is not None:
-        eta = eta + design.offset
-    for group in design.groups:
+    eta = design.mu.X @ beta
+    if design.mu.offset is not None:
+        eta = eta + design.mu.offset
+    for group in design.mu.groups:
         sd, z = values[f"sd {group.name}"], values[f"z {group.name}"]
         total += sum(log_prior(e.prior, s) for e, s in zip(priors.sd[group.name], sd, strict=True))
         R = np.eye(group.n_effects)
@@ -146,7 +146,7 @@ def random_values(model: bmx.Model, rng: np.random.Generator) -> dict[str, np.nd
     design = model.design
     n_slopes = len(model._priors.coefficients)
     values = {"slopes": rng.normal(size=n_slopes), "intercept": rng.normal(40, 5)}
-    for group in design.groups:
+    for group in design.mu.groups:
         values[f"sd {group.name}"] = rng.exponential(2, group.n_effects)
         values[f"z {group.name}"] = rng.normal(size=(group.n_levels, group.n_effects))
         for number, block in enumerate(covariance_of(group).free):
@@ -173,8 +173,8 @@ def pymc_point(model: bmx.Model, values: dict[str, np.ndarray]) -> dict[str, np.
 
     design, priors = model.design, model._priors
     if priors.intercept is not None:
-        means = design.X.mean(axis=0)
-        slopes = [j for j, name in enumerate(design.fixed_effects) if name != "Intercept"]
+        means = design.mu.X.mean(axis=0)
+        slopes = [j for j, name in enumerate(design.mu.fixed_effects) if name != "Intercept"]
         if priors.intercept_is_centered:
             put("intercept_at_means", values["intercept"] + means[slopes] @ values["slopes"])
         else:
@@ -183,10 +183,10 @@ def pymc_point(model: bmx.Model, values: dict[str, np.ndarray]) -> dict[str, np.
     if name in free:
         put(name, values["slopes"])
     else:
-        slopes_names = [n for n in design.fixed_effects if n != "Intercept"]
+        slopes_names = [n for n in design.mu.fixed_effects if n != "Intercept"]
         for label, value in zip(slopes_names, values["slopes"], strict=True):
             put(f"{name}[{label}]", value)
-    for group in design.groups:
+    for group in design.mu.groups:
         g = group.name
         if f"sd_{g}" in free:
             put(f"sd_{g}", values[f"sd {g}"])
@@ -281,7 +281,7 @@ def test_names_that_would_lose_draws_are_refused(
 def test_columns_called_like_parameters_are_fine(data: pd.DataFrame) -> None:
     data = data.rename(columns={"x": "sigma", "z": "beta", "g": "sd", "u": "draw"})
     model = bmx.Model("y ~ sigma + beta + draw + (sigma | sd)", data)
-    assert model.design.fixed_effects == ("Intercept", "sigma", "beta", "draw")
+    assert model.design.mu.fixed_effects == ("Intercept", "sigma", "beta", "draw")
     assert np.isfinite(model.pymc_model.compile_logp(mode=FAST)(model.pymc_model.initial_point()))
 
 

@@ -68,7 +68,7 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         "variance_components": fit.variance_components(ci_prob, **quick),
         "correlations": fit.correlations(ci_prob, **quick),
     }
-    if fit.model.design.groups:
+    if fit.model.design.mu.groups:
         tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)
     found: dict[str, Any] = {
         key: tables[key][list(columns)] if key in tables else frame(key, [])
@@ -79,11 +79,11 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
 
 def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     """Gather the names that other programs' names are to be matched with."""
-    terms = {name: None for model in models for name in model.design.all_fixed_columns}
+    terms = {name: None for model in models for name in model.design.mu.all_fixed_columns}
     effects: dict[str, dict[str, None]] = {}
     levels: dict[str, set[str]] = {}
     for model in models:
-        for group in model.design.groups:
+        for group in model.design.mu.groups:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))

@@ -60,7 +60,7 @@ def complete_pooling(model: FittableModel, ci_prob: float) -> pd.DataFrame:
     """
     _check(model, ci_prob)
     design = model.design
-    found = fit_regression(model.family, model.y, design.X, design.offset, model.rows)
+    found = fit_regression(model.family, model.y, design.mu.X, design.mu.offset, model.rows)
     variance = found.rss / found.df if np.isfinite(found.df) and found.df > 0 else 1.0
     if found.df == 0:
         variance = np.nan
@@ -68,7 +68,7 @@ def complete_pooling(model: FittableModel, ci_prob: float) -> pd.DataFrame:
     estimate, sd, lower, upper = _intervals(found.beta, sd, found.df, ci_prob)
     table = pd.DataFrame(
         {
-            "term": text_column(design.fixed_effects),
+            "term": text_column(design.mu.fixed_effects),
             "estimate": estimate,
             "sd": sd,
             "lower": lower,
@@ -77,8 +77,8 @@ def complete_pooling(model: FittableModel, ci_prob: float) -> pd.DataFrame:
         }
     )
     table = with_aliased_terms(table, design)
-    if design.aliased:
-        table.loc[table["term"].isin(design.aliased), "note"] = "left out as aliased"
+    if design.mu.aliased:
+        table.loc[table["term"].isin(design.mu.aliased), "note"] = "left out as aliased"
     return table
 
 
@@ -103,12 +103,12 @@ def no_pooling(
     _check(model, ci_prob)
     one_of("sigma", sigma, get_args(Sigma))
     design, family = model.design, model.family
-    if not design.groups:
+    if not design.mu.groups:
         raise NotSupportedError(
             f"the model {model.formula} has no group effects: there is nothing to fit apart; "
             "complete_pooling() is its regression"
         )
-    chosen = design.groups[0] if group is None else design.group(group)
+    chosen = design.mu.groups[0] if group is None else design.mu.group(group)
     least_squares = is_least_squares(family, model.rows)
     if not least_squares and chosen.n_levels > _SLOW:
         announce(
@@ -122,7 +122,7 @@ def no_pooling(
             family,
             model.y[rows],
             columns[rows],
-            None if design.offset is None else design.offset[rows],
+            None if design.mu.offset is None else design.mu.offset[rows],
             {name: values[rows] for name, values in model.rows.items()},
             n_own=chosen.n_effects,
             varies=varies,
@@ -198,7 +198,9 @@ def _family_parameters(model: FittableModel) -> tuple[dict[str, Any], dict[str, 
     family, design = model.family, model.design
     if is_least_squares(family, model.rows) or not family.parameters:
         return {}, {}
-    everywhere = fit_regression(family, model.y, design.X, design.offset, model.rows).parameters
+    everywhere = fit_regression(
+        family, model.y, design.mu.X, design.mu.offset, model.rows
+    ).parameters
     vectors = family.vector_parameters
     held = {name: value for name, value in everywhere.items() if name in vectors}
     return held, {name: value for name, value in everywhere.items() if name not in vectors}
@@ -208,10 +210,10 @@ def _columns(
     model: FittableModel, group: GroupingFactor
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """The group's effects, then the other fixed effects; and which of these vary in a level."""
-    design = model.design
-    others = [j for j in range(len(design.fixed_effects)) if j not in group.fixed_column]
-    names = (*group.effects, *(design.fixed_effects[j] for j in others))
-    columns = np.concatenate([group.Z, design.X[:, others]], axis=1)
+    mu = model.design.mu
+    others = [j for j in range(len(mu.fixed_effects)) if j not in group.fixed_column]
+    names = (*group.effects, *(mu.fixed_effects[j] for j in others))
+    columns = np.concatenate([group.Z, mu.X[:, others]], axis=1)
     varies = np.zeros(len(others), dtype=bool)
     for rows in _rows_by_level(group):
         if varies.all():

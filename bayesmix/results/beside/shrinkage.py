@@ -120,14 +120,14 @@ def shrinkage_of(
     """
     design, family = model.design, model.family
     check_regression(family, model.rows)
-    rest = np.zeros(design.n_obs) if design.offset is None else design.offset.copy()
-    for j in range(len(design.fixed_effects)):
+    rest = np.zeros(design.n_obs) if design.mu.offset is None else design.mu.offset.copy()
+    for j in range(len(design.mu.fixed_effects)):
         if j not in group.fixed_column:
-            rest += design.X[:, j] * beta[j]
-    for other in design.groups:
+            rest += design.mu.X[:, j] * beta[j]
+    for other in design.mu.groups:
         if other.name != group.name:
             rest += np.einsum("nq,nq->n", other.Z, effects[other.name][other.index])
-    everywhere = fit_regression(family, model.y, design.X, design.offset, model.rows).beta
+    everywhere = fit_regression(family, model.y, design.mu.X, design.mu.offset, model.rows).beta
     fixed: Any = group.fixed_column
     center = np.asarray([0.0 if j is None else beta[j] for j in fixed])
     alone = coefficients_by_level(family, group, model.y, rest, model.rows, parameters)

@@ -91,8 +91,8 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         _check_likelihood(fits[0], fit)
         _check_data(first, fit.model)
     same_fixed = all(
-        fit.model.design.fixed_effects == first.design.fixed_effects
-        and np.array_equal(fit.model.design.X, first.design.X)
+        fit.model.design.mu.fixed_effects == first.design.mu.fixed_effects
+        and np.array_equal(fit.model.design.mu.X, first.design.mu.X)
         for fit in fits
     )
     methods = {fit.method for fit in fits}
@@ -200,11 +200,11 @@ def _same(one: object, other: object) -> bool:
 def _check_offsets(small: FittableModel, large: FittableModel) -> None:
     """Refuse other offsets, unless the larger model estimates what the smaller sets to 1."""
     n = len(small.y)
-    offsets = [m.design.offset for m in (small, large)]
+    offsets = [m.design.mu.offset for m in (small, large)]
     if _same(*offsets):
         return
     one, other = (np.zeros(n) if values is None else values for values in offsets)
-    if not _spanned((one - other)[:, None], large.design.X):
+    if not _spanned((one - other)[:, None], large.design.mu.X):
         raise DataError(
             f"`{small.formula}` and `{large.formula}` have different offsets; "
             "anova compares models with the same offset"
@@ -213,7 +213,7 @@ def _check_offsets(small: FittableModel, large: FittableModel) -> None:
 
 def _not_nested(small: FittableModel, large: FittableModel, chisq: float) -> str:
     """Why a model is not nested in a larger one, as far as that shows; empty if it does not."""
-    one, other = small.design, large.design
+    one, other = small.design.mu, large.design.mu
     nested = covariance_is_nested(one.groups, other.groups, _residual(large))
     gone = [g.name for g in one.groups if not any(same_levels(g, k) for k in other.groups)]
     if nested == "no" and gone:

@@ -44,11 +44,11 @@ def draw_check(
     """
     from bayesmix.results.plots.check import plot_check, plot_statistic
 
-    factor = None if group is None else model.design.group(group)
+    factor = None if group is None else model.design.mu.group(group)
     if stat is not None:
         return plot_statistic(_some_level(statistic_data(stat, y, replicates, factor)))
-    if factor is None and model.design.groups:
-        factor = model.design.groups[0]
+    if factor is None and model.design.mu.groups:
+        factor = model.design.mu.groups[0]
     return plot_check(data_of(replicates, factor))
 
 

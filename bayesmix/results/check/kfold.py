@@ -132,12 +132,12 @@ def _left_out_rows(model: StatedModel, refit: StatedModel, test: np.ndarray) -> 
     """Rows of the whole data, as the refit sees them."""
     design = model.design
     index, new_levels = {}, {}
-    for whole, part in zip(design.groups, refit.design.groups, strict=True):
+    for whole, part in zip(design.mu.groups, refit.design.mu.groups, strict=True):
         index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
     return Rows(
-        X=design.X[test],
-        offset=None if design.offset is None else design.offset[test],
-        Z={group.name: group.Z[test] for group in design.groups},
+        X=design.mu.X[test],
+        offset=None if design.mu.offset is None else design.mu.offset[test],
+        Z={group.name: group.Z[test] for group in design.mu.groups},
         index=index,
         new_levels=new_levels,
         labels=design.row_labels[test],

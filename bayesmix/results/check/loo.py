@@ -235,11 +235,11 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     """
     design = model.design
     if isinstance(by, str):
-        for group in design.groups:
+        for group in design.mu.groups:
             if group.name == by:
                 return by, group.levels.labels, group.index.astype(np.int64)
         if by not in design.frame.columns:
-            known = [g.name for g in design.groups]
+            known = [g.name for g in design.mu.groups]
             known += [c for c in design.frame.columns if c not in known]
             raise DataError(
                 f"by={by!r} is neither a grouping factor nor a column of the formula; "
@@ -298,13 +298,13 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     model, (n_chains, n_draws) = law.model, law.beta.shape[:2]
     rows = rows_of_fit(model, "linear")
     own, shared = {}, {}
-    for group in model.design.groups:
+    for group in model.design.mu.groups:
         whole = levels_of_one_unit(group.index, member, group.n_levels)
         own[group.name] = np.where(whole[group.index], group.index, -1)
         if not whole.all():
             shared[group.name] = np.flatnonzero(~whole)
     parameters = law.draw(shared, None, law.seed)
-    effects = {group.name: group.n_effects for group in model.design.groups}
+    effects = {group.name: group.n_effects for group in model.design.mu.groups}
     seconds = expected_seconds(model.family, own, effects, member, parameters.n_draws)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {parameters.n_draws} draws, about "
@@ -359,7 +359,7 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     found = log_density_of_groups(
         problem,
         design.mu,
-        model.y if design.offset is None else model.y - design.offset,
+        model.y if design.mu.offset is None else model.y - design.mu.offset,
         weights,
         prior,
         X,

@@ -46,9 +46,9 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     design, priors, names = model.design, model.prior_entries, model.names
     sd, corr, beta = values.sd, values.corr, values.beta
     found: dict[str, np.ndarray] = {}
-    if design.fixed_effects:
+    if design.mu.fixed_effects:
         found["beta"] = _of_coefficients(model, beta)
-    for group in design.groups:
+    for group in design.mu.groups:
         g, covariance = group.name, covariance_of(group)
         of_sd = covariance.by_sd(sd[g])
         found[names.sd(g)] = np.sum(
@@ -70,8 +70,8 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     for name, entry in priors.family.items():
         own = values.parameters[name]
         if name in model.family.vector_parameters:
-            if entry.origin == "default" and design.fixed_effects:  # at the predictors' means
-                own = own - (beta @ design.means)[..., None]
+            if entry.origin == "default" and design.mu.fixed_effects:  # at the predictors' means
+                own = own - (beta @ design.mu.means)[..., None]
             found[name] = prior_log_density(entry.prior, own).sum(axis=-1)
         else:
             found[name] = prior_log_density(entry.prior, own)
@@ -82,7 +82,7 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
 
 def _of_coefficients(model: StatedModel, beta: np.ndarray) -> np.ndarray:
     design, priors = model.design, model.prior_entries
-    names = list(design.fixed_effects)
+    names = list(design.mu.fixed_effects)
     has_own = priors.intercept is not None
     slopes = [j for j, name in enumerate(names) if not (has_own and name == "Intercept")]
     total = np.zeros(beta.shape[:-1])
@@ -91,7 +91,7 @@ def _of_coefficients(model: StatedModel, beta: np.ndarray) -> np.ndarray:
     if priors.intercept is not None:
         intercept = beta[..., names.index("Intercept")]
         if priors.intercept_is_centered:
-            intercept = intercept + beta[..., slopes] @ design.means[slopes]
+            intercept = intercept + beta[..., slopes] @ design.mu.means[slopes]
         total = total + prior_log_density(priors.intercept.prior, intercept)
     return np.asarray(total)
 

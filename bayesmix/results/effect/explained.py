@@ -166,7 +166,7 @@ class ExplainedVariance(HasLaw):
         [0.722]
         """
         found = self._link_variance(approximation)
-        names = [group.name for group in self.model.design.groups]
+        names = [group.name for group in self.model.design.mu.groups]
         values = _stack([found.icc(name) for name in names], found.fixed.shape)
         asked = Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=False)
         summary = self._law.summarise(values, asked)
@@ -265,7 +265,7 @@ class ExplainedVariance(HasLaw):
         lost = self._law.lost_coefficients
         if lost is None or not lost.any():
             return
-        names = [n for n, is_lost in zip(self.model.design.fixed_effects, lost, strict=True)
+        names = [n for n, is_lost in zip(self.model.design.mu.fixed_effects, lost, strict=True)
                  if is_lost]  # fmt: skip
         warnings.warn(
             f"NaN for the variance of the fixed effects and shares of it: {', '.join(names)} "
@@ -286,7 +286,7 @@ class ExplainedVariance(HasLaw):
                 "draws=) ...",
                 progress=True,
             )
-        groups_matter = marginal and bool(model.design.groups)
+        groups_matter = marginal and bool(model.design.mu.groups)
         return bayesian_r2(model.family, parameters, rows, number, marginal=groups_matter)
 
 

@@ -313,11 +313,11 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
     """Return what parameters may be called, with their one name."""
     known: dict[str, str] = {}
     taken = {*family.parameters, *canonical}
-    for name in (*design.fixed_effects, *design.aliased):
+    for name in (*design.mu.fixed_effects, *design.mu.aliased):
         if name not in taken:
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
-    for group in design.groups:
+    for group in design.mu.groups:
         labels = covariance_of(group).sd_labels
         if len(labels) == 1:
             known[f"sd({group.name})"] = f"sd({group.name}, {labels[0]})"
@@ -332,7 +332,7 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
 
 def _left_out(design: Design, parsed: ParsedHypothesis) -> list[str]:
     """Coefficients of a hypothesis that were left out as aliased."""
-    return [name for name in design.aliased if f"beta({name})" in parsed.difference.names]
+    return [name for name in design.mu.aliased if f"beta({name})" in parsed.difference.names]
 
 
 def _not_estimable(

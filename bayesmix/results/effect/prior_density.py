@@ -124,8 +124,8 @@ def _independent(model: StatedModel, weights: Mapping[str, float]) -> dict[str, 
         weight = out.pop("beta(Intercept)", 0.0)
         if weight:
             out[_AT_MEANS] = weight
-            means = design.means
-            for j, name in enumerate(design.fixed_effects):
+            means = design.mu.means
+            for j, name in enumerate(design.mu.fixed_effects):
                 if name != "Intercept":
                     key = f"beta({name})"
                     out[key] = out.get(key, 0.0) - weight * float(means[j])
@@ -141,9 +141,9 @@ def _coefficients(model: StatedModel, draws: dict[str, np.ndarray]) -> dict[str,
     """Add the intercept as the formula writes it."""
     if _AT_MEANS not in draws:
         return draws
-    design = model.design
-    intercept, means = draws[_AT_MEANS].copy(), design.means
-    for j, name in enumerate(design.fixed_effects):
+    mu = model.design.mu
+    intercept, means = draws[_AT_MEANS].copy(), mu.means
+    for j, name in enumerate(mu.fixed_effects):
         if name != "Intercept":
             intercept -= float(means[j]) * draws[f"beta({name})"]
     return {**draws, "beta(Intercept)": intercept}
@@ -164,7 +164,7 @@ def _distribution(model: StatedModel, name: str) -> Any:
         if distribution is None:
             raise NoDensityError(f"the density of {prior} is not known here")
         return distribution
-    for group in model.design.groups:
+    for group in model.design.mu.groups:
         for part in covariance_of(group).free:
             effects = group.effects[part.effects]
             pairs = {f"corr({group.name}, {a}, {b})" for a in effects for b in effects}
@@ -184,7 +184,7 @@ def _prior(model: StatedModel, name: str) -> Prior:
     if priors.intercept is not None:
         key = _AT_MEANS if priors.intercept_is_centered else "beta(Intercept)"
         entries[key] = priors.intercept
-    for group in design.groups:
+    for group in design.mu.groups:
         for effect, entry in zip(
             covariance_of(group).sd_labels, priors.sd[group.name], strict=True
         ):

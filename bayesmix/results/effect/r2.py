@@ -85,12 +85,12 @@ def link_variance(
         The variance of X beta has n - 1 in its denominator, as R's ``var``; the offset
         is no part of it.
     """
-    n, p = design.X.shape
+    n, p = design.mu.X.shape
     fixed = np.zeros(beta.shape[:-1])
     if p and n > 1:
-        X = design.X - design.X.mean(axis=0)
+        X = design.mu.X - design.mu.X.mean(axis=0)
         fixed = np.einsum("...i,ij,...j->...", beta, X.T @ X / (n - 1), beta)
-    parts = variance_parts(design.groups, sd, corr, residual)
+    parts = variance_parts(design.mu.groups, sd, corr, residual)
     groups = {name: np.sum(part, axis=-1) for name, part in parts.effects.items()}
     return LinkVariance(
         fixed=np.maximum(fixed, 0.0), groups=groups, residual=np.broadcast_to(residual, fixed.shape)

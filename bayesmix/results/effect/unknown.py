@@ -59,7 +59,7 @@ class UnknownCells:
             The columns of `by`.
         """
         self._n_cells += cells.n_cells
-        aliasing = self._design.aliasing
+        aliasing = self._design.mu.aliasing
         if aliasing is None or any(rows.left_out is None for rows in cells.parts):
             return summary
         found = self._found(aliasing, cells)

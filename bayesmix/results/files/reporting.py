@@ -68,7 +68,7 @@ class Reports(SumsUp, FitPlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.groups
+                for group in self.model.design.mu.groups
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -89,7 +89,7 @@ class Reports(SumsUp, FitPlots, Checks):
         return []
 
     def _pictures(self) -> list[Picture]:
-        design = self.model.design
+        mu = self.model.design.mu
         pictures = [
             Picture(
                 title="Fixed effects",
@@ -108,7 +108,7 @@ class Reports(SumsUp, FitPlots, Checks):
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in design.groups
+            for group in mu.groups
         ]
         pictures.append(
             Picture(
@@ -117,4 +117,4 @@ class Reports(SumsUp, FitPlots, Checks):
                 draw=self.check,
             )
         )
-        return pictures if design.fixed_effects else pictures[1:]
+        return pictures if mu.fixed_effects else pictures[1:]

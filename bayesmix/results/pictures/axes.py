@@ -126,7 +126,7 @@ def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[s
         raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
     if name in model.formula.grouping_factors:
         advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
-    elif name in model.design.fixed_effects or name in model.design.terms:
+    elif name in model.design.mu.fixed_effects or name in model.design.mu.terms:
         advice = f"that is a term; its columns are {', '.join(known)}"
     else:
         listed = ", ".join(map(repr, known)) or "no other"

@@ -261,11 +261,11 @@ def _level_lines(
     at = spots["x"].to_numpy()
     x = np.asarray(x_axis.values, dtype=object)[at.astype(int)] if x_axis.labels else at
     grid = _frame(model, held, x_axis, by_axis, x, spots["by"].to_numpy())
-    kept = [other for other in model.design.groups if _holds(other, group)]
+    kept = [other for other in model.design.mu.groups if _holds(other, group)]
     row_of_level = pd.Series(np.arange(model.design.n_obs)).groupby(group.index).first()
     rows = model.design.frame.iloc[row_of_level.loc[spots["level"]]].reset_index(drop=True)
     drawn = {x_axis.name} | ({by_axis.name} if by_axis else set())
-    for other in model.design.groups:
+    for other in model.design.mu.groups:
         for column in other.levels.columns:
             if column not in drawn and (other in kept or column not in grid):
                 grid[column] = rows[column]

@@ -93,8 +93,8 @@ class FitPlots(Tables, Predicts):
         numbers = ["estimate", "lower", "upper"]
         if per_sd:
             design = self.model.design
-            spread = design.X.std(axis=0, ddof=1)
-            at = [design.fixed_effects.index(term) for term in chosen]
+            spread = design.mu.X.std(axis=0, ddof=1)
+            at = [design.mu.fixed_effects.index(term) for term in chosen]
             found[[*numbers, "sd"]] = found[[*numbers, "sd"]].mul(spread[at], axis=0)
         if exponentiate:
             found = exponentiated(found, self.model.family)
@@ -378,7 +378,7 @@ class FitPlots(Tables, Predicts):
         if group is False:
             chosen = None
         elif group is None:
-            chosen = next(iter(self.model.design.groups), None)
+            chosen = next(iter(self.model.design.mu.groups), None)
         else:
             chosen = self._one_group(group)
         curves = curves_of(
@@ -403,31 +403,31 @@ class FitPlots(Tables, Predicts):
                 )
 
     def _one_group(self, group: str | None) -> GroupingFactor:
-        design = self.model.design
-        if not design.groups:
+        mu = self.model.design.mu
+        if not mu.groups:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return design.groups[0] if group is None else design.group(group)
+        return mu.groups[0] if group is None else mu.group(group)
 
     def _chosen_terms(
         self, known: list[str], terms: str | Iterable[str] | None, intercept: bool | None
     ) -> list[str]:
-        design = self.model.design
+        mu = self.model.design.mu
         if not known:
             raise NotSupportedError(f"the model {self.model.formula} has no fixed effects")
         if terms is None:
-            own = [name for name in known if not (design.has_intercept and name == "Intercept")]
+            own = [name for name in known if not (mu.has_intercept and name == "Intercept")]
             with_intercept = not own if intercept is None else intercept
             chosen = known if with_intercept else own
             if not chosen:
                 raise NotSupportedError("the model has no fixed effect but the intercept")
             return chosen
-        chosen = ["Intercept"] if intercept and design.has_intercept else []
+        chosen = ["Intercept"] if intercept and mu.has_intercept else []
         for term in one_or_several("terms", terms):
             columns = [term] if term in known else [
-                name for name in design.terms.get(str(term), ()) if name in known
+                name for name in mu.terms.get(str(term), ()) if name in known
             ]  # fmt: skip
             if not columns:
-                advice = did_you_mean(term, [*known, *design.terms])
+                advice = did_you_mean(term, [*known, *mu.terms])
                 advice = advice.strip() or f"there is {', '.join(known)}"
                 raise ArgumentError(f"there is no fixed effect {term!r}; {advice}")
             chosen += columns

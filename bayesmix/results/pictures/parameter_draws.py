@@ -115,7 +115,7 @@ def _named(
 
 
 def _group_effect(draws: DrawsLaw, name: str) -> dict[str, np.ndarray]:
-    for group in draws.design.groups:
+    for group in draws.design.mu.groups:
         inside = name.removeprefix(f"b({group.name}, ").removesuffix(")")
         if inside == name.removesuffix(")"):
             continue
@@ -134,7 +134,7 @@ def _group_effect(draws: DrawsLaw, name: str) -> dict[str, np.ndarray]:
 
 
 def _example_of_effect(draws: DrawsLaw) -> Any:
-    groups = draws.design.groups
+    groups = draws.design.mu.groups
     if not groups:
         return None
     g = groups[0]

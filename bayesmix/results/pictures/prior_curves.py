@@ -113,10 +113,10 @@ def _marginals(model: StatedModel) -> dict[str, _Marginal]:
     own = priors.intercept
     if own is not None:
         found[coefficient_label(model, "Intercept")] = _of_number(own.prior)
-    slopes = [name for name in design.fixed_effects if own is None or name != "Intercept"]
+    slopes = [name for name in design.mu.fixed_effects if own is None or name != "Intercept"]
     for name, entry in zip(slopes, priors.coefficients, strict=True):
         found[coefficient_label(model, name)] = _of_number(entry.prior)
-    for group in design.groups:
+    for group in design.mu.groups:
         g, effects = group.name, group.effects
         covariance = covariance_of(group)
         for effect, entry in zip(covariance.sd_labels, priors.sd[g], strict=True):
@@ -146,16 +146,16 @@ def _at_means(law: DrawsLaw) -> dict[str, np.ndarray]:
     """Draws of what has its prior at the predictors' means, there."""
     model = law.model
     design, priors = model.design, model.prior_entries
-    means = design.means
+    means = design.mu.means
     moves = np.asarray([name != "Intercept" or priors.intercept is None
-                        for name in design.fixed_effects], dtype=bool)  # fmt: skip
+                        for name in design.mu.fixed_effects], dtype=bool)  # fmt: skip
     if not moves.any():
         return {}
     shift = law.beta[:, :, moves] @ means[moves]
     found = {}
     if priors.intercept is not None and priors.intercept_is_centered:
         name = coefficient_label(model, "Intercept")
-        found[name] = law.beta[:, :, design.fixed_effects.index("Intercept")] + shift
+        found[name] = law.beta[:, :, design.mu.fixed_effects.index("Intercept")] + shift
     labels = model.family.parameter_labels(design.response)
     for name, texts in labels.items():
         if priors.family[name].origin == "default":

@@ -40,9 +40,9 @@ def unknown_rows(design: Design, rows: Rows) -> np.ndarray | None:
         By row and left-out column, whether the row departs there from what the column
         is in the data; None where no row does.
     """
-    if design.aliasing is None or rows.left_out is None:
+    if design.mu.aliasing is None or rows.left_out is None:
         return None
-    found = design.aliasing.of_rows(rows.X, rows.left_out).found
+    found = design.mu.aliasing.of_rows(rows.X, rows.left_out).found
     return found if found.any() else None
 
 
@@ -93,7 +93,7 @@ def warn_not_estimable(what: str, design: Design, columns: np.ndarray) -> None:
     columns : ndarray of bool
         By left-out column, whether it is a reason.
     """
-    aliasing = design.aliasing
+    aliasing = design.mu.aliasing
     assert aliasing is not None  # noqa: S101
     reasons = [reason for reason, is_one in zip(aliasing.reasons, columns, strict=True) if is_one]
     more = f", and {len(reasons) - _MOST} more such columns" if len(reasons) > _MOST else ""

@@ -359,10 +359,10 @@ class Tables(HasLaw):
     def _group_tables(
         self, group: str | None, asked: Asked, *, wide: bool, with_fixed: bool
     ) -> pd.DataFrame:
-        design = self.model.design
-        if not design.groups:
+        mu = self.model.design.mu
+        if not mu.groups:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        chosen = design.groups if group is None else (design.group(group),)
+        chosen = mu.groups if group is None else (mu.group(group),)
         n_effects = sum(g.n_levels * g.n_effects for g in chosen)
         seconds = self._law.seconds_of_effects(n_effects, asked)
         if seconds > _SLOW:

@@ -22,7 +22,7 @@ def coefficient_label(model: StatedModel, name: str) -> str:
 def parameters_by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarray]]:
     """Parameters as `bayesmix.laws.values.by_part` gathers them, coefficients by their labels."""
     found = by_part(model, values)
-    labels = [coefficient_label(model, name) for name in model.design.fixed_effects]
+    labels = [coefficient_label(model, name) for name in model.design.mu.fixed_effects]
     return {**found, "beta": dict(zip(labels, found["beta"].values(), strict=True))}
 
 

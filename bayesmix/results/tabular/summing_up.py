@@ -64,8 +64,10 @@ class SumsUp(HasLaw):
         asked = self._asked_of_all(Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point))
         design, law = self.model.design, self._law
         sections = []
-        if design.all_fixed_columns:
-            note = f"Left out as aliased: {', '.join(design.aliased)}." if design.aliased else ""
+        if design.mu.all_fixed_columns:
+            note = (
+                f"Left out as aliased: {', '.join(design.mu.aliased)}." if design.mu.aliased else ""
+            )
             table = tables.fixed_effects_table(law, asked)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip
@@ -84,7 +86,7 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(group, asked) for group in design.groups]
+        sections += [self._first_levels(group, asked) for group in design.mu.groups]
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),

@@ -31,7 +31,7 @@ __all__ = [
 def fixed_effects_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per coefficient, NaN for one that was left out as aliased."""
     design = law.model.design
-    table = pd.DataFrame({"term": text_column(design.fixed_effects), **law.coefficients(asked)})
+    table = pd.DataFrame({"term": text_column(design.mu.fixed_effects), **law.coefficients(asked)})
     return with_aliased_terms(table, design)
 
 
@@ -111,9 +111,9 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
 
 def with_aliased_terms(table: pd.DataFrame, design: Design) -> pd.DataFrame:
     """Put coefficients that were left out as aliased in their place, with NaN."""
-    if not design.aliased:
+    if not design.mu.aliased:
         return table
-    return table.set_index("term").reindex(list(design.all_fixed_columns)).reset_index()
+    return table.set_index("term").reindex(list(design.mu.all_fixed_columns)).reset_index()
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -270,7 +270,7 @@ def test_names_with_dots_in_a_correlation(rng: np.random.Generator) -> None:
     data = pd.DataFrame({"y": rng.normal(size=60), "a.b": rng.normal(size=60),
                          "g": np.tile(list("abcdef"), 10)})  # fmt: skip
     fit = bmx.Model("y ~ `a.b` + (`a.b` | g)", data).fit_eb()
-    effect = fit.model.design.groups[0].effects[1]
+    effect = fit.model.design.mu.groups[0].effects[1]
     table = pd.DataFrame({"effect": ["ran_pars"], "group": ["g"], "estimate": [0.25],
                           "term": ["cor__(Intercept).a.b"]})  # fmt: skip
     found = bmx.compare_estimates(fit, r=table).correlations.query("fit == 'r'")

@@ -52,12 +52,12 @@ def test_every_family_has_its_regression(family: str, rows: pd.DataFrame) -> Non
     assert table["effect"].tolist() == ["Intercept", "x"] * 4
     from bayesmix.results.beside.regression import fit_regression
 
-    fit = fit_regression(model.family, model.y, model.design.X, None, model.rows)
+    fit = fit_regression(model.family, model.y, model.design.mu.X, None, model.rows)
     np.testing.assert_allclose(fit.beta, everywhere["estimate"])
     parameters = dict(fit.parameters) or ({"sigma": 1.0} if family == "gaussian" else {})
 
     def loglik(beta: np.ndarray) -> float:
-        eta = model.design.X @ beta
+        eta = model.design.mu.X @ beta
         return float(model.family.log_prob(model.y, eta, parameters, model.rows).sum())
 
     best = loglik(fit.beta)
@@ -199,7 +199,7 @@ def test_which_grouping_factor(data: pd.DataFrame) -> None:
     model = bmx.Model("y ~ x + (1 | h / ward) + (1 | g)", data)
     assert set(model.no_pooling()["group"]) == {"h"}
     nested = model.no_pooling("h:ward")
-    assert nested["level"].nunique() == model.design.group("h:ward").n_levels
+    assert nested["level"].nunique() == model.design.mu.group("h:ward").n_levels
     at = (data["h"] == 1) & (data["ward"] == 2)
     slope = np.polyfit(data.loc[at, "x"], data.loc[at, "y"], 1)[0]
     found = nested.query("level == '1:2' and effect == 'x'")["estimate"].item()
@@ -333,5 +333,5 @@ def test_each_level_has_the_knots_and_scales_of_all_rows(rng: np.random.Generato
     table = model.no_pooling().set_index(["level", "effect"])["estimate"]
     for level in (1, 4):
         rows = (data["g"] == level).to_numpy()
-        right = np.linalg.lstsq(model.design.X[rows], data["y"][rows], rcond=None)[0]
+        right = np.linalg.lstsq(model.design.mu.X[rows], data["y"][rows], rcond=None)[0]
         np.testing.assert_allclose(table[str(level)].to_numpy(), right, rtol=1e-6)

@@ -221,7 +221,7 @@ def test_nested_is_what_the_larger_covariance_can_be(
 ) -> None:
     data = rows.assign(f=np.where(np.arange(len(rows)) % 3 == 0, "a", "b"))
     designs = [bmx.Model(f"y ~ u + {text}", data).design for text in (small, large)]
-    found = covariance_is_nested(designs[0].groups, designs[1].groups, np.ones(len(data)))
+    found = covariance_is_nested(designs[0].mu.groups, designs[1].mu.groups, np.ones(len(data)))
     assert found == expected
 
 
@@ -232,7 +232,7 @@ def test_a_negative_variance_is_no_special_case(rows: pd.DataFrame) -> None:
         bmx.Model(f"y ~ u + {text}", data).design for text in ("(0 + sign | pair)", "(1 | pair)")
     ]
     # s s' = 2 I - 1 1' in each pair: the intercept's variance would be below zero.
-    groups = [design.groups for design in designs]
+    groups = [design.mu.groups for design in designs]
     assert covariance_is_nested(groups[0], groups[1], np.ones(len(data))) == "no"
     assert covariance_is_nested(groups[0], groups[1], None) == "no"
 

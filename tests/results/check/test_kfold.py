@@ -44,15 +44,15 @@ def test_some_rows_keep_what_the_whole_data_taught(formula: str) -> None:
     train = np.flatnonzero((data["x"] > 2) & (data["x"] < 8) & (data["f"] != "b")
                            & ~data["g"].isin([2, 3]) & (data["grade"] != "low"))  # fmt: skip
     part = model_of_rows(whole, train)
-    np.testing.assert_array_equal(part.design.X, whole.design.X[train])
-    assert part.design.fixed_effects == whole.design.fixed_effects
+    np.testing.assert_array_equal(part.design.mu.X, whole.design.mu.X[train])
+    assert part.design.mu.fixed_effects == whole.design.mu.fixed_effects
     pd.testing.assert_frame_equal(part.priors, whole.priors)
-    np.testing.assert_array_equal(part.design.means, whole.design.means)
+    np.testing.assert_array_equal(part.design.mu.means, whole.design.mu.means)
     new = design_rows(part.design, data)
-    np.testing.assert_allclose(new.X, whole.design.X, atol=1e-12)
+    np.testing.assert_allclose(new.X, whole.design.mu.X, atol=1e-12)
     labels = whole.family.parameter_labels(whole.design.response)
     assert part.family.parameter_labels(part.design.response) == labels
-    for old in whole.design.groups:
+    for old in whole.design.mu.groups:
         np.testing.assert_array_equal(new.index["g"] < 0, ~data["g"].isin(data["g"][train]))
         np.testing.assert_allclose(new.Z["g"], old.Z, atol=1e-12)
 
@@ -70,7 +70,7 @@ def test_left_out_rows_are_scored_by_the_model_s_own_columns_and_priors(
     data.loc[np.flatnonzero(fold == 0)[:5], "f"] = "d"  # the other folds have no d
     model = bmx.Model("y ~ bs(x, df=5) + f", data, known_se="se")
     found = fake_posterior(model, rng).kfold(k, draws=1500, seed=seed, progress=False)
-    X, y = model.design.X, data["y"].to_numpy()
+    X, y = model.design.mu.X, data["y"].to_numpy()
     entries = model.prior_entries
     mean, sd = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for j, entry in enumerate((entries.intercept, *entries.coefficients)):

@@ -65,7 +65,7 @@ def test_the_log_prior_is_the_models(
         if own_intercept:
             point |= {"intercept": beta[0], "coefficients[x]": beta[1], "coefficients[z]": beta[2]}
         else:
-            at_means = beta[0] + model.design.X[:, 1:].mean(axis=0) @ beta[1:]
+            at_means = beta[0] + model.design.mu.X[:, 1:].mean(axis=0) @ beta[1:]
             point |= {"intercept_at_means": at_means, "coefficients": beta[1:]}
         points.append(point)
     theirs = pymc_log_prior(model, points)
@@ -82,7 +82,7 @@ def test_thresholds_have_their_prior_at_the_means(
     points = []
     for s in range(3):
         beta = draws["beta"].values[0, s]
-        raw = draws["thresholds"].values[0, s] - post.model.design.X.mean(axis=0) @ beta
+        raw = draws["thresholds"].values[0, s] - post.model.design.mu.X.mean(axis=0) @ beta
         points.append(
             {
                 "coefficients": beta, "beta": beta,

@@ -19,7 +19,7 @@ NUMBERS = ["estimate", "sd", "lower", "upper"]
 def dense_covariance_of_rows(eb: bmx.EmpiricalBayes) -> np.ndarray:
     """Covariance of X beta + Z b given y, through n x n matrices."""
     model, problem = eb.model, eb._law.problem
-    X, Z = model.design.X, dense_Z(problem)
+    X, Z = model.design.mu.X, dense_Z(problem)
     S = dense_covariance(problem, eb._law.optimum.sd, eb._law.optimum.corr)
     V = Z @ S @ Z.T + np.diag(eb.sigma**2 / model.rows["weights"])
     Vi = np.linalg.inv(V)

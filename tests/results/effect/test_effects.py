@@ -187,7 +187,7 @@ def test_on_the_link_scale_a_comparison_is_the_coefficient(binary: bmx.Posterior
 def test_slopes_are_derivatives(binary: bmx.Posterior, data: pd.DataFrame) -> None:
     p = draws_of(binary, data)
     beta = binary.idata["posterior"]["beta"].values.reshape(len(p), -1)
-    names = list(binary.model.design.fixed_effects)
+    names = list(binary.model.design.mu.fixed_effects)
     slope = np.repeat(beta[:, names.index("x"), None], len(data), axis=1)
     for level in ("low", "mid"):
         inside = (data["f"] == level).to_numpy()

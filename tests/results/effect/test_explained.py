@@ -106,10 +106,10 @@ def test_extra_zeros_are_part_of_it() -> None:
 
 def test_intervals_are_over_draws(data: pd.DataFrame, rng: np.random.Generator) -> None:
     post = fake_posterior(bmx.Model("y ~ x + z + (x | g) + (1 | h)", data), rng)
-    tree, X = post.idata["posterior"], post.model.design.X
+    tree, X = post.idata["posterior"], post.model.design.mu.X
     fixed = (tree["beta"].values @ X.T).var(axis=-1, ddof=1)
     S = tree["corr_g"].values * tree["sd_g"].values[..., None] * tree["sd_g"].values[..., None, :]
-    Z = post.model.design.group("g").Z
+    Z = post.model.design.mu.group("g").Z
     slopes = np.einsum("nk,cdkl,nl->cd", Z, S, Z) / len(Z)
     h = tree["sd_h"].values[..., 0] ** 2
     residual = tree["sigma"].values ** 2
@@ -137,8 +137,8 @@ def test_the_bayesian_r2_is_gelmans(
     model = bmx.Model(f"{left} ~ x + f + (1 | g)", data, family=family)
     post = family_posterior(model, rng, (2, 30))
     tree = post.idata["posterior"]
-    fixed = np.einsum("cdp,np->cdn", tree["beta"], model.design.X)
-    b = tree["b_g"].values[:, :, model.design.group("g").index, 0]
+    fixed = np.einsum("cdp,np->cdn", tree["beta"], model.design.mu.X)
+    b = tree["b_g"].values[:, :, model.design.mu.group("g").index, 0]
     parameters = {name: tree[name].values[..., None] for name in model.family.parameters}
 
     def r2(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -136,13 +136,13 @@ def test_a_refit_s_columns_come_back(
     post = fake_posterior(whole.update(data=some), rng)
     post.save(tmp_path / "some.nc")
     again = bmx.load(tmp_path / "some.nc")
-    np.testing.assert_array_equal(again.model.design.X, post.model.design.X)
-    np.testing.assert_allclose(again.model.design.means, whole.design.means)
+    np.testing.assert_array_equal(again.model.design.mu.X, post.model.design.mu.X)
+    np.testing.assert_allclose(again.model.design.mu.means, whole.design.mu.means)
     pd.testing.assert_frame_equal(again.model.priors, whole.priors)
     pd.testing.assert_frame_equal(again.predict(data), post.predict(data))
     again.save(tmp_path / "twice.nc")
     np.testing.assert_array_equal(
-        bmx.load(tmp_path / "twice.nc").model.design.X, post.model.design.X
+        bmx.load(tmp_path / "twice.nc").model.design.mu.X, post.model.design.mu.X
     )
 
 
@@ -158,7 +158,7 @@ def test_moments_and_added_groups_come_back(data: pd.DataFrame, tmp_path: Path) 
     assert again.update(". ~ . - x", progress=False).model.formula.text == "y ~ (1 | g)"
     with pytest.raises(FormulaError, match=r"no column `z`.*the columns that it used; give data="):
         again.update(". ~ . + z")
-    assert again.model.update(". ~ . + z", data).design.fixed_effects == ("Intercept", "x", "z")
+    assert again.model.update(". ~ . + z", data).design.mu.fixed_effects == ("Intercept", "x", "z")
 
 
 def test_an_update_says_which_rows_a_file_does_not_have(data: pd.DataFrame, tmp_path: Path) -> None:

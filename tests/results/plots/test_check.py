@@ -24,7 +24,7 @@ def simulated(rng: np.random.Generator, noise: np.ndarray) -> pd.DataFrame:
 
 def numbers(post: bmx.Posterior, group: str | None = "g"):  # type: ignore[no-untyped-def]
     y, replicates = post._law.beside_data(200, None)
-    factor = post.model.design.group(group) if group else None
+    factor = post.model.design.mu.group(group) if group else None
     return check_data(post._law, y, replicates, factor, None)
 
 

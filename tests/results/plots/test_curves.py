@@ -80,7 +80,7 @@ def test_levels_have_their_own_lines_where_they_were_seen(
     np.testing.assert_allclose((x[0], x[-1]), (own.min(), own.max()))
     beta = {
         str(n): float(draws["beta"].sel(fixed_effect=n).mean())
-        for n in post.model.design.fixed_effects
+        for n in post.model.design.mu.fixed_effects
     }
     effect = b.sel(g_level="c").mean(("chain", "draw"))
     f = data["f"].mode()[0]
@@ -101,7 +101,7 @@ def test_nested_levels_include_what_holds_them(
 ) -> None:
     post = fake_posterior(bmx.Model("y ~ x + (1 | h/ward)", data), rng)
     axis = post.plot_predictions(group="h:ward").axes[0]
-    first = data.iloc[post.model.design.groups[1].index == 0].iloc[0]
+    first = data.iloc[post.model.design.mu.groups[1].index == 0].iloc[0]
     x, estimate = line(axis, "level")
     grid = pd.DataFrame({"x": x, "h": first["h"], "ward": first["ward"]})
     np.testing.assert_allclose(estimate, post.predict(grid)["estimate"])
@@ -242,7 +242,7 @@ def test_proportions_are_drawn_as_such(data: pd.DataFrame, rng: np.random.Genera
     y = post.model.y / post.model.rows["trials"]
     np.testing.assert_allclose(points(axis), sorted_pairs(post.model.design.frame["x"], y))
     x, estimate = line(axis, "level")
-    grid = pd.DataFrame({"x": x, "n": 1, "g": post.model.design.groups[0].levels.labels[0]})
+    grid = pd.DataFrame({"x": x, "n": 1, "g": post.model.design.mu.groups[0].levels.labels[0]})
     np.testing.assert_allclose(estimate, post.predict(grid)["estimate"])
     response = post.plot_predictions(kind="response").axes[0]
     assert drawn(response, "band")[0].get_paths()[0].vertices[:, 1].max() <= 1
@@ -307,7 +307,7 @@ def test_empirical_bayes_predicts_the_same_picture(sleepstudy: pd.DataFrame) -> 
     expected = eb.predict(pd.DataFrame({"Days": x}), groups="population")["estimate"]
     np.testing.assert_allclose(estimate, expected)
     x, estimate = line(axis, "level", 5)
-    subject = eb.model.design.groups[0].levels.labels[5]
+    subject = eb.model.design.mu.groups[0].levels.labels[5]
     grid = pd.DataFrame({"Days": x, "Subject": subject})
     np.testing.assert_allclose(estimate, eb.predict(grid)["estimate"])
 
@@ -323,7 +323,7 @@ def test_laplace_fits_are_drawn_on_the_scale_of_the_response(
     grid = pd.DataFrame({"x": x, "n": 1})
     np.testing.assert_allclose(estimate, eb.predict(grid, groups="population")["estimate"])
     x, estimate = line(axis, "level", 3)
-    grid = pd.DataFrame({"x": x, "n": 1, "g": eb.model.design.groups[0].levels.labels[3]})
+    grid = pd.DataFrame({"x": x, "n": 1, "g": eb.model.design.mu.groups[0].levels.labels[3]})
     np.testing.assert_allclose(estimate, eb.predict(grid)["estimate"])
 
 

@@ -15,8 +15,8 @@ from tests.gaussian.models import FORMULAS, dense_covariance, dense_Z, make_data
 def dense_moments(eb: bmx.EmpiricalBayes, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of X beta + Z b given y, through n x n matrices."""
     model, problem = eb.model, eb._law.problem
-    X, Z = model.design.X, dense_Z(problem)
-    y = model.y - (0.0 if model.design.offset is None else model.design.offset)
+    X, Z = model.design.mu.X, dense_Z(problem)
+    y = model.y - (0.0 if model.design.mu.offset is None else model.design.mu.offset)
     S = dense_covariance(problem, eb._law.optimum.sd, eb._law.optimum.corr)
     W = model.rows.get("weights", np.ones(len(y)))
     V = Z @ S @ Z.T + np.diag(eb.sigma**2 / W)
@@ -27,7 +27,7 @@ def dense_moments(eb: bmx.EmpiricalBayes, prior: np.ndarray) -> tuple[np.ndarray
     D = X - Z @ S @ Z.T @ Vi @ X
     ZSZ = Z @ S @ Z.T
     variance = np.diag(D @ C @ D.T + ZSZ - ZSZ @ Vi @ ZSZ)
-    return mean + (0.0 if model.design.offset is None else model.design.offset), variance
+    return mean + (0.0 if model.design.mu.offset is None else model.design.mu.offset), variance
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -38,7 +38,7 @@ def test_the_prediction_error_is_exact(name: str) -> None:
     for column in ("h", "w", "k", "m"):
         data["y"] += 20 * rng.normal(size=10)[data[column]] * (1 + data["x"] / 5)
     eb = bmx.Model(FORMULAS[name], data, weights="weight").fit_eb()
-    mean, variance = dense_moments(eb, np.zeros((len(eb.model.design.fixed_effects),) * 2))
+    mean, variance = dense_moments(eb, np.zeros((len(eb.model.design.mu.fixed_effects),) * 2))
     table = eb.predict(data.drop(columns="y"))
     np.testing.assert_allclose(table["estimate"], mean, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(table["sd"] ** 2, variance, rtol=1e-6)

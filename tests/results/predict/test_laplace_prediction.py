@@ -41,7 +41,9 @@ def nested(data: pd.DataFrame) -> LaplaceFit:
 
 def test_the_error_of_a_row_agrees_with_that_of_the_coefficients(nested: LaplaceFit) -> None:
     """At x = 0 the linear predictor of a known hospital's new ward is h's coefficient."""
-    rows = pd.DataFrame({"x": 0.0, "h": nested.model.design.group("h").levels.labels, "w": "new"})
+    rows = pd.DataFrame(
+        {"x": 0.0, "h": nested.model.design.mu.group("h").levels.labels, "w": "new"}
+    )
     table = nested.predict(rows, kind="linear")
     coefficients = nested.group_coefficients("h")
     ward_sd = nested.variance_components().query("group == 'h:w'")["sd"].iloc[0]

@@ -26,8 +26,8 @@ def post(data: pd.DataFrame, rng: np.random.Generator) -> bmx.Posterior:
 def by_hand(post: bmx.Posterior) -> np.ndarray:
     """The linear predictor of the rows of the fit, in plain numpy, shape (S, n)."""
     design, tree = post.model.design, post.idata["posterior"]
-    eta = np.einsum("cdp,np->cdn", tree["beta"], design.X) + design.offset
-    for group in design.groups:
+    eta = np.einsum("cdp,np->cdn", tree["beta"], design.mu.X) + design.mu.offset
+    for group in design.mu.groups:
         b = tree[f"b_{group.name}"].values[:, :, group.index]
         eta += np.einsum("cdnk,nk->cdn", b, group.Z)
     return eta.reshape(-1, design.n_obs)
@@ -102,7 +102,7 @@ def test_a_new_ward_of_a_known_hospital_uses_the_hospital(
     draws = post.predict_draws(new, kind="linear").values.reshape(-1, 2)
     tree, design = post.idata["posterior"], post.model.design
     without = by_hand(post)[:, 0] - tree["b_h:ward"].values[
-        :, :, design.group("h:ward").index[0], 0
+        :, :, design.mu.group("h:ward").index[0], 0
     ].reshape(-1)  # fmt: skip
     sd = tree["sd_h:ward"].values.reshape(-1)
     for k in range(2):
@@ -115,7 +115,7 @@ def test_a_new_ward_of_a_known_hospital_uses_the_hospital(
 def test_the_population_needs_no_grouping_column(post: bmx.Posterior, data: pd.DataFrame) -> None:
     new = data.drop(columns=["y", "g", "h", "ward"])
     table = post.predict(new, groups="population")
-    eta = post.model.design.X @ post.idata["posterior"]["beta"].values.reshape(-1, 4).T
+    eta = post.model.design.mu.X @ post.idata["posterior"]["beta"].values.reshape(-1, 4).T
     np.testing.assert_allclose(table["estimate"], eta.mean(axis=1) + data["z"])
     np.testing.assert_allclose(post.predict(new, marginal=True), table)
     with pytest.raises(DataError, match=r'no column `g`.*groups="population"'):
@@ -236,7 +236,7 @@ def test_simulated_responses(post: bmx.Posterior) -> None:
     new = post.simulate(300, new_groups=True).to_numpy()
     same = post.simulate(300).to_numpy()
     # Rows of one group agree where the groups are new in every replicate.
-    index = post.model.design.group("g").index
+    index = post.model.design.mu.group("g").index
     first, second = np.flatnonzero(index == 0)[:2]
     other = np.flatnonzero(index == 1)[0]
     assert np.corrcoef(new[[first, second]])[0, 1] > np.corrcoef(new[[first, other]])[0, 1] + 0.2

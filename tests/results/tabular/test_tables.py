@@ -89,7 +89,7 @@ def test_diagnostics_are_arviz_s(fitted: Posterior) -> None:
 def test_group_effects_have_a_row_for_each_level_and_effect(fitted: Posterior) -> None:
     table = fitted.group_effects()
     model = fitted.model
-    assert len(table) == sum(g.n_levels * g.n_effects for g in model.design.groups)
+    assert len(table) == sum(g.n_levels * g.n_effects for g in model.design.mu.groups)
     draws = fitted.idata["posterior"]["b_g"]
     row = table.query("group == 'g' and level == 'c' and effect == 'z'").iloc[0]
     values = draws.sel(g_level="c", g_effect="z").values
@@ -144,7 +144,7 @@ def test_variance_components_and_shares(fitted: Posterior) -> None:
 
 def test_the_parts_of_the_variance_are_the_mean_of_z_Sigma_z(fitted: Posterior) -> None:
     posterior = fitted.idata["posterior"]
-    group = fitted.model.design.group("g")
+    group = fitted.model.design.mu.group("g")
     S = posterior["sd_g"].values[0, 7]
     Sigma = np.diag(S) @ posterior["corr_g"].values[0, 7] @ np.diag(S)
     from_rows = np.mean([z @ Sigma @ z for z in group.Z])
@@ -153,7 +153,7 @@ def test_the_parts_of_the_variance_are_the_mean_of_z_Sigma_z(fitted: Posterior) 
     from bayesmix.laws.components import variance_parts
 
     parts = variance_parts(
-        fitted.model.design.groups,
+        fitted.model.design.mu.groups,
         {"g": S, "h:ward": np.sqrt([of_ward])},
         {"g": posterior["corr_g"].values[0, 7]},
         np.asarray(residual),
