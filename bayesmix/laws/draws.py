@@ -248,6 +248,9 @@ class DrawsLaw(Law):
             return self._mean_of_squares("sigma")
         if self.others:  # it differs from row to row
             return None
+        structure = self.model.residual
+        if structure is not None and structure.scale_parameters:
+            return structure.mean_variance(self.parameters, self.model.rows)
         residual = self.model.family.residual_variance(self.parameters)
         return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
 
@@ -289,8 +292,11 @@ class DrawsLaw(Law):
                 g: {name: flat(values) for name, values in own.items()}
                 for g, own in self.structure.items()
             }
+            of_sigma = {
+                self.model.names.of(name).beta: flat(own.beta) for name, own in self.others.items()
+            }
             beta, b = redrawn_effects(
-                self.model, sd, corr, structure, family, levels, len(beta), seed
+                self.model, sd, corr, structure, family | of_sigma, levels, len(beta), seed
             )
         else:
             b = {

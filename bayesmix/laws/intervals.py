@@ -29,9 +29,10 @@ from bayesmix.inference.profile import (
     zero_there,
 )
 from bayesmix.inference.search import LARGEST_CORRELATION, ZERO
+from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.base import IntervalMethod
 from bayesmix.laws.mode import Mode
-from bayesmix.laws.wald import interval_of_logarithm
+from bayesmix.laws.wald import interval_of_atanh, interval_of_logarithm
 
 if TYPE_CHECKING:
     from bayesmix.inference.empirical import Optimum
@@ -213,30 +214,69 @@ class ModeIntervals(Mode):
         -------
         list of str
         ndarray, shape (k, 4)
-            Estimate, sd, lower and upper; Wald's interval is that of the coordinate.
+            Estimate, sd, lower and upper. Wald's interval is that of the coordinate; elements of
+            vectors and matrices have no other, on the scale of the logarithm or of atanh.
         """
+        structure = self.problem.residual
+        if structure is None or not self.problem.phi:
+            return [], np.zeros((0, 4))
         co, x = self.absolute
+        alone = [n for n, dims in structure.dims.items() if not dims]
+        values = self._labelled_at(x)
+        slopes = {name: np.zeros(len(x)) for name in values}
+        for j in range(co.n_x, len(x)):
+            step = np.zeros(len(x))
+            step[j] = 1e-5
+            up, down = self._labelled_at(x + step), self._labelled_at(x - step)
+            for name, slope in slopes.items():
+                slope[j] = (up[name] - down[name]) / 2e-5
         names, rows = [], []
-        z = float(stats.norm.ppf((1 + ci_prob) / 2))
-        for j, one in enumerate(self.problem.phi):
-            if self.problem.scale is not None and one in self.problem.scale.parameters:
-                continue
-            at, alone = co.n_x + j, (one,)
-            se = float(np.sqrt(self.theta_cov[at, at]))
-            low, high = x[at] - z * se, x[at] + z * se
-            if method == "profile":
-                low, high = self._once(
-                    ("residual", j, ci_prob),
-                    functools.partial(
-                        profile_theta, self._surroundings, at, ci_prob, may_be_zero=False
-                    ),
-                )
-            spots = np.asarray([x[at], x[at] - 1e-5, x[at] + 1e-5, low, high])[:, None]
-            estimate, down, up, lower, upper = phi_values(alone, spots)[one.name]
-            lower, upper = around(*np.reshape([estimate, lower, upper], (3, 1)))
-            names.append(one.name)
-            rows.append((estimate, abs(up - down) / 2e-5 * se, lower[0], upper[0]))
+        for name, value in values.items():
+            used = slopes[name] != 0
+            cov = self.theta_cov[np.ix_(used, used)]
+            se = float(np.sqrt(slopes[name][used] @ cov @ slopes[name][used]))
+            if name in alone:
+                low, high = self._ends_of_residual(name, ci_prob, method)
+            elif name.startswith("sd_"):
+                ends = interval_of_logarithm(np.asarray([value]), np.asarray([se / value]), ci_prob)
+                low, high = float(ends[0][0]), float(ends[1][0])
+            else:
+                low, high = interval_of_atanh(value, se / max(1 - value**2, 1e-12), ci_prob)
+            lower, upper = around(*np.reshape([value, low, high], (3, 1)))
+            names.append(name)
+            rows.append((value, se, lower[0], upper[0]))
         return names, np.asarray(rows, dtype=np.float64).reshape(-1, 4)
+
+    def _labelled_at(self, x: np.ndarray) -> dict[str, float]:
+        """Numbers of the residual structure's variables at coordinates, by their labels."""
+        structure = self.problem.residual
+        assert structure is not None  # noqa: S101
+        found = residual_variables(self.problem, x[self.absolute[0].n_x :])
+        out: dict[str, float] = {}
+        for name in structure.dims:
+            out |= {k: float(v) for k, v in structure.labelled(name, found[name]).items()}
+        return out
+
+    def _ends_of_residual(
+        self, name: str, ci_prob: float, method: IntervalMethod
+    ) -> tuple[float, float]:
+        """Interval of a parameter with a coordinate of its own: there, or by the profile."""
+        co, x = self.absolute
+        j = next(j for j, one in enumerate(self.problem.phi) if one.name == name)
+        at = co.n_x + j
+        if method == "profile":
+            self._check_profile()
+            ends = self._once(
+                ("residual", j, ci_prob),
+                functools.partial(
+                    profile_theta, self._surroundings, at, ci_prob, may_be_zero=False
+                ),
+            )
+        else:
+            reach = float(stats.norm.ppf((1 + ci_prob) / 2) * np.sqrt(self.theta_cov[at, at]))
+            ends = x[at] - reach, x[at] + reach
+        found = phi_values((self.problem.phi[j],), np.asarray(ends)[:, None])[name]
+        return float(found[0]), float(found[1])
 
     def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
         """Ends of the logarithm of a standard deviation: among centred effects, if it is one."""

@@ -80,8 +80,8 @@ class Mode:
         """Estimates of the family's own parameters, and of the residual structure's."""
         found = {} if self.problem.sigma_is_known else {"sigma": np.asarray(self.optimum.sigma)}
         found |= self.residual_values
-        if self.problem.scale is not None:
-            found.pop(self.problem.scale.variable)
+        if "sigma" in self.model.design.predictors:
+            found.pop(self.model.names.of("sigma").beta, None)
         return found
 
     @functools.cached_property
@@ -98,7 +98,10 @@ class Mode:
         """
         if self.problem.scale is None:
             return np.asarray(self.optimum.sigma**2)
-        return np.mean(self.row_sigma(None) ** 2)
+        if "sigma" in self.model.design.predictors:
+            return np.asarray(np.mean(self.row_sigma(None) ** 2))
+        assert self.model.residual is not None  # noqa: S101
+        return self.model.residual.mean_variance(self.family_values, self.model.rows)
 
     def residual_variance(self) -> np.ndarray | None:
         """The same, as laws of draws have it."""

@@ -64,7 +64,9 @@ def resolve_priors(
     PriorError
         If a name is unknown, or a prior does not fit its parameter.
     """
-    of_residual = () if residual is None else residual.parameters
+    of_residual: tuple[ResidualParameter, ...] = ()
+    if residual is not None:
+        of_residual = (*residual.scale_parameters, *residual.parameters)
     chosen = Choices(
         design, family, user or {}, tuple(dict.fromkeys(one.prior_name for one in of_residual))
     )

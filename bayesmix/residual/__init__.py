@@ -8,8 +8,11 @@ from bayesmix.residual.ar1 import Autoregressive
 from bayesmix.residual.base import PairClasses, Residual, ResidualParameter, Rows, RowScale
 from bayesmix.residual.correlated import Correlated
 from bayesmix.residual.cs import CompoundSymmetry
+from bayesmix.residual.distance import Exponential, ExponentialField, GaussianField
 from bayesmix.residual.independent import Independent
 from bayesmix.residual.known_se import KnownStandardErrors
+from bayesmix.residual.toep import Toeplitz
+from bayesmix.residual.us import Unstructured
 from bayesmix.residual.weighted import Weighted
 
 __all__ = [
@@ -23,13 +26,22 @@ BY_ROWS: tuple[Residual, ...] = (KnownStandardErrors(), Weighted(), Independent(
 
 # Structures that a formula names.
 STRUCTURES: dict[str, type[Correlated]] = {
-    structure.word: structure for structure in (Autoregressive, CompoundSymmetry)
+    structure.word: structure
+    for structure in (
+        Autoregressive,
+        CompoundSymmetry,
+        Toeplitz,
+        Unstructured,
+        Exponential,
+        GaussianField,
+    )
 }
 
 
 def residual_structure(
-    word: str, text: str, rows: Rows, n_coordinates: int, labels: tuple[Any, ...] | None = None
-) -> Correlated:
+    word: str, text: str, rows: Rows, n_coordinates: int, labels: tuple[Any, ...] | None,
+    unit: float,
+) -> Correlated:  # fmt: skip
     """Return the structure that a formula names, with what it learns from the rows.
 
     Parameters
@@ -41,14 +53,19 @@ def residual_structure(
     rows : mapping of str to ndarray, shape (n,)
         Series and coordinates.
     n_coordinates : int
-    labels : tuple, optional
+    labels : tuple or None
         What the places are called, where they are categories.
+    unit : float
+        Standard deviation of the response.
 
     Returns
     -------
     Correlated
     """
-    return STRUCTURES[word].learned(text, rows, n_coordinates, labels)
+    structure = STRUCTURES[word]
+    if word == "exp" and n_coordinates > 1:
+        structure = ExponentialField
+    return structure.learned(text, rows, n_coordinates, labels, unit)
 
 
 def residual_by_rows(rows: Rows) -> Residual:

@@ -148,6 +148,13 @@ class RowScale:
         """Return the variable of parameters of shape (..., n_beta)."""
         return {self.variable: values if self.change is None else values @ self.change.T}
 
+    def parameters_of(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the parameters by their names, the inverse of `variables`."""
+        values = np.asarray(variables[self.variable])
+        if self.change is not None:
+            values = np.linalg.solve(self.change, values[..., None])[..., 0]
+        return {one.name: values[..., j] for j, one in enumerate(self.parameters)}
+
 
 class Residual(ABC):
     """A residual structure: a description that holds no rows.
@@ -169,6 +176,11 @@ class Residual(ABC):
     @property
     def parameters(self) -> tuple[ResidualParameter, ...]:
         """The parameters phi beside sigma, in the order of the coordinates."""
+        return ()
+
+    @property
+    def scale_parameters(self) -> tuple[ResidualParameter, ...]:
+        """Parameters of the rows' own standard deviations, if these are the structure's."""
         return ()
 
     @property
@@ -194,6 +206,10 @@ class Residual(ABC):
         dict of str to ndarray, shape (..., ...)
         """
         return dict(values)
+
+    def parameters_of(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters by their names, the inverse of `variables`."""
+        return {one.name: variables[one.name] for one in self.parameters}
 
     # -- the inverse ----------------------------------------------------------
 
@@ -395,6 +411,45 @@ class Residual(ABC):
         return np.zeros(n), self.covariance(parameters, new, n)
 
     # -- words ----------------------------------------------------------------
+
+    def log_prior(self, priors: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the density of each prior at values of the variables.
+
+        Parameters
+        ----------
+        priors : mapping of str to callable
+            The log density of each, by the names of the parameters' priors.
+        values : mapping of str to ndarray, shape (..., ...)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (...)
+        """
+        return {name: density(values[name]) for name, density in priors.items()}
+
+    def labelled(self, name: str, values: Any) -> dict[str, Any]:
+        """Return the numbers of a variable by what tables call each.
+
+        Parameters
+        ----------
+        name : str
+        values : ndarray, shape (..., ...)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (...)
+        """
+        dims = self.dims[name]
+        if not dims:
+            return {name: values}
+        labels = self.coords[dims[0]]
+        if len(dims) == 1:
+            return {f"{name}[{text}]": values[..., k] for k, text in enumerate(labels)}
+        return {
+            f"{name}[{labels[k]}, {labels[m]}]": values[..., m, k]
+            for m in range(len(labels))
+            for k in range(m)
+        }
 
     def pymc_parameters(self, priors: Mapping[str, Any]) -> dict[str, Any]:
         """Add the parameters to the PyMC model on the context stack.

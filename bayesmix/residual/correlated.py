@@ -44,6 +44,7 @@ class Correlated(Residual):
         rows: Rows,  # noqa: ARG003
         n_coordinates: int,
         labels: tuple[Any, ...] | None,  # noqa: ARG003
+        unit: float,  # noqa: ARG003
     ) -> Self:
         """Return the structure with what it learns from the rows; see `residual_structure`."""
         return cls(text=text, n_coordinates=n_coordinates)
@@ -145,7 +146,11 @@ class Correlated(Residual):
         self, n: int, parameters: Mapping[str, Any], rows: Rows, rng: np.random.Generator
     ) -> np.ndarray:
         """Draw the residuals of n rows."""
-        columns = {name: np.asarray(values)[None] for name, values in parameters.items()}
+        columns = {
+            name: np.asarray(values)[None] if name == "sigma" and np.ndim(values) else
+            np.asarray(values)[None, None]
+            for name, values in parameters.items()
+        }  # fmt: skip
         return self.draws(columns, rows, rng, n)[0]
 
     def draws(
@@ -156,15 +161,19 @@ class Correlated(Residual):
         Parameters
         ----------
         parameters : mapping of str to ndarray
-            With S in front; sigma of shape (S, 1) or (S, n).
+            Shape (S, 1) or, of vectors and matrices, (S, 1, ...); sigma also (S, n).
         rows : mapping of str to ndarray, shape (n,)
         rng : numpy Generator
         n : int
         """
+        return self.unit_draws(parameters, rows, rng, n) * self.row_sd(parameters, rows)
+
+    def unit_draws(
+        self, parameters: Mapping[str, Any], rows: Rows, rng: np.random.Generator, n: int
+    ) -> np.ndarray:
+        """The same with unit variance: sigma is not looked at."""
         series = self.series(rows)
-        sd = np.asarray(self.row_sd(parameters, rows))
-        sd = sd[:, None] if sd.ndim == 1 else sd
-        n_draws = len(sd)
+        n_draws = max(len(values) for values in parameters.values())
         out = rng.standard_normal((n_draws, n))
         own = {
             name: np.reshape(np.asarray(values), (n_draws, 1, 1, *np.shape(values)[2:]))
@@ -176,7 +185,7 @@ class Correlated(Residual):
             at = series.rows_of_pattern(k)
             out[:, at] = np.einsum("sij,sgj->sgi", np.broadcast_to(L, (n_draws, *L.shape[-2:])),
                                    out[:, at])  # fmt: skip
-        return out * sd
+        return out
 
     def conditional(
         self, known: Rows, residuals: np.ndarray, new: Rows, n: int, parameters: Mapping[str, Any]
@@ -202,7 +211,7 @@ class Correlated(Residual):
         given = {key: rows[key].get_value() for key in self.needs}
         series = self.series(given)
         n, mean = len(series.order), family.tensor_mean(eta)
-        sd = self.row_sd(parameters, rows) * pt.ones(n)
+        sd = self.row_sd(parameters, {**rows, **given}) * pt.ones(n)
         own = {k: pt.as_tensor_variable(v) for k, v in parameters.items() if k != "sigma"}
         keys = list(own)
 
@@ -216,11 +225,8 @@ class Correlated(Residual):
             return total
 
         def random(mean: Any, sd: Any, *values: Any, rng: Any = None, size: Any = None) -> Any:  # noqa: ARG001
-            here = {"sigma": np.ones(1)} | {
-                k: np.asarray(v)[None] for k, v in zip(keys, values, strict=True)
-            }
-            unit = {key: given[key] for key in self.needs}
-            return mean + sd * self.draws(here, unit, rng, n)[0]
+            here = {k: np.asarray(v)[None, None] for k, v in zip(keys, values, strict=True)}
+            return mean + sd * self.unit_draws(here, given, rng, n)[0]
 
         inputs = ",".join(["(n)", "(n)", *(f"({','.join('abc'[: v.ndim])})" for v in own.values())])
         return pm.CustomDist(

@@ -39,6 +39,7 @@ class CompoundSymmetry(Correlated):
         rows: Rows,
         n_coordinates: int,
         labels: tuple[Any, ...] | None,  # noqa: ARG003
+        unit: float,  # noqa: ARG003
     ) -> Self:
         """Learn the length of the longest series."""
         largest = int(np.bincount(rows[SERIES]).max())

@@ -15,7 +15,7 @@ from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
-from bayesmix.families import Family, get_family
+from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formulas
@@ -112,8 +112,10 @@ class StatedModel:
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
-        _check_predictors(self.family, formulas)
         self._check_formulas(formulas, of_residual)
+        if of_residual is not None and of_residual.groups[0].structure == "us":
+            self.family = cast("Gaussian", self.family).with_own_scale()
+        _check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = learned_from.learned_from or learned_from
             known = learned_from.specification.formula, learned_from.family
@@ -148,7 +150,10 @@ class StatedModel:
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
         check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
-        self.residual: Residual | None = _residual(self.design, self.family, learned_from)
+        self.residual: Residual | None = _residual(
+            self.design, self.family, learned_from,
+            self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
+        )  # fmt: skip
         self.names = model_names(self.design, self.family, self.residual)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(
@@ -175,7 +180,8 @@ class StatedModel:
         """
         if not self._takes_several_formulas:
             for name, formula in others.items():
-                if name != "sigma" or not self.family.is_normal:
+                known = name == "sigma" and self.family.is_linear_normal
+                if name in self.family.parameters and not known:
                     raise NotSupportedError(
                         f"a formula for {name} of the {self.family.name} family is not known yet; "
                         "what may have one is sigma of a gaussian response (and `residual ~ ...`)"
@@ -188,6 +194,11 @@ class StatedModel:
                     )
         if residual is None:
             return
+        if residual.groups[0].structure == "us" and "sigma" in others:
+            raise NotSupportedError(
+                "`residual ~ us(...)` has a standard deviation for each place, and there is no "
+                "sigma beside; leave its formula out, or take another structure"
+            )
         plain = "status" not in self.formula.extras and "exponent" not in self.formula.extras
         plain = plain and not {"lower", "upper", "event"} & set(self.formula.extras)
         word = residual.groups[0].structure
@@ -437,7 +448,9 @@ class FittableModel(StatedModel, ABC):
         """Make a changed model."""
 
 
-def _residual(design: Design, family: Family, learned_from: StatedModel | None) -> Residual | None:
+def _residual(
+    design: Design, family: Family, learned_from: StatedModel | None, unit: float
+) -> Residual | None:
     """The residual structure: that of the formula, or the one that data per row decide on."""
     if not family.is_normal:
         return None
@@ -449,7 +462,7 @@ def _residual(design: Design, family: Family, learned_from: StatedModel | None) 
     categories = [given.categories.get(name) for name in given.coordinates]
     return residual_structure(
         given.word, given.text, given.row_data, len(given.coordinates),
-        categories[0] if len(categories) == 1 else None,
+        categories[0] if len(categories) == 1 else None, unit,
     )  # fmt: skip
 
 
