@@ -61,6 +61,10 @@ derivatives are taken by the algebra.
 - ``pull_back(size, values, data, R, by_R, by_values)`` adds the sum over all i, j of
   by_R[i, j] dR[i, j] / d value.
 
+`NUGGET` is added to the diagonal of R, so that effects which are one to rounding (places side
+by side, a range far beyond all distances) still have a root. It says nothing of the data: it
+would take an sd of a million residual ones.
+
 Matrices are flat, row by row: entry (i, j) is ``C[i * size + j]``. C must not be
 singular: a structure of reduced rank adds what is below notice to its diagonal.
 
@@ -80,7 +84,9 @@ import numpy as np
 
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["Conditional", "Covariance", "Parameter"]
+__all__ = ["NUGGET", "Conditional", "Covariance", "Parameter"]
+
+NUGGET = 1e-12  # on the diagonal of correlation matrices, of which a Cholesky factor is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +204,11 @@ class Covariance(ABC):
 
     def sd_labels(self, effects: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the standard deviations, in tables and priors."""
-        return (f"{self.word}({', '.join(effects)})",) if self.tied else effects
+        if not self.tied:
+            return effects
+        if ")[" in effects[0] and self.positions is not None:  # ar1(occasion)[3]
+            return (effects[0].partition(")[")[0] + ")",)
+        return (f"{self.word}({', '.join(effects)})",)
 
     def start(self) -> np.ndarray:
         """Coordinates where a search begins, shape (n_coordinates,)."""
@@ -228,7 +238,9 @@ class Covariance(ABC):
         out = np.zeros((self.size**2, n))
         self.fill(self.size, np.asarray(flat), self.data(), out)
         square = np.moveaxis(out.reshape(self.size, self.size, n), -1, 0)
-        return np.linalg.cholesky(square) if self.kernels == "correlation" else square
+        if self.kernels == "correlation":
+            return np.linalg.cholesky(square + NUGGET * np.eye(self.size))
+        return square
 
     def pymc_root(self, variables: Mapping[str, str], priors: Mapping[str, Any]) -> Any | None:
         """State the parameters in the PyMC model on the context stack.
@@ -266,6 +278,12 @@ class Covariance(ABC):
 
         prior = priors[name]
         return getattr(pm, prior.distribution)(variables[name], **prior.parameters)
+
+    def pymc_cholesky(self, R: Any) -> Any:
+        """Return the Cholesky factor of a correlation matrix, as the kernels take it."""
+        import pytensor.tensor as pt
+
+        return pt.linalg.cholesky(R + NUGGET * np.eye(self.size))
 
     def latex(self, symbols: Mapping[str, str]) -> str | None:
         r"""Entries of the correlation matrix, such as ``\rho^{|t_i - t_j|}``; None for free ones.

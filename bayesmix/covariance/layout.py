@@ -10,17 +10,28 @@ from bayesmix.covariance.ar1 import AR1
 from bayesmix.covariance.base import Covariance, Parameter
 from bayesmix.covariance.cs import CompoundSymmetry
 from bayesmix.covariance.diagonal import Diagonal
+from bayesmix.covariance.exp import Exponential
+from bayesmix.covariance.gau import SquaredExponential
 from bayesmix.covariance.hetar1 import HetAR1
 from bayesmix.covariance.homcs import HomCS
 from bayesmix.covariance.homdiag import HomDiag
+from bayesmix.covariance.homtoep import HomToeplitz
+from bayesmix.covariance.mat import Matern
+from bayesmix.covariance.ou import OrnsteinUhlenbeck
+from bayesmix.covariance.toep import Toeplitz
 from bayesmix.covariance.unstructured import Unstructured
 from bayesmix.design import Block, GroupingFactor
+from bayesmix.errors import NotSupportedError
 
 __all__ = ["STRUCTURES", "GroupCovariance", "Part", "covariance_of", "structure_of"]
 
 STRUCTURES: dict[str, type[Covariance]] = {
-    cls.word: cls for cls in (Unstructured, Diagonal, HomDiag, CompoundSymmetry, HomCS, AR1, HetAR1)
-}
+    cls.word: cls
+    for cls in (
+        Unstructured, Diagonal, HomDiag, CompoundSymmetry, HomCS, AR1, HetAR1, OrnsteinUhlenbeck,
+        Toeplitz, HomToeplitz, Exponential, SquaredExponential, Matern,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +197,19 @@ class GroupCovariance:
 
 
 def structure_of(block: Block) -> Covariance:
-    """Return the covariance of a block."""
-    return STRUCTURES[block.structure](block.size, block.positions)
+    """Return the covariance of a block.
+
+    Raises
+    ------
+    NotSupportedError
+        If there is no such structure.
+    """
+    if block.structure not in STRUCTURES:
+        raise NotSupportedError(
+            f"the covariance structure {block.structure} is not available; there are "
+            f"{', '.join(STRUCTURES)}"
+        )
+    return STRUCTURES[block.structure](block.size, block.positions, **block.options)
 
 
 def covariance_of(group: GroupingFactor) -> GroupCovariance:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
+
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
 from bayesmix.spread import sample_sd
 
 __all__ = ["check_sizes", "warn_of_far_columns"]
 
+# Structures whose effects differ from residuals in that they are correlated by a rule.
+_TOLD_BY_CORRELATION = frozenset({"ar1", "hetar1", "ou", "exp", "gau", "mat", "cs", "toep"})
+_WITH_OWN_PART = {
+    "homdiag": "leave the term out",
+    "homcs": "write (1 | {0}), or a second formula residual ~ cs({0})",
+    "homtoep": "write ar1 in its place, or a second formula residual ~ toep(... | {0})",
+}
 _FAR = 50.0  # standard deviations from zero: a mean that priors at zero speak against
 
 
@@ -64,13 +73,33 @@ def check_sizes(
                 f"the grouping factor `{group.name}` has a level for each of the {n_obs} rows, "
                 "so its variance cannot be told from the residual variance; leave the term out"
             )
-        if group.n_levels * group.n_effects >= n_obs:
+        _check_cells(group)
+        n_effects = sum(b.size for b in group.blocks if b.structure not in _TOLD_BY_CORRELATION)
+        if group.n_levels * n_effects >= n_obs:
             warnings.warn(
-                f"`{group.name}` has {group.n_levels} levels x {group.n_effects} effects for "
+                f"`{group.name}` has {group.n_levels} levels x {n_effects} effects for "
                 f"{n_obs} rows: their variances cannot be told from the residual variance "
                 "without the priors",
                 DataWarning,
                 skip_file_prefixes=OWN_FILES,
+            )
+
+
+def _check_cells(group: GroupingFactor) -> None:
+    """Refuse a part of effects that is different in each row: it is the residual."""
+    for block in group.blocks:
+        if block.structure not in _WITH_OWN_PART:
+            continue
+        names, Z = group.effects[block.start : block.stop], group.Z[:, block.start : block.stop]
+        if not ((np.count_nonzero(Z, axis=1) == 1) & (Z.max(axis=1) == 1)).all():
+            continue
+        cells = group.index.astype(np.int64) * block.size + Z.argmax(axis=1)
+        if len(np.unique(cells)) == len(cells):
+            what = names[0].partition(")[")[0] + ")" if block.positions is not None else "homdiag"
+            raise DataError(
+                f"`{what}` by `{group.name}` has an effect for each of the {len(cells)} rows, "
+                "whose part without correlation cannot be told from the residual variance; "
+                + _WITH_OWN_PART[block.structure].format(group.name)
             )
 
 

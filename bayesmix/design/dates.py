@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
 from bayesmix.errors import OWN_FILES, DataWarning
 
-__all__ = ["day_alone", "warn_of_dates"]
+__all__ = ["day_alone", "holds_dates", "warn_of_dates"]
 
 _ISO = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{4}")
 _MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d) 00:00:00$")
@@ -82,6 +83,9 @@ def _as_dates(given: pd.Series[Any], column: pd.Series[Any]) -> str:
 
 def _dates_as_text(column: pd.Series[Any]) -> bool:
     levels = column.cat.categories
-    return len(levels) >= _MANY_LEVELS and all(
-        isinstance(level, str) and _ISO.fullmatch(level.strip()) for level in levels
-    )
+    return len(levels) >= _MANY_LEVELS and holds_dates(levels)
+
+
+def holds_dates(levels: Iterable[Any]) -> bool:
+    """Whether all levels of a factor are dates as text."""
+    return all(isinstance(level, str) and _ISO.fullmatch(level.strip()) for level in levels)

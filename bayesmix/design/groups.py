@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import pandas as pd
 
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.design.positions import PositionColumns, learn_positions
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
+from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
 
@@ -32,12 +34,15 @@ class Block:
         The word of their covariance structure: "us" of ``|``, "diag" of ``||``.
     positions : ndarray, shape (size, d), or None
         Where each effect is, for structures of times and places.
+    options : mapping of str to int
+        What the structure is given beside: ``d`` of ``rr``.
     """
 
     start: int
     stop: int
     structure: str
     positions: np.ndarray | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -72,7 +77,7 @@ class Levels:
         return len(self.labels)
 
     def index_of(self, frame: pd.DataFrame) -> np.ndarray:
-        """Level of each row of a frame.
+        """Level of each row of a frame; of no columns there is one.
 
         Parameters
         ----------
@@ -84,6 +89,8 @@ class Levels:
         ndarray of int32, shape (n,)
             -1 where the level is unknown or missing.
         """
+        if not self.columns:
+            return np.zeros(len(frame), dtype=np.int32)
         known = pd.MultiIndex.from_arrays([_labels(self.values[c]) for c in self.columns])
         wanted = pd.MultiIndex.from_arrays([_labels(frame[c]) for c in self.columns])
         return np.asarray(known.get_indexer(wanted), dtype=np.int32)
@@ -101,6 +108,8 @@ class Levels:
         ndarray of object, shape (n,)
             Text; None where a column has a missing value.
         """
+        if not self.columns:
+            return np.repeat(self.labels, len(frame))
         parts = [_labels(frame[column]) for column in self.columns]
         out = np.empty(len(frame), dtype=object)
         for i, level in enumerate(zip(*parts, strict=True)):
@@ -146,7 +155,7 @@ class GroupingFactor:
         How the effects divide into terms.
     Z : ndarray, shape (n, q)
         The columns that are multiplied with the group effects.
-    terms : tuple of Columns
+    terms : tuple of Columns or PositionColumns
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
@@ -158,7 +167,7 @@ class GroupingFactor:
     effects: tuple[str, ...]
     blocks: tuple[Block, ...]
     Z: np.ndarray
-    terms: tuple[Columns, ...]
+    terms: tuple[Columns | PositionColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
 
     @property
@@ -170,6 +179,12 @@ class GroupingFactor:
     def n_effects(self) -> int:
         """Number of effects q per level."""
         return len(self.effects)
+
+    @property
+    def may_be_one_level(self) -> bool:
+        """Whether the effects of a single level tell their variances: a series, a field."""
+        words = [STRUCTURE_WORDS.get(block.structure) for block in self.blocks]
+        return all(word is not None and word.one_series for word in words)
 
     def build_Z(  # noqa: N802
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
@@ -183,6 +198,7 @@ def build_grouping_factors(
     frame: pd.DataFrame,
     functions: Functions,
     fixed: tuple[Columns, np.ndarray],
+    labels: pd.Index[Any],
     learned: Sequence[GroupingFactor] = (),
 ) -> tuple[GroupingFactor, ...]:
     """Build every grouping factor of a formula.
@@ -195,6 +211,8 @@ def build_grouping_factors(
     functions : mapping of str to callable
     fixed : tuple of Columns and ndarray
         The fixed effects, whose columns are shared where the terms are the same.
+    labels : Index, length n
+        The labels of the rows in the caller's data, for messages.
     learned : sequence of GroupingFactor
         The same grouping factors of other data, whose columns are to be built again.
 
@@ -213,15 +231,19 @@ def build_grouping_factors(
     for name in formula.grouping_factors:
         terms = [term for term in formula.groups if term.name == name]
         _check_name(name)
-        levels, index = _levels(terms[0], frame, formula)
+        if len({term.columns for term in terms}) > 1:
+            raise DataError(f"the name `{name}` is that of a single group; rename the column")
+        levels, index = _levels(terms, frame, formula)
         known = [columns for group in learned if group.name == name for columns in group.terms]
         if known:
-            built = [
-                fixed if columns is fixed[0] else (columns, columns.build(frame))
-                for columns in known
-            ]
+            built = [_built_again(columns, frame, fixed) for columns in known]
         else:
-            built = [_effects(term, frame, functions, fixed) for term in terms]
+            built = [
+                _positions(term, frame, functions, labels, formula)
+                if term.has_positions
+                else _effects(term, frame, functions, fixed)
+                for term in terms
+            ]
         effects = tuple(effect for columns, _ in built for effect in columns.names)
         for effect in effects:
             if effects.count(effect) > 1:
@@ -238,7 +260,7 @@ def build_grouping_factors(
                 levels=levels,
                 index=index,
                 effects=effects,
-                blocks=_blocks(terms, [len(columns.names) for columns, _ in built]),
+                blocks=_blocks(terms, [columns for columns, _ in built], formula),
                 Z=matrices[0] if len(matrices) == 1 else np.concatenate(matrices, axis=1),
                 terms=tuple(columns for columns, _ in built),
             )
@@ -261,16 +283,55 @@ def _effects(
     return build_columns(term.effects, frame, functions)
 
 
-def _blocks(terms: Sequence[GroupTerm], sizes: Sequence[int]) -> tuple[Block, ...]:
-    stops = np.cumsum(sizes).tolist()
-    return tuple(
-        Block(start=stop - size, stop=stop, structure=term.structure)
-        for term, size, stop in zip(terms, sizes, stops, strict=True)
-    )
+def _positions(
+    term: GroupTerm, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any],
+    formula: Formula,
+) -> tuple[PositionColumns, np.ndarray]:  # fmt: skip
+    columns = learn_positions(term, frame, functions, labels, formula)
+    return columns, columns.build(frame)
 
 
-def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Levels, np.ndarray]:
+def _built_again(
+    columns: Columns | PositionColumns, frame: pd.DataFrame, fixed: tuple[Columns, np.ndarray]
+) -> tuple[Columns | PositionColumns, np.ndarray]:
+    """Columns by what they learned; only positions that are new come in addition."""
+    if columns is fixed[0]:
+        return fixed
+    if isinstance(columns, PositionColumns):
+        columns = columns.with_positions_of(frame)
+    return columns, columns.build(frame)
+
+
+def _blocks(
+    terms: Sequence[GroupTerm], built: Sequence[Columns | PositionColumns], formula: Formula
+) -> tuple[Block, ...]:
+    out: list[Block] = []
+    for term, columns in zip(terms, built, strict=True):
+        start, size = out[-1].stop if out else 0, len(columns.names)
+        rank = term.options.get("d", 0)
+        if rank >= size:
+            raise FormulaError(
+                f"the rank d={rank} of {term} must be below its number of effects, {size}: "
+                f"write ({term.left} | {term.name}) for correlations without a bound on the rank",
+                text=formula.text, start=term.start, stop=term.stop,
+            )  # fmt: skip
+        where = columns.positions if isinstance(columns, PositionColumns) else None
+        out.append(
+            Block(start=start, stop=start + size, structure=term.structure, positions=where,
+                  options=term.options)
+        )  # fmt: skip
+    return tuple(out)
+
+
+def _levels(
+    terms: Sequence[GroupTerm], frame: pd.DataFrame, formula: Formula
+) -> tuple[Levels, np.ndarray]:
     """Observed combinations of the columns, in the order of the columns' own levels."""
+    term = terms[0]
+    if not term.columns:
+        values = pd.DataFrame(index=[0])
+        one = Levels(columns=(), labels=np.asarray([term.name], dtype=object), values=values)
+        return one, np.zeros(len(frame), dtype=np.int32)
     code, n_levels = np.zeros(0, dtype=np.int32), 1
     for k, column in enumerate(term.columns):
         codes, n_values = _codes(frame[column], term, formula)
@@ -283,7 +344,8 @@ def _levels(term: GroupTerm, frame: pd.DataFrame, formula: Formula) -> tuple[Lev
     values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
     parts = [_labels(values[column]).astype(str) for column in term.columns]
     labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
-    if n_levels < 2:
+    one_series = all(STRUCTURE_WORDS[term.structure].one_series for term in terms)
+    if n_levels < 2 and not one_series:
         raise DataError(
             f"the grouping factor `{term.name}` has one level ({labels[0]}); "
             "a variance between levels needs at least two, so leave the term out"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesmix.design.directions import directions
 from bayesmix.design.groups import Block, GroupingFactor
 from bayesmix.design.rank import aliased_columns, combinations_of_others
 from bayesmix.errors import OWN_FILES, DataWarning, FormulaError
@@ -17,6 +18,7 @@ from bayesmix.formula import Formula
 __all__ = ["check_identified"]
 
 _LARGEST = 24  # effects up to which blocks are compared with each other, not each by itself
+_MOST_NUMBERS = 20_000_000  # of derivatives that are compared
 
 
 def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: Formula) -> None:
@@ -63,7 +65,10 @@ def _check_group(group: GroupingFactor, formula: Formula) -> None:
     aliased = aliased_columns(group.Z)
     if not aliased.size:
         return
-    zero = [j for j in aliased if not group.Z[:, j].any()]
+    with_position = {
+        j for b in group.blocks if b.positions is not None for j in range(b.start, b.stop)
+    }
+    zero = [j for j in aliased if j not in with_position and not group.Z[:, j].any()]
     if zero:
         raise _error(
             f"the effect `{group.effects[zero[0]]}` by `{group.name}` is zero in every row, so it "
@@ -74,13 +79,33 @@ def _check_group(group: GroupingFactor, formula: Formula) -> None:
     C = combinations_of_others(group.Z, aliased)
     j = _unidentified(C, aliased.tolist(), group.blocks)
     if j is not None:
-        others = ", ".join(f"`{group.effects[k]}`" for k in np.flatnonzero(C[:, j]))
+        named = _names(group)
+        used = dict.fromkeys(named[k] for k in np.flatnonzero(C[:, j]) if named[k] != named[j])
+        placed = named[j] != f"the effect `{group.effects[j]}`"
+        others = ", ".join(used) or "the others"
+        why = (
+            "covariances that it makes are made by them as well"
+            if placed
+            else "its column is the same, or a linear combination of theirs"
+        )
         raise _error(
-            f"the effect `{group.effects[j]}` by `{group.name}` cannot be told from {others}: its "
-            "column is the same, or a linear combination of theirs, so the data cannot share "
-            "the variance out; leave one of them out",
+            f"{named[j]} by `{group.name}` cannot be told from "
+            f"{others.replace('the effect ', '')}: {why}, so the data cannot share the variance "
+            "out; leave one of them out",
             group, j, formula,
         )  # fmt: skip
+
+
+def _names(group: GroupingFactor) -> list[str]:
+    """What each effect is called in messages: those of positions by what makes them."""
+    found = []
+    for block in group.blocks:
+        names = group.effects[block.start : block.stop]
+        if block.positions is None:
+            found += [f"the effect `{name}`" for name in names]
+        else:
+            found += [f"`{names[0].partition(')[')[0]})`"] * block.size
+    return found
 
 
 def _check_pair(one: GroupingFactor, other: GroupingFactor, formula: Formula) -> None:
@@ -122,6 +147,8 @@ def _unidentified(C: np.ndarray, aliased: list[int], blocks: Sequence[Block]) ->
     blocks : sequence of Block
     """
     block_of = {j: k for k, block in enumerate(blocks) for j in range(block.start, block.stop)}
+    if not all(block.structure in {"us", "diag"} for block in blocks):
+        return _unidentified_structure(C, aliased, blocks)
     for j in aliased:
         if C.shape[1] > _LARGEST:
             block = blocks[block_of[j]]
@@ -136,10 +163,32 @@ def _unidentified(C: np.ndarray, aliased: list[int], blocks: Sequence[Block]) ->
             if a == b or (block_of[a] == block_of[b] and blocks[block_of[a]].unstructured)
         ]
         maps = [(np.outer(C[:, a], C[:, b]) + np.outer(C[:, b], C[:, a])).ravel() for a, b in free]
-        units = [row / np.linalg.norm(row) for row in maps]
-        if np.linalg.matrix_rank(np.asarray(units), tol=1e-6) < len(free):
+        if not _independent(maps):
             return j
     return None
+
+
+def _unidentified_structure(
+    C: np.ndarray, aliased: list[int], blocks: Sequence[Block]
+) -> int | None:
+    """The same where Sigma has fewer parameters than entries: by its derivatives somewhere."""
+    kept = [k for k in range(len(C)) if k not in aliased]
+    maps: list[np.ndarray] = []
+    for block in blocks:
+        D = directions(block)
+        if (len(maps) + len(D)) * len(kept) ** 2 > _MOST_NUMBERS:
+            return None
+        own = C[kept, block.start : block.stop]
+        maps += list((own @ D @ own.T).reshape(len(D), -1))
+        if not _independent(maps):
+            return next((j for j in aliased if block.start <= j < block.stop), block.stop - 1)
+    return None
+
+
+def _independent(maps: list[np.ndarray]) -> bool:
+    sizes = [float(np.linalg.norm(row)) for row in maps]
+    units = [row / size for row, size in zip(maps, sizes, strict=True) if size > 0]
+    return all(sizes) and np.linalg.matrix_rank(np.asarray(units), tol=1e-6) == len(maps)
 
 
 def _warn_of_fixed_levels(group: GroupingFactor, X: np.ndarray) -> None:

@@ -175,7 +175,7 @@ def build_predictor(
     check_finite(X, columns.names, labels, "the fixed effect")
     check_size(X, columns.names, "the fixed effect")
     known_groups = () if learned is None else learned.groups
-    groups = build_grouping_factors(formula, frame, functions, fixed, known_groups)
+    groups = build_grouping_factors(formula, frame, functions, fixed, labels, known_groups)
     for group in groups:
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")

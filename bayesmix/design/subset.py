@@ -126,7 +126,7 @@ def _predictor_of_rows(predictor: LinearPredictor, rows: np.ndarray) -> LinearPr
 def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
     found, index = np.unique(group.index[rows], return_inverse=True)
     labels = group.levels.labels[found]
-    if len(found) < 2:
+    if len(found) < 2 and not group.may_be_one_level:
         raise DataError(
             f"the grouping factor `{group.name}` has one level ({labels[0]}); "
             "a variance between levels needs at least two"

@@ -7,7 +7,7 @@ an ordinary term whose single factor carries the group term it stands for.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from formulaic.parser.parser import DefaultFormulaParser, DefaultOperatorResolver
@@ -21,8 +21,10 @@ from bayesmix.formula.bounds import (
     MOST_PRODUCTS,
     check_groups,
 )  # fmt: skip
+from bayesmix.formula.positions import position_terms
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
+from bayesmix.formula.wrapped import PLAIN, Wrapped
 
 __all__ = ["BarTerm", "MixedOperatorResolver", "group_inside"]
 
@@ -52,6 +54,29 @@ class MixedOperatorResolver(DefaultOperatorResolver):
 
     text: str = ""
 
+    def __init__(self) -> None:
+        self.wrapped: dict[int, Wrapped] = {}
+
+    def resolve(self, token: Token) -> Iterator[tuple[Token, Iterable[Operator]]]:
+        """Yield the operators that a token may be; a bar is that of its own word."""
+        if token.token not in PLAIN:
+            yield from super().resolve(token)
+            return
+        wrapped = self.wrapped.get(token.source_start or 0, PLAIN[token.token])
+        yield (
+            token,
+            [
+                Operator(
+                    token.token,
+                    arity=2,
+                    precedence=-50,
+                    accepts_context=_inside_parentheses,
+                    to_terms=functools.partial(self._bar, wrapped),
+                    structural=True,
+                )
+            ],
+        )
+
     @property
     def operators(self) -> list[Operator]:
         """The operator table."""
@@ -68,17 +93,6 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             *(
                 Operator(symbol, arity=2, precedence=500, associativity="right", to_terms=_power)
                 for symbol in ("**", "^")
-            ),
-            *(
-                Operator(
-                    symbol,
-                    arity=2,
-                    precedence=-50,
-                    accepts_context=_inside_parentheses,
-                    to_terms=functools.partial(self._bar, structure),
-                    structural=True,
-                )
-                for symbol, structure in (("|", "us"), ("||", "diag"))
             ),
         ]
 
@@ -97,7 +111,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
         return _checked_size(lhs)
 
     def _bar(
-        self, structure: str, effects: OrderedSet[Term], groups: OrderedSet[Term]
+        self, wrapped: Wrapped, effects: OrderedSet[Term], groups: OrderedSet[Term]
     ) -> OrderedSet[Term]:
         check_groups(len(groups))
         if len(groups) * len(effects) > MAX_TERMS:
@@ -107,10 +121,15 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             tokens = [factor.token for factor in term.factors if factor.token is not None]
             start = min(token.source_start or 0 for token in tokens)
             stop = max(token.source_end or 0 for token in tokens) + 1
+            varying = tuple(sorted(effects, key=lambda t: t.degree))
+            if wrapped.known.left != "effects":
+                varying = position_terms(wrapped, varying, self.text)
+            columns = tuple(decode(factor.expr) for factor in term.factors)
             group = GroupTerm(
-                effects=tuple(sorted(effects, key=lambda t: t.degree)),
-                columns=tuple(decode(factor.expr) for factor in term.factors),
-                structure=structure,
+                effects=varying,
+                columns=() if wrapped.one_series else columns,
+                structure=wrapped.word,
+                options=wrapped.options,
                 start=start,
                 stop=stop,
             )

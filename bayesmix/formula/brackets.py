@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from formulaic.parser.types import Token
@@ -12,13 +13,14 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.functions import HINTS, hint_for
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Bracket", "check_bars", "made_group"]
+__all__ = ["Bracket", "check_bars", "made_group", "outside_brackets"]
 
 _CATEGORIES = frozenset(
     {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "gr", "dummy"}
 )
 _PRODUCTS = frozenset({"interaction", "paste", "paste0"})
 _GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,22 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
     _check_zeros(text, tokens, {b.opener: b for b in brackets})
     _check_slashes(text, tokens[tilde + 1 :])
     return brackets
+
+
+def outside_brackets(text: str) -> Iterator[tuple[int, str]]:
+    """The characters outside brackets and quotes, and closing ones too many, with positions."""
+    depth, quote = 0, ""
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "`\"'":
+            quote = character
+        elif character in _PAIRS:
+            depth += 1
+        elif character in _PAIRS.values() and depth > 0:
+            depth -= 1
+        elif depth == 0:
+            yield at, character
 
 
 def _check_bar(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from bayesmix.formula.structures import STRUCTURE_WORDS
+
 # formulaic's own transforms. Each remembers what it learned from the fitting
 # data (means, knots, levels), so that new data meet the same columns.
 TRANSFORMS: frozenset[str] = frozenset(
@@ -48,8 +50,13 @@ BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10",
 _NUMERIC = 'write x if it holds numbers; if text, data["x"] = pd.to_numeric(data["x"]) before'
 _SMOOTH = "write cr(x, df=...) or bs(x, df=...) for a smooth curve"
 _ALONE = 'give the formula itself, as in Model("y ~ x + (x | g)", data)'
-_CORRELATED = "correlated residuals are not available; group effects (1 | g) correlate rows"
-_COVARIANCE = "this covariance is not available; write (x | g) or (x || g)"
+_CORRELATED = "write ar1(time | g) for effects of a group that are correlated in time"
+
+
+def _example(word: str) -> str:
+    left = {"effects": "x", "steps": "time", "times": "time", "places": "x + y"}
+    return f"{word}({left[STRUCTURE_WORDS[word].left]} | g)"
+
 
 # What people write out of habit, and what it is called here.
 HINTS: MappingProxyType[str, str] = MappingProxyType(
@@ -110,11 +117,12 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "mi": "rows with a missing value are left out; impute them before",
         "me": "predictors with measurement error are not available",
         **dict.fromkeys(("ar", "arma", "ma", "cosy", "corAR1"), _CORRELATED),
-        "us": "write (x | g), whose effects are correlated freely",
-        "diag": "write (x || g), whose effects are not correlated",
-        **dict.fromkeys(("ar1", "ou", "toep", "homtoep", "homdiag", "hetar1"), _COVARIANCE),
-        **dict.fromkeys(("homcs", "mat", "gau", "propto", "equalto"), _COVARIANCE),
-        "rr": "effects of reduced rank are not available; write (x | g) or (x || g)",
+        **{
+            word: f"a covariance structure stands around a group term: {_example(word)}"
+            for word in STRUCTURE_WORDS
+            if word not in {"cs", "exp"}
+        },
+        **dict.fromkeys(("propto", "equalto"), "this covariance is not available; write (x | g)"),
         "gr": (
             "gr(...) is not available: no covariance between levels, or of its own for some of "
             "them, can be given; write (1 | g), whose levels are independent"
@@ -122,9 +130,6 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "mm": "multi-membership terms are not available; write (1 | g) with one level per row",
     }
 )
-
-# Structures of glmmTMB whose names are functions of x as well; a bar tells which is meant.
-STRUCTURES_LIKE_FUNCTIONS: frozenset[str] = frozenset({"cs", "exp"})
 
 
 def hint_for(name: str) -> str:

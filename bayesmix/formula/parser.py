@@ -35,6 +35,7 @@ from bayesmix.formula.tokens import (
 )  # fmt: skip
 from bayesmix.formula.translation import from_formulaic
 from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
+from bayesmix.formula.wrapped import unwrapped
 
 __all__ = ["parse_formula"]
 
@@ -121,7 +122,9 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
     def _checked_tokens(self, formula: str) -> list[Token]:
         """Tokens with encoded names, whose expressions have been read."""
-        raw = list(tokenize(formula))
+        raw, self.operator_resolver.wrapped = unwrapped(
+            formula, list(tokenize(formula)), self.functions
+        )
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
@@ -160,7 +163,12 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
         # `1 +` at the start of the right-hand side and of each group term; the
         # term algebra then takes it away again where 0 or -1 is written.
-        starts = {tilde + 1, *(b.opener + 1 for b in brackets)}
+        wrapped = self.operator_resolver.wrapped
+        starts = {tilde + 1}
+        for bracket in brackets:
+            own = wrapped.get(tokens[bracket.bar].source_start or 0)
+            if own is None or own.known.left == "effects":
+                starts.add(bracket.opener + 1)
         written: list[Token] = []
         for position, token in enumerate([*tokens, Token("")]):
             if position in starts:
@@ -316,7 +324,7 @@ def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
     seen: dict[tuple[frozenset[str], frozenset[str]], GroupTerm] = {}
     for group in groups:
-        for effect in group.effects:
+        for effect in () if group.has_positions else group.effects:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start

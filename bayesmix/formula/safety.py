@@ -18,12 +18,12 @@ from bayesmix.formula.functions import (
     HINTS,
     NUMPY_CONSTANTS,
     NUMPY_FUNCTIONS,
-    STRUCTURES_LIKE_FUNCTIONS,
     TRANSFORMS,
     hint_for,
 )
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.signatures import misfit
+from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Expression", "ExpressionError", "read_expression", "unreadable"]
 
@@ -132,11 +132,9 @@ def unreadable(text: str) -> ExpressionError:
             shown,
         )
     for name in re.findall(r"([A-Za-z][\w.]*)\s*\(", shown):
-        structure = name in STRUCTURES_LIKE_FUNCTIONS and "||" in shown
-        if name in HINTS or structure:
+        if name in HINTS:
             return ExpressionError(
-                f"calling `{name}` is not allowed in a formula: {shown[:60]}; "
-                + hint_for("ar1" if structure else name),
+                f"calling `{name}` is not allowed in a formula: {shown[:60]}; " + hint_for(name),
                 shown,
             )
     quotient = "; a whole quotient is written x // z" if "%/%" in shown else ""
@@ -227,11 +225,11 @@ class _Reader:
         name = self._dotted(node.func)
         if name is None:
             self._refuse_kind(node.func)
-        elif name in STRUCTURES_LIKE_FUNCTIONS - self.extra and any(
+        elif name in {*STRUCTURE_WORDS} - self.extra and any(
             isinstance(argument, ast.BinOp) and isinstance(argument.op, ast.BitOr)
             for argument in node.args
         ):
-            self._refuse(f"`{name}(x | g)`", node, hint_for("ar1"))
+            self._refuse(f"`{name}(x | g)` within an expression", node, "it is a term by itself")
         elif name.startswith("np.") and name[3:] in NUMPY_FUNCTIONS:
             self.found.functions.add("np")
             self._positional_only(node, name, *NUMPY_FUNCTIONS[name[3:]])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from formulaic.parser.types import Term
 
 from bayesmix.formula.quoting import decode
+from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Formula", "GroupTerm", "Piece"]
 
@@ -41,13 +42,16 @@ class GroupTerm:
     Attributes
     ----------
     effects : tuple of formulaic Term
-        What varies; the literal term ``1`` stands for the intercept.
+        What varies; the literal term ``1`` stands for the intercept. For structures of
+        positions the columns that say where an effect is.
     columns : tuple of str
-        The columns whose observed combinations are the levels.
+        The columns whose observed combinations are the levels; none for ``| 1``.
     structure : str
         The word of the covariance structure: "us" of ``|``, "diag" of ``||``.
     start, stop : int
         Where the grouping factor is written.
+    options : mapping of str to int
+        What stands behind the grouping factor: ``d`` of ``rr``.
     """
 
     effects: tuple[Term, ...]
@@ -55,18 +59,32 @@ class GroupTerm:
     structure: str
     start: int
     stop: int
+    options: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The grouping factor's name, ``hospital:ward``."""
-        return ":".join(self.columns)
+        """The grouping factor's name, ``hospital:ward``; "1" for ``| 1``."""
+        return ":".join(self.columns) or "1"
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether there is an effect for each position, and not for each column."""
+        return STRUCTURE_WORDS[self.structure].left != "effects"
+
+    @property
+    def left(self) -> str:
+        """What stands on the left of the bar."""
+        effects = [decode(str(term)) for term in self.effects]
+        if not self.has_positions and (not effects or effects[0] != "1"):
+            effects.insert(0, "0")
+        return (", " if self.has_positions else " + ").join(effects)
 
     def __str__(self) -> str:
-        effects = [decode(str(term)) for term in self.effects]
-        if not effects or effects[0] != "1":
-            effects.insert(0, "0")
-        bar = {"us": "|", "diag": "||"}[self.structure]
-        return f"({' + '.join(effects)} {bar} {self.name})"
+        bar = "||" if self.structure == "diag" else "|"
+        word = "" if self.structure in {"us", "diag"} else self.structure
+        options = "".join(f", {name}={value}" for name, value in self.options.items())
+        left = self.left.replace(", ", " + ") if self.has_positions else self.left
+        return f"{word}({left} {bar} {self.name}{options})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

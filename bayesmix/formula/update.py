@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.brackets import outside_brackets
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.readable import check_text
 
@@ -15,7 +16,6 @@ __all__ = ["updated_formula"]
 
 _MOST_TAKEN_OUT = 200
 _MOST_TERMS = 2000
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
 _DOT = re.compile(r"(?<![\w.)\]])\.(?![\w.(\[])")
 _QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"|'[^']*'")
 
@@ -139,7 +139,7 @@ def _fixed_terms(terms: list[_Signed]) -> list[str]:
 
 
 def _sides(text: str) -> tuple[str, str]:
-    places = [at for at, character in _top_level(text) if character == "~"]
+    places = [at for at, character in outside_brackets(text) if character == "~"]
     if len(places) != 1:
         raise FormulaError("a formula has one `~`, as in '. ~ . + x'", text=text)
     left, right = text[: places[0]].strip(), text[places[0] + 1 :].strip()
@@ -151,7 +151,7 @@ def _sides(text: str) -> tuple[str, str]:
 def _signed_terms(text: str) -> Iterator[_Signed]:
     """The terms of a sum, each with its sign."""
     start, added = 0, True
-    for at, character in [*_top_level(text), (len(text), "+")]:
+    for at, character in [*outside_brackets(text), (len(text), "+")]:
         if character not in "+-":
             continue
         before = text[start:at].strip()
@@ -162,22 +162,6 @@ def _signed_terms(text: str) -> Iterator[_Signed]:
         # A sign directly behind a minus turns it round.
         added = (character == "+") == bool(before or added)
         start = at + 1
-
-
-def _top_level(text: str) -> Iterator[tuple[int, str]]:
-    """The characters outside brackets and quotes, with their positions."""
-    depth, quote = 0, ""
-    for at, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "`\"'":
-            quote = character
-        elif character in _PAIRS:
-            depth += 1
-        elif character in _PAIRS.values():
-            depth -= 1
-        elif depth == 0:
-            yield at, character
 
 
 def _replace_dot(text: str, value: str) -> str:

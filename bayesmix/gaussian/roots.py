@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from bayesmix.covariance.base import NUGGET
 from bayesmix.gaussian.dense import small_cholesky
 from bayesmix.gaussian.linking import FLOATS, Kernel, i8, inner, kernel, pointer, shifted
 
@@ -88,6 +89,8 @@ def structure_root(co, block, values, own, C):  # type: ignore[no-untyped-def]
     )  # fmt: skip
     positive = True
     if co.block_code[block] == CORRELATION:
+        for i in range(size):
+            own[i * size + i] += NUGGET
         positive = small_cholesky(matrix, size)
     for i in range(size):
         for j in range(i + 1):

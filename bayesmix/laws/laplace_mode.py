@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bayesmix.gaussian.conditional import (
 )
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.inference.empirical import Method
 from bayesmix.inference.laplace import log_marginal, maximise_laplace
 from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.link_branches import best_branches
@@ -68,6 +69,12 @@ class LaplaceMode(Limits):
         self.laplace = found
         self.optimum = found.theta
         self.conditional = self.moments(fixed_uncertainty=True)
+
+    def again(self, model: StatedModel, method: Method) -> Self:
+        """Fit another model of the same rows and family in the same way."""
+        if method == "reml":
+            raise ValueError("REML is of normal models")
+        return type(self)(model, method, self.n_quadrature)
 
     @property
     def residual_on_link(self) -> np.ndarray:

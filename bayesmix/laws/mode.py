@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 
@@ -74,6 +75,10 @@ class Mode:
             self.optimum = maximise(search.problem, method)
         refuse_no_residual(problem, self.optimum)
         self.conditional = self.moments(fixed_uncertainty=True)
+
+    def again(self, model: StatedModel, method: Method) -> Self:
+        """Fit another model of the same rows and family in the same way."""
+        return type(self)(model, method)
 
     @property
     def family_values(self) -> Mapping[str, np.ndarray]:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from bayesmix.results.fit import Fit
 from bayesmix.results.signposts import OF_MODES
 from bayesmix.results.tabular.summary import of_columns, of_negative_shares
 from bayesmix.results.tabular.tree import versions
+from bayesmix.results.testing.tests_of_effects import TestsEffects
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,7 +51,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(Fit):
+class EmpiricalBayes(TestsEffects, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,
@@ -190,13 +191,24 @@ class EmpiricalBayes(Fit):
         """Schwarz's criterion, with the logarithm of the number of rows."""
         return self.deviance + self.df * float(np.log(self._law.problem.n_obs))
 
-    def vcov(self) -> pd.DataFrame:
+    def vcov(self, *, ddf: Literal["kenward-roger"] | None = None) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, given the variance parameters.
+
+        Parameters
+        ----------
+        ddf : {"kenward-roger"}, optional
+            Kenward and Roger's adjusted covariance, which allows for the estimation of the
+            variance parameters; for a fit by REML.
 
         Returns
         -------
         DataFrame, shape (p, p)
             With the coefficients' names on both axes.
+
+        Raises
+        ------
+        NotSupportedError
+            As `anova`, for `ddf`.
 
         Examples
         --------
@@ -207,7 +219,8 @@ class EmpiricalBayes(Fit):
         [[46.575, -1.451], [-1.451, 2.389]]
         """
         names = list(self.model.design.mu.fixed_effects)
-        return pd.DataFrame(self._law.conditional.beta_cov, index=names, columns=names)
+        found = self._law.conditional.beta_cov if ddf is None else self._tests(ddf).covariance
+        return pd.DataFrame(found, index=names, columns=names)
 
     # -- inside ---------------------------------------------------------------
 

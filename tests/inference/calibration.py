@@ -75,6 +75,63 @@ def ranks(family: str, n_simulations: int, seed: int) -> dict[str, np.ndarray]:
     return {name: np.asarray(of_name) for name, of_name in found.items()}
 
 
+STRUCTURED = {"ar1": "y ~ 1 + ar1(t | g)", "exp": "y ~ 1 + exp(a + b | 1)"}
+
+
+def structured_ranks(word: str, n_simulations: int, seed: int) -> dict[str, np.ndarray]:
+    """The same for a covariance structure, whose rho or range has its default prior."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[int]] = {}
+    places = np.random.default_rng(0).uniform(size=(12, 2))
+    apart = np.sqrt(((places[:, None] - places) ** 2).sum(axis=-1))
+    times = np.array([0, 1, 2, 4, 5])
+    priors = {
+        "Intercept": bmx.Prior("Normal", mu=0.3, sigma=0.7),
+        "sd": bmx.Prior("HalfNormal", sigma=1.0),
+        "sigma": bmx.Prior("HalfNormal", sigma=1.0),
+    }
+    name, group = ("rho", "g") if word == "ar1" else ("range", "1")
+    for simulation in range(n_simulations):
+        truth = {
+            "Intercept": rng.normal(0.3, 0.7), "sd": abs(rng.normal(0, 1.0)),
+            "sigma": abs(rng.normal(0, 1.0)),
+        }  # fmt: skip
+        if word == "ar1":
+            truth[name] = rng.uniform(-1, 1)
+            R = truth[name] ** np.abs(times[:, None] - times).astype(float)
+            b = truth["sd"] * rng.normal(size=(20, 5)) @ np.linalg.cholesky(R).T
+            at = {"g": np.repeat(np.arange(20), 5), "t": np.tile(times, 20)}
+            effect = b.ravel()
+        else:
+            median = np.median(apart[np.tril_indices(12, -1)])
+            truth[name] = median * np.exp(rng.normal())
+            R = np.exp(-apart / truth[name])
+            b = truth["sd"] * (np.linalg.cholesky(R) @ rng.normal(size=12))[None]
+            which = np.repeat(np.arange(12), 5)
+            at, effect = {"a": places[which, 0], "b": places[which, 1]}, b[0, which]
+        y = rng.normal(truth["Intercept"] + effect, truth["sigma"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+            model = bmx.Model(STRUCTURED[word], pd.DataFrame({"y": y} | at), priors=priors)
+            post = model.fit(
+                draws=495, chains=2, cores=2, seed=simulation, engine="fast", progress=False
+            )
+        draws = post.idata["posterior"]
+        # Effects by their positions: the first level's first.
+        effects = draws[f"b_{group}"].values[:, :, 0, :]
+        first = 0 if word == "ar1" else int(np.lexsort((places[:, 1], places[:, 0]))[0])
+        truth["b"] = b[0, first]
+        values = {
+            "Intercept": draws["beta"].values[..., 0], "sd": draws[f"sd_{group}"].values[..., 0],
+            "sigma": draws["sigma"].values, name: draws[f"{name}_{group}"].values,
+            "b": effects[..., 0],
+        }  # fmt: skip
+        for key, of_name in values.items():
+            thinned = of_name.reshape(-1)[::10]
+            found.setdefault(key, []).append(int((thinned < truth[key]).sum()))
+    return {key: np.asarray(of_name) for key, of_name in found.items()}
+
+
 def histogram(of_ranks: np.ndarray) -> np.ndarray:
     return np.bincount(of_ranks * N_BINS // (N_RANKS + 1), minlength=N_BINS)
 

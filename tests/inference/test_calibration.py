@@ -7,7 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from .calibration import FAMILIES, KEPT, histogram, p_value, ranks
+from .calibration import (
+    FAMILIES,
+    KEPT,
+    STRUCTURED,
+    histogram,
+    p_value,
+    ranks,
+    structured_ranks,
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -28,3 +36,13 @@ def test_ranks_are_uniform(family: str) -> None:
         # Too wide or too narrow posteriors show in the middle half of the ranks.
         inside = ((of_name >= 25) & (of_name < 75)).mean()
         assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 200), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", STRUCTURED)
+def test_ranks_of_a_structures_parameters_are_uniform(word: str) -> None:
+    for name, of_name in structured_ranks(word, 160, 7).items():
+        counts = np.bincount(of_name // 20, minlength=5)
+        assert p_value(counts) > 1e-3, name
+        inside = ((of_name >= 25) & (of_name < 75)).mean()
+        assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 160), name

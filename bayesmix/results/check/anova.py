@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.arguments import one_of
 from bayesmix.errors import (
     OWN_FILES,
     ArgumentError,
@@ -31,8 +32,8 @@ __all__ = ["anova"]
 _RISE = 1e-3  # of the deviance, beyond what the optimiser leaves
 
 
-def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
-    """Compare nested models by likelihood-ratio tests.
+def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") -> pd.DataFrame:
+    """Compare nested models by likelihood-ratio tests, or fixed parts by Kenward and Roger's.
 
     Fits by REML are compared as they are where their fixed parts are the same,
     and refitted by ML where these differ, as REML criteria are then of different
@@ -46,6 +47,9 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
     ----------
     *fits : EmpiricalBayes
         Two or more fits to the same rows of the same response.
+    test : {"lrt", "kenward-roger"}
+        The latter is of two fits of normal responses by REML whose group effects are the
+        same and whose fixed parts are nested; it allows for few groups.
 
     Returns
     -------
@@ -55,11 +59,14 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         chisq and p_value are NaN where the two have as many parameters, or where
         the one before is not nested in this one.
 
+        For ``test="kenward-roger"`` model, method, df, f, num_df, den_df, p_value.
+
     Raises
     ------
     NotSupportedError
         If there are fewer than two fits, one is a posterior mode, or they are of
-        other families or approximations of the likelihood.
+        other families or approximations of the likelihood; for Kenward and Roger's test
+        if there are more than two, one is not by REML, or their group effects differ.
     DataError
         If the fits are to different data: other rows, responses, columns,
         weights, standard errors or offsets.
@@ -86,10 +93,13 @@ def anova(*fits: EmpiricalBayes) -> pd.DataFrame:
         raise NotSupportedError(
             'a posterior mode (method="map") has no likelihood-ratio test; fit by "ml"'
         )
+    one_of("test", test, ("lrt", "kenward-roger"))
     first = fits[0].model
     for fit in fits[1:]:
         _check_likelihood(fits[0], fit)
         _check_data(first, fit.model)
+    if test == "kenward-roger":
+        return _kenward_roger(fits)
     same_fixed = all(
         fit.model.design.mu.fixed_effects == first.design.mu.fixed_effects
         and np.array_equal(fit.model.design.mu.X, first.design.mu.X)
@@ -145,6 +155,38 @@ def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
             stacklevel=3,
             skip_file_prefixes=OWN_FILES,
         )
+
+
+def _kenward_roger(fits: Sequence[EmpiricalBayes]) -> pd.DataFrame:
+    """Test what the fixed part of the larger of two models has beyond the smaller's."""
+    if len(fits) != 2:
+        raise ArgumentError(f'test="kenward-roger" compares two fits, not {len(fits)}')
+    small, large = sorted(fits, key=lambda fit: len(fit.model.design.mu.fixed_effects))
+    one, other = small.model.design.mu, large.model.design.mu
+    words = [{str(term) for term in mu.formula.groups} for mu in (one, other)]
+    if words[0] != words[1]:
+        raise NotSupportedError(
+            "Kenward and Roger's test compares fixed parts, and the group effects of "
+            f'`{small.model.formula}` and `{large.model.formula}` differ; take test="lrt"'
+        )
+    _check_offsets(small.model, large.model)
+    if one.X.shape[1] == other.X.shape[1] or not _spanned(one.X, other.X):
+        raise DataError(
+            f"the fixed part of `{small.model.formula}` is not nested in that of "
+            f"`{large.model.formula}`"
+        )
+    row = large._beyond(one.X)
+    return pd.DataFrame(
+        {
+            "model": text_column([str(fit.model.formula) for fit in (small, large)]),
+            "method": text_column([fit.method for fit in (small, large)]),
+            "df": [small.df, large.df],
+            "f": [np.nan, row.f],
+            "num_df": [np.nan, row.num_df],
+            "den_df": [np.nan, row.den_df],
+            "p_value": [np.nan, row.p],
+        }
+    )
 
 
 def _check_likelihood(one: EmpiricalBayes, other: EmpiricalBayes) -> None:

@@ -1,0 +1,241 @@
+"""Tests of hypotheses about fixed effects that know how few groups there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.covariance import covariance_of
+from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.gaussian.conditional import conditional_moments
+from bayesmix.gaussian.density import flat_prior
+from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+    from bayesmix.laws.normal import NormalLaw
+
+__all__ = ["Asymptotic", "DegreesOfFreedom", "FTest", "SmallSample", "small_sample", "tested"]
+
+DegreesOfFreedom = Literal["satterthwaite", "kenward-roger"]
+_STEP = 1e-4  # of a logarithm of a standard deviation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FTest:
+    """A hypothesis about coefficients, tested.
+
+    Attributes
+    ----------
+    num_df : int
+    den_df, f, p : float
+    """
+
+    num_df: int
+    den_df: float
+    f: float
+    p: float
+
+
+class SmallSample(Protocol):
+    """What a method says of coefficients."""
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the fixed effects, shape (p, p)."""
+
+    def test(self, L: np.ndarray) -> tuple[float, float]:
+        """Denominator degrees of freedom of L beta = 0, and what the F statistic is scaled by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asymptotic:
+    """Coefficients whose covariance is taken as known.
+
+    Attributes
+    ----------
+    covariance : ndarray, shape (p, p)
+    """
+
+    covariance: np.ndarray
+
+    def test(self, L: np.ndarray) -> tuple[float, float]:
+        """Endless degrees of freedom."""
+        return np.inf, 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Satterthwaite:
+    """Degrees of freedom that match the variance of a variance's estimate.
+
+    Attributes
+    ----------
+    covariance : ndarray, shape (p, p)
+    slopes : ndarray, shape (d, p, p)
+        Its derivatives by the variance parameters.
+    theta_cov : ndarray, shape (d, d)
+        Covariance of their estimates.
+    """
+
+    covariance: np.ndarray
+    slopes: np.ndarray
+    theta_cov: np.ndarray
+
+    def test(self, L: np.ndarray) -> tuple[float, float]:
+        """Degrees of freedom for several rows by Fai and Cornelius' moments."""
+        values, vectors = np.linalg.eigh(L @ self.covariance @ L.T)
+        rows = vectors.T @ L
+        slopes = np.einsum("ka,iab,kb->ki", rows, self.slopes, rows)
+        spread = np.einsum("ki,ij,kj->k", slopes, self.theta_cov, slopes)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(spread > 0, 2 * values**2 / spread, np.inf)
+        if len(each) == 1 or np.ptp(each) < 1e-8 * each.min():
+            return float(each.mean()), 1.0
+        if (each <= 2).any():
+            return 2.0, 1.0
+        expected = float((1 / (1 - 2 / each)).sum())
+        return 2 * expected / (expected - len(each)), 1.0
+
+
+def small_sample(law: NormalLaw, method: DegreesOfFreedom) -> SmallSample:
+    """Prepare tests by one method.
+
+    Parameters
+    ----------
+    law : NormalLaw
+        By REML or ML.
+    method : {"satterthwaite", "kenward-roger"}
+
+    Returns
+    -------
+    SmallSample
+
+    Raises
+    ------
+    NotSupportedError
+        For Kenward and Roger's where the covariance is not linear in its parameters.
+
+    References
+    ----------
+    Giesbrecht, F. G. and Burns, J. C. (1985). Two-stage analysis based on a mixed model.
+    Biometrics 41, 477-486; Fai, A. H.-T. and Cornelius, P. L. (1996). Approximate F-tests of
+    multiple degree of freedom hypotheses in generalized least squares analyses of unbalanced
+    split-plot experiments. Journal of Statistical Computation and Simulation 54, 363-378;
+    Kenward, M. G. and Roger, J. H. (1997). Small sample inference for fixed effects from
+    restricted maximum likelihood. Biometrics 53, 983-997.
+    """
+    return _satterthwaite(law) if method == "satterthwaite" else _kenward_roger(law)
+
+
+def tested(
+    method: SmallSample,
+    beta: np.ndarray,
+    L: np.ndarray,
+    values: np.ndarray | None = None,  # noqa: PT028
+) -> FTest:
+    """Test L beta = values.
+
+    Parameters
+    ----------
+    method : SmallSample
+    beta : ndarray, shape (p,)
+    L : ndarray, shape (d, p)
+        Rows that say the same twice count once.
+    values : ndarray, shape (d,), optional
+        Zero by default.
+
+    Returns
+    -------
+    FTest
+
+    Raises
+    ------
+    ArgumentError
+        If rows of L contradict each other, or none says anything.
+    """
+    rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
+    q, at = len(rows), rows @ beta - values
+    wald = float(at @ np.linalg.solve(rows @ method.covariance @ rows.T, at))
+    den_df, scale = method.test(rows)
+    f = scale * wald / q
+    # Where there are endless degrees of freedom it is a chi-square over its own.
+    p = stats.f.sf(f, q, den_df) if np.isfinite(den_df) else stats.chi2.sf(q * f, q)
+    return FTest(num_df=q, den_df=den_df, f=f, p=float(p))
+
+
+def _independent(L: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the same hypothesis, none of which the others determine."""
+    size = np.linalg.norm(L, axis=0)
+    size[size == 0] = 1.0
+    left, scale, _ = np.linalg.svd(L / size)
+    n = int((scale > 1e-10 * scale.max(initial=0.0)).sum())
+    if not n:
+        raise ArgumentError("the hypothesis names no coefficient")
+    rows, values = left.T @ L, left.T @ values
+    if np.abs(values[n:]).max(initial=0.0) > 1e-10 * np.abs(values).max(initial=0.0):
+        raise ArgumentError("the hypotheses contradict each other: no coefficients have them all")
+    return rows[:n], values[:n]
+
+
+def _satterthwaite(law: NormalLaw) -> Satterthwaite:
+    co, x = law.absolute
+    problem, prior = law.problem, flat_prior(law.problem.n_fixed)
+    known = problem.known_precision
+
+    def covariance_at(at: np.ndarray) -> np.ndarray:
+        return conditional_moments(problem, co, at, prior, known=known).beta_cov
+
+    theta_cov = law.theta_cov
+    free = np.flatnonzero(np.isfinite(np.diag(theta_cov)))
+    slopes = []
+    for k in free:
+        step = np.zeros(len(x))
+        step[k] = _STEP
+        slopes.append((covariance_at(x + step) - covariance_at(x - step)) / (2 * _STEP))
+    p = problem.n_fixed
+    return Satterthwaite(
+        covariance=law.conditional.beta_cov,
+        slopes=np.asarray(slopes).reshape(-1, p, p),
+        theta_cov=theta_cov[np.ix_(free, free)],
+    )
+
+
+def _kenward_roger(law: NormalLaw) -> SmallSample:
+    design = law.model.design
+    known_se = design.known_se
+    sigma = law.optimum.sigma
+    weights = known_se**-2.0 if known_se is not None else design.weights
+    roots = law.roots
+    factors = [
+        LinearFactor(
+            index=group.index, n_levels=group.n_levels, Z=group.Z,
+            root=roots[group.name] / sigma, entries=_entries(group),
+        )
+        for group in design.mu.groups
+    ]  # fmt: skip
+    return kenward_roger(
+        design.mu.X, weights, factors, sigma=sigma, sigma_is_known=law.problem.sigma_is_known
+    )
+
+
+def _entries(group: GroupingFactor) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """Parameters that the covariance of a level's effects is linear in."""
+    found: list[tuple[tuple[int, int], ...]] = []
+    for part in covariance_of(group).parts:
+        effects = range(part.start, part.stop)
+        if part.covariance.free_correlations:
+            found += [((a, b),) for a in effects for b in effects if a <= b]
+        elif part.covariance.n_coordinates:
+            raise NotSupportedError(
+                f"Kenward and Roger's method takes covariances that are linear in their "
+                f"parameters, and {part.covariance.word}(... | {group.name}) is not; take "
+                'ddf="satterthwaite"'
+            )
+        elif part.covariance.tied:
+            found.append(tuple((a, a) for a in effects))
+        else:
+            found += [((a, a),) for a in effects]
+    return tuple(found)

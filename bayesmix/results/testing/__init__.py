@@ -1,0 +1,1 @@
+"""Tests of fixed effects and of group effects: beside the frequentist."""

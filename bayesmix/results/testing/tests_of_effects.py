@@ -1,0 +1,428 @@
+"""Tests of fixed effects and of group effects, for empirical Bayes."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+
+from bayesmix.arguments import checked_seed, one_of, one_or_several, whole_number
+from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, FormulaError, NotSupportedError
+from bayesmix.laws.boundary_tests import exact_null_draws, mixture_p
+from bayesmix.laws.small_samples import (
+    Asymptotic,
+    DegreesOfFreedom,
+    FTest,
+    SmallSample,
+    small_sample,
+    tested,
+)
+from bayesmix.results.effect.expressions import parse_hypothesis
+from bayesmix.results.having_law import HasLaw
+from bayesmix.results.tabular.tables import text_column
+from bayesmix.results.testing.reduced import without_each_effect, without_term
+from bayesmix.results.testing.terms import hypotheses_of_terms
+
+if TYPE_CHECKING:
+    from bayesmix.laws.normal import NormalLaw
+
+__all__ = ["TestsEffects"]
+
+Type = Literal[1, 2, 3]
+_METHODS = ("satterthwaite", "kenward-roger")
+
+
+class TestsEffects(HasLaw):
+    """What is held against zero: terms, hypotheses, and the variances of group effects."""
+
+    __test__ = False  # for pytest: no tests of its own
+
+    @property
+    def _law(self) -> NormalLaw:
+        raise NotImplementedError
+
+    def anova(self, type: Type = 3, *, ddf: DegreesOfFreedom | None = None) -> pd.DataFrame:  # noqa: A002
+        """Test each fixed term.
+
+        Parameters
+        ----------
+        type : {3, 2, 1}
+            Each term after all others, with factors coded by sums to zero whatever coding the
+            formula has (3); after all terms that do not contain it (2); after those before
+            it (1). A term contains another if it has all of its factors, and the same numeric
+            columns beside them.
+        ddf : {"satterthwaite", "kenward-roger"}, optional
+            How the denominator's degrees of freedom are found, for a normal response; the
+            first by default.
+
+        Returns
+        -------
+        DataFrame
+            For a normal response term, sum_sq, mean_sq (both in units of the residual variance
+            times F), num_df, den_df, f, p. Beyond it Wald's tests: term, chisq, df, p. NaN for
+            a term whose hypothesis the data do not tell, as where a cell of an interaction is
+            empty.
+
+        Raises
+        ------
+        NotSupportedError
+            For a posterior mode; for Kenward and Roger's method without REML or where a
+            covariance is not linear in its parameters; for `ddf` beyond the normal response.
+
+        Warns
+        -----
+        DataWarning
+            Where a hypothesis of type 3 is not told by the data.
+
+        References
+        ----------
+        Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest package:
+        tests in linear mixed effects models. Journal of Statistical Software 82(13).
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.anova()[["term", "den_df", "f"]].round(2).values.tolist()
+        [['Days', 17.0, 45.85]]
+        """
+        if type not in (1, 2, 3):
+            raise ArgumentError(f"type={type!r} is not one of 1, 2, 3")
+        method = self._tests(ddf)
+        design = self.model.design
+        found = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
+        beta, nothing = self._law.conditional.beta, FTest(num_df=0, den_df=np.nan, f=np.nan,
+                                                          p=np.nan)  # fmt: skip
+        rows = [nothing if L is None else tested(method, beta, L) for L in found.values()]
+        lost = [term for term, L in found.items() if L is None]
+        if lost:
+            warnings.warn(
+                f"the data do not tell the hypotheses of type 3 of {', '.join(lost)}: a "
+                "combination of levels has no rows; type=2 or type=1 tests what they tell",
+                DataWarning,
+                stacklevel=2,
+                skip_file_prefixes=OWN_FILES,
+            )
+        terms = {"term": text_column(list(found))}
+        return pd.DataFrame({**terms, **self._columns(rows)})
+
+    def test(
+        self,
+        hypotheses: str | Sequence[str],
+        *,
+        ddf: DegreesOfFreedom | None = None,  # noqa: PT028
+    ) -> pd.DataFrame:
+        """Test a linear hypothesis about fixed effects, of one equation or several together.
+
+        Parameters
+        ----------
+        hypotheses : str or sequence of str
+            Equations of coefficients, such as ``"Days = 10"`` or ``["a = b", "b = c"]``. What
+            they say twice counts once.
+        ddf : {"satterthwaite", "kenward-roger"}, optional
+            As in `anova`.
+
+        Returns
+        -------
+        DataFrame
+            One row: hypothesis, num_df, den_df, f, p; beyond the normal response
+            hypothesis, chisq, df, p.
+
+        Raises
+        ------
+        FormulaError
+            If an equation cannot be read, is not linear, or names what is no coefficient.
+        ArgumentError
+            If the equations contradict each other.
+        NotSupportedError
+            As in `anova`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.test(["Intercept = 250", "Days = 10"])["p"].round(2).tolist()
+        [0.93]
+        """
+        method = self._tests(ddf)
+        names = self.model.design.mu.fixed_effects
+        known = {name: name for name in names} | {f"beta({name})": name for name in names}
+        texts = [str(text) for text in one_or_several("hypotheses", hypotheses)]
+        L, values = np.zeros((len(texts), len(names))), np.zeros(len(texts))
+        for i, text in enumerate(texts):
+            parsed = parse_hypothesis(text, known)
+            linear = parsed.difference.linear()
+            if parsed.relation != "=" or linear is None:
+                raise FormulaError(
+                    f"`{text}` is no linear equation of coefficients, such as `x = 0`; "
+                    "hypothesis() takes others"
+                )
+            values[i] = -linear[0]
+            for name, weight in linear[1].items():
+                L[i, names.index(name)] += weight
+        row = tested(method, self._law.conditional.beta, L, values)
+        columns = self._columns([row])
+        for name in ("sum_sq", "mean_sq"):
+            columns.pop(name, None)
+        return pd.DataFrame({"hypothesis": text_column(["; ".join(texts)]), **columns})
+
+    def drop1(self) -> pd.DataFrame:
+        """Leave out each fixed term that no other contains, and fit again, by ML.
+
+        Returns
+        -------
+        DataFrame
+            term (the first row, ``<none>``, is the model itself), df (number of its
+            parameters), aic, loglik, chisq, chisq_df and p of the likelihood-ratio test
+            against the model.
+
+        Raises
+        ------
+        NotSupportedError
+            For a posterior mode.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.drop1()[["term", "chisq"]].round(2).values.tolist()
+        [['<none>', nan], ['Days', 23.54]]
+        """
+        self._refuse_mode()
+        self._refuse_changed("drop1()")
+        law = self._law
+        whole = law if law.method == "ml" else law.again(self.model, "ml")
+        design = self.model.design
+        parts = {term: set(term.split(":")) for term in design.mu.terms}
+        rows = [("<none>", whole.df, whole.deviance)]
+        for term in design.mu.terms:
+            contained = any(parts[term] < other for other in parts.values())
+            if term != "1" and not contained and design.mu.terms[term]:
+                found = law.again(without_term(self.model, term), "ml")
+                rows.append((term, found.df, found.deviance))
+        terms, df, deviance = (np.asarray(column) for column in zip(*rows, strict=True))
+        chisq = np.maximum(deviance - deviance[0], 0.0).astype(float)
+        chisq[0] = np.nan
+        chisq_df = (df[0] - df).astype(float)
+        chisq_df[0] = np.nan
+        return pd.DataFrame(
+            {
+                "term": text_column(terms.tolist()),
+                "df": df,
+                "aic": deviance + 2 * df,
+                "loglik": -deviance / 2,
+                "chisq": chisq,
+                "chisq_df": chisq_df,
+                "p": stats.chi2.sf(chisq, chisq_df),
+            }
+        )
+
+    def ranova(self) -> pd.DataFrame:
+        """Leave out each group effect that may go by itself, and fit again.
+
+        Correlated slopes go with their correlations, an intercept where it stands alone, and a
+        term of another structure as a whole. For a fit by REML the likelihood ratio is the
+        restricted one.
+
+        Returns
+        -------
+        DataFrame
+            group, effect (of the first row, the model itself, empty), df (number of
+            parameters), loglik, aic, statistic, statistic_df, p (as if the variance were not at
+            the boundary of what it may be: too large) and p_boundary (a mixture of chi-squares).
+
+        Raises
+        ------
+        NotSupportedError
+            For a posterior mode, or a model without group effects.
+
+        References
+        ----------
+        Stram, D. O. and Lee, J. W. (1994). Variance components testing in the longitudinal
+        mixed effects model. Biometrics 50, 1171-1177.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.ranova()[["effect", "statistic", "statistic_df"]].round(2).values.tolist()
+        [['', nan, nan], ['Days', 42.84, 2.0]]
+        """
+        self._refuse_mode()
+        self._refuse_changed("ranova()")
+        self._refuse_no_groups()
+        law = self._law
+        rows: list[dict[str, object]] = [
+            {"group": "", "effect": "", "df": law.df, "loglik": law.loglik,
+             "aic": 2 * (law.df - law.loglik)}
+        ]  # fmt: skip
+        for reduced in without_each_effect(self.model):
+            found = law.again(reduced.model, law.method)
+            statistic = max(2 * (law.loglik - found.loglik), 0.0)
+            df = law.df - found.df
+            rows.append(
+                {
+                    "group": reduced.group,
+                    "effect": reduced.effect,
+                    "df": found.df,
+                    "loglik": found.loglik,
+                    "aic": 2 * (found.df - found.loglik),
+                    "statistic": statistic,
+                    "statistic_df": float(df),
+                    "p": float(stats.chi2.sf(statistic, df)),
+                    "p_boundary": mixture_p(statistic, reduced.n_left, reduced.n_out),
+                }
+            )
+        table = pd.DataFrame(rows)
+        return table.assign(group=text_column(table["group"].tolist()),
+                            effect=text_column(table["effect"].tolist()))  # fmt: skip
+
+    def exact_rlrt(self, n_sim: int = 10_000, *, seed: int | None = None) -> pd.DataFrame:
+        """Test each variance of uncorrelated effects by the exact restricted likelihood ratio.
+
+        The law of the statistic under a variance of zero is simulated from eigenvalues, without
+        fitting. It is exact where the variance is the only one beside the residual's; with
+        others in the model their effects are taken not to matter for it, which has been found
+        to be accurate (Greven et al. 2008).
+
+        Parameters
+        ----------
+        n_sim : int
+            Number of draws from that law.
+        seed : int, optional
+
+        Returns
+        -------
+        DataFrame
+            group, effect, statistic, p (of n_sim draws, (k + 1) / (n_sim + 1)), p_error (its
+            Monte Carlo standard error). Correlated effects are not among them.
+
+        Raises
+        ------
+        NotSupportedError
+            For other fits than by REML, known standard errors, or where all effects are
+            correlated with others.
+
+        References
+        ----------
+        Crainiceanu, C. M. and Ruppert, D. (2004). Likelihood ratio tests in linear mixed models
+        with one variance component. Journal of the Royal Statistical Society B 66, 165-185;
+        Greven, S. et al. (2008). Restricted likelihood ratio testing for zero variance
+        components in linear mixed models. Journal of Computational and Graphical Statistics
+        17, 870-891.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> pulp = bmx.load_dataset("pulp")
+        >>> eb = bmx.Model("bright ~ 1 + (1 | operator)", pulp).fit_eb()
+        >>> eb.exact_rlrt(seed=1)["statistic"].round(2).tolist()
+        [3.47]
+        """
+        number = checked_seed(seed, 0)
+        n_sim = whole_number("n_sim", n_sim, 100, 10_000_000)
+        self._refuse_changed("exact_rlrt()")
+        self._refuse_no_groups()
+        law = self._law
+        if law.method != "reml" or law.problem.sigma_is_known:
+            raise NotSupportedError(
+                'exact_rlrt() is of fits by method="reml" that estimate the residual variance'
+            )
+        design = self.model.design
+        rows = []
+        for reduced in without_each_effect(self.model):
+            if reduced.single is None:
+                continue
+            group = design.mu.group(reduced.group)
+            statistic = max(2 * (law.loglik - law.again(reduced.model, "reml").loglik), 0.0)
+            n = len(group.index)
+            Z = sparse.csr_array(
+                (group.Z[:, reduced.single], (np.arange(n), group.index)), shape=(n, group.n_levels)
+            )
+            draws = exact_null_draws(design.mu.X, Z, design.weights, n_sim, number)
+            p = float(((draws >= statistic).sum() + 1) / (n_sim + 1)) if statistic > 0 else 1.0
+            error = float(np.sqrt(p * (1 - p) / n_sim))
+            rows.append((reduced.group, reduced.effect, statistic, p, error))
+        if not rows:
+            raise NotSupportedError(
+                "exact_rlrt() tests the variance of uncorrelated effects, and all of "
+                f"`{self.model.formula}` are correlated: write (x || g), or see ranova()"
+            )
+        group_names, effects, statistics, ps, errors = zip(*rows, strict=True)
+        return pd.DataFrame(
+            {
+                "group": text_column(list(group_names)),
+                "effect": text_column(list(effects)),
+                "statistic": statistics,
+                "p": ps,
+                "p_error": errors,
+            }
+        )
+
+    # -- inside ---------------------------------------------------------------
+
+    def _beyond(self, X: np.ndarray) -> FTest:
+        """Kenward and Roger's test of what the fixed part has beyond a smaller one's columns."""
+        Q, R = np.linalg.qr(self.model.design.mu.X)
+        left, values, _ = np.linalg.svd(Q.T @ X)
+        rank = int((values > 1e-10 * values.max(initial=0.0)).sum())
+        method = self._tests("kenward-roger")
+        return tested(method, self._law.conditional.beta, left[:, rank:].T @ R)
+
+    def _tests(self, ddf: DegreesOfFreedom | None) -> SmallSample:
+        """How hypotheses about coefficients are tested."""
+        self._refuse_mode()
+        if not self.model.family.is_normal:
+            if ddf is not None:
+                raise NotSupportedError(
+                    f"ddf={ddf!r} is of normal responses; the {self.model.family.name} family "
+                    "has Wald's chi-square tests (leave ddf out) and drop1()"
+                )
+            return Asymptotic(covariance=self._law.conditional.beta_cov)
+        ddf = "satterthwaite" if ddf is None else ddf
+        one_of("ddf", ddf, _METHODS)
+        if ddf == "kenward-roger" and self._law.method != "reml":
+            raise NotSupportedError(
+                f'Kenward and Roger\'s method is of REML, and this fit is by "{self._law.method}"; '
+                'fit by method="reml", or take ddf="satterthwaite"'
+            )
+        return self._small_samples(ddf)
+
+    @functools.cached_property
+    def _prepared(self) -> dict[str, SmallSample]:
+        return {}
+
+    def _small_samples(self, ddf: DegreesOfFreedom) -> SmallSample:
+        if ddf not in self._prepared:
+            self._prepared[ddf] = small_sample(self._law, ddf)
+        return self._prepared[ddf]
+
+    def _columns(self, rows: Sequence[FTest]) -> dict[str, np.ndarray]:
+        num_df = np.asarray([row.num_df for row in rows], dtype=np.int64)
+        f, p = (np.asarray([getattr(row, name) for row in rows]) for name in ("f", "p"))
+        if not self.model.family.is_normal:
+            return {"chisq": num_df * f, "df": num_df, "p": p}
+        mean_sq = f * self._law.optimum.sigma**2
+        den_df = np.asarray([row.den_df for row in rows])
+        return {"sum_sq": num_df * mean_sq, "mean_sq": mean_sq, "num_df": num_df,
+                "den_df": den_df, "f": f, "p": p}  # fmt: skip
+
+    def _refuse_mode(self) -> None:
+        if self._law.method == "map":
+            raise NotSupportedError(
+                'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '
+                "ask hypothesis()"
+            )
+
+    def _refuse_no_groups(self) -> None:
+        if not self.model.design.mu.groups:
+            raise NotSupportedError(f"`{self.model.formula}` has no group effects to test")

@@ -1,0 +1,265 @@
+"""Tests of effects against lmerTest, pbkrtest and RLRsim, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.errors import (
+    ArgumentError,
+    DataError,
+    DataWarning,
+    FormulaError,
+    NotSupportedError,
+)
+
+LEFT_OUT = [2, 3, 4, 30, 31, 76, 77, 78, 79, 119]
+CASES = {
+    "tests_sleepstudy_unbalanced": ("sleepstudy", "Reaction ~ Days + (Days | Subject)"),
+    "tests_irrigation": ("irrigation", "yield ~ irrigation * variety + (1 | field)"),
+    "tests_gpa": ("gpa", "gpa ~ occasion * sex + (occasion | student)"),
+    "tests_cake": ("cake", "angle ~ recipe * temp + (1 | recipe:replicate)"),
+}
+_METHODS = {"satt": "satterthwaite", "kr": "kenward-roger"}
+
+
+@pytest.fixture(scope="module")
+def structures(reference_folder: Path) -> dict[str, Any]:
+    text = (reference_folder / "reference" / "structures_and_tests.json").read_text()
+    return dict(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def fits(reference_folder: Path) -> dict[str, bmx.EmpiricalBayes]:
+    found = {}
+    for name, (data, formula) in CASES.items():
+        frame = pd.read_csv(reference_folder / "data" / f"{data}.csv")
+        if data == "sleepstudy":
+            frame = frame.drop(index=LEFT_OUT)
+        if data == "gpa":
+            frame["sex"] = pd.Categorical(frame["sex"], categories=["female", "male"])
+        found[name] = bmx.Model(formula, frame).fit_eb()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "kind"),
+    [
+        *((name, "satt", 3) for name in CASES),
+        *((name, "satt", kind) for name in CASES if name != "tests_gpa" for kind in (1, 2)),
+        *((name, "kr", 3) for name in CASES if name != "tests_gpa"),
+    ],
+)
+def test_tables_are_those_of_lmertest(
+    name: str, method: str, kind: Any, fits: dict[str, Any], structures: dict[str, Any]
+) -> None:
+    wanted = structures[name][f"anova{kind}_{method}"]
+    table = fits[name].anova(kind, ddf=_METHODS[method])
+    assert table["term"].tolist() == [row["_row"] for row in wanted]
+    for column, theirs, rtol in (
+        ("num_df", "NumDF", 0), ("den_df", "DenDF", 1e-3), ("f", "F value", 1e-4),
+        ("p", "Pr(>F)", 1e-3), ("sum_sq", "Sum Sq", 1e-4), ("mean_sq", "Mean Sq", 1e-4),
+    ):  # fmt: skip
+        np.testing.assert_allclose(table[column], [row[theirs] for row in wanted], rtol=rtol)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_single_coefficients_are_those_of_lmertest(
+    name: str, fits: dict[str, Any], structures: dict[str, Any]
+) -> None:
+    fit = fits[name]
+    names = fit.model.design.mu.fixed_effects
+    for key, method in (("coef", "satterthwaite"), ("coef_kr", "kenward-roger")):
+        for term, row in zip(names, structures[name].get(key, []), strict=False):
+            found = fit.test(f"{term} = 0", ddf=method).iloc[0]
+            assert found["den_df"] == pytest.approx(row["df"], rel=1e-3)
+            assert found["f"] == pytest.approx(row["t value"] ** 2, rel=2e-4)
+            assert found["p"] == pytest.approx(row["Pr(>|t|)"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["tests_sleepstudy_unbalanced", "tests_irrigation", "tests_cake"])
+def test_adjusted_covariance_is_that_of_pbkrtest(
+    name: str, fits: dict[str, Any], structures: dict[str, Any]
+) -> None:
+    fit = fits[name]
+    np.testing.assert_allclose(
+        fit.vcov(ddf="kenward-roger"), structures[name]["vcov_kr"], rtol=1e-3
+    )
+    np.testing.assert_allclose(fit.vcov(), structures[name]["vcov"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ranova_is_that_of_lmertest(
+    name: str, fits: dict[str, Any], structures: dict[str, Any]
+) -> None:
+    whole, *wanted = structures[name]["ranova"]
+    table = fits[name].ranova()
+    assert table["loglik"].tolist() == pytest.approx(
+        [whole["logLik"], *(row["logLik"] for row in wanted)], abs=1e-3
+    )
+    assert table["statistic"].tolist()[1:] == pytest.approx([r["LRT"] for r in wanted], abs=2e-3)
+    assert table["statistic_df"].tolist()[1:] == [row["Df"] for row in wanted]
+    assert table["p"].tolist()[1:] == pytest.approx([r["Pr(>Chisq)"] for r in wanted], rel=5e-3)
+    assert (table["p_boundary"][1:] < table["p"][1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("data", "formula", "effect", "key"),
+    [
+        ("irrigation", "yield ~ irrigation * variety + (1 | field)", "Intercept", "irrigation"),
+        ("pulp", "bright ~ 1 + (1 | operator)", "Intercept", "pulp"),
+        ("sleepstudy", "Reaction ~ Days + (Days || Subject)", "Days", "sleepstudy_slope"),
+    ],
+)
+def test_exact_rlrt_is_that_of_rlrsim(
+    data: str, formula: str, effect: str, key: str, reference_folder: Path,
+    structures: dict[str, Any],
+) -> None:  # fmt: skip
+    frame = pd.read_csv(reference_folder / "data" / f"{data}.csv")
+    table = bmx.Model(formula, frame).fit_eb().exact_rlrt(50_000, seed=1)
+    row, wanted = table[table["effect"] == effect].iloc[0], structures["exact_rlrt"][key]
+    assert row["statistic"] == pytest.approx(wanted["stat"], abs=1e-4)
+    assert abs(row["p"] - wanted["p"]) < 3 * row["p_error"] + 1e-4
+
+
+def unbalanced(rng: np.random.Generator, n: int = 120) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "a": rng.choice(["p", "q", "r"], n, p=[0.5, 0.3, 0.2]),
+            "b": rng.choice(["u", "v"], n, p=[0.7, 0.3]),
+            "x": rng.normal(3, 2, n),
+            "g": rng.integers(0, 12, n),
+        }
+    )
+    return frame.assign(y=rng.normal(size=n) + 0.5 * rng.normal(size=12)[frame["g"]])
+
+
+def test_type_3_does_not_depend_on_the_coding(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    tables = [
+        bmx.Model(f"y ~ {a} * {b} + x + (1 | g)", frame).fit_eb().anova()
+        for a, b in (("a", "b"), ("C(a, contr.sum)", "C(b, contr.helmert)"))
+    ]
+    for column in ("num_df", "den_df", "f", "p"):
+        np.testing.assert_allclose(tables[0][column], tables[1][column], rtol=1e-6)
+    # And it is that of the coefficients themselves where factors are coded by sums to zero.
+    coded = bmx.Model("y ~ C(a, contr.sum) * C(b, contr.sum) + x + (1 | g)", frame).fit_eb()
+    names = coded.model.design.mu.terms["C(a, contr.sum)"]
+    joint = coded.test([f"`{name}` = 0" for name in names])
+    assert joint["f"][0] == pytest.approx(tables[0]["f"][0], rel=1e-6)
+
+
+def test_types_1_and_2_go_by_the_order_and_by_containment(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    fit = bmx.Model("y ~ a + b + a:b + x + (1 | g)", frame).fit_eb()
+    first, second = fit.anova(1), fit.anova(2)
+    # Without its interaction a model has the same hypotheses of type 2, with other variances;
+    # the last term of a sequence and the highest of a hierarchy are tested after all others.
+    last = dict(zip(first["term"], first["f"], strict=True))
+    assert last["a:b"] == pytest.approx(dict(zip(second["term"], second["f"], strict=True))["a:b"])
+    # a before b is not a after b.
+    assert abs(first["f"][0] - second["f"][0]) > 1e-3
+
+
+def test_weights_and_known_errors_are_taken(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng).assign(w=lambda d: rng.uniform(0.5, 2, len(d)))
+    fit = bmx.Model("y ~ x + (1 | g)", frame, weights="w").fit_eb()
+    other = bmx.Model("y ~ x + (1 | g)", frame.assign(w=3 * frame["w"]), weights="w").fit_eb()
+    for method in ("satterthwaite", "kenward-roger"):
+        mine, theirs = (each.anova(ddf=method) for each in (fit, other))
+        np.testing.assert_allclose(mine[["den_df", "f"]], theirs[["den_df", "f"]], rtol=1e-4)
+    frame["se"] = 0.8
+    known = bmx.Model("y ~ 1 + (1 | g)", frame.groupby("g", as_index=False).first(),
+                      known_se="se").fit_eb()  # fmt: skip
+    table = known.test("Intercept = 0", ddf="kenward-roger")
+    assert np.isfinite(table[["f", "den_df", "p"]].to_numpy()).all()
+
+
+def test_an_empty_cell_has_no_hypothesis_of_type_3(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    frame = frame[~((frame["a"] == "r") & (frame["b"] == "v"))]
+    with pytest.warns(DataWarning, match="left out"):
+        fit = bmx.Model("y ~ a * b + (1 | g)", frame).fit_eb()
+    with pytest.warns(DataWarning, match=r"type 3 of a.*no rows"):
+        table = fit.anova(3).set_index("term")
+    assert np.isnan(table.loc["a", "f"])
+    assert np.isfinite(fit.anova(2)["f"]).all()
+
+
+def test_beyond_the_normal_it_is_walds_test(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng).assign(k=rng.poisson(2.0, 120))
+    fit = bmx.Model("k ~ a + x + (1 | g)", frame, family="poisson").fit_eb()
+    table = fit.anova(2).set_index("term")
+    names = fit.model.design.mu.fixed_effects
+    at = [names.index(name) for name in fit.model.design.mu.terms["a"]]
+    beta, cov = fit.fixed_effects()["estimate"].to_numpy(), fit.vcov().to_numpy()
+    chisq = beta[at] @ np.linalg.solve(cov[np.ix_(at, at)], beta[at])
+    assert table.loc["a", "chisq"] == pytest.approx(chisq, rel=1e-6)
+    assert table.loc["a", "p"] == pytest.approx(stats.chi2.sf(chisq, 2), rel=1e-6)
+    small = bmx.Model("k ~ x + (1 | g)", frame, family="poisson").fit_eb()
+    dropped = fit.drop1().set_index("term")
+    assert dropped.loc["a", "chisq"] == pytest.approx(2 * (fit.loglik - small.loglik), abs=1e-5)
+    assert fit.ranova()["group"].tolist() == ["", "g"]
+    with pytest.raises(NotSupportedError, match="of normal responses"):
+        fit.anova(ddf="satterthwaite")
+
+
+def test_drop1_and_anova_of_two_models(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    large = bmx.Model("y ~ a * b + x + (1 | g)", frame).fit_eb()
+    small = bmx.Model("y ~ a + b + x + (1 | g)", frame).fit_eb()
+    dropped = large.drop1().set_index("term")
+    assert dropped.index.tolist() == ["<none>", "x", "a:b"]
+    lrt = bmx.anova(small, large)
+    assert dropped.loc["a:b", "chisq"] == pytest.approx(lrt["chisq"][1], abs=1e-5)
+    kr = bmx.anova(large, small, test="kenward-roger")
+    assert kr["f"][1] == pytest.approx(
+        large.anova(2, ddf="kenward-roger").set_index("term").loc["a:b", "f"], rel=1e-6
+    )
+    with pytest.raises(NotSupportedError, match="fixed parts"):
+        bmx.anova(bmx.Model("y ~ a + (x | g)", frame).fit_eb(), large, test="kenward-roger")
+    with pytest.raises(DataError, match="not nested"):
+        bmx.anova(bmx.Model("y ~ I(x**2) + (1 | g)", frame).fit_eb(), large, test="kenward-roger")
+
+
+def test_what_is_refused(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    model = bmx.Model("y ~ a + x + (x | g)", frame)
+    fit = model.fit_eb()
+    with pytest.raises(ArgumentError, match="type=4"):
+        fit.anova(4)
+    with pytest.raises(ArgumentError, match="ddf"):
+        fit.anova(ddf="between-within")
+    with pytest.raises(FormulaError, match="no linear equation"):
+        fit.test("x > 0")
+    with pytest.raises(FormulaError, match="no linear equation"):
+        fit.test("x * x = 1")
+    with pytest.raises(FormulaError, match="sd"):
+        fit.test("sd(g, x) = 0")
+    with pytest.raises(ArgumentError, match="contradict"):
+        fit.test(["x = 0", "x = 1"])
+    assert fit.test(["x = 0", "2 * x = 0"])["num_df"][0] == 1
+    with pytest.raises(NotSupportedError, match="correlated"):
+        fit.exact_rlrt()
+    with pytest.raises(NotSupportedError, match="REML"):
+        model.fit_eb(method="ml").anova(ddf="kenward-roger")
+    with pytest.raises(NotSupportedError, match="posterior mode"):
+        model.fit_eb(method="map").anova()
+    with pytest.raises(NotSupportedError, match="no group effects"):
+        bmx.Model("y ~ x", frame).fit_eb().ranova()
+
+
+def test_results_of_ml_and_of_no_groups(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng)
+    ols = bmx.Model("y ~ a + x", frame).fit_eb()
+    for method in ("satterthwaite", "kenward-roger"):
+        table = ols.anova(ddf=method)
+        np.testing.assert_allclose(table["den_df"], len(frame) - 4, rtol=1e-4)
+    assert np.isfinite(bmx.Model("y ~ a + (1 | g)", frame).fit_eb(method="ml").anova()["p"]).all()
