@@ -71,8 +71,9 @@ class ResidualRows:
     def of_new(self, frame: pd.DataFrame, labels: pd.Index[Any]) -> dict[str, np.ndarray]:
         """Series and coordinates of new rows, as `row_data` has them.
 
-        Series that the fit does not have get numbers of their own behind those it has. There
-        is none of it where two rows have one place in a series: they are rows of a grid.
+        Series that the fit does not have get numbers of their own behind those it has. Rows
+        of a grid, of which two have one place in a series or one is between whole times, have
+        coordinates and no series.
 
         Raises
         ------
@@ -84,14 +85,17 @@ class ResidualRows:
         if new.any():
             index[new] = len(self.levels) + _codes(frame.loc[new, list(self.levels.columns)])
         found = replace(
-            self, index=index,
+            self,
+            index=index,
             coordinates={
                 name: _coordinate(frame[name], self.categories.get(name), self.formula, labels)
                 for name in self.coordinates
             },
-        )  # fmt: skip
-        _check_whole(found, labels)
-        return {} if _same_place(found) else found.row_data
+        )
+        given = found.row_data
+        if _not_whole(found) is not None or _same_place(found) is not None:
+            del given["residual_series"]
+        return given
 
 
 def residual_rows(
@@ -195,16 +199,23 @@ def _check(found: ResidualRows, labels: pd.Index[Any]) -> None:
 
 
 def _check_whole(found: ResidualRows, labels: pd.Index[Any]) -> None:
-    if found.word not in _WHOLE:
-        return
-    name, values = next(iter(found.coordinates.items()))
-    broken = np.flatnonzero(values != np.floor(values))
-    if broken.size:
+    broken = _not_whole(found)
+    if broken is not None:
+        name, values = next(iter(found.coordinates.items()))
         raise DataError(
-            f"`{name}` is {values[broken[0]]:g} in row {labels[broken[0]]}: {found.word} counts "
-            f"gaps in whole numbers; exp({name} | {found.formula.groups[0].name}) takes times of "
-            "any kind (rho^gap is its exp(-gap / range))"
+            f"`{name}` is {values[broken]:g} in row {labels[broken]}: {found.word} counts gaps in "
+            f"whole numbers; exp({name} | {found.formula.groups[0].name}) takes times of any kind "
+            "(rho^gap is its exp(-gap / range))"
         )
+
+
+def _not_whole(found: ResidualRows) -> int | None:
+    """A row whose time is no whole number where it must be one."""
+    if found.word not in _WHOLE:
+        return None
+    values = next(iter(found.coordinates.values()))
+    broken = np.flatnonzero(values != np.floor(values))
+    return int(broken[0]) if broken.size else None
 
 
 def _same_place(found: ResidualRows) -> tuple[int, int] | None:

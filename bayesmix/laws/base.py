@@ -18,6 +18,7 @@ import numpy as np
 
 from bayesmix.arguments import checked_seed
 from bayesmix.errors import NotSupportedError
+from bayesmix.laws.forecast import check_forecast, observed_rows
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.laws.summaries import IntervalKind, Point, SummaryOptions
@@ -227,7 +228,11 @@ class Law(ABC):
     ) -> Predictor:
         """Draws of what is asked of some rows."""
         number = checked_seed(seed, self.seed)
-        parameters = self.draw(levels_of(rows), draws, number, request.kind)
+        levels = levels_of(rows)
+        if request.forecast:
+            check_forecast(self.model, request)
+            levels = levels_of(rows, observed_rows(self.model, rows)[1])
+        parameters = self.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
 
     # -- rows -----------------------------------------------------------------

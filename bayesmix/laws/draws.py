@@ -21,7 +21,7 @@ from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
-from bayesmix.laws.residuals import Residual, residual_values
+from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
@@ -29,6 +29,7 @@ from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 if TYPE_CHECKING:
     from bayesmix.design import Design, GroupingFactor
     from bayesmix.inference.draws import GroupMoments
+    from bayesmix.laws.predictor import Predictor
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["DrawsLaw", "PredictorDraws"]
@@ -346,6 +347,8 @@ class DrawsLaw(Law):
         number = checked_seed(seed, self.seed)
         rows = rows_of_fit(self.model, wanted)
         predictor = self.predictor(rows, PredictionRequest(kind=wanted), None, number)
+        if kind == "normalized":
+            return rows, self._whitened(rows, predictor, number)
         return rows, residual_values(kind, self.model.y, predictor, predictor.n_draws, number)
 
     def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
@@ -398,6 +401,23 @@ class DrawsLaw(Law):
         for_each_block(rows.n_rows, predictor.n_draws, add)
         total = np.sum([parts[number] for number in sorted(parts)], axis=0)
         return np.asarray(total / rows.n_rows).reshape(self.beta.shape[:2])
+
+    def _whitened(self, rows: Rows, predictor: Predictor, seed: int) -> np.ndarray:
+        """Residuals of the posterior means, whitened at the posterior means of R's parameters."""
+        refuse_normalized(self.model.family)
+        structure = self.model.residual
+        assert structure is not None  # noqa: S101
+        left = residual_values("response", self.model.y, predictor, predictor.n_draws, seed)
+        values = {name: own.mean(axis=(0, 1)) for name, own in self.parameters.items()}
+        if "sigma" in self.others:
+            sigma = np.empty(rows.n_rows)
+
+            def fill(_: int, block: slice) -> None:
+                sigma[block] = predictor.of_family(block)["sigma"].mean(axis=0)
+
+            for_each_block(rows.n_rows, predictor.n_draws, fill)
+            values["sigma"] = sigma
+        return structure.whiten(left, values, rows.per_row)
 
     def _stacked(self, values: list[np.ndarray]) -> np.ndarray:
         if values:

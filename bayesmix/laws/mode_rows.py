@@ -84,6 +84,9 @@ class ModeRows(Mode, Law):
         if draws is not None:
             whole_number("draws", draws, 1)
         checked_seed(seed, self.seed)
+        if request.forecast:  # by draws of the effects, around which residuals are known
+            predictor = self.predictor(rows, request, draws, seed)
+            return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         mean, variance, size = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + request.ci_prob) / 2)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
@@ -107,6 +110,9 @@ class ModeRows(Mode, Law):
         checked_seed(seed, self.seed)
         rows = rows_of_fit(self.model, "linear")
         residual = self.model.y - self.means(rows)
+        structure = self.model.residual
+        if kind == "normalized" and structure is not None:
+            return rows, structure.whiten(residual, self._values_of_rows(rows), rows.per_row)
         if kind != "response":
             residual = residual / np.sqrt(self._residual_variance(rows))
         return rows, residual

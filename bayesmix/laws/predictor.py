@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.families.functions import LOG_2PI
 from bayesmix.laws.family_draws import FamilyDraws
+from bayesmix.laws.forecast import Forecast
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
@@ -54,6 +55,7 @@ class Predictor:
         request: PredictionRequest,
         seed: int,
     ) -> None:
+        self._model = model
         self._family = model.family
         self._residual = model.residual
         self._y = model.y
@@ -77,6 +79,13 @@ class Predictor:
     def _own(self) -> FamilyDraws:
         marginal = self._request.marginal
         return FamilyDraws(self._family, self.parameters, self._rows, self._seed, marginal=marginal)
+
+    @functools.cached_property
+    def _forecast(self) -> Forecast | None:
+        """What known series go on from, if that is asked for."""
+        if not self._request.forecast:
+            return None
+        return Forecast(self._model, self.parameters, self._rows, self._seed)
 
     @functools.cached_property
     def _in_series(self) -> ResidualDraws | None:
@@ -120,12 +129,17 @@ class Predictor:
             family = self.of_family(rows)
             if self._residual is None:
                 drawn = self._family.simulate(eta.T, family, per_row, rng)
+            elif self._forecast is not None:
+                residual = self._forecast.mean[:, rows] + self._forecast.noise[:, rows]
+                drawn = eta.T + self._row_sd(rows) * residual
             elif self._in_series is not None:
                 drawn = eta.T + self._row_sd(rows) * self._in_series.block(rows)
             else:
                 drawn = self._residual.simulate(self._family, eta.T, family, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
         family = self.of_family(rows)
+        if self._forecast is not None:
+            eta += (self._row_sd(rows) * self._forecast.mean[:, rows]).T
         if self._family.is_linear_normal or not request.marginal:
             return self._mean(eta, family, per_row)
         spread = np.sqrt(self._linear.group_variance(rows))

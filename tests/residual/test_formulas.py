@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ MODELS: dict[str, list[str]] = {
     "cs with strata": ["y ~ x + (0 + x | g)", "residual ~ cs(g)", "sigma ~ f"],
     "strata": ["y ~ x + (1 | g)", "sigma ~ f"],
     "covariate": ["y ~ x + (1 | g)", "sigma ~ x"],
+    "toep": ["y ~ x + (1 | g)", "residual ~ toep(t | g)"],
+    "toep with strata": ["y ~ x", "residual ~ toep(t | g)", "sigma ~ 0 + f"],
+    "us": ["y ~ x + (1 | h)", "residual ~ us(s | k)"],
+    "exp": ["y ~ x + (1 | g)", "residual ~ exp(u | g)"],
+    "exp in a plane": ["y ~ x + (1 | g)", "residual ~ exp(u + t | g)", "sigma ~ f"],
+    "gau": ["y ~ x", "residual ~ gau(u | g)"],
     "covariates": ["y ~ x + (1 | g) + (1 | h)", "sigma ~ x + f", "residual ~ ar1(t | g)"],
 }
 
@@ -40,19 +47,44 @@ def data() -> pd.DataFrame:
     frame = pd.DataFrame({
         "g": g, "t": t, "x": x, "f": np.tile(list("aab"), 24), "h": rng.integers(0, 5, len(g)),
         "y": 2 + 0.5 * x + rng.normal(0, 1, 12)[g] + rng.normal(0, 1, len(g)),
-        "w": rng.uniform(0.5, 2, len(g)),
+        "w": rng.uniform(0.5, 2, len(g)), "u": t + rng.uniform(-0.3, 0.3, len(g)),
+        "s": np.tile(["a0", "a1", "b2"], 24), "k": np.repeat(np.arange(24), 3),
     })  # fmt: skip
     # Series of different lengths, in no order.
     return frame.drop(index=[3, 17, 40, 41]).sample(frac=1, random_state=1).reset_index(drop=True)
 
 
+@pytest.fixture(scope="module")
+def structures(reference_folder: Path) -> dict[str, Any]:
+    text = (reference_folder / "reference" / "structures_and_tests.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def R_of(model: bmx.Model, values: Mapping[str, Any], data: pd.DataFrame) -> np.ndarray:
     """R by hand: from the words of the formulas and columns of the data alone."""
-    same = data["g"].to_numpy()[:, None] == data["g"].to_numpy()
-    gap = np.abs(data["t"].to_numpy()[:, None] - data["t"].to_numpy())
-    C = np.eye(len(data))
     text = " ".join(model.specification.formula)
-    if "ar1" in text:
+    series = data["k" if "us(" in text else "g"].to_numpy()
+    same = series[:, None] == series
+    u = np.abs(data["u"].to_numpy()[:, None] - data["u"].to_numpy())
+    gap = np.abs(data["t"].to_numpy()[:, None] - data["t"].to_numpy())
+    w = np.ones(len(data)) if model.design.weights is None else model.design.weights
+    C = np.eye(len(data))
+    if "us(" in text:
+        place = data["s"].map({"a0": 0, "a1": 1, "b2": 2}).to_numpy()
+        sd = values["sd_residual"][place]
+        C = np.where(C > 0, 1.0, same * values["corr_residual"][place[:, None], place])
+        return C * np.outer(sd, sd) / np.sqrt(np.outer(w, w))
+    if "toep" in text:
+        rho = np.concatenate([[1.0], values["rho_residual"]])
+        C = same * rho[np.minimum(gap, 6)]
+    elif "exp(u + t" in text:
+        C = same * np.exp(-np.sqrt(u**2 + gap**2) / values["range_residual"])
+    elif "exp" in text:
+        C = same * np.exp(-u / values["range_residual"])
+    elif "gau" in text:
+        C = same * np.exp(-((u / values["range_residual"]) ** 2))
+    elif "ar1" in text:
         C = same * values["rho_residual"] ** gap
     elif "cs" in text:
         C = np.where(np.eye(len(data)) > 0, 1.0, same * values["rho_residual"])
@@ -60,8 +92,7 @@ def R_of(model: bmx.Model, values: Mapping[str, Any], data: pd.DataFrame) -> np.
         sd = np.exp(model.design.predictors["sigma"].X @ values["sigma_beta"])
     else:
         sd = np.full(len(data), values["sigma"])
-    if model.design.weights is not None:
-        sd = sd / np.sqrt(model.design.weights)
+    sd = sd / np.sqrt(w)
     return C * np.outer(sd, sd)
 
 
@@ -138,7 +169,7 @@ def test_prediction_errors_are_those_of_the_dense_model(name: str, data: pd.Data
     assert response == pytest.approx(np.sqrt(np.diag(variance) + R), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["ar1", "ar1 with strata", "cs with strata", "covariate"])
+@pytest.mark.parametrize("name", ["ar1", "ar1 with strata", "cs with strata", "covariate", "exp"])
 def test_the_pymc_model_is_the_collapsed_density(name: str, data: pd.DataFrame) -> None:
     """Joint density less the conditional normal's is the collapsed one, up to a constant."""
     model = bmx.Model(MODELS[name], data, parametrization="centered")
@@ -267,6 +298,22 @@ def test_published_fits(published: dict[str, Any], reference_folder: Path) -> No
     assert sd[1:] / sd[0] == pytest.approx(het["var"], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["gpa_tmb_cs", "gpa_tmb_us", "gpa_tmb_toep", "gpa_tmb_diag_disp"])
+def test_published_fits_of_structures(
+    name: str, structures: dict[str, Any], reference_folder: Path
+) -> None:
+    table = structures[name]
+    gpa = pd.read_csv(reference_folder / "data" / table["data"])
+    eb = bmx.Model(table["formula"], gpa).fit_eb()
+    assert eb.loglik > table["loglik"] - 1e-3
+    assert eb.df == table["df"]
+    for row in eb.fixed_effects().itertuples(index=False):
+        term = "(Intercept)" if row.term == "Intercept" else row.term
+        assert row.estimate == pytest.approx(
+            table["fixed_effects"][term], abs=1e-2 * table["se"][term]
+        )
+
+
 def test_engines_agree(data: pd.DataFrame) -> None:
     model = bmx.Model(["y ~ x", "residual ~ ar1(t | g)", "sigma ~ f"], data)
     fast = model.fit(seed=1, progress=False)
@@ -309,6 +356,70 @@ def test_replicates_are_correlated_as_the_model_says(data: pd.DataFrame) -> None
     assert np.corrcoef((drawn - mean).T) == pytest.approx(
         R / np.sqrt(np.outer(np.diag(R), np.diag(R))), abs=0.2
     )
+
+
+def test_forecasts_continue_from_what_was_observed(data: pd.DataFrame) -> None:
+    model = bmx.Model(["y ~ x + (1 | g)", "residual ~ ar1(t | g)", "sigma ~ f"], data)
+    eb = model.fit_eb()
+    new = pd.DataFrame({"g": [0, 0, 5, 99], "t": [6, 8, 7, 1], "x": 5.0, "f": list("abab")})
+    found = eb.predict(new, kind="response", forecast=True, draws=40_000, seed=1)
+    # The best linear predictor of the new rows, by dense algebra over all of them.
+    both = pd.concat([data, new], ignore_index=True)
+    sd = np.exp(np.array([1.0, 0.0]) @ eb._law.residual_values["sigma_beta"])
+    ratio = np.exp(eb._law.residual_values["sigma_beta"][1])
+    sds = np.where(both["f"] == "a", sd, sd * ratio)
+    same = both["g"].to_numpy()[:, None] == both["g"].to_numpy()
+    gap = np.abs(both["t"].to_numpy()[:, None] - both["t"].to_numpy())
+    V = same * eb._law.family_values["rho_residual"] ** gap * np.outer(sds, sds)
+    V = V + same * float(eb._law.roots["g"][0, 0]) ** 2
+    n = len(data)
+    X = np.column_stack([np.ones(len(both)), both["x"]])
+    inverse = np.linalg.inv(V[:n, :n])
+    cov = np.linalg.inv(X[:n].T @ inverse @ X[:n])
+    beta = cov @ X[:n].T @ inverse @ model.y
+    gain = V[n:, :n] @ inverse
+    mean = X[n:] @ beta + gain @ (model.y - X[:n] @ beta)
+    left = X[n:] - gain @ X[:n]
+    variance = np.diag(V[n:, n:] - gain @ V[:n, n:] + left @ cov @ left.T)
+    assert found["estimate"].to_numpy() == pytest.approx(mean, abs=0.03)
+    assert found["sd"].to_numpy() == pytest.approx(np.sqrt(variance), rel=0.03)
+    with pytest.raises(DataError, match="where a row of its series was observed"):
+        eb.predict(data.iloc[:1], kind="response", forecast=True)
+    with pytest.raises(NotSupportedError, match="independent"):
+        bmx.Model("y ~ x + (1 | g)", data).fit_eb().predict(new, forecast=True)
+
+
+def test_normalized_residuals_are_white(data: pd.DataFrame) -> None:
+    model = bmx.Model(["y ~ x", "residual ~ ar1(t | g)", "sigma ~ f"], data)
+    eb = model.fit_eb()
+    R = R_of(model, values_of(eb), data)
+    plain = eb.residuals("response").to_numpy()
+    white = eb.residuals("normalized").to_numpy()
+    assert white @ white == pytest.approx(plain @ np.linalg.solve(R, plain))
+    first = data.groupby("g")["t"].idxmin().to_numpy()  # as they are, at the head of a series
+    assert white[first] == pytest.approx(plain[first] / np.sqrt(np.diag(R)[first]))
+
+
+def test_an_unstructured_posterior(data: pd.DataFrame, tmp_path: Path) -> None:
+    model = bmx.Model(["y ~ x", "residual ~ us(s | k)"], data)
+    post = model.fit(seed=1, progress=False)
+    table = post.family_parameters()
+    assert table["parameter"].tolist() == [
+        "sd_residual[a0]", "sd_residual[a1]", "sd_residual[b2]", "corr_residual[a0, a1]",
+        "corr_residual[a0, b2]", "corr_residual[a1, b2]",
+    ]  # fmt: skip
+    again = bmx.load(post.save(tmp_path / "us.nc"))
+    assert again.family_parameters().equals(table)
+    assert post.predict(data.iloc[:3], kind="response").notna().all(axis=None)
+    with pytest.raises(DataError, match="no place that us has seen"):
+        post.predict(data.iloc[:2].assign(s="zz"), kind="response")
+    with pytest.raises(NotSupportedError, match="no sigma beside"):
+        bmx.Model(["y ~ x", "residual ~ us(s | k)", "sigma ~ f"], data)
+    slow = model.fit(engine="pymc", seed=2, draws=500, chains=2, progress=False)
+    for name in ("sd_residual", "corr_residual"):
+        one, other = (np.concatenate(p.idata["posterior"][name].to_numpy()) for p in (post, slow))
+        error = np.sqrt(one.var(axis=0) / 1000 + other.var(axis=0) / 300) + 1e-9
+        assert np.all(np.abs(one.mean(axis=0) - other.mean(axis=0)) < 4 * error), name
 
 
 def test_pearson_residuals_are_divided_by_each_rows_own_sd(data: pd.DataFrame) -> None:
