@@ -114,7 +114,9 @@ class Toeplitz(Covariance):
 
     def autocorrelations(self, partials: list[Any]) -> list[Any]:
         """Correlations at 0, 1, 2, ... steps; of arrays or of variables of PyTensor."""
-        r, a, left = [partials[0] * 0.0 + 1.0], [], 1.0
+        r: list[Any] = [partials[0] * 0.0 + 1.0]
+        a: list[Any] = []
+        left: Any = 1.0
         for k, phi in enumerate(partials, 1):
             r.append(phi * left + sum(a[j] * r[k - 1 - j] for j in range(k - 1)))
             a = [a[j] - phi * a[k - 2 - j] for j in range(k - 1)] + [phi]

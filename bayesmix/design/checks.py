@@ -68,6 +68,8 @@ def check_sizes(
     if not residual_is_estimated:
         return
     for group in groups:
+        if group.between is not None:  # relatives tell its variance from the residual's
+            continue
         if group.n_levels >= n_obs:
             raise DataError(
                 f"the grouping factor `{group.name}` has a level for each of the {n_obs} rows, "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
@@ -115,6 +116,7 @@ def build_design(
     known_se: Any = None,
     drop_intercept: bool = False,
     learned: Design | None = None,
+    matrices: Matrices | None = None,
 ) -> Design:
     """Evaluate formulas over a table.
 
@@ -144,6 +146,8 @@ def build_design(
     learned : Design, optional
         A design of the same formula and other data, whose levels, contrasts, knots,
         ranges and scales are kept, as for new rows that are predicted.
+    matrices : Matrices, optional
+        Known covariances between levels.
 
     Returns
     -------
@@ -209,6 +213,7 @@ def build_design(
             residual_is_estimated=residual_is_estimated and parameter == "mu",
             drop_intercept=drop_intercept and parameter == "mu",
             learned=None if learned is None else learned.predictors[parameter],
+            matrices=matrices,
         )
         for parameter, own in formulas.items()
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.between import Between, Matrices, levels_of_between
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.design.positions import PositionColumns, learn_positions
@@ -159,6 +160,9 @@ class GroupingFactor:
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
+    between : Between, optional
+        A known covariance between the levels, which are then all of its own, whether or
+        not they are in the data; otherwise levels are independent.
     """
 
     name: str
@@ -169,6 +173,7 @@ class GroupingFactor:
     Z: np.ndarray
     terms: tuple[Columns | PositionColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
+    between: Between | None = None
 
     @property
     def n_levels(self) -> int:
@@ -179,6 +184,16 @@ class GroupingFactor:
     def n_effects(self) -> int:
         """Number of effects q per level."""
         return len(self.effects)
+
+    @property
+    def variance_of_rows(self) -> np.ndarray | float:
+        """What the variance of a level's effects is multiplied by in each row, shape (n,) or 1."""
+        return 1.0 if self.between is None else self.between.variances[self.index]
+
+    @property
+    def mean_variance(self) -> float:
+        """The same, averaged over the rows."""
+        return float(np.mean(self.variance_of_rows))
 
     @property
     def may_be_one_level(self) -> bool:
@@ -200,6 +215,7 @@ def build_grouping_factors(
     fixed: tuple[Columns, np.ndarray],
     labels: pd.Index[Any],
     learned: Sequence[GroupingFactor] = (),
+    matrices: Matrices | None = None,
 ) -> tuple[GroupingFactor, ...]:
     """Build every grouping factor of a formula.
 
@@ -215,6 +231,8 @@ def build_grouping_factors(
         The labels of the rows in the caller's data, for messages.
     learned : sequence of GroupingFactor
         The same grouping factors of other data, whose columns are to be built again.
+    matrices : Matrices, optional
+        Known covariances between levels.
 
     Returns
     -------
@@ -233,7 +251,11 @@ def build_grouping_factors(
         _check_name(name)
         if len({term.columns for term in terms}) > 1:
             raise DataError(f"the name `{name}` is that of a single group; rename the column")
-        levels, index = _levels(terms, frame, formula)
+        between = (matrices or Matrices()).of(terms[0], formula)
+        if between is None:
+            levels, index = _levels(terms, frame, formula)
+        else:
+            levels, index = _levels_of(between, terms[0], frame)
         known = [columns for group in learned if group.name == name for columns in group.terms]
         if known:
             built = [_built_again(columns, frame, fixed) for columns in known]
@@ -253,7 +275,7 @@ def build_grouping_factors(
                     start=terms[-1].start,
                     stop=terms[-1].stop,
                 )
-        matrices = [values for _, values in built]
+        parts = [values for _, values in built]
         factors.append(
             GroupingFactor(
                 name=name,
@@ -261,8 +283,9 @@ def build_grouping_factors(
                 index=index,
                 effects=effects,
                 blocks=_blocks(terms, [columns for columns, _ in built], formula),
-                Z=matrices[0] if len(matrices) == 1 else np.concatenate(matrices, axis=1),
+                Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
+                between=between,
             )
         )
     return tuple(factors)
@@ -356,6 +379,17 @@ def _levels(
             f"colon); rename the values of {' or '.join(f'`{c}`' for c in term.columns)}"
         )
     return Levels(columns=term.columns, labels=labels, values=values), code
+
+
+def _levels_of(between: Between, term: GroupTerm, frame: pd.DataFrame) -> tuple[Levels, np.ndarray]:
+    """All levels of a known covariance, in its order, and the level of each row."""
+    (column,) = term.columns
+    codes, found = pd.factorize(_labels(frame[column]))
+    index = between.known.places(found, between.name)[codes].astype(np.int32)
+    values = pd.DataFrame({column: levels_of_between(between, frame[column])})
+    return Levels(
+        columns=term.columns, labels=np.asarray(between.known.labels, dtype=object), values=values
+    ), index
 
 
 def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[np.ndarray, int]:

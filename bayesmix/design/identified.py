@@ -110,6 +110,8 @@ def _names(group: GroupingFactor) -> list[str]:
 
 def _check_pair(one: GroupingFactor, other: GroupingFactor, formula: Formula) -> None:
     """Two grouping factors that divide the rows alike are one with two sets of terms."""
+    if one.between is not other.between:  # relatives tell them apart
+        return
     if one.n_levels != other.n_levels or one.n_effects + other.n_effects > len(one.Z):
         return
     partner = np.zeros(one.n_levels, dtype=np.int32)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, select_columns
+from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.missing import check_finite
 from bayesmix.design.numerals import warn_of_other_numerals
@@ -137,6 +138,8 @@ def design_rows(
         index[group.name] = group.levels.index_of(given)
         unknown = given[index[group.name] < 0]
         new_levels[group.name] = group.levels.labels_of(unknown)
+        if group.between is not None and len(unknown):
+            _refuse_unrelated(group, new_levels[group.name], unknown)
         for column in group.levels.columns:
             known_labels, labels_given = group.levels.spelled(column, unknown)
             warn_of_other_numerals(column, known_labels, labels_given)
@@ -149,3 +152,21 @@ def design_rows(
         offset=offset,
         row_labels=labels,
     )
+
+
+def _refuse_unrelated(group: GroupingFactor, levels: np.ndarray, rows: pd.DataFrame) -> None:
+    """Refuse levels that a known covariance says nothing of.
+
+    Raises
+    ------
+    DataError
+        Naming the first.
+    """
+    assert group.between is not None  # noqa: S101
+    if None in levels:
+        raise DataError(
+            f"`{group.name}` is missing in row {rows.index[list(levels).index(None)]}, and "
+            f"{group.between.name} says how its levels are related: give the level, or "
+            'predict with groups="population"'
+        )
+    group.between.known.places(pd.unique(levels), group.between.name)

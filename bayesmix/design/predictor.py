@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.design.aliasing import Aliasing, aliasing
+from bayesmix.design.between import Matrices
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.groups import GroupingFactor, build_grouping_factors
 from bayesmix.design.identified import check_identified
@@ -138,6 +139,7 @@ def build_predictor(
     residual_is_estimated: bool,
     drop_intercept: bool = False,
     learned: LinearPredictor | None = None,
+    matrices: Matrices | None = None,
 ) -> LinearPredictor:
     """Evaluate the right-hand side of a formula.
 
@@ -155,6 +157,8 @@ def build_predictor(
         As of `build_design`.
     learned : LinearPredictor, optional
         The same of other data, whose columns are to be built again.
+    matrices : Matrices, optional
+        Known covariances between levels.
 
     Returns
     -------
@@ -175,7 +179,9 @@ def build_predictor(
     check_finite(X, columns.names, labels, "the fixed effect")
     check_size(X, columns.names, "the fixed effect")
     known_groups = () if learned is None else learned.groups
-    groups = build_grouping_factors(formula, frame, functions, fixed, labels, known_groups)
+    groups = build_grouping_factors(
+        formula, frame, functions, fixed, labels, known_groups, matrices
+    )
     for group in groups:
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")

@@ -21,6 +21,7 @@ from bayesmix.formula.bounds import (
     MOST_PRODUCTS,
     check_groups,
 )  # fmt: skip
+from bayesmix.formula.grouping import is_grouping, read_grouping
 from bayesmix.formula.positions import position_terms
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.terms import GroupTerm
@@ -124,10 +125,14 @@ class MixedOperatorResolver(DefaultOperatorResolver):
             varying = tuple(sorted(effects, key=lambda t: t.degree))
             if wrapped.known.left != "effects":
                 varying = position_terms(wrapped, varying, self.text)
-            columns = tuple(decode(factor.expr) for factor in term.factors)
+            grouping, columns = None, tuple(decode(factor.expr) for factor in term.factors)
+            if len(term.factors) == 1 and is_grouping(term.factors[0].expr):
+                read = read_grouping(term.factors[0].expr, self.text, start, stop)
+                grouping, columns = read if read.says_more else None, read.columns
             group = GroupTerm(
                 effects=varying,
                 columns=() if wrapped.one_series else columns,
+                grouping=grouping,
                 structure=wrapped.word,
                 options=wrapped.options,
                 start=start,

@@ -11,16 +11,21 @@ from formulaic.parser.types import Token
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.functions import HINTS, hint_for
+from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode
 
-__all__ = ["Bracket", "check_bars", "made_group", "outside_brackets"]
+__all__ = ["NUMBERS", "Bracket", "check_bars", "made_group", "outside_brackets"]
+
+NUMBERS = "numbers other than 0 and 1 are no terms; for arithmetic write {2 * x} or {x / 2}"
 
 _CATEGORIES = frozenset(
-    {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "gr", "dummy"}
+    {"C", "factor", "as.factor", "ordered", "as.ordered", "as.character", "mo", "dummy"}
 )
 _PRODUCTS = frozenset({"interaction", "paste", "paste0"})
 _GROUPING_OPERATORS = frozenset({":", "/", "*", "+"})
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
+_COMPARES = frozenset("<>=!")
+_NO_OPERATORS = _COMPARES | frozenset("%&@$;,")  # refused by the parser in their own words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ def check_bars(text: str, tokens: list[Token], tilde: int) -> list[Bracket]:
         raise _error("this parenthesis is never closed", text, tokens[openers[-1]])
     _check_zeros(text, tokens, {b.opener: b for b in brackets})
     _check_slashes(text, tokens[tilde + 1 :])
+    _check_numbers(text, tokens)
     return brackets
 
 
@@ -133,7 +139,15 @@ def _check_sides(text: str, tokens: list[Token], bracket: Bracket) -> None:
         raise _error("no grouping factor stands behind the bar", text, bar)
     for token in tokens[bracket.bar + 1 : bracket.closer]:
         if token.kind is Token.Kind.PYTHON:
-            raise made_group(text, token)
+            if not is_grouping(token.token):
+                raise made_group(text, token)
+            if bracket.closer > bracket.bar + 2:
+                raise _error(
+                    f"`{decode(token.token)}` stands alone behind the bar; nested and crossed "
+                    "factors are terms of their own: (1 | a) + (1 | gr(b, cov=A))",
+                    text,
+                    token,
+                )
         if token.kind is Token.Kind.VALUE:
             raise _error(f"a grouping factor is a column, not the literal {token}", text, token)
         if token.kind is Token.Kind.OPERATOR and token.token not in _GROUPING_OPERATORS:
@@ -157,7 +171,7 @@ def _instead_of(written: str) -> str:
         return f"write {':'.join(part.strip() for part in inside.split(','))} behind the bar"
     called = re.match(r"([A-Za-z][\w.]*)\(", written)
     name = called[1] if called else ""
-    if name in HINTS and name not in _CATEGORIES - {"gr"} | _PRODUCTS:
+    if name in HINTS and name not in _CATEGORIES | _PRODUCTS:
         return f"`{written}` is no grouping factor here: {hint_for(name)}"
     return (
         f"a grouping factor is made of columns, not of `{written}`: "
@@ -176,7 +190,10 @@ def _check_zeros(text: str, tokens: list[Token], brackets: dict[int, Bracket]) -
                 openers.pop()
             continue
         before = tokens[position - 1].token if position else ""
+        after = tokens[position + 1].token if position + 1 < len(tokens) else ""
         removes = token.token == "0" or (token.token == "1" and before.endswith("-"))
+        if _COMPARES & {*before, *after}:
+            continue
         if removes and token.kind is Token.Kind.VALUE and openers and openers[-1] not in brackets:
             raise _error(
                 "an intercept cannot be removed inside parentheses: write 0 or -1 at the top "
@@ -196,6 +213,19 @@ def _check_slashes(text: str, tokens: list[Token]) -> None:
                 text,
                 operator,
             )
+
+
+def _check_numbers(text: str, tokens: list[Token]) -> None:
+    """Refuse numbers among terms: formulaic multiplies columns by them and keeps their names."""
+    for position, token in enumerate(tokens):
+        before = tokens[position - 1].token if position else ""
+        after = tokens[position + 1].token if position + 1 < len(tokens) else ""
+        if token.kind is not Token.Kind.VALUE or not re.match(r"[.\d]", token.token):
+            continue
+        is_exponent = before.startswith(("**", "^"))
+        refused_elsewhere = _NO_OPERATORS & {*before, *after} or "//" in {before, after}
+        if not is_exponent and not refused_elsewhere and token.token not in {"0", "1"}:
+            raise _error(NUMBERS, text, token)
 
 
 def _error(message: str, text: str, token: Token) -> FormulaError:

@@ -123,11 +123,8 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
             if word not in {"cs", "exp"}
         },
         **dict.fromkeys(("propto", "equalto"), "this covariance is not available; write (x | g)"),
-        "gr": (
-            "gr(...) is not available: no covariance between levels, or of its own for some of "
-            "them, can be given; write (1 | g), whose levels are independent"
-        ),
-        "mm": "multi-membership terms are not available; write (1 | g) with one level per row",
+        "gr": "gr(...) stands behind a bar: (1 | gr(g, cov=A))",
+        "mm": "mm(...) stands behind a bar: (1 | mm(g, h))",
     }
 )
 

@@ -18,6 +18,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
+from bayesmix.formula.grouping import is_grouping
 from bayesmix.formula.quoting import decode, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
@@ -135,10 +136,11 @@ class _MixedFormulaParser(DefaultFormulaParser):
             elif token.kind is Token.Kind.CONTEXT:
                 behind_bar = False
             elif token.kind is Token.Kind.PYTHON:
-                if not left and behind_bar:
-                    raise made_group(formula, token)
                 token.token = encoded(token.token)
-                self._check_expression(token.token, left)
+                if left or not behind_bar:
+                    self._check_expression(token.token, left)
+                elif not is_grouping(token.token):
+                    raise made_group(formula, token)
             elif token.kind is Token.Kind.NAME:
                 token.token = encoded_name(formula, token)
         return raw
@@ -316,20 +318,33 @@ def _same_order(groups: list[GroupTerm]) -> list[GroupTerm]:
     first: dict[frozenset[str], tuple[str, ...]] = {}
     return [
         replace(group, columns=first.setdefault(frozenset(group.columns), group.columns))
+        if group.grouping is None
+        else group
         for group in groups
     ]
 
 
 def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
-    seen: dict[tuple[frozenset[str], frozenset[str]], GroupTerm] = {}
+    seen: dict[tuple[str, frozenset[str]], GroupTerm] = {}
+    said: dict[str, GroupTerm] = {}
     for group in groups:
+        other = said.setdefault(group.name, group)
+        if other.grouping != group.grouping:
+            raise FormulaError(
+                f"`{group.name}` is grouped by in two ways, {other.group_text} and "
+                f"{group.group_text}, and results would not tell them apart: give one of the "
+                f"two a copy of the column, such as `{group.columns[0]}_2`",
+                text=text,
+                start=group.start,
+                stop=group.stop,
+            )
         for effect in () if group.has_positions else group.effects:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start
                 )
-            key = (frozenset(group.columns), frozenset(f.expr for f in effect.factors))
+            key = (group.name, frozenset(f.expr for f in effect.factors))
             if key in seen:
                 name = "the intercept" if str(effect) == "1" else f"`{decode(str(effect))}`"
                 way_out = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from formulaic.parser.types import Term
 
+from bayesmix.formula.grouping import Grouping
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
@@ -52,6 +53,8 @@ class GroupTerm:
         Where the grouping factor is written.
     options : mapping of str to int
         What stands behind the grouping factor: ``d`` of ``rr``.
+    grouping : Grouping, optional
+        What is said of it in ``gr(...)`` or ``mm(...)``.
     """
 
     effects: tuple[Term, ...]
@@ -60,11 +63,17 @@ class GroupTerm:
     start: int
     stop: int
     options: Mapping[str, int] = field(default_factory=dict)
+    grouping: Grouping | None = None
 
     @property
     def name(self) -> str:
         """The grouping factor's name, ``hospital:ward``; "1" for ``| 1``."""
-        return ":".join(self.columns) or "1"
+        return (":".join(self.columns) or "1") if self.grouping is None else self.grouping.name
+
+    @property
+    def group_text(self) -> str:
+        """What stands behind the bar, in one way of writing it."""
+        return self.name if self.grouping is None else str(self.grouping)
 
     @property
     def has_positions(self) -> bool:
@@ -84,7 +93,7 @@ class GroupTerm:
         word = "" if self.structure in {"us", "diag"} else self.structure
         options = "".join(f", {name}={value}" for name, value in self.options.items())
         left = self.left.replace(", ", " + ") if self.has_positions else self.left
-        return f"{word}({left} {bar} {self.name}{options})"
+        return f"{word}({left} {bar} {self.group_text}{options})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 from formulaic.errors import FormulaicError
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.brackets import NUMBERS
 from bayesmix.formula.quoting import decode
 
 __all__ = ["from_formulaic", "joined_to_tilde"]
@@ -75,8 +76,8 @@ def _reason(reason: str, text: str, start: int | None) -> str:
         return f"`{signs[0]}` is no operator of a formula; " + (
             "nesting is written f %in% g" if name == "in" else "for arithmetic write {x % z}"
         )
-    if reason.startswith("Numeric literals"):
-        return "numbers other than 0 and 1 are no terms; for arithmetic write {2 * x}"
+    if reason.startswith(("Numeric literals", "Term already seen with a different numerical")):
+        return NUMBERS
     if reason.startswith("String literals"):
         return "text in quotes is no term: write a column's name without them, or in backquotes"
     return reason

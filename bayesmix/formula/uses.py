@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from formulaic.parser.types import Factor, Term
 
 from bayesmix.errors import FormulaError
+from bayesmix.formula.grouping import Grouping
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.safety import read_expression
 from bayesmix.formula.terms import GroupTerm, Piece
@@ -78,8 +79,20 @@ def columns_used(
         uses.terms(group.effects, "effect")
         for name in group.columns:
             uses.name(name, "group", (group.start, group.stop))
+        if group.grouping is not None:
+            _grouping(uses, group.grouping, (group.start, group.stop))
     uses.refuse_clashes()
     return uses
+
+
+def _grouping(uses: Uses, grouping: Grouping, place: tuple[int, int]) -> None:
+    """Columns beside the levels, which effects are multiplied by."""
+    if grouping.by is not None:
+        uses.name(grouping.by, "effect", place)
+        uses.categorical.add(grouping.by)
+    for name in grouping.weights:
+        uses.name(name, "effect", place)
+        uses.numeric.add(name)
 
 
 def place_of(factor: Factor) -> tuple[int, int]:

@@ -200,7 +200,7 @@ def empty_equations(predictor: LinearPredictor, plan: Elimination) -> Equations:
     panel_start = np.concatenate([[0], np.cumsum(q[factor_of_node] * width)]).astype(np.int64)
 
     n_root = n_root_groups + p
-    return Equations(
+    made = Equations(
         sizes=np.asarray(
             [n_chain, n_rest, n_nodes, n_root_groups, p, predictor.n_obs], dtype=np.int64
         ),
@@ -218,12 +218,17 @@ def empty_equations(predictor: LinearPredictor, plan: Elimination) -> Equations:
         list_parent=list_parent,
         block_factor=block_factor,
         block_column=block_column,
+        related=np.zeros(n_rest, dtype=np.int64),
         K=np.zeros(int(K_start[-1])),
         panel=np.zeros(int(panel_start[-1])),
         root=np.zeros((n_root, n_root)),
         root_y=np.zeros(n_root),
         yy=np.zeros(1),
     )
+    made.precisions = tuple(
+        None if g.between is None else g.between.precision_buffer for g in groups[n_chain:]
+    )
+    return made
 
 
 def _node_lists(

@@ -44,6 +44,9 @@ class Equations(Packed):
         entry of the same block in the parent's list.
     block_factor, block_column : ndarray of int64, shape (n_blocks,)
         Factor of a root block (among the rest) and its first root column.
+    related : ndarray of int64, shape (n_rest,)
+        Where in memory the precision between the levels of a factor is; 0 where they are
+        independent.
     K : ndarray
         Z'WZ of each node.
     panel : ndarray
@@ -56,17 +59,20 @@ class Equations(Packed):
     classes : ResidualClasses or None
         The products by class of pairs of rows, where they add up to those of the model
         by coefficients that have parameters.
+    precisions : tuple of ndarray or None
+        What `related` points to, by factor of the rest: log|A|, then A^-1 of its levels.
     """
 
     _INTS = (
         "sizes", "q", "n_levels", "L_start", "node_start", "parent", "K_start", "panel_start",
         "width", "list_start", "list_block", "list_column", "list_parent", "block_factor",
-        "block_column",
+        "block_column", "related",
     )  # fmt: skip
     _FLOATS = ("K", "panel", "root", "root_y", "yy")
-    _BESIDE = ("classes",)
+    _BESIDE = ("classes", "precisions")
 
     classes: ResidualClasses | None = None
+    _precisions: tuple[np.ndarray | None, ...] = ()
 
     sizes: np.ndarray
     q: np.ndarray
@@ -83,11 +89,23 @@ class Equations(Packed):
     list_parent: np.ndarray
     block_factor: np.ndarray
     block_column: np.ndarray
+    related: np.ndarray
     K: np.ndarray
     panel: np.ndarray
     root: np.ndarray
     root_y: np.ndarray
     yy: np.ndarray
+
+    @property
+    def precisions(self) -> tuple[np.ndarray | None, ...]:
+        """What `related` points to."""
+        return self._precisions
+
+    @precisions.setter
+    def precisions(self, value: tuple[np.ndarray | None, ...]) -> None:
+        self._precisions = value
+        for k, precision in enumerate(value):
+            self.related[k] = 0 if precision is None else precision.ctypes.data
 
     @property
     def n_chain(self) -> int:
@@ -127,6 +145,7 @@ class Arrays(NamedTuple):
     list_parent: Any
     block_factor: Any
     block_column: Any
+    related: Any
     K: Any
     panel: Any
     root: Any
@@ -152,7 +171,7 @@ def equations_at(a, b):  # type: ignore[no-untyped-def]
         shifted(a, a[_I + 4]), shifted(a, a[_I + 5]), shifted(a, a[_I + 6]),
         shifted(a, a[_I + 7]), shifted(a, a[_I + 8]), shifted(a, a[_I + 9]),
         shifted(a, a[_I + 10]), shifted(a, a[_I + 11]), shifted(a, a[_I + 12]),
-        shifted(a, a[_I + 13]), shifted(a, a[_I + 14]),
+        shifted(a, a[_I + 13]), shifted(a, a[_I + 14]), shifted(a, a[_I + 15]),
         shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]),
         shifted(b, a[_F + 4]),
         sizes[0] + sizes[1], a[_I + 14] - a[_I + 13], sizes[3] + sizes[4], a[_F + 1] - a[_F],

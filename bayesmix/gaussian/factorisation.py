@@ -45,6 +45,7 @@ from bayesmix.gaussian.linking import (
     shifted,
 )
 from bayesmix.gaussian.panels import columns_in_ancestor, columns_in_root
+from bayesmix.gaussian.related import add_prior, log_det_of_related
 
 __all__ = ["WIDE", "factorise"]
 
@@ -135,8 +136,7 @@ def _scale_root(eq, L, precision, prior, prior_y, root, root_y, row):  # type: i
                     row[c] = s
                 for c in range(q):
                     root[(first + c) * n + j] = row[c]
-    for i in range(r):
-        root[i * n + i] += 1.0
+    add_prior(eq, root, n)
     for i in range(p):
         for j in range(p):
             root[(r + i) * n + r + j] += prior[i * p + j]
@@ -227,7 +227,8 @@ def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root,
         Receives the half-solved right-hand side.
     out : ndarray, shape (3,)
         Receives log|M_uu|, log|M| - log|M_uu|, and the squared length of the
-        half-solved right-hand side.
+        half-solved right-hand side. Where levels are related, log|A| is added to the
+        first, so that it is relative to what it is without data.
 
     Returns
     -------
@@ -254,7 +255,7 @@ def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root,
         else:
             log_det_x += np.log(root[i * n + i])
         length += root_y[i] * root_y[i]
-    out[0] = 2.0 * log_det
+    out[0] = 2.0 * log_det + log_det_of_related(eq)
     out[1] = 2.0 * log_det_x
     out[2] = length
     return 1 if np.isfinite(length) and np.isfinite(log_det) else 0

@@ -100,7 +100,7 @@ def expected_seconds(
 
 def _level_of(problem: Problem, member: np.ndarray, n_groups: int) -> np.ndarray | None:
     """Level of each group, if these are the levels of the only grouping factor."""
-    if len(problem.groups) != 1:
+    if len(problem.groups) != 1 or problem.groups[0].between is not None:
         return None
     index = problem.groups[0].index
     level_of = np.full(n_groups, -1, dtype=np.int64)

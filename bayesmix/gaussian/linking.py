@@ -22,8 +22,8 @@ from numba.extending import get_cython_function_address, intrinsic
 from bayesmix.gaussian.kernel_files import compiled_function, is_kept
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "f8", "i8", "inlined", "inner", "inner_sums", "kernel",
-    "lapack", "pointer", "shifted",
+    "FLOATS", "INTS", "Kernel", "blas", "f8", "floats_at", "i8", "inlined", "inner", "inner_sums",
+    "kernel", "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -77,6 +77,16 @@ def pointer(typingctx, array):  # type: ignore[no-untyped-def]  # noqa: ARG001
         return context.make_array(signature.args[0])(context, builder, args[0]).data
 
     return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def floats_at(typingctx, address):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Point to numbers at an address that is kept as an integer."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return FLOATS(i8), codegen
 
 
 _LOADING = threading.RLock()  # chains in threads ask for the same kernels

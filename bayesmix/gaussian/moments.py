@@ -14,7 +14,8 @@ from numba import carray
 from bayesmix.gaussian.dense import factor_root, root_inverse, solve_root
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.factorisation import factorise
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.related import squares
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
@@ -47,6 +48,10 @@ def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):
             at = 0
         values = u if f < n_chain else root_y
         q, start = eq.q[f], eq.L_start[f]
+        if f >= n_chain and eq.related[f - n_chain] != 0:
+            squares(eq, f, shifted(pointer(values), at), 0, shifted(U, start))
+            at += q * eq.n_levels[f]
+            continue
         for _ in range(eq.n_levels[f]):
             for i in range(q):
                 for j in range(q):

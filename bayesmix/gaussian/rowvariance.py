@@ -209,11 +209,18 @@ def row_variance(
     NotSupportedError
         If more than `MAX_DENSE` columns are left.
     """
-    order = sorted(predictor.groups, key=lambda g: -g.n_levels * g.n_effects)
+    order = sorted(
+        predictor.groups, key=lambda g: (g.between is not None, -g.n_levels * g.n_effects)
+    )
     W = sparse.eye_array(len(precision)).tocsr() if whitening is None else whitening
     pairs = W.nonzero()
-    # What changes within a series of correlated residuals is left.
-    whole = [g for g in order if np.array_equal(g.index[pairs[0]], g.index[pairs[1]])]
+    # Related levels are no blocks of their own, and what changes within a series of correlated
+    # residuals has none: they are never the eliminated ones.
+    whole = [
+        g
+        for g in order
+        if g.between is None and np.array_equal(g.index[pairs[0]], g.index[pairs[1]])
+    ]
     first = whole[0] if whole else None
     others = tuple(g for g in order if g is not first)
     m = sum(g.n_levels * g.n_effects for g in others) + predictor.X.shape[1]
@@ -229,8 +236,14 @@ def row_variance(
     A = (W @ sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)])).tocsr()
     M = (A.T @ weights @ A).toarray()
     p = predictor.X.shape[1]
-    at = np.arange(m - p)
-    M[at, at] += 1.0
+    start = 0
+    for g in others:
+        at = np.arange(start, start + g.n_levels * g.n_effects)
+        start += len(at)
+        if g.between is None:
+            M[at, at] += 1.0
+        else:
+            M[np.ix_(at, at)] += np.kron(g.between.precision, np.eye(g.n_effects))
     M[m - p :, m - p :] += prior_precision
     if first is None:
         return RowVariance(

@@ -27,6 +27,7 @@ from bayesmix.gaussian.linking import (
     shifted,
 )
 from bayesmix.gaussian.panels import columns_in_ancestor, columns_in_root
+from bayesmix.gaussian.related import squares
 
 __all__ = ["inverse_moments"]
 
@@ -59,7 +60,8 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     inverse : ndarray, shape (n_root, n_root)
         Receives the root's inverse.
     S : ndarray
-        Receives, like L, the sum over levels of each factor's diagonal blocks.
+        Receives, like L, the sum over levels of each factor's diagonal blocks; of related
+        levels, the sum over pairs of them of all blocks by their precision.
     n_diagonal : int
         Length of `diagonal`: 0 where it is not wanted.
     diagonal : ndarray
@@ -84,9 +86,16 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     _root_inverse(root, n, n if with_fixed != 0 else r, inverse)
     for i in range(eq.L_start[eq.n_factors]):
         S[i] = 0.0
+    first = 0
+    for f in range(n_chain, eq.n_factors):
+        if eq.related[f - n_chain] != 0:
+            squares(eq, f, shifted(inverse, first * n + first), n, shifted(S, eq.L_start[f]))
+        first += eq.q[f] * eq.n_levels[f]
     for block in range(eq.n_blocks):
         f, first = n_chain + eq.block_factor[block], eq.block_column[block]
         q, at = eq.q[f], eq.L_start[f]
+        if eq.related[f - n_chain] != 0:
+            continue
         for i in range(q):
             for j in range(q):
                 S[at + i * q + j] += inverse[(first + i) * n + first + j]

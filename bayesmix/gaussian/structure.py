@@ -47,7 +47,7 @@ def _divide(
 ) -> tuple[tuple[int, ...], tuple[int, ...], dict[tuple[int, int], np.ndarray]]:
     """The heaviest chain of nested factors, the others, and parents by pair of factors."""
     order = sorted(
-        (k for k in range(len(groups)) if not _splits(groups[k], pairs)),
+        (k for k in range(len(groups)) if _may_be_eliminated(groups[k], pairs)),
         key=lambda k: -groups[k].n_levels,
     )
     parent: dict[tuple[int, int], np.ndarray] = {}
@@ -68,6 +68,11 @@ def _divide(
     return chain, rest, parent
 
 
+def _may_be_eliminated(group: GroupingFactor, pairs: PairClasses | None) -> bool:
+    """Whether a level has nothing to do with others but through coarser factors."""
+    return group.between is None and not _splits(group, pairs)
+
+
 def _splits(group: GroupingFactor, pairs: PairClasses | None) -> bool:
     """Whether rows whose residuals are correlated lie in different levels."""
     return pairs is not None and bool((group.index[pairs.first] != group.index[pairs.second]).any())
@@ -86,6 +91,14 @@ def root_columns(groups: Sequence[GroupingFactor], pairs: PairClasses | None = N
             f"{changing} changes within a series of correlated residuals, so that {n_root} columns "
             f"({names}) are left when the other grouping factors are eliminated, and the exact "
             f"algebra holds at most {MAX_ROOT} of them in memory"
+        )
+    related = ", ".join(f"`{groups[k].name}`" for k in rest if groups[k].between is not None)
+    if related:
+        return (
+            f"the levels of {related} are related, so that {n_root} columns ({names}) are left, "
+            f"and the exact algebra holds at most {MAX_ROOT} of them in memory; a covariance of "
+            "the levels in the data alone has fewer (A.loc[levels, levels], or "
+            "relationship.matrix(levels))"
         )
     return (
         f"the grouping factors crossed with `{groups[chain[0]].name}` have {n_root} columns "

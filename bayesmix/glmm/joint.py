@@ -22,8 +22,10 @@ import numpy as np
 from numba import carray, types
 
 from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.dense import invert_lower
 from bayesmix.gaussian.equations import equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.related import related_times
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.predictor import evaluate, gather, predictor
@@ -128,6 +130,17 @@ def joint_density(  # type: ignore[no-untyped-def]
         log_det = 0.0
         for i in range(q):
             log_det += math.log(triangle[start + i * q + i])
+        if f >= eq.sizes[0] and eq.related[f - eq.sizes[0]] != 0:
+            value += _of_related(
+                eq, f, shifted(pointer(L), start), shifted(pointer(triangle), start),
+                shifted(pointer(rotation), start), shifted(L_hat, start),
+                shifted(information, level), shifted(pointer(v), at),
+                shifted(pointer(b), at), shifted(pointer(by_b), at),
+                shifted(pointer(E), start), shifted(by_inside, at), log_det,
+            )  # fmt: skip
+            at += q * eq.n_levels[f]
+            level += eq.n_levels[f]
+            continue
         w, u = np.empty(q), np.empty(q)
         for _ in range(eq.n_levels[f]):
             if q == 1:
@@ -199,6 +212,81 @@ def joint_density(  # type: ignore[no-untyped-def]
 
 
 _joint = joint_density.external
+
+
+@inner
+def _of_related(  # type: ignore[no-untyped-def]
+    eq, f, L, triangle, rotation, L_hat, information, v, b, by_b, E, by_inside, log_det
+):
+    """What the effects of one factor with related levels add to the log density.
+
+    With u = L^-1 b, of which b = L u by level, u has the precision A^-1 between levels:
+    levels stated by v = u keep theirs as theta moves, centred ones keep b.
+
+    Parameters
+    ----------
+    L, triangle, rotation, L_hat : pointer
+        The factor's L = triangle rotation at theta, and L at the mode.
+    information : pointer
+        By level.
+    v, b, by_b : pointer
+        Coordinates, effects, and the derivative of the rows' log density by them.
+    E, by_inside : pointer
+        Receive derivatives.
+    log_det : float
+        Log determinant of L.
+    """
+    q, n_levels = eq.q[f], eq.n_levels[f]
+    size = q * n_levels
+    u, pull = np.empty(size), np.empty(size)
+    half, inverse = np.empty(q * q), np.zeros((q, q))
+    invert_lower(triangle, q, q, pointer(half))
+    for i in range(q):
+        for k in range(q):
+            for m in range(k, q):
+                inverse[i, k] += rotation[m * q + i] * half[m * q + k]
+    for g in range(n_levels):
+        for i in range(q):
+            s = 0.0
+            for k in range(q):
+                s += inverse[i, k] * b[g * q + k]
+            u[g * q + i] = s
+    related_times(eq, f, pointer(u), pointer(pull))
+    value = 0.0
+    for i in range(size):
+        value -= 0.5 * u[i] * pull[i]
+    for g in range(n_levels):
+        at = g * q
+        if q == 1:
+            scale = _scale(L[0], L_hat[0], information[g])
+            left = 1.0 / (1.0 + L[0] * L[0] * information[g])
+            value += math.log(scale / L[0])
+            E[0] += by_b[at] * b[at] * left + (u[at] * pull[at] - 1.0) * (1.0 - left)
+            by_inside[at] = scale * (by_b[at] - pull[at] / L[0])
+            continue
+        centred = information[g] > 0.0
+        for i in range(q):
+            s = 0.0
+            for k in range(q):
+                s += L[k * q + i] * by_b[at + k]
+            if centred:
+                for j in range(q):
+                    E[i * q + j] += pull[at + i] * u[at + j]
+                E[i * q + i] -= 1.0
+                by_inside[at + i] = 0.0
+            else:
+                for j in range(q):
+                    E[i * q + j] += s * v[at + j]
+                by_inside[at + i] = s - pull[at + i]
+        if centred:
+            value -= log_det
+            for k in range(q):  # L'^-1 pull
+                s = by_b[at + k]
+                for i in range(q):
+                    s -= inverse[i, k] * pull[at + i]
+                for i in range(q):
+                    by_inside[at + i] += L_hat[k * q + i] * s
+    return value
 
 
 @inner

@@ -7,9 +7,10 @@ from numba import carray
 
 from bayesmix.gaussian.crossproducts import add_products
 from bayesmix.gaussian.effects import effects
-from bayesmix.gaussian.equations import equations_at
+from bayesmix.gaussian.equations import Arrays, equations_at
 from bayesmix.gaussian.factorisation import factorise
-from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.related import related_length
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.predictor import evaluate, predictor, same_branch
@@ -90,7 +91,7 @@ def find_mode(  # type: ignore[no-untyped-def]
     if not np.isfinite(total):
         return -1
     start[:] = eta_
-    penalty = _penalty(u_, beta_, P, mean, with_fixed)
+    penalty = _penalty(eq, u_, beta_, P, mean, with_fixed)
     done = False
     iteration = 0
     while True:
@@ -138,7 +139,7 @@ def find_mode(  # type: ignore[no-untyped-def]
             effects(eq, L_, try_u, b)
             predictor(eq, rows, try_beta, b, eta_)
             new_total = evaluate(rows, address, phi_, 2, eta_, value, first_, second_, by_phi)
-            new_penalty = _penalty(try_u, try_beta, P, mean, with_fixed)
+            new_penalty = _penalty(eq, try_u, try_beta, P, mean, with_fixed)
             gain = (new_total - new_penalty) - (total - penalty)
             if gain >= -1e-11 * (1.0 + abs(total)) and same_branch(rows, start, eta_):
                 better = True
@@ -162,11 +163,17 @@ def find_mode(  # type: ignore[no-untyped-def]
 
 @inner
 def _penalty(
-    u: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, with_fixed: int
+    eq: Arrays, u: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, with_fixed: int
 ) -> float:
-    s = 0.0
-    for i in range(len(u)):
-        s += u[i] * u[i]
+    s, at = 0.0, 0
+    for f in range(eq.n_factors):
+        size = eq.q[f] * eq.n_levels[f]
+        if f >= eq.sizes[0] and eq.related[f - eq.sizes[0]] != 0:
+            s += related_length(eq, f, shifted(pointer(u), at))
+        else:
+            for i in range(at, at + size):
+                s += u[i] * u[i]
+        at += size
     if with_fixed != 0:
         for i in range(len(beta)):
             for j in range(len(beta)):

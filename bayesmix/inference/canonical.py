@@ -102,6 +102,8 @@ def _numbered(keys: np.ndarray) -> np.ndarray:
 
 def _by_appearance(group: GroupingFactor) -> GroupingFactor:
     """Number the levels as they appear."""
+    if group.between is not None:  # levels are not alike, and keep their places
+        return group
     first = np.unique(group.index, return_index=True)[1]
     order = np.argsort(first)
     levels = Levels(

@@ -154,7 +154,8 @@ def inner_mode(
     beta, u : ndarray
         Starts; not changed.
     with_fixed : bool
-        Whether beta is at its mode as well.
+        Whether beta is at its mode as well. Otherwise its part of the factor is of no use, and
+        has a prior of precision 1, without which it is singular where rows are separated.
 
     Returns
     -------
@@ -163,6 +164,8 @@ def inner_mode(
     eq, rows = gp.problem.equations, gp.rows
     n, n_root = len(rows.y), len(eq.root_y)
     beta, u = beta.copy(), u.copy()
+    if not with_fixed:
+        prior = FixedPrior(np.eye(len(beta)), beta)
     K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
     eta, first, second = np.empty(n), np.empty(n), np.empty(n)
     status = find_mode(
@@ -211,6 +214,8 @@ def pushed(
     if q == 0:
         return out
     half = factors_at(co, x).L[: q * q].reshape(q, q)
+    if not np.isfinite(half).all():  # a step of the search to where no standard deviation is
+        return out
     level = rows.index[0] - rows.first[0]
     for g in np.unique(level[change != 0]).tolist():
         at = np.flatnonzero((level == g) & (change != 0))

@@ -50,15 +50,16 @@ def quadrature_optimum(
     scale = search_units(gp, len(start.x))
     marginal = QuadratureMarginal(gp, co, prior, start.u, n_points)
 
-    def minus(z: np.ndarray) -> float:
-        return marginal.minus(np.ascontiguousarray(z * scale))
+    def at_distance(z: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(start.x + z * scale)
 
     with np.errstate(over="ignore", invalid="ignore"):  # differences of what is not finite
         found = optimize.minimize(
-            minus, start.x / scale, jac="3-point", method="BFGS", options={"gtol": 1e-5}
-        )
+            lambda z: marginal.minus(at_distance(z)), np.zeros(len(start.x)), jac="3-point",
+            method="BFGS", options={"gtol": 1e-5},
+        )  # fmt: skip
         slope = float(np.abs(np.asarray(found.jac, dtype=np.float64)).max(initial=0.0))
-    x = np.ascontiguousarray(found.x * scale)
+    x = at_distance(found.x)
     at, mode = factors_at(co, x), marginal.mode_at(x)
     finite_end = mode.status == 1 and found.fun < HUGE
     theta = replace(

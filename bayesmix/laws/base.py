@@ -181,6 +181,15 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns.
+
+        And why limits are missing, where some are.
+        """
+
+    @abstractmethod
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 
@@ -190,6 +199,10 @@ class Law(ABC):
 
         The mean over the rows where it differs between them; None where it has no number.
         """
+
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows of the fit where it has a predictor, shape (S, rows); else None."""
+        return None
 
     @property
     def lost_coefficients(self) -> np.ndarray | None:

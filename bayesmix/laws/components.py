@@ -46,7 +46,8 @@ def variance_parts(
     half of each pair with another effect: the parts of a grouping factor add up
     to its mean z' Sigma z (Johnson 2014), for an intercept alone to its
     variance. A slope whose covariance with the intercept is strongly negative
-    can contribute less than nothing.
+    can contribute less than nothing. Where levels have a known covariance A, Sigma is
+    multiplied by the diagonal of A in each row's level.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def variance_parts(
     """
     effects = {}
     for group in groups:
-        M = group.Z.T @ group.Z / len(group.Z)
+        M = (group.Z.T * group.variance_of_rows) @ group.Z / len(group.Z)
         s = sd[group.name]
         if group.name in corr:
             weighted = corr[group.name] * M

@@ -6,13 +6,13 @@ import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.density import log_likelihood
-from bayesmix.laws.intervals import ModeIntervals
+from bayesmix.laws.structure_intervals import StructureIntervals
 from bayesmix.laws.values import estimated_pairs
 
 __all__ = ["Criteria"]
 
 
-class Criteria(ModeIntervals):
+class Criteria(StructureIntervals):
     """How good the estimates are, and where they lie at a boundary."""
 
     @property
@@ -35,7 +35,7 @@ class Criteria(ModeIntervals):
                     else:
                         found.append(f"the other effects by {group.name} determine {effect}")
             at += group.n_effects
-        return "; ".join(found)
+        return "; ".join(found + self.at_ends)
 
     @property
     def flat(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,11 +11,13 @@ from scipy import stats
 
 from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
+from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
@@ -59,7 +61,9 @@ class PredictorDraws:
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
 
-    def draw(self, parameter: str, chosen: np.ndarray) -> ParameterDraws:
+    def draw(
+        self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
+    ) -> ParameterDraws:
         """Take draws, with the effects of all levels.
 
         Parameters
@@ -68,10 +72,13 @@ class PredictorDraws:
             Whose predictor it is: new levels of a grouping factor have other effects there.
         chosen : ndarray of int
             Positions within each chain.
+        groups : sequence of GroupingFactor
+            Its grouping factors.
         """
         beta = _in_one_row(self.beta, chosen)
         levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
         scales = group_scales(
+            groups,
             {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
             {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
         )
@@ -240,6 +247,15 @@ class DrawsLaw(Law):
         del columns["sd"]
         return labels, columns
 
+    def covariance_parameters(
+        self, asked: Asked
+    ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
+        """Group and name of each parameter of a covariance structure, and their columns."""
+        found = covariance_parameters(self.model)
+        draws = values_of_parameters(self.model, found, self.values)
+        labels = [(p.group, p.label) for p in found]
+        return labels, summarise(self._stacked(draws), asked.of_draws()), []
+
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws).
 
@@ -254,6 +270,15 @@ class DrawsLaw(Law):
             return structure.mean_variance(self.parameters, self.model.rows)
         residual = self.model.family.residual_variance(self.parameters)
         return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
+
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows at each draw, shape (S, rows)."""
+        if "sigma" not in self.others or not self.model.family.is_linear_normal:
+            return None
+        rows = rows_of_fit(self.model, "response")
+        predictor = self.predictor(rows, PredictionRequest(), None, None)
+        found = [predictor.of_family(slice(i, i + 1))["sigma"] for i in at.tolist()]
+        return np.concatenate(found, axis=1)
 
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Means of fixed effects, of group effects, and of the family's own parameters."""
@@ -309,10 +334,13 @@ class DrawsLaw(Law):
             beta=np.ascontiguousarray(beta.T),
             b=b,
             level_rows=placed_levels(self.design, levels),
-            scales=group_scales(sd, corr),
+            scales=group_scales(self.design.mu.groups, sd, corr),
             family=family,
             n_draws=len(beta),
-            others={name: own.draw(name, chosen) for name, own in self.others.items()},
+            others={
+                name: own.draw(name, chosen, self.model.design.predictors[name].groups)
+                for name, own in self.others.items()
+            },
         )
 
     # -- rows -----------------------------------------------------------------

@@ -201,6 +201,20 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
             return np.nan, np.nan
         return super()._profile_of_sd(k, ci_prob, may_be_zero=may_be_zero)
 
+    def _as_good(self, k: int, value: float) -> bool:
+        if self.method == "map" or not np.isfinite(self.laplace.loglik):
+            return False
+        around = self._surroundings
+        moved, gradient = around.x.copy(), np.empty(len(around.x))
+        moved[k] = value
+        here, there = (around.deviance(x, gradient) for x in (around.x, moved))
+        return there <= here + 2e-5
+
+    def _profile_of_structure(self, k: int, ci_prob: float) -> tuple[float, float]:
+        if self.n_quadrature == 1 and self.reproduced.shape[1]:
+            return np.nan, np.nan
+        return super()._profile_of_structure(k, ci_prob)
+
     def _profile_of_parameter(self, k: int, ci_prob: float) -> tuple[float, float]:
         return self._once(
             ("parameter", k, ci_prob),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from bayesmix.design import GroupingFactor
+from bayesmix.design.between import Between
 
 __all__ = ["GroupScale", "NewGroups", "covariance_roots", "name_key"]
 
@@ -25,17 +28,23 @@ class GroupScale:
     name : str
     root : ndarray, shape (S, q, q)
         Lower triangular; its product with its transpose is Sigma.
+    between : Between, optional
+        A known covariance between levels.
+    mean_variance : float
+        What Sigma is multiplied by for a level, averaged over the rows of the fit.
     """
 
     name: str
     root: np.ndarray
+    between: Between | None = None
+    mean_variance: float = 1.0
 
     def row_variance(self, Z: np.ndarray) -> np.ndarray:
         """Variance z' Sigma z of each row's contribution, shape (n, S)."""
         total = np.zeros((len(Z), len(self.root)))
         for k in range(self.root.shape[2]):
             total += (Z @ self.root[:, :, k].T) ** 2
-        return total
+        return total if self.between is None else total * self.mean_variance
 
 
 def covariance_roots(sd: np.ndarray, corr: np.ndarray | None) -> np.ndarray:
@@ -100,6 +109,8 @@ class NewGroups:
                 if label not in known:
                     known[label] = name_key(label)
                 self._identity[i] = known[label]
+        between = scale.between
+        self._level = None if between is None else between.known.places(labels, between.name)
 
     def effects(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw the effects of the groups that some of the new rows belong to.
@@ -115,6 +126,8 @@ class NewGroups:
         group : ndarray of int, one for each of `rows`
         """
         n_draws, q = self._scale.root.shape[:2]
+        if self._level is not None:
+            return self._related(), self._level[rows]
         pairs = np.stack([self._identity[rows], self._missing[rows].astype(np.uint64)], axis=1)
         groups, group = np.unique(pairs, axis=0, return_inverse=True)
         bits = np.random.Philox(key=self._key)
@@ -126,21 +139,34 @@ class NewGroups:
             state["state"]["counter"][:] = (0, 0, identity, missing)
             bits.state = state
             generator.standard_normal(out=z[i])
+        return self._scaled(z), group.reshape(-1)
+
+    def _scaled(self, z: np.ndarray) -> np.ndarray:
+        """Effects of standard normals, shape (groups, q, S), as (q, groups, S)."""
         root = self._scale.root
-        out = np.zeros((q, len(groups), n_draws))
-        for j in range(q):
+        out = np.zeros((z.shape[1], len(z), z.shape[2]))
+        for j in range(z.shape[1]):
             for k in range(j + 1):
                 out[j] += z[:, k] * root[:, j, k]
-        return out, group.reshape(-1)
+        return out
+
+    def _related(self) -> np.ndarray:
+        """Effects of all levels of a known covariance, drawn anew together."""
+        between, (n_draws, q) = self._scale.between, self._scale.root.shape[:2]
+        assert between is not None  # noqa: S101
+        generator = np.random.Generator(np.random.Philox(key=self._key))
+        z = generator.standard_normal((len(between), q * n_draws))
+        return self._scaled((between.root @ z).reshape(len(between), q, n_draws))
 
 
 def group_scales(
-    sd: Mapping[str, np.ndarray], corr: Mapping[str, np.ndarray]
+    groups: Sequence[GroupingFactor], sd: Mapping[str, np.ndarray], corr: Mapping[str, np.ndarray]
 ) -> dict[str, GroupScale]:
     """Gather the distribution of each grouping factor's effects.
 
     Parameters
     ----------
+    groups : sequence of GroupingFactor
     sd : mapping of str to ndarray, shape (S, q)
     corr : mapping of str to ndarray, shape (S, q, q)
         For those grouping factors that have correlations.
@@ -150,6 +176,10 @@ def group_scales(
     dict of str to GroupScale
     """
     return {
-        name: GroupScale(name=name, root=covariance_roots(values, corr.get(name)))
-        for name, values in sd.items()
-    }
+        g.name: GroupScale(
+            name=g.name, root=covariance_roots(sd[g.name], corr.get(g.name)), between=g.between,
+            mean_variance=g.mean_variance,
+        )
+        for g in groups
+        if g.name in sd
+    }  # fmt: skip

@@ -54,8 +54,13 @@ class ModeRows(Mode, Law):
             b=b,
             level_rows=placed_levels(self.model.design, levels),
             scales={
-                name: GroupScale(name=name, root=np.broadcast_to(root, (n_draws, *root.shape)))
-                for name, root in self.roots.items()
+                g.name: GroupScale(
+                    name=g.name,
+                    between=g.between,
+                    mean_variance=g.mean_variance,
+                    root=np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                )
+                for g in self.model.design.mu.groups
             },
             family={
                 name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
@@ -137,6 +142,12 @@ class ModeRows(Mode, Law):
         number = checked_seed(seed, self.seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
 
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows at the estimates, shape (1, rows)."""
+        if "sigma" not in self.model.design.predictors:
+            return None
+        return self.row_sigma(None)[None, at]
+
     # -- inside ---------------------------------------------------------------
 
     def _replicate(
@@ -153,6 +164,8 @@ class ModeRows(Mode, Law):
         total = np.zeros(self.model.design.n_obs)
         for group in self.model.design.mu.groups:
             u = rng.standard_normal((group.n_levels, group.n_effects))
+            if group.between is not None:
+                u = group.between.root @ u
             b = u @ self.roots[group.name].T
             total += np.einsum("nk,nk->n", group.Z, b[group.index])
         return total
@@ -218,6 +231,7 @@ class ModeRows(Mode, Law):
             variance = self._fixed_variance(rows.X)
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            of_population *= self.model.design.mu.group(name).mean_variance
             if request.marginal and request.kind == "response":
                 variance = variance + of_population
             elif name in rows.index:

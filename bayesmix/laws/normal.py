@@ -11,7 +11,6 @@ from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
-from bayesmix.gaussian.coordinates import Coordinates, structure_values
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.inference.theta_draws import residual_variables
@@ -151,7 +150,7 @@ class NormalLaw(Criteria, ModeRows):
     def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
         """Group and pair of effects of each correlation, and their columns."""
         groups = self.problem.groups
-        method = asked.ci_method or self.affordable(sum(len(estimated_pairs(g)) for g in groups))
+        method = asked.ci_method or self.affordable(self.n_beside)
         _check(asked.ci_prob, method)
         if method == "profile":
             self._check_profile()
@@ -212,22 +211,13 @@ class NormalLaw(Criteria, ModeRows):
             sd[group.name] = np.where(self.optimum.at_zero[rows], 0.0, every[rows])
             corr[group.name] = R[f]
             at += group.n_effects
-        own = self._own_at(x[p + co.n_all :], every[at:]) | residual_variables(self.problem, phi)
-        structure = self._structure_at(co, theta)
+        of_residual = residual_variables(self.problem, phi)
+        own = self._own_at(x[p + co.n_all :], every[at:]) | {
+            name: of_residual[name] for name in self.model.names.residual_dims
+        }
+        structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
-
-    def _structure_at(self, co: Coordinates, theta: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """Parameters of the covariance structures by grouping factor."""
-        found: dict[str, dict[str, np.ndarray]] = {}
-        blocks = iter(structure_values(co, theta))
-        for group in self.problem.groups:
-            found[group.name] = {
-                name: np.asarray(value)
-                for part in covariance_of(group).with_coordinates
-                for name, value in zip(part.named_parameters(), next(blocks), strict=True)
-            }
-        return found
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""

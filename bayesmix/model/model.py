@@ -66,6 +66,12 @@ class Model(FittableModel, PoolingExtremes):
         meta-analysis. There is no sigma then, and a level may have one row.
     parametrization : {"non-centered", "centered"}
         How the PyMC model states the group effects.
+    matrices : mapping of str to object, optional
+        Known covariances between the levels of grouping factors, by the names that
+        ``gr(g, cov=A)`` has for them: a DataFrame whose index and columns are the levels, or
+        the result of `relationship`. For ``gr(g, precision=Q)`` the inverse: such a
+        DataFrame, or a pair of a scipy.sparse matrix and its labels. Levels without data get
+        effects as well.
     learned_from : Model, optional
         A model of the same formula and family for other data. What it learned from these
         is kept: categories of the response, levels and contrasts of factors, knots,
@@ -265,6 +271,7 @@ class Model(FittableModel, PoolingExtremes):
         functions: Mapping[str, Callable[..., Any]] | None = None,
         missing: MissingAction | None = None,
         parametrization: Parametrization | None = None,
+        matrices: Mapping[str, Any] | None = None,
     ) -> Model:
         """Make a changed model; what is not named stays as it is.
 
@@ -282,6 +289,8 @@ class Model(FittableModel, PoolingExtremes):
             all of it from the new data.
         family, weights, known_se, functions, missing, parametrization
             As in `Model`.
+        matrices : mapping of str to object, optional
+            As in `Model`: added to those given before, or in their place.
         priors : mapping of str to Prior or None, optional
             Added to those given before, or in their place; None takes one back to
             its default.
@@ -327,6 +336,7 @@ class Model(FittableModel, PoolingExtremes):
             functions=functions,
             missing=missing,
             parametrization=parametrization,
+            matrices=matrices,
         )
         table = self._data if data is None else data
         beside = (self.specification.weights is not None, self.specification.known_se is not None)

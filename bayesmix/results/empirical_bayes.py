@@ -257,7 +257,7 @@ class EmpiricalBayes(TestsEffects, Fit):
         footer += of_columns("", error, parts)
         limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
         unknown = any(bool(part.isna().any(axis=None)) for part in limits)
-        if unknown and self.method != "map" and law.affordable(len(pairs)) == "wald":
+        if unknown and self.method != "map" and law.affordable(law.n_beside) == "wald":
             footer.append(
                 "Limits left empty are not known by Wald's method: "
                 'variance_components(ci_method="profile") and correlations(ci_method="profile") '

@@ -127,15 +127,20 @@ def _predictor_lines(part: _Part) -> list[str]:
 
 def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
     name, covariance = _text(group.name), covariance_of(group)
-    if group.n_effects == 1:
+    if group.between is not None:
+        lines = _related_lines(group, letter, mark)
+        if group.n_effects == 1:
+            return lines
+    elif group.n_effects == 1:
         return [
             rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
-    lines = [
-        rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
-        rf"\quad j = 1, \dots, {group.n_levels}"
-    ]
+    else:
+        lines = [
+            rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
+            rf"\quad j = 1, \dots, {group.n_levels}"
+        ]
     sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
     diagonal = rf"\operatorname{{diag}}({sds})"
     if not covariance.is_diagonal:
@@ -151,6 +156,20 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _related_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    """The effects of all levels together, where these have a known covariance."""
+    assert group.between is not None  # noqa: S101
+    name, A = _text(group.name), _text(group.between.name)
+    within = rf"\Sigma{mark}_{{{name}}} \otimes {A}"
+    which = rf"\operatorname{{vec}}({letter})"
+    if group.n_effects == 1:
+        within, which = rf"\sigma{mark}_{{{name},0}}^2\,{A}", rf"{letter}_{{\cdot,0}}"
+    return [
+        rf"{which} &\sim \operatorname{{MvNormal}}(0, {within}), "
+        rf"\quad j = 1, \dots, {group.n_levels}"
+    ]
 
 
 def _range(group: GroupingFactor, part: Part) -> str:

@@ -182,7 +182,9 @@ def _group_part(
     if covariance.tied:
         sd = sd[covariance.sd_of_effect]
     L = _root_of_correlation(group, covariance, priors, names)
-    if parametrization == "centered":
+    if group.between is not None:
+        b = _related_effects(group, sd, L, names, parametrization)
+    elif parametrization == "centered":
         if L is None:
             b = pm.Normal(names.b(g), 0.0, sd, dims=(level, effect))
         else:
@@ -198,6 +200,34 @@ def _group_part(
         return b[index, 0]
     Z = pm.Data(names.Z(g), group.Z, dims=(names.obs_dim, effect))
     return (Z * b[index]).sum(axis=1)
+
+
+def _related_effects(
+    group: GroupingFactor, sd: Any, L: Any | None, names: PredictorNames,
+    parametrization: Parametrization,
+) -> Any:  # fmt: skip
+    """Effects of levels with a known covariance between them: matrix normal."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    between, g = group.between, group.name
+    assert between is not None  # noqa: S101
+    level, effect = names.level_dim(g), names.effect_dim(g)
+    within = pt.diag(sd) if L is None else sd[:, None] * L
+    if parametrization == "centered":
+        if group.n_effects == 1:
+            b = pm.MvNormal(
+                names.own(f"b_{g}_column"), np.zeros(group.n_levels),
+                chol=sd[0] * between.root, dims=level,
+            )  # fmt: skip
+            return pm.Deterministic(names.b(g), b[:, None], dims=(level, effect))
+        return pm.MatrixNormal(
+            names.b(g), np.zeros((group.n_levels, group.n_effects)), rowchol=between.root,
+            colchol=within, dims=(level, effect),
+        )  # fmt: skip
+    root = pm.Data(names.own(f"root_{g}"), between.root)
+    z = pm.Normal(names.own(f"z_{g}"), 0.0, 1.0, dims=(level, effect))
+    return pm.Deterministic(names.b(g), root @ z @ within.T, dims=(level, effect))
 
 
 def _root_of_correlation(

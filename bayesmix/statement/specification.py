@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from bayesmix.design.between import Matrices
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import DataError, PriorError
 from bayesmix.families import Family, get_family
@@ -32,6 +33,8 @@ class Specification:
     missing : {"drop", "raise"}
     weights, known_se : str or ndarray, optional
     parametrization : {"non-centered", "centered"}
+    matrices : Matrices
+        Known covariances between levels.
     """
 
     formula: str | tuple[str, ...]
@@ -42,6 +45,7 @@ class Specification:
     weights: Any = None
     known_se: Any = None
     parametrization: Parametrization = "non-centered"
+    matrices: Matrices = field(default_factory=Matrices)
 
     def build[M](
         self,
@@ -97,6 +101,7 @@ class Specification:
         formula: str | None,
         family: str | Family | None,
         priors: Mapping[str, Any] | None,
+        matrices: Mapping[str, Any] | None = None,
         **others: Any,
     ) -> Specification:
         """Change some of it; the arguments are those of `Model.update`."""
@@ -114,5 +119,7 @@ class Specification:
                 raise PriorError(f"priors= takes a dict, not {type(priors).__name__}")
             merged = {**self.priors, **priors}
             out = replace(out, priors={k: v for k, v in merged.items() if v is not None})
+        if matrices is not None:
+            out = replace(out, matrices=self.matrices.with_others(matrices))
         given = {name: value for name, value in others.items() if value is not None}
         return replace(out, **given)

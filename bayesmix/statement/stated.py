@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import Design, build_design
+from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
@@ -43,7 +44,7 @@ class StatedModel:
     Parameters
     ----------
     formula, data, family, priors, functions, missing, weights, known_se, parametrization,
-    learned_from
+    learned_from, matrices
         As of `Model`.
 
     Attributes
@@ -80,6 +81,7 @@ class StatedModel:
         known_se: Any = None,
         parametrization: Parametrization = "non-centered",
         learned_from: StatedModel | None = None,
+        matrices: Mapping[str, Any] | Matrices | None = None,
     ) -> None:
         one_of("parametrization", parametrization, get_args(Parametrization))
         self.family: Family = get_family(family)
@@ -93,6 +95,7 @@ class StatedModel:
             weights=weights,
             known_se=known_se,
             parametrization=parametrization,
+            matrices=Matrices(matrices),
         )
         self._data = data
         self._stated: Statement | None = None
@@ -137,6 +140,7 @@ class StatedModel:
             known_se=known_se,
             drop_intercept=self.family.replaces_intercept,
             learned=None if learned_from is None else learned_from.design,
+            matrices=self.specification.matrices,
         )
         self.rows: Mapping[str, np.ndarray] = self.design.row_data
         # Where new data hold the same, if that was said by a column's name.

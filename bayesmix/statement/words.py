@@ -70,7 +70,8 @@ def groups_in_words(group: GroupingFactor) -> str:
             text += f" ({part.covariance.words})"
         parts.append(text)
     vary = "varies" if group.n_effects == 1 else "vary"
-    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels)"
+    between = "" if group.between is None else f", related by {group.between.name}"
+    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels{between})"
 
 
 def model_in_words(

@@ -14,25 +14,12 @@ import bayesmix as bmx
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.coordinates import structure_values, unpack_theta
 from bayesmix.gaussian.density import log_density, log_likelihood, profiled_deviance
-from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.problems import gaussian_problem, glmm_problem
-from tests.gaussian.models import check_gradient, dense_Z
+from tests.gaussian.models import check_gradient
 
+from .models import CASES, PLACES, case, dense_deviance
 from .structures import Decay, Tied, entered, with_structure
-
-PLACES = np.array([[0.0, 0.0], [1.0, 0.5], [2.5, 0.0], [3.0, 3.0]])
-# The formula, the grouping factor, and the structures of its blocks.
-CASES: dict[str, tuple[str, str, dict[int, str]]] = {
-    "tied": ("y ~ x + (0 + f | g)", "g", {0: "tied"}),
-    "decay": ("y ~ x + (0 + f | g)", "g", {0: "decay"}),
-    "beside an intercept": ("y ~ x + (1 | g) + (0 + f || g)", "g", {1: "tied"}),
-    "beside free slopes": ("y ~ x + (x | g) + (0 + f || g)", "g", {1: "decay"}),
-    "nested": ("y ~ x + (0 + f | g) + (1 | g:h)", "g", {0: "tied"}),
-    "crossed": ("y ~ x + (x | h) + (0 + f | g)", "g", {0: "decay"}),
-    "crossed the other way": ("y ~ x + (1 | g) + (0 + f | h)", "h", {0: "tied"}),
-    "two in one factor": ("y ~ x + (0 + f || g) + (0 + e || g)", "g", {0: "tied", 1: "tied"}),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -58,11 +45,6 @@ def data() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def case(kind: str, data: pd.DataFrame) -> bmx.Model:
-    text, group, words = CASES[kind]
-    return with_structure(bmx.Model(text, data), group, words, PLACES)
-
-
 def points(co: Any, rng: np.random.Generator) -> list[np.ndarray]:
     """Random coordinates, and extreme ones: correlations near their ends, sds far apart."""
     n, n_sd = int(co.sizes[0]), int(co.sizes[1])
@@ -74,45 +56,6 @@ def points(co: Any, rng: np.random.Generator) -> list[np.ndarray]:
         x[:n_sd] += np.linspace(-4, 3, n_sd)
         found.append(x)
     return found
-
-
-def covariance(problem: Problem, co: Any, x: np.ndarray) -> np.ndarray:
-    """Covariance of all group effects, from the structures' own plain Python."""
-    sd, C = unpack_theta(co, x)
-    values = iter(structure_values(co, x))
-    out, at = [], 0
-    for f, group in enumerate(problem.groups):
-        q = group.n_effects
-        R = np.eye(q)
-        for part in covariance_of(group).with_coordinates:
-            here, own = part.effects, next(values)
-            named = zip(part.covariance.parameters(), own, strict=True)
-            if part.covariance.free_correlations:
-                F = C[co.L_start[f] :][: q * q].reshape(q, q)[here, here]
-            else:
-                F = part.covariance.roots({p.name: np.array([v]) for p, v in named})[0]
-            R[here, here] = F @ F.T
-        s = sd[at : at + q]
-        at += q
-        out.append(np.kron(np.eye(group.n_levels), s[:, None] * R * s))
-    total = np.zeros((sum(map(len, out)),) * 2)
-    at = 0
-    for block in out:
-        total[at : at + len(block), at : at + len(block)] = block
-        at += len(block)
-    return total
-
-
-def dense_deviance(model: bmx.Model, problem: Problem, co: Any, x: np.ndarray, reml: bool) -> float:
-    Z, X = dense_Z(problem), model.design.mu.X
-    sigma = float(np.exp(x[-1]))
-    V = Z @ covariance(problem, co, x) @ Z.T + sigma**2 * np.eye(len(Z))
-    inverse = np.linalg.inv(V)
-    A = X.T @ inverse @ X
-    rest = model.y - X @ np.linalg.solve(A, X.T @ inverse @ model.y)
-    n = len(Z) - (X.shape[1] if reml else 0)
-    value = np.linalg.slogdet(V)[1] + rest @ inverse @ rest + n * np.log(2 * np.pi)
-    return float(value + (np.linalg.slogdet(A)[1] if reml else 0.0))
 
 
 @pytest.mark.parametrize("reml", [True, False])
@@ -179,7 +122,7 @@ def test_coordinates_of_what_they_stand_for_are_the_same(
 def collapsed(model: bmx.Model, values: dict[str, Any]) -> tuple[float, float]:
     """log p of everything under the PyMC model, and minus that of the effects given the rest."""
     design, priors = model.design.mu, model.prior_entries.mu
-    group = design.mu.groups[0]
+    group = design.groups[0]
     part = covariance_of(group).parts[0]
     name = part.covariance.parameters()[0].name
     C = part.covariance.roots({name: np.array([values["shape"]])})[0]

@@ -38,19 +38,17 @@ def reason(text: str) -> str:
         ("y ~ ar1(0 + factor(t) | g)", "write C(x)"),
         ("y ~ ar1(t)", "stands around a group term: ar1(time | g)"),
         ("y ~ ar(t, gr=g)", "write ar1(time | g)"),
-        ("y ~ (1 | gr(g, cov=A))", "gr(...) is not available"),
-        ("y ~ (1 | gr(g, by=f))", "write (1 | g), whose levels are independent"),
-        ("y ~ (1 | gr(g))", "`g` is enough behind the bar"),
         ("y ~ exp(x + z || g)", "one bar, exp(... | g)"),
         ("y ~ cs(1 + x | g)", "an intercept is no position"),
         ("y ~ I(exp(x | g))", "it is a term by itself"),
         ("y ~ propto(0 + x | g)", "this covariance is not available"),
+        ("y ~ gr(g, cov=A)", "gr(...) stands behind a bar: (1 | gr(g, cov=A))"),
+        ("y ~ x + mm(g, h)", "mm(...) stands behind a bar: (1 | mm(g, h))"),
         ("y ~ x(1 | g)", "is a + missing before the parenthesis?"),
         ("y ~ (1 | factor(g))", "`g` is enough behind the bar"),
         ("y ~ (1 | C(g))", "`g` is enough behind the bar"),
         ("y ~ (x | a:as.factor(g))", "`g` is enough behind the bar"),
         ("y ~ (1 | interaction(g, h))", "write g:h behind the bar"),
-        ("y ~ (1 | mm(g, h))", "multi-membership terms are not available"),
         ("y ~ (1 | cut(x, 3))", "pd.cut"),
         ("y ~ C(x, Sum)", "write C(x, contr.sum)"),
         ("y ~ C(x, Treatment)", "write C(x, contr.treatment)"),
@@ -98,6 +96,17 @@ def test_what_other_packages_call_it_gets_what_it_is_called_here(text: str, way_
         ("y ~ $x", "`$` is no operator"),
         ("y ~ log(x", "the formula ends where a ) is missing"),
         ("y ~ exp(x) * 2", "for arithmetic write {2 * x}"),
+        # What formulaic takes for x with half the slope, and for x + z + x:z.
+        ("y ~ 2:x", "numbers other than 0 and 1 are no terms"),
+        ("y ~ (x + z)/2", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ x/10", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ z + (x/2 | g)", "for arithmetic write {2 * x} or {x / 2}"),
+        ("y ~ x + 1..2", "numbers other than 0 and 1 are no terms"),
+        ("y ~ x**2.5", "must be an integer from 1 to 10"),
+        ("y ~ (x > 0) + z", "a comparison stands in braces"),
+        ("y ~ z + (0 == x):z", "a comparison stands in braces"),
+        ("y ~ (x > -1)", "a comparison stands in braces"),
+        ("y ~ (x - 1) + z", "an intercept cannot be removed inside parentheses"),
         ("y ~ 'x'", "text in quotes is no term"),
         ("y ~ x ~ z", "one tilde"),
         ("k / n ~ x", "write proportion(k, n) for successes of trials, {k / n} for others"),
@@ -109,7 +118,14 @@ def test_what_other_packages_call_it_gets_what_it_is_called_here(text: str, way_
 def test_a_slip_is_told_in_our_words(text: str, said: str) -> None:
     message = reason(text)
     assert said in message
-    for foreign in ("insuffient", "Unknown operator", "incorrectly", "literals", "quote context"):
+    for foreign in (
+        "insuffient",
+        "Unknown operator",
+        "incorrectly",
+        "literals",
+        "quote context",
+        "scaling",
+    ):
         assert foreign not in message
 
 

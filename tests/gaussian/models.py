@@ -29,6 +29,24 @@ FORMULAS = {
     "deep and crossed": "y ~ x + (1 | h/w/k) + (x | m)",
     "no intercept": "y ~ 0 + x + z + (1 | k)",
     "offset": "y ~ x + offset(z) + (x | k)",
+    "related": "y ~ x + (1 | gr(k, cov=A))",
+    "related slopes": "y ~ x + (x | gr(k, cov=A))",
+    "related and nested": "y ~ x + (x | h/w) + (z || gr(k, cov=A))",
+    "related and crossed": "y ~ x + (1 | h) + (x | gr(k, precision=Q)) + (1 | gr(m, cov=A))",
+}
+
+
+def related(seed: int = 8, n: int = 9) -> pd.DataFrame:
+    """A covariance between the levels of k, and of two that are not in the data."""
+    half = np.random.default_rng(seed).normal(size=(n, n))
+    labels = [str(k) for k in range(n)]
+    A = half @ half.T / n + 0.3 * np.eye(n)
+    return pd.DataFrame(A, index=labels, columns=labels)
+
+
+MATRICES = {
+    "A": related(),
+    "Q": pd.DataFrame(np.linalg.inv(related(5)), index=related().index, columns=related().index),
 }
 
 
@@ -53,7 +71,7 @@ def make_data(seed: int = 3, n: int = 260, year: float = 0.0) -> pd.DataFrame:
 def make_problem(
     text: str, data: pd.DataFrame, priors: Any = None, **options: Any
 ) -> tuple[bmx.Model, Problem]:
-    model = bmx.Model(text, data, priors=priors)
+    model = bmx.Model(text, data, priors=priors, matrices=MATRICES)
     rows = {name: np.asarray(data[column], dtype=float) for name, column in options.items()}
     residual = residual_by_rows(rows)
     return model, build_problem(model.design.mu, model.y, residual=residual, rows=rows)
@@ -77,7 +95,8 @@ def dense_covariance(problem: Problem, sd: np.ndarray, corr: list[np.ndarray]) -
     for group, R in zip(problem.groups, corr, strict=True):
         s = sd[at : at + group.n_effects]
         at += group.n_effects
-        blocks.append(np.kron(np.eye(group.n_levels), s[:, None] * R * s))
+        between = np.eye(group.n_levels) if group.between is None else group.between.covariance
+        blocks.append(np.kron(between, s[:, None] * R * s))
     size = sum(len(b) for b in blocks)
     out, at = np.zeros((size, size)), 0
     for block in blocks:

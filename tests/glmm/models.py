@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import linalg
 
 from bayesmix.design import build_design
+from bayesmix.design.between import Matrices
 from bayesmix.families import FAMILIES
 from bayesmix.formula import parse_formula
 from bayesmix.gaussian.coordinates import Coordinates
@@ -26,7 +28,16 @@ FORMULAS = {
     "crossed": "y ~ x + (1 | g) + (1 | h)",
     "crossed slopes": "y ~ x + (x | g) + (x | h)",
     "everything": "y ~ x + offset(z) + (1 | g:k) + (x | g) + (1 | h)",
+    "related": "y ~ x + (1 | gr(g, cov=A))",
+    "related slopes": "y ~ x + (x | gr(g, cov=A)) + (1 | h)",
 }
+
+
+def related(n: int = 8) -> pd.DataFrame:
+    """A covariance between the levels of g, and of two that are not in the data."""
+    half = np.random.default_rng(3).normal(size=(n, n))
+    labels = [str(k) for k in range(n)]
+    return pd.DataFrame(half @ half.T / n + 0.3 * np.eye(n), index=labels, columns=labels)
 
 
 def make_data(rng: np.random.Generator, n: int = 200) -> pd.DataFrame:
@@ -49,7 +60,8 @@ def make_problem(
     parameters: tuple[str, ...] = (), rows: dict[str, np.ndarray] | None = None,
 ) -> GlmmProblem:  # fmt: skip
     formula = parse_formula(text, available=list(data.columns))
-    design = build_design(formula, data, residual_is_estimated=False)
+    matrices = Matrices({"A": related()})
+    design = build_design(formula, data, residual_is_estimated=False, matrices=matrices)
     kind = FAMILIES[family](link=link)
     assert tuple(kind.parameters) == parameters
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=2.0))
@@ -84,3 +96,14 @@ def dense_parts(gp: GlmmProblem, L: list[np.ndarray]) -> np.ndarray:
             at = int(gp.rows.u_start[f]) + q * int(group.index[i])
             out[i, at : at + q] = z[i]
     return out
+
+
+def prior_covariance(gp: GlmmProblem) -> np.ndarray:
+    """Covariance of all u, factor behind factor."""
+    blocks = [
+        np.kron(
+            np.eye(g.n_levels) if g.between is None else g.between.covariance, np.eye(g.n_effects)
+        )
+        for g in gp.problem.groups
+    ]
+    return linalg.block_diag(*blocks) if blocks else np.zeros((0, 0))

@@ -50,14 +50,16 @@ def dense_density(  # type: ignore[no-untyped-def]
                 sd_g, hat_l = blocks[f][0, 0], hat[0, 0]
                 s = sd_g * np.sqrt((1 + hat_l**2 * known[level]) / (1 + sd_g**2 * known[level]))
                 b[rows] = s * v[rows]
-                value += stats.norm.logpdf(b[rows], 0, sd_g).sum() + np.log(s)
+                value += np.log(s)
             elif known[level] > 0:
                 b[rows] = hat @ v[rows]
-                value += stats.multivariate_normal.logpdf(b[rows], np.zeros(q), Sigma)
             else:
                 b[rows] = blocks[f] @ v[rows]
-                value += stats.norm.logpdf(v[rows]).sum()
+                value += 0.5 * np.linalg.slogdet(Sigma)[1]
             level += 1
+        D = np.eye(group.n_levels) if group.between is None else group.between.covariance
+        own = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
+        value += stats.multivariate_normal.logpdf(b[own], np.zeros(len(D) * q), np.kron(D, Sigma))
     unit = [np.eye(len(block)) for block in blocks]
     eta = gp.rows.offset + gp.rows.X.T @ beta + dense_parts(gp, unit) @ b
     value += stats.poisson.logpmf(gp.rows.y, np.exp(eta)).sum()

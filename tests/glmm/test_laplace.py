@@ -18,7 +18,14 @@ from bayesmix.inference.laplace import (
     value_at,
 )
 
-from .models import FORMULAS, dense_parts, make_data, make_problem, with_priors
+from .models import (
+    FORMULAS,
+    dense_parts,
+    make_data,
+    make_problem,
+    prior_covariance,
+    with_priors,
+)  # fmt: skip
 
 
 def dense_laplace(gp, co, x: np.ndarray) -> float:  # type: ignore[no-untyped-def]
@@ -32,14 +39,15 @@ def dense_laplace(gp, co, x: np.ndarray) -> float:  # type: ignore[no-untyped-de
     for q in gp.problem.equations.q.tolist():
         blocks.append(L[at : at + q * q].reshape(q, q))
         at += q * q
-    A = dense_parts(gp, blocks)
+    A, D = dense_parts(gp, blocks), prior_covariance(gp)
+    P = np.linalg.inv(D)
     base = gp.rows.offset + gp.rows.X.T @ x[d:]
     y = gp.rows.y
 
     def minus(u: np.ndarray) -> tuple[float, np.ndarray]:
         eta = base + A @ u
         mu = np.exp(eta)
-        return float((mu - y * eta).sum() + u @ u / 2), A.T @ (mu - y) + u
+        return float((mu - y * eta).sum() + u @ P @ u / 2), A.T @ (mu - y) + P @ u
 
     if A.shape[1] == 0:
         return -minus(np.zeros(0))[0]
@@ -47,8 +55,9 @@ def dense_laplace(gp, co, x: np.ndarray) -> float:  # type: ignore[no-untyped-de
         minus, np.zeros(A.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-10}
     )
     mu = np.exp(base + A @ found.x)
-    H = A.T @ (mu[:, None] * A) + np.eye(A.shape[1])
-    return -float(found.fun) - 0.5 * float(np.linalg.slogdet(H)[1])
+    H = A.T @ (mu[:, None] * A) + P
+    log_det = np.linalg.slogdet(H)[1] + np.linalg.slogdet(D)[1]
+    return -float(found.fun) - 0.5 * float(log_det)
 
 
 @pytest.mark.parametrize("kind", FORMULAS)

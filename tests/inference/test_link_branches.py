@@ -10,6 +10,8 @@ from scipy.special import gammaln, logsumexp
 
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning
+from bayesmix.gaussian.density import flat_prior
+from bayesmix.inference.laplace import WarmMarginal
 
 Z = np.linspace(-8, 8, 2001)
 
@@ -61,3 +63,16 @@ def test_one_branch_is_glmmtmbs_and_says_nothing() -> None:
     assert "Branches" not in str(fit.summary())
     top, _ = best_by_quadrature(data, [4.0, 0.5, float(np.log(0.8))])
     assert fit.loglik == pytest.approx(top, abs=0.01)
+
+
+def test_a_search_may_step_to_where_no_sd_is_finite() -> None:
+    """As those of a profile do when the sd of the slopes is at zero."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(8), 10), rng.uniform(size=80)
+    data = pd.DataFrame({"x": x, "g": g})
+    data["y"] = rng.poisson((1.2 + 0.5 * x + 0.9 * rng.normal(size=8)[g]) ** 2)
+    model = bmx.Model("y ~ x + (x | g)", data, family=bmx.families.Poisson(link="sqrt"))
+    gp, co = model.glmm_problem, model.glmm_problem.problem.absolute_coordinates()
+    marginal = WarmMarginal(gp, co, flat_prior(2), 0, np.zeros(gp.n_effects))
+    for log_sd in (800.0, np.inf, np.nan):
+        assert marginal(np.array([log_sd, 0.0, 0.0, 1.0, 0.0]), np.empty(5)) == -np.inf

@@ -114,3 +114,15 @@ def test_a_predictor_far_from_zero_that_varies_by_group_costs_no_digits() -> Non
         table = far.variance_components()
     assert far.loglik == pytest.approx(near.loglik, abs=1e-6)
     assert table["sd"][1] == pytest.approx(near.variance_components()["sd"][1], rel=1e-3)
+
+
+def test_a_ratio_per_unit_of_a_tiny_predictor_is_infinite() -> None:
+    rng = np.random.default_rng(31)
+    d = pd.DataFrame({"g": rng.integers(0, 10, 200), "dose": rng.choice([0, 1e-6, 5e-6], 200)})
+    d["y"] = rng.binomial(1, 0.2 + 1e5 * d["dose"])
+    fit = bmx.Model("y ~ dose + (1 | g)", d, family="bernoulli").fit_eb()
+    assert fit.fixed_effects()["estimate"][1] > 1e5
+    table = fit.fixed_effects(exponentiate=True)
+    assert table["estimate"][1] == np.inf
+    assert np.isfinite(table.iloc[0, 1:].to_numpy(dtype=float)).all()
+    fit.plot_fixed_effects(exponentiate=True)

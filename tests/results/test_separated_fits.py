@@ -196,6 +196,35 @@ def test_a_predictor_that_tells_every_outcome_separates(link: str, text: str) ->
     assert fit.fixed_effects()["sd"].isna().all()
 
 
+@pytest.mark.parametrize("link", ["logit", "probit"])
+def test_a_slope_that_separates_within_a_level_leaves_quadrature_to_the_others(
+    link: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Rows of the level have weights of exactly zero, and say nothing of the approximation."""
+    rng = np.random.default_rng(21)
+    n = 300
+    d = pd.DataFrame({"g": np.repeat(np.arange(15), 20), "a": rng.choice(list("abc"), n)})
+    d["z"] = rng.normal(size=n)
+    chance = 1 / (1 + np.exp(-0.7 * rng.normal(size=15)[d["g"]]))
+    d["y"] = np.where(d["a"] == "a", d["z"] > 0, rng.random(n) < chance).astype(int)
+    model = bmx.Model("y ~ a * z + (1 | g)", d, family=bmx.families.Bernoulli(link=link))
+    rest = bmx.Model(
+        "y ~ a * z + (1 | g)", d[d["a"] != "a"], family=bmx.families.Bernoulli(link=link)
+    )
+    for n_quadrature in (1, 15):
+        fit = model.fit_eb(n_quadrature=n_quadrature)
+        right = rest.fit_eb(n_quadrature=n_quadrature)
+        assert isinstance(fit, LaplaceFit)
+        assert isinstance(right, LaplaceFit)
+        assert fit.converged
+        assert fit.separation
+        assert fit.approximation == right.approximation
+        assert fit.loglik == pytest.approx(right.loglik, abs=1e-5)
+        sd, right_sd = (f.variance_components()["sd"][0] for f in (fit, right))
+        assert sd == pytest.approx(right_sd, rel=1e-4)
+    assert {w.category for w in recwarn} == {SeparationWarning}
+
+
 def test_groups_of_one_outcome_each_say_nothing_of_their_spread() -> None:
     """With larger effects the likelihood does no worse; Laplace's own maximum is no estimate."""
     g = np.repeat(np.arange(12), 5)

@@ -30,13 +30,17 @@ from bayesmix.results.tabular.text import WIDTH, cell
 
 __all__ = ["EstimateComparison", "Part", "compare_estimates"]
 
-Part = Literal["fixed_effects", "variance_components", "correlations", "group_effects"]
+Part = Literal[
+    "fixed_effects", "variance_components", "correlations", "covariance_parameters",
+    "group_effects",
+]  # fmt: skip
 
 _SHOWN_LEVELS = 6
 _TITLES = {
     "fixed_effects": "Fixed effects",
     "variance_components": "Standard deviations",
     "correlations": "Correlations",
+    "covariance_parameters": "Covariance parameters",
     "group_effects": "Group effects",
 }
 
@@ -189,6 +193,11 @@ class EstimateComparison:
         return self._long("correlations")
 
     @property
+    def covariance_parameters(self) -> pd.DataFrame:
+        """One row per parameter of a structure and fit: group, parameter, fit, estimate, sd, ..."""
+        return self._long("covariance_parameters")
+
+    @property
     def group_effects(self) -> pd.DataFrame:
         """One row per level, effect and fit: group, level, effect, fit, estimate, sd, ..."""
         return self._long("group_effects")
@@ -212,8 +221,9 @@ class EstimateComparison:
 
         Parameters
         ----------
-        part : {"fixed_effects", "variance_components", "correlations", "group_effects"}, optional
-            All of them by default.
+        part : str, optional
+            "fixed_effects", "variance_components", "correlations", "covariance_parameters" or
+            "group_effects"; all of them by default.
 
         Returns
         -------
@@ -245,9 +255,11 @@ class EstimateComparison:
 
         Parameters
         ----------
-        part : {"fixed_effects", "variance_components", "correlations", "group_effects"}, optional
-            By default all of them: a panel for each coefficient, standard deviation
-            and correlation, and one for each effect of a grouping factor.
+        part : str, optional
+            "fixed_effects", "variance_components", "correlations", "covariance_parameters" or
+            "group_effects"; by default all of them: a panel for each coefficient, standard
+            deviation, correlation and parameter of a covariance structure, and one for each
+            effect of a grouping factor.
         group : str, optional
             Whose group effects are drawn; by default those of the first.
         effects : sequence of str, optional
@@ -356,7 +368,7 @@ class EstimateComparison:
             )
         if part == "correlations":
             table["term"] = table["effect_1"] + ", " + table["effect_2"]
-        table = table.rename(columns={"effect": "term"})
+        table = table.rename(columns={"effect": "term", "parameter": "term"})
         for name in ("group", "level"):
             if name not in table.columns:
                 table[name] = pd.Series([""] * len(table), dtype="str")
@@ -374,6 +386,7 @@ class EstimateComparison:
             "fixed_effects": ["term"],
             "variance_components": ["group", "term"],
             "correlations": ["group", "term"],
+            "covariance_parameters": ["group", "term"],
             "group_effects": ["level", "term"],
         }[part]
         cells = long[[*labels, "fit"]].assign(
@@ -393,7 +406,8 @@ class EstimateComparison:
         )
         again = cells.duplicated([*labels, "fit"]).any()
         if width - 2 <= WIDTH and not again:
-            renamed = wide.rename(columns={"term": "effect"} if part != "fixed_effects" else {})
+            heading = {"fixed_effects": "term", "covariance_parameters": "parameter"}
+            renamed = wide.rename(columns={"term": heading.get(part, "effect")})
             return renamed, tuple(str(c) for c in renamed.columns[: len(labels)])
         columns = [*labels, "fit", "estimate", "lower", "upper"]
         tall = long[columns].reset_index(drop=True)

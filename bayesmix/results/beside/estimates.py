@@ -19,9 +19,10 @@ COLUMNS = {
     "fixed_effects": ("term", "estimate", "sd", "lower", "upper"),
     "variance_components": ("group", "effect", "variance", "sd", "sd_lower", "sd_upper"),
     "correlations": ("group", "effect_1", "effect_2", "estimate", "lower", "upper"),
+    "covariance_parameters": ("group", "parameter", "estimate", "sd", "lower", "upper"),
     "group_effects": ("group", "level", "effect", "estimate", "sd", "lower", "upper"),
 }
-TEXT = ("term", "group", "effect", "effect_1", "effect_2", "level")
+TEXT = ("term", "group", "effect", "effect_1", "effect_2", "parameter", "level")
 
 
 def frame(table: str, rows: Any) -> pd.DataFrame:
@@ -42,7 +43,8 @@ class Estimates:
         What the fit is called if the user does not say.
     n_obs : int or None
         Rows of the data, where that is known.
-    fixed_effects, variance_components, correlations, group_effects : DataFrame
+    fixed_effects, variance_components, correlations, covariance_parameters,
+    group_effects : DataFrame
         With the columns of `COLUMNS`.
     note : str
         What the reader of the intervals should know; may be empty.
@@ -55,6 +57,7 @@ class Estimates:
     fixed_effects: pd.DataFrame
     variance_components: pd.DataFrame
     correlations: pd.DataFrame
+    covariance_parameters: pd.DataFrame
     group_effects: pd.DataFrame
     note: str = ""
     is_own: bool = False
@@ -67,6 +70,7 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         "fixed_effects": fit.fixed_effects(ci_prob, **quick),
         "variance_components": fit.variance_components(ci_prob, **quick),
         "correlations": fit.correlations(ci_prob, **quick),
+        "covariance_parameters": fit.covariance_parameters(ci_prob, **quick),
     }
     if fit.model.design.mu.groups:
         tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)

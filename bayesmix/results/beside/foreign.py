@@ -69,6 +69,7 @@ def result_estimates(fit: Any, ci_prob: float, terms: TermNames, groups: GroupNa
         fixed_effects=frame("fixed_effects", list(rows)),
         variance_components=frame("variance_components", components),
         correlations=frame("correlations", correlations),
+        covariance_parameters=frame("covariance_parameters", []),
         group_effects=frame("group_effects", effects),
     )
 

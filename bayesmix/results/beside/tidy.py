@@ -81,6 +81,7 @@ def tidy_estimates(
         fixed_effects=frame("fixed_effects", fixed_rows + left),
         variance_components=frame("variance_components", components),
         correlations=frame("correlations", correlations),
+        covariance_parameters=frame("covariance_parameters", []),
         group_effects=frame(
             "group_effects",
             [

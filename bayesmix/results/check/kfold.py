@@ -188,6 +188,7 @@ def _normal_units(
         return values.reshape(n_draws, *values.shape[2:])
 
     scales = group_scales(
+        law.model.design.mu.groups,
         {name: flat(values) for name, values in law.sd.items()},
         {name: flat(values) for name, values in law.corr.items()},
     )

@@ -236,8 +236,9 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     design = model.design
     if isinstance(by, str):
         for group in design.mu.groups:
-            if group.name == by:
-                return by, group.levels.labels, group.index.astype(np.int64)
+            if group.name == by:  # levels of a known covariance may have no row
+                there, member = np.unique(group.index, return_inverse=True)
+                return by, group.levels.labels[there], member.astype(np.int64)
         if by not in design.frame.columns:
             known = [g.name for g in design.mu.groups]
             known += [c for c in design.frame.columns if c not in known]

@@ -106,9 +106,10 @@ class WeighsHypotheses(HasLaw):
         A hypothesis has two sides and =, < or > between them. The sides are arithmetic
         (+ - * / ^, abs, exp, log, sqrt, logit, inv_logit) over the names that the
         tables and the priors use: coefficients such as ``sex[T.female]``, ``sd(Subject,
-        Days)``, ``corr(Subject, Intercept, Days)``, ``sigma`` and the other parameters
-        of the family; ``beta(sigma)`` is a coefficient that is called like one of
-        these, and a name in backticks is taken as it is.
+        Days)``, ``corr(Subject, Intercept, Days)``, ``rho(Subject)`` or ``rho_Subject`` of
+        a covariance structure, ``sigma`` and the other parameters of the family;
+        ``beta(sigma)`` is a coefficient that is called like one of these, and a name in
+        backticks is taken as it is.
 
         Parameters
         ----------
@@ -327,6 +328,8 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             known[f"corr({group.name}, {other}, {one})"] = name
             if len(pairs) == 1:
                 known[f"corr({group.name})"] = name
+        for parameter in covariance_of(group).parameters():  # as the posterior's variables are
+            known[f"{parameter}_{group.name}"] = f"{parameter}({group.name})"
     return known | {name: name for name in canonical}
 
 

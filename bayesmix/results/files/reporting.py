@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
-from bayesmix.results.pictures.fit_plots import FitPlots
+from bayesmix.results.pictures.covariance_plots import CovariancePlots
 from bayesmix.results.tabular.summary import Section
 from bayesmix.results.tabular.summing_up import SumsUp
 
 __all__ = ["Reports"]
 
 
-class Reports(SumsUp, FitPlots, Checks):
+class Reports(SumsUp, CovariancePlots, Checks):
     """A fit as a page."""
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
@@ -102,6 +103,14 @@ class Reports(SumsUp, FitPlots, Checks):
                 draw=self.plot_variance_components,
             ),
         ]
+        if covariance_parameters(self.model):
+            pictures.append(
+                Picture(
+                    title="Covariance parameters",
+                    caption="What covariance structures have beside standard deviations.",
+                    draw=self.plot_covariance_parameters,
+                )
+            )
         pictures += [
             Picture(
                 title=f"Group effects of {group.name}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.between import Between, Matrices
 from bayesmix.errors import BayesmixError, FileError
 from bayesmix.families import FAMILIES
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
@@ -20,6 +21,7 @@ from bayesmix.results.files.saved_columns import (
     saved_column,
     saved_index,
 )
+from bayesmix.results.files.saved_matrices import matrix_from_saved, saved_matrix
 from bayesmix.statement.specification import Specification
 from bayesmix.statement.stated import StatedModel
 
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["model_from_saved", "saved_model"]
 
 # 2: with the model whose levels, knots and priors were kept; 3: with several linear predictors;
-# 4: with a residual structure.
-_FORMAT = 4
+# 4: with known covariances between levels; 5: with a residual structure.
+_FORMAT = 5
 _LEARNED = "learned_from_"
 
 
@@ -83,6 +85,11 @@ def saved_model(model: StatedModel) -> xr.Dataset:
             name: _saved_priors(ModelPriors(predictors={"mu": predictors[name]}, family={}))
             for name in others
         }
+    related = _related(model)
+    if related:
+        described["matrices"] = [
+            saved_matrix(between, f"matrix_{k}", arrays) for k, between in enumerate(related)
+        ]
     if design.rows is not None:
         arrays["rows"] = design.rows
     if model.learned_from is not None:
@@ -163,6 +170,9 @@ def _model[M: StatedModel](
             priors={n: _prior_from_saved(p) for n, p in described["user_priors"].items()},
             functions=functions or {},
             parametrization=described["parametrization"],
+            matrices=Matrices(
+                dict(matrix_from_saved(one, arrays) for one in described.get("matrices", ()))
+            ),
             **given,
         )
         model = specification.build(make, frame, learned_from=whole)
@@ -190,9 +200,22 @@ def _format(model: StatedModel) -> int:
     """The first version of the format that can hold a model, so that older readers can, too."""
     if model.design.residual is not None:
         return _FORMAT
+    if _related(model):
+        return 4
     if len(model.design.predictors) > 1:
         return 3
     return 1 if model.learned_from is None else 2
+
+
+def _related(model: StatedModel) -> list[Between]:
+    """The known covariances that its grouping factors have, each once."""
+    found = {
+        group.between.name: group.between
+        for predictor in model.design.predictors.values()
+        for group in predictor.groups
+        if group.between is not None
+    }
+    return list(found.values())
 
 
 def _described(saved: xr.Dataset) -> dict[str, Any]:

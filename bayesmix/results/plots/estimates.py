@@ -16,7 +16,10 @@ from bayesmix.results.plots.ticks import number_ticks
 __all__ = ["plot_estimates"]
 
 _COLUMNS = 3
-_TITLES = {"fixed_effects": "", "variance_components": "sd: ", "correlations": "corr: "}
+_TITLES = {
+    "fixed_effects": "", "variance_components": "sd: ", "correlations": "corr: ",
+    "covariance_parameters": "",
+}  # fmt: skip
 
 
 def plot_estimates(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_fig
 from bayesmix.results.plots.intervals import draw_intervals, explain, is_away, shown_range
 from bayesmix.results.plots.labels import name_ticks, text_width, wrapped
 
-__all__ = ["ForestRow", "plot_forest"]
+__all__ = ["ForestPanel", "ForestRow", "plot_forest", "plot_panels"]
 
 _SIZE = 9.0  # of the labels, in points
 _ORDERS = 100.0  # what is so many times smaller cannot be seen on the same axis
@@ -74,26 +74,66 @@ def plot_forest(
     matplotlib Figure
     """
     panels = [rows] if log else _by_scale(rows)
-    names = [wrapped([row.label for row in panel], 44, 3) for panel in panels]
+    found = [ForestPanel(rows=panel, line=line, log=log) for panel in panels]
+    apart = "\n(each panel has a scale of its own)" if len(panels) > 1 else ""
+    found[-1] = replace(found[-1], x_label=x_label + apart)
+    return plot_panels(found, title=title)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestPanel:
+    """Rows with an axis of their own.
+
+    Attributes
+    ----------
+    rows : sequence of ForestRow
+    line : float or None
+        As in `plot_forest`.
+    x_label : str
+    log : bool
+    """
+
+    rows: Sequence[ForestRow]
+    line: float | None
+    x_label: str = ""
+    log: bool = False
+
+
+def plot_panels(panels: Sequence[ForestPanel], *, title: str = "") -> Any:
+    """Draw estimates and intervals in panels below each other, each with its own axis.
+
+    Parameters
+    ----------
+    panels : sequence of ForestPanel
+        Which do not differ in what `line` is, where they have one.
+    title : str
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    names = [wrapped([row.label for row in panel.rows], 44, 3) for panel in panels]
     n_lines = [sum(1 + name.count("\n") for name in panel) for panel in names]
     heights = [0.24 * n + 0.45 for n in n_lines]
+    # Labels of axes between panels take room of their own.
+    between = 0.3 * sum(bool(panel.x_label) for panel in panels[:-1])
     size = (
         4.6 + text_width([name for panel in names for name in panel], _SIZE),
-        max(1.9, 0.45 + sum(heights) + 0.3 * bool(title)),
+        max(1.9, 0.45 + sum(heights) + 0.3 * bool(title) + between),
     )
     figure, axes = new_figure(len(panels), 1, size, heights)
     for axis, panel, labels in zip(axes[:, 0], panels, names, strict=True):
-        _draw_panel(axis, panel, labels, line, log)
-    if len(panels) > 1:
-        x_label += "\n(each panel has a scale of its own)"
-    axes[-1][0].set_xlabel(x_label)
+        _draw_panel(axis, panel.rows, labels, panel.line, panel.log)
+        if panel.x_label:
+            axis.set_xlabel(panel.x_label)
     if title:
         axes[0][0].set_title(title)
+    every = [row for panel in panels for row in panel.rows]
     explain(
         figure,
-        away=line is not None and any(_is_away(row, line) for row in rows),
-        unknown=any(np.isnan([row.lower, row.upper]).any() for row in rows if _has_interval(row)),
-        line=line,
+        away=any(_is_away(row, panel.line) for panel in panels for row in panel.rows),
+        unknown=any(np.isnan([row.lower, row.upper]).any() for row in every if _has_interval(row)),
+        line=next((panel.line for panel in panels if panel.line is not None), None),
     )
     return finish(figure)
 

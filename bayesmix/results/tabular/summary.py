@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -20,7 +20,11 @@ from bayesmix.results.tabular.text import (
     wrapped_title,
 )
 
-__all__ = ["Section", "Summary", "more_levels", "of_columns", "of_negative_shares"]
+__all__ = [
+    "Section", "Summary", "first_rows", "more_levels", "of_columns", "of_negative_shares",
+]  # fmt: skip
+
+_MOST_ROWS = 40  # of variance components, or correlations, in print
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,26 @@ class Summary:
 def more_levels(group: str, rest: int) -> str:
     """Write the note below the first levels of a grouping factor; empty if these are all."""
     return f"and {counted(rest, 'more level')}: group_effects({group!r})" if rest > 0 else ""
+
+
+def first_rows(section: Section, call: str) -> Section:
+    """Keep the first rows of a long table: 200 effects have 19,900 correlations.
+
+    Parameters
+    ----------
+    section : Section
+    call : str
+        What returns the whole table.
+    """
+    table = section.table
+    if len(table) <= _MOST_ROWS:
+        return section
+    shown = _MOST_ROWS // 2
+    note = f"and {len(table) - shown:,} more rows: {call}"
+    return replace(
+        section, table=table.iloc[:shown], whole=table.copy,
+        note="; ".join(part for part in (note, section.note) if part),
+    )  # fmt: skip
 
 
 def of_columns(estimates: str, sd: str, components: pd.DataFrame) -> list[str]:

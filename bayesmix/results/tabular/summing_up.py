@@ -12,7 +12,7 @@ from bayesmix.laws.base import Asked, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
-from bayesmix.results.tabular.summary import Section, Summary, more_levels
+from bayesmix.results.tabular.summary import Section, Summary, first_rows, more_levels
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -73,11 +73,16 @@ class SumsUp(HasLaw):
                                     text_columns=("term",), note=note))  # fmt: skip
         parts = tables.variance_components_table(law, asked)
         pairs = tables.correlations_table(law, asked)
+        beside, why = tables.covariance_parameters_table(law, asked)
         variances = [
             Section(title="Variance components", table=parts, text_columns=("group", "effect")),
             Section(title="Correlations", table=pairs,
                     text_columns=("group", "effect_1", "effect_2")),
+            Section(title="Covariance parameters", table=beside,
+                    text_columns=("group", "parameter"), note=why),
         ]  # fmt: skip
+        calls = ("variance_components()", "correlations()", "covariance_parameters()")
+        variances = [first_rows(*pair) for pair in zip(variances, calls, strict=True)]
         own = []
         # The sigma of a normal response is the residual of the variance components, where
         # the link leaves it on their scale.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "correlations_table",
+    "covariance_parameters_table",
     "exponentiated",
     "family_parameters_table",
     "fixed_effects_table",
@@ -79,6 +80,12 @@ def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:
     return _labelled(("group", "effect_1", "effect_2"), *law.correlations(asked))
 
 
+def covariance_parameters_table(law: Law, asked: Asked) -> tuple[pd.DataFrame, str]:
+    """One row per parameter of a covariance structure, and why limits are missing."""
+    labels, columns, notes = law.covariance_parameters(asked)
+    return _labelled(("group", "parameter"), labels, columns), "; ".join(notes)
+
+
 def _labelled(
     names: Sequence[str], labels: Sequence[Sequence[str]], columns: dict[str, np.ndarray]
 ) -> pd.DataFrame:
@@ -103,8 +110,9 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
             "no logarithms of ratios, as they are with the logit, log and cloglog links"
         )
     ratios = table.copy()
-    for name in ("estimate", "lower", "upper"):
-        ratios[name] = np.exp(table[name])
+    with np.errstate(over="ignore"):  # per unit of a predictor of tiny values a ratio is infinite
+        for name in ("estimate", "lower", "upper"):
+            ratios[name] = np.exp(table[name])
     ratios["sd"] = ratios["estimate"] * table["sd"]
     return ratios
 

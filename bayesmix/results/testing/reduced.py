@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.covariance.layout import structure_of
 from bayesmix.design import Block, Design, GroupingFactor, LinearPredictor
+from bayesmix.design.matrices import Columns
 from bayesmix.priors.resolve import resolve_priors
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def without_each_effect(model: FittableModel) -> Iterator[Reduced]:
         for number, (block, columns) in enumerate(zip(group.blocks, group.terms, strict=True)):
             structure = structure_of(block)
             everything = list(range(block.start, block.stop))
-            if block.size == 1 or not (structure.free_correlations or _independent(block)):
+            whole = not (structure.free_correlations or _independent(block))
+            if block.size == 1 or whole or not isinstance(columns, Columns):
                 words = group.effects[block.start]
                 if block.size > 1:
                     words = ", ".join(structure.sd_labels(group.effects[block.start : block.stop]))

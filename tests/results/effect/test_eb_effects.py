@@ -11,7 +11,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
-from tests.gaussian.models import FORMULAS, dense_covariance, dense_Z, make_data
+from tests.gaussian.models import FORMULAS, MATRICES, dense_covariance, dense_Z, make_data
 
 NUMBERS = ["estimate", "sd", "lower", "upper"]
 
@@ -35,7 +35,7 @@ def test_averages_have_the_exact_error(name: str) -> None:
     rng = np.random.default_rng(1)
     for column in ("h", "w", "k", "m"):  # effects that are there: no variance is zero
         data["y"] += 20 * rng.normal(size=10)[data[column]] * (1 + data["x"] / 5)
-    eb = bmx.Model(FORMULAS[name], data, weights="weight").fit_eb()
+    eb = bmx.Model(FORMULAS[name], data, weights="weight", matrices=MATRICES).fit_eb()
     by = np.asarray(["a", "b"])[(data["x"] > data["x"].median()).astype(int)]
     data = data.assign(by=by)
     full = dense_covariance_of_rows(eb)

@@ -9,7 +9,7 @@ from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError
-from tests.gaussian.models import FORMULAS, dense_covariance, dense_Z, make_data
+from tests.gaussian.models import FORMULAS, MATRICES, dense_covariance, dense_Z, make_data
 
 
 def dense_moments(eb: bmx.EmpiricalBayes, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +37,7 @@ def test_the_prediction_error_is_exact(name: str) -> None:
     # Effects that are there, so that no variance is zero.
     for column in ("h", "w", "k", "m"):
         data["y"] += 20 * rng.normal(size=10)[data[column]] * (1 + data["x"] / 5)
-    eb = bmx.Model(FORMULAS[name], data, weights="weight").fit_eb()
+    eb = bmx.Model(FORMULAS[name], data, weights="weight", matrices=MATRICES).fit_eb()
     mean, variance = dense_moments(eb, np.zeros((len(eb.model.design.mu.fixed_effects),) * 2))
     table = eb.predict(data.drop(columns="y"))
     np.testing.assert_allclose(table["estimate"], mean, rtol=1e-6, atol=1e-6)

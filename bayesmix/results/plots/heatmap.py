@@ -1,0 +1,76 @@
+"""A square matrix as colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bayesmix.results.plots.figure import finish, new_figure
+from bayesmix.results.plots.labels import labels, name_ticks, text_width
+from bayesmix.results.plots.ticks import number_ticks
+
+__all__ = ["plot_heatmap"]
+
+_NAMED = 30  # so many names have room
+_WRITTEN = 10  # and in so many columns the numbers
+_SIZE = 8.0  # in points
+
+
+def plot_heatmap(
+    values: np.ndarray, names: Sequence[Any], *, bar_label: str, title: str, largest: float | None
+) -> Any:
+    """Draw a symmetric matrix, white at zero, the first row on top.
+
+    Negative numbers, where there are any, have a colour of their own.
+
+    Among many rows a few that are evenly spaced have their names; in small matrices the
+    numbers are written into the cells. What is not known is grey.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n, n)
+    names : sequence, length n
+    bar_label : str
+        What the colours are.
+    title : str
+    largest : float or None
+        Value with the darkest colour; by default the largest there is.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    n = len(values)
+    known = np.abs(values[np.isfinite(values)])
+    top = largest or float(known.max(initial=0.0)) or 1.0
+    shown = list(range(0, n, -(-n // _NAMED)))
+    texts = labels([names[i] for i in shown], 24)
+    room = text_width(texts, _SIZE)
+    side = float(np.clip(0.5 * n, 2.0, 5.5))
+    # Names that have no room beside each other stand upright.
+    upright = room > 0.9 * side / len(shown)
+    height = side + (room if upright else 0.2) + 0.9
+    # A fixed aspect and a bar beside it leave labels without room in matplotlib's layout.
+    figure, axes = new_figure(1, 1, (side + room + 1.1, height))
+    axis = axes[0][0]
+    axis.set_facecolor("0.8")
+    signed = bool((values < 0).any())
+    cmap, lowest = ("RdBu_r", -top) if signed else ("Blues", 0.0)
+    image = axis.imshow(values, cmap=cmap, vmin=lowest, vmax=top, interpolation="nearest",
+                        aspect="auto")  # fmt: skip
+    name_ticks(axis.yaxis, shown, texts, fontsize=_SIZE)
+    name_ticks(axis.xaxis, shown, texts, fontsize=_SIZE, rotation=90 if upright else 0)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axis, shrink=0.8)
+    bar.set_label(bar_label)
+    number_ticks(bar.ax.yaxis, 5)
+    if n <= _WRITTEN:
+        for i, j in np.ndindex(n, n):
+            dark = abs(values[i, j]) > 0.6 * top
+            axis.text(j, i, f"{values[i, j]:.2g}", ha="center", va="center", fontsize=7,
+                      color="white" if dark else "black")  # fmt: skip
+    axis.set_title(labels([title], 60)[0], fontsize=10)
+    return finish(figure)

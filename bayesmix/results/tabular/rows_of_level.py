@@ -1,0 +1,64 @@
+"""The rows of one level of a grouping factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.arguments import did_you_mean
+from bayesmix.design import Design, GroupingFactor
+from bayesmix.errors import ArgumentError, NotSupportedError
+
+__all__ = ["rows_of_level"]
+
+
+def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.ndarray, str]:
+    """Find the rows of a level, and what the level is called.
+
+    Parameters
+    ----------
+    design : Design
+    level : object
+        A level as the data or the tables have it; a tuple of values where a grouping factor
+        has several columns.
+    group : str or None
+        The first grouping factor by default.
+
+    Returns
+    -------
+    rows : ndarray of int
+    name : str
+        ``student 17``.
+
+    Raises
+    ------
+    NotSupportedError
+        If there are no grouping factors.
+    ArgumentError
+        If there is no such level.
+    DataError
+        If there is no such grouping factor.
+    """
+    if not design.mu.groups:
+        raise NotSupportedError(f"the model {design.formula} has no group effects")
+    factor = design.mu.groups[0] if group is None else design.mu.group(group)
+    labels = factor.levels.labels
+    found = np.flatnonzero(labels == _label(factor, level))
+    if not found.size:
+        near = did_you_mean(str(level), labels).strip()
+        some = ", ".join(map(str, labels[:3]))
+        raise ArgumentError(
+            f"`{factor.name}` has no level {level!r}; {near or f'it has {some}, ...'}"
+        )
+    return np.flatnonzero(factor.index == found[0]), f"{factor.name} {labels[found[0]]}"
+
+
+def _label(factor: GroupingFactor, level: Any) -> str:
+    """Label of a level that is given as text, or as the data hold it."""
+    values = level if isinstance(level, tuple) else (level,)
+    if len(values) != len(factor.levels.columns):
+        return str(level)
+    frame = pd.DataFrame({c: [v] for c, v in zip(factor.levels.columns, values, strict=True)})
+    return str(factor.levels.labels_of(frame)[0])
