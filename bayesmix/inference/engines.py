@@ -10,6 +10,7 @@ from bayesmix.families import Family
 from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.residual import Residual
 
 __all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_one_predictor"]
 
@@ -42,8 +43,9 @@ def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
 
 
 def why_not_collapsed(
-    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors
-) -> str:
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors,
+    residual: Residual | None = None,
+) -> str:  # fmt: skip
     """Why the effects do not integrate out, in words; empty if they do.
 
     Parameters
@@ -53,6 +55,8 @@ def why_not_collapsed(
     rows : mapping of str to ndarray
         What is given per row.
     priors : ModelPriors
+    residual : Residual, optional
+        Its structure.
 
     Returns
     -------
@@ -61,7 +65,9 @@ def why_not_collapsed(
     why_not = why_not_normal(family, rows) or why_not_one_predictor(design, family)
     if why_not:
         return why_not
-    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)
+    correlated = residual is not None and residual.correlated
+    pairs = residual.pairs(rows, design.n_obs) if residual is not None and correlated else None
+    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups, pairs)
 
 
 def why_not_joint(

@@ -31,11 +31,13 @@ def gaussian_problem(model: StatedModel) -> Problem:
     Problem
     """
     if model not in _GAUSSIAN:
-        announce_compilation(normal=True)
+        scale = row_scale(model, model.design)
+        structure = model.residual
+        structured = scale is not None or (structure is not None and bool(structure.parameters))
+        announce_compilation(normal=True, structured=structured)
         _GAUSSIAN[model] = build_problem(
-            model.design.mu, model.y, residual=model.residual, rows=model.rows,
-            scale=row_scale(model, model.design),
-        )  # fmt: skip
+            model.design.mu, model.y, residual=structure, rows=model.rows, scale=scale
+        )
     return _GAUSSIAN[model]
 
 

@@ -256,8 +256,10 @@ def _why_not_fast(model: FittableModel) -> str:
     """Why neither the collapsed nor the joint density has kernels; empty if one has."""
     from bayesmix.inference.engines import why_not_collapsed, why_not_joint
 
-    why_not = why_not_collapsed if _is_normal(model) else why_not_joint
-    return why_not(model.design, model.family, model.rows, model.prior_entries)
+    parts = (model.design, model.family, model.rows, model.prior_entries)
+    if _is_normal(model):
+        return why_not_collapsed(*parts, model.residual)
+    return why_not_joint(*parts)
 
 
 def _sample_fast(

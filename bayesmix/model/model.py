@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.arguments import refusing
@@ -261,7 +261,7 @@ class Model(FittableModel, PoolingExtremes):
 
     def update(
         self,
-        formula: str | None = None,
+        formula: str | Sequence[str] | None = None,
         data: Any = None,
         *,
         family: str | Family | None = None,
@@ -277,9 +277,10 @@ class Model(FittableModel, PoolingExtremes):
 
         Parameters
         ----------
-        formula : str, optional
+        formula : str or sequence of str, optional
             Such as ``". ~ . + x"`` or ``". ~ . - (1 | school)"``: a dot stands for what
-            was on its side. A formula without dots replaces the old one.
+            was on its side. A formula without dots replaces the old one. Of a model with
+            several formulas it changes the first; several replace all of them.
         data : table, optional
             By default the table that this model was made of, as it is now. Where neither
             formula nor family nor functions are given with it, the model stays what it

@@ -448,6 +448,7 @@ def test_files_updates_and_words(data: pd.DataFrame, tmp_path: Path) -> None:
     assert r"\rho^{|t_i - t_j|}" in model.equation()
     other = eb.model.update("  . ~ . - x")
     assert other.residual == model.residual
+    assert eb.model.update(formulas[:2]).specification.formula == tuple(formulas[:2])
     half = model.update(data=data.iloc[:40])
     assert half.design.n_obs == 40
     assert half.residual == model.residual
