@@ -15,6 +15,7 @@ from scipy import linalg, stats
 import bayesmix as bmx
 from bayesmix.errors import DataError, FormulaError, NotSupportedError
 from bayesmix.formula.residual import parse_residual
+from bayesmix.gaussian import structured_problem
 from bayesmix.gaussian.density import log_density
 
 from .test_seam import check_gradient, dense_likelihood
@@ -145,6 +146,25 @@ def test_gradients_of_the_density_with_priors(name: str, data: pd.DataFrame) -> 
             )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["ar1 finer", "us", "exp in a plane", "covariates"])
+def test_passes_over_pairs_are_the_sums_of_classes(
+    name: str, data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for cost in (1e9, -1e9):
+        monkeypatch.setattr(structured_problem, "_PASS", cost)
+        model = bmx.Model(MODELS[name], data, weights="w")
+        problem = model.gaussian_problem
+        assert bool(problem.equations.classes.sizes[7]) == (cost < 0)
+        co = problem.coordinates(model.prior_entries)
+        prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+        gradient = np.empty(co.n_all)
+        x = np.random.default_rng(1).normal(0, 0.5, co.n_all)
+        value = log_density(problem.equations, co, prior, x, True, gradient)
+        found.append([value, *gradient])
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_prediction_errors_are_those_of_the_dense_model(name: str, data: pd.DataFrame) -> None:
     model = bmx.Model(MODELS[name], data)
@@ -187,9 +207,11 @@ def test_the_pymc_model_is_the_collapsed_density(name: str, data: pd.DataFrame) 
         point = pm_model.initial_point()
         free = {v.name for v in pm_model.free_RVs}
         values = {k: v for k, v in given.items() if k in free}
-        for name_, value in post.data_vars.items():
-            if name_ in free and name_ not in values:
-                values[name_] = value.to_numpy()[0, s]
+        mu, beta = model.design.mu, post["beta"].to_numpy()[0, s]
+        values["coefficients"] = beta[list(mu.slopes)]
+        values["intercept_at_means"] = beta[0] + mu.means[list(mu.slopes)] @ values["coefficients"]
+        for group in mu.groups:
+            values[f"b_{group.name}"] = post[f"b_{group.name}"].to_numpy()[0, s]
         joint = point_logp(pm_model, point, values)
         joint -= conditional_logp(model, given, values, data)
         differences.append(
@@ -213,7 +235,8 @@ def at_theta(model: bmx.Model, x: np.ndarray) -> dict[str, Any]:
         at += group.n_effects
         if group.n_effects > 1:
             p = np.linalg.cholesky(R)
-            found[f"partial_corr_{group.name}"] = np.array([p[1, 0]])
+            # PyMC has it between 0 and 1.
+            found[f"partial_corr_{group.name}"] = np.array([(1 + p[1, 0]) / 2])
     if not problem.sigma_is_known:
         found["sigma"] = sd[-1]
     found |= residual_variables(problem, x[co.n_x :])
@@ -262,7 +285,7 @@ def conditional_logp(
         sd = given[f"sd_{group.name}"]
         corr = np.eye(group.n_effects)
         if group.n_effects > 1:
-            corr[0, 1] = corr[1, 0] = given[f"partial_corr_{group.name}"][0]
+            corr[0, 1] = corr[1, 0] = 2 * given[f"partial_corr_{group.name}"][0] - 1
         Sigma = corr * np.outer(sd, sd)
         blocks.append(Z)
         prior_precision.append(np.kron(np.eye(group.n_levels), np.linalg.inv(Sigma)))
@@ -296,6 +319,15 @@ def test_published_fits(published: dict[str, Any], reference_folder: Path) -> No
     assert eb.loglik == pytest.approx(het["loglik_reml"], abs=1e-6)
     sd = np.exp(eb._law.residual_values["sigma_beta"])
     assert sd[0] == pytest.approx(het["sigma"], rel=1e-4)
+    exp = published["wateruse_corexp"]
+    water = pd.read_csv(reference_folder / "data" / exp["data"])
+    water = water[(water.age == "A2") & (water.species == "S2") & (water.day != 268)].dropna()
+    water = water.assign(ti=water.day / 100, ti2=(water.day / 100) ** 2)
+    eb = bmx.Model([exp["formula"], "residual ~ exp(day | tree)"], water).fit_eb()
+    assert eb.loglik == pytest.approx(exp["loglik_reml"], abs=1e-5)
+    values = values_of(eb)
+    assert values["range_residual"] == pytest.approx(exp["cor"], rel=1e-4)
+    assert values["sigma"] == pytest.approx(exp["sigma"], rel=1e-4)
     assert sd[1:] / sd[0] == pytest.approx(het["var"], rel=1e-4)
 
 
