@@ -61,6 +61,7 @@ def combine(  # type: ignore[no-untyped-def]
         address, classes.numbers, classes.table, phi.ctypes, own.ctypes, by_own.ctypes,
         own_det.ctypes,
     )  # fmt: skip
+    phi[n] = 0.0  # held till here: a function that makes arrays would be given its memory again
     if n_patterns > 0:
         _invert(classes, n_patterns, n, own, by_own, own_det)
     log_det[0] = own_det[0]
