@@ -33,7 +33,9 @@ seconds = time.perf_counter() - start
 posterior = idata["posterior"].to_dataset()
 # Parameters both report: not the offsets, and not the mean of each row.
 wanted = [
-    name for name in posterior.data_vars if not str(name).endswith("_offset") and name != "mu"
+    name
+    for name in posterior.data_vars
+    if not str(name).endswith(("_offset", "_raw")) and name != "mu"
 ]
 ess = az.ess(posterior[wanted])
 print(

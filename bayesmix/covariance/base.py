@@ -27,7 +27,7 @@ one block, with the block's number of effects and their positions.
 ``n_coordinates``           number of unconstrained coordinates, beside those of the
                             standard deviations
 ``data()``                  numbers that its kernels are given (gaps, distances)
-``kernels``                 which pair of kernels it has (see below); "none" if C = I
+``kernels``                 which functions it has for the algebra (see below); "none" if C = I
 ``values_at(x)``            parameters by name at coordinates
 ``coordinates_of(values)``  the inverse map
 ``start()``                 coordinates where a search begins
@@ -68,9 +68,14 @@ would take an sd of a million residual ones.
 Matrices are flat, row by row: entry (i, j) is ``C[i * size + j]``. C must not be
 singular: a structure of reduced rank adds what is below notice to its diagonal.
 
+``kernels = "covariance"``: the same functions for a covariance matrix in units of one sd that
+all effects share (``tied``). The algebra takes the roots of its diagonal, `lengths`, for how
+much larger the sd of an effect is, and the correlations as above.
+
 Coordinates: a parameter between two ends is the logit of its place between them, one
-without an upper end the logarithm of its size in `unit`. So a useful range lies within
-some ten units of zero, whatever the units of the data, and neither end is reached.
+without an upper end the logarithm of its size in `unit`, one without ends its distance from
+`center` in `unit`. So a useful range lies within some ten units of zero, whatever the units of
+the data, and no end is reached.
 """
 
 from __future__ import annotations
@@ -98,12 +103,14 @@ class Parameter:
     name : str
         ``rho``, ``range``, ``shape``: that of the variable is ``rho_<g>``.
     lower, upper : float
-        Ends of its range; an infinite `upper` for what is positive.
+        Ends of its range; an infinite `upper` for what is positive, both for any number.
     distribution : str
     prior : mapping of str to float
         The default prior: distribution and parameters.
     unit : float
         For what has no upper end, the size that its coordinate is relative to.
+    center : float
+        For what has no end, the value where its coordinate is zero.
     """
 
     name: str
@@ -112,9 +119,17 @@ class Parameter:
     distribution: str
     prior: Mapping[str, float]
     unit: float = 1.0
+    center: float = 0.0
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it may be any number."""
+        return bool(np.isinf(self.lower))
 
     def at(self, x: np.ndarray) -> np.ndarray:
         """Value at a coordinate."""
+        if self.is_real:
+            return np.asarray(self.center + self.unit * x)
         if np.isinf(self.upper):
             return np.asarray(self.lower + self.unit * np.exp(x))
         return np.asarray(self.lower + (self.upper - self.lower) / (1.0 + np.exp(-x)))
@@ -122,6 +137,8 @@ class Parameter:
     def coordinate(self, value: np.ndarray) -> np.ndarray:
         """Coordinate of a value; at an end of the range that of the nearest number within."""
         tiny = 1e-300
+        if self.is_real:
+            return np.asarray((value - self.center) / self.unit)
         if np.isinf(self.upper):
             return np.asarray(np.log(np.maximum((value - self.lower) / self.unit, tiny)))
         low, high = (np.maximum(d, tiny) for d in (value - self.lower, self.upper - value))
@@ -130,7 +147,7 @@ class Parameter:
     def with_distances(self, value: np.ndarray) -> list[np.ndarray]:
         """Value, distance from the lower end, distance from the upper (1 if there is none)."""
         above = np.ones_like(value) if np.isinf(self.upper) else self.upper - value
-        return [value, value - self.lower, above]
+        return [value, np.ones_like(value) if self.is_real else value - self.lower, above]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +183,7 @@ class Covariance(ABC):
     in_order: ClassVar[bool] = False
     any_columns: ClassVar[bool] = False
     free_correlations: ClassVar[bool] = False
-    kernels: ClassVar[Literal["none", "vine", "root", "correlation"]] = "root"
+    kernels: ClassVar[Literal["none", "vine", "root", "correlation", "covariance"]] = "root"
     fill: ClassVar[Callable[..., None]]
     pull_back: ClassVar[Callable[..., None]]
 
@@ -234,13 +251,29 @@ class Covariance(ABC):
         n = len(given[0][1]) if given else 1
         if not given:
             return np.broadcast_to(np.eye(self.size), (n, self.size, self.size))
+        square = self._filled(given)
+        if self.kernels == "root":
+            return square
+        if self.kernels == "covariance":
+            lengths = _lengths(square)
+            square = square / lengths[:, :, None] / lengths[:, None, :]
+            square[:, range(self.size), range(self.size)] = 1.0
+        return np.linalg.cholesky(square + NUGGET * np.eye(self.size))
+
+    def lengths(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """How much larger each effect's sd is than the block's, shape (S, size)."""
+        given = [(p, np.asarray(values[p.name], dtype=np.float64)) for p in self.parameters()]
+        if self.kernels != "covariance" or not given:
+            return np.ones((len(given[0][1]) if given else 1, self.size))
+        return _lengths(self._filled(given))
+
+    def _filled(self, given: list[tuple[Parameter, np.ndarray]]) -> np.ndarray:
+        """What its function `fill` writes, shape (S, size, size)."""
+        n = len(given[0][1])
         flat = [distance for p, value in given for distance in p.with_distances(value)]
         out = np.zeros((self.size**2, n))
         self.fill(self.size, np.asarray(flat), self.data(), out)
-        square = np.moveaxis(out.reshape(self.size, self.size, n), -1, 0)
-        if self.kernels == "correlation":
-            return np.linalg.cholesky(square + NUGGET * np.eye(self.size))
-        return square
+        return np.moveaxis(out.reshape(self.size, self.size, n), -1, 0)
 
     def pymc_root(self, variables: Mapping[str, str], priors: Mapping[str, Any]) -> Any | None:
         """State the parameters in the PyMC model on the context stack.
@@ -327,3 +360,7 @@ class Covariance(ABC):
             C = np.swapaxes(R * sign[:, :, None], 1, 2)
         weights = np.linalg.solve(np.swapaxes(C[:, :n, :n], 1, 2), np.swapaxes(C[:, n:, :n], 1, 2))
         return Conditional(weights=np.swapaxes(weights, 1, 2), root=C[:, n:, n:])
+
+
+def _lengths(square: np.ndarray) -> np.ndarray:
+    return np.maximum(np.sqrt(np.diagonal(square, axis1=1, axis2=2)), 1e-150)

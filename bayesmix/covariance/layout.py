@@ -18,6 +18,7 @@ from bayesmix.covariance.homdiag import HomDiag
 from bayesmix.covariance.homtoep import HomToeplitz
 from bayesmix.covariance.mat import Matern
 from bayesmix.covariance.ou import OrnsteinUhlenbeck
+from bayesmix.covariance.rr import ReducedRank
 from bayesmix.covariance.toep import Toeplitz
 from bayesmix.covariance.unstructured import Unstructured
 from bayesmix.design import Block, GroupingFactor
@@ -29,7 +30,7 @@ STRUCTURES: dict[str, type[Covariance]] = {
     cls.word: cls
     for cls in (
         Unstructured, Diagonal, HomDiag, CompoundSymmetry, HomCS, AR1, HetAR1, OrnsteinUhlenbeck,
-        Toeplitz, HomToeplitz, Exponential, SquaredExponential, Matern,
+        Toeplitz, HomToeplitz, Exponential, SquaredExponential, Matern, ReducedRank,
     )
 }  # fmt: skip
 
@@ -142,14 +143,39 @@ class GroupCovariance:
             found |= part.named_parameters()
         return found
 
+    def sd_names(self, group: str) -> tuple[str, ...]:
+        """Names of the standard deviations of a grouping factor: ``sd(g, x)``, ``sd(s(x))``."""
+        return tuple(
+            f"sd({group})" if label == group else f"sd({group}, {label})"
+            for label in self.sd_labels
+        )
+
     @property
     def sds(self) -> tuple[tuple[int, str], ...]:
         """The first effect of each standard deviation, and its name."""
         return tuple(zip(self.effect_of_sd.tolist(), self.sd_labels, strict=True))
 
-    def by_effect(self, values: np.ndarray) -> np.ndarray:
-        """Spread what there is for each standard deviation over effects, on the last axis."""
-        return values[..., self.sd_of_effect] if self.tied else values
+    def by_effect(
+        self, values: np.ndarray, parameters: dict[str, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Spread what there is for each standard deviation over effects, on the last axis.
+
+        Parameters
+        ----------
+        values : ndarray, shape (..., n_sd)
+        parameters : dict of str to ndarray, shape (...), optional
+            By the names of `parameters`: with them standard deviations become those of the
+            effects where a structure makes these differ.
+        """
+        if not self.tied:
+            return values
+        out = values[..., self.sd_of_effect]
+        for part in self.parts if parameters else ():
+            if part.covariance.kernels == "covariance":
+                own = {p.name: np.ravel(parameters[n]) for n, p in part.named_parameters().items()}
+                shape = (*values.shape[:-1], part.size)
+                out[..., part.effects] *= part.covariance.lengths(own).reshape(shape)
+        return out
 
     def by_sd(self, values: np.ndarray) -> np.ndarray:
         """Take what there is for each effect once for each standard deviation."""
@@ -238,7 +264,8 @@ def covariance_of(group: GroupingFactor) -> GroupCovariance:
         )  # fmt: skip
         of_effect += [at + (0 if own.tied else k) for k in range(block.size)]
         first += [block.start + k for k in range(own.n_sd)]
-        labels += own.sd_labels(group.effects[block.start : block.stop])
+        known = own.sd_labels(group.effects[block.start : block.stop])
+        labels += (block.label,) if block.label else known
     return GroupCovariance(
         parts=tuple(parts),
         sd_of_effect=np.asarray(of_effect, dtype=np.int64),

@@ -68,7 +68,9 @@ def check_sizes(
     if not residual_is_estimated:
         return
     for group in groups:
-        if group.between is not None:  # relatives tell its variance from the residual's
+        if (
+            group.is_smooth or group.between is not None
+        ):  # relatives tell its variance from the residual's
             continue
         if group.n_levels >= n_obs:
             raise DataError(

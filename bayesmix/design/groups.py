@@ -13,11 +13,12 @@ from bayesmix.design.between import Between, Matrices, levels_of_between
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
 from bayesmix.design.positions import PositionColumns, learn_positions
+from bayesmix.design.smooths import SmoothColumns, SmoothParts
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
-__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors"]
+__all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -35,6 +36,8 @@ class Block:
         The word of their covariance structure: "us" of ``|``, "diag" of ``||``.
     positions : ndarray, shape (size, d), or None
         Where each effect is, for structures of times and places.
+    label : str
+        What the one standard deviation of a smooth's effects is called; empty for others.
     options : mapping of str to int
         What the structure is given beside: ``d`` of ``rr``.
     """
@@ -43,6 +46,7 @@ class Block:
     stop: int
     structure: str
     positions: np.ndarray | None = None
+    label: str = ""
     options: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -160,6 +164,8 @@ class GroupingFactor:
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
+    smooth : SmoothColumns or None
+        The smooth whose penalised columns these are.
     between : Between, optional
         A known covariance between the levels, which are then all of its own, whether or
         not they are in the data; otherwise levels are independent.
@@ -173,7 +179,13 @@ class GroupingFactor:
     Z: np.ndarray
     terms: tuple[Columns | PositionColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
+    smooth: SmoothColumns | None = None
     between: Between | None = None
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether it is a curve of the whole population, and its one level no group."""
+        return self.smooth is not None and not self.smooth.at_levels
 
     @property
     def n_levels(self) -> int:
@@ -205,6 +217,8 @@ class GroupingFactor:
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
     ) -> np.ndarray:
         """Build the columns of `Z` for a prepared frame, shape (n, q)."""
+        if self.smooth is not None:
+            return self.smooth.build(frame, labels)[1]
         return np.concatenate([term.build(frame, labels) for term in self.terms], axis=1)
 
 
@@ -286,6 +300,68 @@ def build_grouping_factors(
                 Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
                 between=between,
+            )
+        )
+    return tuple(factors)
+
+
+def smooth_factors(
+    smooths: Sequence[SmoothParts], frame: pd.DataFrame, formula: Formula
+) -> tuple[GroupingFactor, ...]:
+    """Make a grouping factor of the penalised columns of each smooth.
+
+    That of the population has one level, called like the smooth; curves of levels have
+    those of their factor.
+
+    Parameters
+    ----------
+    smooths : sequence of SmoothParts
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    formula : Formula
+
+    Returns
+    -------
+    tuple of GroupingFactor
+
+    Raises
+    ------
+    DataError
+        If the factor of a factor smooth has one level.
+    FormulaError
+        If it is continuous.
+    """
+    factors = []
+    for parts in smooths:
+        own = parts.smooth
+        if own.at_levels:
+            term = GroupTerm(
+                effects=(),
+                columns=(own.term.group,),
+                structure="homdiag",
+                start=own.term.start,
+                stop=own.term.stop,
+            )
+            levels, index = _levels([term], frame, formula)
+        else:
+            labels = np.asarray([own.name], dtype=object)
+            levels = Levels(columns=(), labels=labels, values=pd.DataFrame(index=range(1)))
+            index = np.zeros(len(frame), dtype=np.int32)
+        stops = np.cumsum([size for _, size in own.blocks]).tolist()
+        blocks = tuple(
+            Block(start=stop - size, stop=stop, structure="homdiag", label=label)
+            for (label, size), stop in zip(own.blocks, stops, strict=True)
+        )
+        factors.append(
+            GroupingFactor(
+                name=own.name,
+                levels=levels,
+                index=index,
+                effects=own.effect_names,
+                blocks=blocks,
+                Z=parts.penalised,
+                terms=(),
+                smooth=own,
             )
         )
     return tuple(factors)

@@ -47,10 +47,14 @@ def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: F
     DataWarning
         If the fixed effects hold an effect for each level already.
     """
+    groups = [group for group in groups if not group.is_smooth]
     for group in groups:
+        if group.smooth is not None:
+            continue
         # Columns that are fixed effects too are known not to depend on each other.
         if None in group.fixed_column or X.shape[1] >= len(X):
             _check_group(group, formula)
+    # Effects of a smooth share one sd, whatever their columns.
     for one, other in itertools.combinations(groups, 2):
         _check_pair(one, other, formula)
     if X.shape[1] < len(X):
@@ -218,6 +222,9 @@ def _warn_of_fixed_levels(group: GroupingFactor, X: np.ndarray) -> None:
 
 
 def _error(reason: str, group: GroupingFactor, effect: int, formula: Formula) -> FormulaError:
+    if group.smooth is not None:
+        place = group.smooth.term
+        return FormulaError(reason, text=formula.text, start=place.start, stop=place.stop)
     block = next(k for k, b in enumerate(group.blocks) if b.start <= effect < b.stop)
     term = [term for term in formula.groups if term.name == group.name][block]
     return FormulaError(reason, text=formula.text, start=term.start, stop=term.stop)

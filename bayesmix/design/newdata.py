@@ -15,6 +15,8 @@ from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.missing import check_finite
 from bayesmix.design.numerals import warn_of_other_numerals
+from bayesmix.design.predictor import LinearPredictor
+from bayesmix.design.smooths import warn_of_extrapolation
 from bayesmix.errors import DataError
 
 __all__ = ["DesignRows", "design_rows"]
@@ -30,10 +32,10 @@ class DesignRows:
     left_out : ndarray, shape (n, P - p), or None
         The formula's other columns, where some were left out as aliased.
     Z : mapping of str to ndarray, shape (n, q)
-        By grouping factor; empty where effects were not asked for.
+        By grouping factor; of smooths only where effects were not asked for.
     index : mapping of str to ndarray of int32, shape (n,)
-        By grouping factor; -1 where the level is new or missing. Empty where
-        levels were not asked for.
+        By grouping factor; -1 where the level is new or missing, 0 for smooths. Of smooths
+        only where levels were not asked for.
     new_levels : mapping of str to ndarray of object
         By grouping factor, the label of each row whose index is -1, in order; None
         where it is missing.
@@ -122,7 +124,8 @@ def design_rows(
             left_out = X[:, [predictor.fixed_columns.names.index(name) for name in others]]
         X = X[:, [predictor.fixed_columns.names.index(name) for name in predictor.fixed_effects]]
     check_finite(X, predictor.fixed_effects, labels, "the fixed effect")
-    varying = predictor.groups if effects else ()
+    warn_of_extrapolation([one for one in predictor.smooths if effects or not one.at_levels], frame)
+    varying = [group for group in predictor.groups if effects or group.is_smooth]
     Z = {group.name: group.build_Z(frame, labels) for group in varying}
     for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
@@ -133,16 +136,7 @@ def design_rows(
             values = columns.build(frame, labels)
             check_finite(values, (f"offset({piece.text})",), labels, "the term")
             offset += values[:, 0]
-    index, new_levels = {}, {}
-    for group in predictor.groups if levels else ():
-        index[group.name] = group.levels.index_of(given)
-        unknown = given[index[group.name] < 0]
-        new_levels[group.name] = group.levels.labels_of(unknown)
-        if group.between is not None and len(unknown):
-            _refuse_unrelated(group, new_levels[group.name], unknown)
-        for column in group.levels.columns:
-            known_labels, labels_given = group.levels.spelled(column, unknown)
-            warn_of_other_numerals(column, known_labels, labels_given)
+    index, new_levels = _levels(predictor, given, levels=levels)
     return DesignRows(
         X=X,
         left_out=left_out,
@@ -152,6 +146,28 @@ def design_rows(
         offset=offset,
         row_labels=labels,
     )
+
+
+def _levels(
+    predictor: LinearPredictor, given: pd.DataFrame, *, levels: bool
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Level of each row by grouping factor, and labels of those that are new."""
+    index: dict[str, np.ndarray] = {}
+    new_levels: dict[str, np.ndarray] = {}
+    for group in predictor.groups:
+        if group.is_smooth:
+            index[group.name] = np.zeros(len(given), dtype=np.int32)
+            new_levels[group.name] = np.zeros(0, dtype=object)
+        elif levels:
+            index[group.name] = group.levels.index_of(given)
+            unknown = given[index[group.name] < 0]
+            new_levels[group.name] = group.levels.labels_of(unknown)
+            if group.between is not None and len(unknown):
+                _refuse_unrelated(group, new_levels[group.name], unknown)
+            for column in group.levels.columns:
+                known_labels, labels_given = group.levels.spelled(column, unknown)
+                warn_of_other_numerals(column, known_labels, labels_given)
+    return index, new_levels
 
 
 def _refuse_unrelated(group: GroupingFactor, levels: np.ndarray, rows: pd.DataFrame) -> None:

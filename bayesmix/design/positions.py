@@ -13,7 +13,7 @@ from bayesmix.arguments import plain
 from bayesmix.design.dates import holds_dates
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
 from bayesmix.design.missing import check_finite
-from bayesmix.errors import FormulaError
+from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.structures import STRUCTURE_WORDS
@@ -44,6 +44,8 @@ class PositionColumns:
         The column, where it is a factor.
     levels : tuple of str
         The levels of a factor, in order; empty for numbers.
+    whole : bool
+        Whether positions are whole numbers.
     """
 
     label: str
@@ -52,14 +54,31 @@ class PositionColumns:
     columns: tuple[Columns, ...]
     column: str = ""
     levels: tuple[str, ...] = ()
+    whole: bool = False
 
     def coordinates(self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None) -> np.ndarray:
-        """Where the rows of a prepared frame are, shape (n, d)."""
+        """Where the rows of a prepared frame are, shape (n, d).
+
+        Raises
+        ------
+        DataError
+            If a coordinate is not finite, or not whole where all are.
+        """
         if self.column:
-            values = frame[self.column].astype(str)
             place = dict(zip(self.levels, _codes(self.levels), strict=True))
-            return values.map(place).to_numpy(dtype=np.float64)[:, None]
-        return np.concatenate([column.build(frame, labels) for column in self.columns], axis=1)
+            return frame[self.column].astype(str).map(place).to_numpy(dtype=np.float64)[:, None]
+        built = [column.build(frame, labels) for column in self.columns]
+        values = np.concatenate(built, axis=1)
+        rows = frame.index if labels is None else labels
+        check_finite(values, (self.label,) * values.shape[1], rows, "the position of")
+        bad = np.flatnonzero(values[:, 0] != np.floor(values[:, 0]))
+        if self.whole and bad.size:
+            raise DataError(
+                f"the positions of {self.label} must be whole numbers, and that of row "
+                f"{rows[bad[0]]} is {values[bad[0], 0]:.6g}: take the nearest whole one, or "
+                'predict with groups="population"'
+            )
+        return values
 
     def index_of(self, coordinates: np.ndarray) -> np.ndarray:
         """Position of each row, -1 where it is new; shape (n,)."""
@@ -185,7 +204,7 @@ def learn_positions(
     )
     found = PositionColumns(
         label=label, names=(), positions=positions, columns=tuple(columns), column=column,
-        levels=levels,
+        levels=levels, whole=steps,
     )  # fmt: skip
     return replace(found, names=found.names_of(positions))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from bayesmix.arguments import did_you_mean
 from bayesmix.design.aliasing import Aliasing, aliasing
 from bayesmix.design.between import Matrices
 from bayesmix.design.checks import check_sizes
-from bayesmix.design.groups import GroupingFactor, build_grouping_factors
+from bayesmix.design.groups import GroupingFactor, build_grouping_factors, smooth_factors
 from bayesmix.design.identified import check_identified
 from bayesmix.design.matrices import (
     Columns,
@@ -26,6 +26,7 @@ from bayesmix.design.matrices import (
 from bayesmix.design.missing import check_finite, check_size
 from bayesmix.design.numerals import not_numbers
 from bayesmix.design.rank import aliased_columns
+from bayesmix.design.smooths import FixedColumns, SmoothColumns, build_smooths
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
@@ -57,7 +58,8 @@ class LinearPredictor:
     offset : ndarray, shape (n,), or None
         Sum of the ``offset(...)`` terms, on the scale of the linear predictor.
     groups : tuple of GroupingFactor
-    fixed_columns : Columns
+        All that have effects, smooths behind the others.
+    fixed_columns : FixedColumns
         How the columns of X, and those left out, are built for new data.
     offset_columns : tuple of Columns
         The same for each ``offset(...)``.
@@ -76,7 +78,7 @@ class LinearPredictor:
     terms: Mapping[str, tuple[str, ...]]
     offset: np.ndarray | None
     groups: tuple[GroupingFactor, ...]
-    fixed_columns: Columns
+    fixed_columns: FixedColumns
     offset_columns: tuple[Columns, ...] = ()
     aliasing: Aliasing | None = None
     learned_means: np.ndarray | None = None
@@ -113,12 +115,22 @@ class LinearPredictor:
         known = {*self.fixed_effects, *self.aliased}
         return tuple(name for name in self.fixed_columns.names if name in known)
 
+    @property
+    def grouping(self) -> tuple[GroupingFactor, ...]:
+        """Factors whose levels are groups of rows: all but smooths of the population."""
+        return tuple(group for group in self.groups if not group.is_smooth)
+
+    @property
+    def smooths(self) -> tuple[SmoothColumns, ...]:
+        """Smooths, those of levels among them, in the order of `groups`."""
+        return tuple(group.smooth for group in self.groups if group.smooth is not None)
+
     def group(self, name: str) -> GroupingFactor:
-        """Return the grouping factor called `name`."""
-        for group in self.groups:
+        """Return the grouping factor called `name`, which is no smooth."""
+        for group in self.grouping:
             if group.name == name:
                 return group
-        known = [group.name for group in self.groups]
+        known = [group.name for group in self.grouping]
         listed = ", ".join(f"`{known}`" for known in known) or "none"
         near = did_you_mean(name, known, "`")
         raise DataError(f"there is no grouping factor `{name}`; {near}there are {listed}")
@@ -174,14 +186,23 @@ def build_predictor(
     if learned is None:
         fixed = build_columns(formula.fixed, frame, functions)
     else:
-        fixed = learned.fixed_columns, learned.fixed_columns.build(frame, labels)
-    columns, X = fixed
+        terms = learned.fixed_columns.terms
+        fixed = terms, terms.build(frame, labels)
+    known_smooths = None if learned is None else learned.smooths
+    smooths = build_smooths(formula, frame, functions, labels, known_smooths)
+    with_columns = [parts for parts in smooths if parts.fixed.shape[1]]
+    columns = FixedColumns(terms=fixed[0], smooths=tuple(parts.smooth for parts in with_columns))
+    X = fixed[1]
+    if with_columns:
+        X = np.concatenate([X, *(parts.fixed for parts in with_columns)], axis=1)
     check_finite(X, columns.names, labels, "the fixed effect")
     check_size(X, columns.names, "the fixed effect")
     known_groups = () if learned is None else learned.groups
     groups = build_grouping_factors(
         formula, frame, functions, fixed, labels, known_groups, matrices
     )
+    groups += smooth_factors(smooths, frame, formula)
+    _check_names(groups, columns)
     for group in groups:
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")
@@ -217,6 +238,15 @@ def build_predictor(
     )
 
 
+def _check_names(groups: Sequence[GroupingFactor], columns: FixedColumns) -> None:
+    """Refuse a smooth that is called like something else."""
+    names = [*(group.name for group in groups), *columns.names]
+    for name in (n for group in groups if group.smooth is not None
+                 for n in (group.name, *group.smooth.fixed_names)):  # fmt: skip
+        if names.count(name) > 1:
+            raise FormulaError(f"two parts of the model are called `{name}`; rename a column")
+
+
 def _means_of(names: tuple[str, ...], X: np.ndarray, learned: LinearPredictor) -> np.ndarray:
     known = dict(zip(learned.fixed_effects, learned.means.tolist(), strict=True))
     return np.asarray(
@@ -238,7 +268,7 @@ def _fixed_columns(
     return tuple(found)
 
 
-def _full_rank(X: np.ndarray, columns: Columns) -> tuple[list[int], tuple[str, ...]]:
+def _full_rank(X: np.ndarray, columns: FixedColumns) -> tuple[list[int], tuple[str, ...]]:
     """Positions of the columns to keep, and the names of the others."""
     everything = list(range(X.shape[1]))
     # With more columns than rows only the priors can tell them apart: all stay.

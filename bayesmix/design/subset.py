@@ -124,6 +124,8 @@ def _predictor_of_rows(predictor: LinearPredictor, rows: np.ndarray) -> LinearPr
 
 
 def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
+    if group.is_smooth:
+        return replace(group, index=group.index[rows], Z=group.Z[rows])
     if group.between is not None:  # levels without a row are related to those that have one
         return replace(group, index=group.index[rows], Z=group.Z[rows])
     found, index = np.unique(group.index[rows], return_inverse=True)

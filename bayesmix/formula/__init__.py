@@ -2,6 +2,6 @@
 
 from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.several import parse_formulas
-from bayesmix.formula.terms import Formula, GroupTerm, Piece
+from bayesmix.formula.terms import Formula, GroupTerm, Piece, SmoothTerm
 
-__all__ = ["Formula", "GroupTerm", "Piece", "parse_formula", "parse_formulas"]
+__all__ = ["Formula", "GroupTerm", "Piece", "SmoothTerm", "parse_formula", "parse_formulas"]

@@ -48,7 +48,7 @@ NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
 BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10", "log2"})
 
 _NUMERIC = 'write x if it holds numbers; if text, data["x"] = pd.to_numeric(data["x"]) before'
-_SMOOTH = "write cr(x, df=...) or bs(x, df=...) for a smooth curve"
+_SMOOTH = "write s(x) for a smooth curve, t2(x, z) for a surface"
 _ALONE = 'give the formula itself, as in Model("y ~ x + (x | g)", data)'
 _CORRELATED = "write ar1(time | g) for effects of a group that are correlated in time"
 
@@ -79,8 +79,9 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "Q": "write the column's name between backquotes: `my column`",
         "Treatment": 'write C(x, contr.treatment(base="level"))',
         "Sum": "write C(x, contr.sum)",
-        "ns": "write cr(x, df=...) or bs(x, df=...)",
-        **dict.fromkeys(("s", "t2", "te", "ti", "gp", "lo", "rcs"), _SMOOTH),
+        "ns": "write s(x), or cr(x, df=...) without a penalty",
+        **dict.fromkeys(("te", "ti", "gp", "lo", "rcs"), _SMOOTH),
+        **dict.fromkeys(("s", "t2"), "a smooth is a term by itself, as in y ~ s(x) + z"),
         "polym": "write poly(x, 2)",
         "pol": "write poly(x, 2)",
         "mean": "center(x) and scale(x) remember the mean for new data",

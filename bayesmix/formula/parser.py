@@ -24,7 +24,8 @@ from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
 from bayesmix.formula.safety import ExpressionError, read_expression
-from bayesmix.formula.terms import Formula, GroupTerm, Piece
+from bayesmix.formula.smooths import is_smooth, read_smooth
+from bayesmix.formula.terms import Formula, GroupTerm, Piece, SmoothTerm
 from bayesmix.formula.tokens import (
     check_percent,
     encoded,
@@ -118,6 +119,8 @@ class _MixedFormulaParser(DefaultFormulaParser):
     def _check_expression(self, expr: str, left: bool) -> None:
         if left and is_response_function(expr, self.functions):
             read_response(expr, self.functions)
+        elif not left and is_smooth(expr, self.functions):
+            read_smooth(expr, self.functions)
         else:
             read_expression(_without_offset(expr)[0], self.functions)
 
@@ -145,6 +148,12 @@ class _MixedFormulaParser(DefaultFormulaParser):
                 token.token = encoded_name(formula, token)
         return raw
 
+    def _smoothed(self, tokens: list[Token]) -> set[str]:
+        """Columns whose straight line is part of a smooth already, and not of the dot."""
+        python = [token.token for token in tokens if token.kind is Token.Kind.PYTHON]
+        smooths = [read_smooth(e, self.functions) for e in python if is_smooth(e, self.functions)]
+        return {name for smooth in smooths for name in (*smooth.variables, encode(smooth.group))}
+
     def get_tokens_from_formula(
         self, formula: str, *, context: MutableMapping[str, Any]
     ) -> Iterable[Token]:
@@ -161,6 +170,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         used = names_in(tokens[:tilde]) | {
             name for b in brackets for name in names_in(tokens[b.bar + 1 : b.closer])
         }
+        used |= self._smoothed(tokens[tilde + 1 :])
         context["__formulaic_variables_used_lhs__"] = used
 
         # `1 +` at the start of the right-hand side and of each group term; the
@@ -194,6 +204,7 @@ def _assemble(
     fixed: list[Term] = []
     offsets: list[Piece] = []
     groups: list[GroupTerm] = []
+    smooths: list[SmoothTerm] = []
     for term in rhs:
         group = group_inside(term)
         if isinstance(term, BarTerm):
@@ -207,6 +218,8 @@ def _assemble(
             )
         elif any(_without_offset(factor.expr)[1] for factor in term.factors):
             offsets.append(_offset(text, term))
+        elif any(is_smooth(factor.expr, functions) for factor in term.factors):
+            smooths.append(_smooth(text, term, functions))
         else:
             fixed.append(term)
     fixed.sort(key=lambda term: term.degree)
@@ -214,11 +227,14 @@ def _assemble(
         if [factor.expr for factor in term.factors] == [response.expr]:
             start, stop = place_of(term.factors[0])
             raise _own_predictor(text, response, start, stop)
-    check_groups(len(groups))
+    groups += [_group_of(smooth) for smooth in smooths if smooth.kind == "re"]
+    smooths = [smooth for smooth in smooths if smooth.kind != "re"]
+    _check_smooths(text, smooths)
+    check_groups(len(groups) + len(smooths))
     check_offsets(len(offsets))
-    groups = _checked_groups(text, _same_order(groups))
+    groups = _checked_groups(text, _same_order(groups), functions)
     pieces = [response, *extras.values()]
-    uses = columns_used(pieces, fixed, offsets, groups, Uses(text, functions))
+    uses = columns_used(pieces, fixed, offsets, groups, smooths, Uses(text, functions))
     if len(uses.roles.get(response.text, ())) > 1:
         raise _own_predictor(text, response, response.start, response.stop)
     if "Intercept" in uses.roles:
@@ -236,6 +252,7 @@ def _assemble(
         fixed=tuple(fixed),
         offsets=tuple(offsets),
         groups=tuple(groups),
+        smooths=tuple(smooths),
         columns={name: tuple(roles) for name, roles in uses.roles.items()},
         places=uses.places,
         categorical=frozenset(uses.categorical),
@@ -301,6 +318,46 @@ def _offset(text: str, term: Term) -> Piece:
     return Piece(expr=inner, start=start, stop=stop)
 
 
+def _smooth(text: str, term: Term, functions: tuple[str, ...]) -> SmoothTerm:
+    start = min(place_of(factor)[0] for factor in term.factors)
+    stop = max(place_of(factor)[1] for factor in term.factors)
+    if len(term.factors) > 1:
+        shown = decode(str(term))
+        raise FormulaError(
+            f"{shown}: a smooth has no interactions; s(x, by=z) multiplies it with a number or "
+            "has a curve for each level of a factor, t2(x, z) is a surface",
+            text=text,
+            start=start,
+            stop=stop,
+        )
+    return replace(read_smooth(term.factors[0].expr, functions), start=start, stop=stop)
+
+
+def _group_of(smooth: SmoothTerm) -> GroupTerm:
+    """``s(g, bs="re")`` is ``(1 | g)``."""
+    one = Term([Factor("1", eval_method="literal")])
+    return GroupTerm(
+        effects=(one,),
+        columns=(smooth.group,),
+        structure="us",
+        start=smooth.start,
+        stop=smooth.stop,
+    )
+
+
+def _check_smooths(text: str, smooths: list[SmoothTerm]) -> None:
+    seen: dict[str, SmoothTerm] = {}
+    for smooth in smooths:
+        if smooth.name in seen:
+            raise FormulaError(
+                f"{smooth} and {seen[smooth.name]} are two smooths {smooth.name}; leave one out",
+                text=text,
+                start=smooth.start,
+                stop=smooth.stop,
+            )
+        seen[smooth.name] = smooth
+
+
 def _without_offset(expr: str) -> tuple[str, bool]:
     """The argument of ``offset(...)``, and whether `expr` is one."""
     match = re.fullmatch(r"\s*offset\s*\((.*)\)\s*", expr, re.DOTALL)
@@ -324,7 +381,9 @@ def _same_order(groups: list[GroupTerm]) -> list[GroupTerm]:
     ]
 
 
-def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
+def _checked_groups(
+    text: str, groups: list[GroupTerm], functions: tuple[str, ...]
+) -> list[GroupTerm]:
     """Refuse what no reading can repair: an effect twice on one grouping factor."""
     seen: dict[tuple[str, frozenset[str]], GroupTerm] = {}
     said: dict[str, GroupTerm] = {}
@@ -343,6 +402,14 @@ def _checked_groups(text: str, groups: list[GroupTerm]) -> list[GroupTerm]:
             if any(_without_offset(factor.expr)[1] for factor in effect.factors):
                 raise FormulaError(
                     "offset(...) cannot stand in a group term", text=text, start=group.start
+                )
+            if any(is_smooth(factor.expr, functions) for factor in effect.factors):
+                raise FormulaError(
+                    f"{decode(str(effect))} cannot stand in a group term; a curve for each level "
+                    f'is s(x, {group.name}, bs="fs")',
+                    text=text,
+                    start=group.start,
+                    stop=group.stop,
                 )
             key = (group.name, frozenset(f.expr for f in effect.factors))
             if key in seen:

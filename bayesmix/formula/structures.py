@@ -40,7 +40,7 @@ STRUCTURE_WORDS: Mapping[str, StructureWord] = MappingProxyType(
         "us": StructureWord(left="effects"),
         "diag": StructureWord(left="effects"),
         "homdiag": StructureWord(left="effects", tied=True),
-        "rr": StructureWord(left="effects", options=MappingProxyType({"d": int})),
+        "rr": StructureWord(left="effects", tied=True, options=MappingProxyType({"d": int})),
         **dict.fromkeys(("cs", "hetar1", "toep"), StructureWord(left="steps")),
         **dict.fromkeys(("homcs", "homtoep"), StructureWord(left="steps", tied=True)),
         "ar1": StructureWord(left="steps", tied=True, one_series=True),

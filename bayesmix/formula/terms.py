@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from formulaic.parser.types import Term
 
@@ -11,7 +12,7 @@ from bayesmix.formula.grouping import Grouping
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
-__all__ = ["Formula", "GroupTerm", "Piece"]
+__all__ = ["Formula", "GroupTerm", "Piece", "SmoothTerm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,64 @@ class GroupTerm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmoothTerm:
+    """One ``s(...)`` or ``t2(...)`` of a formula.
+
+    Attributes
+    ----------
+    function : str
+        "s" or "t2".
+    variables : tuple of str
+        Expressions of its coordinates, checked.
+    kind : str
+        Word of its basis: "tp", "cr", "ps", "fs", "re" or "t2".
+    group : str
+        Column whose levels have a curve each, in a factor smooth; empty otherwise.
+    k, m : int, sequence or None
+    by : str
+        Expression that the smooth is multiplied with, or column of the factor whose
+        levels have a smooth each; empty without.
+    by_is_factor : bool
+        Whether ``C(...)`` says that it is a factor.
+    options : mapping of str to object
+        What else its basis is given.
+    text : str
+        As it is written, spaces apart.
+    start, stop : int
+        Where it is written.
+    """
+
+    function: str
+    variables: tuple[str, ...]
+    kind: str
+    group: str = ""
+    k: Any = None
+    m: Any = None
+    by: str = ""
+    by_is_factor: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+    start: int = 0
+    stop: int = 0
+
+    @property
+    def name(self) -> str:
+        """What results call it: ``s(x)``, ``s(x, g)``, ``s(x):z``."""
+        inside = [*(decode(variable) for variable in self.variables)]
+        inside += [self.group] if self.group else []
+        by = f":{decode(self.by)}" if self.by else ""
+        return f"{self.function}({', '.join(inside)}){by}"
+
+    @property
+    def at_levels(self) -> bool:
+        """Whether it is a curve for each level of a factor, as group effects are."""
+        return bool(self.group)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Formula:
     """A parsed mixed-model formula. It knows no data.
 
@@ -116,9 +175,11 @@ class Formula:
         The arguments of ``offset(...)`` terms.
     groups : tuple of GroupTerm
         One entry per term and grouping factor, ``a/b`` expanded.
+    smooths : tuple of SmoothTerm
+        Those of ``s(...)`` and ``t2(...)``, without ``bs="re"``, which is a group term.
     columns : mapping of str to tuple of str
         For each column used, the roles it is used in: "response", "fixed",
-        "offset", "effect", "group".
+        "offset", "effect", "group"; "position" beside "effect" where it says where effects are.
     places : mapping of str to tuple of (int, int)
         Where each column is first named in `text`.
     categorical : frozenset of str
@@ -140,6 +201,7 @@ class Formula:
     numeric: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
     extras: Mapping[str, Piece] = field(default_factory=dict)
+    smooths: tuple[SmoothTerm, ...] = ()
 
     @property
     def has_intercept(self) -> bool:

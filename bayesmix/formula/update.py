@@ -135,7 +135,8 @@ def _group_terms(text: str) -> tuple[str, ...]:
 
 def _fixed_terms(terms: list[_Signed]) -> list[str]:
     text = " ".join(f"{'+' if t.added else '-'} {t.text}" for t in terms)
-    return [str(term) for term in parse_formula(f"y_ ~ 0 {text}").fixed]
+    formula = parse_formula(f"y_ ~ 0 {text}")
+    return [str(term) for term in (*formula.fixed, *formula.smooths)]
 
 
 def _sides(text: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.grouping import Grouping
 from bayesmix.formula.quoting import decode
 from bayesmix.formula.safety import read_expression
-from bayesmix.formula.terms import GroupTerm, Piece
+from bayesmix.formula.terms import GroupTerm, Piece, SmoothTerm
 
 __all__ = ["Uses", "columns_used", "find_name", "place_of"]
 
@@ -50,6 +50,19 @@ class Uses:
             elif factor.eval_method is Factor.EvalMethod.PYTHON:
                 self.expression(factor.expr, role, place_of(factor))
 
+    def smooth(self, term: SmoothTerm) -> None:
+        """Add the columns of a smooth; those of a curve for each level vary by its factor."""
+        place, role = (term.start, term.stop), "effect" if term.at_levels else "fixed"
+        for variable in term.variables:
+            self.expression(variable, role, place)
+        if term.group:
+            self.name(term.group, "group", place)
+        if term.by_is_factor:
+            self.name(decode(term.by), "fixed", place)
+            self.categorical.add(decode(term.by))
+        elif term.by:
+            self.expression(term.by, "fixed", place)
+
     def refuse_clashes(self) -> None:
         """Refuse a name that is called and is a column as well."""
         for name in self.called & set(self.roles):
@@ -67,6 +80,7 @@ def columns_used(
     fixed: list[Term],
     offsets: list[Piece],
     groups: list[GroupTerm],
+    smooths: list[SmoothTerm],
     uses: Uses,
 ) -> Uses:
     """Gather what all parts of a formula use."""
@@ -77,10 +91,14 @@ def columns_used(
         uses.expression(offset.expr, "offset", (offset.start, offset.stop))
     for group in groups:
         uses.terms(group.effects, "effect")
+        if group.has_positions:
+            uses.terms(group.effects, "position")
         for name in group.columns:
             uses.name(name, "group", (group.start, group.stop))
         if group.grouping is not None:
             _grouping(uses, group.grouping, (group.start, group.stop))
+    for smooth in smooths:
+        uses.smooth(smooth)
     uses.refuse_clashes()
     return uses
 

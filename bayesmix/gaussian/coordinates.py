@@ -17,6 +17,7 @@ from scipy import special
 from bayesmix.gaussian.dense import invert_lower
 from bayesmix.gaussian.layout import Coordinates, theta_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.residual_coordinates import NORMAL
 from bayesmix.gaussian.roots import VINE, structure_pull_back, structure_root
 from bayesmix.gaussian.rotation import make_triangular, rotate_back
 from bayesmix.gaussian.vine import vine_pull_back, vine_root
@@ -93,8 +94,9 @@ def structure_values(co: Coordinates, x: np.ndarray) -> list[np.ndarray]:
     for first, at, n in zip(co.block_value, co.block_x, co.block_n, strict=True):
         here = slice(first, first + n)
         own, lower, width = x[..., at : at + n], co.value_lower[here], co.value_width[here]
-        between = lower + width * special.expit(own)
-        out.append(np.where(width > 0, between, lower + co.value_unit[here] * np.exp(own)))
+        unit = co.value_unit[here]
+        beyond = lower + unit * np.where(width < 0, own, np.exp(np.where(width < 0, 0.0, own)))
+        out.append(np.where(width > 0, lower + width * special.expit(own), beyond))
     return out
 
 
@@ -139,7 +141,7 @@ def factors_at(co: Coordinates, x: np.ndarray) -> Factors:
 
 @inner
 def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> None:
-    """Log density of a standard deviation, up to a constant, and s times its derivative."""
+    """Log density of a scale (or any number), up to a constant, and s times its derivative."""
     if kind == HALF_NORMAL:
         z = s / a
         out[0], out[1] = -0.5 * z * z, -z * z
@@ -158,6 +160,9 @@ def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> Non
         out[0], out[1] = -0.5 * z * z - np.log(s), -z / b - 1.0
     elif kind == INVERSE_GAMMA:
         out[0], out[1] = -(a + 1.0) * np.log(s) - b / s, -(a + 1.0) + b / s
+    elif kind == NORMAL:
+        z = (s - a) / b
+        out[0], out[1] = -0.5 * z * z, -s * z / b
     else:
         out[0], out[1] = 0.0, 0.0
 
@@ -200,6 +205,10 @@ def _value_at(co, k, x, out):  # type: ignore[no-untyped-def]
         out[2] += co.value_above[k]
         out[4] = np.log(width) - abs(x) - 2.0 * np.log1p(e)
         out[5] = rest - unit
+    elif width < 0.0:
+        unit = co.value_unit[k]
+        out[0], out[1], out[2], out[3] = lower + unit * x, 1.0, 1.0, unit
+        out[4], out[5] = np.log(unit), 0.0
     else:
         s = co.value_unit[k] * np.exp(x)
         out[0], out[1], out[2], out[3] = lower + s, s, 1.0, s
@@ -273,7 +282,7 @@ def _expand(co, x, sd, C, L, values, own):  # type: ignore[no-untyped-def]
             vine_root(co, block, x, C)
         else:
             _values_at(co, block, x, values)
-            structure_root(co, block, values, own, C)
+            structure_root(co, block, values, own, sd, C)
     for f in range(co.n_factors):
         q, at = co.q[f], co.L_start[f]
         if co.scaled[f] == 1:
@@ -384,7 +393,8 @@ def _by_structure(co, block, x, C, E, inverse, priors, jacobian, gradient):  # t
     first, n = co.block_value[block], co.block_n[block]
     values, by_values = np.empty(3 * (first + n)), np.zeros(first + n)
     _values_at(co, block, x, values)
-    structure_pull_back(co, block, values, C, E, inverse, by_values)
+    size = co.block_size[block] * co.block_size[block]
+    structure_pull_back(co, block, values, C, E, inverse, np.zeros(size), np.zeros(size), by_values)
     value = 0.0
     two, six = np.empty(2), np.empty(6)
     for k in range(n):

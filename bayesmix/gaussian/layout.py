@@ -40,7 +40,7 @@ class Coordinates(Packed):
         For each block with coordinates of its own, the factor, the first effect, the
         size, and the first of these coordinates.
     block_code : ndarray of int64
-        How its root follows from them: `VINE`, `ROOT` or `CORRELATION`.
+        How its root follows from them: `VINE`, `ROOT`, `CORRELATION` or `COVARIANCE`.
     block_n, block_value, block_data : ndarray of int64
         Its number of parameters, the first of them, and of the numbers in `data`; none
         under `VINE`.
@@ -62,9 +62,10 @@ class Coordinates(Packed):
     value_a, value_b : ndarray, shape (n_values,)
         Parameters of the priors of the structures' parameters.
     value_lower, value_width : ndarray, shape (n_values,)
-        Lower end and width of their ranges; a width of 0 for what is positive.
+        Lower end and width of their ranges; a width of 0 for what is positive, of -1 for
+        what has no ends: then its center in place of the lower one.
     value_unit : ndarray, shape (n_values,)
-        Unit of what is positive.
+        Unit of what has no upper end.
     value_below, value_above : ndarray, shape (n_values,)
         How much further the ends of the parameters' own ranges are.
     data : ndarray

@@ -192,14 +192,16 @@ def build_problem(
 def unsupported_priors(priors: ModelPriors) -> list[str]:
     """Priors for which the algebra is not exact, or that its kernels do not know."""
     found = []
-    scales = {e.parameter for own in priors.structure.values() for e in own.values()}
-    scales |= set(priors.family)
+    of_structures = {e.parameter for own in priors.structure.values() for e in own.values()}
+    scales = of_structures | set(priors.family)
     of_residual = {entry.parameter for entry in priors.residual.values()}
     for entry in priors:
         if entry.parameter.startswith("corr("):
             continue
         is_scale = entry.parameter.startswith("sd(") or entry.parameter in scales
-        known = _SCALE_PRIORS if is_scale else {"Normal", "Flat"}
+        known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
+        if entry.parameter in of_structures:  # within its range, as has been checked
+            known |= {"Normal", "Flat"}
         if entry.parameter in of_residual:
             # Uniform over part of a range has another coordinate.
             own = {"Uniform"} if entry.origin == "user" else set()
@@ -273,6 +275,15 @@ def _coordinates(
     return made
 
 
+def _value_prior_codes(prior: Prior) -> tuple[int, float, float]:
+    """Codes of the prior of a covariance structure's parameter, which may be any number."""
+    if prior.distribution == "Normal":
+        check_sizes("Normal", prior.parameters)
+        mu, sigma = standard_parameters("Normal", prior.parameters).values()
+        return NORMAL, mu, sigma
+    return scale_prior_codes(prior)
+
+
 def _phi_prior(
     parameter: ResidualParameter, priors: ModelPriors | None
 ) -> tuple[int, float, float]:
@@ -283,9 +294,7 @@ def _phi_prior(
     if parameter.vine is not None:
         return VINE, entry.prior.parameters["eta"] - 1.0, parameter.vine
     if entry.prior.distribution == "Normal":
-        check_sizes("Normal", entry.prior.parameters)
-        mu, sigma = standard_parameters("Normal", entry.prior.parameters).values()
-        return NORMAL, mu, sigma
+        return _value_prior_codes(entry.prior)
     if parameter.support == "interval":  # uniform over all of it
         return codes.HALF_FLAT, 0.0, 0.0
     return scale_prior_codes(entry.prior)
@@ -315,8 +324,10 @@ class _Blocks:
         self._eta.append(1.0 if priors is None else priors["corr"].parameters["eta"]
                          if own.free_correlations else 1.0)  # fmt: skip
         for p in parameters:
-            kind, a, b = (0, 0.0, 0.0) if priors is None else scale_prior_codes(priors[p.name])
+            kind, a, b = (0, 0.0, 0.0) if priors is None else _value_prior_codes(priors[p.name])
             lower, width = p.lower, 0.0 if np.isinf(p.upper) else p.upper - p.lower
+            if p.is_real:
+                lower, width = p.center, -1.0
             below = above = 0.0
             if kind == codes.UNIFORM:
                 lower, width, below, above = a, b - a, a - p.lower, p.upper - b

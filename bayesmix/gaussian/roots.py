@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "VINE", "kernel_addresses", "structure_pull_back", "structure_root"]
 
-VINE, ROOT, CORRELATION = range(3)
-CODES = {"vine": VINE, "root": ROOT, "correlation": CORRELATION}
+VINE, ROOT, CORRELATION, COVARIANCE = range(4)
+CODES = {"vine": VINE, "root": ROOT, "correlation": CORRELATION, "covariance": COVARIANCE}
+_SHORTEST = 1e-150  # length of a row
 
 # size, values, data, matrix
 _FILL = (types.void, i8, FLOATS, FLOATS, FLOATS)
@@ -40,7 +41,7 @@ def _kernels(structure: type[Covariance]) -> tuple[Kernel, Kernel]:
 
 def kernel_addresses(structure: type[Covariance]) -> tuple[int, int]:
     """Addresses of a structure's kernels in this process, compiled if need be; or zeros."""
-    if structure.kernels not in {"root", "correlation"}:
+    if structure.kernels not in {"root", "correlation", "covariance"}:
         return 0, 0
     fill, pull_back = (found.load().address for found in _kernels(structure))
     return fill, pull_back
@@ -72,9 +73,10 @@ def _call(n_ints, n_pointers):  # type: ignore[no-untyped-def]
 
 
 @inner
-def structure_root(co, block, values, own, C):  # type: ignore[no-untyped-def]
+def structure_root(co, block, values, own, sd, C):  # type: ignore[no-untyped-def]
     """Write a block's rows of C, from the values of its parameters.
 
+    Where these say how much larger the effects are, their `sd` is changed.
     `own` is room to work in, size x size. C is NaN where R is not positive definite.
     """
     size = co.block_size[block]
@@ -88,7 +90,15 @@ def structure_root(co, block, values, own, C):  # type: ignore[no-untyped-def]
         shifted(co.data, co.block_data[block]), matrix,
     )  # fmt: skip
     positive = True
-    if co.block_code[block] == CORRELATION:
+    if co.block_code[block] == COVARIANCE:
+        for i in range(size):
+            length = max(np.sqrt(own[i * size + i]), _SHORTEST)
+            sd[co.sd_start[f] + first + i] *= length
+            for j in range(size):
+                own[i * size + j] /= length
+                own[j * size + i] /= length
+            own[i * size + i] = 1.0
+    if co.block_code[block] != ROOT:
         for i in range(size):
             own[i * size + i] += NUGGET
         positive = small_cholesky(matrix, size)
@@ -98,15 +108,18 @@ def structure_root(co, block, values, own, C):  # type: ignore[no-untyped-def]
 
 
 @inner
-def structure_pull_back(co, block, values, C, E, inverse, by_values):  # type: ignore[no-untyped-def]
+def structure_pull_back(  # type: ignore[no-untyped-def]
+    co, block, values, C, E, inverse, matrix, by_matrix, by_values
+):
     """Add the derivatives by a block's parameters.
 
-    `inverse` is that of the factor's C; E is the derivative by T in C -> C (I + T).
+    `inverse` is that of the factor's C; E is the derivative by T in C -> C (I + T). `matrix`
+    and `by_matrix` are zero, size x size: the caller holds them, because the structure's
+    function would be given their memory again for what it makes itself.
     """
     size = co.block_size[block]
     f, first = co.block_factor[block], co.block_first[block]
     q, at = co.q[f], co.L_start[f]
-    matrix, by_matrix = np.zeros(size * size), np.zeros(size * size)
     own_values = shifted(pointer(values), 3 * co.block_value[block])
     data = shifted(co.data, co.block_data[block])
     if co.block_code[block] == ROOT:
@@ -121,6 +134,12 @@ def structure_pull_back(co, block, values, C, E, inverse, by_values):  # type: i
     else:
         _call_fill(co.block_fill[block], size, own_values, data, pointer(matrix))
         _by_correlation(q, size, first, shifted(E, at), inverse, by_matrix)
+        if co.block_code[block] == COVARIANCE:
+            for i in range(size):
+                length = max(np.sqrt(matrix[i * size + i]), _SHORTEST)
+                for j in range(size):
+                    by_matrix[i * size + j] /= length
+                    by_matrix[j * size + i] /= length
     _call_pull_back(
         co.block_pull[block], size, own_values, data, pointer(matrix), pointer(by_matrix),
         shifted(pointer(by_values), co.block_value[block]),

@@ -168,8 +168,11 @@ def _maximise(
     ends = [best]
     # At a boundary there may be another optimum, and rounding decides which one is found.
     spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
+    others = _correlated_starts(co, start)
     if not best.converged or (search.at_boundary(best) and spare > 1):
-        for other in _other_starts(search, start, best)[: max(3, int(spare))]:
+        others += _other_starts(search, start, best)[: max(3, int(spare))]
+    if others:
+        for other in others:
             end = search.run(other)
             ends.append(end)
             room = 1e-7 * (1 + abs(best.criterion)) if best.converged else 1e-9
@@ -179,6 +182,26 @@ def _maximise(
     seconds = time.perf_counter() - begin
     out = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
     return replace(out, flat=_flat(search, best, ends)[co.effect_sd])
+
+
+def _correlated_starts(co: Coordinates, start: np.ndarray) -> list[np.ndarray]:
+    """Where effects are correlated by a rule: strongly, and half as much as their rows vary.
+
+    A search from uncorrelated effects may end where these take the place of residuals.
+    """
+    ranges = [
+        co.coordinates_of_block(block)
+        for block in range(co.n_blocks)
+        if not co.structures[block].any_columns
+    ]
+    by_rule = [at for at in ranges if at.stop > at.start]
+    out = []
+    for coordinate in (1.5, 4.0) if by_rule else ():
+        other = start.copy()
+        for at in by_rule:
+            other[at] = coordinate
+        out.append(other)
+    return out
 
 
 def _other_starts(search: Search, start: np.ndarray, best: Point) -> list[np.ndarray]:

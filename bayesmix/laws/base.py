@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from bayesmix.arguments import checked_seed
+from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.forecast import check_forecast, observed_rows
 from bayesmix.laws.predictor import Predictor
@@ -181,6 +182,14 @@ class Law(ABC):
         """Group and pair of effects of each correlation, and their columns."""
 
     @abstractmethod
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+
+    @abstractmethod
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Effective degrees of freedom of each smooth's penalised columns, by grouping factor."""
+
+    @abstractmethod
     def covariance_parameters(
         self, asked: Asked
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
@@ -203,6 +212,11 @@ class Law(ABC):
     def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
         """Sigma of rows of the fit where it has a predictor, shape (S, rows); else None."""
         return None
+
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
+        effects = self.point_estimates()[1]
+        return {g.name: effects[g.name][0] for g in self.model.design.mu.groups if g.is_smooth}
 
     @property
     def lost_coefficients(self) -> np.ndarray | None:
@@ -247,6 +261,34 @@ class Law(ABC):
             levels = levels_of(rows, observed_rows(self.model, rows)[1])
         parameters = self.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
+
+    def reaching(self, *tables: Any) -> Law:
+        """Return the law of the model whose effects are also where further rows are.
+
+        Parameters
+        ----------
+        *tables : tables
+            Rows that are to be predicted; a later time or another place has an effect whose
+            law follows from those of the fit.
+
+        Returns
+        -------
+        Law
+            This one, where all positions are known.
+
+        Raises
+        ------
+        NotSupportedError
+            If the covariance structure says nothing of a new position.
+        """
+        design = design_reaching(self.model.design, tables)
+        if design is self.model.design:
+            return self
+        return self._reaching(self.model.with_parts(design=design))
+
+    @abstractmethod
+    def _reaching(self, model: StatedModel) -> Law:
+        """The law of the same model with further positions."""
 
     # -- rows -----------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
 
 if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
     from bayesmix.gaussian.conditional import Conditional
 
 __all__ = ["ModeSource"]
@@ -193,6 +194,15 @@ def _times_blocks(V: sparse.csr_matrix, block: np.ndarray) -> sparse.csr_matrix:
     return (V @ sparse.kron(sparse.identity(n_levels), block, format="csr")).tocsr()
 
 
+def _of_factor(
+    group: GroupingFactor, given: _Combinations, roots: Mapping[str, np.ndarray]
+) -> sparse.csr_matrix:
+    """Coefficients of a factor's standard normal u; nothing where it plays no part."""
+    if group.name not in given.V:
+        return sparse.csr_matrix((len(given.X), group.n_levels * group.n_effects))
+    return _times_blocks(given.V[group.name], roots[group.name])
+
+
 def _working(
     found: RowVariance, given: _Combinations, roots: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, sparse.csr_matrix | None, sparse.csr_matrix | None]:
@@ -201,12 +211,12 @@ def _working(
     With the precision matrix [[K, B], [B', M]] the covariance of v and w is
     v1' K^-1 w1 + (v2 - B' K^-1 v1)' S (w2 - B' K^-1 w1), S the covariance of the rest.
     """
-    parts = [_times_blocks(given.V[g.name], roots[g.name]) for g in found.others]
+    parts = [_of_factor(g, given, roots) for g in found.others]
     rest = sparse.hstack([*parts, sparse.csr_matrix(given.X)]).toarray()
     if found.first is None:
         return rest, None, None
     g = found.first
-    v = _times_blocks(given.V[g.name], roots[g.name])
+    v = _of_factor(g, given, roots)
     n = g.n_levels
     inverse = sparse.bsr_matrix(
         (found.K_inverse, np.arange(n), np.arange(n + 1)), shape=(n * g.n_effects,) * 2

@@ -7,7 +7,7 @@ import numpy as np
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.density import log_likelihood
 from bayesmix.laws.structure_intervals import StructureIntervals
-from bayesmix.laws.values import estimated_pairs
+from bayesmix.laws.values import estimated_pairs, sd_in_words
 
 __all__ = ["Criteria"]
 
@@ -23,7 +23,7 @@ class Criteria(StructureIntervals):
         for f, group in enumerate(self.problem.groups):
             for k, effect in covariance_of(group).sds:
                 if self.optimum.sd[at + k] == 0:
-                    found.append(f"the sd of {effect} by {group.name} is zero")
+                    found.append(f"{sd_in_words(group, effect)} is zero")
                 if self.optimum.dependent[at + k]:
                     before = [m for m, j in estimated_pairs(group) if j == k]
                     if len(before) == 1:
@@ -49,7 +49,11 @@ class Criteria(StructureIntervals):
         flat, at = [], 0
         for g in self.problem.groups:
             for k, label in covariance_of(g).sds:
-                flat += [f"{label} by {g.name}"] if self.optimum.flat[at + k] else []
+                flat += (
+                    [g.name if label == g.name else f"{label} by {g.name}"]
+                    if self.optimum.flat[at + k]
+                    else []
+                )
             at += g.n_effects
         return ", ".join(flat)
 

@@ -21,10 +21,12 @@ from bayesmix.laws.covariance_parameters import covariance_parameters, values_of
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first, placed_levels
+from bayesmix.laws.reach import reaches, reaching_draws
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
@@ -86,7 +88,7 @@ class PredictorDraws:
             beta=np.ascontiguousarray(beta.T),
             b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
             level_rows=levels,
-            scales={n: replace(scale, name=f"{parameter}: {n}") for n, scale in scales.items()},
+            scales={n: scale.renamed(f"{parameter}: {n}") for n, scale in scales.items()},
             family={},
             n_draws=len(beta),
         )
@@ -125,6 +127,8 @@ class DrawsLaw(Law):
         Whether these are draws from the prior, in which the rows have no part.
     has_stated_prior : bool
         False where the PyMC model was changed by hand.
+    of_fit : DrawsLaw or None
+        The law of the fit, where `model` has positions that it has not.
     """
 
     given_variances: ClassVar[bool] = False
@@ -147,6 +151,7 @@ class DrawsLaw(Law):
     is_prior: bool = False
     has_stated_prior: bool = True
     others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    of_fit: DrawsLaw | None = None
 
     @property
     def design(self) -> Design:
@@ -205,7 +210,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.groups, self.residual_variance()
+        groups, residual = self.design.mu.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -246,6 +251,17 @@ class DrawsLaw(Law):
         columns = summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
+
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        smooths = [g for g in self.design.mu.groups if g.smooth is not None]
+        sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
+        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """Means over some draws."""
+        return degrees_of_draws(self)
 
     def covariance_parameters(
         self, asked: Asked
@@ -290,6 +306,17 @@ class DrawsLaw(Law):
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
 
+    def smooth_effects(self) -> dict[str, np.ndarray]:
+        """Draws of the effects of smooths; where only moments were kept, their means."""
+        shape = self.beta.shape[:2]
+        return {
+            g.name: np.broadcast_to(self.moments[g.name].mean[0], (*shape, g.n_effects))
+            if g.name in self.moments
+            else self.b[g.name][:, :, 0]
+            for g in self.design.mu.groups
+            if g.is_smooth
+        }
+
     # -- draws ----------------------------------------------------------------
 
     def chosen(self, n: int | None) -> np.ndarray:
@@ -304,6 +331,11 @@ class DrawsLaw(Law):
         self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
     ) -> ParameterDraws:
         """Take draws, evenly spaced; effects of which only moments were kept are drawn again."""
+        if self.of_fit is not None:
+            found = self.of_fit.draw(levels, n, seed, kind)
+            reached = reaches(self.of_fit.model, self.model)
+            given = {name: self._covariance_draws(name, n) for name in reached}
+            return reaching_draws(found, given, reached, seed)
         chosen = self.chosen(n)
 
         def flat(values: np.ndarray) -> np.ndarray:
@@ -342,6 +374,22 @@ class DrawsLaw(Law):
                 for name, own in self.others.items()
             },
         )
+
+    def _covariance_draws(
+        self, group: str, n: int | None
+    ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
+        """Standard deviations, correlations and structure of a factor in the draws of `draw`."""
+        chosen = self.chosen(n)
+        corr = self.corr.get(group)
+        own = self.structure.get(group, {})
+        return (
+            _in_one_row(self.sd[group], chosen),
+            None if corr is None else _in_one_row(corr, chosen),
+            {name: _in_one_row(values, chosen) for name, values in own.items()},
+        )
+
+    def _reaching(self, model: StatedModel) -> DrawsLaw:
+        return replace(self, model=model, of_fit=self)
 
     # -- rows -----------------------------------------------------------------
 

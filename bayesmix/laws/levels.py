@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,25 +19,39 @@ def name_key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupScale:
     """Draws of the distribution of one grouping factor's effects.
 
-    Attributes
+    Parameters
     ----------
     name : str
-    root : ndarray, shape (S, q, q)
-        Lower triangular; its product with its transpose is Sigma.
+    root : ndarray, shape (S, q, q), or callable
+        Lower triangular; its product with its transpose is Sigma. A callable returns it,
+        and is called where it is needed: by new levels, and by averages over levels.
     between : Between, optional
         A known covariance between levels.
     mean_variance : float
         What Sigma is multiplied by for a level, averaged over the rows of the fit.
     """
 
-    name: str
-    root: np.ndarray
-    between: Between | None = None
-    mean_variance: float = 1.0
+    def __init__(
+        self,
+        name: str,
+        root: np.ndarray | Callable[[], np.ndarray],
+        between: Between | None = None,
+        mean_variance: float = 1.0,
+    ) -> None:
+        self.name, self.between, self.mean_variance = name, between, mean_variance
+        self._root = root
+
+    @functools.cached_property
+    def root(self) -> np.ndarray:
+        """Lower triangular roots of Sigma, shape (S, q, q)."""
+        return self._root() if callable(self._root) else self._root
+
+    def renamed(self, name: str) -> GroupScale:
+        """Return the same distribution under another name."""
+        return GroupScale(name, lambda: self.root, self.between, self.mean_variance)
 
     def row_variance(self, Z: np.ndarray) -> np.ndarray:
         """Variance z' Sigma z of each row's contribution, shape (n, S)."""
@@ -177,9 +191,11 @@ def group_scales(
     """
     return {
         g.name: GroupScale(
-            name=g.name, root=covariance_roots(sd[g.name], corr.get(g.name)), between=g.between,
-            mean_variance=g.mean_variance,
+            g.name,
+            functools.partial(covariance_roots, sd[g.name], corr.get(g.name)),
+            g.between,
+            g.mean_variance,
         )
         for g in groups
         if g.name in sd
-    }  # fmt: skip
+    }

@@ -13,6 +13,7 @@ from bayesmix.inference.laplace_determined import determined_of, reproduced, sep
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.search import LARGEST_CORRELATION
 from bayesmix.laws.mode import Mode
+from bayesmix.laws.values import sd_in_words
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates
@@ -92,10 +93,14 @@ class Limits(Mode):
         """
         if not self._shifts:
             return ""
-        names = [(e, g.name) for g in self.problem.groups for e in covariance_of(g).sd_labels]
+        names = [
+            sd_in_words(g, label)
+            for g in self.problem.groups
+            for label in covariance_of(g).sd_labels
+        ]
         sd = self.optimum.sd[self.co.effect_of_sd]
         found = [
-            f"the sd of {names[s.at][0]} by {names[s.at][1]} is {sd[s.at]:.3g}, "
+            f"{names[s.at]} is {sd[s.at]:.3g}, "
             f"and about {s.sd:.3g} without it ({abs(s.errors):.1f} standard errors away)"
             for s in self._shifts
         ]

@@ -69,6 +69,8 @@ class LinearDraws:
         total = np.zeros((len(self._rows.X[rows]), self.n_draws))
         with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
             for name, Z in self._rows.Z.items():
+                if name in self._rows.index:  # a smooth is the same for all groups
+                    continue
                 total += self._parameters.scales[name].row_variance(Z[rows])
         return total
 

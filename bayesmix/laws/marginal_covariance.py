@@ -52,16 +52,16 @@ def marginal_covariance(
     def flat(found: np.ndarray) -> np.ndarray:
         return np.reshape(found, (n_draws, *np.shape(found)[len(shape) :]))
 
-    sigma = {g.name: _covariances(g, values, flat) for g in model.design.mu.groups}
+    sigma = {g.name: _covariances(g, values, flat) for g in model.design.mu.grouping}
     with_residual = model.residual is not None and model.family.is_linear_normal
     parameters = {name: flat(found) for name, found in values.parameters.items()}
     rows = {name: found[at] for name, found in model.rows.items()}
-    pairs = {g.name: _same_level(g, at) for g in model.design.mu.groups}
+    pairs = {g.name: _between_levels(g, at) for g in model.design.mu.grouping}
 
     def of_groups(number: int | None) -> np.ndarray:
         """Z Sigma Z' at one draw, or at the mean of Sigma."""
         out = np.zeros((n, n))
-        for group in model.design.mu.groups:
+        for group in model.design.mu.grouping:
             Z, found = group.Z[at], sigma[group.name]
             Sigma = found.mean(axis=0) if number is None else found[number]
             out += (Z @ Sigma @ Z.T) * pairs[group.name]
@@ -95,10 +95,15 @@ def _covariances(group: GroupingFactor, values: Values, flat) -> np.ndarray:  # 
     return np.asarray(sd[:, :, None] * flat(R) * sd[:, None, :])
 
 
-def _same_level(group: GroupingFactor, at: np.ndarray) -> np.ndarray:
-    """Whether two rows are of the same level, shape (n, n)."""
+def _between_levels(group: GroupingFactor, at: np.ndarray) -> np.ndarray:
+    """What the levels of two rows have in common, shape (n, n): 1 where they are the same.
+
+    Where levels are related, what is known between them.
+    """
     own = group.index[at]
-    return own[:, None] == own[None, :]
+    if group.between is not None:
+        return np.asarray(group.between.covariance[np.ix_(own, own)])
+    return (own[:, None] == own[None, :]).astype(np.float64)
 
 
 def _as_correlation(V: np.ndarray) -> np.ndarray:

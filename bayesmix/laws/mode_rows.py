@@ -27,6 +27,7 @@ from bayesmix.residual import Correlated
 __all__ = ["ModeRows"]
 
 _DRAWS = 1000  # where no number is asked for
+_LEAST_RESIDUAL = 1e-7  # of the variance between levels, below which digits are lost
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
 
@@ -55,10 +56,10 @@ class ModeRows(Mode, Law):
             level_rows=placed_levels(self.model.design, levels),
             scales={
                 g.name: GroupScale(
-                    name=g.name,
-                    between=g.between,
-                    mean_variance=g.mean_variance,
-                    root=np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.name,
+                    np.broadcast_to(self.roots[g.name], (n_draws, *self.roots[g.name].shape)),
+                    g.between,
+                    g.mean_variance,
                 )
                 for g in self.model.design.mu.groups
             },
@@ -162,7 +163,7 @@ class ModeRows(Mode, Law):
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
         """Return z'b of each row of the fit, with effects drawn from their distributions."""
         total = np.zeros(self.model.design.n_obs)
-        for group in self.model.design.mu.groups:
+        for group in self.model.design.mu.grouping:
             u = rng.standard_normal((group.n_levels, group.n_effects))
             if group.between is not None:
                 u = group.between.root @ u
@@ -193,7 +194,10 @@ class ModeRows(Mode, Law):
         if isinstance(structure, Correlated):
             values = self._values_of_rows(rows)
             whitening = structure.whitening(values, rows.per_row, rows.n_rows)
-        precision = 1.0 / self._residual_variance(rows)
+        residual = self._residual_variance(rows)
+        between = [np.sum((Z @ self.roots[name]) ** 2, axis=1).max() for name, Z in rows.Z.items()]
+        least = _LEAST_RESIDUAL * sum(between)
+        precision = 1.0 / np.maximum(residual, least)
         return row_variance(design.mu, self.roots, precision, prior, whitening)
 
     def means(self, rows: Rows) -> np.ndarray:
@@ -229,13 +233,14 @@ class ModeRows(Mode, Law):
             variance = self.row_variance.of_rows(rows.X, rows.Z, rows.index)
         else:
             variance = self._fixed_variance(rows.X)
+        mean_variance = {g.name: g.mean_variance for g in self.model.design.mu.groups}
         for name, Z in rows.Z.items():
             of_population = np.sum((Z @ self.roots[name]) ** 2, axis=1)
-            of_population *= self.model.design.mu.group(name).mean_variance
-            if request.marginal and request.kind == "response":
-                variance = variance + of_population
-            elif name in rows.index:
+            of_population *= mean_variance[name]
+            if name in rows.index:
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
+            elif request.marginal and request.kind == "response":
+                variance = variance + of_population
         return variance
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:

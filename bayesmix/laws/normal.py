@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from scipy import stats
@@ -18,7 +20,10 @@ from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
+from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.reach import reaches
+from bayesmix.laws.smooth_degrees import penalised_degrees
 from bayesmix.laws.values import Values, by_name, estimated_pairs
 from bayesmix.laws.wald import interval_of_atanh
 
@@ -120,7 +125,7 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
-        groups = self.model.design.mu.groups
+        groups = self.model.design.mu.grouping
         parts = variance_parts(groups, sd, corr, self.residual_on_link)
         layout = {g.name: covariance_of(g) for g in groups}
         labels = [(name, label) for name, own in layout.items() for label in own.sd_labels]
@@ -177,6 +182,27 @@ class NormalLaw(Criteria, ModeRows):
         estimate, lower, upper = np.asarray(rows, dtype=np.float64).reshape(-1, 3).T
         return labels, {"estimate": estimate, "lower": lower, "upper": upper}
 
+    def smooth_sds(self, asked: Asked) -> Columns:
+        """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
+        method = asked.ci_method or self.affordable()
+        _check(asked.ci_prob, method)
+        lower, upper = self._sd_interval(asked.ci_prob, method)
+        sd = self.by_group()[0]
+        smooths = [g for g in self.model.design.mu.groups if g.smooth is not None]
+        return {
+            column: joined([covariance_of(g).by_sd(values[g.name]) for g in smooths])
+            for column, values in (("sd", sd), ("lower", lower), ("upper", upper))
+        }
+
+    def smooth_degrees(self) -> Mapping[str, float]:
+        """At the estimates."""
+        sd = self.by_group()[0]
+        return {
+            g.name: penalised_degrees(self.conditional.b_var[g.name], sd[g.name])
+            for g in self.model.design.mu.groups
+            if g.smooth is not None
+        }
+
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, conditional modes, and the family's own parameters."""
         return self.conditional.beta, dict(self.conditional.b), dict(self.family_values)
@@ -218,6 +244,27 @@ class NormalLaw(Criteria, ModeRows):
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
+
+    def _reaching(self, model: StatedModel) -> Self:
+        """The law of a model that has further positions: exact, at the same estimates."""
+        structure = self.structure_at(*self.absolute)
+        sd, corr = self.by_group()
+        roots, b = dict(self.roots), dict(self.conditional.b)
+        for name, reach in reaches(self.model, model).items():
+            own = {key: np.atleast_1d(value) for key, value in structure[name].items()}
+            reach.check(own)
+            wider = reach.sd(sd[name])[None]
+            R = corr.get(name)
+            R = reach.correlation(None if R is None else R[None], own)
+            roots[name] = covariance_roots(wider, R)[0]
+            modes = np.moveaxis(b[name], 0, 1)[:, :, None]
+            b[name] = reach.effects(modes, sd[name][None], own, None)[:, :, 0].T
+        found = copy.copy(self)
+        for name in ("row_variance", "given_data"):
+            vars(found).pop(name, None)
+        vars(found)["roots"] = roots
+        found.model, found.conditional = model, replace(self.conditional, b=b)
+        return found
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""

@@ -42,8 +42,8 @@ class Rows:
     offset : ndarray, shape (n,), or None
     Z : mapping of str to ndarray, shape (n, q)
     index : mapping of str to ndarray of int, shape (n,)
-        Level of each row by grouping factor, -1 where it is new or missing; empty
-        where levels play no part.
+        Level of each row by grouping factor, -1 where it is new or missing; of smooths only,
+        whose one level has every row, where levels play no part.
     new_levels : mapping of str to ndarray of object
         Labels of the rows whose level is -1; None where it is missing.
     labels : Index, length n
@@ -88,14 +88,12 @@ class Rows:
         parameter : str
             Whose linear predictor they are of.
         """
-        predictor = design.predictors[parameter]
+        grouping = [g for g in design.predictors[parameter].grouping if g.name in self.index]
+        labels = {g.name: g.levels.labels[self.index[g.name]] for g in grouping}
         return replace(
             self,
-            index={name: np.full_like(index, -1) for name, index in self.index.items()},
-            new_levels={
-                name: predictor.group(name).levels.labels[index]
-                for name, index in self.index.items()
-            },
+            index={**self.index, **{g.name: np.full_like(g.index, -1) for g in grouping}},
+            new_levels={**self.new_levels, **labels},
             others={name: rows.with_new_groups(design, name) for name, rows in self.others.items()},
         )
 
@@ -184,13 +182,14 @@ def new_rows(
 
 def _rows_of_fit(design: Design, parameter: str, *, effects: bool, levels: bool) -> Rows:
     predictor = design.predictors[parameter]
-    groups = predictor.groups
+    varying = [g for g in predictor.groups if effects or g.is_smooth]
+    placed = [g for g in predictor.groups if levels or g.is_smooth]
     return Rows(
         X=predictor.X,
         offset=predictor.offset,
-        Z={g.name: g.Z for g in groups} if effects else {},
-        index={g.name: g.index for g in groups} if levels else {},
-        new_levels={g.name: np.zeros(0, dtype=object) for g in groups} if levels else {},
+        Z={g.name: g.Z for g in varying},
+        index={g.name: g.index for g in placed},
+        new_levels={g.name: np.zeros(0, dtype=object) for g in placed},
         labels=design.row_labels,
         positions=design.row_positions,
         per_row={},

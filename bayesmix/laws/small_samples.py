@@ -214,6 +214,12 @@ def _kenward_roger(law: NormalLaw) -> SmallSample:
     sigma = law.optimum.sigma
     weights = known_se**-2.0 if known_se is not None else design.weights
     roots = law.roots
+    related = [group.name for group in design.mu.groups if group.between is not None]
+    if related:
+        raise NotSupportedError(
+            "Kenward and Roger's method takes independent levels, and those of "
+            f'{", ".join(related)} are related; take ddf="satterthwaite"'
+        )
     factors = [
         LinearFactor(
             index=group.index, n_levels=group.n_levels, Z=group.Z,

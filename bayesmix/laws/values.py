@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["Values", "by_name", "by_part", "estimated_pairs", "own_parameters"]
+__all__ = ["Values", "by_name", "by_part", "estimated_pairs", "own_parameters", "sd_in_words"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,11 @@ class Values:
 def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
     """Pairs of effects whose correlation is a parameter of its own."""
     return covariance_of(group).pairs
+
+
+def sd_in_words(group: GroupingFactor, label: str) -> str:
+    """A standard deviation of a grouping factor's effects in words, or that of a smooth."""
+    return f"the sd of {label}" if label == group.name else f"the sd of {label} by {group.name}"
 
 
 def own_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
@@ -78,7 +83,8 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
     found = {"beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(mu.fixed_effects)}}
     for group in mu.groups:
         g, effects, covariance = group.name, group.effects, covariance_of(group)
-        found[f"sd({g})"] = {f"sd({g}, {e})": values.sd[g][..., k] for k, e in covariance.sds}
+        sds = zip(covariance.sd_names(g), covariance.effect_of_sd.tolist(), strict=True)
+        found[f"sd({g})"] = {name: values.sd[g][..., k] for name, k in sds}
         if covariance.has_correlations:
             found[f"corr({g})"] = {
                 f"corr({g}, {effects[k]}, {effects[m]})": values.corr[g][..., k, m]

@@ -68,8 +68,7 @@ def _names_of(predictor: LinearPredictor, reserved: Collection[str]) -> list[str
     if predictor.groups:
         names.append("sd")
     for group in predictor.groups:
-        labels = covariance_of(group).sd_labels
-        names += [f"sd({group.name})", *(f"sd({group.name}, {e})" for e in labels)]
+        names += [f"sd({group.name})", *covariance_of(group).sd_names(group.name)]
     correlated = [g.name for g in predictor.groups if covariance_of(g).has_correlations]
     names += ["corr"] if correlated else []
     names += [f"corr({name})" for name in correlated]

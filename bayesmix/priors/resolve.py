@@ -158,9 +158,9 @@ def _of_predictor(
     for group in predictor.groups:
         g, covariance = group.name, covariance_of(group)
         sd[g] = tuple(
-            positive(take(f"sd({g}, {e})", [f"sd({g}, {e})", f"sd({g})", "sd"], default))
-            for e, default in zip(
-                covariance.sd_labels, _sd_defaults(group, covariance, scale), strict=True
+            positive(take(name, [name, f"sd({g})", "sd"], default))
+            for name, default in zip(
+                covariance.sd_names(g), _sd_defaults(group, covariance, scale), strict=True
             )
         )
         if covariance.has_correlations:
@@ -192,7 +192,9 @@ def _sd_defaults(
     group: GroupingFactor, covariance: GroupCovariance, scale: ResponseScale
 ) -> list[Prior]:
     """Default priors of a grouping factor's standard deviations."""
-    found = sd_priors(group.Z, group.effects, scale)
+    alike = all(part.covariance.one_scale for part in covariance.parts)
+    found = [] if alike else sd_priors(group.Z, group.effects, scale)
+    found = found or [Prior("HalfFlat")] * group.n_effects
     for part in covariance.parts:
         if part.covariance.one_scale:
             own = tied_sd_prior(group.Z[:, part.effects], scale)

@@ -19,6 +19,7 @@ from bayesmix.results.fit import Fit
 from bayesmix.results.signposts import OF_MODES
 from bayesmix.results.tabular.summary import of_columns, of_negative_shares
 from bayesmix.results.tabular.tree import versions
+from bayesmix.results.testing.bootstrapping import Bootstraps
 from bayesmix.results.testing.tests_of_effects import TestsEffects
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(TestsEffects, Fit):
+class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

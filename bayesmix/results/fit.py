@@ -10,7 +10,9 @@ from bayesmix.results.effect.explained import ExplainedVariance
 from bayesmix.results.effect.hypothesis import WeighsHypotheses
 from bayesmix.results.files.reporting import Reports
 from bayesmix.results.files.saving import Saves
+from bayesmix.results.pictures.smooth_plots import SmoothPlots
 from bayesmix.results.signposts import Signposts
+from bayesmix.results.tabular.smooths import SmoothTables
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 
-class Fit(Reports, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signposts):
+class Fit(
+    Reports, SmoothTables, SmoothPlots, Effects, ExplainedVariance, WeighsHypotheses, Saves,
+    Signposts,
+):  # fmt: skip
     """A mixed model whose parameters have a law: draws, or a distribution around a mode.
 
     `Posterior` and `EmpiricalBayes` add what only they can have.

@@ -65,10 +65,10 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
         sd, corr, structure = {}, {}, {}
         for g in model.design.predictors[parameter].groups:
             covariance = covariance_of(g)
-            sd[g.name] = covariance.by_effect(values(called.sd(g.name)))
             structure[g.name] = {
                 name: values(called.parameter(name, g.name)) for name in covariance.parameters()
             }
+            sd[g.name] = covariance.by_effect(values(called.sd(g.name)), structure[g.name])
             free = values(called.corr(g.name)) if covariance.has_correlations else None
             R = covariance.correlation(free, structure[g.name])
             if R is not None:

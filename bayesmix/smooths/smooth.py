@@ -82,14 +82,15 @@ class Smooth:
         points = checked_points(values, "a smooth")
         n, k = len(points), self.basis.n_columns
         check_memory(f"a smooth with k={k} at {n:,} rows", n * self.n_columns, "take a smaller k")
-        found = tuple(np.empty((n, part.map.shape[1])) for part in self.parts)
+        # A column behind the other: what is asked of columns is many times as fast.
+        found = tuple(np.empty((n, part.map.shape[1]), order="F") for part in self.parts)
         for rows in pieces(n, 4 * k):
             X = self.basis.matrix(points[rows])
             if by is not None:
                 X *= np.asarray(by, dtype=np.float64)[rows, None]
             for part, columns in zip(self.parts, found, strict=True):
-                np.matmul(X, part.map, out=columns[rows])
-                if not np.isfinite(columns[rows]).all():
+                columns[rows] = own = X @ part.map
+                if not np.isfinite(own).all():
                     raise DataError(
                         "the columns of a smooth overflow at some rows: its variables or their "
                         "products are too large; divide them by a constant"

@@ -18,6 +18,7 @@ __all__ = ["ThinPlate"]
 
 _MOST_KNOTS = 2_000  # mgcv's max.knots
 _SEED = 1
+_ROWS = 4_096
 _LANCZOS = 400  # knots from which the largest eigenvalues are sought instead of all
 
 
@@ -170,17 +171,20 @@ class ThinPlate(Basis):
     def _piecewise(self, x: np.ndarray, out: np.ndarray) -> None:
         """One coordinate: polynomials between knots, summed up from the knot to the left."""
         knots = self.knots[:, 0]
-        left = np.searchsorted(knots, x, side="right") - 1
-        beyond = (left < 0) | (left == len(knots) - 1)
-        left = np.maximum(left, 0)
-        step = (x - knots[left])[:, None]
-        out[:] = 0.0
-        for i in range(len(self.taylor) - 1, -1, -1):
-            terms = self.taylor[i][left]
-            if i >= self.order:  # beyond the outer knots it is a polynomial of degree m - 1
-                terms[beyond] = 0.0
-            out *= step
-            out += terms
+        for start in range(0, len(x), _ROWS):  # few enough rows for caches
+            rows = slice(start, start + _ROWS)
+            left = np.searchsorted(knots, x[rows], side="right") - 1
+            beyond = (left < 0) | (left == len(knots) - 1)
+            left = np.maximum(left, 0)
+            step = (x[rows] - knots[left])[:, None]
+            total = np.zeros((len(left), out.shape[1]))
+            for i in range(len(self.taylor) - 1, -1, -1):
+                terms = self.taylor[i][left]
+                if i >= self.order:  # beyond the outer knots it is a polynomial of degree m - 1
+                    terms[beyond] = 0.0
+                total *= step
+                total += terms
+            out[rows] = total
 
 
 def _taylor(knots: np.ndarray, weights: np.ndarray, order: int) -> np.ndarray:
@@ -188,10 +192,14 @@ def _taylor(knots: np.ndarray, weights: np.ndarray, order: int) -> np.ndarray:
     degree = 2 * order - 1
     far = knots[:, None] - knots
     sign = np.where(far < 0, -1.0, 1.0)  # to the right of its own knot, a function rises
-    return np.stack([
-        _constant(order, 1) * comb(degree, i) * ((np.abs(far) ** (degree - i) * sign**i) @ weights)
-        for i in range(degree + 1)
-    ])  # fmt: skip
+    far = np.abs(far)
+    power = sign**degree
+    found = [power @ weights]
+    for _ in range(degree):
+        power = power * far * sign
+        found.append(power @ weights)
+    scale = [_constant(order, 1) * comb(degree, i) for i in range(degree + 1)]
+    return np.stack([c * terms for c, terms in zip(scale, found[::-1], strict=True)])
 
 
 def _order(m: Any, d: int, name: str) -> int:

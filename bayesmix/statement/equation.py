@@ -115,6 +115,10 @@ def _predictor_lines(part: _Part) -> list[str]:
     if predictor.offset is not None:
         terms += [rf"{_text(piece.text)}_i" for piece in predictor.formula.offsets]
     for letter, group in zip(part.letters, predictor.groups, strict=True):
+        if group.smooth is not None:
+            b = f"{letter}_{{{_of_level(group)}k}}"
+            terms.append(rf"\textstyle\sum_k {b}\,{_text(group.name)}_{{ik}}")
+            continue
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
@@ -125,7 +129,26 @@ def _predictor_lines(part: _Part) -> list[str]:
     return lines + [rf"&\quad + {' + '.join(row)}" for row in rows[1:]]
 
 
+def _of_level(group: GroupingFactor) -> str:
+    """Index of the level of a row, where a smooth has curves of levels."""
+    assert group.smooth is not None  # noqa: S101
+    return rf"\text{{{_escape(group.smooth.term.group)}}}[i]," if group.smooth.at_levels else ""
+
+
+def _smooth_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    """Effects of a smooth: those of each block share one standard deviation."""
+    name, covariance = _text(group.name), covariance_of(group)
+    level = "" if group.is_smooth else "j"
+    return [
+        rf"{letter}_{{{level}k}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},{n}}}), "
+        rf"\quad k = {part.start + 1}, \dots, {part.stop}"
+        for n, part in enumerate(covariance.parts)
+    ]
+
+
 def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
+    if group.smooth is not None:
+        return _smooth_lines(group, letter, mark)
     name, covariance = _text(group.name), covariance_of(group)
     if group.between is not None:
         lines = _related_lines(group, letter, mark)

@@ -199,6 +199,8 @@ def _group_part(
     if group.effects == ("Intercept",):
         return b[index, 0]
     Z = pm.Data(names.Z(g), group.Z, dims=(names.obs_dim, effect))
+    if group.is_smooth:
+        return Z @ b[0]
     return (Z * b[index]).sum(axis=1)
 
 

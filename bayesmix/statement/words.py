@@ -31,7 +31,7 @@ def facts_in_words(
     sizes = {
         f"{g.name} ({g.n_levels} levels)": None
         for predictor in design.predictors.values()
-        for g in predictor.groups
+        for g in predictor.grouping
     }
     if sizes:
         lines.append(f"groups: {', '.join(sizes)}")
@@ -63,6 +63,8 @@ def _scale_in_words(design: Design, family: Family) -> list[str]:
 
 def groups_in_words(group: GroupingFactor) -> str:
     """Say what varies by a grouping factor, and what is correlated."""
+    if group.smooth is not None:
+        return _smooth_in_words(group)
     parts = []
     for part in covariance_of(group).parts:
         text = _listed(group.effects[part.effects])
@@ -72,6 +74,22 @@ def groups_in_words(group: GroupingFactor) -> str:
     vary = "varies" if group.n_effects == 1 else "vary"
     between = "" if group.between is None else f", related by {group.between.name}"
     return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels{between})"
+
+
+def _smooth_in_words(group: GroupingFactor) -> str:
+    """Say what the basis of a smooth is, and how many of its functions are penalised."""
+    smooth = group.smooth
+    assert smooth is not None  # noqa: S101
+    basis = smooth.smooth.basis
+    kind, k = basis.kind, basis.n_columns
+    text = f'{group.name}: smooth, bs="{kind}", k={k}, {group.n_effects} penalised functions'
+    sds = covariance_of(group).n_sd
+    text += f" with {sds} sds" if sds > 1 else ""
+    return (
+        f"{text}, of each level of {smooth.term.group} ({group.n_levels})"
+        if (smooth.at_levels)
+        else text
+    )
 
 
 def model_in_words(

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import special
 
-__all__ = ["correlation"]
+__all__ = ["correlation", "loadings"]
 
 
 def correlation(word: str, positions: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
     """Correlations of effects at positions of shape (q, d)."""
     if word.endswith("toep"):
         return toeplitz(positions, list(values.values()))
+    if word == "rr":
+        A = loadings(len(positions), values)
+        unit = A / np.linalg.norm(A, axis=1)[:, None]
+        return np.asarray(unit @ unit.T)
     q = len(positions)
     gaps = np.sqrt(((positions[:, None] - positions[None]) ** 2).sum(axis=-1))
     R = np.eye(q)
@@ -39,6 +43,16 @@ def toeplitz(positions: np.ndarray, partials: list[float]) -> np.ndarray:
             left = np.sqrt((1 - first @ solved[:, 0]) * (1 - last @ solved[:, 1]))
             r.append(float(first @ solved[:, 1] + partial * left))
     return np.array(r)[np.abs(at[:, None] - at)]
+
+
+def loadings(size: int, values: Mapping[str, float]) -> np.ndarray:
+    """Those of rank 2, in units of the first."""
+    A = np.zeros((size, 2))
+    A[0, 0] = 1.0
+    for name, value in values.items():
+        _, i, k = name.split("_")
+        A[int(i) - 1, int(k) - 1] = value
+    return A
 
 
 def _matern(gap: float, values: Mapping[str, float]) -> float:

@@ -34,7 +34,7 @@ def built(text: str, data: pd.DataFrame) -> Design:
 
 def test_positions_are_sorted_and_distinct_and_name_the_effects(table: pd.DataFrame) -> None:
     shuffled = table.sample(frac=1, random_state=1)
-    (group,) = built("ar1(t | g)", shuffled).groups
+    (group,) = built("ar1(t | g)", shuffled).mu.groups
     (block,) = group.blocks
     assert block.positions is not None
     np.testing.assert_array_equal(block.positions, [[1], [2], [4], [5], [10]])
@@ -46,20 +46,20 @@ def test_positions_are_sorted_and_distinct_and_name_the_effects(table: pd.DataFr
 
 @pytest.mark.parametrize("left", ["t", "0 + C(t)", "C(t)", "text", "0 + text", "C(text)"])
 def test_a_factor_of_whole_numbers_is_these_numbers(table: pd.DataFrame, left: str) -> None:
-    (group,) = built(f"ar1({left} | g)", table).groups
-    (want,) = built("ar1(t | g)", table).groups
+    (group,) = built(f"ar1({left} | g)", table).mu.groups
+    (want,) = built("ar1(t | g)", table).mu.groups
     np.testing.assert_array_equal(group.blocks[0].positions, want.blocks[0].positions)
     np.testing.assert_array_equal(group.Z, want.Z)
 
 
 def test_positions_of_another_factor_are_its_levels_in_order(table: pd.DataFrame) -> None:
-    (group,) = built("ar1(ordered | g)", table).groups
+    (group,) = built("ar1(ordered | g)", table).mu.groups
     assert group.effects == tuple(f"ar1(ordered)[{level}]" for level in "edcba")
     np.testing.assert_array_equal(group.blocks[0].positions, np.arange(1.0, 6.0)[:, None])
 
 
 def test_places_have_several_coordinates(table: pd.DataFrame) -> None:
-    (group,) = built("exp(u + v | 1)", table).groups
+    (group,) = built("exp(u + v | 1)", table).mu.groups
     (block,) = group.blocks
     places = table[["u", "v"]].drop_duplicates()
     assert block.positions is not None
@@ -71,19 +71,19 @@ def test_places_have_several_coordinates(table: pd.DataFrame) -> None:
 
 def test_names_of_near_places_differ(table: pd.DataFrame) -> None:
     near = table.assign(u=1 + table["t"] * 1e-8)
-    (group,) = built("ou(u | g)", near).groups
+    (group,) = built("ou(u | g)", near).mu.groups
     assert len(set(group.effects)) == 5
 
 
 def test_places_that_differ_by_rounding_are_one(table: pd.DataFrame) -> None:
     noisy = table.assign(u=table["u"] + np.tile([0.0, 1e-16], 20))
-    (group,) = built("ou(u | g)", noisy).groups
+    (group,) = built("ou(u | g)", noisy).mu.groups
     assert len(group.effects) == 5
     np.testing.assert_array_equal(group.Z.sum(axis=1), 1)
 
 
 def test_several_blocks_on_one_factor(table: pd.DataFrame) -> None:
-    (group,) = built("(1 | g) + ar1(t | g)", table).groups
+    (group,) = built("(1 | g) + ar1(t | g)", table).mu.groups
     assert [(b.start, b.stop, b.structure) for b in group.blocks] == [(0, 1, "us"), (1, 6, "ar1")]
     assert group.effects[:2] == ("Intercept", "ar1(t)[1]")
 
@@ -167,4 +167,4 @@ def test_too_many_positions_offer_the_residual_structure(table: pd.DataFrame) ->
 def test_new_data_have_the_same_columns(table: pd.DataFrame) -> None:
     design = built("ou(scale(u) | g)", table)
     rows = design_rows(design, table.iloc[[7, 2]].drop(columns="y"))
-    np.testing.assert_array_equal(rows.Z["g"], design.groups[0].Z[[7, 2]])
+    np.testing.assert_array_equal(rows.Z["g"], design.mu.groups[0].Z[[7, 2]])

@@ -56,9 +56,10 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
     value = stats.multivariate_normal(center, V).logpdf(model.y)
     at = 0
     for group in problem.groups:
-        for entry in priors.sd[group.name]:
-            value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at])
-            at += 1
+        firsts = covariance_of(group).effect_of_sd
+        for k, entry in zip(firsts, priors.sd[group.name], strict=True):
+            value += stats.halfcauchy(scale=entry.prior.parameters["beta"]).logpdf(sd[at + k])
+        at += group.n_effects
     for group, R in zip(problem.groups, corr, strict=True):
         if covariance_of(group).has_correlations:
             value += (priors.corr[group.name].prior.parameters["eta"] - 1) * np.log(

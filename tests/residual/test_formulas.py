@@ -395,7 +395,7 @@ def test_replicates_are_correlated_as_the_model_says(data: pd.DataFrame) -> None
 def test_forecasts_continue_from_what_was_observed(data: pd.DataFrame) -> None:
     model = bmx.Model(["y ~ x + (1 | g)", "residual ~ ar1(t | g)", "sigma ~ f"], data)
     eb = model.fit_eb()
-    new = pd.DataFrame({"g": [0, 0, 5, 99], "t": [6, 8, 7, 1], "x": 5.0, "f": list("abab")})
+    new = pd.DataFrame({"g": [0, 0, 5, 99], "t": [7, 9, 8, 1], "x": 5.0, "f": list("abab")})
     found = eb.predict(new, kind="response", forecast=True, draws=40_000, seed=1)
     # The best linear predictor of the new rows, by dense algebra over all of them.
     both = pd.concat([data, new], ignore_index=True)

@@ -72,7 +72,7 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         "correlations": fit.correlations(ci_prob, **quick),
         "covariance_parameters": fit.covariance_parameters(ci_prob, **quick),
     }
-    if fit.model.design.mu.groups:
+    if fit.model.design.mu.grouping:
         tables["group_effects"] = fit.group_effects(ci_prob=ci_prob, **quick)
     found: dict[str, Any] = {
         key: tables[key][list(columns)] if key in tables else frame(key, [])
@@ -87,7 +87,7 @@ def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:
     effects: dict[str, dict[str, None]] = {}
     levels: dict[str, set[str]] = {}
     for model in models:
-        for group in model.design.mu.groups:
+        for group in model.design.mu.grouping:
             effects.setdefault(group.name, {}).update(dict.fromkeys(group.effects))
             levels.setdefault(group.name, set()).update(group.levels.labels.tolist())
             terms.update(dict.fromkeys(group.effects))

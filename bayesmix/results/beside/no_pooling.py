@@ -103,12 +103,12 @@ def no_pooling(
     _check(model, ci_prob)
     one_of("sigma", sigma, get_args(Sigma))
     design, family = model.design, model.family
-    if not design.mu.groups:
+    if not design.mu.grouping:
         raise NotSupportedError(
             f"the model {model.formula} has no group effects: there is nothing to fit apart; "
             "complete_pooling() is its regression"
         )
-    chosen = design.mu.groups[0] if group is None else design.mu.group(group)
+    chosen = design.mu.grouping[0] if group is None else design.mu.group(group)
     least_squares = is_least_squares(family, model.rows)
     if not least_squares and chosen.n_levels > _SLOW:
         announce(
@@ -176,6 +176,12 @@ def _check(model: FittableModel, ci_prob: float) -> None:
         raise NotSupportedError(
             f"model.pymc_model was changed by hand ({changes.words}), and regressions without "
             "pooling go by what the formula says (`del model.pymc_model` brings the formula's back)"
+        )
+    smooths = model.design.mu.smooths
+    if smooths:
+        raise NotSupportedError(
+            f"regressions without pooling have no penalties, and the model has {smooths[0].name}; "
+            "put bs(x, df=...) in the place of s(x)"
         )
     categories = model.family.categories(model.design.response)
     for k, category in enumerate(categories, start=1):

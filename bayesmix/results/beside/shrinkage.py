@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design import GroupingFactor
+from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import OWN_FILES, DataWarning
 from bayesmix.results.beside.no_pooling import coefficients_by_level
 from bayesmix.results.beside.regression import Values, check_regression, fit_regression
@@ -127,7 +127,9 @@ def shrinkage_of(
     for other in design.mu.groups:
         if other.name != group.name:
             rest += np.einsum("nq,nq->n", other.Z, effects[other.name][other.index])
-    everywhere = fit_regression(family, model.y, design.mu.X, design.mu.offset, model.rows).beta
+    everywhere = fit_regression(
+        family, model.y, design.mu.X, _with_smooths(design, effects), model.rows
+    ).beta
     fixed: Any = group.fixed_column
     center = np.asarray([0.0 if j is None else beta[j] for j in fixed])
     alone = coefficients_by_level(family, group, model.y, rest, model.rows, parameters)
@@ -151,3 +153,12 @@ def shrinkage_of(
         fixed_effect=center,
         complete_pooling=np.asarray([np.nan if j is None else everywhere[j] for j in fixed]),
     )
+
+
+def _with_smooths(design: Design, effects: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """The offset with the smooths of the population, which a regression leaves as they are."""
+    total = design.mu.offset
+    for smooth in design.mu.groups:
+        if smooth.is_smooth:
+            total = smooth.Z @ effects[smooth.name][0] + (0.0 if total is None else total)
+    return total

@@ -47,8 +47,8 @@ def draw_check(
     factor = None if group is None else model.design.mu.group(group)
     if stat is not None:
         return plot_statistic(_some_level(statistic_data(stat, y, replicates, factor)))
-    if factor is None and model.design.mu.groups:
-        factor = model.design.mu.groups[0]
+    if factor is None and model.design.mu.grouping:
+        factor = model.design.mu.grouping[0]
     return plot_check(data_of(replicates, factor))
 
 

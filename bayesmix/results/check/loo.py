@@ -235,12 +235,12 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     """
     design = model.design
     if isinstance(by, str):
-        for group in design.mu.groups:
+        for group in design.mu.grouping:
             if group.name == by:  # levels of a known covariance may have no row
                 there, member = np.unique(group.index, return_inverse=True)
                 return by, group.levels.labels[there], member.astype(np.int64)
         if by not in design.frame.columns:
-            known = [g.name for g in design.mu.groups]
+            known = [g.name for g in design.mu.grouping]
             known += [c for c in design.frame.columns if c not in known]
             raise DataError(
                 f"by={by!r} is neither a grouping factor nor a column of the formula; "

@@ -19,6 +19,7 @@ from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, new_rows
 
 if TYPE_CHECKING:
+    from bayesmix.laws.base import Law
     from bayesmix.statement.stated import StatedModel
 
 __all__ = [
@@ -145,34 +146,51 @@ def grid_of(model: StatedModel, data: Any, by: Any, at: Any, others: Any) -> Gri
 
 
 def counterfactual_rows(
-    model: StatedModel, frame: pd.DataFrame, changed: Mapping[str, Any], request: PredictionRequest,
-    *, one_trial: bool = False,
-) -> Rows:  # fmt: skip
+    law: Law, frame: pd.DataFrame, versions: Iterable[Mapping[str, Any]],
+    request: PredictionRequest, *, one_trial: bool = False,
+) -> tuple[Law, tuple[Rows, ...]]:  # fmt: skip
     """Build the arrays of rows in which some columns have other values.
 
     Parameters
     ----------
-    model : Model
+    law : Law
     frame : DataFrame, n rows
-    changed : mapping of str to value or array, shape (n,)
+    versions : iterable of mapping of str to value or array, shape (n,)
+        What is changed, version by version.
     request : PredictionRequest
     one_trial : bool
         Whether the mean is to be a proportion where it is a number of successes.
+
+    Returns
+    -------
+    Law
+        The law of a model whose effects are where the changed rows are.
+    tuple of Rows
 
     Raises
     ------
     DataError
         If the changed rows do not fit the model.
     """
-    for name, values in changed.items():
-        whole = values if isinstance(values, pd.Series | np.ndarray) else [values] * len(frame)
-        frame = frame.assign(**{name: pd.Series(whole, index=frame.index)})
-    rows = new_rows(
-        model, frame, effects=request.uses_effects, levels=request.uses_levels, kind=request.kind
-    )
-    if one_trial and "trials" in rows.per_row:
-        return replace(rows, per_row={**rows.per_row, "trials": np.ones(len(frame))})
-    return rows
+    frames = []
+    for changed in versions:
+        other = frame
+        for name, values in changed.items():
+            whole = values if isinstance(values, pd.Series | np.ndarray) else [values] * len(frame)
+            other = other.assign(**{name: pd.Series(whole, index=frame.index)})
+        frames.append(other)
+    if request.uses_effects:
+        law = law.reaching(*frames)
+    found = []
+    for other in frames:
+        rows = new_rows(
+            law.model, other, effects=request.uses_effects, levels=request.uses_levels,
+            kind=request.kind,
+        )  # fmt: skip
+        if one_trial and "trials" in rows.per_row:
+            rows = replace(rows, per_row={**rows.per_row, "trials": np.ones(len(frame))})
+        found.append(rows)
+    return law, tuple(found)
 
 
 def is_categorical(model: StatedModel, name: str, column: pd.Series[Any]) -> bool:

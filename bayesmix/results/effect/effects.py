@@ -7,7 +7,7 @@ are compared, so that transformations, interactions and splines are right by the
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -33,6 +33,8 @@ from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
+    from bayesmix.laws.averages import Source
+    from bayesmix.laws.base import Law
     from bayesmix.laws.rows import Rows
 
 __all__ = ["Effects"]
@@ -138,15 +140,15 @@ class Effects(HasLaw):
         if groups is None:
             groups = default_groups(self.model, by=by, at=at)
         request = _request(kind, groups, marginal, ci_prob)
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
-            rows = counterfactual_rows(self.model, grid.frame, point, request)
-            cells = _cells(grid, (rows,), "identity", lambda values: values)
-            summary = source.summaries(cells, request)
+            law, parts = counterfactual_rows(self._law, grid.frame, [point], request)
+            cells = _cells(grid, parts, "identity", lambda values: values)
+            summary = source(law).summaries(cells, request)
             summary = unknown.masked(summary, cells, point, grid.keys)
-            tables.append(_table(point, grid, summary, rows))
+            tables.append(_table(point, grid, summary, parts[0]))
         unknown.warn()
         return _joined(tables, grid)
 
@@ -223,7 +225,7 @@ class Effects(HasLaw):
         if odds:
             self._check_odds(kind, compare)
         sign = "-" if compare == "difference" else "/"
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -238,20 +240,17 @@ class Effects(HasLaw):
                     if found.added:
                         own = self._own_values(grid, point, name)
                     try:
-                        versions = tuple(
-                            counterfactual_rows(
-                                self.model, grid.frame, {**point, name: value}, request,
-                                one_trial=odds,
-                            )
-                            for value in found.versions(own)
-                        )  # fmt: skip
+                        versions = [{**point, name: value} for value in found.versions(own)]
+                        law, parts = counterfactual_rows(
+                            self._law, grid.frame, versions, request, one_trial=odds
+                        )
                     except BeyondRangeError as error:
                         raise step_beyond(self.model, name, found, own) or error from error
-                    cells = _cells(grid, versions, compare, COMPARE[compare])
-                    summary = source.summaries(cells, request)
+                    cells = _cells(grid, parts, compare, COMPARE[compare])
+                    summary = source(law).summaries(cells, request)
                     keys = {"term": name, "contrast": found.label.format(sign)} | point
                     summary = unknown.masked(summary, cells, keys, grid.keys)
-                    tables.append(_table(keys, grid, summary, versions[0]))
+                    tables.append(_table(keys, grid, summary, parts[0]))
         unknown.warn()
         return _joined(tables, grid, note)
 
@@ -315,15 +314,15 @@ class Effects(HasLaw):
         request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise ArgumentError(f"step={step!r} must be a number above zero")
-        source = self._law.source(draws, seed)
+        source = self._sources(draws, seed)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
         for name in names:
             for point in grid.points:
-                parts, distance = self._either_side(grid, point, name, step, request)
+                law, parts, distance = self._either_side(grid, point, name, step, request)
                 cells = _cells(grid, parts, "difference", COMPARE["difference"], distance)
-                summary = source.summaries(cells, request)
+                summary = source(law).summaries(cells, request)
                 keys = {"term": name, **point}
                 summary = unknown.masked(summary, cells, keys, grid.keys)
                 tables.append(_table(keys, grid, summary, parts[0]))
@@ -331,6 +330,11 @@ class Effects(HasLaw):
         return _joined(tables, grid, note)
 
     # -- inside ---------------------------------------------------------------
+
+    def _sources(self, draws: int | None, seed: int | None) -> Callable[[Law], Source]:
+        """What summarises averages, for the fit's law and those with further positions."""
+        own, of_fit = self._law, self._law.source(draws, seed)
+        return lambda law: of_fit if law is own else law.source(draws, seed)
 
     def _request_about(
         self, names: list[str], by: By, at: Any, kind: Any, groups: Groups | None, marginal: Any,
@@ -360,25 +364,23 @@ class Effects(HasLaw):
         name: str,
         step: float | None,
         request: PredictionRequest,
-    ) -> tuple[tuple[Rows, ...], np.ndarray]:
-        """Rows a step above and a step below, and the distance between the two."""
+    ) -> tuple[Law, tuple[Rows, ...], np.ndarray]:
+        """Rows a step above and a step below, with their law, and the distance between the two."""
         default, lowest, highest = slope_step(self.model, name)
         own = self._own_values(grid, point, name)
         h = default if step is None else float(step)
 
-        def rows(ends: Sequence[np.ndarray]) -> tuple[Rows, ...]:
-            return tuple(
-                counterfactual_rows(self.model, grid.frame, {**point, name: end}, request)
-                for end in ends
-            )
+        def rows(ends: Sequence[np.ndarray]) -> tuple[Law, tuple[Rows, ...]]:
+            versions = [{**point, name: end} for end in ends]
+            return counterfactual_rows(self._law, grid.frame, versions, request)
 
         ends = (own + h, own - h)
         try:
-            return rows(ends), ends[0] - ends[1]
+            return *rows(ends), ends[0] - ends[1]
         except DataError:  # beyond the domain of a logarithm, the knots of a spline
             low, high = np.minimum(lowest, own), np.maximum(highest, own)
             ends = (np.minimum(own + h / 100, high), np.maximum(own - h / 100, low))
-            return rows(ends), ends[0] - ends[1]
+            return *rows(ends), ends[0] - ends[1]
 
     def _check_odds(self, kind: str, compare: str) -> None:
         family = self.model.family

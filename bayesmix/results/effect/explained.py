@@ -167,7 +167,7 @@ class ExplainedVariance(HasLaw):
         [0.722]
         """
         found = self._link_variance(approximation)
-        names = [group.name for group in self.model.design.mu.groups]
+        names = [group.name for group in self.model.design.mu.grouping]
         values = _stack([found.icc(name) for name in names], found.fixed.shape)
         asked = Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=False)
         summary = self._law.summarise(values, asked)
@@ -260,7 +260,12 @@ class ExplainedVariance(HasLaw):
         if lost is not None and lost.any():
             beta = np.where(lost, np.nan, beta)
         return link_variance(
-            model.design, beta, values.sd, values.corr, np.broadcast_to(residual, shape)
+            model.design,
+            beta,
+            self._law.smooth_effects(),
+            values.sd,
+            values.corr,
+            np.broadcast_to(residual, shape),
         )
 
     def _say_what_is_lost(self) -> None:
@@ -289,7 +294,7 @@ class ExplainedVariance(HasLaw):
                 "draws=) ...",
                 progress=True,
             )
-        groups_matter = marginal and bool(model.design.mu.groups)
+        groups_matter = marginal and bool(model.design.mu.grouping)
         return bayesian_r2(model.family, parameters, rows, number, marginal=groups_matter)
 
 

@@ -319,9 +319,9 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
             known[name] = f"beta({name})"
         known[f"beta({name})"] = f"beta({name})"
     for group in design.mu.groups:
-        labels = covariance_of(group).sd_labels
-        if len(labels) == 1:
-            known[f"sd({group.name})"] = f"sd({group.name}, {labels[0]})"
+        names = covariance_of(group).sd_names(group.name)
+        if len(names) == 1:
+            known[f"sd({group.name})"] = names[0]
         pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
         for one, other in pairs:
             name = f"corr({group.name}, {one}, {other})"

@@ -185,10 +185,8 @@ def _prior(model: StatedModel, name: str) -> Prior:
         key = _AT_MEANS if priors.intercept_is_centered else "beta(Intercept)"
         entries[key] = priors.intercept
     for group in design.mu.groups:
-        for effect, entry in zip(
-            covariance_of(group).sd_labels, priors.sd[group.name], strict=True
-        ):
-            entries[f"sd({group.name}, {effect})"] = entry
+        names = covariance_of(group).sd_names(group.name)
+        entries |= dict(zip(names, priors.sd[group.name], strict=True))
         entries |= {e.parameter: e for e in priors.structure.get(group.name, {}).values()}
     entries |= {k: e for k, e in priors.family.items() if k not in model.family.vector_parameters}
     if name not in entries:

@@ -65,6 +65,7 @@ class LinkVariance:
 def link_variance(
     design: Design,
     beta: np.ndarray,
+    smooths: Mapping[str, np.ndarray],
     sd: Mapping[str, np.ndarray],
     corr: Mapping[str, np.ndarray],
     residual: np.ndarray,
@@ -75,6 +76,8 @@ def link_variance(
     ----------
     design : Design
     beta : ndarray, shape (..., p)
+    smooths : mapping of str to ndarray, shape (..., q)
+        Effects of the smooths of the population, which are part of X beta here.
     sd : mapping of str to ndarray, shape (..., q)
     corr : mapping of str to ndarray, shape (..., q, q)
     residual : ndarray, shape (...)
@@ -85,12 +88,17 @@ def link_variance(
         The variance of X beta has n - 1 in its denominator, as R's ``var``; the offset
         is no part of it.
     """
-    n, p = design.mu.X.shape
+    curves = [group for group in design.mu.groups if group.is_smooth]
+    X = design.mu.X
+    if curves:
+        X = np.concatenate([X, *(group.Z for group in curves)], axis=1)
+        beta = np.concatenate([beta, *(smooths[group.name] for group in curves)], axis=-1)
+    n, p = X.shape
     fixed = np.zeros(beta.shape[:-1])
     if p and n > 1:
-        X = design.mu.X - design.mu.X.mean(axis=0)
+        X = X - X.mean(axis=0)
         fixed = np.einsum("...i,ij,...j->...", beta, X.T @ X / (n - 1), beta)
-    parts = variance_parts(design.mu.groups, sd, corr, residual)
+    parts = variance_parts(design.mu.grouping, sd, corr, residual)
     groups = {name: np.sum(part, axis=-1) for name, part in parts.effects.items()}
     return LinkVariance(
         fixed=np.maximum(fixed, 0.0), groups=groups, residual=np.broadcast_to(residual, fixed.shape)

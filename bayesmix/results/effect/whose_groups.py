@@ -65,7 +65,7 @@ def for_these_groups_only(model: StatedModel, variables: Iterable[str]) -> str:
     for name in variables:
         if name in own or name not in frame.columns:
             continue
-        within = [g.name for g in model.design.mu.groups if _is_constant_within(frame[name], g)]
+        within = [g.name for g in model.design.mu.grouping if _is_constant_within(frame[name], g)]
         if within:
             found.append(f"`{name}` does not vary within {' and '.join(f'`{g}`' for g in within)}")
     if not found:

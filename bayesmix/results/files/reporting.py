@@ -69,7 +69,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
                     table=self.group_effects(group.name, **self._law.quick),
                     text_columns=("group", "level", "effect"),
                 )
-                for group in self.model.design.mu.groups
+                for group in self.model.design.mu.grouping
             ],
             pictures=[*self._pictures(), *self._more_pictures()],
             problems=self._problems(),
@@ -117,7 +117,7 @@ class Reports(SumsUp, CovariancePlots, Checks):
                 caption="Estimates and 95 % intervals, sorted.",
                 draw=partial(self.plot_group_effects, group.name),
             )
-            for group in mu.groups
+            for group in mu.grouping
         ]
         pictures.append(
             Picture(

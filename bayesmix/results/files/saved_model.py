@@ -22,6 +22,7 @@ from bayesmix.results.files.saved_columns import (
     saved_index,
 )
 from bayesmix.results.files.saved_matrices import matrix_from_saved, saved_matrix
+from bayesmix.results.files.saved_smooths import saved_smooths, with_saved_smooths
 from bayesmix.statement.specification import Specification
 from bayesmix.statement.stated import StatedModel
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["model_from_saved", "saved_model"]
 
 # 2: with the model whose levels, knots and priors were kept; 3: with several linear predictors;
-# 4: with known covariances between levels; 5: with a residual structure.
-_FORMAT = 5
+# 4: with known covariances between levels; 5: with smooths; 6: with a residual structure.
+_FORMAT = 6
 _LEARNED = "learned_from_"
 
 
@@ -90,6 +91,9 @@ def saved_model(model: StatedModel) -> xr.Dataset:
         described["matrices"] = [
             saved_matrix(between, f"matrix_{k}", arrays) for k, between in enumerate(related)
         ]
+    smooths = saved_smooths(design, arrays)
+    if smooths:
+        described["smooths"] = smooths
     if design.rows is not None:
         arrays["rows"] = design.rows
     if model.learned_from is not None:
@@ -188,8 +192,11 @@ def _model[M: StatedModel](
     rows = arrays.get("rows")
     if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
         raise FileError(f"the file has {len(labels)} labels for {model.design.n_obs} rows")
+    design = model.design
+    if described.get("smooths"):
+        design = with_saved_smooths(design, described["smooths"], arrays)
     design = replace(
-        model.design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
+        design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
     )
     return model.with_parts(
         design=design, priors=priors, data_note="a fit from a file has the columns that it used"
@@ -200,6 +207,8 @@ def _format(model: StatedModel) -> int:
     """The first version of the format that can hold a model, so that older readers can, too."""
     if model.design.residual is not None:
         return _FORMAT
+    if any(predictor.smooths for predictor in model.design.predictors.values()):
+        return 5
     if _related(model):
         return 4
     if len(model.design.predictors) > 1:

@@ -250,7 +250,7 @@ def _level_lines(
     seen = seen[seen["level"].isin(chosen)]
     parts = []
     for (level, by), places in seen.groupby(["level", "by"], sort=True)["x"]:
-        if x_axis.labels:
+        if x_axis.labels or x_axis.name in model.formula.columns_of("position"):
             x = np.unique(places.to_numpy())
         else:
             x = np.linspace(places.min(), places.max(), _LEVEL_GRID)

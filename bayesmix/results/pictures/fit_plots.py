@@ -378,7 +378,7 @@ class FitPlots(Tables, Predicts):
         if group is False:
             chosen = None
         elif group is None:
-            chosen = next(iter(self.model.design.mu.groups), None)
+            chosen = next(iter(self.model.design.mu.grouping), None)
         else:
             chosen = self._one_group(group)
         curves = curves_of(
@@ -404,9 +404,9 @@ class FitPlots(Tables, Predicts):
 
     def _one_group(self, group: str | None) -> GroupingFactor:
         mu = self.model.design.mu
-        if not mu.groups:
+        if not mu.grouping:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return mu.groups[0] if group is None else mu.group(group)
+        return mu.grouping[0] if group is None else mu.group(group)
 
     def _chosen_terms(
         self, known: list[str], terms: str | Iterable[str] | None, intercept: bool | None

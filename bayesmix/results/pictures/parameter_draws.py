@@ -134,7 +134,7 @@ def _group_effect(draws: DrawsLaw, name: str) -> dict[str, np.ndarray]:
 
 
 def _example_of_effect(draws: DrawsLaw) -> Any:
-    groups = draws.design.mu.groups
+    groups = draws.design.mu.grouping
     if not groups:
         return None
     g = groups[0]

@@ -121,8 +121,8 @@ def _marginals(model: StatedModel) -> dict[str, _Marginal]:
     for group in design.mu.groups:
         g, effects = group.name, group.effects
         covariance = covariance_of(group)
-        for effect, entry in zip(covariance.sd_labels, priors.sd[g], strict=True):
-            found[f"sd({g}, {effect})"] = _of_number(entry.prior)
+        for name, entry in zip(covariance.sd_names(g), priors.sd[g], strict=True):
+            found[name] = _of_number(entry.prior)
         for name, entry in priors.structure.get(g, {}).items():
             found[f"{name}({g})"] = _of_number(entry.prior)
         for k, m in estimated_pairs(group):

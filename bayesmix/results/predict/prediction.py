@@ -26,6 +26,8 @@ from bayesmix.results.predict.ordinal import (
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.laws.base import Law
+
 __all__ = ["Predicts"]
 
 _NAMES = ("estimate", "sd", "lower", "upper")
@@ -171,14 +173,14 @@ class Predicts(HasLaw):
         if forecast:
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
-        rows = self._rows(data, request)
+        law, rows = self._law_and_rows(data, request)
         categories = self.model.family.categories(self.model.design.response)
         if categories and kind in {"probability", "response"}:
-            predictor = self._law.predictor(rows, request, draws, number)
+            predictor = law.predictor(rows, request, draws, number)
             of_rows = probability_table if kind == "probability" else category_table
             table = of_rows(predictor, rows, predictor.n_draws, categories, ci_prob)
         else:
-            out = self._law.summaries(rows, request, draws, seed)
+            out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
         return without_unknown(table, self.model.design, rows)
 
@@ -235,8 +237,8 @@ class Predicts(HasLaw):
         number = checked_seed(seed, self._law.seed)
         if draws is not None:
             whole_number("draws", draws, 1)
-        rows = self._rows(data, request)
-        predictor = self._law.predictor(rows, request, draws, number)
+        law, rows = self._law_and_rows(data, request)
+        predictor = law.predictor(rows, request, draws, number)
         design, n_draws = self.model.design, predictor.n_draws
         if kind == "probability":
             categories = self.model.family.categories(design.response)
@@ -376,12 +378,17 @@ class Predicts(HasLaw):
 
     # -- inside ---------------------------------------------------------------
 
-    def _rows(self, data: Any, request: PredictionRequest) -> Rows:
-        return rows_to_predict(
-            self.model,
+    def _law_and_rows(self, data: Any, request: PredictionRequest) -> tuple[Law, Rows]:
+        """Rows, and the law of a model whose effects are where they are."""
+        law = self._law
+        if data is not None and request.uses_effects:
+            law = law.reaching(data)
+        rows = rows_to_predict(
+            law.model,
             data,
             effects=request.uses_effects,
             levels=request.uses_levels,
             kind=request.kind,
             forecast=request.forecast,
         )
+        return law, rows

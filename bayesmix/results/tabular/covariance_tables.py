@@ -94,10 +94,10 @@ class CovarianceTables(HasLaw):
         """Compute the covariance of one group's rows that the model implies: Z Sigma Z' + R.
 
         Every grouping factor contributes to the rows that share one of its levels, so nested
-        and crossed ones do too; the residual contributes R, its variance and what its
-        structure says. The fixed effects are taken as known. Empirical Bayes has it at the
-        estimates; a posterior has its mean over the draws, of correlations the mean of each
-        draw's.
+        and crossed ones do too (and to rows of related levels, where ``gr(g, cov=A)`` says
+        so); the residual contributes R, its variance and what its structure says. Fixed effects
+        and smooths are taken as known. Empirical Bayes has it at the estimates; a posterior has
+        its mean over the draws, of correlations the mean of each draw's.
 
         Beyond a normal response with an identity link it is the covariance of the linear
         predictors, Z Sigma Z' without R, on the scale of the link.

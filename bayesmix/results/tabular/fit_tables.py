@@ -360,9 +360,9 @@ class Tables(HasLaw):
         self, group: str | None, asked: Asked, *, wide: bool, with_fixed: bool
     ) -> pd.DataFrame:
         mu = self.model.design.mu
-        if not mu.groups:
+        if not mu.grouping:
             raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        chosen = mu.groups if group is None else (mu.group(group),)
+        chosen = mu.grouping if group is None else (mu.group(group),)
         n_effects = sum(g.n_levels * g.n_effects for g in chosen)
         seconds = self._law.seconds_of_effects(n_effects, asked)
         if seconds > _SLOW:

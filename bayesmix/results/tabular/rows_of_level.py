@@ -41,9 +41,9 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
     DataError
         If there is no such grouping factor.
     """
-    if not design.mu.groups:
+    if not design.mu.grouping:
         raise NotSupportedError(f"the model {design.formula} has no group effects")
-    factor = design.mu.groups[0] if group is None else design.mu.group(group)
+    factor = design.mu.grouping[0] if group is None else design.mu.group(group)
     labels = factor.levels.labels
     found = np.flatnonzero(labels == _label(factor, level))
     if not found.size:

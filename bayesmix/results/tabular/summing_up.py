@@ -81,6 +81,7 @@ class SumsUp(HasLaw):
             Section(title="Covariance parameters", table=beside,
                     text_columns=("group", "parameter"), note=why),
         ]  # fmt: skip
+        sections += self._smooths(asked)
         calls = ("variance_components()", "correlations()", "covariance_parameters()")
         variances = [first_rows(*pair) for pair in zip(variances, calls, strict=True)]
         own = []
@@ -91,7 +92,7 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(group, asked) for group in design.mu.groups]
+        sections += [self._first_levels(group, asked) for group in design.mu.grouping]
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),
@@ -118,6 +119,15 @@ class SumsUp(HasLaw):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         """What is to be said of the tables, and of what is wrong."""
         raise NotImplementedError
+
+    def _smooths(self, asked: Asked) -> list[Section]:
+        table = tables.smooths_table(self._law, asked)
+        if not len(table):
+            return []
+        names: tuple[str, ...] = ("term", "basis", "part")
+        if not any(table["part"]):
+            table, names = table.drop(columns="part"), names[:2]
+        return [first_rows(Section(title="Smooths", table=table, text_columns=names), "smooths()")]
 
     def _first_levels(self, group: GroupingFactor, asked: Asked) -> Section:
         shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)

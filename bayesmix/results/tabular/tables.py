@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -22,6 +23,7 @@ __all__ = [
     "family_parameters_table",
     "fixed_effects_table",
     "group_table",
+    "smooths_table",
     "text_column",
     "variance_components_table",
     "wide_table",
@@ -73,6 +75,35 @@ def group_table(
 def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per standard deviation of a group's effect, and the residual's."""
     return _labelled(("group", "effect"), *law.components(asked))
+
+
+def smooths_table(law: Law, asked: Asked) -> pd.DataFrame:
+    """One row per standard deviation of a smooth; without smooths there are none."""
+    mu = law.model.design.mu
+    smooths = [group for group in mu.groups if group.smooth is not None]
+    if not smooths:
+        return pd.DataFrame()
+    degrees = law.smooth_degrees()
+    rows: list[tuple[str, str, int, float, str]] = []
+    for group in smooths:
+        own = group.smooth
+        assert own is not None  # noqa: S101
+        basis = own.smooth.basis
+        n_fixed = sum(name in mu.fixed_effects for name in own.fixed_names)
+        edf = degrees[group.name] + n_fixed
+        for label in covariance_of(group).sd_labels:
+            part = "" if label == group.name else label
+            rows.append((group.name, own.term.kind, basis.n_columns, edf, part))
+    return pd.DataFrame(
+        {
+            "term": text_column([row[0] for row in rows]),
+            "basis": text_column([row[1] for row in rows]),
+            "k": np.asarray([row[2] for row in rows], dtype=np.int64),
+            "edf": np.asarray([row[3] for row in rows], dtype=np.float64),
+            "part": text_column([row[4] for row in rows]),
+            **law.smooth_sds(asked),
+        }
+    )
 
 
 def correlations_table(law: Law, asked: Asked) -> pd.DataFrame:

@@ -73,6 +73,8 @@ def without_each_effect(model: FittableModel) -> Iterator[Reduced]:
     structure goes as a whole.
     """
     for group in model.design.mu.groups:
+        if group.smooth is not None:
+            continue
         for number, (block, columns) in enumerate(zip(group.blocks, group.terms, strict=True)):
             structure = structure_of(block)
             everything = list(range(block.start, block.stop))

@@ -47,7 +47,9 @@ def hypotheses_of_terms(
     places = {
         term: [at[name] for name in names if name in at] for term, names in predictor.terms.items()
     }
-    wanted = [term for term in places if term != "1"]
+    # Of a smooth only its straight line is among them.
+    smooths = {one.name for one in predictor.smooths}
+    wanted = [term for term in places if term != "1" and term not in smooths]
     if kind == 3:
         return _by_sums(predictor, frame, functions, wanted)
     X = predictor.X
@@ -86,7 +88,9 @@ def _containing_terms(
     dict of str to list of str
     """
     codes = _Codes(frame, functions)
-    parts = {decode(str(term)): codes.parts(term) for term in predictor.fixed_columns.spec.formula}
+    parts = {
+        decode(str(term)): codes.parts(term) for term in predictor.fixed_columns.terms.spec.formula
+    }
     terms = [term for term in predictor.terms if term in parts]
     found = {
         term: [other for other in terms if _contains(parts[other], parts[term])] for term in terms
@@ -123,7 +127,7 @@ def _by_sums(
     predictor: LinearPredictor, frame: pd.DataFrame, functions: Functions, wanted: Iterable[str]
 ) -> dict[str, np.ndarray | None]:
     """Coefficients of the same model with factors coded by sums to zero, as functions of beta."""
-    spec = predictor.fixed_columns.spec
+    spec = predictor.fixed_columns.terms.spec
     terms = [term for term in spec.formula if decode(str(term)) in predictor.terms]
     present = {_factors(term) for term in terms}
     codes = _Codes(frame, functions)
@@ -143,7 +147,7 @@ def _by_sums(
         columns.append(block)
     others = [
         j for j, name in enumerate(predictor.fixed_effects)
-        if not any(name in names for names in predictor.terms.values())
+        if not any(name in names for term, names in predictor.terms.items() if term in places)
     ]  # fmt: skip
     Xs = np.concatenate([*columns, predictor.X[:, others]], axis=1)
     size = np.linalg.norm(Xs, axis=0)

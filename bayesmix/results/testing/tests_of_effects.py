@@ -304,7 +304,8 @@ class TestsEffects(HasLaw):
         -------
         DataFrame
             group, effect, statistic, p (of n_sim draws, (k + 1) / (n_sim + 1)), p_error (its
-            Monte Carlo standard error). Correlated effects are not among them.
+            Monte Carlo standard error). Correlated effects, and those of related levels, are
+            not among them.
 
         Raises
         ------
@@ -344,6 +345,8 @@ class TestsEffects(HasLaw):
             if reduced.single is None:
                 continue
             group = design.mu.group(reduced.group)
+            if group.between is not None:
+                continue
             statistic = max(2 * (law.loglik - law.again(reduced.model, "reml").loglik), 0.0)
             n = len(group.index)
             Z = sparse.csr_array(
@@ -356,7 +359,8 @@ class TestsEffects(HasLaw):
         if not rows:
             raise NotSupportedError(
                 "exact_rlrt() tests the variance of uncorrelated effects, and all of "
-                f"`{self.model.formula}` are correlated: write (x || g), or see ranova()"
+                f"`{self.model.formula}` are correlated with others or between levels: write "
+                "(x || g), or see ranova()"
             )
         group_names, effects, statistics, ps, errors = zip(*rows, strict=True)
         return pd.DataFrame(
@@ -425,5 +429,5 @@ class TestsEffects(HasLaw):
             )
 
     def _refuse_no_groups(self) -> None:
-        if not self.model.design.mu.groups:
+        if all(group.smooth for group in self.model.design.mu.groups):
             raise NotSupportedError(f"`{self.model.formula}` has no group effects to test")

@@ -115,6 +115,28 @@ def test_of_a_posterior_it_is_the_mean_over_the_draws(
     assert found.index.name == "f"
 
 
+def test_related_levels_share_what_is_known_between_them(rows: pd.DataFrame) -> None:
+    labels = [str(k) for k in range(5)]
+    A = pd.DataFrame(0.5 * np.eye(5) + 0.5, index=labels, columns=labels)
+    A.loc["2", "2"] = 1.5  # an inbred one
+    model = bmx.Model("y ~ x + (1 | g) + (1 | gr(h, cov=A))", rows, matrices={"A": A})
+    fit = model.fit_eb()
+    sd = fit.variance_components()["sd"]
+    at = np.flatnonzero(rows["g"] == 3)
+    h = rows["h"].to_numpy()[at]
+    V = sd[0] ** 2 + sd[1] ** 2 * A.to_numpy()[np.ix_(h, h)] + fit.sigma**2 * np.eye(len(at))
+    np.testing.assert_allclose(fit.marginal_covariance(3), V, rtol=1e-10)
+
+
+def test_smooths_are_no_part_of_it(rows: pd.DataFrame) -> None:
+    fit = bmx.Model("y ~ s(x, k=5) + (1 | g)", rows).fit_eb()
+    V = fit.marginal_covariance(3).to_numpy()
+    sd = fit.variance_components().set_index("group")["sd"]
+    expected = sd["g"] ** 2 + sd["Residual"] ** 2 * np.eye(len(V))
+    np.testing.assert_allclose(V, expected, rtol=1e-10)
+    assert fit.covariance_parameters().empty
+
+
 def test_beyond_the_normal_it_is_that_of_the_linear_predictor(
     rows: pd.DataFrame, rng: np.random.Generator
 ) -> None:

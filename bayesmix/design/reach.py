@@ -1,0 +1,101 @@
+"""The same design with the positions of other rows as well, which none of its own rows has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.design.design import Design
+from bayesmix.design.frame import column_names, select_columns
+from bayesmix.design.groups import GroupingFactor
+from bayesmix.design.likeness import like_fitted
+from bayesmix.design.positions import PositionColumns
+
+__all__ = ["design_reaching", "places_among"]
+
+
+def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
+    """Add the positions of further rows to the effects of a design.
+
+    Parameters
+    ----------
+    design : Design
+    tables : iterable of tables
+        Rows that are to be predicted.
+
+    Returns
+    -------
+    Design
+        The same object where all positions are known.
+
+    Raises
+    ------
+    DataError
+        As `design_rows`, for what is in the columns of positions.
+    """
+    if not any(isinstance(t, PositionColumns) for g in design.mu.groups for t in g.terms):
+        return design
+    names = design.formula.columns_of("position")
+    frames = []
+    for table in tables:
+        if not set(names) <= set(column_names(table)):
+            return design  # where the rows are made, it is said what is missing
+        given = select_columns(table, names)
+        labels, given = given.index, given.reset_index(drop=True)
+        columns = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
+        frames.append(pd.DataFrame(columns, index=given.index))
+    groups = tuple(_reaching(group, frames) for group in design.mu.groups)
+    if all(new is old for new, old in zip(groups, design.mu.groups, strict=True)):
+        return design
+    mu = replace(design.mu, groups=groups)
+    return replace(design, predictors={**design.predictors, "mu": mu})
+
+
+def places_among(old: GroupingFactor, new: GroupingFactor) -> np.ndarray:
+    """Where each effect of a factor is among those of the same with further positions."""
+    found = {name: k for k, name in enumerate(new.effects)}
+    places: list[int] = []
+    for block, wider in zip(old.blocks, new.blocks, strict=True):
+        if wider.size == block.size:
+            places += range(wider.start, wider.stop)
+        else:
+            places += [found[name] for name in old.effects[block.start : block.stop]]
+    return np.asarray(places, dtype=np.int64)
+
+
+def _reaching(group: GroupingFactor, frames: Iterable[pd.DataFrame]) -> GroupingFactor:
+    terms = list(group.terms)
+    for k, term in enumerate(terms):
+        if isinstance(term, PositionColumns):
+            for frame in frames:
+                terms[k] = term = term.with_positions_of(frame)  # noqa: PLW2901
+    if all(new is old for new, old in zip(terms, group.terms, strict=True)):
+        return group
+    effects: list[str] = []
+    fixed: list[int | None] = []
+    blocks = []
+    places: list[int] = []
+    for block, term in zip(group.blocks, terms, strict=True):
+        start, names = len(effects), group.effects[block.start : block.stop]
+        where = block.positions
+        at = np.arange(block.size)
+        if isinstance(term, PositionColumns) and where is not None:
+            at = term.index_of(where)
+            names, where = term.names, term.positions
+        own: list[int | None] = [None] * len(names)
+        for old, k in enumerate(at.tolist(), block.start):
+            own[k] = group.fixed_column[old]
+        effects += names
+        fixed += own
+        places += (start + at).tolist()
+        blocks.append(replace(block, start=start, stop=len(effects), positions=where))
+    Z = np.zeros((len(group.Z), len(effects)))
+    Z[:, places] = group.Z
+    return replace(
+        group, effects=tuple(effects), blocks=tuple(blocks), Z=Z, terms=tuple(terms),
+        fixed_column=tuple(fixed),
+    )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Structured terms and smooths beside glmmTMB, mgcv and bambi, each run in a new process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import peers
+
+HERE = Path(__file__).parent
+LIMIT = 600  # seconds that a run is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Data, formula, the formula as the others write it, and their groups."""
+
+    data: str
+    formula: str
+    peer: str  # which R package
+    peer_formula: str
+    bambi: str
+    groups: str
+
+
+CASES = {
+    "gpa, ar1(occasion \\| student)": Case(
+        data="gpa.csv", formula="gpa ~ occasion + ar1(occasion | student)", peer="glmmTMB",
+        peer_formula="gpa ~ occasion + ar1(time + 0 | student)", bambi="", groups="student",
+    ),
+    "field of 60 places, exp(lon + lat \\| 1)": Case(
+        data="sim_spatial.csv", formula="y ~ 1 + exp(lon + lat | 1)", peer="glmmTMB",
+        peer_formula="y ~ 1 + exp(place + 0 | one)",
+        bambi='y ~ 1 + hsgp(lon, lat, m=10, c=1.5, cov="Matern32")', groups="one",
+    ),
+    "GAMM, 10,000 rows, s(x) + s(z) + (1 \\| g)": Case(
+        data="gamm", formula="y ~ s(x) + s(z) + (1 | g)", peer="mgcv",
+        peer_formula='y ~ s(x, bs = "tp") + s(z, bs = "tp") + s(g, bs = "re")',
+        bambi="y ~ 1 + hsgp(x, m=15, c=1.5) + hsgp(z, m=15, c=1.5) + (1 | g)", groups="g",
+    ),
+}  # fmt: skip
+
+OURS = """
+import json, sys, time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np, pandas as pd
+import bayesmix as bmx
+path, formula, groups, how = sys.argv[1:5]
+data = pd.read_csv(path)
+warm = pd.DataFrame({"y": np.random.default_rng(0).normal(size=24), "t": np.tile(np.arange(6), 4),
+                     "g": np.repeat(list("abcd"), 6)})
+for text in ("y ~ 1 + (1 | g)", "y ~ t + ar1(t | g)", "y ~ 1 + exp(t | g)"):
+    model = bmx.Model(text, warm)
+    model.fit_eb()
+    if how == "nuts":
+        model.fit(draws=50, tune=50, chains=1, seed=1, progress=False)
+start = time.perf_counter()
+if how == "reml":
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        fit = bmx.Model(formula, data).fit_eb()
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps({"seconds": float(np.median(seconds)), "loglik": fit.loglik}))
+else:
+    post = bmx.Model(formula, data).fit(draws=1000, chains=4, seed=1, progress=False)
+    seconds = time.perf_counter() - start
+    found = post.diagnostics()
+    ess = min(found.min_ess_bulk, post.group_effects()["ess_bulk"].min())
+    print(json.dumps({"seconds": seconds, "ess": ess, "divergences": found.divergences}))
+"""
+
+
+def make_data(name: str, reference: Path) -> pd.DataFrame:
+    if name.endswith(".csv"):
+        return pd.read_csv(reference / "data" / name)
+    rng = np.random.default_rng(3)
+    n, g = 10_000, rng.integers(0, 200, 10_000)
+    x, z = rng.uniform(size=n), rng.uniform(size=n)
+    y = np.sin(6 * x) + 2 * (z - 0.5) ** 2 + 0.5 * rng.normal(size=200)[g] + rng.normal(size=n)
+    return pd.DataFrame({"y": y, "x": x, "z": z, "g": g})
+
+
+def run(command: list[str]) -> dict[str, float] | str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        return f"not within {LIMIT} s"
+    if done.returncode:
+        return "failed: " + (done.stderr.strip().splitlines() or ["?"])[-1][:80]
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def one_case(name: str, case: Case, path: str, python: str) -> tuple[list[str], list[str]]:
+    """Rows of the table of REML, and of that of posteriors."""
+    ours = [sys.executable, "-c", OURS, path, case.formula, case.groups]
+    found = {"bayesmix": run([*ours, "reml"])}
+    if shutil.which("Rscript"):
+        script = str(HERE / "peer_structures.R")
+        found[case.peer] = run(["Rscript", script, case.peer, path, case.peer_formula, case.groups])
+    base = found["bayesmix"]
+    assert not isinstance(base, str), base
+    likelihoods = [
+        f"| {name} | {who} | {result} | | |" if isinstance(result, str)
+        else f"| {name} | {who} | {result['seconds']:.3f} | {result['loglik']:.3f} | "
+        f"{result['seconds'] / base['seconds']:.1f} |"
+        for who, result in found.items()
+    ]  # fmt: skip
+    drawn = {"bayesmix": run([*ours, "nuts"])}
+    if case.bambi:
+        command = [python, str(HERE / "peer_bambi.py"), path, case.bambi, case.groups, "gaussian"]
+        run([*command, "nutpie", "10"])  # fills PyTensor's cache
+        drawn["bambi (nutpie)"] = run([*command, "nutpie", "1000"])
+    return likelihoods, [row(name, who, result) for who, result in drawn.items()]
+
+
+def row(name: str, who: str, result: dict[str, float] | str) -> str:
+    if isinstance(result, str):
+        return f"| {name} | {who} | {result} | | | |"
+    return (
+        f"| {name} | {who} | {result['seconds']:.2f} | {result['ess']:.0f} | "
+        f"{result['divergences']:.0f} | {result['ess'] / result['seconds']:.0f} |"
+    )
+
+
+def compare() -> list[str]:
+    """Two tables in Markdown: REML, and posteriors."""
+    folder = os.environ.get("BAYESMIX_REFERENCE", "")
+    if not folder:
+        return ["The comparison of structures needs the data in BAYESMIX_REFERENCE."]
+    peers.make_environment()
+    python = str(peers.ENVIRONMENT / "bin" / "python")
+    likelihoods, posteriors = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        path = str(Path(scratch) / "data.csv")
+        for name, case in CASES.items():
+            make_data(case.data, Path(folder)).to_csv(path, index=False)
+            fits, draws = one_case(name, case, path, python)
+            print(*fits, *draws, sep="\n", flush=True)
+            likelihoods += fits
+            posteriors += draws
+        # What posteriors of structures are held against.
+        sleep = peers.CASES["sleepstudy slopes"]
+        make_data(sleep.data, Path(folder)).to_csv(path, index=False)
+        command = [python, str(HERE / "peer_bambi.py"), path, sleep.plain.replace("||", "|"),
+                   "Subject", "gaussian", "nutpie"]  # fmt: skip
+        run([*command, "10"])
+        posteriors.append(row("sleepstudy slopes", "bambi (nutpie)", run([*command, "1000"])))
+        print(posteriors[-1], flush=True)
+    return [
+        "| case | who | seconds | REML log-likelihood | times bayesmix |",
+        "| --- | --- | --- | --- | --- |",
+        *likelihoods,
+        "",
+        "mgcv's restricted likelihood leaves other constants out.",
+        "",
+        "| case | who | seconds | smallest bulk ESS | divergences | ESS per second |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *posteriors,
+    ]
+
+
+if __name__ == "__main__":
+    print(*compare(), sep="\n")

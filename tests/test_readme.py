@@ -1,0 +1,102 @@
+"""What README.md says of structured terms, relatives and smooths runs as it is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+SECTION = README.split("## Structured terms, relatives and smooths\n")[1].split("\n## ")[0]
+TERMS = [
+    term.replace("\\|", "|")
+    for line in SECTION.splitlines()
+    if line.startswith("| `")
+    for term in re.findall("`([^`]+)`", re.split(r"(?<!\\)\|", line)[1])
+]
+
+
+@pytest.fixture(scope="module")
+def namespace() -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    student, occasion = np.repeat(np.arange(1, 41), 5), np.tile(np.arange(5), 40)
+    steps = rng.normal(size=(40, 5)).cumsum(axis=1)
+    gpa = pd.DataFrame({"student": student, "occasion": occasion})
+    gpa["gpa"] = 2.6 + 0.1 * occasion + 0.3 * steps.ravel() + 0.2 * rng.normal(size=200)
+    at = rng.uniform(size=(30, 2))
+    R = np.exp(-np.linalg.norm(at[:, None] - at, axis=2) / 0.3)
+    y = np.linalg.cholesky(R) @ rng.normal(size=30)
+    places = pd.DataFrame({"lon": at[:, 0], "lat": at[:, 1], "y": y})
+    places = pd.concat([places] * 2).assign(y=lambda d: d["y"] + 0.3 * rng.normal(size=60))
+    calves = pd.DataFrame({"animal": [f"calf{k}" for k in range(120)]})
+    calves["sire"] = rng.choice(list("abcd"), 120)
+    calves["dam"] = rng.choice(list("stuvwxyz"), 120)
+    calves["sex"] = rng.choice(["f", "m"], 120)
+    value = {parent: rng.normal() for parent in "abcdstuvwxyz"}
+    calves["weight"] = [
+        30 + value[s] + value[d] + 3 * rng.normal()
+        for s, d in zip(calves["sire"], calves["dam"], strict=True)
+    ]
+    return {
+        "bmx": bmx, "gpa": gpa, "places": places.reset_index(drop=True),
+        "elsewhere": pd.DataFrame({"lon": [0.5, 50.0], "lat": [0.5, 50.0]}),
+        "calves": calves, "pedigree": calves[["animal", "sire", "dam"]],
+        "sleep": bmx.load_dataset("sleepstudy"),
+    }  # fmt: skip
+
+
+def test_its_code_runs_and_its_claims_hold(namespace: dict[str, Any]) -> None:
+    (code,) = re.findall("```python\n(.*?)```", SECTION, flags=re.S)
+    exec(code, namespace)  # noqa: S102
+    eb, field = namespace["eb"], namespace["field"]
+    assert eb.covariance_parameters()["parameter"].tolist() == ["rho"]
+    assert eb.variance_components()["effect"][0] == "ar1(occasion)"
+    assert eb.group_effects()["effect"][3] == "ar1(occasion)[3]"
+    variance = eb.variance_components()["variance"]
+    assert eb.icc()["estimate"][0] == pytest.approx(variance[0] / variance.sum())
+    both = eb.hypothesis(["rho_student > 0.5", "rho(student) > 0.5"]).table["estimate"]
+    assert both[0] == both[1]
+    priors = eb.model.priors.set_index("parameter")["prior"]
+    assert priors["rho(student)"].startswith("Uniform")
+    range_of = next(name for name in field.model.priors["parameter"] if name.startswith("range("))
+    assert field.model.priors.set_index("parameter")["prior"][range_of].startswith("LogNormal")
+    far = field.predict(namespace["elsewhere"])["estimate"]
+    # At a place far from all others nothing is known but the mean.
+    assert far[1] == pytest.approx(field.fixed_effects()["estimate"][0], abs=1e-6)
+    assert abs(far[0] - far[1]) > 1e-3
+    table = namespace["animals"].group_effects("animal")
+    assert {"calf0", "a", "s"} <= set(table["level"])
+    assert 0 < namespace["animals"].icc()["estimate"][0] < 1
+    assert namespace["gamm"].smooths()["term"].tolist() == ["s(Days)"]
+    assert namespace["gamm"].icc()["group"].tolist() == ["Subject"]
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any]) -> None:
+    rng = np.random.default_rng(2)
+    n = 480
+    data = pd.DataFrame(
+        {
+            "y": rng.normal(size=n), "g": np.repeat(np.arange(40), 12),
+            "time": np.tile(np.arange(6), 80), "f": np.tile(list("abcdef"), 80),
+            "x": rng.normal(size=n), "z": rng.normal(size=n),
+            "lon": np.tile(rng.normal(size=6), 80), "lat": np.tile(rng.normal(size=6), 80),
+            "animal": np.repeat(np.arange(40), 12),
+        }
+    )  # fmt: skip
+    labels = list(range(40))
+    A = pd.DataFrame(np.eye(40) * 0.5 + 0.5, index=labels, columns=labels)
+    matrices = {"matrices": {"A": A}} if "cov=A" in term else {}
+    by = " + f" if "by=f" in term else ""
+    model = bmx.Model(f"y ~ 1 + {term}{by}", data, **matrices)
+    assert model.design.mu.groups
+
+
+def test_the_table_has_terms() -> None:
+    assert len(TERMS) >= 15
