@@ -190,6 +190,11 @@ class StatedModel:
                         f"a formula for {name} of the {self.family.name} family is not known yet; "
                         "what may have one is sigma of a gaussian response (and `residual ~ ...`)"
                     )
+                if formula.smooths:
+                    raise NotSupportedError(
+                        "smooths of sigma have group effects of their own, and then the effects "
+                        "do not integrate out; fixed effects of sigma do: poly(x, 3), bs(x, df=5)"
+                    )
                 if formula.groups:
                     raise NotSupportedError(
                         f"{formula.groups[0]} varies sigma by group, and then the effects do not "
