@@ -113,7 +113,7 @@ def residual_rows(
     labels : Index, length n
         Row labels of the caller's data.
     learned : ResidualRows, optional
-        Of other data, whose categories are kept.
+        Those of other data, whose categories are kept.
 
     Returns
     -------

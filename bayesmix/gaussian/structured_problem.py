@@ -71,7 +71,7 @@ def structured_equations(
     )  # fmt: skip
     made.structure = structure
     equations.classes = made
-    # Of the equations themselves only this is read: what least squares leaves.
+    # The equations themselves are read for this alone: what least squares leaves.
     slopes = scaling.beta_0 / scaling.X_scale
     left = y / scaling.y_scale - predictor.X @ slopes + scaling.X_shift @ slopes
     equations.yy[0] = float(np.sum(left**2 if pairs.weights is None else pairs.weights * left**2))

@@ -30,7 +30,7 @@ class Toeplitz(Correlated):
     lags : int
         The longest lag, in steps.
     step : float
-        Of the times: their greatest common divisor.
+        The greatest common divisor of the times.
     """
 
     lags: int = 1

@@ -18,7 +18,7 @@ from bayesmix.formula.residual import parse_residual
 from bayesmix.gaussian import structured_problem
 from bayesmix.gaussian.density import log_density
 
-from .test_seam import check_gradient, dense_likelihood
+from .algebra import check_gradient, dense_likelihood
 
 MODELS: dict[str, list[str]] = {
     "ar1": ["y ~ x + (1 | g)", "residual ~ ar1(t | g)"],
