@@ -499,7 +499,7 @@ def test_files_updates_and_words(data: pd.DataFrame, tmp_path: Path) -> None:
         (["y ~ x", "residual ~ ar1(t | g)", "residual ~ cs(g)"], FormulaError, "two formulas"),
         (["y ~ x", "sigma ~ x + (1 | g)"], NotSupportedError, "varies sigma by group"),
         (["y ~ x", "nu ~ x"], FormulaError, "no parameter nu"),
-        (["y ~ x", "residual ~ ar1(u | g)"], FormulaError, "u"),
+        (["y ~ x", "residual ~ ar1(zz | g)"], FormulaError, "no column `zz`"),
         (["weighted(y, w) ~ x", "residual ~ ar1(t | g)"], NotSupportedError, "seen as"),
     ],
 )
