@@ -150,7 +150,7 @@ def one_or_several(name: str, value: Any) -> list[Any]:
     ------
     ArgumentError
     """
-    if not isinstance(value, str | Iterable):
+    if isinstance(value, Mapping) or not isinstance(value, str | Iterable):
         raise ArgumentError(f"{name}={value!r} must be a name, or a list of names")
     return [value] if isinstance(value, str) else list(value)
 

@@ -58,20 +58,26 @@ def sample_sd(column: np.ndarray) -> float:
     return top * float(np.sqrt(squares / (n - 1)))
 
 
-def root_mean_square(column: np.ndarray) -> float:
+def root_mean_square(
+    column: np.ndarray, center: float = 0.0, *, unit: float | None = None
+) -> float:
     """Root of the mean square.
 
     Parameters
     ----------
     column : ndarray, shape (n,), n > 0
+    center : float
+        What is taken off first.
+    unit : float, optional
+        What is divided by before squares are taken; the largest value by default.
 
     Returns
     -------
     float
         In units of the column.
     """
-    top = _unit(column)
-    squares = sum(float(((rows / top) ** 2).sum()) for rows in chunks(column))
+    top = _unit(column) if unit is None else unit
+    squares = sum(float((((rows - center) / top) ** 2).sum()) for rows in chunks(column))
     return top * float(np.sqrt(squares / len(column)))
 
 

@@ -35,6 +35,13 @@ STRUCTURES: dict[str, type[Covariance]] = {
 }  # fmt: skip
 
 
+# Degrees of freedom of a level's effects: Juarez and Steel (2010), as brms has it.
+DEGREES = Parameter(
+    name="df", lower=0.0, upper=np.inf, distribution="Gamma", prior={"alpha": 2.0, "beta": 0.1},
+    unit=10.0,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One block of a grouping factor with its covariance.
@@ -84,12 +91,15 @@ class GroupCovariance:
     effect_of_sd : ndarray of int, shape (n_sd,)
         The first effect that has a standard deviation.
     sd_labels : tuple of str
+    is_student : bool
+        Whether a level's effects have degrees of freedom, ``df``, beside.
     """
 
     parts: tuple[Part, ...]
     sd_of_effect: np.ndarray
     effect_of_sd: np.ndarray
     sd_labels: tuple[str, ...]
+    is_student: bool = False
 
     @property
     def n_sd(self) -> int:
@@ -141,7 +151,7 @@ class GroupCovariance:
         found: dict[str, Parameter] = {}
         for part in self.parts:
             found |= part.named_parameters()
-        return found
+        return found | ({DEGREES.name: DEGREES} if self.is_student else {})
 
     def sd_names(self, group: str) -> tuple[str, ...]:
         """Names of the standard deviations of a grouping factor: ``sd(g, x)``, ``sd(s(x))``."""
@@ -170,9 +180,10 @@ class GroupCovariance:
         if not self.tied:
             return values
         out = values[..., self.sd_of_effect]
-        for part in self.parts if parameters else ():
+        given = parameters or {}
+        for part in self.parts if given else ():
             if part.covariance.kernels == "covariance":
-                own = {p.name: np.ravel(parameters[n]) for n, p in part.named_parameters().items()}
+                own = {p.name: np.ravel(given[n]) for n, p in part.named_parameters().items()}
                 shape = (*values.shape[:-1], part.size)
                 out[..., part.effects] *= part.covariance.lengths(own).reshape(shape)
         return out
@@ -206,6 +217,7 @@ class GroupCovariance:
         ndarray, shape (..., q, q), or None
             None where no two effects are correlated.
         """
+        parameters = {n: values for n, values in parameters.items() if n != DEGREES.name}
         if not parameters:
             return free
         shape = next(iter(parameters.values())).shape
@@ -271,4 +283,5 @@ def covariance_of(group: GroupingFactor) -> GroupCovariance:
         sd_of_effect=np.asarray(of_effect, dtype=np.int64),
         effect_of_sd=np.asarray(first, dtype=np.int64),
         sd_labels=tuple(labels),
+        is_student=group.is_student,
     )

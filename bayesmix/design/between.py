@@ -12,6 +12,7 @@ from scipy import linalg
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.design.known_covariance import KnownCovariance, known_covariance
+from bayesmix.design.levels_root import LevelsRoot
 from bayesmix.errors import ArgumentError, DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.grouping import Grouping
@@ -35,10 +36,15 @@ class Between:
     def __init__(self, known: KnownCovariance, name: str) -> None:
         self.known = known
         self.name = name
+        self._turned: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         """Number of levels G."""
         return len(self.known.labels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it is given; roots and inverses are made again."""
+        return Between, (self.known, self.name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Between:
         return self  # nothing in it changes
@@ -54,6 +60,14 @@ class Between:
         everything = np.arange(len(self))
         A = self.known.blocks(everything, everything)
         return (A + A.T) / 2
+
+    def same_as(self, other: Between | None) -> bool:
+        """Whether another is the same covariance of the same levels."""
+        if other is None or self is other:
+            return self is other
+        return self.known.labels == other.known.labels and np.allclose(
+            self.covariance, other.covariance, rtol=1e-9, atol=0.0
+        )
 
     @property
     def precision(self) -> np.ndarray:
@@ -74,6 +88,18 @@ class Between:
             inverse = linalg.cho_solve((self.root, True), np.eye(len(self)))
         symmetric: np.ndarray = (inverse + inverse.T) / 2
         return symmetric
+
+    def turned(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Root R of A with R' diag(weights) R diagonal, and that diagonal; see `LevelsRoot`.
+
+        What was found last is kept: a fit asks for the same weights several times.
+        """
+        if self._turned is None or not np.array_equal(self._turned[0], weights):
+            places = np.arange(len(self))
+            plain = LevelsRoot(known=self.known, places=places, root=self.root)
+            found, values = plain.diagonal(weights)
+            self._turned = weights, found.root, values
+        return self._turned[1], self._turned[2]
 
     @cached_property
     def log_det(self) -> float:
@@ -101,16 +127,18 @@ class Matrices:
     """
 
     def __init__(self, given: Any = None) -> None:
-        if isinstance(given, Matrices):
-            given = given.given
+        self.given: dict[str, Any] = {}
+        self._read: dict[str, Between] = {}
+        if isinstance(given, Matrices):  # what was read stays
+            self.given, self._read = given.given, given._read
+            return
         given = {} if given is None else given
         if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
             raise ArgumentError(
                 'matrices= takes a dict of names and known covariances, {"A": A}, not '
                 f"{type(given).__name__}"
             )
-        self.given: dict[str, Any] = dict(given)
-        self._read: dict[str, Between] = {}
+        self.given = dict(given)
 
     def with_others(self, given: Any) -> Matrices:
         """Return these and others, which take the place of those of the same name."""

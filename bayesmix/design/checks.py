@@ -68,9 +68,8 @@ def check_sizes(
     if not residual_is_estimated:
         return
     for group in groups:
-        if (
-            group.is_smooth or group.between is not None
-        ):  # relatives tell its variance from the residual's
+        # Relatives, and rows that share members, tell a variance from the residual's.
+        if group.is_smooth or group.is_membership or group.between is not None:
             continue
         if group.n_levels >= n_obs:
             raise DataError(

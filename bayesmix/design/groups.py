@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.between import Between, Matrices, levels_of_between
+from bayesmix.design.by_level import LevelColumns, by_levels, effects_there_are, repeated
 from bayesmix.design.dates import day_alone
 from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.design.membership import MembershipColumns, learn_membership
 from bayesmix.design.positions import PositionColumns, learn_positions
 from bayesmix.design.smooths import SmoothColumns, SmoothParts
 from bayesmix.errors import DataError, FormulaError
@@ -19,6 +21,8 @@ from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
+
+AnyColumns = Columns | LevelColumns | MembershipColumns | PositionColumns
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -160,7 +164,7 @@ class GroupingFactor:
         How the effects divide into terms.
     Z : ndarray, shape (n, q)
         The columns that are multiplied with the group effects.
-    terms : tuple of Columns or PositionColumns
+    terms : tuple of Columns, LevelColumns or PositionColumns
         How the columns of `Z` are built for new data.
     fixed_column : tuple of int or None, length q
         For each effect the same column of X: the fixed effect it varies around.
@@ -169,6 +173,11 @@ class GroupingFactor:
     between : Between, optional
         A known covariance between the levels, which are then all of its own, whether or
         not they are in the data; otherwise levels are independent.
+    present : ndarray of bool, shape (G, q), optional
+        Which effects a level has, where it does not have all: those of other levels of
+        ``by=`` are in no row of it.
+    is_student : bool
+        Whether the effects of a level are multivariate t, and not normal.
     """
 
     name: str
@@ -177,15 +186,22 @@ class GroupingFactor:
     effects: tuple[str, ...]
     blocks: tuple[Block, ...]
     Z: np.ndarray
-    terms: tuple[Columns | PositionColumns, ...]
+    terms: tuple[AnyColumns, ...]
     fixed_column: tuple[int | None, ...] = ()
     smooth: SmoothColumns | None = None
     between: Between | None = None
+    present: np.ndarray | None = None
+    is_student: bool = False
 
     @property
     def is_smooth(self) -> bool:
         """Whether it is a curve of the whole population, and its one level no group."""
         return self.smooth is not None and not self.smooth.at_levels
+
+    @property
+    def is_membership(self) -> bool:
+        """Whether rows belong to several levels, which are then its effects, with one sd."""
+        return len(self.terms) == 1 and isinstance(self.terms[0], MembershipColumns)
 
     @property
     def n_levels(self) -> int:
@@ -196,6 +212,21 @@ class GroupingFactor:
     def n_effects(self) -> int:
         """Number of effects q per level."""
         return len(self.effects)
+
+    @property
+    def n_members(self) -> int:
+        """Number of what users call the levels: of ``mm(...)`` those that a row has several of."""
+        return self.n_effects if self.is_membership else self.n_levels
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """What tables of levels have as effects: of ``mm(...)`` the intercept."""
+        return ("Intercept",) if self.is_membership else self.effects
+
+    @property
+    def integrates(self) -> bool:
+        """Whether a level's effects are normal given all parameters and other levels' effects."""
+        return self.between is None and not self.is_student
 
     @property
     def variance_of_rows(self) -> np.ndarray | float:
@@ -211,7 +242,7 @@ class GroupingFactor:
     def may_be_one_level(self) -> bool:
         """Whether the effects of a single level tell their variances: a series, a field."""
         words = [STRUCTURE_WORDS.get(block.structure) for block in self.blocks]
-        return all(word is not None and word.one_series for word in words)
+        return self.is_membership or all(word is not None and word.one_series for word in words)
 
     def build_Z(  # noqa: N802
         self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
@@ -265,6 +296,10 @@ def build_grouping_factors(
         _check_name(name)
         if len({term.columns for term in terms}) > 1:
             raise DataError(f"the name `{name}` is that of a single group; rename the column")
+        if terms[0].grouping is not None and terms[0].grouping.is_membership:
+            before = [group for group in learned if group.name == name]
+            factors.append(_membership_factor(terms[0], frame, labels, formula, before))
+            continue
         between = (matrices or Matrices()).of(terms[0], formula)
         if between is None:
             levels, index = _levels(terms, frame, formula)
@@ -272,7 +307,10 @@ def build_grouping_factors(
             levels, index = _levels_of(between, terms[0], frame)
         known = [columns for group in learned if group.name == name for columns in group.terms]
         if known:
-            built = [_built_again(columns, frame, fixed) for columns in known]
+            built = [
+                _built_again(columns, term, frame, fixed)
+                for columns, term in zip(known, terms, strict=True)
+            ]
         else:
             built = [
                 _positions(term, frame, functions, labels, formula)
@@ -280,6 +318,13 @@ def build_grouping_factors(
                 else _effects(term, frame, functions, fixed)
                 for term in terms
             ]
+            if terms[0].grouping is not None and terms[0].grouping.by is not None:
+                built = [
+                    part
+                    for term, (columns, values) in zip(terms, built, strict=True)
+                    for part in by_levels(term, columns, values, frame, formula)
+                ]
+        terms = repeated(terms, len(built))
         effects = tuple(effect for columns, _ in built for effect in columns.names)
         for effect in effects:
             if effects.count(effect) > 1:
@@ -300,9 +345,36 @@ def build_grouping_factors(
                 Z=parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1),
                 terms=tuple(columns for columns, _ in built),
                 between=between,
+                is_student=terms[0].grouping is not None and terms[0].grouping.dist == "student",
+                present=effects_there_are(
+                    [columns for columns, _ in built], frame, index, levels.labels, name
+                ),
             )
         )
     return tuple(factors)
+
+
+def _membership_factor(
+    term: GroupTerm, frame: pd.DataFrame, labels: pd.Index[Any], formula: Formula,
+    learned: Sequence[GroupingFactor],
+) -> GroupingFactor:  # fmt: skip
+    """One level that all rows share, with an effect for each level of ``mm(...)``."""
+    columns, Z = learn_membership(term, frame, formula, labels)
+    if learned:
+        (known,) = learned[0].terms
+        assert isinstance(known, MembershipColumns)  # noqa: S101
+        columns = known.with_levels_of(frame)
+        Z = columns.build(frame, labels)
+    one = np.asarray([term.name], dtype=object)
+    return GroupingFactor(
+        name=term.name,
+        levels=Levels(columns=(), labels=one, values=pd.DataFrame(index=range(1))),
+        index=np.zeros(len(frame), dtype=np.int32),
+        effects=columns.names,
+        blocks=(Block(start=0, stop=len(columns.names), structure="homdiag", label="Intercept"),),
+        Z=Z,
+        terms=(columns,),
+    )
 
 
 def smooth_factors(
@@ -391,18 +463,26 @@ def _positions(
 
 
 def _built_again(
-    columns: Columns | PositionColumns, frame: pd.DataFrame, fixed: tuple[Columns, np.ndarray]
-) -> tuple[Columns | PositionColumns, np.ndarray]:
-    """Columns by what they learned; only positions that are new come in addition."""
+    columns: AnyColumns, term: GroupTerm, frame: pd.DataFrame,
+    fixed: tuple[Columns, np.ndarray],
+) -> tuple[AnyColumns, np.ndarray]:  # fmt: skip
+    """Columns by what they learned; positions that are new come in addition.
+
+    Positions without rows stay where their effects share a standard deviation. One of
+    their own could not be told.
+    """
     if columns is fixed[0]:
         return fixed
     if isinstance(columns, PositionColumns):
-        columns = columns.with_positions_of(frame)
+        tied = STRUCTURE_WORDS[term.structure].tied
+        columns = columns.with_positions_of(frame) if tied else columns.at_positions_of(frame)
     return columns, columns.build(frame)
 
 
 def _blocks(
-    terms: Sequence[GroupTerm], built: Sequence[Columns | PositionColumns], formula: Formula
+    terms: Sequence[GroupTerm],
+    built: Sequence[AnyColumns],
+    formula: Formula,
 ) -> tuple[Block, ...]:
     out: list[Block] = []
     for term, columns in zip(terms, built, strict=True):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayesmix.design.by_level import repeated
 from bayesmix.design.directions import directions
 from bayesmix.design.groups import Block, GroupingFactor
 from bayesmix.design.rank import aliased_columns, combinations_of_others
@@ -47,7 +48,7 @@ def check_identified(groups: Sequence[GroupingFactor], X: np.ndarray, formula: F
     DataWarning
         If the fixed effects hold an effect for each level already.
     """
-    groups = [group for group in groups if not group.is_smooth]
+    groups = [group for group in groups if not (group.is_smooth or group.is_membership)]
     for group in groups:
         if group.smooth is not None:
             continue
@@ -226,5 +227,6 @@ def _error(reason: str, group: GroupingFactor, effect: int, formula: Formula) ->
         place = group.smooth.term
         return FormulaError(reason, text=formula.text, start=place.start, stop=place.stop)
     block = next(k for k, b in enumerate(group.blocks) if b.start <= effect < b.stop)
-    term = [term for term in formula.groups if term.name == group.name][block]
+    terms = [term for term in formula.groups if term.name == group.name]
+    term = repeated(terms, len(group.blocks))[block]
     return FormulaError(reason, text=formula.text, start=term.start, stop=term.stop)

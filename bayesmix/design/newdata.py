@@ -13,6 +13,7 @@ from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
+from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.missing import check_finite
 from bayesmix.design.numerals import warn_of_other_numerals
 from bayesmix.design.predictor import LinearPredictor
@@ -95,8 +96,9 @@ def design_rows(
     known = column_names(data)
     roles = ("fixed", "effect", "offset") if effects else ("fixed", "offset")
     needed = formula.columns_of(*roles)
+    members = _members(predictor) if effects else ()
     grouping = formula.columns_of("group") if levels else ()
-    for name in (*needed, *grouping):
+    for name in (*needed, *members, *grouping):
         if name not in known:
             advice = ""
             if name in grouping and name not in needed:
@@ -108,13 +110,14 @@ def design_rows(
                 f"the new data have no column `{name}`, which the model "
                 f"`{formula}` needs{advice}; there are {', '.join(known[:12]) or 'none'}"
             )
-    given = select_columns(data, (*needed, *grouping))
+    given = select_columns(data, tuple(dict.fromkeys((*needed, *members, *grouping))))
     labels = given.index
     given = given.reset_index(drop=True)
     frame = pd.DataFrame(
         {name: like_fitted(given[name], design.frame[name], labels) for name in needed},
         index=given.index,
     )
+    frame = frame.assign(**{name: given[name] for name in members})
     X = predictor.fixed_columns.build(frame, labels)
     left_out = None
     if X.shape[1] > len(predictor.fixed_effects):
@@ -145,6 +148,17 @@ def design_rows(
         new_levels=new_levels,
         offset=offset,
         row_labels=labels,
+    )
+
+
+def _members(predictor: LinearPredictor) -> tuple[str, ...]:
+    """Columns with the levels of memberships, which make columns of Z."""
+    return tuple(
+        column
+        for group in predictor.groups
+        for columns in group.terms
+        if isinstance(columns, MembershipColumns)
+        for column in columns.columns
     )
 
 

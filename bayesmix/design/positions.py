@@ -96,10 +96,19 @@ class PositionColumns:
         """Add positions that other data have."""
         own = self.coordinates(frame)
         new = own[self.index_of(own) < 0]
-        if not len(new):
+        return self._at(np.concatenate([self.positions, new])) if len(new) else self
+
+    def at_positions_of(self, frame: pd.DataFrame) -> PositionColumns:
+        """Keep the positions that other data have, and those alone."""
+        own = self.coordinates(frame)
+        at = self.index_of(own)
+        if np.array_equal(np.unique(at), np.arange(len(self.names))):
             return self
-        positions = distinct(np.concatenate([self.positions, new]))
-        return replace(self, positions=positions, names=self.names_of(positions))
+        return self._at(np.concatenate([self.positions[np.unique(at[at >= 0])], own[at < 0]]))
+
+    def _at(self, positions: np.ndarray) -> PositionColumns:
+        found = distinct(positions)
+        return replace(self, positions=found, names=self.names_of(found))
 
     def names_of(self, positions: np.ndarray) -> tuple[str, ...]:
         """Names of the effects at positions of shape (m, d)."""

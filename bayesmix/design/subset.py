@@ -140,4 +140,7 @@ def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
         labels=labels,
         values=group.levels.values.iloc[found].reset_index(drop=True),
     )
-    return replace(group, levels=levels, index=index.astype(np.int32), Z=group.Z[rows])
+    return replace(
+        group, levels=levels, index=index.astype(np.int32), Z=group.Z[rows],
+        present=None if group.present is None else group.present[found],
+    )  # fmt: skip

@@ -134,7 +134,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                 columns=() if wrapped.one_series else columns,
                 grouping=grouping,
                 structure=wrapped.word,
-                options=wrapped.options,
+                options=dict(wrapped.options),
                 start=start,
                 stop=stop,
             )

@@ -19,7 +19,7 @@ from bayesmix.formula.bars import BarTerm, MixedOperatorResolver, group_inside
 from bayesmix.formula.bounds import LONGEST_PIECE, check_groups, check_offsets, check_tokens
 from bayesmix.formula.brackets import check_bars, made_group
 from bayesmix.formula.grouping import is_grouping
-from bayesmix.formula.quoting import decode, encode
+from bayesmix.formula.quoting import decode, empty_name_at, encode
 from bayesmix.formula.readable import check_text
 from bayesmix.formula.remaining import remaining_columns
 from bayesmix.formula.response import is_response_function, quotient_of, read_response
@@ -126,6 +126,12 @@ class _MixedFormulaParser(DefaultFormulaParser):
 
     def _checked_tokens(self, formula: str) -> list[Token]:
         """Tokens with encoded names, whose expressions have been read."""
+        empty = empty_name_at(formula)
+        if empty is not None:
+            raise FormulaError(
+                "no name stands between these backquotes; give the column one",
+                text=formula, start=empty, stop=empty + 2,
+            )  # fmt: skip
         raw, self.operator_resolver.wrapped = unwrapped(
             formula, list(tokenize(formula)), self.functions
         )

@@ -12,7 +12,7 @@ import re
 
 from formulaic.utils.code import UNQUOTED_BACKTICK_MATCHER
 
-__all__ = ["decode", "encode", "encode_quoted"]
+__all__ = ["decode", "empty_name_at", "encode", "encode_quoted"]
 
 _ENCODED = re.compile(r"bmxq_([0-9a-f]+)_q")
 # Texts, which stay as they are, and names that are neither called nor a keyword's.
@@ -67,6 +67,18 @@ def encode_quoted(expression: str) -> str:
                 raise ValueError(found[0])
             out.append(_TEXT_OR_NAME.sub(_as_written, part))
     return "".join(out).strip() if name is None else expression
+
+
+def empty_name_at(formula: str) -> int | None:
+    """Where a pair of backquotes has no name inside, which formulaic would leave out."""
+    at, opened = 0, None
+    for part in UNQUOTED_BACKTICK_MATCHER.split(formula):
+        if part == "`":
+            if opened is not None and at == opened + 1:
+                return opened
+            opened = at if opened is None else None
+        at += len(part)
+    return None
 
 
 def _as_written(match: re.Match[str]) -> str:

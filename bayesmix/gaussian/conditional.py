@@ -437,6 +437,10 @@ def conditional_moments(
     b, b_cov = np.empty(n_u), np.empty(int((eq.q**2 * eq.n_levels).sum()))
     cross = np.empty((n_u, p))
     add_moments(eq, co, x, known, prior, fixed_uncertainty, beta, beta_cov, b, b_cov, cross)
+    if problem.turn is not None:
+        b_cov = _turned_variances(
+            problem.turn, b_cov, cross, beta_cov if fixed_uncertainty else None
+        )
     scaling = problem.scaling
     back = np.linalg.inv(scaling.TX) * scaling.y_scale
     return Conditional(
@@ -449,6 +453,35 @@ def conditional_moments(
             for name, values in split_by_group(problem, cross.T).items()
         },
     )
+
+
+def _turned_variances(
+    turn: np.ndarray, variances: np.ndarray, cross: np.ndarray, beta_cov: np.ndarray | None
+) -> np.ndarray:
+    """Variances of the levels from those of independent combinations, given beta or with it.
+
+    Parameters
+    ----------
+    turn : ndarray, shape (G, G)
+    variances : ndarray, shape (G,)
+        Those of the combinations.
+    cross : ndarray, shape (G, p)
+        Their covariances with beta.
+    beta_cov : ndarray, shape (p, p), or None
+        None where beta is given.
+
+    Returns
+    -------
+    ndarray, shape (G,)
+    """
+    if beta_cov is None or not len(beta_cov):
+        given: np.ndarray = turn**2 @ variances
+        return given
+    moves = np.linalg.solve(beta_cov, cross.T).T  # what beta tells of each
+    alone = variances - np.einsum("gi,gi->g", moves, cross)
+    turned = turn @ moves
+    with_beta: np.ndarray = turn**2 @ alone + np.einsum("gi,gi->g", turned @ beta_cov, turned)
+    return with_beta
 
 
 def variances_by_group(problem: Problem, b_cov: np.ndarray) -> dict[str, np.ndarray]:
@@ -488,7 +521,10 @@ def split_by_group(problem: Problem, b: np.ndarray) -> dict[str, np.ndarray]:
     at = 0
     for f, group in enumerate(problem.groups):
         size = group.n_levels * group.n_effects
-        values = b[..., at : at + size].reshape(*b.shape[:-1], group.n_levels, group.n_effects)
+        values = b[..., at : at + size]
+        if problem.turn is not None:
+            values = values @ problem.turn.T
+        values = values.reshape(*b.shape[:-1], group.n_levels, group.n_effects)
         out[group.name] = values @ to_formula_scale(problem, f).T
         at += size
     return out

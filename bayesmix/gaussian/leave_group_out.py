@@ -20,6 +20,7 @@ from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.residual import PairClasses
 
 __all__ = ["expected_seconds", "log_density_of_groups"]
@@ -118,6 +119,7 @@ def _by_removal(
     co = problem.absolute_coordinates()
     X = np.ascontiguousarray(X)
     gradient_size = X.shape[1]
+    plan = problem.plan if problem.turn is None else plan_elimination(predictor.groups)
 
     def values(equations: object) -> np.ndarray:
         gradient = np.empty(gradient_size)
@@ -127,7 +129,7 @@ def _by_removal(
         w = np.ones(len(y)) if weights is None else weights.copy()
         w[member == g] = 0.0
         kept = PairClasses(weights=w)
-        equations, _ = build_equations(predictor, y, kept, problem.scaling, problem.plan)
+        equations, _ = build_equations(predictor, y, kept, problem.scaling, plan)
         equations.n_obs = int((member != g).sum())
         return values(equations)
 

@@ -19,6 +19,7 @@ from bayesmix.gaussian.residual_coordinates import NORMAL, VINE, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.gaussian.structured_problem import structured_equations
+from bayesmix.gaussian.turned import may_be_turned, turned_equations
 from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
@@ -44,6 +45,9 @@ class Problem:
         Log determinant of what the rows' weights are to R^-1.
     scale : RowScale or None
         Standard deviations of rows, where they have a predictor or are the structure's own.
+    turn : ndarray, shape (G, G), optional
+        What makes b of the one factor's levels of that in the equations, where these are
+        turned.
     """
 
     equations: Equations
@@ -53,6 +57,7 @@ class Problem:
     residual: Residual | None
     log_det: float
     scale: RowScale | None = None
+    turn: np.ndarray | None = None
 
     @property
     def sigma_is_known(self) -> bool:
@@ -172,12 +177,15 @@ def build_problem(
     pairs, scale = structure.pairs(given, n), scale or structure.scale(given, n)
     plan = plan_elimination(predictor.groups, pairs)
     scaling = scale_design(predictor, z, pairs.weights)
+    turn = None
     if structure.parameters or scale is not None:
         equations = structured_equations(
             predictor, z, structure, given, pairs, scale, scaling, plan
         )
     else:
         equations, _ = build_equations(predictor, z, pairs, scaling, plan)
+        if may_be_turned(predictor.groups, pairs):
+            equations, plan, turn = turned_equations(predictor, equations)
     return Problem(
         equations=equations,
         plan=plan,
@@ -186,6 +194,7 @@ def build_problem(
         residual=structure,
         log_det=0.0 if pairs.weights is None else float(np.log(pairs.weights).sum()),
         scale=scale,
+        turn=turn,
     )
 
 

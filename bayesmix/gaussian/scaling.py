@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.design import GroupingFactor, LinearPredictor
-from bayesmix.spread import largest
+from bayesmix.spread import largest, root_mean_square
 
 __all__ = ["Scaling", "column_transform", "group_transform", "scale_design"]
 
@@ -74,7 +74,7 @@ def column_transform(
             continue
         column = A[:, j]
         mean = float(column.mean()) if constant is not None else 0.0
-        spread = _root_mean_square(column, mean)
+        spread = root_mean_square(column, mean, unit=_unit(column))
         size = max(abs(mean), spread)
         # A column that is constant itself, or zero, is left as it is.
         if spread <= 1e-13 * size or spread == 0:
@@ -109,7 +109,7 @@ def group_transform(group: GroupingFactor) -> tuple[np.ndarray, np.ndarray, np.n
     for part in kept:
         own = group.Z[:, part.effects]
         lengths = np.sqrt((own**2).sum(axis=1))
-        size = _root_mean_square(lengths, 0.0) or 1.0
+        size = root_mean_square(lengths, unit=_unit(lengths)) or 1.0
         shift[part.effects], scale[part.effects] = 0.0, size
         T[:, part.effects] = 0.0
         T[part.effects, part.effects] = size * np.eye(own.shape[1])
@@ -166,10 +166,7 @@ def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray 
     )
 
 
-def _root_mean_square(column: np.ndarray, mean: float) -> float:
-    top = float(largest(column)) if len(column) else 0.0
-    unit = 1.0 if 1e-100 < top < 1e100 else top or 1.0  # so that squares are numbers still
-    total = 0.0
-    for start in range(0, len(column), _CHUNK):
-        total += float(np.sum(((column[start : start + _CHUNK] - mean) / unit) ** 2))
-    return unit * float(np.sqrt(total / max(1, len(column))))
+def _unit(column: np.ndarray) -> float:
+    """1, which rounds nothing, as long as squares are numbers; else the largest value."""
+    top = float(largest(column))
+    return 1.0 if 1e-100 < top < 1e100 else top or 1.0

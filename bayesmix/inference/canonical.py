@@ -87,9 +87,13 @@ def _ranks(design: Design, y: np.ndarray) -> np.ndarray:
     columns = [y, *beside, *mu.X.T, *(z for g in mu.groups for z in g.Z.T)]
     ranks = _numbered(np.column_stack(columns))
     for _ in range(_PASSES):
+        if ranks.max(initial=-1) == len(ranks) - 1:
+            break  # no two are alike
         keys = [ranks]
         for group in mu.groups:
-            rows = [tuple(np.sort(ranks[group.index == k])) for k in range(group.n_levels)]
+            ends = np.cumsum(np.bincount(group.index, minlength=group.n_levels))[:-1]
+            sorted_ranks = ranks[np.lexsort((ranks, group.index))]
+            rows = [tuple(part.tolist()) for part in np.split(sorted_ranks, ends)]
             number = {found: i for i, found in enumerate(sorted(set(rows)))}
             keys.append(np.asarray([number[found] for found in rows])[group.index])
         ranks = _numbered(np.column_stack(keys))
@@ -111,7 +115,10 @@ def _by_appearance(group: GroupingFactor) -> GroupingFactor:
         labels=group.levels.labels[order],
         values=group.levels.values.iloc[order].reset_index(drop=True),
     )
-    return replace(group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index])
+    return replace(
+        group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index],
+        present=None if group.present is None else group.present[order],
+    )  # fmt: skip
 
 
 def _rounded(priors: ModelPriors) -> ModelPriors:

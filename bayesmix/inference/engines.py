@@ -12,7 +12,10 @@ from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.residual import Residual
 
-__all__ = ["why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_one_predictor"]
+__all__ = [
+    "why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_normal_effects",
+    "why_not_one_predictor",
+]  # fmt: skip
 
 _ROWS_IN_WORDS = {
     "status": "of censored(...) or event(...)",
@@ -33,6 +36,15 @@ def why_not_one_predictor(design: Design, family: Family | None = None) -> str:
             return ""
         return "of group effects on sigma"
     return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
+
+
+def why_not_normal_effects(design: Design) -> str:
+    """Why effects are not normal given the parameters, in words; empty if they are."""
+    for predictor in design.predictors.values():
+        for group in predictor.groups:
+            if group.is_student:
+                return f'the effects of `{group.name}` have dist="student"'
+    return ""
 
 
 def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
@@ -62,7 +74,11 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = why_not_normal(family, rows) or why_not_one_predictor(design, family)
+    why_not = (
+        why_not_normal(family, rows)
+        or why_not_one_predictor(design, family)
+        or why_not_normal_effects(design)
+    )
     if why_not:
         return why_not
     correlated = residual is not None and residual.correlated
@@ -90,7 +106,7 @@ def why_not_joint(
     """
     if not family.row_kernel:
         return f"the family is {family}"
-    why_not = _why_not_plain(rows) or why_not_one_predictor(design)
+    why_not = _why_not_plain(rows) or _why_not_design(design)
     if why_not:
         return why_not
     unknown = []
@@ -112,3 +128,7 @@ def _why_not_plain(rows: Mapping[str, Any]) -> str:
         if name in rows:
             return why
     return ""
+
+
+def _why_not_design(design: Design) -> str:
+    return why_not_one_predictor(design) or why_not_normal_effects(design)

@@ -153,19 +153,23 @@ class _Correction:
         q = stop - first
         L = mode.L[int(eq.L_start[f]) : int(eq.L_start[f + 1])].reshape(q, q)
         u = mode.u[int(rows.u_start[f]) : int(rows.u_start[f + 1])].reshape(-1, q)
+        # Given the other levels: of related ones each has its own precision, and is pulled.
+        between = gp.problem.groups[f].between
+        pull = u if between is None else between.precision @ u
+        precision = np.ones(len(u)) if between is None else np.diagonal(between.precision)
         eta = mode.eta[levels.order]
         center, total = levels(eta, phi), 0.0
         for k in range(q):
             if not L[:, k].any():
                 continue
             z = (L[:, k] @ rows.Z[first:stop])[levels.order]
-            curvature = 1.0 + levels.sums(mode.weights[levels.order] * z**2)
+            curvature = precision + levels.sums(mode.weights[levels.order] * z**2)
             scale = 1.0 / np.sqrt(np.maximum(curvature, 1e-8))
             terms = np.empty((_POINTS, levels.n_levels))
             for i, node in enumerate(self._nodes):
                 move = scale * node
                 change = levels(eta + z * move[levels.level], phi) - center
-                prior = ((u[:, k] + move) ** 2 - u[:, k] ** 2) / 2
+                prior = move * pull[:, k] + precision * move**2 / 2
                 terms[i] = change - prior + self._log_weights[i]
             top = terms.max(axis=0)
             total += float((top + np.log(np.exp(terms - top).sum(axis=0))).sum())

@@ -46,10 +46,17 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     sigma = optimum.sigma / problem.scaling.y_scale
     if sigma > _LEAST_SIGMA and not (sigma < _SMALL_SIGMA and _no_worse_beyond(problem, optimum)):
         return
+    placed = any(block.positions is not None for g in problem.groups for block in g.blocks)
+    instead = (
+        "say by a second formula, residual ~ ..., that the residuals are correlated, in place of "
+        "the group effects that are"
+        if placed
+        else "take group effects out"
+    )
     raise DataError(
         f"the residual variance is estimated as zero: {problem.n_fixed} fixed and {effects} group "
-        f"effects for {problem.n_obs} rows leave nothing; take group effects out, or fit(), whose "
-        "priors keep it from zero"
+        f"effects for {problem.n_obs} rows leave nothing; {instead}, or fit(), whose priors keep "
+        "it from zero"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from bayesmix.errors import PriorError, SamplingError
+from bayesmix.errors import NotSupportedError, PriorError, SamplingError
 from bayesmix.inference.announce import announce, counted, stage
 from bayesmix.inference.draws import Draws
 from bayesmix.inference.nutpie_run import STATS, complete_or_warn, run_nutpie
@@ -129,6 +129,13 @@ def sample_prior(model: Any, variables: Sequence[str], settings: SamplerSettings
 def _run_nutpie(
     model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    discrete = [str(variable.name) for variable in model.free_RVs if variable.dtype[0] in "iub"]
+    if discrete:
+        names = ", ".join(f"`{name}`" for name in discrete)
+        raise NotSupportedError(
+            f"{names} of model.pymc_model: whole numbers are not sampled by NUTS; "
+            'sampler="pymc" steps through them beside it, or sum over them in a potential'
+        )
     compiled = _compiled(model, variables, settings, seconds)
     announce(
         f"Sampling {counted(settings.chains, 'chain')} of {settings.tune} + {settings.draws} "

@@ -83,7 +83,8 @@ def nearest_normal(
             pull = np.stack(
                 [np.bincount(g.index, score * v, minlength=g.n_levels) for v in V[g.name].T], axis=1
             )
-            uphill[g.name] = pull - u[g.name]
+            own = u[g.name] if g.between is None else g.between.precision @ u[g.name]
+            uphill[g.name] = pull - own
         step = found.solve(uphill)
         before, varied = eta, variance
         u = {name: values + step[name] for name, values in u.items()}

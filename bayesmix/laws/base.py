@@ -21,21 +21,24 @@ from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.forecast import check_forecast, observed_rows
 from bayesmix.laws.predictor import Predictor
+from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.laws.summaries import IntervalKind, Point, SummaryOptions
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
+    from scipy import sparse
+
+    from bayesmix.design import GroupingFactor, LinearPredictor
     from bayesmix.inference.determined import Determined
     from bayesmix.laws.averages import Source
     from bayesmix.laws.calibration import Calibration
     from bayesmix.laws.parameters import ParameterDraws
-    from bayesmix.laws.request import Kind, PredictionRequest
+    from bayesmix.laws.request import Kind
     from bayesmix.laws.residuals import Residual
     from bayesmix.laws.values import Values
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["Asked", "Columns", "IntervalMethod", "Law", "Smooth", "asks_the_law"]
+__all__ = ["Asked", "Columns", "IntervalMethod", "Law", "Linear", "Smooth", "asks_the_law"]
 
 IntervalMethod = Literal["wald", "profile"]
 Columns = dict[str, np.ndarray]
@@ -78,6 +81,20 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """Combinations of linear predictors: A beta + B b + offset, K of them.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (K,)
+    covariance : ndarray, shape (K, K)
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Smooth:
     """Parameters as functions of coordinates whose law is normal: for the delta method.
 
@@ -105,6 +122,8 @@ class Law(ABC):
     Attributes
     ----------
     model : StatedModel
+    parameter : str
+        The one whose linear predictor has these coefficients and effects.
     seed : int
         Seed of draws where the caller gives none.
     has_stated_prior : bool
@@ -119,6 +138,7 @@ class Law(ABC):
     """
 
     model: StatedModel
+    parameter: str = "mu"
     seed: int = 0
     has_stated_prior: bool = True
     given_variances: ClassVar[bool]
@@ -129,6 +149,24 @@ class Law(ABC):
     def refuses(cls, method: str, argument: str) -> bool:  # noqa: ARG003
         """Whether a method's argument is one that only laws of another kind have."""
         return argument in cls.refused
+
+    @property
+    def linear_predictor(self) -> LinearPredictor:
+        """The columns whose coefficients and effects these are."""
+        return self.model.design.predictors[self.parameter]
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Parameters of the family whose linear predictors `of` knows."""
+        return (self.parameter,)
+
+    def of(self, parameter: str) -> Law:
+        """The law of one linear predictor's coefficients and effects."""
+        if parameter == self.parameter:
+            return self
+        raise NotSupportedError(
+            f"the coefficients of {parameter} are in family_parameters() of this fit"
+        )
 
     # -- parameters -----------------------------------------------------------
 
@@ -301,6 +339,23 @@ class Law(ABC):
     @abstractmethod
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Estimate of each row without its uncertainty, shape (n,)."""
+
+    def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
+        """Mean and covariance of rows' linear predictors, or of combinations of them.
+
+        From draws where the law has no exact moments.
+
+        Parameters
+        ----------
+        rows : Rows
+            With any X and Z: an effect itself is a row whose Z is 1 there.
+        weights : sparse matrix, shape (K, n), optional
+            Each row by itself by default.
+        """
+        predictor = self.predictor(rows, PredictionRequest(kind="linear"), None, None)
+        drawn = predictor.all_draws(rows.n_rows, predictor.n_draws).T
+        drawn = drawn if weights is None else weights @ drawn
+        return Linear(mean=drawn.mean(axis=1), covariance=np.atleast_2d(np.cov(drawn)))
 
     @abstractmethod
     def source(self, draws: int | None, seed: int | None) -> Source:

@@ -1,10 +1,10 @@
-"""Averages of predictions at the conditional modes: exact moments, by linear algebra."""
+"""Linear combinations of effects at the conditional modes: exact moments, by linear algebra."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse, stats
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.gaussian.conditional import Conditional
 
-__all__ = ["ModeSource"]
+__all__ = ["Combinations", "ModeSource", "NormalEffects"]
 
 _CHUNK = 4_000_000  # numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Combinations:
+class Combinations:
     """Linear combinations x' beta + v' b + offset of the effects, K of them.
 
     Attributes
@@ -44,8 +44,8 @@ class _Combinations:
     new: Mapping[str, sparse.csr_matrix]
 
 
-class ModeSource:
-    """Averages under the normal distribution of the effects given the variance parameters.
+class NormalEffects:
+    """The normal distribution of (beta, b) given the variance parameters.
 
     Parameters
     ----------
@@ -66,6 +66,83 @@ class ModeSource:
         self._row_variance = row_variance
         self._roots = roots
 
+    def combined(self, parts: Sequence[Rows], A: sparse.csr_matrix) -> list[Combinations]:
+        """Combine rows by A, shape (K, n); a new level of one part is the same in the others."""
+        known = {
+            name: _numbered(np.concatenate([rows.new_levels[name] for rows in parts]))
+            for name in parts[0].index
+        }
+        return [self._combined(rows, A, known) for rows in parts]
+
+    def _combined(
+        self, rows: Rows, A: sparse.csr_matrix, known: Mapping[str, Mapping[str, int]]
+    ) -> Combinations:
+        V, new = {}, {}
+        for name, index in rows.index.items():
+            Z, (G, _) = rows.Z[name], self._conditional.b[name].shape
+            V[name] = A @ _spread(Z, index, G)
+            # A level that was not seen has its effects from the group distribution, the same
+            # in all of its rows; where it is missing, each row has its own.
+            unseen, number = np.flatnonzero(index < 0), known[name]
+            at = np.full(len(index), -1, dtype=np.int64)
+            at[unseen] = [
+                len(number) + row if label is None else number[label]
+                for row, label in zip(unseen, rows.new_levels[name], strict=True)
+            ]
+            new[name] = A @ _spread(Z, at, len(number) + len(index))
+        offset = np.zeros(A.shape[0]) if rows.offset is None else A @ rows.offset
+        return Combinations(X=A @ rows.X, offset=offset, V=V, new=new)
+
+    def width(self, rows: Rows) -> int:
+        """How many numbers a combination has."""
+        return sum(self._conditional.b[name].size for name in rows.index) + 1
+
+    def mean(self, given: Combinations) -> np.ndarray:
+        """Means, shape (K,)."""
+        found = self._conditional
+        mean: np.ndarray = given.X @ found.beta + given.offset
+        for name, V in given.V.items():
+            mean = mean + V @ found.b[name].ravel()
+        return mean
+
+    def covariance(self, a: Combinations, b: Combinations, *, pairs: bool = False) -> np.ndarray:
+        """Covariance of each combination with its counterpart, shape (K,), or of all pairs.
+
+        Parameters
+        ----------
+        a, b : Combinations
+            K each.
+        pairs : bool
+            Whether each of `a` is taken with each of `b`: shape (K, K).
+        """
+        both = _all_pairs if pairs else _each_pair
+        if not a.V:
+            return both(a.X @ self._conditional.beta_cov, b.X)
+        found = self._row_variance()
+        rest_a, _, solved_a = _working(found, a, self._roots)
+        rest_b, first_b, _ = _working(found, b, self._roots)
+        out = np.zeros((len(a.X), len(b.X)) if pairs else len(a.X))
+        if solved_a is not None:
+            out += both(solved_a, first_b)
+        out += both(rest_a @ found.covariance, rest_b)
+        for name, V in a.new.items():
+            if V.nnz:
+                root = self._roots[name]
+                out += both(_times_blocks(V, root), _times_blocks(b.new[name], root))
+        return out
+
+
+class ModeSource:
+    """Averages under the normal distribution of the effects.
+
+    Parameters
+    ----------
+    effects : NormalEffects
+    """
+
+    def __init__(self, effects: NormalEffects) -> None:
+        self._effects = effects
+
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
         if cells.name not in {"identity", "difference", "ratio"}:
@@ -76,8 +153,7 @@ class ModeSource:
         n, n_cells = len(cells.weight), cells.n_cells
         out = np.empty((2, n_cells))
         if cells.cell is None:
-            width = sum(self._conditional.b[name].size for name in cells.parts[0].index) + 1
-            step = max(1, _CHUNK // width) if n > 1 else 1
+            step = max(1, _CHUNK // self._effects.width(cells.parts[0])) if n > 1 else 1
             for start in range(0, n, step):
                 rows = np.arange(start, min(start + step, n))
                 A = sparse.csr_matrix(
@@ -93,72 +169,24 @@ class ModeSource:
 
     def _moments(self, cells: Cells, A: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of what is made of the averages A."""
-        known = {
-            name: _numbered(np.concatenate([rows.new_levels[name] for rows in cells.parts]))
-            for name in cells.parts[0].index
-        }
-        parts = [self._combined(rows, A, known) for rows in cells.parts]
-        means = [self._mean(part) for part in parts]
+        effects = self._effects
+        parts = effects.combined(cells.parts, A)
+        means = [effects.mean(part) for part in parts]
         if cells.name == "identity":
-            return means[0], _root(self._covariance(parts[0], parts[0]))
+            return means[0], _root(effects.covariance(parts[0], parts[0]))
         if cells.name == "difference":
             both = _minus(*parts)
-            return means[0] - means[1], _root(self._covariance(both, both))
+            return means[0] - means[1], _root(effects.covariance(both, both))
         high, low = means
         with np.errstate(all="ignore"):
             ratio = high / low
             # Delta method: d(h / l) = (dh - (h / l) dl) / l.
             variance = (
-                self._covariance(parts[0], parts[0])
-                - 2 * ratio * self._covariance(parts[0], parts[1])
-                + ratio**2 * self._covariance(parts[1], parts[1])
+                effects.covariance(parts[0], parts[0])
+                - 2 * ratio * effects.covariance(parts[0], parts[1])
+                + ratio**2 * effects.covariance(parts[1], parts[1])
             ) / low**2
         return ratio, _root(variance)
-
-    def _combined(
-        self, rows: Rows, A: sparse.csr_matrix, known: Mapping[str, Mapping[str, int]]
-    ) -> _Combinations:
-        V, new = {}, {}
-        for name, index in rows.index.items():
-            Z, (G, _) = rows.Z[name], self._conditional.b[name].shape
-            V[name] = A @ _spread(Z, index, G)
-            # A level that was not seen has its effects from the group distribution, the same
-            # in all of its rows; where it is missing, each row has its own.
-            unseen, number = np.flatnonzero(index < 0), known[name]
-            at = np.full(len(index), -1, dtype=np.int64)
-            at[unseen] = [
-                len(number) + row if label is None else number[label]
-                for row, label in zip(unseen, rows.new_levels[name], strict=True)
-            ]
-            new[name] = A @ _spread(Z, at, len(number) + len(index))
-        offset = np.zeros(A.shape[0]) if rows.offset is None else A @ rows.offset
-        return _Combinations(X=A @ rows.X, offset=offset, V=V, new=new)
-
-    def _mean(self, given: _Combinations) -> np.ndarray:
-        found = self._conditional
-        mean: np.ndarray = given.X @ found.beta + given.offset
-        for name, V in given.V.items():
-            mean = mean + V @ found.b[name].ravel()
-        return mean
-
-    def _covariance(self, a: _Combinations, b: _Combinations) -> np.ndarray:
-        """Covariance of each pair of combinations, shape (K,)."""
-        if not a.V:
-            return np.einsum("ki,ki->k", a.X @ self._conditional.beta_cov, b.X)
-        found = self._row_variance()
-        out = np.zeros(len(a.X))
-        rest_a, first_a, solved_a = _working(found, a, self._roots)
-        rest_b, first_b, _ = _working(found, b, self._roots)
-        if first_a is not None and solved_a is not None:
-            out += np.asarray(solved_a.multiply(first_b).sum(axis=1)).ravel()
-        out += np.einsum("ki,ki->k", rest_a @ found.covariance, rest_b)
-        for name, V in a.new.items():
-            if V.nnz:
-                root = self._roots[name]
-                out += np.asarray(
-                    _times_blocks(V, root).multiply(_times_blocks(b.new[name], root)).sum(axis=1)
-                ).ravel()
-        return out
 
 
 def _numbered(labels: np.ndarray) -> dict[str, int]:
@@ -170,8 +198,8 @@ def _root(variance: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(variance, 0.0))
 
 
-def _minus(a: _Combinations, b: _Combinations) -> _Combinations:
-    return _Combinations(
+def _minus(a: Combinations, b: Combinations) -> Combinations:
+    return Combinations(
         X=a.X - b.X,
         offset=a.offset - b.offset,
         V={name: V - b.V[name] for name, V in a.V.items()},
@@ -188,6 +216,19 @@ def _spread(Z: np.ndarray, index: np.ndarray, n_levels: int) -> sparse.csr_matri
     return sparse.csr_matrix((Z[known].ravel(), (rows, at)), shape=(n, n_levels * q))
 
 
+def _each_pair(a: Any, b: Any) -> np.ndarray:
+    """Products of rows with their counterparts, shape (K,)."""
+    if sparse.issparse(a):
+        return np.asarray(a.multiply(b).sum(axis=1)).ravel()
+    return np.einsum("ki,ki->k", a, b)
+
+
+def _all_pairs(a: Any, b: Any) -> np.ndarray:
+    """Products of each row with each, shape (K, K)."""
+    found = a @ b.T
+    return np.asarray(found.toarray() if sparse.issparse(found) else found)
+
+
 def _times_blocks(V: sparse.csr_matrix, block: np.ndarray) -> sparse.csr_matrix:
     """V times a block-diagonal matrix with the same block for each level."""
     n_levels = V.shape[1] // len(block)
@@ -195,7 +236,7 @@ def _times_blocks(V: sparse.csr_matrix, block: np.ndarray) -> sparse.csr_matrix:
 
 
 def _of_factor(
-    group: GroupingFactor, given: _Combinations, roots: Mapping[str, np.ndarray]
+    group: GroupingFactor, given: Combinations, roots: Mapping[str, np.ndarray]
 ) -> sparse.csr_matrix:
     """Coefficients of a factor's standard normal u; nothing where it plays no part."""
     if group.name not in given.V:
@@ -204,7 +245,7 @@ def _of_factor(
 
 
 def _working(
-    found: RowVariance, given: _Combinations, roots: Mapping[str, np.ndarray]
+    found: RowVariance, given: Combinations, roots: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, sparse.csr_matrix | None, sparse.csr_matrix | None]:
     """Combinations of standard normal u, the eliminated factor's apart.
 

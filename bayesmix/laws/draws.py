@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from bayesmix.laws.predictor import Predictor
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["DrawsLaw", "PredictorDraws"]
+__all__ = ["DrawsLaw"]
 
 _CALIBRATED = 1000  # draws
 _SECONDS_EACH = 0.003  # that ArviZ needs to diagnose an effect
@@ -44,54 +45,6 @@ _INSTEAD: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictorDraws:
-    """Draws of the coefficients and effects of one linear predictor.
-
-    Attributes
-    ----------
-    beta : ndarray, shape (chains, draws, p)
-    sd : mapping of str to ndarray, shape (chains, draws, q)
-    corr : mapping of str to ndarray, shape (chains, draws, q, q)
-    b : mapping of str to ndarray, shape (chains, draws, G, q)
-    """
-
-    beta: np.ndarray
-    sd: Mapping[str, np.ndarray]
-    corr: Mapping[str, np.ndarray]
-    b: Mapping[str, np.ndarray]
-
-    def draw(
-        self, parameter: str, chosen: np.ndarray, groups: Sequence[GroupingFactor]
-    ) -> ParameterDraws:
-        """Take draws, with the effects of all levels.
-
-        Parameters
-        ----------
-        parameter : str
-            Whose predictor it is: new levels of a grouping factor have other effects there.
-        chosen : ndarray of int
-            Positions within each chain.
-        groups : sequence of GroupingFactor
-            Its grouping factors.
-        """
-        beta = _in_one_row(self.beta, chosen)
-        levels = {name: np.arange(values.shape[2]) for name, values in self.b.items()}
-        scales = group_scales(
-            groups,
-            {name: _in_one_row(values, chosen) for name, values in self.sd.items()},
-            {name: _in_one_row(values, chosen) for name, values in self.corr.items()},
-        )
-        return ParameterDraws(
-            beta=np.ascontiguousarray(beta.T),
-            b={name: levels_first(self.b[name], chosen, found) for name, found in levels.items()},
-            level_rows=levels,
-            scales={n: scale.renamed(f"{parameter}: {n}") for n, scale in scales.items()},
-            family={},
-            n_draws=len(beta),
-        )
 
 
 def _in_one_row(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -113,8 +66,10 @@ class DrawsLaw(Law):
     b : mapping of str to ndarray, shape (chains, draws, G, q)
     parameters : mapping of str to ndarray, shape (chains, draws)
         The family's own parameters; vectors of them have a further axis.
-    others : mapping of str to PredictorDraws
-        Coefficients and effects of other linear predictors than mu's, by parameter.
+    parameter : str
+        The one whose linear predictor these are of.
+    others : mapping of str to DrawsLaw
+        By parameter, the coefficients and effects of other linear predictors than mu's.
     moments : mapping of str to GroupMoments
         For grouping factors whose effects have no draws in `b`.
     labels : tuple of ndarray
@@ -143,20 +98,30 @@ class DrawsLaw(Law):
     sd: Mapping[str, np.ndarray]
     corr: Mapping[str, np.ndarray]
     b: Mapping[str, np.ndarray]
-    parameters: Mapping[str, np.ndarray]
-    moments: Mapping[str, GroupMoments]
     labels: tuple[np.ndarray, np.ndarray]
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    moments: Mapping[str, GroupMoments] = field(default_factory=dict)
     structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     seed: int = 0
     is_prior: bool = False
     has_stated_prior: bool = True
-    others: Mapping[str, PredictorDraws] = field(default_factory=dict)
+    parameter: str = "mu"
+    others: Mapping[str, DrawsLaw] = field(default_factory=dict)
     of_fit: DrawsLaw | None = None
 
     @property
     def design(self) -> Design:
         """The design of the model."""
         return self.model.design
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Parameters of the family whose linear predictors `of` knows."""
+        return (self.parameter, *self.others)
+
+    def of(self, parameter: str) -> DrawsLaw:
+        """The law of one linear predictor's coefficients and effects."""
+        return self if parameter == self.parameter else self.others[parameter]
 
     # -- parameters -----------------------------------------------------------
 
@@ -166,6 +131,7 @@ class DrawsLaw(Law):
         return Values(
             beta=self.beta, sd=self.sd, corr=self.corr, parameters=self.parameters,
             structure=self.structure,
+            others={name: own.values for name, own in self.others.items()},
         )  # fmt: skip
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
@@ -210,7 +176,7 @@ class DrawsLaw(Law):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         options = asked.of_draws("median")
-        groups, residual = self.design.mu.grouping, self.residual_variance()
+        groups, residual = self.linear_predictor.grouping, self.residual_variance()
         labels = [(g.name, label) for g in groups for label in covariance_of(g).sd_labels]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in groups]
         shares: list[np.ndarray] = []
@@ -244,13 +210,17 @@ class DrawsLaw(Law):
         """Group and pair of effects of each correlation, and their columns."""
         labels: list[tuple[str, str, str]] = []
         values: list[np.ndarray] = []
-        for group in self.design.mu.groups:
+        for group in self.linear_predictor.groups:
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])
         columns = summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
+
+    @functools.cached_property
+    def _smooth_degrees(self) -> Mapping[str, float]:
+        return degrees_of_draws(self)
 
     def smooth_sds(self, asked: Asked) -> Columns:
         """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
@@ -261,7 +231,7 @@ class DrawsLaw(Law):
 
     def smooth_degrees(self) -> Mapping[str, float]:
         """Means over some draws."""
-        return degrees_of_draws(self)
+        return self._smooth_degrees
 
     def covariance_parameters(
         self, asked: Asked
@@ -279,7 +249,7 @@ class DrawsLaw(Law):
         """
         if "sigma" in self.others and self.model.family.is_linear_normal:
             return self._mean_of_squares("sigma")
-        if self.others:  # it differs from row to row
+        if self.others or self.parameter != "mu":  # it differs from row to row; there is none
             return None
         structure = self.model.residual
         if structure is not None and structure.scale_parameters:
@@ -301,7 +271,7 @@ class DrawsLaw(Law):
         effects = {
             g.name: self.moments[g.name].mean if g.name in self.moments
             else self.b[g.name].mean(axis=(0, 1))
-            for g in self.design.mu.groups
+            for g in self.linear_predictor.groups
         }  # fmt: skip
         own = {name: values.mean(axis=(0, 1)) for name, values in self.parameters.items()}
         return self.beta.mean(axis=(0, 1)), effects, own
@@ -345,11 +315,11 @@ class DrawsLaw(Law):
         corr = {name: flat(values) for name, values in self.corr.items()}
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
+        structure = {
+            g: {name: flat(values) for name, values in own.items()}
+            for g, own in self.structure.items()
+        }
         if any(name in self.moments and len(found) for name, found in levels.items()):
-            structure = {
-                g: {name: flat(values) for name, values in own.items()}
-                for g, own in self.structure.items()
-            }
             of_sigma = {
                 self.model.names.of(name).beta: flat(own.beta) for name, own in self.others.items()
             }
@@ -362,15 +332,19 @@ class DrawsLaw(Law):
                 for name, found in levels.items()
                 if len(found)
             }
+        groups = self.linear_predictor.groups
+        scales = group_scales(groups, sd, corr, structure)
+        if self.parameter != "mu":  # new levels have other effects in each predictor
+            scales = {g: s.renamed(f"{self.parameter}: {g}") for g, s in scales.items()}
         return ParameterDraws(
             beta=np.ascontiguousarray(beta.T),
             b=b,
-            level_rows=placed_levels(self.design, levels),
-            scales=group_scales(self.design.mu.groups, sd, corr),
+            level_rows=placed_levels(groups, levels),
+            scales=scales,
             family=family,
             n_draws=len(beta),
             others={
-                name: own.draw(name, chosen, self.model.design.predictors[name].groups)
+                name: own.draw({g: np.arange(v.shape[2]) for g, v in own.b.items()}, n, seed)
                 for name, own in self.others.items()
             },
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.inference.announce import announce
 from bayesmix.inference.effects_given_data import Block, correct_draws, scalar_law
 from bayesmix.inference.variational import nearest_normal
@@ -19,7 +20,6 @@ from bayesmix.laws.rows import Rows, rows_of_fit
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.conditional import Conditional
-    from bayesmix.gaussian.rowvariance import RowVariance
     from bayesmix.glmm.problem import GlmmProblem
     from bayesmix.statement.stated import StatedModel
 
@@ -60,8 +60,9 @@ class _Mode(Protocol):
 class EffectsGivenData:
     """The law of the effects given the data: expected means of rows, and draws.
 
-    Under the links that leave some linear predictors without a mean (identity, inverse),
-    expectations are taken at the modes.
+    Where levels have a known covariance, expectations and draws are those of the nearest
+    normal law. Under the links that leave some linear predictors without a mean (identity,
+    inverse), expectations are taken at the modes.
 
     Parameters
     ----------
@@ -125,9 +126,15 @@ class EffectsGivenData:
         n_rows = self._design.n_obs
         if groups and n_rows * n_draws > _SLOW:
             announce(f"Drawing effects given {n_rows} rows, {n_draws} draws ...", progress=True)
+        center = self._modes
+        if self._related and self._nearest is not None:
+            center = self._nearest[0]
         for name, at in needed.items():
-            u[name] = np.moveaxis(u[name], 0, 1) + self._modes[name][at][:, :, None]
-        b = self._corrected(beta, u, needed, rng) if groups else {}
+            u[name] = np.moveaxis(u[name], 0, 1) + center[name][at][:, :, None]
+        if self._related:  # of related levels the nearest normal law, as it is
+            b = {n: np.einsum("ik,gks->igs", self.roots[n], values) for n, values in u.items()}
+        else:
+            b = self._corrected(beta, u, needed, rng) if groups else {}
         return beta, {
             name: b[name] if len(groups) == 1 else b[name][:, at]
             for name, at in levels.items()
@@ -139,7 +146,11 @@ class EffectsGivenData:
     @property
     def _is_scalar(self) -> bool:
         groups = self._design.mu.groups
-        return len(groups) == 1 and groups[0].n_effects == 1
+        return len(groups) == 1 and groups[0].n_effects == 1 and not self._related
+
+    @property
+    def _related(self) -> bool:
+        return any(group.between is not None for group in self._design.mu.groups)
 
     @functools.cached_property
     def _rows(self) -> Rows:
@@ -194,9 +205,14 @@ class EffectsGivenData:
         law, n = self._at, self._design.n_obs
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
-        return nearest_normal(
+        found = nearest_normal(
             law.gp, self._design.mu, self.roots, np.exp(law.phi), self._fixed, self._modes
         )
+        if found is None and self._related:
+            known = replace(self._design.mu, X=np.zeros((n, 0)))
+            weights = np.maximum(self._weights, 0.0)
+            return self._modes, row_variance(known, self.roots, weights, np.zeros((0, 0)))
+        return found
 
     @functools.cached_property
     def _sampled(self) -> dict[str, np.ndarray]:

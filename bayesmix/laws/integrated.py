@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
-from bayesmix.laws.levels import name_key
+from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.linear import LinearDraws
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.rows import Rows
@@ -31,7 +31,9 @@ from bayesmix.laws.unit_integral import (
     difference_step,
 )
 
-__all__ = ["expected_seconds", "integrated_log_density", "levels_of_one_unit"]
+__all__ = [
+    "expected_seconds", "integrated_log_density", "levels_of_one_unit", "refuse_student",
+]  # fmt: skip
 
 _AT_ONCE = 131_072  # numbers: 1 MB, which caches hold
 
@@ -130,9 +132,10 @@ def integrated_log_density(
     """
     if rows.others:
         raise NotSupportedError(
-            "effects of more than one linear predictor are not integrated out; kfold(by=...) "
-            "refits without the groups"
+            "effects of more than one linear predictor are not integrated out; loo() and kfold() "
+            "leave rows out"
         )
+    refuse_student(parameters.scales, rows)
     order = np.argsort(member, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(member))])
     given = _in_order(_without_own(rows, own), order)
@@ -186,6 +189,21 @@ def integrated_log_density(
         for _ in pool.map(one_unit, units):
             pass
     return out
+
+
+def refuse_student(scales: Mapping[str, GroupScale], rows: Rows) -> None:
+    """Refuse to integrate out effects that are not normal.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    for name, index in rows.index.items():
+        if scales[name].df is not None and (index < 0).any():
+            raise NotSupportedError(
+                f'the effects of `{name}` have dist="student" and are not integrated out over new '
+                "levels; leave out rows, or groups of another factor"
+            )
 
 
 def _without_own(rows: Rows, own: Mapping[str, np.ndarray]) -> Rows:

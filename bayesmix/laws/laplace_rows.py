@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+from scipy import sparse, stats
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import DrawSource, Source
-from bayesmix.laws.combinations import ModeSource
+from bayesmix.laws.base import Linear
+from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
 from bayesmix.laws.laplace_mode import LaplaceMode
@@ -58,11 +59,16 @@ class LaplaceRows(LaplaceMode, ModeRows):
         n_draws = draws or int(np.clip(_WORK // self.model.design.n_obs, _FEWEST, _MANY))
         number = checked_seed(seed, self.seed)
         drawn = DrawSource(self.model, lambda levels: self.draw(levels, n_draws, number), number)
-        # What has run away has no variance here: `DeterminedCells` says where that matters.
-        known = replace(self.conditional, beta_cov=self.determined_fixed.covariance)
-        exact = ModeSource(known, lambda: self.row_variance, self.roots)
+        exact = ModeSource(self.normal_effects)
         expected = ExpectedSource(self.exact_summaries, self.expected_mean, drawn, exact)
         return DeterminedCells(expected, self.determined_fixed)
+
+    def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
+        """Mean and covariance at the modes; NaN where an estimate has run away."""
+        found = super().linear(rows, weights)
+        lost = self.determined_fixed.lost(rows.X if weights is None else weights @ rows.X)
+        covariance = np.where(lost | lost[:, None], np.nan, found.covariance)
+        return replace(found, covariance=covariance)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the inverse link at the modes leaves, or where it lies among simulated ones."""
@@ -148,6 +154,12 @@ class LaplaceRows(LaplaceMode, ModeRows):
         family = self.model.family
         return np.asarray(family.simulate(eta, self.family_values, rows.per_row, rng))
 
+    @property
+    def normal_effects(self) -> NormalEffects:
+        """The law of the effects; what has run away has no variance here, and is blanked later."""
+        known = replace(self.conditional, beta_cov=self.determined_fixed.covariance)
+        return NormalEffects(known, lambda: self.row_variance, self.roots)
+
     @functools.cached_property
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
@@ -178,7 +190,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
             return mean
         between = np.zeros(rows.n_rows)
         for name, Z in rows.Z.items():
-            between += np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            one = np.sum((Z @ self.roots[name]) ** 2, axis=1)
+            between += one * self.model.design.mu.group(name).mean_variance
         spread = np.sqrt(between)
 
         def average(eta: np.ndarray) -> np.ndarray:

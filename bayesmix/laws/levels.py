@@ -32,6 +32,8 @@ class GroupScale:
         A known covariance between levels.
     mean_variance : float
         What Sigma is multiplied by for a level, averaged over the rows of the fit.
+    df : ndarray, shape (S,), optional
+        Degrees of freedom, where effects are multivariate t and Sigma is their scale.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class GroupScale:
         root: np.ndarray | Callable[[], np.ndarray],
         between: Between | None = None,
         mean_variance: float = 1.0,
+        df: np.ndarray | None = None,
     ) -> None:
         self.name, self.between, self.mean_variance = name, between, mean_variance
+        self.df = df
         self._root = root
 
     @functools.cached_property
@@ -51,13 +55,18 @@ class GroupScale:
 
     def renamed(self, name: str) -> GroupScale:
         """Return the same distribution under another name."""
-        return GroupScale(name, lambda: self.root, self.between, self.mean_variance)
+        return GroupScale(name, lambda: self.root, self.between, self.mean_variance, self.df)
 
     def row_variance(self, Z: np.ndarray) -> np.ndarray:
-        """Variance z' Sigma z of each row's contribution, shape (n, S)."""
+        """Variance z' Sigma z of each row's contribution, shape (n, S).
+
+        Infinite where a t distribution has no variance.
+        """
         total = np.zeros((len(Z), len(self.root)))
         for k in range(self.root.shape[2]):
             total += (Z @ self.root[:, :, k].T) ** 2
+        if self.df is not None:
+            total *= np.where(self.df > 2, self.df / np.maximum(self.df - 2, 1e-300), np.inf)
         return total if self.between is None else total * self.mean_variance
 
 
@@ -153,6 +162,8 @@ class NewGroups:
             state["state"]["counter"][:] = (0, 0, identity, missing)
             bits.state = state
             generator.standard_normal(out=z[i])
+            if self._scale.df is not None:
+                z[i] /= np.sqrt(generator.chisquare(self._scale.df) / self._scale.df)
         return self._scaled(z), group.reshape(-1)
 
     def _scaled(self, z: np.ndarray) -> np.ndarray:
@@ -174,7 +185,10 @@ class NewGroups:
 
 
 def group_scales(
-    groups: Sequence[GroupingFactor], sd: Mapping[str, np.ndarray], corr: Mapping[str, np.ndarray]
+    groups: Sequence[GroupingFactor],
+    sd: Mapping[str, np.ndarray],
+    corr: Mapping[str, np.ndarray],
+    structure: Mapping[str, Mapping[str, np.ndarray]],
 ) -> dict[str, GroupScale]:
     """Gather the distribution of each grouping factor's effects.
 
@@ -184,6 +198,8 @@ def group_scales(
     sd : mapping of str to ndarray, shape (S, q)
     corr : mapping of str to ndarray, shape (S, q, q)
         For those grouping factors that have correlations.
+    structure : mapping of str to mapping of str to ndarray, shape (S,)
+        The other parameters, by grouping factor.
 
     Returns
     -------
@@ -195,6 +211,7 @@ def group_scales(
             functools.partial(covariance_roots, sd[g.name], corr.get(g.name)),
             g.between,
             g.mean_variance,
+            structure[g.name]["df"] if g.is_student else None,
         )
         for g in groups
         if g.name in sd

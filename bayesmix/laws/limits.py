@@ -41,15 +41,7 @@ class Limits(Mode):
 
     @property
     def separation(self) -> str:
-        """Coefficients that run away, in words; empty if none does.
-
-        Where a direction of the fixed effects separates the outcomes (a level of a factor
-        in which all counts are zero, or all trials successes; a predictor beyond which none
-        fails) the likelihood rises along it for ever, as linear programming finds. The
-        estimates are where the search has ended, and have no standard errors; those of the
-        other coefficients are as without the rows that are separated. The priors of
-        ``method="map"`` and of ``fit()`` keep all estimates finite.
-        """
+        """Coefficients that run away, in words; empty if none does."""
         if self.reproduced.shape[1]:
             groups = " and ".join(g.name for g in self.problem.groups)
             return (
@@ -81,16 +73,7 @@ class Limits(Mode):
 
     @property
     def approximation(self) -> str:
-        """Where Laplace's approximation is too rough, in words; empty where it is good.
-
-        For levels with one or two binary rows, or small counts, it makes standard
-        deviations too small. After a fit the integral over each effect is taken by
-        quadrature in the neighbourhood of the estimates; if that moves a standard
-        deviation by a quarter of its standard error or more, it is said here and in the
-        summary, and from half of one on there is a warning. With one scalar group term
-        that is what `n_quadrature` would find; with several effects each is integrated
-        with the others held at their mode.
-        """
+        """Where Laplace's approximation is too rough, in words; empty where it is good."""
         if not self._shifts:
             return ""
         names = [

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+from scipy import sparse, stats
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import Source
-from bayesmix.laws.base import Law
+from bayesmix.laws.base import Law, Linear
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
-from bayesmix.laws.combinations import ModeSource
+from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.mode import Mode
 from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
@@ -53,7 +53,7 @@ class ModeRows(Mode, Law):
         return ParameterDraws(
             beta=beta,
             b=b,
-            level_rows=placed_levels(self.model.design, levels),
+            level_rows=placed_levels(self.model.design.mu.groups, levels),
             scales={
                 g.name: GroupScale(
                     g.name,
@@ -109,7 +109,15 @@ class ModeRows(Mode, Law):
             raise NotSupportedError(
                 "draws= and seed= are for a posterior: here mean and variance are exact"
             )
-        return ModeSource(self.conditional, lambda: self.row_variance, self.roots)
+        return ModeSource(self.normal_effects)
+
+    def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
+        """Exact mean and covariance; nothing is drawn."""
+        effects = self.normal_effects
+        A = sparse.identity(rows.n_rows, format="csr") if weights is None else weights
+        (given,) = effects.combined((rows,), A)
+        covariance = effects.covariance(given, given, pairs=True)
+        return Linear(mean=effects.mean(given), covariance=covariance)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the modes leave of the response, or that in residual standard deviations."""
@@ -182,6 +190,11 @@ class ModeRows(Mode, Law):
         for name in b:
             b[name] += found.b[name][levels[name]].T[:, :, None]
         return beta + found.beta[:, None], b
+
+    @property
+    def normal_effects(self) -> NormalEffects:
+        """The law of the effects at the estimates of the variance parameters."""
+        return NormalEffects(self.conditional, lambda: self.row_variance, self.roots)
 
     @functools.cached_property
     def row_variance(self) -> RowVariance:

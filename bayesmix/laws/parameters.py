@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from bayesmix.laws.levels import GroupScale
 from bayesmix.memory import check_memory
 
 if TYPE_CHECKING:
-    from bayesmix.design import Design
+    from bayesmix.design import GroupingFactor
 
 __all__ = [
     "ParameterDraws",
@@ -80,10 +80,12 @@ def chosen_draws(n_chains: int, n_draws: int, wanted: int | None) -> np.ndarray:
     return np.unique(np.linspace(0, n_draws - 1, each).round().astype(int))
 
 
-def placed_levels(design: Design, levels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def placed_levels(
+    groups: Iterable[GroupingFactor], levels: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Where the effects of each level are, by grouping factor; -1 for one without."""
     places = {}
-    for group in design.mu.groups:
+    for group in groups:
         if group.name in levels:
             place = np.full(group.n_levels, -1, dtype=np.int64)
             place[levels[group.name]] = np.arange(len(levels[group.name]))

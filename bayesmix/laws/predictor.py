@@ -126,7 +126,7 @@ class Predictor:
             if request.marginal:
                 spread = np.sqrt(self._linear.group_variance(rows))
                 eta += spread * rng.standard_normal(eta.shape)
-            family = self.of_family(rows)
+            family = self._own.of_new_groups(rows, rng)
             if self._residual is None:
                 drawn = self._family.simulate(eta.T, family, per_row, rng)
             elif self._forecast is not None:
@@ -137,15 +137,15 @@ class Predictor:
             else:
                 drawn = self._residual.simulate(self._family, eta.T, family, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
-        family = self.of_family(rows)
         if self._forecast is not None:
             eta += (self._row_sd(rows) * self._forecast.mean[:, rows]).T
         if self._family.is_linear_normal or not request.marginal:
-            return self._mean(eta, family, per_row)
+            return self._mean(eta, self.of_family(rows), per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
         total = np.zeros_like(eta)
-        for node, weight in zip(NODES, WEIGHTS, strict=True):
-            total += weight * self._mean(eta + node * spread, family, per_row)
+        for part, family in self._own.nodes(rows):
+            for node, weight in zip(NODES, WEIGHTS, strict=True):
+                total += part * weight * self._mean(eta + node * spread, family, per_row)
         return total
 
     def category_block(self, rows: slice) -> np.ndarray:

@@ -186,6 +186,11 @@ def reaching_draws(
     for name, reach in reached.items():
         sd, corr, structure = given[name]
         reach.check(structure)
+        if not reach.old.integrates:
+            raise NotSupportedError(
+                f"effects of `{name}` at positions that the model has not seen are drawn where its "
+                'levels are independent and normal: predict with groups="population"'
+            )
         if name in b:
             words = [seed, name_key("effects at new positions"), name_key(name)]
             rng = np.random.default_rng(np.random.SeedSequence(words))

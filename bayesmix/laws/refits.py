@@ -307,5 +307,5 @@ def _columns(model: StatedModel, problem: Problem) -> tuple[sparse.csr_array, np
         positions.append(where.ravel())
     X = (mu.X - scaling.X_shift) / scaling.X_scale
     parts.append(sparse.csr_array(X))
-    positions.append(root_y + int(eq.sizes[3]) + np.arange(X.shape[1]))
+    positions.append(root_y + len(eq.root_y) - X.shape[1] + np.arange(X.shape[1]))
     return sparse.csr_array(sparse.hstack(parts)), np.concatenate(positions)

@@ -42,6 +42,8 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     """
     design = law.model.design
     mu = design.mu
+    if kind != "parametric":
+        _refuse_related(law, kind)
     fixed = mu.X @ law.conditional.beta
     if mu.offset is not None:
         fixed = fixed + mu.offset
@@ -59,7 +61,8 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
             continue
         root = law.roots[group.name]
         if kind == "parametric":
-            b = rng.normal(size=(n, G, q)) @ root.T
+            u = rng.normal(size=(n, G, q))
+            b = (u if group.between is None else group.between.root @ u) @ root.T
         else:
             b = _reflated(modes, root)[rng.integers(0, G, (n, G))]
         for k in range(q):
@@ -76,6 +79,16 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     pool = pool - pool.mean()
     pool /= np.sqrt((pool**2).mean()) or 1.0
     return np.asarray(Y + scale[:, None] * pool[rng.integers(0, len(pool), Y.shape)])
+
+
+def _refuse_related(law: NormalLaw, kind: ResponseKind) -> None:
+    """Refuse to exchange levels that have a known covariance."""
+    for group in law.model.design.mu.groups:
+        if group.between is not None:
+            raise NotSupportedError(
+                f"kind={kind!r} takes levels as exchangeable, and those of `{group.name}` are "
+                'related; take "parametric"'
+            )
 
 
 def _reflated(modes: np.ndarray, root: np.ndarray) -> np.ndarray:

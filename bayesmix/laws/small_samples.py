@@ -210,6 +210,12 @@ def _kenward_roger(law: NormalLaw) -> SmallSample:
             "Kenward and Roger's method takes covariances that are linear in their parameters, and "
             'those of the residuals here are not; take ddf="satterthwaite"'
         )
+    for group in design.mu.groups:
+        if group.between is not None:
+            raise NotSupportedError(
+                f"Kenward and Roger's method takes independent levels, and those of "
+                f'`{group.name}` are related by {group.between.name}; take ddf="satterthwaite"'
+            )
     known_se = design.known_se
     sigma = law.optimum.sigma
     weights = known_se**-2.0 if known_se is not None else design.weights

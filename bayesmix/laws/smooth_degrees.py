@@ -17,12 +17,12 @@ from bayesmix.laws.rows import rows_of_fit
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.laws.draws import DrawsLaw
+    from bayesmix.laws.base import Law
 
 __all__ = ["degrees_of_draws", "penalised_degrees"]
 
 _MOST_DRAWS = 100
-_WORK = 10_000_000  # rows x draws
+_WORK = 1_000_000  # rows x draws
 _STEP = 1e-3  # of differences in the linear predictor
 
 
@@ -37,15 +37,16 @@ def penalised_degrees(variance: np.ndarray, sd: np.ndarray) -> float:
     sd : ndarray, shape (q,)
     """
     known = sd > 0
-    return float(np.sum(1.0 - variance[:, known] / sd[known] ** 2))
+    # Each lies between 0 and 1, but for rounding where columns hardly differ.
+    return float(np.clip(1.0 - variance[:, known] / sd[known] ** 2, 0.0, 1.0).sum())
 
 
-def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
+def degrees_of_draws(law: Law) -> dict[str, float]:
     """Mean over some draws of each smooth's penalised degrees of freedom.
 
     Parameters
     ----------
-    law : DrawsLaw
+    law : Law
 
     Returns
     -------
@@ -55,18 +56,18 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
     """
     model = law.model
     smooths = [group for group in model.design.mu.groups if group.smooth is not None]
-    normal = not (law.others or why_not_collapsed(
+    normal = not (len(model.design.predictors) > 1 or why_not_collapsed(
         model.design, model.family, model.rows, model.prior_entries
     ))  # fmt: skip
-    n_draws = law.beta.shape[0] * law.beta.shape[1]
-    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 4, _MOST_DRAWS))
+    n_draws = law.values.beta.shape[0] * law.values.beta.shape[1]
+    most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
 
     def some(values: np.ndarray) -> np.ndarray:
         return values.reshape(n_draws, *values.shape[2:])[chosen]
 
-    sd = {name: some(values) for name, values in law.sd.items()}
-    corr = {name: some(values) for name, values in law.corr.items()}
+    sd = {name: some(values) for name, values in law.values.sd.items()}
+    corr = {name: some(values) for name, values in law.values.corr.items()}
     variances = _of_normal(law, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
     found = dict.fromkeys((group.name for group in smooths), 0.0)
     for s, variance in enumerate(variances):
@@ -75,10 +76,10 @@ def degrees_of_draws(law: DrawsLaw) -> dict[str, float]:
     return found
 
 
-def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
+def _of_normal(law: Law, sd: Mapping, corr: Mapping, some):  # type: ignore[no-untyped-def]
     problem = gaussian_problem(law.model)
-    sigma = None if problem.sigma_is_known else some(law.parameters["sigma"])
-    structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.structure.items()}
+    sigma = None if problem.sigma_is_known else some(law.values.parameters["sigma"])
+    structure = {g: {n: some(v) for n, v in own.items()} for g, own in law.values.structure.items()}
     X = pack_theta(problem, sd, corr, sigma, structure)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(law.model.design.mu, law.model.prior_entries.mu)
@@ -86,7 +87,7 @@ def _of_normal(law: DrawsLaw, sd: Mapping, corr: Mapping, some):  # type: ignore
         yield conditional_moments(problem, co, x, prior, known=problem.known_precision).b_var
 
 
-def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
+def _of_any(law: Law, smooths: list[GroupingFactor], sd: Mapping, corr: Mapping):  # type: ignore[no-untyped-def]
     weights = _curvature(law)
     mu, priors = law.model.design.mu, law.model.prior_entries.mu
     scale = [entry.prior.parameters.get("sigma", np.inf) for entry in priors.coefficients]
@@ -103,7 +104,7 @@ def _of_any(law: DrawsLaw, smooths: list[GroupingFactor], sd: Mapping, corr: Map
         yield {group.name: _variances(found, group.name) for group in smooths}
 
 
-def _curvature(law: DrawsLaw) -> np.ndarray:
+def _curvature(law: Law) -> np.ndarray:
     """Minus the second derivative of each row's log density in its linear predictor."""
     model = law.model
     rows = rows_of_fit(model, "linear")

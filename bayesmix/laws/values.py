@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.covariance import covariance_of
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
+    from bayesmix.design import GroupingFactor, LinearPredictor
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["Values", "by_name", "by_part", "estimated_pairs", "own_parameters", "sd_in_words"]
@@ -32,6 +32,8 @@ class Values:
         The family's own parameters.
     structure : mapping of str to mapping of str to ndarray, shape (...)
         By grouping factor, parameters of its covariance structures.
+    others : mapping of str to Values
+        By parameter that has a linear predictor beside mu's, those of that.
     """
 
     beta: np.ndarray
@@ -39,6 +41,22 @@ class Values:
     corr: Mapping[str, np.ndarray]
     parameters: Mapping[str, np.ndarray]
     structure: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    others: Mapping[str, Values] = field(default_factory=dict)
+
+    def at_draws(self, chosen: np.ndarray) -> Values:
+        """The same at some draws of each chain."""
+
+        def some(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: values[:, chosen] for name, values in given.items()}
+
+        return Values(
+            beta=self.beta[:, chosen],
+            sd=some(self.sd),
+            corr=some(self.corr),
+            parameters=some(self.parameters),
+            structure={g: some(own) for g, own in self.structure.items()},
+            others={name: own.at_draws(chosen) for name, own in self.others.items()},
+        )
 
 
 def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
@@ -77,11 +95,29 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
     -------
     dict of str to dict of str to ndarray, shape (...)
         By "beta", "sd(g)", "corr(g)" and the family's parameters; then by names such
-        as ``beta(Days)``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``.
+        as ``beta(Days)``, ``sd(Subject, Days)``, ``corr(Subject, Intercept, Days)``. Those of
+        the linear predictor of ``zi`` have ``zi_`` in front.
     """
-    mu = model.design.mu
-    found = {"beta": {f"beta({n})": values.beta[..., j] for j, n in enumerate(mu.fixed_effects)}}
-    for group in mu.groups:
+    found = _of_predictor(model.design.mu, values)
+    own = own_parameters(model, values)
+    for name in values.parameters:
+        found[name] = {
+            label: given for label, given in own.items()
+            if label == name or label.startswith(f"{name}[")
+        }  # fmt: skip
+    for parameter, given in values.others.items():
+        found |= {
+            f"{parameter}_{part}": {f"{parameter}_{name}": v for name, v in named.items()}
+            for part, named in _of_predictor(model.design.predictors[parameter], given).items()
+        }
+    return found
+
+
+def _of_predictor(predictor: LinearPredictor, values: Values) -> dict[str, dict[str, np.ndarray]]:
+    """Fixed effects and variance parameters of one linear predictor."""
+    names = predictor.fixed_effects
+    found = {"beta": {f"beta({name})": values.beta[..., j] for j, name in enumerate(names)}}
+    for group in predictor.groups:
         g, effects, covariance = group.name, group.effects, covariance_of(group)
         sds = zip(covariance.sd_names(g), covariance.effect_of_sd.tolist(), strict=True)
         found[f"sd({g})"] = {name: values.sd[g][..., k] for name, k in sds}
@@ -92,12 +128,6 @@ def by_part(model: StatedModel, values: Values) -> dict[str, dict[str, np.ndarra
             }
         for name, given in values.structure.get(g, {}).items():
             found[f"{name}({g})"] = {f"{name}({g})": given}
-    own = own_parameters(model, values)
-    for name in values.parameters:
-        found[name] = {
-            label: given for label, given in own.items()
-            if label == name or label.startswith(f"{name}[")
-        }  # fmt: skip
     return found
 
 

@@ -201,7 +201,11 @@ def warm_up_steps(model: FittableModel) -> int:
 def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
-    from bayesmix.inference.engines import why_not_normal, why_not_one_predictor
+    from bayesmix.inference.engines import (
+        why_not_normal,
+        why_not_normal_effects,
+        why_not_one_predictor,
+    )  # fmt: skip
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
@@ -223,8 +227,10 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         )
     if not _is_normal(model):
         return _maximise_laplace(model, method, n_quadrature)
-    why_not = why_not_normal(model.family, model.rows) or why_not_one_predictor(
-        model.design, model.family
+    why_not = (
+        why_not_normal(model.family, model.rows)
+        or why_not_one_predictor(model.design, model.family)
+        or why_not_normal_effects(model.design)
     )
     if why_not:
         raise NotSupportedError(f"fit_eb() has no exact algebra because {why_not}; take fit()")
@@ -326,9 +332,11 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
     if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
         raise ArgumentError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
-    if n_quadrature > 1 and (len(groups) != 1 or groups[0].n_effects != 1):
+    scalar = len(groups) == 1 and groups[0].n_effects == 1 and groups[0].between is None
+    if n_quadrature > 1 and not scalar:
         raise NotSupportedError(
-            f"n_quadrature={n_quadrature} needs one grouping factor with one effect; "
+            f"n_quadrature={n_quadrature} needs one grouping factor with one effect, whose levels "
+            "are independent; "
             "here n_quadrature=1, Laplace's approximation, is possible"
         )
     fit = LaplaceFit(model, method, n_quadrature)

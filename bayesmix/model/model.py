@@ -33,11 +33,19 @@ class Model(FittableModel, PoolingExtremes):
     ----------
     formula : str or sequence of str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
-        top of all that formulaic reads. On the left-hand side may stand
+        top of all that formulaic reads. Smooths are written as in mgcv: ``s(x, k=10,
+        bs="tp" | "cr" | "ps", m=)``, ``s(x, z)`` and ``t2(x, z)`` for surfaces, ``by=`` a
+        number or a factor (each level, ordered or not, has a curve), ``s(x, g, bs="fs")``
+        for curves of a factor's levels, and ``s(g, bs="re")``, which is ``(1 | g)``. On the
+        left-hand side may stand
         ``proportion(successes, trials)``, ``event(time, status)``,
         ``censored(y, status)``, ``truncated(y, lower, upper)`` and
         ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
-        precision. Of several, the first has the response, and the others say what is known of
+        precision. Behind a bar may stand ``gr(g, cov=A)``, levels with the known covariance
+        A of `matrices`; ``gr(g, by=f)``, a covariance of effects for each level of f;
+        ``gr(g, dist="student")``, effects that are multivariate t; and
+        ``mm(a, b, weights=[v, w])``, rows that belong to several levels.
+        Where there are several the first has the response, and the others say what is known of
         the residuals of a normal one: ``"residual ~ ar1(time | g)"`` how they are
         correlated within the series g, ``"sigma ~ 0 + C(time)"`` what the logarithm of their
         standard deviation depends on.
@@ -49,8 +57,8 @@ class Model(FittableModel, PoolingExtremes):
     priors : mapping of str to Prior, optional
         Priors that replace the defaults, by the name of their parameter:
         ``"Intercept"``, a term, ``"fixed"``, ``"sd"``, ``"sd(Subject)"``,
-        ``"sd(Subject, Days)"``, ``"corr"``, ``"corr(Subject)"``, ``"sigma"`` or
-        another parameter of the family.
+        ``"sd(Subject, Days)"``, ``"sd(s(x))"``, ``"corr"``, ``"corr(Subject)"``,
+        ``"sigma"`` or another parameter of the family.
     functions : mapping of str to callable, optional
         Functions that the formula calls beside formulaic's transforms and the
         row-wise functions of numpy. They get a column and return an array.

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.covariance import GroupCovariance, Parameter, covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
+from bayesmix.design.by_level import LevelColumns
 from bayesmix.families import Family, ResponseScale
 from bayesmix.families.links import Link
 from bayesmix.priors.choices import SETS, Choices, prefix_of
@@ -195,10 +196,18 @@ def _sd_defaults(
     alike = all(part.covariance.one_scale for part in covariance.parts)
     found = [] if alike else sd_priors(group.Z, group.effects, scale)
     found = found or [Prior("HalfFlat")] * group.n_effects
+    for block, columns in zip(group.blocks, group.terms, strict=False):  # a smooth has no terms
+        if isinstance(columns, LevelColumns):  # as without by=, in its own rows
+            own_rows = group.Z[:, block.start : block.stop]
+            own_rows = own_rows[own_rows.any(axis=1)]
+            found[block.start : block.stop] = sd_priors(own_rows, columns.columns.names, scale)
     for part in covariance.parts:
         if part.covariance.one_scale:
             own = tied_sd_prior(group.Z[:, part.effects], scale)
             found[part.effects] = [own] * part.size
+    if group.between is not None:  # a level's own sd is sd times the root of A's diagonal
+        unit = float(f"{np.sqrt(group.mean_variance):.9g}")
+        found = [Prior("HalfCauchy", beta=prior.parameters["beta"] / unit) for prior in found]
     return [found[k] for k in covariance.effect_of_sd.tolist()]
 
 
@@ -214,9 +223,23 @@ def kept_priors(learned: ModelPriors, own: ModelPriors) -> ModelPriors:
     predictors = {}
     for parameter, before in learned.predictors.items():
         known = {entry.parameter: entry for entry in before.coefficients}
-        coefficients = own.predictors[parameter].coefficients
+        now = own.predictors[parameter]
+        known |= {entry.parameter: entry for entries in before.sd.values() for entry in entries}
         predictors[parameter] = replace(
             before,
-            coefficients=tuple(known.get(entry.parameter, entry) for entry in coefficients),
-        )
+            coefficients=tuple(known.get(entry.parameter, entry) for entry in now.coefficients),
+            sd={
+                group: tuple(known.get(entry.parameter, entry) for entry in entries)
+                for group, entries in now.sd.items()
+            },
+            structure={
+                group: {
+                    # The range of a correlation depends on the number of positions.
+                    name: entry if entry.prior.distribution == "Uniform"
+                    else before.structure[group].get(name, entry)
+                    for name, entry in entries.items()
+                }
+                for group, entries in now.structure.items()
+            },
+        )  # fmt: skip
     return replace(learned, predictors=predictors)

@@ -1,6 +1,7 @@
 """What a fit returns: tables, diagnostics, summaries."""
 
-from bayesmix.results.beside.compare_estimates import EstimateComparison, compare_estimates
+from bayesmix.results.beside.compare_estimates import compare_estimates
+from bayesmix.results.beside.estimate_comparison import EstimateComparison
 from bayesmix.results.beside.shrinkage import Shrinkage
 from bayesmix.results.check.anova import anova
 from bayesmix.results.check.comparison import compare

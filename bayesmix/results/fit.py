@@ -10,7 +10,6 @@ from bayesmix.results.effect.explained import ExplainedVariance
 from bayesmix.results.effect.hypothesis import WeighsHypotheses
 from bayesmix.results.files.reporting import Reports
 from bayesmix.results.files.saving import Saves
-from bayesmix.results.pictures.smooth_plots import SmoothPlots
 from bayesmix.results.signposts import Signposts
 from bayesmix.results.tabular.smooths import SmoothTables
 
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 
-class Fit(
-    Reports, SmoothTables, SmoothPlots, Effects, ExplainedVariance, WeighsHypotheses, Saves,
-    Signposts,
-):  # fmt: skip
+class Fit(Reports, SmoothTables, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signposts):
     """A mixed model whose parameters have a law: draws, or a distribution around a mode.
 
     `Posterior` and `EmpiricalBayes` add what only they can have.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.draws import GroupMoments
-from bayesmix.laws.draws import DrawsLaw, PredictorDraws
+from bayesmix.laws.draws import DrawsLaw
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
 from bayesmix.results.tabular.named import named_parameters
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["HasDraws", "law_of_tree"]
-
-_ByGroup = dict[str, np.ndarray]
 
 
 def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
@@ -39,31 +37,19 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     -------
     DrawsLaw
     """
-    names, groups = model.names, model.design.mu.groups
     posterior = tree["posterior"]
 
     def values(name: str) -> np.ndarray:
         return np.asarray(posterior[name].transpose("chain", "draw", ...).values)
 
-    moments = {}
-    if MOMENTS_GROUP in tree.children:
-        found = tree[MOMENTS_GROUP]
-        moments = {
-            g.name: GroupMoments(
-                mean=found[f"{names.b(g.name)}_mean"].to_numpy(),
-                sd=found[f"{names.b(g.name)}_sd"].to_numpy(),
-                coefficient_mean=found[f"coefficient_{g.name}_mean"].to_numpy(),
-                coefficient_sd=found[f"coefficient_{g.name}_sd"].to_numpy(),
-            )
-            for g in groups
-        }
     no_beta = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"], 0))
+    moments = _moments(model, tree)
 
-    def covariances(parameter: str) -> tuple[_ByGroup, _ByGroup, dict[str, _ByGroup]]:
-        """Standard deviations, correlations and structures of one linear predictor's groups."""
-        called = names.of(parameter)
+    def law_of(parameter: str, **more: Any) -> DrawsLaw:
+        """Coefficients and effects of one linear predictor."""
+        predictor, called = model.design.predictors[parameter], model.names.of(parameter)
         sd, corr, structure = {}, {}, {}
-        for g in model.design.predictors[parameter].groups:
+        for g in predictor.groups:
             covariance = covariance_of(g)
             structure[g.name] = {
                 name: values(called.parameter(name, g.name)) for name in covariance.parameters()
@@ -73,34 +59,44 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             R = covariance.correlation(free, structure[g.name])
             if R is not None:
                 corr[g.name] = R
-        return sd, corr, structure
-
-    def predictor_draws(parameter: str) -> PredictorDraws:
-        predictor, called = model.design.predictors[parameter], names.of(parameter)
-        sd, corr, _ = covariances(parameter)
-        return PredictorDraws(
+        kept = [g.name for g in predictor.groups if parameter != "mu" or g.name not in moments]
+        return DrawsLaw(
+            model=model,
+            parameter=parameter,
             beta=values(called.beta) if predictor.fixed_effects else no_beta,
             sd=sd,
             corr=corr,
-            b={g.name: values(called.b(g.name)) for g in predictor.groups},
+            structure=structure,
+            b={name: values(called.b(name)) for name in kept},
+            labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
+            seed=int(tree.attrs.get("seed", 0)),
+            is_prior=bool(tree.attrs.get("prior_only", False)),
+            has_stated_prior=not tree.attrs.get("pymc_changes"),
+            **more,
         )
 
-    sd, corr, structure = covariances("mu")
-    return DrawsLaw(
-        model=model,
-        beta=values("beta") if model.design.mu.fixed_effects else no_beta,
-        sd=sd,
-        corr=corr,
-        structure=structure,
-        b={g.name: values(names.b(g.name)) for g in groups if g.name not in moments},
+    return law_of(
+        "mu",
         moments=moments,
-        parameters={name: values(name) for name in (*model.parameters, *names.residual_dims)},
-        others={name: predictor_draws(name) for name in model.design.predictors if name != "mu"},
-        labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
-        seed=int(tree.attrs.get("seed", 0)),
-        is_prior=bool(tree.attrs.get("prior_only", False)),
-        has_stated_prior=not tree.attrs.get("pymc_changes"),
+        parameters={name: values(name) for name in (*model.parameters, *model.names.residual_dims)},
+        others={name: law_of(name) for name in model.design.predictors if name != "mu"},
     )
+
+
+def _moments(model: StatedModel, tree: xr.DataTree) -> dict[str, GroupMoments]:
+    """Moments of group effects whose draws were not kept."""
+    if MOMENTS_GROUP not in tree.children:
+        return {}
+    found, names = tree[MOMENTS_GROUP], model.names
+    return {
+        g.name: GroupMoments(
+            mean=found[f"{names.b(g.name)}_mean"].to_numpy(),
+            sd=found[f"{names.b(g.name)}_sd"].to_numpy(),
+            coefficient_mean=found[f"coefficient_{g.name}_mean"].to_numpy(),
+            coefficient_sd=found[f"coefficient_{g.name}_sd"].to_numpy(),
+        )
+        for g in model.design.mu.groups
+    }
 
 
 class HasDraws(HasLaw):

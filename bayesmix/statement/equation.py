@@ -119,6 +119,10 @@ def _predictor_lines(part: _Part) -> list[str]:
             b = f"{letter}_{{{_of_level(group)}k}}"
             terms.append(rf"\textstyle\sum_k {b}\,{_text(group.name)}_{{ik}}")
             continue
+        if group.is_membership:
+            w = rf"w{part.mark}_{{{_text(group.name)},ik}}"
+            terms.append(rf"\textstyle\sum_k {w}\,{letter}_k")
+            continue
         for k, effect in enumerate(group.effects):
             b = rf"{letter}_{{{_index(group)}[i],{k}}}"
             terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
@@ -150,18 +154,23 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
     if group.smooth is not None:
         return _smooth_lines(group, letter, mark)
     name, covariance = _text(group.name), covariance_of(group)
+    if group.is_membership:
+        return [
+            rf"{letter}_k &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"\quad k = 1, \dots, {group.n_members}"
+        ]
     if group.between is not None:
         lines = _related_lines(group, letter, mark)
         if group.n_effects == 1:
             return lines
     elif group.n_effects == 1:
         return [
-            rf"{letter}_{{j,0}} &\sim \operatorname{{Normal}}(0, \sigma{mark}_{{{name},0}}), "
+            rf"{letter}_{{j,0}} &\sim {_law(group, 'Normal', mark)}0, \sigma{mark}_{{{name},0}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     else:
         lines = [
-            rf"{letter}_j &\sim \operatorname{{MvNormal}}(0, \Sigma{mark}_{{{name}}}), "
+            rf"{letter}_j &\sim {_law(group, 'MvNormal', mark)}0, \Sigma{mark}_{{{name}}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
     sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
@@ -179,6 +188,14 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _law(group: GroupingFactor, normal: str, mark: str) -> str:
+    """The distribution of a level's effects, up to its mean."""
+    if not group.is_student:
+        return rf"\operatorname{{{normal}}}("
+    student = normal.replace("Normal", "StudentT")
+    return rf"\operatorname{{{student}}}({_of_structure('df', group, mark)}, "
 
 
 def _related_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:

@@ -100,7 +100,7 @@ class PredictorNames:
 
     def group_variables(self, group: str) -> set[str]:
         """Every variable that the PyMC model may have for a grouping factor."""
-        parts = ("sd", "corr", "b", "Z", "index", "z", "partial_corr", "root")
+        parts = ("sd", "corr", "b", "Z", "index", "z", "partial_corr", "root", "w")
         return {f"{self.prefix}{part}_{group}" for part in parts}
 
     def group_dims(self, group: str) -> set[str]:

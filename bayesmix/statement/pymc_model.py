@@ -184,6 +184,8 @@ def _group_part(
     L = _root_of_correlation(group, covariance, priors, names)
     if group.between is not None:
         b = _related_effects(group, sd, L, names, parametrization)
+    elif group.is_student:
+        b = _student_effects(group, sd, L, priors, names, parametrization)
     elif parametrization == "centered":
         if L is None:
             b = pm.Normal(names.b(g), 0.0, sd, dims=(level, effect))
@@ -199,7 +201,7 @@ def _group_part(
     if group.effects == ("Intercept",):
         return b[index, 0]
     Z = pm.Data(names.Z(g), group.Z, dims=(names.obs_dim, effect))
-    if group.is_smooth:
+    if group.is_smooth or group.is_membership:
         return Z @ b[0]
     return (Z * b[index]).sum(axis=1)
 
@@ -230,6 +232,29 @@ def _related_effects(
     root = pm.Data(names.own(f"root_{g}"), between.root)
     z = pm.Normal(names.own(f"z_{g}"), 0.0, 1.0, dims=(level, effect))
     return pm.Deterministic(names.b(g), root @ z @ within.T, dims=(level, effect))
+
+
+def _student_effects(
+    group: GroupingFactor, sd: Any, L: Any | None, priors: PredictorPriors,
+    names: PredictorNames, parametrization: Parametrization,
+) -> Any:  # fmt: skip
+    """Multivariate t effects: normal ones, divided by the root of a gamma variable a level."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    g = group.name
+    level, effect = names.level_dim(g), names.effect_dim(g)
+    df = _variable(names.parameter("df", g), priors.structure[g]["df"].prior)
+    root = pt.diag(sd) if L is None else sd[:, None] * L
+    if parametrization == "centered":
+        if group.n_effects == 1:
+            return pm.StudentT(names.b(g), nu=df, mu=0.0, sigma=sd, dims=(level, effect))
+        mean = np.zeros(group.n_effects)
+        return pm.MvStudentT(names.b(g), nu=df, mu=mean, chol=root, dims=(level, effect))
+    z = pm.Normal(names.own(f"z_{g}"), 0.0, 1.0, dims=(level, effect))
+    w = pm.Gamma(names.own(f"w_{g}"), df / 2, df / 2, dims=level)
+    b = (z @ root.T) / pt.sqrt(w)[:, None]
+    return pm.Deterministic(names.b(g), b, dims=(level, effect))
 
 
 def _root_of_correlation(

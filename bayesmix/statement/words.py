@@ -29,9 +29,10 @@ def facts_in_words(
     rows += "".join(_row_data_in_words(design))
     lines = [f"family {family}, {rows}", *_scale_in_words(design, family)]
     sizes = {
-        f"{g.name} ({g.n_levels} levels)": None
+        f"{g.name} ({g.n_members} levels)": None
         for predictor in design.predictors.values()
         for g in predictor.grouping
+        if g.levels.columns
     }
     if sizes:
         lines.append(f"groups: {', '.join(sizes)}")
@@ -65,15 +66,24 @@ def groups_in_words(group: GroupingFactor) -> str:
     """Say what varies by a grouping factor, and what is correlated."""
     if group.smooth is not None:
         return _smooth_in_words(group)
+    if group.is_membership:
+        return f"Intercept varies by {group.name} ({group.n_members} levels, several a row)"
     parts = []
     for part in covariance_of(group).parts:
-        text = _listed(group.effects[part.effects])
-        if part.covariance.words:
-            text += f" ({part.covariance.words})"
+        names = group.effects[part.effects]
+        if part.covariance.positions is not None and ")[" in names[0]:  # ar1(occasion)[3]
+            text = f"{names[0].partition(')[')[0]}) at {part.size} positions"
+        else:
+            words = part.covariance.words
+            text = _listed(names) + (f" ({words})" if words else "")
         parts.append(text)
+    if not group.levels.columns:
+        return f"{'; '.join(parts)} over all rows"
     vary = "varies" if group.n_effects == 1 else "vary"
     between = "" if group.between is None else f", related by {group.between.name}"
-    return f"{'; '.join(parts)} {vary} by {group.name} ({group.n_levels} levels{between})"
+    student = " as Student's t" if group.is_student else ""
+    where = f"{group.name} ({group.n_levels} levels{between})"
+    return f"{'; '.join(parts)} {vary} by {where}{student}"
 
 
 def _smooth_in_words(group: GroupingFactor) -> str:

@@ -102,6 +102,8 @@ def test_what_other_packages_call_it_gets_what_it_is_called_here(text: str, way_
         ("y ~ z + (x/2 | g)", "for arithmetic write {2 * x} or {x / 2}"),
         ("y ~ x + 1..2", "numbers other than 0 and 1 are no terms"),
         ("y ~ x**2.5", "must be an integer from 1 to 10"),
+        ("y ~ `` + x", "no name stands between these backquotes"),
+        ("y ~ x + (1 | ``)", "no name stands between these backquotes"),
         ("y ~ (x > 0) + z", "a comparison stands in braces"),
         ("y ~ z + (0 == x):z", "a comparison stands in braces"),
         ("y ~ (x > -1)", "a comparison stands in braces"),

@@ -362,6 +362,16 @@ def test_a_pymc_model_without_our_variables_is_refused_by_name(small: bmx.Model)
         model.fit(progress=False)
 
 
+def test_an_added_variable_of_whole_numbers_is_refused_by_name(small: bmx.Model) -> None:
+    import pymc as pm
+
+    model = bmx.Model("y ~ 1 + (1 | g)", small.design.frame.assign(y=small.y))
+    with model.pymc_model:
+        pm.Poisson("k", 3)
+    with pytest.raises(NotSupportedError, match=r'`k` of .* whole numbers.*sampler="pymc"'):
+        model.fit(progress=False)
+
+
 @pytest.mark.parametrize("name", ["draw", "chain"])
 def test_an_added_variable_called_like_a_dimension_is_refused(name: str) -> None:
     import pymc as pm

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
@@ -77,6 +80,53 @@ def test_and_its_rows_and_averages(eb: bmx.EmpiricalBayes, drawn: DrawsLaw) -> N
     sampled = drawn.summaries(rows, request, None, 1)
     close(sampled[0], exact[0], exact[1])
     np.testing.assert_allclose(sampled[1], exact[1], rtol=0.08)
+
+
+def test_linear_combinations_have_the_covariance_of_dense_algebra(
+    eb: bmx.EmpiricalBayes, drawn: DrawsLaw
+) -> None:
+    rows, law, mu = rows_of_fit(eb.model, "linear"), eb._law, eb.model.design.mu
+    A = sparse.random(6, rows.n_rows, density=0.3, random_state=1, format="csr")
+    found = law.linear(rows, A)
+    group = mu.groups[0]
+    Z = np.zeros((rows.n_rows, group.n_levels, 2))
+    Z[np.arange(rows.n_rows), group.index] = group.Z
+    root = law.roots["Subject"]
+    both = np.concatenate([mu.X, Z.reshape(rows.n_rows, -1)], axis=1)
+    precision = both.T @ both / law.optimum.sigma**2
+    precision[2:, 2:] += np.kron(np.eye(group.n_levels), np.linalg.inv(root @ root.T))
+    covariance = A @ both @ np.linalg.inv(precision) @ (A @ both).T
+    np.testing.assert_allclose(found.covariance, covariance, rtol=1e-8)
+    np.testing.assert_allclose(found.mean, A @ law.means(rows), rtol=1e-12)
+    sampled = drawn.linear(rows, A)
+    close(sampled.mean, found.mean, np.sqrt(np.diag(covariance)))
+    size = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+    assert np.abs(sampled.covariance - covariance).max() < 0.1 * size.max()
+
+
+def test_an_effect_is_a_row_of_its_own(eb: bmx.EmpiricalBayes) -> None:
+    rows = replace(
+        rows_of_fit(eb.model, "linear"), X=np.zeros((2, 2)), positions=np.arange(2),
+        Z={"Subject": np.eye(2)}, index={"Subject": np.array([3, -1])},
+        new_levels={"Subject": np.array(["new"], dtype=object)},
+    )  # fmt: skip
+    found, table = eb._law.linear(rows), eb.group_effects().iloc[6]
+    assert found.mean[0] == pytest.approx(table["estimate"])
+    assert found.covariance[0, 0] == pytest.approx(table["sd"] ** 2)
+    # That of a level that was not seen is the group distribution's.
+    assert found.mean[1] == found.covariance[0, 1] == 0
+    assert found.covariance[1, 1] == pytest.approx((eb._law.roots["Subject"][1] ** 2).sum())
+
+
+def test_beyond_the_normal_it_is_the_law_at_the_modes() -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame(
+        {"y": rng.poisson(2.0, 60), "x": rng.normal(size=60), "g": list("abcdef") * 10}
+    )
+    eb = bmx.Model("y ~ x + (1 | g)", data, family="poisson").fit_eb()
+    found, table = eb._law.linear(rows_of_fit(eb.model, "linear")), eb.predict(kind="linear")
+    np.testing.assert_allclose(found.mean, table["estimate"], rtol=1e-10)
+    np.testing.assert_allclose(np.diag(found.covariance), table["sd"] ** 2, rtol=1e-8)
 
 
 @pytest.mark.parametrize("law", [DrawsLaw, NormalLaw, LaplaceLaw])

@@ -29,7 +29,7 @@ from bayesmix.residual import (
     residual_by_rows,
 )
 from bayesmix.statement.pymc_model import build_pymc_model
-from tests.gaussian.models import dense_covariance, dense_Z, make_data
+from tests.gaussian.models import MATRICES, dense_covariance, dense_Z, make_data
 
 from .algebra import check_gradient, dense_likelihood
 from .toys import CompoundSymmetry, Levels, Ratios
@@ -45,6 +45,7 @@ FORMULAS = {
     "crossed": "y ~ x + (x | k) + (z | m)",
     "nested and crossed": "y ~ x + z + (x | h/w) + (z | k) + (1 | m)",
     "offset": "y ~ x + offset(z) + (x | k)",
+    "related": "y ~ x + (x | gr(k, cov=A))",
 }
 STRUCTURES: dict[str, Residual] = {
     "ratios": Ratios(3),
@@ -66,7 +67,7 @@ class Case:
             .ngroup()
             .to_numpy(),
         }
-        self.model = bmx.Model(formula, data)
+        self.model = bmx.Model(formula, data, matrices=MATRICES)
         self.residual = residual
         self.problem: Problem = build_problem(
             self.model.design.mu, self.model.y, residual=residual, rows=self.rows

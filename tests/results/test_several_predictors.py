@@ -8,17 +8,20 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference import Draws
 from bayesmix.results import Posterior
+from bayesmix.results.check.kfold import _log_density
 from bayesmix.results.tabular.tree import posterior_dims
 from bayesmix.statement.names import posterior_variables
+from bayesmix.statement.subset import model_of_rows
 
 SIGMA = ["y ~ x + (1 | g)", "sigma ~ z + offset(z) + (x | g)"]
 ZEROS = ["count ~ x + (1 | g)", "zi ~ z"]
 SIZES = {
     "beta": (2,), "sd_g": (1,), "b_g": (5, 1), "zi_beta": (2,),
-    "sigma_beta": (2,), "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
+    "sigma_beta": (2,), "zi_sd_g": (1,), "zi_b_g": (5, 1),
+    "sigma_sd_g": (2,), "sigma_corr_g": (2, 2), "sigma_b_g": (5, 2),
 }  # fmt: skip
 
 
@@ -43,15 +46,20 @@ class Several(bmx.Model):
 
 
 def posterior(
-    formulas: list[str], family: str = "gaussian", *, constant: bool = False
+    formulas: list[str], family: str = "gaussian", *, constant: bool = False, n: int = 5
 ) -> Posterior:
     """A posterior of invented draws, or of one draw a thousand times."""
-    model = Several(formulas, make_data(), family=family)
+    return posterior_of(Several(formulas, make_data(), family=family), constant=constant, n=n)
+
+
+def posterior_of(model: bmx.Model, *, constant: bool = False, n: int = 5) -> Posterior:
     rng = np.random.default_rng(1)
-    shape = (2, 2000) if constant else (2, 5)
+    shape = (2, 2000) if constant else (2, n)
     drawn = {}
     for name in posterior_variables(model.design, model.names, model.family):
         size = SIZES[name]
+        if name == "b_g":
+            size = (model.design.mu.groups[0].n_levels, 1)
         if "corr" in name:
             drawn[name] = np.broadcast_to(np.eye(2), (*shape, 2, 2))
         elif constant:
@@ -136,9 +144,132 @@ def test_an_unknown_group_has_effects_of_its_own_in_each_predictor() -> None:
     assert post.predict(new, kind="response", seed=1).notna().all().all()
 
 
-def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
+def test_tables_are_of_the_predictor_that_is_asked_for() -> None:
     post = posterior(SIGMA)
-    with pytest.raises(NotSupportedError, match="averages over the groups of sigma"):
-        post.predict(groups="population", marginal=True)
-    with pytest.raises(NotSupportedError, match=r"kfold\(\) knows models of one linear predictor"):
-        post.kfold()
+    drawn = post.idata["posterior"]
+    found = post.fixed_effects(parameter="sigma", diagnostics=False)
+    assert found["term"].tolist() == ["Intercept", "z"]
+    np.testing.assert_allclose(found["estimate"], drawn["sigma_beta"].mean(("chain", "draw")))
+    both = post.fixed_effects(parameter="all", diagnostics=False)
+    assert list(both.columns[:2]) == ["parameter", "term"]
+    assert both["parameter"].tolist() == ["mu", "mu", "sigma", "sigma"]
+    pd.testing.assert_frame_equal(both.iloc[2:, 1:].reset_index(drop=True), found)
+    effects = post.group_effects(parameter="sigma", diagnostics=False)
+    assert effects["effect"].unique().tolist() == ["Intercept", "x"]
+    mean = drawn["sigma_b_g"].mean(("chain", "draw")).to_numpy()
+    np.testing.assert_allclose(effects["estimate"], mean.ravel())
+    # z has no effect by g in sigma's formula, and x no fixed one.
+    own = post.group_coefficients(parameter="sigma", diagnostics=False)
+    np.testing.assert_allclose(own["estimate"][0], mean[0, 0] + found["estimate"][0])
+    np.testing.assert_allclose(own["estimate"][1], mean[0, 1])
+    parts = post.variance_components(parameter="sigma", point="mean", diagnostics=False)
+    np.testing.assert_allclose(parts["sd"], drawn["sigma_sd_g"].mean(("chain", "draw")))
+    assert parts["variance_share"].isna().all()
+    assert len(post.correlations(parameter="sigma", diagnostics=False)) == 1
+    assert not len(post.correlations(diagnostics=False))
+    assert len(post.group_effects(parameter="all", wide=True)) == 10
+
+
+def test_a_predictor_without_groups_or_without_a_formula_is_named() -> None:
+    post = posterior(ZEROS, "zero_inflated_poisson")
+    with pytest.raises(ArgumentError, match="parameter='sigma' is not one of"):
+        post.fixed_effects(parameter="sigma")
+    with pytest.raises(NotSupportedError, match="no group effects for zi"):
+        post.group_effects(parameter="zi")
+    assert set(post.group_effects(parameter="all", diagnostics=False)["parameter"]) == {"mu"}
+    odds = post.fixed_effects(parameter="zi", exponentiate=True, diagnostics=False)
+    plain = post.fixed_effects(parameter="zi", diagnostics=False)
+    np.testing.assert_allclose(odds["estimate"], np.exp(plain["estimate"]))
+
+
+def test_hypotheses_and_summaries_know_each_predictor() -> None:
+    post = posterior(SIGMA)
+    drawn = post.idata["posterior"]
+    table = post.hypothesis(
+        ["sigma_z > x", "sigma_sd(g, x) > sd(g)", "sigma_corr(g) < 1", "sigma_beta(z) = 0"]
+    ).table
+    difference = drawn["sigma_beta"][..., 1] - drawn["beta"][..., 1]
+    np.testing.assert_allclose(table["estimate"][0], difference.mean())
+    np.testing.assert_allclose(
+        table["estimate"][1], (drawn["sigma_sd_g"][..., 1] - drawn["sd_g"][..., 0]).mean()
+    )
+    assert "prior density of sigma_beta(z) is not known" in table["note"][3]
+    text = str(post.summary())
+    for title in ("sigma: Fixed effects", "sigma: Correlations", "sigma: Group effects of g"):
+        assert title in text
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of a correlation that does not vary
+def test_priors_of_each_predictor_are_weighed() -> None:
+    post = posterior(SIGMA)
+    found = post.log_prior()["log_prior"]
+    own = post.model.prior_entries.predictors["sigma"].coefficients[0].prior.parameters
+    entry = post.model.prior_entries.predictors["sigma"].intercept
+    assert entry is not None
+    beta = post.idata["posterior"]["sigma_beta"].to_numpy()
+    at_means = beta[..., 0] + beta[..., 1] * make_data()["z"].mean()
+    first = entry.prior.parameters
+    expected = stats.norm(own["mu"], own["sigma"]).logpdf(beta[..., 1])
+    expected = expected + stats.norm(first["mu"], first["sigma"]).logpdf(at_means)
+    np.testing.assert_allclose(found["sigma_beta"], expected)
+    assert {"sigma_sd_g", "sigma_corr_g"} <= set(found.data_vars)
+    table = posterior(SIGMA, n=100).prior_sensitivity().set_index("parameter")
+    assert np.isfinite(table.loc[["sigma_z", "sigma_sd(g, x)", "x"], "prior"]).all()
+
+
+def test_averages_over_groups_are_over_those_of_each_predictor() -> None:
+    """Of zero-inflated counts with groups in both: E exp(mu + b) E(1 - zi(c)), independent."""
+    formulas = ["count ~ x + (1 | g)", "zi ~ z + (1 | g)"]
+    post, data = posterior(formulas, "zero_inflated_poisson"), make_data()
+    drawn = post.idata["posterior"]
+    mean = np.exp(by_hand(post, "beta", data) + drawn["sd_g"].to_numpy() ** 2 / 2)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    eta, sd = by_hand(post, "zi_beta", data), drawn["zi_sd_g"].to_numpy()
+    one = sum(w * special.expit(-eta - n * sd) for n, w in zip(nodes, weights, strict=True))
+    expected = (mean * one / weights.sum()).mean(axis=(0, 1))
+    found = post.predict(groups="population", marginal=True)
+    np.testing.assert_allclose(found["estimate"], expected, rtol=1e-6)
+
+
+def test_new_observations_of_the_population_have_a_sigma_of_a_new_group() -> None:
+    post, data = posterior(SIGMA, constant=True), make_data()
+    drawn = post.idata["posterior"].isel(chain=0, draw=0)
+    new, rng = data.head(2), np.random.default_rng(5)
+    found = post.predict(
+        new, kind="response", groups="population", marginal=True, ci_prob=0.5, seed=2
+    )
+    eta = drawn["sigma_beta"].to_numpy() @ [np.ones(2), new["z"]] + new["z"].to_numpy()
+    Z = np.stack([np.ones(2), new["x"]])
+    between = (drawn["sigma_sd_g"].to_numpy()[:, None] ** 2 * Z**2).sum(axis=0)
+    z = rng.standard_normal((3, 200_000, 2))
+    sigma = np.exp(eta + np.sqrt(between) * z[0])
+    y = by_hand(post, "beta", data)[0, 0, :2] + float(drawn["sd_g"][0]) * z[1] + sigma * z[2]
+    low, high = np.quantile(y, [0.25, 0.75], axis=0)
+    np.testing.assert_allclose(found["upper"] - found["lower"], high - low, rtol=0.1)
+
+
+def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
+    counts = posterior(ZEROS, "zero_inflated_poisson")
+    with pytest.raises(NotSupportedError, match=r"kfold\(by=...\) .* one linear predictor"):
+        counts.kfold(by="g")
+
+
+@pytest.mark.parametrize("by", [None, "g"])
+def test_rows_that_a_refit_has_not_seen_have_their_own_sigma(by: str | None) -> None:
+    formulas = ["y ~ x + (1 | g)", "sigma ~ z"]
+    whole, data = Several(formulas, make_data()), make_data()
+    test = np.flatnonzero(data["g"] == "b")
+    refit = posterior_of(model_of_rows(whole, np.flatnonzero(data["g"] != "b")))
+    member = np.arange(len(test)) if by is None else np.zeros(len(test), dtype=int)
+    found = _log_density(whole, refit._law, test, member, 1)
+    drawn, rows = refit.idata["posterior"].isel(chain=0, draw=3), data.iloc[test]
+    beta, own = drawn["beta"].to_numpy(), drawn["sigma_beta"].to_numpy()
+    mean = beta[0] + beta[1] * rows["x"].to_numpy()
+    V = np.diag(np.exp(own[0] + own[1] * rows["z"].to_numpy()) ** 2)
+    if by is None:  # an effect of the level b is drawn
+        assert found.shape == (10, len(test))
+        assert np.isfinite(found).all()
+        return
+    V += float(drawn["sd_g"][0]) ** 2
+    y = rows["y"].to_numpy()
+    assert found[3, 0] == pytest.approx(stats.multivariate_normal(mean, V).logpdf(y))

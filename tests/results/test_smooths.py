@@ -286,8 +286,9 @@ def test_files_hold_the_basis(
     post: bmx.Posterior, eb: bmx.EmpiricalBayes, data: pd.DataFrame, tmp_path: Path
 ) -> None:
     new = data.iloc[:10]
-    surface = bmx.Model("count ~ s(x, z, k=12) + t2(x, h, k=4)", data, family="poisson").fit_eb()
-    for fit in (eb, post, surface):
+    counts = bmx.Model("count ~ s(x, z, k=12)", data, family="poisson").fit_eb()
+    surface = bmx.Model('y ~ t2(x, z, k=4) + s(x, g, bs="fs", k=4)', data).fit_eb()
+    for fit in (eb, post, counts, surface):
         loaded = bmx.load(fit.save(tmp_path / "fit.nc"))
         for one, other in zip(
             loaded.model.design.mu.smooths, fit.model.design.mu.smooths, strict=True

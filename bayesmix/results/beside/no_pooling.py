@@ -76,7 +76,7 @@ def complete_pooling(model: FittableModel, ci_prob: float) -> pd.DataFrame:
             "note": text_column([found.note if np.isnan(b) else "" for b in estimate]),
         }
     )
-    table = with_aliased_terms(table, design)
+    table = with_aliased_terms(table, design.mu)
     if design.mu.aliased:
         table.loc[table["term"].isin(design.mu.aliased), "note"] = "left out as aliased"
     return table

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import Design, GroupingFactor
-from bayesmix.errors import OWN_FILES, DataWarning
+from bayesmix.errors import OWN_FILES, DataWarning, NotSupportedError
 from bayesmix.results.beside.no_pooling import coefficients_by_level
 from bayesmix.results.beside.regression import Values, check_regression, fit_regression
 
@@ -120,6 +120,11 @@ def shrinkage_of(
     """
     design, family = model.design, model.family
     check_regression(family, model.rows)
+    if group.is_membership:
+        raise NotSupportedError(
+            f"rows belong to several levels of {group.name}, so no level has an estimate from its "
+            "own rows; there is no shrinkage to show"
+        )
     rest = np.zeros(design.n_obs) if design.mu.offset is None else design.mu.offset.copy()
     for j in range(len(design.mu.fixed_effects)):
         if j not in group.fixed_column:

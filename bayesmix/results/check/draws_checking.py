@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from bayesmix.errors import ArgumentError
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import rows_of_fit
-from bayesmix.laws.values import Values
 from bayesmix.memory import check_memory
 from bayesmix.results.check.loo import (
     Loo,
@@ -244,15 +244,7 @@ class ChecksDraws(HasDraws):
         predictor = found.predictor(rows, PredictionRequest(kind="linear"), draws, seed)
         shape = (n_chains, len(chosen))
         beta = predictor.parameters.beta.T.reshape(*shape, -1)
-        sd, corr, family = (
-            {name: values[:, chosen] for name, values in kind.items()}
-            for kind in (found.sd, found.corr, found.parameters)
-        )
-        structure = {
-            g: {name: values[:, chosen] for name, values in own.items()}
-            for g, own in found.structure.items()
-        }
-        used = Values(beta=beta, sd=sd, corr=corr, parameters=family, structure=structure)
+        used = replace(found.values.at_draws(chosen), beta=beta)
         log_prior = sum(log_prior_of(model, used).values())
         log_likelihood = predictor.total_log_prob(model.y, rows.n_rows).reshape(shape)
         values = named_parameters(model, used)

@@ -31,13 +31,16 @@ __all__ = ["kfold"]
 def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
     """Refit without each fold and score what was left out; see `Posterior.kfold`."""
     model = post.model
-    if len(model.design.predictors) > 1:
-        raise NotSupportedError("kfold() knows models of one linear predictor")
     if model.residual is not None and model.residual.correlated:
         raise NotSupportedError(
             f"kfold() knows rows that are independent given the group effects, and the residuals "
             f"here are {model.residual.in_words.removeprefix('residuals ')}: a fold that cuts a "
             "series knows of its other rows; loo() leaves out each row given these"
+        )
+    if by is not None and len(model.design.predictors) > 1 and not model.family.is_linear_normal:
+        raise NotSupportedError(
+            "kfold(by=...) beyond a normal response knows models of one linear predictor; kfold() "
+            "leaves rows out"
         )
     n = model.design.n_obs
     labels: Any
@@ -128,21 +131,28 @@ def _log_density(
     return by_row[:, np.argsort(member)]
 
 
-def _left_out_rows(model: StatedModel, refit: StatedModel, test: np.ndarray) -> Rows:
+def _left_out_rows(
+    model: StatedModel, refit: StatedModel, test: np.ndarray, parameter: str = "mu"
+) -> Rows:
     """Rows of the whole data, as the refit sees them."""
-    design = model.design
+    design, own = model.design, model.design.predictors[parameter]
     index, new_levels = {}, {}
-    for whole, part in zip(design.mu.groups, refit.design.mu.groups, strict=True):
+    for whole, part in zip(own.groups, refit.design.predictors[parameter].groups, strict=True):
         index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
     return Rows(
-        X=design.mu.X[test],
-        offset=None if design.mu.offset is None else design.mu.offset[test],
-        Z={group.name: group.Z[test] for group in design.mu.groups},
+        X=own.X[test],
+        offset=None if own.offset is None else own.offset[test],
+        Z={group.name: group.Z[test] for group in own.groups},
         index=index,
         new_levels=new_levels,
         labels=design.row_labels[test],
         positions=np.arange(len(test)),
         per_row={name: values[test] for name, values in model.rows.items()},
+        others={
+            name: _left_out_rows(model, refit, test, name)
+            for name in design.predictors
+            if parameter == "mu" and name != "mu"
+        },
     )
 
 
@@ -173,6 +183,7 @@ def _normal_units(
     law: DrawsLaw, rows: Rows, y: np.ndarray, member: np.ndarray, seed: int
 ) -> np.ndarray:
     """Integrate the effects of new levels of a normal model out exactly."""
+    from bayesmix.laws.integrated import refuse_student
     from bayesmix.laws.levels import group_scales
 
     # New levels at zero: their variance enters the covariance.
@@ -191,8 +202,10 @@ def _normal_units(
         law.model.design.mu.groups,
         {name: flat(values) for name, values in law.sd.items()},
         {name: flat(values) for name, values in law.corr.items()},
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )
-    parameters = {name: flat(values)[:, None] for name, values in law.parameters.items()}
+    refuse_student(scales, rows)
+    parameters = predictor.of_family(slice(0, len(y)))
     structure = law.model.residual
     assert structure is not None  # noqa: S101
     noise = structure.row_variance(parameters, rows.per_row)

@@ -236,6 +236,11 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     design = model.design
     if isinstance(by, str):
         for group in design.mu.grouping:
+            if group.name == by and group.is_membership:
+                raise DataError(
+                    f"rows belong to several levels of {by}, so none can be left out with all of "
+                    "its rows and no others; leave out by one of its columns, or another group"
+                )
             if group.name == by:  # levels of a known covariance may have no row
                 there, member = np.unique(group.index, return_inverse=True)
                 return by, group.levels.labels[there], member.astype(np.int64)
@@ -301,6 +306,8 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     own, shared = {}, {}
     for group in model.design.mu.groups:
         whole = levels_of_one_unit(group.index, member, group.n_levels)
+        if not group.integrates:  # the draws' effects, with importance weights
+            whole[:] = False
         own[group.name] = np.where(whole[group.index], group.index, -1)
         if not whole.all():
             shared[group.name] = np.flatnonzero(~whole)

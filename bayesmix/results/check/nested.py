@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from bayesmix.design import GroupingFactor
+from bayesmix.design import Block, GroupingFactor
 
 __all__ = ["Nested", "covariance_is_nested", "same_levels"]
 
@@ -73,6 +73,12 @@ def covariance_is_nested(
         Unknown where the other model expresses a covariance in several ways, and the
         one that was found is none that its effects can have.
     """
+    if any(_by_rule(block) for group in (*small, *large) for block in group.blocks):
+        if not _has_structures_of(large, small):
+            return "unknown"
+        # What the smaller one has by a rule the larger one has as well: the rest is compared.
+        rest = covariance_is_nested(_free(small), _free(large), residual)
+        return "yes" if rest == "yes" else "unknown"
     ones, others = list(_terms(small)), list(_terms(large))
     if not ones:
         return "yes"
@@ -99,8 +105,43 @@ def covariance_is_nested(
     return "no" if rank == A.shape[1] else "unknown"
 
 
+def _by_rule(block: Block) -> bool:
+    """Whether its covariance has fewer parameters than entries."""
+    return block.structure not in {"us", "diag"}
+
+
+def _free(groups: Sequence[GroupingFactor]) -> list[GroupingFactor]:
+    """The factors with those effects alone whose covariance is free."""
+    kept = [replace(g, blocks=tuple(b for b in g.blocks if not _by_rule(b))) for g in groups]
+    return [g for g in kept if g.blocks]
+
+
+def _has_structures_of(large: Sequence[GroupingFactor], small: Sequence[GroupingFactor]) -> bool:
+    """Whether the larger model has all effects with a covariance by a rule of the smaller one."""
+    return all(
+        any(
+            same_levels(group, other) and _same(group, block, other, its)
+            for other in large
+            for its in other.blocks
+        )
+        for group in small
+        for block in group.blocks
+        if _by_rule(block)
+    )
+
+
+def _same(one: GroupingFactor, block: Block, other: GroupingFactor, its: Block) -> bool:
+    Z, of_other = one.Z[:, block.start : block.stop], other.Z[:, its.start : its.stop]
+    alike = block.structure == its.structure and dict(block.options) == dict(its.options)
+    return alike and np.array_equal(Z, of_other)
+
+
 def same_levels(one: GroupingFactor, other: GroupingFactor) -> bool:
     """Whether two factors divide the rows in the same way, as a:b and b:a do."""
+    if (one.between is None) != (other.between is None) or (
+        one.between is not None and not one.between.same_as(other.between)
+    ):
+        return False
     if one.name == other.name:
         return True
     pairs = one.index.astype(np.int64) * other.n_levels + other.index
@@ -124,7 +165,7 @@ def _at(term: _Term, w: np.ndarray, z: np.ndarray) -> list[float]:
         np.stack([np.bincount(group.index, column * p, group.n_levels) for column in Q.T])
         for p in (w, z)
     )
-    M = one @ other.T
+    M = one @ other.T if group.between is None else one @ group.between.covariance @ other.T
     return [float(M[a, b] if a == b else M[a, b] + M[b, a]) for a, b in term.pairs]
 
 

@@ -16,7 +16,10 @@ from bayesmix.results.tabular.tables import text_column
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayesmix.design import LinearPredictor
     from bayesmix.laws.values import Values
+    from bayesmix.priors.model_priors import PredictorPriors
+    from bayesmix.statement.names import PredictorNames
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["log_prior_of", "power_scaling_table"]
@@ -44,12 +47,38 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     -------
     dict of str to ndarray, shape (...)
     """
-    design, priors, names = model.design, model.prior_entries, model.names
-    sd, corr, beta = values.sd, values.corr, values.beta
+    priors, mu = model.prior_entries, model.design.mu
     found: dict[str, np.ndarray] = {}
-    if design.mu.fixed_effects:
-        found["beta"] = _of_coefficients(model, beta)
-    for group in design.mu.groups:
+    for parameter, own in {"mu": values, **values.others}.items():
+        predictor, names = model.design.predictors[parameter], model.names.of(parameter)
+        found |= _of_predictor(predictor, priors.predictors[parameter], names, own)
+    for name, entry in priors.family.items():
+        given = values.parameters[name]
+        if name in model.family.vector_parameters:
+            if entry.origin == "default" and mu.fixed_effects:  # at the predictors' means
+                given = given - (values.beta @ mu.means)[..., None]
+            found[name] = prior_log_density(entry.prior, given).sum(axis=-1)
+        else:
+            found[name] = prior_log_density(entry.prior, given)
+    if model.residual is not None and priors.residual:
+        densities = {
+            name: functools.partial(lkj_log_density, entry.prior.parameters["eta"])
+            if entry.prior.distribution == "LKJ"
+            else functools.partial(prior_log_density, entry.prior)
+            for name, entry in priors.residual.items()
+        }
+        found |= model.residual.log_prior(densities, values.parameters)
+    return found
+
+
+def _of_predictor(
+    predictor: LinearPredictor, priors: PredictorPriors, names: PredictorNames, values: Values
+) -> dict[str, np.ndarray]:
+    sd, corr = values.sd, values.corr
+    found: dict[str, np.ndarray] = {}
+    if predictor.fixed_effects:
+        found[names.beta] = _of_coefficients(predictor, priors, values.beta)
+    for group in predictor.groups:
         g, covariance = group.name, covariance_of(group)
         of_sd = covariance.by_sd(sd[g])
         found[names.sd(g)] = np.sum(
@@ -68,28 +97,13 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
             found[names.parameter(name, g)] = prior_log_density(
                 entry.prior, values.structure[g][name]
             )
-    for name, entry in priors.family.items():
-        own = values.parameters[name]
-        if name in model.family.vector_parameters:
-            if entry.origin == "default" and design.mu.fixed_effects:  # at the predictors' means
-                own = own - (beta @ design.mu.means)[..., None]
-            found[name] = prior_log_density(entry.prior, own).sum(axis=-1)
-        else:
-            found[name] = prior_log_density(entry.prior, own)
-    if model.residual is not None and priors.residual:
-        densities = {
-            name: functools.partial(lkj_log_density, entry.prior.parameters["eta"])
-            if entry.prior.distribution == "LKJ"
-            else functools.partial(prior_log_density, entry.prior)
-            for name, entry in priors.residual.items()
-        }
-        found |= model.residual.log_prior(densities, values.parameters)
     return found
 
 
-def _of_coefficients(model: StatedModel, beta: np.ndarray) -> np.ndarray:
-    design, priors = model.design, model.prior_entries
-    names = list(design.mu.fixed_effects)
+def _of_coefficients(
+    predictor: LinearPredictor, priors: PredictorPriors, beta: np.ndarray
+) -> np.ndarray:
+    names = list(predictor.fixed_effects)
     has_own = priors.intercept is not None
     slopes = [j for j, name in enumerate(names) if not (has_own and name == "Intercept")]
     total = np.zeros(beta.shape[:-1])
@@ -98,7 +112,7 @@ def _of_coefficients(model: StatedModel, beta: np.ndarray) -> np.ndarray:
     if priors.intercept is not None:
         intercept = beta[..., names.index("Intercept")]
         if priors.intercept_is_centered:
-            intercept = intercept + beta[..., slopes] @ design.mu.means[slopes]
+            intercept = intercept + beta[..., slopes] @ predictor.means[slopes]
         total = total + prior_log_density(priors.intercept.prior, intercept)
     return np.asarray(total)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -256,12 +256,13 @@ def no_predictor(model: StatedModel, name: str) -> DataError:
 def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     if isinstance(by, bool):
         return []
-    if not isinstance(by, str | Iterable):
+    listed = isinstance(by, Iterable) and not isinstance(by, Mapping)
+    names = [by] if isinstance(by, str) else list(by) if listed else []
+    if not listed or not all(isinstance(name, Hashable) for name in names):
         raise ArgumentError(
             f"by={by!r} must be a column's name, several of them, True for the average over "
             "all rows, or False for a row each"
         )
-    names = [by] if isinstance(by, str) else list(by)
     for name in names:
         if name not in frame.columns:
             raise DataError(

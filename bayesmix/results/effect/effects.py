@@ -15,27 +15,29 @@ import pandas as pd
 
 from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
-from bayesmix.errors import OWN_FILES, ArgumentError, DataError, DataWarning, NotSupportedError
-from bayesmix.laws.averages import Cells, Transform
+from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, NotSupportedError
 from bayesmix.laws.request import Groups, PredictionRequest
+from bayesmix.results.effect.cells import (
+    cells_of,
+    either_side,
+    joined,
+    own_values,
+    table_of_cells,
+)
 from bayesmix.results.effect.contrasts import (
     COMPARE,
     Compare,
     contrasts_of,
-    numeric_column,
-    slope_step,
     step_beyond,
 )
-from bayesmix.results.effect.counterfactual import By, Grid, counterfactual_rows, grid_of
+from bayesmix.results.effect.counterfactual import By, counterfactual_rows, grid_of
 from bayesmix.results.effect.unknown import UnknownCells
 from bayesmix.results.effect.whose_groups import default_groups, for_these_groups_only
 from bayesmix.results.having_law import HasLaw
-from bayesmix.results.tabular.tables import text_column
 
 if TYPE_CHECKING:
     from bayesmix.laws.averages import Source
     from bayesmix.laws.base import Law
-    from bayesmix.laws.rows import Rows
 
 __all__ = ["Effects"]
 
@@ -145,12 +147,12 @@ class Effects(HasLaw):
         tables = []
         for point in grid.points:
             law, parts = counterfactual_rows(self._law, grid.frame, [point], request)
-            cells = _cells(grid, parts, "identity", lambda values: values)
+            cells = cells_of(grid, parts, "identity", lambda values: values)
             summary = source(law).summaries(cells, request)
             summary = unknown.masked(summary, cells, point, grid.keys)
-            tables.append(_table(point, grid, summary, parts[0]))
+            tables.append(table_of_cells(point, grid, summary, parts[0]))
         unknown.warn()
-        return _joined(tables, grid)
+        return joined(tables, grid)
 
     def comparisons(
         self,
@@ -238,7 +240,7 @@ class Effects(HasLaw):
                 for point in grid.points:
                     own = None
                     if found.added:
-                        own = self._own_values(grid, point, name)
+                        own = own_values(grid, point, name)
                     try:
                         versions = [{**point, name: value} for value in found.versions(own)]
                         law, parts = counterfactual_rows(
@@ -246,13 +248,13 @@ class Effects(HasLaw):
                         )
                     except BeyondRangeError as error:
                         raise step_beyond(self.model, name, found, own) or error from error
-                    cells = _cells(grid, parts, compare, COMPARE[compare])
+                    cells = cells_of(grid, parts, compare, COMPARE[compare])
                     summary = source(law).summaries(cells, request)
                     keys = {"term": name, "contrast": found.label.format(sign)} | point
                     summary = unknown.masked(summary, cells, keys, grid.keys)
-                    tables.append(_table(keys, grid, summary, parts[0]))
+                    tables.append(table_of_cells(keys, grid, summary, parts[0]))
         unknown.warn()
-        return _joined(tables, grid, note)
+        return joined(tables, grid, note)
 
     def slopes(
         self,
@@ -320,14 +322,14 @@ class Effects(HasLaw):
         tables = []
         for name in names:
             for point in grid.points:
-                law, parts, distance = self._either_side(grid, point, name, step, request)
-                cells = _cells(grid, parts, "difference", COMPARE["difference"], distance)
+                law, parts, distance = either_side(self._law, grid, point, name, step, request)
+                cells = cells_of(grid, parts, "difference", COMPARE["difference"], distance)
                 summary = source(law).summaries(cells, request)
                 keys = {"term": name, **point}
                 summary = unknown.masked(summary, cells, keys, grid.keys)
-                tables.append(_table(keys, grid, summary, parts[0]))
+                tables.append(table_of_cells(keys, grid, summary, parts[0]))
         unknown.warn()
-        return _joined(tables, grid, note)
+        return joined(tables, grid, note)
 
     # -- inside ---------------------------------------------------------------
 
@@ -350,38 +352,6 @@ class Effects(HasLaw):
             warnings.warn(note, DataWarning, skip_file_prefixes=OWN_FILES)
         return request, note
 
-    def _own_values(self, grid: Grid, point: Mapping[str, Any], name: str) -> np.ndarray:
-        """Values of a numeric predictor before it is changed, shape (n,)."""
-        if name not in point and name not in grid.frame.columns:
-            raise DataError(f"the data have no column `{name}`, which is to be changed")
-        values = point[name] if name in point else grid.frame[name]
-        return numeric_column(name, values, len(grid.frame))
-
-    def _either_side(
-        self,
-        grid: Grid,
-        point: Mapping[str, Any],
-        name: str,
-        step: float | None,
-        request: PredictionRequest,
-    ) -> tuple[Law, tuple[Rows, ...], np.ndarray]:
-        """Rows a step above and a step below, with their law, and the distance between the two."""
-        default, lowest, highest = slope_step(self.model, name)
-        own = self._own_values(grid, point, name)
-        h = default if step is None else float(step)
-
-        def rows(ends: Sequence[np.ndarray]) -> tuple[Law, tuple[Rows, ...]]:
-            versions = [{**point, name: end} for end in ends]
-            return counterfactual_rows(self._law, grid.frame, versions, request)
-
-        ends = (own + h, own - h)
-        try:
-            return *rows(ends), ends[0] - ends[1]
-        except DataError:  # beyond the domain of a logarithm, the knots of a spline
-            low, high = np.minimum(lowest, own), np.maximum(highest, own)
-            ends = (np.minimum(own + h / 100, high), np.maximum(own - h / 100, low))
-            return *rows(ends), ends[0] - ends[1]
-
     def _check_odds(self, kind: str, compare: str) -> None:
         family = self.model.family
         if kind != "mean" or not family.mean_is_fraction:
@@ -403,50 +373,22 @@ def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionR
 
 
 def _variables(variables: Any) -> list[str]:
-    if not isinstance(variables, str | Iterable):
+    if isinstance(variables, Mapping):
+        raise ArgumentError(
+            f"variables={variables!r} must be the name of a predictor, or several; values to "
+            "compare go into contrast=, as in comparisons('x', contrast=(0, 2))"
+        )
+    names = [variables] if isinstance(variables, str) else variables
+    if not isinstance(names, Iterable):
         raise ArgumentError(f"variables={variables!r} must be the name of a predictor, or several")
-    names = [variables] if isinstance(variables, str) else list(variables)
+    names = list(names)
     if not names:
         raise ArgumentError("variables= names no predictor")
+    for name in names:
+        if not isinstance(name, str):
+            raise ArgumentError(f"variables={variables!r}: {name!r} is no name of a predictor")
     return names
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _cells(
-    grid: Grid, parts: tuple[Rows, ...], name: str, transform: Transform,
-    divisor: np.ndarray | None = None,
-) -> Cells:  # fmt: skip
-    return Cells(
-        parts=parts,
-        weight=grid.weight if divisor is None else grid.weight / divisor,
-        cell=grid.cell,
-        n_cells=grid.n_cells,
-        transform=transform,
-        name=name,
-    )
-
-
-def _table(keys: Mapping[str, Any], grid: Grid, summary: np.ndarray, rows: Rows) -> pd.DataFrame:
-    """Key columns, then the summary; a row per cell."""
-    n = grid.n_cells
-    columns = {
-        name: text_column([value] * n) if isinstance(value, str) else [value] * n
-        for name, value in keys.items()
-    }
-    names = ("estimate", "sd", "lower", "upper")
-    numbers = dict(zip(names, summary, strict=True))
-    left = pd.DataFrame(columns, index=range(n))
-    table = pd.concat([left, grid.keys, pd.DataFrame(numbers)], axis=1)
-    if grid.cell is None:
-        table.index = rows.labels
-    return table
-
-
-def _joined(tables: list[pd.DataFrame], grid: Grid, note: str = "") -> pd.DataFrame:
-    table = pd.concat(tables, ignore_index=grid.cell is not None)
-    if note:
-        table.attrs["note"] = note
-    return table

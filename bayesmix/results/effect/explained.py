@@ -140,6 +140,11 @@ class ExplainedVariance(HasLaw):
           negative binomial, ln(1 + 1 / alpha) for the gamma family, and in general
           ln(1 + v), where v = Var(y) / (d mean / d eta)^2; under any other link v.
 
+        For ``(1 | gr(animal, cov=A))`` with additive relationships A it is the heritability
+        among the animals in the data: sd^2 is multiplied by the mean over the rows of A's
+        diagonal, so that it makes no difference in which units A is given. Without
+        inbreeding that is 1. For effects that are multivariate t, sd is the scale.
+
         Parameters
         ----------
         ci_prob, ci_kind, point
@@ -165,6 +170,20 @@ class ExplainedVariance(HasLaw):
         >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
         >>> eb.icc()["estimate"].round(3).tolist()
         [0.722]
+
+        Heritability:
+
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> rng = np.random.default_rng(1)
+        >>> calves = np.arange(20)
+        >>> parents = {"sire": 100 + calves % 5, "dam": 200 + calves % 4}
+        >>> A = bmx.relationship({"animal": calves, **parents})
+        >>> records = pd.DataFrame({"animal": np.repeat(calves, 3)})
+        >>> records["weight"] = rng.normal(size=60) + rng.normal(size=20).repeat(3)
+        >>> model = bmx.Model("weight ~ 1 + (1 | gr(animal, cov=A))", records, matrices={"A": A})
+        >>> list(model.fit_eb().icc().columns)
+        ['group', 'estimate']
         """
         found = self._link_variance(approximation)
         names = [group.name for group in self.model.design.mu.grouping]

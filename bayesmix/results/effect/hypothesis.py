@@ -24,7 +24,7 @@ from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 
 if TYPE_CHECKING:
-    from bayesmix.design import Design
+    from bayesmix.design import Design, GroupingFactor
     from bayesmix.families import Family
     from bayesmix.statement.stated import FittableModel
 
@@ -109,7 +109,8 @@ class WeighsHypotheses(HasLaw):
         Days)``, ``corr(Subject, Intercept, Days)``, ``rho(Subject)`` or ``rho_Subject`` of
         a covariance structure, ``sigma`` and the other parameters of the family;
         ``beta(sigma)`` is a coefficient that is called like one of these, and a name in
-        backticks is taken as it is.
+        backticks is taken as it is. Those of the linear predictor of ``zi`` have ``zi_`` in
+        front: ``zi_mined``, ``zi_sd(site)``.
 
         Parameters
         ----------
@@ -314,28 +315,49 @@ def _known_names(design: Design, family: Family, canonical: list[str]) -> dict[s
     """Return what parameters may be called, with their one name."""
     known: dict[str, str] = {}
     taken = {*family.parameters, *canonical}
-    for name in (*design.mu.fixed_effects, *design.mu.aliased):
-        if name not in taken:
-            known[name] = f"beta({name})"
-        known[f"beta({name})"] = f"beta({name})"
-    for group in design.mu.groups:
-        names = covariance_of(group).sd_names(group.name)
-        if len(names) == 1:
-            known[f"sd({group.name})"] = names[0]
-        pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
-        for one, other in pairs:
-            name = f"corr({group.name}, {one}, {other})"
-            known[f"corr({group.name}, {other}, {one})"] = name
-            if len(pairs) == 1:
-                known[f"corr({group.name})"] = name
-        for parameter in covariance_of(group).parameters():  # as the posterior's variables are
-            known[f"{parameter}_{group.name}"] = f"{parameter}({group.name})"
+    for parameter, predictor in design.predictors.items():
+        mark = _mark(parameter)
+        for name in (*predictor.fixed_effects, *predictor.aliased):
+            label = f"{mark}beta({name})"
+            if f"{mark}{name}" not in taken:  # mu's come first
+                known.setdefault(f"{mark}{name}", label)
+            known[label] = label
+        for group in predictor.groups:
+            own = {f"{mark}{short}": f"{mark}{name}" for short, name in _of_group(group).items()}
+            known |= own
     return known | {name: name for name in canonical}
+
+
+def _of_group(group: GroupingFactor) -> dict[str, str]:
+    """What the standard deviations and correlations of a factor may be called."""
+    known: dict[str, str] = {}
+    names = covariance_of(group).sd_names(group.name)
+    if len(names) == 1:
+        known[f"sd({group.name})"] = names[0]
+    pairs = [(group.effects[k], group.effects[m]) for k, m in estimated_pairs(group)]
+    for one, other in pairs:
+        name = f"corr({group.name}, {one}, {other})"
+        known[f"corr({group.name}, {other}, {one})"] = name
+        if len(pairs) == 1:
+            known[f"corr({group.name})"] = name
+    for parameter in covariance_of(group).parameters():  # as the posterior's variables are
+        known[f"{parameter}_{group.name}"] = f"{parameter}({group.name})"
+    return known
+
+
+def _mark(parameter: str) -> str:
+    """What stands in front of the names of a linear predictor's parameters."""
+    return "" if parameter == "mu" else f"{parameter}_"
 
 
 def _left_out(design: Design, parsed: ParsedHypothesis) -> list[str]:
     """Coefficients of a hypothesis that were left out as aliased."""
-    return [name for name in design.mu.aliased if f"beta({name})" in parsed.difference.names]
+    return [
+        f"{_mark(parameter)}{name}"
+        for parameter, predictor in design.predictors.items()
+        for name in predictor.aliased
+        if f"{_mark(parameter)}beta({name})" in parsed.difference.names
+    ]
 
 
 def _not_estimable(

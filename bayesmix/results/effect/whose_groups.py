@@ -41,6 +41,7 @@ def default_groups(
     {"conditional", "population"}
     """
     listed = [by] if isinstance(by, str) else by if isinstance(by, Iterable) else ()
+    listed = [name for name in listed if isinstance(name, str)]
     named = {*listed, *(at if isinstance(at, Mapping) else ()), *variables}
     return "population" if named and not named & _through_groups(model) else "conditional"
 

@@ -12,13 +12,14 @@ from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
 from bayesmix.results.pictures.covariance_plots import CovariancePlots
+from bayesmix.results.pictures.smooth_plots import SmoothPlots
 from bayesmix.results.tabular.summary import Section
 from bayesmix.results.tabular.summing_up import SumsUp
 
 __all__ = ["Reports"]
 
 
-class Reports(SumsUp, CovariancePlots, Checks):
+class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
     """A fit as a page."""
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
@@ -109,6 +110,14 @@ class Reports(SumsUp, CovariancePlots, Checks):
                     title="Covariance parameters",
                     caption="What covariance structures have beside standard deviations.",
                     draw=self.plot_covariance_parameters,
+                )
+            )
+        if mu.smooths:
+            pictures.append(
+                Picture(
+                    title="Smooths",
+                    caption="Their part of the linear predictor, with 95 % intervals.",
+                    draw=self.plot_smooths,
                 )
             )
         pictures += [

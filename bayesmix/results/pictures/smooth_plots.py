@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,39 +13,18 @@ from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
 from bayesmix.results.having_law import HasLaw
+from bayesmix.results.pictures.smooth_curve import SmoothCurve
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor, LinearPredictor
     from bayesmix.design.smooths import SmoothColumns
     from bayesmix.laws.base import Law
 
-__all__ = ["SmoothCurve", "SmoothPlots", "smooth_curve"]
+__all__ = ["SmoothPlots", "smooth_curve"]
 
 _GRID = 120  # points of a curve
 _SURFACE = 40  # in each direction
 _MOST_LEVELS = 60  # curves of levels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmoothCurve:
-    """The partial effect of a smooth on a grid over the data.
-
-    Attributes
-    ----------
-    name : str
-    coordinates : tuple of str
-        One for a curve, two for a surface.
-    table : DataFrame
-        The coordinates as x (and z), estimate, lower and upper; for curves of levels
-        their number as level.
-    rug : ndarray, shape (n, d)
-        Coordinates of the rows that the smooth is of.
-    """
-
-    name: str
-    coordinates: tuple[str, ...]
-    table: pd.DataFrame
-    rug: np.ndarray
 
 
 class SmoothPlots(HasLaw):

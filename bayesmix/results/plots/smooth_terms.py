@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.results.pictures.smooth_plots import SmoothCurve
+from bayesmix.results.pictures.smooth_curve import SmoothCurve
 from bayesmix.results.plots.figure import ACCENT, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.labels import wrap
@@ -29,7 +29,7 @@ def plot_smooth_terms(curves: Sequence[SmoothCurve]) -> Any:
     -------
     matplotlib Figure
     """
-    n_columns = min(_COLUMNS, len(curves))
+    n_columns = 2 if len(curves) == 4 else min(_COLUMNS, len(curves))
     n_rows = -(-len(curves) // n_columns)
     size = (max(5.0, 4.2 * n_columns), min(3.6 * n_rows, 120.0))
     figure, axes = new_figure(n_rows, n_columns, size)

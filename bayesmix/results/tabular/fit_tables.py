@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
+from bayesmix.arguments import one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
-from bayesmix.laws.base import Asked, IntervalMethod, asks_the_law
+from bayesmix.laws.base import Asked, IntervalMethod, Law, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
@@ -24,6 +27,7 @@ class Tables(HasLaw):
         self,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -36,6 +40,9 @@ class Tables(HasLaw):
         ----------
         ci_prob : float
             Probability inside the interval.
+        parameter : str
+            Whose linear predictor: "mu", a parameter of the family that has one, or "all",
+            which adds a first column with its name.
         ci_kind : {"eti", "hdi"}, optional
             For a posterior, equal-tailed (the default) or highest-density interval.
         point : {"mean", "median"}, optional
@@ -66,6 +73,8 @@ class Tables(HasLaw):
 
         Raises
         ------
+        ArgumentError
+            If `parameter` has no linear predictor.
         NotSupportedError
             If `exponentiate` means nothing under the model's link, for the profile of a
             posterior mode, or for an argument that only the other kind of fit has.
@@ -82,8 +91,14 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        table = tables.fixed_effects_table(self._law, asked)
-        return tables.exponentiated(table, self.model.family) if exponentiate else table
+
+        def table(law: Law) -> pd.DataFrame:
+            found = tables.fixed_effects_table(law, asked)
+            if not exponentiate:
+                return found
+            return tables.exponentiated(found, self.model.family, law.parameter)
+
+        return self._by_predictor(parameter, table)
 
     @asks_the_law
     def family_parameters(
@@ -140,6 +155,7 @@ class Tables(HasLaw):
         group: str | None = None,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -152,7 +168,7 @@ class Tables(HasLaw):
         ----------
         group : str, optional
             A grouping factor; all of them by default.
-        ci_prob, ci_kind, point, diagnostics
+        ci_prob, parameter, ci_kind, point, diagnostics
             As in `fixed_effects`. Diagnostics take about 3 ms per effect.
         fixed_uncertainty : bool
             For empirical Bayes, whether `sd` accounts for the fixed effects' uncertainty
@@ -189,7 +205,7 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
             diagnostics=False if wide else diagnostics, fixed_uncertainty=fixed_uncertainty,
         )  # fmt: skip
-        return self._group_tables(group, asked, wide=wide, with_fixed=False)
+        return self._group_tables(group, parameter, asked, wide=wide, with_fixed=False)
 
     @asks_the_law
     def group_coefficients(
@@ -197,6 +213,7 @@ class Tables(HasLaw):
         group: str | None = None,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -209,7 +226,7 @@ class Tables(HasLaw):
 
         Parameters
         ----------
-        group, ci_prob, ci_kind, point, diagnostics, wide
+        group, ci_prob, parameter, ci_kind, point, diagnostics, wide
             As in `group_effects`.
 
         Returns
@@ -236,13 +253,14 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
             diagnostics=False if wide else diagnostics,
         )  # fmt: skip
-        return self._group_tables(group, asked, wide=wide, with_fixed=True)
+        return self._group_tables(group, parameter, asked, wide=wide, with_fixed=True)
 
     @asks_the_law
     def variance_components(
         self,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -254,11 +272,13 @@ class Tables(HasLaw):
         residual variance; a covariance of two effects is split evenly between them, so the
         share of an effect that is strongly and negatively correlated with another may be
         below zero. The shares of each draw, and of empirical Bayes, add up to 1, and so do
-        their means, but not their medians.
+        their means, but not their medians. Where levels have a known covariance A, variance
+        and sd are in its units, and shares are of sd^2 times the mean over the rows of A's
+        diagonal.
 
         Parameters
         ----------
-        ci_prob, ci_kind, diagnostics
+        ci_prob, parameter, ci_kind, diagnostics
             As in `fixed_effects`.
         point : {"median", "mean"}, optional
             For a posterior, the median by default: the mean of a variance need not exist
@@ -278,7 +298,7 @@ class Tables(HasLaw):
             effect, variance, sd, sd_lower, sd_upper, variance_share; of a posterior also
             ess_bulk, ess_tail, r_hat (of the sd). For a binary response the last row is the
             latent variable's residual, which is not estimated; for counts there is none,
-            and the shares are NaN.
+            and the shares are NaN, as they are for other predictors than mu's and beside them.
 
             Ends of an empirical Bayes fit that cannot be found are NaN, as is a profile's
             interval without the estimate in it, a normal interval's upper end where the
@@ -303,13 +323,16 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        return tables.variance_components_table(self._law, asked)
+        return self._by_predictor(
+            parameter, lambda law: tables.variance_components_table(law, asked)
+        )
 
     @asks_the_law
     def correlations(
         self,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -319,7 +342,7 @@ class Tables(HasLaw):
 
         Parameters
         ----------
-        ci_prob, ci_kind, point, diagnostics
+        ci_prob, parameter, ci_kind, point, diagnostics
             As in `fixed_effects`.
         ci_method : {"profile", "wald"}, optional
             As in `variance_components`, or a normal interval of the inverse hyperbolic
@@ -352,18 +375,37 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        return tables.correlations_table(self._law, asked)
+        return self._by_predictor(parameter, lambda law: tables.correlations_table(law, asked))
 
     # -- inside ---------------------------------------------------------------
 
+    def _by_predictor(self, parameter: str, table: Callable[[Law], pd.DataFrame]) -> pd.DataFrame:
+        """Make a table of one linear predictor, or of all with their names in front."""
+        if parameter != "all":
+            one_of("parameter", parameter, (*self.model.design.predictors, "all"))
+            return table(self._law.of(parameter))
+        found = {name: table(self._law.of(name)) for name in self._law.predictors}
+        for name, rows in found.items():
+            rows.insert(0, "parameter", tables.text_column([name] * len(rows)))
+        return pd.concat([rows for rows in found.values() if len(rows)], ignore_index=True)
+
     def _group_tables(
-        self, group: str | None, asked: Asked, *, wide: bool, with_fixed: bool
+        self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool
     ) -> pd.DataFrame:
-        mu = self.model.design.mu
-        if not mu.grouping:
-            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        chosen = mu.grouping if group is None else (mu.group(group),)
-        n_effects = sum(g.n_levels * g.n_effects for g in chosen)
+        predictors = self.model.design.predictors
+        one_of("parameter", parameter, (*predictors, "all"))
+        whole = parameter == "all"
+        chosen = {
+            name: [g for g in own.grouping if group is None or g.name == group]
+            for name, own in predictors.items()
+            if whole or name == parameter
+        }
+        if not any(predictors[name].grouping for name in chosen):
+            whose = "" if len(predictors) == 1 or whole else f" for {parameter}"
+            raise NotSupportedError(f"the model {self.model.formula} has no group effects{whose}")
+        if group is not None and not any(chosen.values()):
+            predictors["mu" if whole else parameter].group(group)  # which names those there are
+        n_effects = sum(g.n_levels * g.n_effects for found in chosen.values() for g in found)
         seconds = self._law.seconds_of_effects(n_effects, asked)
         if seconds > _SLOW:
             announce(
@@ -371,6 +413,15 @@ class Tables(HasLaw):
                 "(diagnostics=False leaves it out) ...",
                 progress=True,
             )
-        found = [tables.group_table(self._law, g, asked, with_fixed=with_fixed) for g in chosen]
-        table = pd.concat(found, ignore_index=True)
-        return tables.wide_table(table) if wide else table
+
+        def table(law: Law) -> pd.DataFrame:
+            found = [
+                tables.group_table(law, g, asked, with_fixed=with_fixed)
+                for g in chosen[law.parameter]
+            ]
+            if not found:
+                return pd.DataFrame()
+            long = pd.concat(found, ignore_index=True)
+            return tables.wide_table(long) if wide else long
+
+        return self._by_predictor(parameter, table)

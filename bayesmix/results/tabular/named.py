@@ -23,7 +23,13 @@ def parameters_by_part(model: StatedModel, values: Values) -> dict[str, dict[str
     """Parameters as `bayesmix.laws.values.by_part` gathers them, coefficients by their labels."""
     found = by_part(model, values)
     labels = [coefficient_label(model, name) for name in model.design.mu.fixed_effects]
-    return {**found, "beta": dict(zip(labels, found["beta"].values(), strict=True))}
+    found = {**found, "beta": dict(zip(labels, found["beta"].values(), strict=True))}
+    for parameter in values.others:
+        part = f"{parameter}_beta"
+        names = model.design.predictors[parameter].fixed_effects
+        draws = found[part].values()
+        found[part] = {f"{parameter}_{n}": v for n, v in zip(names, draws, strict=True)}
+    return found
 
 
 def named_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from bayesmix.results.tabular.summary import Section, Summary, first_rows, more_
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.laws.base import Law
 
 __all__ = ["SumsUp"]
 
@@ -92,7 +93,9 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(group, asked) for group in design.mu.grouping]
+        sections += [self._first_levels(law, group, asked) for group in design.mu.grouping]
+        for parameter in law.predictors[1:]:
+            sections += self._of_predictor(parameter, asked)
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),
@@ -120,6 +123,20 @@ class SumsUp(HasLaw):
         """What is to be said of the tables, and of what is wrong."""
         raise NotImplementedError
 
+    def _of_predictor(self, parameter: str, asked: Asked) -> list[Section]:
+        """The tables of a linear predictor beside mu's."""
+        law = self._law.of(parameter)
+        found = [
+            Section(title="Fixed effects", text_columns=("term",),
+                    table=tables.fixed_effects_table(law, asked)),
+            Section(title="Variance components", text_columns=("group", "effect"),
+                    table=tables.variance_components_table(law, asked)),
+            Section(title="Correlations", text_columns=("group", "effect_1", "effect_2"),
+                    table=tables.correlations_table(law, asked)),
+            *(self._first_levels(law, group, asked) for group in law.linear_predictor.grouping),
+        ]  # fmt: skip
+        return [replace(section, title=f"{parameter}: {section.title}") for section in found]
+
     def _smooths(self, asked: Asked) -> list[Section]:
         table = tables.smooths_table(self._law, asked)
         if not len(table):
@@ -129,22 +146,23 @@ class SumsUp(HasLaw):
             table, names = table.drop(columns="part"), names[:2]
         return [first_rows(Section(title="Smooths", table=table, text_columns=names), "smooths()")]
 
-    def _first_levels(self, group: GroupingFactor, asked: Asked) -> Section:
+    def _first_levels(self, law: Law, group: GroupingFactor, asked: Asked) -> Section:
         shown = min(max(1, self._shown_rows // group.n_effects), group.n_levels)
-        note = self._law.note_of_effects(group)
+        note = law.note_of_effects(group)
         if note:  # moments have one kind of interval only
             asked = replace(asked, ci_kind=None, point=None)
         rest = group.n_levels - shown
         return Section(
             title=f"Group effects of {group.name}",
-            table=self._levels_of(group, asked, shown),
+            table=_levels_of(law, group, asked, shown),
             text_columns=("level", "effect"),
             note="; ".join(part for part in (more_levels(group.name, rest), note) if part),
-            whole=functools.partial(self._levels_of, group, asked) if rest else None,
+            whole=functools.partial(_levels_of, law, group, asked) if rest else None,
         )
 
-    def _levels_of(
-        self, group: GroupingFactor, asked: Asked, n_levels: int | None = None
-    ) -> pd.DataFrame:
-        found = tables.group_table(self._law, group, asked, with_fixed=False, n_levels=n_levels)
-        return found.drop(columns="group")
+
+def _levels_of(
+    law: Law, group: GroupingFactor, asked: Asked, n_levels: int | None = None
+) -> pd.DataFrame:
+    found = tables.group_table(law, group, asked, with_fixed=False, n_levels=n_levels)
+    return found.drop(columns="group")

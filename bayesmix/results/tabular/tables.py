@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.covariance import covariance_of
-from bayesmix.design import Design, GroupingFactor
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
 
@@ -33,9 +33,9 @@ __all__ = [
 
 def fixed_effects_table(law: Law, asked: Asked) -> pd.DataFrame:
     """One row per coefficient, NaN for one that was left out as aliased."""
-    design = law.model.design
-    table = pd.DataFrame({"term": text_column(design.mu.fixed_effects), **law.coefficients(asked)})
-    return with_aliased_terms(table, design)
+    own = law.linear_predictor
+    table = pd.DataFrame({"term": text_column(own.fixed_effects), **law.coefficients(asked)})
+    return with_aliased_terms(table, own)
 
 
 def family_parameters_table(law: Law, asked: Asked) -> pd.DataFrame:
@@ -61,8 +61,17 @@ def group_table(
         Only the first so many levels.
     """
     columns = law.effects(group, asked, with_fixed=with_fixed, n_levels=n_levels)
+    if group.is_membership:  # its effects are the levels
+        return pd.DataFrame(
+            {
+                "group": text_column([group.name] * group.n_effects),
+                "level": text_column(group.effects),
+                "effect": text_column(["Intercept"] * group.n_effects),
+                **columns,
+            }
+        )
     levels = group.levels.labels[:n_levels]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "group": text_column([group.name] * (len(levels) * group.n_effects)),
             "level": text_column(np.repeat(levels, group.n_effects)),
@@ -70,6 +79,9 @@ def group_table(
             **columns,
         }
     )
+    if group.present is None:
+        return table
+    return table[group.present[:n_levels].ravel()].reset_index(drop=True)
 
 
 def variance_components_table(law: Law, asked: Asked) -> pd.DataFrame:
@@ -124,8 +136,8 @@ def _labelled(
     return pd.DataFrame(texts | columns)
 
 
-def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
-    """Turn coefficients into ratios: odds ratios, rate ratios.
+def exponentiated(table: pd.DataFrame, family: Family, parameter: str = "mu") -> pd.DataFrame:
+    """Turn coefficients of a linear predictor into ratios: odds ratios, rate ratios.
 
     Estimate and interval are exponentiated, so a median or an equal-tailed interval is
     that of the ratio; sd is the ratio times the sd of the coefficient (delta method).
@@ -135,9 +147,11 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
     NotSupportedError
         If exp(coefficient) means nothing under the family's link.
     """
-    if not family.ratio:
+    ratio = family.ratio if parameter == "mu" else family.parameter_link(parameter).ratio
+    if not ratio:
+        whose = "its coefficients" if parameter == "mu" else f"the coefficients of {parameter}"
         raise NotSupportedError(
-            f"exponentiate=True makes no sense for the family {family}: its coefficients are "
+            f"exponentiate=True makes no sense for the family {family}: {whose} are "
             "no logarithms of ratios, as they are with the logit, log and cloglog links"
         )
     ratios = table.copy()
@@ -148,11 +162,11 @@ def exponentiated(table: pd.DataFrame, family: Family) -> pd.DataFrame:
     return ratios
 
 
-def with_aliased_terms(table: pd.DataFrame, design: Design) -> pd.DataFrame:
+def with_aliased_terms(table: pd.DataFrame, predictor: LinearPredictor) -> pd.DataFrame:
     """Put coefficients that were left out as aliased in their place, with NaN."""
-    if not design.mu.aliased:
+    if not predictor.aliased:
         return table
-    return table.set_index("term").reindex(list(design.mu.all_fixed_columns)).reset_index()
+    return table.set_index("term").reindex(list(predictor.all_fixed_columns)).reset_index()
 
 
 def wide_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,7 @@ class Replicates:
     Attributes
     ----------
     law : RefitsLaw
-        Of one chain, a draw for each refit.
+        With one chain, a draw for each refit.
     kind : str
     seed : int
     asked : int

@@ -62,8 +62,8 @@ class Bootstraps(HasLaw):
             parameters nearly as they are, so theirs are not to be read).
         seed : int, optional
         statistic : callable, optional
-            Of a refit (with ``beta``, ``sd``, ``corr`` and ``sigma``): a number, or an array of
-            numbers, whose distribution is wanted too.
+            What is made of a refit (``beta``, ``sd``, ``corr``, ``sigma``): one number or
+            several, whose distribution is wanted too.
         cores : int, optional
             Threads; as many as there are processors, up to 8, by default.
         progress : bool

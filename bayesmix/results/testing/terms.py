@@ -47,7 +47,7 @@ def hypotheses_of_terms(
     places = {
         term: [at[name] for name in names if name in at] for term, names in predictor.terms.items()
     }
-    # Of a smooth only its straight line is among them.
+    # From a smooth only its straight line is among them.
     smooths = {one.name for one in predictor.smooths}
     wanted = [term for term in places if term != "1" and term not in smooths]
     if kind == 3:

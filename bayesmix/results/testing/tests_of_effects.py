@@ -352,6 +352,8 @@ class TestsEffects(HasLaw):
             Z = sparse.csr_array(
                 (group.Z[:, reduced.single], (np.arange(n), group.index)), shape=(n, group.n_levels)
             )
+            if group.between is not None:
+                Z = sparse.csr_array(Z @ group.between.root)
             draws = exact_null_draws(design.mu.X, Z, design.weights, n_sim, number)
             p = float(((draws >= statistic).sum() + 1) / (n_sim + 1)) if statistic > 0 else 1.0
             error = float(np.sqrt(p * (1 - p) / n_sim))

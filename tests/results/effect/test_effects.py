@@ -44,7 +44,12 @@ def summary_of(draws: np.ndarray, ci_prob: float = 0.95) -> list[float]:
     [
         ("predictions", {"by": None}, "by=None must be a column's name"),
         ("predictions", {"by": 1}, "by=1 must be a column's name"),
+        ("predictions", {"by": {"g": ["a"]}}, r"by=\{'g': \['a'\]\} must be a column's name"),
+        ("predictions", {"by": ["g", ["a"]]}, r"by=\['g', \['a'\]\] must be a column's name"),
         ("comparisons", {"variables": None}, "variables=None must be the name"),
+        ("comparisons", {"variables": {"x": [0, 2]}}, r"go into contrast=.*contrast=\(0, 2\)"),
+        ("comparisons", {"variables": ("x", [0, 2])}, r"\[0, 2\] is no name of a predictor"),
+        ("slopes", {"variables": {"x": 1}}, "variables={'x': 1} must be the name"),
         ("slopes", {"variables": 2}, "variables=2 must be the name"),
         ("slopes", {"variables": "x", "step": "a"}, "step='a' must be a number above zero"),
         ("slopes", {"variables": "x", "step": [1]}, r"step=\[1\] must be a number above zero"),

@@ -1,0 +1,110 @@
+"""The picture of a fit's predictions along a predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from bayesmix.errors import NotSupportedError
+from bayesmix.results.pictures.curves import CurveKind, curves_of
+from bayesmix.results.predict.prediction import Predicts
+
+if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
+
+__all__ = ["PredictionPlots"]
+
+
+class PredictionPlots(Predicts):
+    """What can be drawn of predictions."""
+
+    def plot_predictions(
+        self,
+        x: str | None = None,
+        by: str | None = None,
+        group: str | Literal[False] | None = None,
+        *,
+        kind: CurveKind = "mean",
+        at: Mapping[str, Any] | None = None,
+        marginal: bool = False,
+        data: bool = True,
+        max_levels: int = 60,
+        ci_prob: float = 0.95,
+    ) -> Any:
+        """Draw predictions along one predictor, over the data.
+
+        The population (group effects zero) has a line with a band along a numeric
+        predictor, points with intervals for a factor; each level of a grouping factor
+        has a thin line of its own over the range that was seen in it (along a factor
+        without an order: a mark at each of its levels), the effects of crossed factors
+        being zero. Predictors that are not drawn are at their mean, or
+        their most frequent value where they have no mean, so the data's points need
+        not lie around the lines.
+
+        Parameters
+        ----------
+        x : str, optional
+            A predictor (a column of the data, not a term); by default the first
+            numeric one, else the first.
+        by : str, optional
+            A second predictor, in colours: the levels of a factor, up to four values
+            of a number, else its mean and one standard deviation below and above.
+        group : str or False, optional
+            The grouping factor whose levels have their lines, by default the first;
+            False for none.
+        kind : {"mean", "response", "linear"}
+            As in `predict`: with "response" the band holds new observations. For ordered
+            categories the mean is that of the category's number, for
+            ``proportion(k, n)`` it is the proportion.
+        at : mapping of str to value, optional
+            Where other predictors are held.
+        marginal : bool
+            Whether the population's line averages over the groups, as in `predict`.
+        data : bool
+            Whether to draw the data (some of them, where they are many).
+        max_levels : int
+            Where there are more levels, so many are drawn, evenly spaced.
+        ci_prob : float
+            Probability inside the band.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        NotSupportedError
+            If the model has no predictor, none of that name, or nothing of this kind.
+        DataError
+            If `at` has a value that the model cannot take.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+        >>> figure = model.fit_eb().plot_predictions("Days")
+        >>> figure.axes[0].get_ylabel()
+        'Reaction'
+        """
+        from bayesmix.results.plots.curves import plot_curves
+
+        if group is False:
+            chosen = None
+        elif group is None:
+            chosen = next(iter(self.model.design.mu.grouping), None)
+        else:
+            chosen = self._one_group(group)
+        curves = curves_of(
+            self.model, x=x, by=by, group=chosen, kind=kind, at=at or {}, marginal=marginal,
+            data=data, max_levels=max_levels, ci_prob=ci_prob, predict=self.predict,
+            mean_of_rows=self._law.mean_of_rows,
+        )  # fmt: skip
+        return plot_curves(curves)
+
+    # -- inside ---------------------------------------------------------------
+
+    def _one_group(self, group: str | None) -> GroupingFactor:
+        mu = self.model.design.mu
+        if not mu.grouping:
+            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
+        return mu.grouping[0] if group is None else mu.group(group)

@@ -1,0 +1,150 @@
+"""Predictions at positions that the fit has not seen are conditional normal laws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.design.reach import design_reaching
+from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.laws.reach import Reach, reaches
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    n_g, times = 24, np.array([0, 1, 3, 4, 6])
+    g, t = np.repeat(np.arange(n_g), 5), np.tile(times, n_g)
+    C = np.linalg.cholesky(0.8 ** np.abs(np.subtract.outer(times, times)))
+    b = (rng.normal(size=(n_g, 5)) @ C.T).ravel()
+    twice = pd.DataFrame({"g": g, "t": t, "b": b, "u": t / 2, "v": g % 3}).iloc[
+        np.repeat(np.arange(len(g)), 2)
+    ]
+    y = 1 + 0.3 * twice["t"] + twice["b"] + 0.6 * rng.normal(size=len(twice))
+    return twice.assign(y=y).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def eb(table: pd.DataFrame) -> bmx.EmpiricalBayes:
+    return bmx.Model("y ~ t + (1 | g) + ar1(t | g)", table).fit_eb()
+
+
+NEW = pd.DataFrame({"t": [7, 9, 2, 2, 12, 3], "g": [0, 0, 0, 1, 99, 99]})
+
+
+def dense(eb: bmx.EmpiricalBayes, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Best linear unbiased prediction of the new rows and its covariance, as textbooks have it."""
+    sd = eb.variance_components().set_index("effect")["sd"]
+    rho = float(eb.covariance_parameters()["estimate"].iloc[0])
+    rows = pd.concat([table[["t", "g"]], NEW])
+    t, g = rows["t"].to_numpy(dtype=float), rows["g"].to_numpy()
+    R = rho ** np.abs(t[:, None] - t)
+    K = (g[:, None] == g) * (sd["Intercept"] ** 2 + sd["ar1(t)"] ** 2 * R)
+    n, X = len(table), np.column_stack([np.ones(len(t)), t])
+    V = np.linalg.inv(K[:n, :n] + eb.sigma**2 * np.eye(n))
+    C = np.linalg.inv(X[:n].T @ V @ X[:n])
+    y = table["y"].to_numpy()
+    beta, weights = C @ X[:n].T @ V @ y, K[n:, :n] @ V
+    left = X[n:] - weights @ X[:n]
+    mean = X[n:] @ beta + weights @ (y - X[:n] @ beta)
+    return mean, K[n:, n:] - weights @ K[:n, n:] + left @ C @ left.T
+
+
+def test_new_times_and_new_levels_by_dense_algebra(
+    eb: bmx.EmpiricalBayes, table: pd.DataFrame
+) -> None:
+    mean, covariance = dense(eb, table)
+    found = eb.predict(NEW, kind="linear")
+    np.testing.assert_allclose(found["estimate"], mean, rtol=1e-6)
+    np.testing.assert_allclose(found["sd"], np.sqrt(np.diag(covariance)), rtol=1e-5)
+    seen = eb.predict(NEW.iloc[:1].assign(t=6))
+    pd.testing.assert_frame_equal(seen, eb.predict(pd.concat([NEW.iloc[:1].assign(t=6)])))
+
+
+def test_averages_over_new_times_by_dense_algebra(
+    eb: bmx.EmpiricalBayes, table: pd.DataFrame
+) -> None:
+    mean, covariance = dense(eb, table)
+    rows = NEW.iloc[:4].assign(part=[0, 0, 1, 1])
+    found = eb.predictions(by="part", data=rows, groups="conditional")
+    A = np.zeros((2, len(NEW)))
+    A[[0, 0, 1, 1], range(4)] = 0.5
+    np.testing.assert_allclose(found["estimate"], A @ mean, rtol=1e-6)
+    np.testing.assert_allclose(found["sd"], np.sqrt(np.diag(A @ covariance @ A.T)), rtol=1e-5)
+
+
+def test_draws_have_the_same_joint_law(eb: bmx.EmpiricalBayes, table: pd.DataFrame) -> None:
+    mean, covariance = dense(eb, table)
+    draws = eb.predict_draws(NEW.iloc[:4], kind="linear", draws=4000, seed=1).to_numpy()[0]
+    z = (draws.mean(axis=0) - mean[:4]) / np.sqrt(np.diag(covariance)[:4] / len(draws))
+    assert np.abs(z).max() < 4
+    np.testing.assert_allclose(np.cov(draws.T), covariance[:4, :4], atol=0.06)
+
+
+def test_effects_are_drawn_from_their_conditional_law(eb: bmx.EmpiricalBayes) -> None:
+    wider = eb.model.with_parts(design=design_reaching(eb.model.design, [NEW]))
+    (reach,) = reaches(eb.model, wider).values()
+    assert isinstance(reach, Reach)
+    n, rng = 20_000, np.random.default_rng(1)
+    sd = np.full((n, reach.old.n_effects), 1.5)
+    structure = {"rho": np.full(n, 0.7)}
+    b = np.broadcast_to(rng.normal(size=(reach.old.n_effects, 1, 1)), (len(sd[0]), 1, n)).copy()
+    found = reach.effects(b, sd, structure, rng)
+    np.testing.assert_array_equal(found[reach.places], b)
+    times = np.array([float(name[7:-1]) for name in reach.new.effects[1:]])
+    R = 2.25 * 0.7 ** np.abs(times[:, None] - times)
+    old = reach.places[1:] - 1
+    new = np.setdiff1d(np.arange(len(times)), old)
+    W = R[np.ix_(new, old)] @ np.linalg.inv(R[np.ix_(old, old)])
+    drawn = found[1 + new, 0]
+    np.testing.assert_allclose(drawn.mean(axis=1), W @ b[1:, 0, 0], atol=0.04)
+    np.testing.assert_allclose(
+        np.cov(drawn), R[np.ix_(new, new)] - W @ R[np.ix_(old, new)], atol=0.06
+    )
+    mean = reach.effects(b[:, :, :1], sd[:1], {"rho": np.array([0.7])}, None)
+    np.testing.assert_allclose(mean[1 + new, 0, 0], W @ b[1:, 0, 0], rtol=1e-10)
+
+
+def test_a_place_far_away_has_the_law_of_the_field(table: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ t + exp(u + v | 1)", table).fit_eb()
+    far = pd.DataFrame({"t": [1], "u": [1e6], "v": [1e6]})
+    found = eb.predict(far, kind="linear").iloc[0]
+    at_population = eb.predict(far, kind="linear", groups="population").iloc[0]
+    assert found["estimate"] == pytest.approx(at_population["estimate"], rel=1e-6)
+    field = float(eb.variance_components()["variance"].iloc[0])
+    assert found["sd"] ** 2 == pytest.approx(at_population["sd"] ** 2 + field, rel=1e-4)
+
+
+def test_structures_that_say_nothing_of_a_new_position_are_named(table: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ t + cs(t | g)", table).fit_eb()
+    with pytest.raises(NotSupportedError, match=r"cs\(t\)\[12\].*groups=\"population\""):
+        eb.predict(NEW)
+    assert len(eb.predict(NEW, groups="population")) == len(NEW)
+
+
+def test_positions_between_whole_numbers_are_refused(eb: bmx.EmpiricalBayes) -> None:
+    with pytest.raises(DataError, match=r"ar1\(t\) must be whole numbers.*row 0 is 1.5"):
+        eb.predict(pd.DataFrame({"t": [1.5], "g": [0]}))
+
+
+def test_other_data_and_files_keep_the_positions(
+    eb: bmx.EmpiricalBayes, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    later = eb.update(data=table[table["t"] < 6])
+    assert later.model.design.mu.group("g").effects == eb.model.design.mu.group("g").effects
+    free = bmx.Model("y ~ t + cs(t | g)", table).fit_eb().update(data=table[table["t"] < 6])
+    assert free.model.design.mu.group("g").effects[-1] == "cs(t)[4]"
+    assert [p for p in free.model.priors["parameter"] if "cs(t)[6]" in p] == []
+    loaded = bmx.load(eb.save(tmp_path / "fit.nc"))
+    pd.testing.assert_frame_equal(loaded.predict(NEW), eb.predict(NEW))
+
+
+def test_a_model_with_positions_in_words(table: pd.DataFrame) -> None:
+    assert "ar1(t) at 5 positions" in str(bmx.Model("y ~ t + ar1(t | g)", table))
+    assert "exp(u, v) at 15 positions over all rows" in " ".join(
+        str(bmx.Model("y ~ t + exp(u + v | 1)", table)).split()
+    )
