@@ -15,6 +15,7 @@ from bayesmix.design.likeness import like_fitted
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
 from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
 from bayesmix.design.predictor import LinearPredictor, build_predictor
+from bayesmix.design.residual_rows import ResidualRows, residual_rows
 from bayesmix.design.rowdata import check_spread, positive_values, response_extras, row_column
 from bayesmix.formula import Formula
 from bayesmix.formula.quoting import encode
@@ -47,6 +48,8 @@ class Design:
         Known residual standard errors, in units of the response.
     extras : mapping of str to ndarray, shape (n,)
         What the functions of the left-hand side give per row.
+    residual : ResidualRows or None
+        What the formula of the residuals says of the rows.
     """
 
     predictors: Mapping[str, LinearPredictor]
@@ -60,6 +63,7 @@ class Design:
     known_se: np.ndarray | None = None
     functions: Functions = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    residual: ResidualRows | None = None
 
     @property
     def mu(self) -> LinearPredictor:
@@ -90,9 +94,9 @@ class Design:
         "status", "lower", "upper", "exponent".
         """
         given = {"weights": self.weights, "known_se": self.known_se}
-        return {name: values for name, values in given.items() if values is not None} | dict(
-            self.extras
-        )
+        found = {name: values for name, values in given.items() if values is not None}
+        of_residual = {} if self.residual is None else self.residual.row_data
+        return found | dict(self.extras) | of_residual
 
     def __repr__(self) -> str:
         parts = [f"{self.n_obs} rows", *(repr(p)[1:-1] for p in self.predictors.values())]
@@ -104,6 +108,7 @@ def build_design(
     data: Any,
     *,
     others: Mapping[str, Formula] | None = None,
+    residual: Formula | None = None,
     functions: Functions | None = None,
     missing: MissingAction = "drop",
     residual_is_estimated: bool = True,
@@ -123,6 +128,8 @@ def build_design(
         Never modified.
     others : mapping of str to Formula, optional
         By parameter of the family, the formulas whose right-hand sides are its predictor.
+    residual : Formula, optional
+        That of the residuals.
     functions : mapping of str to callable, optional
         Functions that the formulas call.
     missing : {"drop", "raise"}
@@ -159,7 +166,8 @@ def build_design(
     formulas = {"mu": formula, **(others or {})}
     wanted: list[str] = []
     columns: Iterable[str]
-    for parameter, own in formulas.items():
+    every = formulas if residual is None else {**formulas, "residual": residual}
+    for parameter, own in every.items():
         # On the left of another formula stands a parameter.
         columns = own.columns if parameter == "mu" else own.predictor_columns
         for name in columns:
@@ -184,7 +192,7 @@ def build_design(
     }
     for name, values in beside.items():
         check_spread(name, values, row_labels)
-    frame = prepare_frame(used, formulas.values(), first=learned is None)
+    frame = prepare_frame(used, every.values(), first=learned is None)
     if learned is not None:
         frame = _as_learned(frame, learned, row_labels)
 
@@ -221,12 +229,16 @@ def build_design(
         n_rows_given=len(given),
         functions=functions,
         extras=extras,
-    )
+        residual=None if residual is None else residual_rows(
+            residual, frame, row_labels, None if learned is None else learned.residual
+        ),
+    )  # fmt: skip
 
 
 def _as_learned(frame: pd.DataFrame, learned: Design, labels: pd.Index[Any]) -> pd.DataFrame:
     """Give columns the levels that they had; those that only name groups have new ones."""
     formulas = [predictor.formula for predictor in learned.predictors.values()]
+    formulas += [] if learned.residual is None else [learned.residual.formula]
     free = _columns_of(formulas, "group") - _columns_of(formulas, "fixed", "effect", "offset")
     return frame.assign(
         **{

@@ -55,6 +55,7 @@ def design_of_rows(design: Design, rows: np.ndarray) -> Design:
         row_labels=design.row_labels[rows],
         rows=design.row_positions[rows],
         extras={name: values[rows] for name, values in design.extras.items()},
+        residual=None if design.residual is None else design.residual.of_rows(rows),
     )
 
 

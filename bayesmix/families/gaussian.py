@@ -16,7 +16,7 @@ from bayesmix.families.parameters import SCALE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 from bayesmix.formula import Formula
 
-__all__ = ["Gaussian", "GaussianKnownSE", "Real"]
+__all__ = ["Gaussian", "GaussianKnownSE", "GaussianOwnScale", "Real"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,10 @@ class Gaussian(Real):
         """Return the family of normal responses with known standard errors."""
         return GaussianKnownSE(link=self.link)
 
+    def with_own_scale(self) -> Family:
+        """Return the family of normal responses whose residual structure knows its scale."""
+        return GaussianOwnScale(link=self.link)
+
     def _sigma(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Residual standard deviation of each row."""
         sigma = parameters["sigma"]
@@ -163,3 +167,18 @@ class GaussianKnownSE(Gaussian):
     def latex(self) -> str:
         """Return Normal(mu_i, se_i)."""
         return rf"\operatorname{{Normal}}({self.mu_latex}, \text{{se}}_i)"
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianOwnScale(Gaussian):
+    """Normal response whose standard deviations are parameters of its residual structure."""
+
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {}
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Nothing of its own to estimate."""
+        return {}
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: it differs from row to row."""
+        return None

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from bayesmix.errors import FormulaError
 from bayesmix.formula.parser import parse_formula
+from bayesmix.formula.residual import is_residual_formula, parse_residual
 from bayesmix.formula.terms import Formula
 
 __all__ = ["parse_formulas"]
@@ -17,7 +18,6 @@ def parse_formulas(
     *,
     available: Sequence[str] | None = None,
     functions: Mapping[str, Any] | None = None,
-    several: bool = True,
 ) -> dict[str, Formula]:
     """Read one formula or several.
 
@@ -27,13 +27,12 @@ def parse_formulas(
         Such as ``["count ~ mined + (1 | site)", "zi ~ mined"]``.
     available, functions
         As of `parse_formula`.
-    several : bool
-        Whether there may be more than one.
 
     Returns
     -------
     dict of str to Formula
-        By parameter: "mu" for the first, for another what stands on its left.
+        By parameter: "mu" for the first, for another what stands on its left. That of
+        "residual" is a structure, and no predictor.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def parse_formulas(
     >>> list(parse_formulas(["y ~ x", "sigma ~ 1 + (1 | g)"]))
     ['mu', 'sigma']
     """
-    if not (several and isinstance(text, list | tuple)):
+    if not (isinstance(text, list | tuple) and text):
         # Anything but a text is refused there.
         return {"mu": parse_formula(cast("str", text), available=available, functions=functions)}
     first, *others = text
@@ -55,6 +54,11 @@ def parse_formulas(
         # The dot of another formula is not the response.
         available = [name for name in available if name not in found["mu"].columns_of("response")]
     for other in others:
+        if is_residual_formula(other):
+            if "residual" in found:
+                raise FormulaError("there are two formulas for residual", text=other)
+            found["residual"] = parse_residual(other, available=available, functions=functions)
+            continue
         formula = parse_formula(other, available=available, functions=functions)
         parameter = formula.response.text
         if not parameter.isidentifier() or formula.extras:

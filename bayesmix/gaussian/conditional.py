@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.combine import equations_for, separate_theta
+from bayesmix.gaussian.combine import add_up, equations_for, separate_theta
 from bayesmix.gaussian.coordinates import Coordinates, expand, theta_at
 from bayesmix.gaussian.dense import factor_root
 from bayesmix.gaussian.density import FixedPrior
@@ -340,8 +340,11 @@ def _thetas(
     if eq.classes is None:
         yield eq, X, slice(None)
         return
+    at = equations_for(eq, co, X[0]) if len(X) else eq
+    theta = separate_theta(co, X)[0]
     for s in range(len(X)):
-        yield equations_for(eq, co, X[s]), separate_theta(co, X[s : s + 1])[0], slice(s, s + 1)
+        add_up(eq, co, X[s], at)
+        yield at, theta[s : s + 1], slice(s, s + 1)
 
 
 def draw_fixed(

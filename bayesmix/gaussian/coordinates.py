@@ -42,6 +42,7 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     ----------
     co : Coordinates
     x : ndarray, shape (n_x,) or (S, n_x)
+        Coordinates of phi, which may follow, are not looked at.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def unpack_theta(co: Coordinates, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
     C : ndarray, shape (n_L,) or (S, n_L)
         A q x q matrix for each factor, flat.
     """
-    X = np.ascontiguousarray(x)
+    X = np.ascontiguousarray(x[..., : co.n_x])
     n = 1 if X.ndim == 1 else len(X)
     sd, C = np.empty((n, len(co.effect_sd) + 1)), np.empty((n, len(co.T)))
     expand(co.ints, co.floats, n, X, sd, C, np.empty(len(co.T)), np.empty(len(co.T)))

@@ -13,7 +13,8 @@ from bayesmix.gaussian.structure import Elimination
 from bayesmix.residual import PairClasses
 
 __all__ = [
-    "add_products", "build_equations", "empty_equations", "find_entry", "first_positions",
+    "add_both_ways", "add_products", "build_equations", "empty_equations", "find_entry",
+    "first_positions", "mirror_root", "root_row", "working_pairs",
 ]  # fmt: skip
 
 _CHUNK = 65_536
@@ -75,10 +76,46 @@ def build_equations(
             at = order[start : min(start + _CHUNK, int(ends[k + 1]))]
             i, j = pairs.first[at], pairs.second[at]
             value = np.where(i == j, 0.5, 1.0)  # a row with itself counts once
+            if pairs.value is not None:
+                value *= pairs.value[at]
             add_pairs(equations.ints, products[k], len(at), value, *columns.of(i), *columns.of(j))
     for floats in products:
         mirror_root(equations.ints, floats)
     return equations, products[0][None] if len(products) == 1 else np.stack(products)
+
+
+def working_pairs(
+    predictor: LinearPredictor, y: np.ndarray, pairs: PairClasses, scaling: Scaling,
+    plan: Elimination, equations: Equations,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Return working columns of all pairs of rows, for passes over them.
+
+    Parameters
+    ----------
+    predictor, y, pairs, scaling, plan
+        As of `build_equations`.
+    equations : Equations
+
+    Returns
+    -------
+    dict of str to ndarray
+        Arrays of `ResidualClasses`; each row stands with itself first.
+    """
+    columns, n = _WorkingColumns(predictor, y, scaling, plan, equations), len(y)
+    own = np.arange(n, dtype=np.int64)
+    given = np.ones(len(pairs.first)) if pairs.value is None else pairs.value
+    value = np.concatenate([np.ones(n) if pairs.weights is None else pairs.weights, given])
+    i, j = (np.concatenate([own, rows]) for rows in (pairs.first, pairs.second))
+    diagonal = np.zeros(n, dtype=np.int64) if pairs.diagonal is None else pairs.diagonal
+    out = {
+        "pair_class": np.concatenate([diagonal, pairs.kind]),
+        "pair_value": np.where(i == j, 0.5, 1.0) * value,
+    }
+    for mark, rows in (("", i), ("_2", j)):
+        X, r, Z, index = columns.of(rows)
+        out |= {f"pair_X{mark}": X, f"pair_y{mark}": r, f"pair_Z{mark}": Z,
+                f"pair_index{mark}": index}  # fmt: skip
+    return out
 
 
 class _WorkingColumns:
@@ -342,7 +379,7 @@ def add_pairs(  # type: ignore[no-untyped-def]
     p, n_columns = eq.sizes[4], 0
     for f in range(eq.n_factors):
         n_columns += eq.q[f]
-    _add_both_ways(
+    add_both_ways(
         eq, carray(value, (n,)), carray(X, (n, p)), carray(y, (n,)), carray(Z, (n, n_columns)),
         carray(index, (eq.n_factors, n)), carray(X_2, (n, p)), carray(y_2, (n,)),
         carray(Z_2, (n, n_columns)), carray(index_2, (eq.n_factors, n)),
@@ -350,7 +387,8 @@ def add_pairs(  # type: ignore[no-untyped-def]
 
 
 @inner
-def _add_both_ways(eq, value, X, y, Z, index, X_2, y_2, Z_2, index_2):  # type: ignore[no-untyped-def]
+def add_both_ways(eq, value, X, y, Z, index, X_2, y_2, Z_2, index_2):  # type: ignore[no-untyped-def]
+    """Add the products of pairs of rows: see `add_pairs`."""
     n_chain, p, n = eq.sizes[0], eq.sizes[4], eq.n_root
     z_start = np.zeros(eq.n_factors + 1, dtype=np.int64)
     for f in range(eq.n_factors):
@@ -382,8 +420,8 @@ def _add_both_ways(eq, value, X, y, Z, index, X_2, y_2, Z_2, index_2):  # type: 
                 for c in range(p):
                     eq.panel[base + m - p - 1 + c] += a * X_2[pair, c] + b * X[pair, c]
                 eq.panel[base + m - 1] += a * t + b * s
-        _root_row(eq, n_chain, z_start, X, Z, index, pair, row_1, at_1)
-        _root_row(eq, n_chain, z_start, X_2, Z_2, index_2, pair, row_2, at_2)
+        root_row(eq, n_chain, z_start, X, Z, index, pair, row_1, at_1)
+        root_row(eq, n_chain, z_start, X_2, Z_2, index_2, pair, row_2, at_2)
         for i in range(size):
             for j in range(size):
                 high, low = max(at_1[i], at_2[j]), min(at_1[i], at_2[j])
@@ -394,7 +432,7 @@ def _add_both_ways(eq, value, X, y, Z, index, X_2, y_2, Z_2, index_2):  # type: 
 
 
 @inner
-def _root_row(eq, n_chain, z_start, X, Z, index, pair, row, at):  # type: ignore[no-untyped-def]
+def root_row(eq, n_chain, z_start, X, Z, index, pair, row, at):  # type: ignore[no-untyped-def]
     """Values of a row in the root, and the columns that they stand in."""
     k = 0
     for g in range(n_chain, eq.n_factors):

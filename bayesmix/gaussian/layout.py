@@ -144,8 +144,18 @@ class Coordinates(Packed):
 
     @property
     def n_x(self) -> int:
-        """Number of coordinates."""
+        """Number of coordinates of theta."""
         return int(self.sizes[0])
+
+    @property
+    def n_phi(self) -> int:
+        """Number of coordinates behind these, of the residual structure."""
+        return 0 if self.phi is None else len(self.phi.support)
+
+    @property
+    def n_all(self) -> int:
+        """Number of coordinates with those behind."""
+        return self.n_x + self.n_phi
 
     @property
     def n_sd(self) -> int:

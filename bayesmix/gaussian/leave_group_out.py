@@ -62,11 +62,6 @@ def log_density_of_groups(
     NotSupportedError
         If the other groups do not determine a fixed effect that has a flat prior.
     """
-    if problem.phi:
-        raise NotSupportedError(
-            "groups are left out exactly where rows are independent given the group effects; "
-            "kfold(by=...) refits without them"
-        )
     n_groups = int(member.max()) + 1
     level_of = _level_of(problem, member, n_groups)
     with threadpool_limits(1), np.errstate(all="ignore"):

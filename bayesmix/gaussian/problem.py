@@ -15,15 +15,15 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
-from bayesmix.gaussian.residual_classes import ResidualClasses
-from bayesmix.gaussian.residual_coordinates import NORMAL, phi_coordinates
+from bayesmix.gaussian.residual_coordinates import NORMAL, VINE, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
+from bayesmix.gaussian.structured_problem import structured_equations
 from bayesmix.gaussian.turned import may_be_turned, turned_equations
 from bayesmix.priors.distributions import check_sizes, standard_parameters
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
-from bayesmix.residual import Independent, Residual, ResidualParameter, Rows
+from bayesmix.residual import Independent, Residual, ResidualParameter, Rows, RowScale
 
 __all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
 
@@ -42,7 +42,9 @@ class Problem:
     residual : Residual or None
         None beyond the normal, where the rows' weights take its place.
     log_det : float
-        Log determinant of the sum of the M_k, where it has no parameters.
+        Log determinant of what the rows' weights are to R^-1.
+    scale : RowScale or None
+        Standard deviations of rows, where they have a predictor or are the structure's own.
     turn : ndarray, shape (G, G), optional
         What makes b of the one factor's levels of that in the equations, where these are
         turned.
@@ -54,12 +56,15 @@ class Problem:
     groups: tuple[GroupingFactor, ...]
     residual: Residual | None
     log_det: float
+    scale: RowScale | None = None
     turn: np.ndarray | None = None
 
     @property
     def sigma_is_known(self) -> bool:
-        """Whether the residual structure knows its own scale."""
-        return self.residual is None or not self.residual.estimates_sigma
+        """Whether there is no one sigma: it is known, or has other parameters."""
+        if self.residual is None or self.scale is not None:
+            return True
+        return not self.residual.estimates_sigma
 
     @property
     def known_precision(self) -> float:
@@ -68,8 +73,10 @@ class Problem:
 
     @property
     def phi(self) -> tuple[ResidualParameter, ...]:
-        """The parameters of the residual structure beside sigma."""
-        return () if self.residual is None else self.residual.parameters
+        """The parameters of R beside sigma: of the rows' scale, then of the structure."""
+        if self.residual is None:
+            return ()
+        return (*(self.scale.parameters if self.scale else ()), *self.residual.parameters)
 
     @property
     def n_obs(self) -> int:
@@ -139,6 +146,7 @@ def build_problem(
     *,
     residual: Residual | None = None,
     rows: Rows | None = None,
+    scale: RowScale | None = None,
 ) -> Problem:
     """Gather a normal model's cross-products.
 
@@ -151,6 +159,8 @@ def build_problem(
         The residual structure; independent residuals by default.
     rows : mapping of str to ndarray, shape (n,), optional
         What it needs to know of each row.
+    scale : RowScale, optional
+        Standard deviations of the rows, where sigma has a predictor.
 
     Returns
     -------
@@ -163,37 +173,29 @@ def build_problem(
     """
     z = y if predictor.offset is None else y - predictor.offset
     structure, given = residual or Independent(), {} if rows is None else rows
-    pairs = structure.pairs(given, predictor.n_obs)
+    n = predictor.n_obs
+    pairs, scale = structure.pairs(given, n), scale or structure.scale(given, n)
     plan = plan_elimination(predictor.groups, pairs)
     scaling = scale_design(predictor, z, pairs.weights)
-    equations, products = build_equations(predictor, z, pairs, scaling, plan)
     turn = None
-    if may_be_turned(predictor.groups, pairs) and not structure.parameters:
-        equations, plan, turn = turned_equations(predictor, equations)
-    log_det = 0.0
-    if structure.parameters:
-        equations.classes = _classes(structure, given, predictor.n_obs, products)
-    elif pairs.weights is not None:
-        log_det = float(np.log(pairs.weights).sum())
+    if structure.parameters or scale is not None:
+        equations = structured_equations(
+            predictor, z, structure, given, pairs, scale, scaling, plan
+        )
+    else:
+        equations, _ = build_equations(predictor, z, pairs, scaling, plan)
+        if may_be_turned(predictor.groups, pairs):
+            equations, plan, turn = turned_equations(predictor, equations)
     return Problem(
         equations=equations,
         plan=plan,
         scaling=scaling,
         groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),
         residual=structure,
-        log_det=log_det,
+        log_det=0.0 if pairs.weights is None else float(np.log(pairs.weights).sum()),
+        scale=scale,
         turn=turn,
     )
-
-
-def _classes(structure: Residual, rows: Rows, n: int, products: np.ndarray) -> ResidualClasses:
-    numbers, table = structure.constants(rows, n)
-    made = ResidualClasses(
-        sizes=[len(products), len(structure.parameters), products.shape[1]], numbers=numbers,
-        table=table, products=products,
-    )  # fmt: skip
-    made.structure = structure
-    return made
 
 
 def unsupported_priors(priors: ModelPriors) -> list[str]:
@@ -201,6 +203,7 @@ def unsupported_priors(priors: ModelPriors) -> list[str]:
     found = []
     of_structures = {e.parameter for own in priors.structure.values() for e in own.values()}
     scales = of_structures | set(priors.family)
+    of_residual = {entry.parameter for entry in priors.residual.values()}
     for entry in priors:
         if entry.parameter.startswith("corr("):
             continue
@@ -208,6 +211,10 @@ def unsupported_priors(priors: ModelPriors) -> list[str]:
         known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
         if entry.parameter in of_structures:  # within its range, as has been checked
             known |= {"Normal", "Flat"}
+        if entry.parameter in of_residual:
+            # Uniform over part of a range has another coordinate.
+            own = {"Uniform"} if entry.origin == "user" else set()
+            known = {"LKJ", *known, *_SCALE_PRIORS} - own
         if entry.prior.distribution not in known:
             found.append(f"{entry.parameter} ~ {entry.prior}")
     return found
@@ -290,9 +297,11 @@ def _phi_prior(
     parameter: ResidualParameter, priors: ModelPriors | None
 ) -> tuple[int, float, float]:
     """Codes of the prior of a residual structure's parameter; flat without."""
-    entry = None if priors is None else priors.residual.get(parameter.name)
-    if entry is None:
+    if priors is None:
         return codes.HALF_FLAT, 0.0, 0.0
+    entry = priors.of_residual(parameter.prior_name)
+    if parameter.vine is not None:
+        return VINE, entry.prior.parameters["eta"] - 1.0, parameter.vine
     if entry.prior.distribution == "Normal":
         return _value_prior_codes(entry.prior)
     if parameter.support == "interval":  # uniform over all of it

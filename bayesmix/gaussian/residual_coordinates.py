@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +12,12 @@ from bayesmix.gaussian.packing import HEADER, Packed
 from bayesmix.residual import ResidualParameter
 
 __all__ = [
-    "INTERVAL", "NORMAL", "POSITIVE", "REAL", "ResidualCoordinates", "parameter_at", "phi_at",
-    "phi_coordinates", "phi_start", "phi_values",
+    "INTERVAL", "NORMAL", "POSITIVE", "REAL", "VINE", "ResidualCoordinates", "parameter_at",
+    "phi_at", "phi_coordinates", "phi_edges", "phi_start", "phi_values", "phi_x",
 ]  # fmt: skip
 
 POSITIVE, REAL, INTERVAL = range(3)
-NORMAL = 100  # code of a prior beside those of standard deviations
+NORMAL, VINE = 100, 101  # codes of priors beside those of standard deviations
 _SUPPORTS = {"positive": POSITIVE, "real": REAL, "interval": INTERVAL}
 
 
@@ -122,6 +123,26 @@ def phi_start(parameters: tuple[ResidualParameter, ...]) -> np.ndarray:
         else:
             out.append(one.start)
     return np.asarray(out, dtype=np.float64)
+
+
+def phi_edges(parameters: tuple[ResidualParameter, ...], largest: float) -> np.ndarray:
+    """Return how far from zero a search may go, shape (n_phi,): that far within an interval."""
+    bounded = [one.support == "interval" for one in parameters]
+    return np.where(bounded, largest, np.inf)
+
+
+def phi_x(parameters: tuple[ResidualParameter, ...], values: Mapping[str, Any]) -> np.ndarray:
+    """Coordinates of given parameters, the inverse of `phi_values`: shape (..., n_phi)."""
+    out = []
+    for one in parameters:
+        value = np.asarray(values[one.name], dtype=np.float64)
+        if one.support == "positive":
+            value = np.log(np.maximum(value, 1e-300))
+        elif one.support == "interval":
+            below, above = value - one.lower, one.upper - value
+            value = np.log(np.maximum(below, 1e-300) / np.maximum(above, 1e-300))
+        out.append(value)
+    return np.stack(out, axis=-1) if out else np.zeros(0)
 
 
 def phi_values(parameters: tuple[ResidualParameter, ...], x: np.ndarray) -> dict[str, Any]:

@@ -184,6 +184,7 @@ def row_variance(
     roots: Mapping[str, np.ndarray],
     precision: np.ndarray,
     prior_precision: np.ndarray,
+    whitening: sparse.csr_matrix | None = None,
 ) -> RowVariance:
     """Factor the precision matrix of all effects.
 
@@ -196,6 +197,8 @@ def row_variance(
         Inverse residual variance of each row.
     prior_precision : ndarray, shape (p, p)
         Prior precision of the fixed effects; zero where their prior is flat.
+    whitening : sparse matrix, shape (n, n), optional
+        W with R^-1 = W' W where residuals are correlated; `precision` is not read then.
 
     Returns
     -------
@@ -209,18 +212,28 @@ def row_variance(
     order = sorted(
         predictor.groups, key=lambda g: (g.between is not None, -g.n_levels * g.n_effects)
     )
-    # Related levels are no blocks of their own: they are never the eliminated ones.
-    first = order[0] if order and order[0].between is None else None
-    others = tuple(order if first is None else order[1:])
+    W = sparse.eye_array(len(precision)).tocsr() if whitening is None else whitening
+    pairs = W.nonzero()
+    # Related levels are no blocks of their own, and what changes within a series of correlated
+    # residuals has none: they are never the eliminated ones.
+    whole = [
+        g
+        for g in order
+        if g.between is None and np.array_equal(g.index[pairs[0]], g.index[pairs[1]])
+    ]
+    first = whole[0] if whole else None
+    others = tuple(g for g in order if g is not first)
     m = sum(g.n_levels * g.n_effects for g in others) + predictor.X.shape[1]
     if m > MAX_DENSE:
         raise NotSupportedError(
             f"the prediction error needs the covariance of {m} effects at once, and at most "
             f'{MAX_DENSE} are held in memory; take groups="population", or predict from fit()'
         )
+    if whitening is not None:
+        precision = np.ones(len(precision))
     weights = sparse.diags(precision)
     blocks = [_columns(g, g.Z @ roots[g.name], g.index) for g in others]
-    A = sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)]).tocsr()
+    A = (W @ sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)])).tocsr()
     M = (A.T @ weights @ A).toarray()
     p = predictor.X.shape[1]
     start = 0
@@ -237,7 +250,7 @@ def row_variance(
             first=None, others=others, roots=roots, K_inverse=np.zeros((0, 0, 0)),
             B=sparse.csr_matrix((0, m)), covariance=_inverse(M),
         )  # fmt: skip
-    V = first.Z @ roots[first.name]
+    V = W @ (first.Z @ roots[first.name])
     q = first.n_effects
     K = np.zeros((first.n_levels, q, q))
     for i in range(q):

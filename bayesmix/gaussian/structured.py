@@ -27,12 +27,16 @@ from bayesmix.gaussian.criterion import (
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
 from bayesmix.gaussian.moments import general_moments
+from bayesmix.gaussian.pairwise import contract_pairs
 from bayesmix.gaussian.residual_classes import classes_at
-from bayesmix.gaussian.residual_coordinates import NORMAL, POSITIVE, parameter_at, phi_at
+from bayesmix.gaussian.residual_coordinates import NORMAL, POSITIVE, VINE, parameter_at, phi_at
 
 __all__ = ["structured_criterion"]
 
+LOG_2 = float(np.log(2.0))
+
 _expand, _combine, _general = expand.external, combine.external, general_moments.external
+_contract = contract_pairs.external
 
 
 @kernel(
@@ -193,6 +197,10 @@ def _add_priors(co, n_phi, x, jacobian, gradient):  # type: ignore[no-untyped-de
             z = (four[0] - a) / b
             value -= 0.5 * z * z
             gradient[j] -= z / b * four[1]
+        elif co.prior_kind[j] == VINE:  # of log(1 - p^2), which is log p' + log 2
+            power = a + (b if jacobian else 0.0)
+            value += power * (four[2] + LOG_2)
+            gradient[j] += power * four[3]
         elif co.support[j] == POSITIVE:
             scale_prior(co.prior_kind[j], a, b, four[0], two)
             value += two[0]
@@ -205,8 +213,8 @@ def _add_priors(co, n_phi, x, jacobian, gradient):  # type: ignore[no-untyped-de
 
 @inner
 def _criterion(  # type: ignore[no-untyped-def]
-    eq_ints, products, classes, c, by_x, log_det_R, phi, co_ints, co_floats, prior_precision,
-    prior_mean, x, flags, known, gradient, variance,
+    eq_ints, products, class_ints, class_floats, classes, c, by_x, log_det_R, phi, co_ints,
+    co_floats, prior_precision, prior_mean, x, flags, known, gradient, variance,
 ):  # fmt: skip
     """The criterion with the sum of the classes' products at hand."""
     eq, co = equations_at(eq_ints, pointer(products)), theta_at(co_ints, co_floats)
@@ -256,12 +264,18 @@ def _criterion(  # type: ignore[no-untyped-def]
     by_phi = shifted(gradient, d)
     for j in range(n_phi):
         by_phi[j] = 0.5 * log_det_R[1 + j]
+    of_class = np.empty(K)
+    if classes.sizes[7] > 0:
+        _contract(eq_ints, class_ints, class_floats, counts.ctypes, of_class.ctypes)
+    else:
+        for k in range(K):
+            own, s = shifted(classes.products, k * size), 0.0
+            for i in range(size):
+                s += own[i] * counts[i]
+            of_class[k] = s
     for k in range(K):
-        own, s = shifted(classes.products, k * size), 0.0
-        for i in range(size):
-            s += own[i] * counts[i]
         for j in range(n_phi):
-            by_phi[j] -= 0.5 * precision * by_x[k * n_phi + j] * s
+            by_phi[j] -= 0.5 * precision * by_x[k * n_phi + j] * of_class[k]
     if profiled:
         for j in range(n_phi):
             by_phi[j] *= -2.0
@@ -274,7 +288,7 @@ def _criterion(  # type: ignore[no-untyped-def]
 
 @kernel(
     f8, INTS, INTS, FLOATS, i8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, f8, FLOATS,
-    FLOATS, needs=(expand, combine, general_moments, expected_products, chain_rule),
+    FLOATS, needs=(expand, combine, general_moments, expected_products, contract_pairs, chain_rule),
 )  # fmt: skip
 def structured_criterion(  # type: ignore[no-untyped-def]
     eq_ints, class_ints, class_floats, address, phi_ints, phi_floats, co_ints, co_floats,
@@ -303,10 +317,11 @@ def structured_criterion(  # type: ignore[no-untyped-def]
     products = np.empty(size)
     d = theta_at(co_ints, co_floats).sizes[0]
     _combine(
-        class_ints, class_floats, address, phi_ints, phi_floats, shifted(x, d), c.ctypes,
+        eq_ints, class_ints, class_floats, address, phi_ints, phi_floats, shifted(x, d), c.ctypes,
         by_x.ctypes, log_det_R.ctypes, products.ctypes,
     )  # fmt: skip
     return _criterion(
-        eq_ints, products, classes, c, by_x, log_det_R, phi_at(phi_ints, phi_floats), co_ints,
-        co_floats, prior_precision, prior_mean, x, flags, known, gradient, variance,
+        eq_ints, products, class_ints, class_floats, classes, c, by_x, log_det_R,
+        phi_at(phi_ints, phi_floats), co_ints, co_floats, prior_precision,
+        prior_mean, x, flags, known, gradient, variance,
     )  # fmt: skip

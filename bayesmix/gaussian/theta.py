@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.residual_coordinates import phi_x
 
 __all__ = ["pack_theta"]
 
@@ -18,6 +19,7 @@ def pack_theta(
     corr: Mapping[str, np.ndarray],
     sigma: np.ndarray | None,
     parameters: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    residual: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Coordinates of given variance parameters, for `Problem.absolute_coordinates`.
 
@@ -33,12 +35,16 @@ def pack_theta(
     parameters : mapping of str to mapping of str to ndarray, shape (S,), optional
         By grouping factor, other parameters of its structures.
 
+    residual : mapping of str to ndarray, shape (S, ...), optional
+        Variables of R beside sigma, and the coefficients of sigma's predictor.
+
     Returns
     -------
-    ndarray, shape (S, n_x)
+    ndarray, shape (S, n_all)
     """
     co = problem.absolute_coordinates()
-    n_draws = len(sigma) if sigma is not None else len(next(iter(sd.values())))
+    known = [sigma, *sd.values(), *(residual or {}).values()]
+    n_draws = len(next(values for values in known if values is not None))
     X = np.zeros((n_draws, co.n_x))
     at_sd, at = 0, co.n_sd
     for group in problem.groups:
@@ -58,4 +64,9 @@ def pack_theta(
             at += n
     if sigma is not None:
         X[:, -1] = np.log(sigma)
-    return X
+    if not problem.phi:
+        return X
+    phi = {} if problem.scale is None else problem.scale.parameters_of(residual or {})
+    if problem.residual is not None:
+        phi |= problem.residual.parameters_of(residual or {})
+    return np.column_stack([X, phi_x(problem.phi, phi)])

@@ -16,7 +16,7 @@ from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.design.groups import Levels
 from bayesmix.design.subset import design_of_rows
 from bayesmix.gaussian.problem import Problem, build_problem
-from bayesmix.inference.problems import gaussian_problem
+from bayesmix.inference.problems import gaussian_problem, row_scale
 from bayesmix.priors.model_priors import ModelPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.statement.stated import StatedModel
@@ -72,14 +72,18 @@ def canonical(model: StatedModel) -> Canonical:
         learned_means=mu.learned_means,
     )
     y = y[order]
-    problem = build_problem(ordered, y, residual=model.residual, rows=there.row_data)
+    problem = build_problem(
+        ordered, y, residual=model.residual, rows=there.row_data, scale=row_scale(model, there)
+    )
     return Canonical(problem=problem, predictor=ordered, y=y, priors=_rounded(priors))
 
 
 def _ranks(design: Design, y: np.ndarray) -> np.ndarray:
     """Number the rows by their values, and by the values of the other rows of their levels."""
     mu = design.mu
-    beside = [*([] if mu.offset is None else [mu.offset]), *design.row_data.values()]
+    # Series are numbered: their numbers say nothing, and places in them say something.
+    given = [v for name, v in design.row_data.items() if name != "residual_series"]
+    beside = [*([] if mu.offset is None else [mu.offset]), *given]
     columns = [y, *beside, *mu.X.T, *(z for g in mu.groups for z in g.Z.T)]
     ranks = _numbered(np.column_stack(columns))
     for _ in range(_PASSES):

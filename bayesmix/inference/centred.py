@@ -99,7 +99,8 @@ class Centred:
             self.problem, self.problem.absolute_coordinates(), self.problem.scaling.y_scale
         )
         assert there is not None  # noqa: S101
-        out = np.append(x, np.log(factor))
+        n_x = self.coordinates.n_x
+        out = np.concatenate([x[:n_x], [np.log(factor)], x[n_x:]])
         out[: there.coordinates.n_sd] += np.log(factor)
         return there.coordinates, out
 

@@ -29,7 +29,11 @@ from bayesmix.inference.announce import announce, stage
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
-from bayesmix.inference.theta_draws import GroupVariables, theta_variables
+from bayesmix.inference.theta_draws import (
+    GroupVariables,
+    residual_variables,
+    theta_variables,
+)
 
 __all__ = ["GroupDraws", "sample_collapsed"]
 
@@ -73,11 +77,11 @@ def sample_collapsed(
     SamplingError
         If the equations cannot be factored.
     """
-    if not co.n_x and not problem.n_fixed:
+    if not co.n_all and not problem.n_fixed:
         raise NotSupportedError("there is nothing to sample: the model has no parameters")
     seconds: dict[str, float] = {}
     with threadpool_limits(1):
-        if co.n_x:
+        if co.n_all:
             with stage(seconds, "prepare"):
                 center, A = _whitening(problem, co, prior)
             z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
@@ -102,7 +106,7 @@ def _whitening(
     problem: Problem, co: Coordinates, prior: FixedPrior
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mode of the density of x, and a root of the inverse of its Hessian there."""
-    d = co.n_x
+    d = co.n_all
     gradient = np.empty(d)
     eq = problem.equations
 
@@ -112,7 +116,7 @@ def _whitening(
 
     from bayesmix.inference.empirical import start_point
 
-    start = start_point(co)
+    start = start_point(problem, co)
     found = optimize.minimize(
         minus, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-10, "gtol": 1e-4}
     )
@@ -168,6 +172,7 @@ def _effects(
     posterior, sd, _ = theta_variables(problem, co, X, names)
     if not problem.sigma_is_known:
         posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
+    posterior |= residual_variables(problem, X[..., co.n_x :])
     p = problem.n_fixed
     scaling = problem.scaling
     back = np.linalg.inv(scaling.TX) * scaling.y_scale

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,12 +20,14 @@ from bayesmix.gaussian.density import (
     profiled_variance,
 )
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.residual_coordinates import phi_edges, phi_start, phi_values
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.search import LARGEST_CORRELATION, Point, Search
 
 __all__ = [
-    "Method", "Optimum", "blas_threads", "log_units", "maximise", "optimum_at", "start_point",
+    "Method", "Optimum", "blas_threads", "log_units", "maximise", "optimum_at",
+    "start_of_residual", "start_point",
 ]  # fmt: skip
 
 Method = Literal["reml", "ml", "map"]
@@ -65,6 +68,8 @@ class Optimum:
     dependent : ndarray of bool, shape (n_effects,)
         Effects that the effects before them determine: what is left of their
         standard deviation is below 1e-4 sigma in units of their (centred) column.
+    phi : mapping of str to float
+        Parameters of R beside sigma.
     centred : tuple of Coordinates and ndarray, or None
         The same theta among the effects of centred columns, where these are others:
         what is computed from it loses no digits.
@@ -86,6 +91,7 @@ class Optimum:
     message: str
     at_zero: np.ndarray
     dependent: np.ndarray
+    phi: Mapping[str, float] = field(default_factory=dict)
     centred: tuple[Coordinates, np.ndarray] | None = None
     flat: np.ndarray | None = None
 
@@ -153,11 +159,11 @@ def _maximise(
             return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
 
     unit = log_units(co)
-    n_x, n_sd = co.n_x, co.n_sd
     search = Search(
-        criterion, n_x, n_sd, n_x - n_sd - co.n_sigma, co.prior_kind[:-1] != UNIFORM, unit
-    )
-    start = _start(co, unit)
+        criterion, co.n_all, co.n_sd, co.n_structure, co.prior_kind[:-1] != UNIFORM, unit,
+        edges=phi_edges(problem.phi, 2 * LARGEST_CORRELATION),
+    )  # fmt: skip
+    start = np.append(_start(co, unit), start_of_residual(problem))
     best = search.run(start)
     ends = [best]
     # At a boundary there may be another optimum, and rounding decides which one is found.
@@ -238,9 +244,20 @@ def _flat(search: Search, best: Point, ends: list[Point]) -> np.ndarray:
     return out & search.may_be_zero
 
 
-def start_point(co: Coordinates) -> np.ndarray:
+def start_point(problem: Problem, co: Coordinates) -> np.ndarray:
     """Where a search among absolute coordinates may start."""
-    return _start(co, log_units(co))
+    return np.append(_start(co, log_units(co)), start_of_residual(problem))
+
+
+def start_of_residual(problem: Problem) -> np.ndarray:
+    """Where a search for the parameters of R begins: sigma is one unit, in each stratum."""
+    if problem.residual is None:
+        return np.zeros(0)
+    start = phi_start(problem.residual.parameters)
+    if problem.scale is None:
+        return start
+    unit = np.log(problem.scaling.y_scale) - problem.scale.offset
+    return np.append(np.linalg.lstsq(problem.scale.X, unit, rcond=None)[0], start)
 
 
 def log_units(co: Coordinates) -> np.ndarray:
@@ -344,13 +361,14 @@ def optimum_at(
         here = slice(int(co.sd_start[f]), int(co.sd_start[f]) + int(q[f]))
         dependent[here] = _dependent(own, column_change(problem, f), sd[here], 1e-4 * sigma)
     return Optimum(
-        x=best.x[: co.n_x],
+        x=best.x[: co.n_all],
         coordinates=co,
         criterion=best.criterion,
         sd=sd,
         sigma=sigma,
         corr=correlation_matrices(co, C),
         converged=best.converged and bool(np.isfinite(sigma)),
+        phi={k: float(v) for k, v in phi_values(problem.phi, best.x[co.n_x : co.n_all]).items()},
         gradient=best.gradient,
         evaluations=search.evaluations,
         starts=starts,

@@ -10,6 +10,7 @@ from bayesmix.families import Family
 from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
 from bayesmix.priors.model_priors import ModelPriors
+from bayesmix.residual import Residual
 
 __all__ = [
     "why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_normal_effects",
@@ -24,9 +25,16 @@ _ROWS_IN_WORDS = {
 }
 
 
-def why_not_one_predictor(design: Design) -> str:
-    """Why a kernel of one linear predictor does not do, in words; empty if it does."""
+def why_not_one_predictor(design: Design, family: Family | None = None) -> str:
+    """Why a kernel of one linear predictor does not do, in words; empty if it does.
+
+    That of sigma is R's, as long as it has fixed effects alone.
+    """
     others = [name for name in design.predictors if name != "mu"]
+    if family is not None and family.is_linear_normal and others == ["sigma"]:
+        if not design.predictors["sigma"].groups:
+            return ""
+        return "of group effects on sigma"
     return f"of more than one predictor ({', '.join(('mu', *others))})" if others else ""
 
 
@@ -47,8 +55,9 @@ def why_not_normal(family: Family, rows: Mapping[str, Any]) -> str:
 
 
 def why_not_collapsed(
-    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors
-) -> str:
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors,
+    residual: Residual | None = None,
+) -> str:  # fmt: skip
     """Why the effects do not integrate out, in words; empty if they do.
 
     Parameters
@@ -58,15 +67,23 @@ def why_not_collapsed(
     rows : mapping of str to ndarray
         What is given per row.
     priors : ModelPriors
+    residual : Residual, optional
+        Its structure.
 
     Returns
     -------
     str
     """
-    why_not = why_not_normal(family, rows) or _why_not_design(design)
+    why_not = (
+        why_not_normal(family, rows)
+        or why_not_one_predictor(design, family)
+        or why_not_normal_effects(design)
+    )
     if why_not:
         return why_not
-    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups)
+    correlated = residual is not None and residual.correlated
+    pairs = residual.pairs(rows, design.n_obs) if residual is not None and correlated else None
+    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups, pairs)
 
 
 def why_not_joint(

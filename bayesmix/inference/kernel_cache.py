@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from bayesmix.gaussian.criterion import criterion
+from bayesmix.gaussian.structured import structured_criterion
 from bayesmix.inference.announce import announce
 
 __all__ = ["announce_compilation", "kernels_are_compiled"]
 
 
-def kernels_are_compiled(*, normal: bool) -> bool:
+def kernels_are_compiled(*, normal: bool, structured: bool = False) -> bool:
     """Whether the main kernel is in memory or in numba's cache on disk.
 
     Parameters
     ----------
     normal : bool
         That of normal models, or that of those beyond.
+    structured : bool
+        That of normal models whose R has parameters.
     """
     if normal:
-        return criterion.is_compiled()
+        return (structured_criterion if structured else criterion).is_compiled()
     from bayesmix.glmm.laplace import laplace
 
     return laplace.is_compiled()
 
 
-def announce_compilation(*, normal: bool) -> None:
+def announce_compilation(*, normal: bool, structured: bool = False) -> None:
     """Say, once on a machine, why the first fit takes so long."""
-    if not kernels_are_compiled(normal=normal):
+    if not kernels_are_compiled(normal=normal, structured=structured):
         announce(
             "Compiling the numerical kernels, once on this machine: about half a minute ...",
             progress=True,

@@ -59,6 +59,11 @@ class LaplaceLikelihood:
     starts: list[np.ndarray]
     polish: bool = False
 
+    @property
+    def edges(self) -> np.ndarray:
+        """R has no parameters here."""
+        return np.zeros(0)
+
     def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float:
         """Minus twice the log likelihood up to a constant, with its gradient."""
         value = self.marginal(np.ascontiguousarray(x * self.scale), gradient)

@@ -19,10 +19,11 @@ from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, WITH_FIXED, criterion
-from bayesmix.gaussian.density import FixedPrior
+from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.kernel_files import compiled_function
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.structured import structured_criterion
 
 __all__ = [
     "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
@@ -31,7 +32,7 @@ __all__ = [
 
 _P = types.CPointer(types.float64)
 LOGP_SIGNATURE = types.int64(types.uint64, _P, _P, _P, types.voidptr)
-_criterion = criterion.external
+_criterion, _structured = criterion.external, structured_criterion.external
 
 
 @kernel(
@@ -60,6 +61,36 @@ def whitened_density(  # type: ignore[no-untyped-def]
 
 
 _whitened = whitened_density.external
+
+
+@kernel(
+    f8, INTS, INTS, FLOATS, i8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS,
+    FLOATS, FLOATS, needs=(structured_criterion,),
+)  # fmt: skip
+def whitened_structured(  # type: ignore[no-untyped-def]
+    eq_ints, class_ints, class_floats, address, phi_ints, phi_floats, co_ints, co_floats,
+    prior_precision, prior_mean, d, center, A, z, gradient,
+):  # fmt: skip
+    """Log density at x = center + A z, where the residual structure has parameters."""
+    x, by_x, variance = np.empty(d), np.empty(d), np.empty(1)
+    for i in range(d):
+        x[i] = center[i]
+        for j in range(d):
+            x[i] += A[i * d + j] * z[j]
+    value = _structured(
+        eq_ints, class_ints, class_floats, address, phi_ints, phi_floats, co_ints, co_floats,
+        prior_precision, prior_mean, x.ctypes, WITH_FIXED | PRIORS | JACOBIAN, 0.0, by_x.ctypes,
+        variance.ctypes,
+    )  # fmt: skip
+    for j in range(d):
+        s = 0.0
+        for i in range(d):
+            s += A[i * d + j] * by_x[i]
+        gradient[j] = s
+    return value
+
+
+_whitened_structured = whitened_structured.external
 
 
 @inner
@@ -91,6 +122,24 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
     return 0
 
 
+def _structured_logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
+    # Addresses as above, those of the classes and of phi's coordinates, and of the coefficients.
+    at = carray(data, (12,), np.uint64)
+    result = _whitened_structured(
+        ints_at(at[0]).ctypes, ints_at(at[7]).ctypes, floats_at(at[8]).ctypes, np.int64(at[11]),
+        ints_at(at[9]).ctypes, floats_at(at[10]).ctypes, ints_at(at[1]).ctypes,
+        floats_at(at[2]).ctypes, floats_at(at[3]).ctypes, floats_at(at[4]).ctypes, dim,
+        floats_at(at[5]).ctypes, floats_at(at[6]).ctypes, x, gradient,
+    )  # fmt: skip
+    value[0] = result
+    if not np.isfinite(result):
+        return 4
+    for i in range(dim):
+        if not np.isfinite(gradient[i]):
+            return 3
+    return 0
+
+
 def _expand(dim, n_out, x, out, data):  # type: ignore[no-untyped-def]  # noqa: ARG001
     for i in range(dim):
         out[i] = x[i]
@@ -102,6 +151,12 @@ def _logp_function() -> Any:
     """Return nutpie's C function, compiled or from disk."""
     whitened_density.load()
     return compiled_function(_logp, LOGP_SIGNATURE)
+
+
+@functools.cache
+def _structured_function() -> Any:
+    whitened_structured.load()
+    return compiled_function(_structured_logp, LOGP_SIGNATURE)
 
 
 @functools.cache
@@ -148,9 +203,21 @@ def native_density(
 ) -> Any:  # fmt: skip
     """Return a model of nutpie that calls the C function."""
     arrays = _arrays(eq, co, prior, center, A)
-    return native_model(
-        _logp_function(), len(center), start, [a.ctypes.data for a in arrays], arrays
-    )
+    if eq.classes is None or co.phi is None:
+        return native_model(
+            _logp_function(), len(center), start, [a.ctypes.data for a in arrays], arrays
+        )
+    # The products are those of the classes; the equations' own are not read.
+    arrays = [
+        arrays[0],
+        *arrays[2:],
+        eq.classes.ints,
+        eq.classes.floats,
+        co.phi.ints,
+        co.phi.floats,
+    ]
+    table = [*(a.ctypes.data for a in arrays), eq.classes.address()]
+    return native_model(_structured_function(), len(center), start, table, arrays)
 
 
 def density_from_python(
@@ -162,6 +229,11 @@ def density_from_python(
     *before, center, A = _arrays(eq, co, prior, center, A)
 
     def density(z: np.ndarray, gradient: np.ndarray) -> float:
+        if eq.classes is not None:
+            by_x = np.empty(d)
+            found = log_density(eq, co, prior, center + A @ z, True, by_x)
+            gradient[:] = A.T @ by_x
+            return found
         value: float = whitened_density(*before, d, center, A, z, gradient)
         return value
 

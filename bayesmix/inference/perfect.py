@@ -8,7 +8,7 @@ from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
 from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.problem import Problem
-from bayesmix.inference.empirical import Optimum, log_units
+from bayesmix.inference.empirical import Optimum, log_units, start_of_residual
 
 __all__ = ["refuse_no_residual", "refuse_perfect_fit", "refuse_saturated"]
 
@@ -111,7 +111,7 @@ def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarr
     if p + sum(g.n_levels * g.n_effects for g in predictor.groups) >= n or not predictor.groups:
         return
     co = problem.relative_coordinates()
-    x = np.zeros(co.n_x)
+    x = np.append(np.zeros(co.n_x), start_of_residual(problem))
     x[: co.n_sd] = log_units(co) + _LARGE
     variance = profiled_variance(eq, co, x, False)
     if not variance < _NOTHING:

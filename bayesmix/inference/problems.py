@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
+from bayesmix.design import Design
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
+from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
 
-__all__ = ["gaussian_problem", "glmm_problem"]
+__all__ = ["gaussian_problem", "glmm_problem", "row_scale"]
 
 _GAUSSIAN: WeakKeyDictionary[StatedModel, Problem] = WeakKeyDictionary()
 _GLMM: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
@@ -27,11 +31,50 @@ def gaussian_problem(model: StatedModel) -> Problem:
     Problem
     """
     if model not in _GAUSSIAN:
-        announce_compilation(normal=True)
+        scale = row_scale(model, model.design)
+        structure = model.residual
+        structured = scale is not None or (structure is not None and bool(structure.parameters))
+        announce_compilation(normal=True, structured=structured)
         _GAUSSIAN[model] = build_problem(
-            model.design.mu, model.y, residual=model.residual, rows=model.rows
+            model.design.mu, model.y, residual=structure, rows=model.rows, scale=scale
         )
     return _GAUSSIAN[model]
+
+
+def row_scale(model: StatedModel, design: Design) -> RowScale | None:
+    """Return what the predictor of sigma is to the algebra: a coefficient each, by stratum.
+
+    Rows with the same values of its columns are one stratum. Where the intercept has its
+    prior at the columns' means the coefficients are those of centred columns.
+
+    Parameters
+    ----------
+    model : StatedModel
+    design : Design
+        That of the model, or the same in another order of the rows.
+    """
+    if "sigma" not in design.predictors or not model.family.is_normal:
+        return None
+    predictor = design.predictors["sigma"]
+    n, p = predictor.X.shape
+    offset = np.zeros(n) if predictor.offset is None else predictor.offset
+    found, stratum = np.unique(np.column_stack([predictor.X, offset]), axis=0, return_inverse=True)
+    X, change = found[:, :p].copy(), np.eye(p)
+    if model.prior_entries.predictors["sigma"].intercept_is_centered:
+        at, slopes = predictor.fixed_effects.index("Intercept"), list(predictor.slopes)
+        X[:, slopes] -= predictor.means[slopes]
+        change[at, slopes] = -predictor.means[slopes]
+    return RowScale(
+        X=X, offset=found[:, p], stratum=stratum.reshape(-1).astype(np.int64),
+        parameters=tuple(
+            ResidualParameter(
+                name=f"sigma: {name}", support="real", start=0.0, prior=("Flat", {})
+            )
+            for name in predictor.fixed_effects
+        ),
+        variable=model.names.of("sigma").beta,
+        change=change,
+    )  # fmt: skip
 
 
 def glmm_problem(model: StatedModel) -> GlmmProblem:

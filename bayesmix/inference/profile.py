@@ -8,13 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
+from bayesmix.gaussian.combine import separate_theta
 from bayesmix.gaussian.conditional import add_moments
 from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.density import FixedPrior, evaluate, flat_prior
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.residual_coordinates import phi_edges
 from bayesmix.inference.branches import Profile, off_zero, profile_end
 from bayesmix.inference.empirical import Optimum, log_units, start_point
-from bayesmix.inference.search import HUGE, ZERO, Point, Search
+from bayesmix.inference.search import HUGE, LARGEST_CORRELATION, ZERO, Point, Search
 
 __all__ = ["Around", "Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
            "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip
@@ -38,6 +40,8 @@ class Around(Protocol):
     def n_corr(self) -> int: ...  # noqa: D102
     @property
     def polish(self) -> bool: ...  # noqa: D102
+    @property
+    def edges(self) -> np.ndarray: ...  # noqa: D102
 
     def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float: ...  # noqa: D102
 
@@ -75,7 +79,12 @@ class Likelihood:
     @property
     def n_corr(self) -> int:
         """Number of partial correlations among the coordinates."""
-        return len(self.x) - len(self.unit) - self.coordinates.n_sigma
+        return self.coordinates.n_structure
+
+    @property
+    def edges(self) -> np.ndarray:
+        """How far the coordinates of R may go."""
+        return phi_edges(self.problem.phi, 2 * LARGEST_CORRELATION)
 
     def deviance(
         self, x: np.ndarray, gradient: np.ndarray, prior: FixedPrior | None = None
@@ -116,7 +125,7 @@ def likelihood_at(problem: Problem, optimum: Optimum, *, centred: bool = False) 
         unit = log_units(co)
         zero = zero_there(co, x)
     x[:n_sd][zero] = ZERO + unit[zero]
-    start = start_point(co)
+    start = start_point(problem, co)
     starts = [off_zero(x, unit)]
     for scale in (0.0, np.log(0.1), np.log(5.0)):
         other = start.copy()
@@ -148,11 +157,10 @@ def absolute_coordinates(problem: Problem, optimum: Optimum) -> tuple[Coordinate
     n_sd = co.n_sd
     # Under ML sigma may be zero where REML's is not: there is no profile then.
     shift = 0.0 if problem.sigma_is_known else np.log(max(optimum.sigma, 1e-300))
-    x = np.empty(co.n_x)
-    x[: len(optimum.x)] = optimum.x
+    theta, phi = separate_theta(optimum.coordinates, optimum.x)
+    of_sigma = [] if problem.sigma_is_known else [shift]
+    x = np.concatenate([theta, of_sigma, phi])
     x[:n_sd] += shift
-    if not problem.sigma_is_known:
-        x[-1] = shift
     return co, x
 
 
@@ -226,6 +234,9 @@ def profile_theta(
     rest = np.delete(np.arange(len(x)), k)
     sds = rest[rest < n_sd]
     full, slope = x.copy(), np.empty(len(x))
+    edges = likelihood.edges
+    if k >= len(x) - len(edges):
+        edges = np.delete(edges, k - len(x) + len(edges))
 
     def search(value: float) -> Search:
         def of_rest(z: np.ndarray, gradient: np.ndarray) -> float:
@@ -237,6 +248,7 @@ def profile_theta(
         return Search(
             of_rest, rest.size, sds.size, likelihood.n_corr, np.ones(sds.size, dtype=bool),
             likelihood.unit[sds], polish=likelihood.polish,
+            edges=edges,
         )  # fmt: skip
 
     profile = Profile(
@@ -297,7 +309,7 @@ def profile_coefficient(
         n_sd = len(likelihood.unit)
         return Search(
             of_theta, len(likelihood.x), n_sd, likelihood.n_corr, np.ones(n_sd, dtype=bool),
-            likelihood.unit,
+            likelihood.unit, edges=likelihood.edges,
         )  # fmt: skip
 
     slope = np.empty(len(likelihood.x))

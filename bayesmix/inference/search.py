@@ -51,6 +51,8 @@ class Search:
         Logarithm of each standard deviation's unit.
     polish : bool
         Whether Newton steps find the last digits, where parameters are few.
+    edges : ndarray, optional
+        How far from zero the last coordinates may go, infinite for those without end.
     """
 
     def __init__(
@@ -63,8 +65,13 @@ class Search:
         unit: np.ndarray,
         *,
         polish: bool = True,
+        edges: np.ndarray | None = None,
     ) -> None:
         self.criterion, self.polish = criterion, polish
+        self.edge = np.full(n_x, np.inf)
+        self.edge[n_sd : n_sd + n_corr] = LARGEST_CORRELATION
+        if edges is not None and len(edges):
+            self.edge[-len(edges) :] = edges
         self.n_x, self.n_sd, self.n_corr = n_x, n_sd, n_corr
         self.may_be_zero = may_be_zero
         self.unit = unit
@@ -108,11 +115,9 @@ class Search:
             value, gradient = self.value(x)
             return value, gradient[free]
 
-        is_corr = (free >= self.n_sd) & (free < self.n_sd + self.n_corr)
-        bounds = [
-            (-LARGEST_CORRELATION, LARGEST_CORRELATION) if corr else (None, None)
-            for corr in is_corr
-        ]
+        edge = self.edge[free]
+        is_corr = np.isfinite(edge)
+        bounds = [(-end, end) if np.isfinite(end) else (None, None) for end in edge.tolist()]
         few = free.size <= _NEWTON_SIZE
 
         def descend(z: np.ndarray, ftol: float, gtol: float) -> optimize.OptimizeResult:
@@ -133,7 +138,6 @@ class Search:
         # What is left to gain, not the gradient's size, says whether it has converged.
         largest = _left(z, gradient, is_corr)
         if _ENOUGH <= largest < np.inf and value < HUGE and self.polish and z.size <= _NEWTON_SIZE:
-            edge = np.where(is_corr, LARGEST_CORRELATION, np.inf)
             z = bounded_newton(of_free, z, -edge, edge, 1e-6)
             value, gradient = of_free(z)
             largest = _left(z, gradient, is_corr)

@@ -15,8 +15,9 @@ from bayesmix.gaussian.coordinates import (
     unpack_theta,
 )
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.residual_coordinates import phi_values
 
-__all__ = ["GroupVariables", "theta_variables"]
+__all__ = ["GroupVariables", "residual_variables", "theta_variables"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def theta_variables(
         As `unpack_theta` has them, all draws behind each other.
     """
     n_chains, n_draws = x.shape[:2]
-    flat = np.ascontiguousarray(np.concatenate(x))
+    flat = np.ascontiguousarray(np.concatenate(x)[:, : co.n_x])
     sd, C = unpack_theta(co, flat)
     found: dict[str, np.ndarray] = {}
     blocks = iter(structure_values(co, flat))
@@ -74,3 +75,26 @@ def theta_variables(
             R[..., range(group.n_effects), range(group.n_effects)] = 1.0
             found[own.corr] = R.reshape(n_chains, n_draws, *R.shape[1:])
     return found, sd, C
+
+
+def residual_variables(problem: Problem, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Variables of R beside sigma, or of sigma's predictor.
+
+    Parameters
+    ----------
+    problem : Problem
+    x : ndarray, shape (..., n_phi)
+        Coordinates.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (..., ...)
+    """
+    found = phi_values(problem.phi, x)
+    out: dict[str, np.ndarray] = {}
+    if problem.scale is not None:
+        own = [found.pop(one.name) for one in problem.scale.parameters]
+        out |= problem.scale.variables(np.stack(own, axis=-1))
+    if problem.residual is not None:
+        out |= problem.residual.variables(found)
+    return out

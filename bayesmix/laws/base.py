@@ -19,6 +19,7 @@ import numpy as np
 from bayesmix.arguments import checked_seed
 from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
+from bayesmix.laws.forecast import check_forecast, observed_rows
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
@@ -239,6 +240,17 @@ class Law(ABC):
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Fixed effects, group effects by grouping factor, and the family's own parameters."""
 
+    @abstractmethod
+    def residual_variance(self) -> np.ndarray | None:
+        """Residual variance on the scale of the linear predictor, shape (...).
+
+        The mean over the rows where it differs between them; None where it has no number.
+        """
+
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows of the fit where it has a predictor, shape (S, rows); else None."""
+        return None
+
     def smooth_effects(self) -> dict[str, np.ndarray]:
         """Effects of the smooths of mu's population, shape (..., q) as `values` has it."""
         effects = self.point_estimates()[1]
@@ -281,7 +293,11 @@ class Law(ABC):
     ) -> Predictor:
         """Draws of what is asked of some rows."""
         number = checked_seed(seed, self.seed)
-        parameters = self.draw(levels_of(rows), draws, number, request.kind)
+        levels = levels_of(rows)
+        if request.forecast:
+            check_forecast(self.model, request)
+            levels = levels_of(rows, observed_rows(self.model, rows)[1])
+        parameters = self.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
 
     def reaching(self, *tables: Any) -> Law:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import covariance_of
+from bayesmix.laws.values import own_parameters
 
 if TYPE_CHECKING:
     from bayesmix.covariance import Part
@@ -65,31 +66,40 @@ def covariance_parameters(model: StatedModel) -> list[CovarianceParameter]:
                 )
     if model.residual is None:
         return found
-    for of_residual in model.residual.parameters:
-        bounded = of_residual.support == "interval"
-        lower = {"positive": 0.0, "real": -np.inf, "interval": of_residual.lower}
-        found.append(
+    structure = model.residual
+    ends = {one.name: (one.lower, one.upper) for one in structure.parameters
+            if one.support == "interval"}  # fmt: skip
+    for name, dims in structure.dims.items():
+        shape = [len(structure.coords[dim]) for dim in dims]
+        positive = name.startswith(("sd", "range"))
+        lower, upper = ends.get(name, (0.0, np.inf) if positive else (-1.0, 1.0))
+        found += [
             CovarianceParameter(
-                group="Residual", name=of_residual.name,
-                label=of_residual.name.removesuffix("_residual"),
-                lower=lower[of_residual.support],
-                upper=of_residual.upper if bounded else np.inf,
+                group="Residual",
+                name=one,
+                label=one.replace("_residual", ""),
+                lower=lower,
+                upper=upper,
             )
-        )  # fmt: skip
+            for one in structure.labelled(name, np.zeros(shape))
+        ]
     return found
 
 
-def values_of_parameters(found: list[CovarianceParameter], values: Values) -> list[np.ndarray]:
+def values_of_parameters(
+    model: StatedModel, found: list[CovarianceParameter], values: Values
+) -> list[np.ndarray]:
     """Take the values of parameters out of a law's, shape (...) each.
 
     Parameters
     ----------
+    model : StatedModel
     found : list of CovarianceParameter
     values : Values
     """
+    own = own_parameters(model, values)
     return [
-        values.parameters[p.name] if p.group == "Residual" else values.structure[p.group][p.name]
-        for p in found
+        own[p.name] if p.group == "Residual" else values.structure[p.group][p.name] for p in found
     ]
 
 

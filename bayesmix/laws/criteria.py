@@ -78,6 +78,7 @@ class Criteria(StructureIntervals):
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, sigma."""
         n_theta = sum(covariance_of(group).n_coordinates for group in self.problem.groups)
+        n_theta += len(self.problem.phi)
         return self.problem.n_fixed + n_theta + (not self.problem.sigma_is_known)
 
     @property

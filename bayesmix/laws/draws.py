@@ -25,7 +25,7 @@ from bayesmix.laws.parameters import ParameterDraws, chosen_draws, levels_first,
 from bayesmix.laws.reach import reaches, reaching_draws
 from bayesmix.laws.redrawn import redrawn_effects
 from bayesmix.laws.request import Kind, PredictionRequest
-from bayesmix.laws.residuals import Residual, residual_values
+from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.smooth_degrees import degrees_of_draws
 from bayesmix.laws.summaries import diagnose, summarise
@@ -34,6 +34,7 @@ from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 if TYPE_CHECKING:
     from bayesmix.design import Design, GroupingFactor
     from bayesmix.inference.draws import GroupMoments
+    from bayesmix.laws.predictor import Predictor
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["DrawsLaw"]
@@ -237,16 +238,33 @@ class DrawsLaw(Law):
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
         """Group and name of each parameter of a covariance structure, and their columns."""
         found = covariance_parameters(self.model)
-        draws = values_of_parameters(found, self.values)
+        draws = values_of_parameters(self.model, found, self.values)
         labels = [(p.group, p.label) for p in found]
         return labels, summarise(self._stacked(draws), asked.of_draws()), []
 
     def residual_variance(self) -> np.ndarray | None:
-        """Residual variance on the scale of the linear predictor, shape (chains, draws)."""
+        """Residual variance on the scale of the linear predictor, shape (chains, draws).
+
+        Where sigma of a normal response has a predictor it is the mean over the rows.
+        """
+        if "sigma" in self.others and self.model.family.is_linear_normal:
+            return self._mean_of_squares("sigma")
         if self.others or self.parameter != "mu":  # it differs from row to row; there is none
             return None
+        structure = self.model.residual
+        if structure is not None and structure.scale_parameters:
+            return structure.mean_variance(self.parameters, self.model.rows)
         residual = self.model.family.residual_variance(self.parameters)
         return None if residual is None else np.broadcast_to(residual, self.beta.shape[:2])
+
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows at each draw, shape (S, rows)."""
+        if "sigma" not in self.others or not self.model.family.is_linear_normal:
+            return None
+        rows = rows_of_fit(self.model, "response")
+        predictor = self.predictor(rows, PredictionRequest(), None, None)
+        found = [predictor.of_family(slice(i, i + 1))["sigma"] for i in at.tolist()]
+        return np.concatenate(found, axis=1)
 
     def point_estimates(self) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Means of fixed effects, of group effects, and of the family's own parameters."""
@@ -302,8 +320,11 @@ class DrawsLaw(Law):
             for g, own in self.structure.items()
         }
         if any(name in self.moments and len(found) for name, found in levels.items()):
+            of_sigma = {
+                self.model.names.of(name).beta: flat(own.beta) for name, own in self.others.items()
+            }
             beta, b = redrawn_effects(
-                self.model, sd, corr, structure, family, levels, len(beta), seed
+                self.model, sd, corr, structure, family | of_sigma, levels, len(beta), seed
             )
         else:
             b = {
@@ -376,6 +397,8 @@ class DrawsLaw(Law):
         number = checked_seed(seed, self.seed)
         rows = rows_of_fit(self.model, wanted)
         predictor = self.predictor(rows, PredictionRequest(kind=wanted), None, number)
+        if kind == "normalized":
+            return rows, self._whitened(rows, predictor, number)
         return rows, residual_values(kind, self.model.y, predictor, predictor.n_draws, number)
 
     def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
@@ -415,6 +438,36 @@ class DrawsLaw(Law):
         return (predictor.completed(y) if "status" in self.model.rows else y), replicates
 
     # -- inside ---------------------------------------------------------------
+
+    def _mean_of_squares(self, name: str) -> np.ndarray:
+        """Mean over the rows of the square of a parameter with a predictor, (chains, draws)."""
+        rows = rows_of_fit(self.model, "response")
+        predictor = self.predictor(rows, PredictionRequest(), None, None)
+        parts: dict[int, np.ndarray] = {}
+
+        def add(number: int, block: slice) -> None:
+            parts[number] = np.square(predictor.of_family(block)[name]).sum(axis=1)
+
+        for_each_block(rows.n_rows, predictor.n_draws, add)
+        total = np.sum([parts[number] for number in sorted(parts)], axis=0)
+        return np.asarray(total / rows.n_rows).reshape(self.beta.shape[:2])
+
+    def _whitened(self, rows: Rows, predictor: Predictor, seed: int) -> np.ndarray:
+        """Residuals of the posterior means, whitened at the posterior means of R's parameters."""
+        refuse_normalized(self.model.family)
+        structure = self.model.residual
+        assert structure is not None  # noqa: S101
+        left = residual_values("response", self.model.y, predictor, predictor.n_draws, seed)
+        values = {name: own.mean(axis=(0, 1)) for name, own in self.parameters.items()}
+        if "sigma" in self.others:
+            sigma = np.empty(rows.n_rows)
+
+            def fill(_: int, block: slice) -> None:
+                sigma[block] = predictor.of_family(block)["sigma"].mean(axis=0)
+
+            for_each_block(rows.n_rows, predictor.n_draws, fill)
+            values["sigma"] = sigma
+        return structure.whiten(left, values, rows.per_row)
 
     def _stacked(self, values: list[np.ndarray]) -> np.ndarray:
         if values:

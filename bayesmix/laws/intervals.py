@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import log_density, log_likelihood
+from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
@@ -27,9 +29,10 @@ from bayesmix.inference.profile import (
     zero_there,
 )
 from bayesmix.inference.search import LARGEST_CORRELATION, ZERO
+from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.base import IntervalMethod
 from bayesmix.laws.mode import Mode
-from bayesmix.laws.wald import interval_of_logarithm
+from bayesmix.laws.wald import interval_of_atanh, interval_of_logarithm
 
 if TYPE_CHECKING:
     from bayesmix.inference.empirical import Optimum
@@ -53,7 +56,7 @@ class ModeIntervals(Mode):
             n_sd = co.n_sd
             x[:n_sd] = np.log(np.maximum(sd[co.effect_of_sd], 1e-300))
             if co.n_sigma:
-                x[-1] = np.log(sd[-1])
+                x[co.n_x - 1] = np.log(sd[-1])
             return co, x
         return absolute_coordinates(self.problem, self.optimum)
 
@@ -94,7 +97,7 @@ class ModeIntervals(Mode):
         own, mode = self.optimum.coordinates, self.optimum.x
         # Under a uniform prior the coordinate is no logarithm.
         scale = np.ones(len(x))
-        for k in [*range(n_sd), *([len(x) - 1] if co.n_sigma else [])]:
+        for k in [*range(n_sd), *([co.n_x - 1] if co.n_sigma else [])]:
             step = np.zeros(len(x))
             step[k] = 1e-5
             up, down = (standard_deviations(own, mode + s * step) for s in (1, -1))
@@ -170,7 +173,7 @@ class ModeIntervals(Mode):
         has_sigma = not self.problem.sigma_is_known
         if method == "profile":
             self._check_profile()
-            at = [*range(n_sd), *([len(self._surroundings.x) - 1] if has_sigma else [])]
+            at = [*range(n_sd), *([co.n_x - 1] if has_sigma else [])]
             ends = [
                 self._once(
                     ("sd", k, ci_prob),
@@ -184,7 +187,7 @@ class ModeIntervals(Mode):
         else:
             sds = standard_deviations(co, x)
             sd = np.append(sds[of_sd], sds[-1:] if has_sigma else [])
-            at = [*range(n_sd), *([len(x) - 1] if has_sigma else [])]
+            at = [*range(n_sd), *([co.n_x - 1] if has_sigma else [])]
             se = np.sqrt(np.diag(self.theta_cov)[at])
             lower, upper = interval_of_logarithm(sd, se, ci_prob)
             lower[:n_sd][self.optimum.at_zero[of_sd]] = 0.0
@@ -196,6 +199,84 @@ class ModeIntervals(Mode):
         if has_sigma:
             low["Residual"], high["Residual"] = lower[-1:], upper[-1:]
         return low, high
+
+    def residual_parameters(
+        self, ci_prob: float, method: IntervalMethod
+    ) -> tuple[list[str], np.ndarray]:
+        """Names of the residual structure's parameters, and their estimates, sds and intervals.
+
+        Parameters
+        ----------
+        ci_prob : float
+        method : {"wald", "profile"}
+
+        Returns
+        -------
+        list of str
+        ndarray, shape (k, 4)
+            Estimate, sd, lower and upper. Wald's interval is that of the coordinate; elements of
+            vectors and matrices have no other, on the scale of the logarithm or of atanh.
+        """
+        structure = self.problem.residual
+        if structure is None or not self.problem.phi:
+            return [], np.zeros((0, 4))
+        co, x = self.absolute
+        alone = [n for n, dims in structure.dims.items() if not dims]
+        values = self._labelled_at(x)
+        slopes = {name: np.zeros(len(x)) for name in values}
+        for j in range(co.n_x, len(x)):
+            step = np.zeros(len(x))
+            step[j] = 1e-5
+            up, down = self._labelled_at(x + step), self._labelled_at(x - step)
+            for name, slope in slopes.items():
+                slope[j] = (up[name] - down[name]) / 2e-5
+        names, rows = [], []
+        for name, value in values.items():
+            used = slopes[name] != 0
+            cov = self.theta_cov[np.ix_(used, used)]
+            se = float(np.sqrt(slopes[name][used] @ cov @ slopes[name][used]))
+            if name in alone:
+                low, high = self._ends_of_residual(name, ci_prob, method)
+            elif name.startswith("sd_"):
+                ends = interval_of_logarithm(np.asarray([value]), np.asarray([se / value]), ci_prob)
+                low, high = float(ends[0][0]), float(ends[1][0])
+            else:
+                low, high = interval_of_atanh(value, se / max(1 - value**2, 1e-12), ci_prob)
+            lower, upper = around(*np.reshape([value, low, high], (3, 1)))
+            names.append(name)
+            rows.append((value, se, lower[0], upper[0]))
+        return names, np.asarray(rows, dtype=np.float64).reshape(-1, 4)
+
+    def _labelled_at(self, x: np.ndarray) -> dict[str, float]:
+        """Numbers of the residual structure's variables at coordinates, by their labels."""
+        structure = self.problem.residual
+        assert structure is not None  # noqa: S101
+        found = residual_variables(self.problem, x[self.absolute[0].n_x :])
+        out: dict[str, float] = {}
+        for name in structure.dims:
+            out |= {k: float(v) for k, v in structure.labelled(name, found[name]).items()}
+        return out
+
+    def _ends_of_residual(
+        self, name: str, ci_prob: float, method: IntervalMethod
+    ) -> tuple[float, float]:
+        """Interval of a parameter with a coordinate of its own: there, or by the profile."""
+        co, x = self.absolute
+        j = next(j for j, one in enumerate(self.problem.phi) if one.name == name)
+        at = co.n_x + j
+        if method == "profile":
+            self._check_profile()
+            ends = self._once(
+                ("residual", j, ci_prob),
+                functools.partial(
+                    profile_theta, self._surroundings, at, ci_prob, may_be_zero=False
+                ),
+            )
+        else:
+            reach = float(stats.norm.ppf((1 + ci_prob) / 2) * np.sqrt(self.theta_cov[at, at]))
+            ends = x[at] - reach, x[at] + reach
+        found = phi_values((self.problem.phi[j],), np.asarray(ends)[:, None])[name]
+        return float(found[0]), float(found[1])
 
     def _profile_of_sd(self, k: int, ci_prob: float, *, may_be_zero: bool) -> tuple[float, float]:
         """Ends of the logarithm of a standard deviation: among centred effects, if it is one."""
@@ -256,7 +337,7 @@ def _with_zero(co: Coordinates, at_zero: np.ndarray) -> np.ndarray:
 
     `at_zero` is of each effect.
     """
-    out = np.zeros(co.n_x, dtype=bool)
+    out = np.zeros(co.n_all, dtype=bool)
     for block in range(co.n_blocks):
         here, zero = co.coordinates_of_block(block), at_zero[co.effects_of_block(block)]
         if co.block_n[block]:  # of parameters of all pairs, what one pair tells is known
@@ -273,7 +354,7 @@ def away_from_boundaries(co: Coordinates, x: np.ndarray, at_zero: np.ndarray) ->
     """Coordinates that a Wald interval is for."""
     free = ~_with_zero(co, at_zero)
     n_sd = co.n_sd
-    corr = slice(n_sd, len(x) - co.n_sigma)
+    corr = slice(n_sd, n_sd + co.n_structure)
     free[:n_sd] = ~at_zero[co.effect_of_sd]
     free[corr] &= np.abs(x[corr]) < LARGEST_CORRELATION - 0.5
     return free

@@ -21,7 +21,7 @@ from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.predictor import NODES, WEIGHTS
 from bayesmix.laws.request import Kind, PredictionRequest
-from bayesmix.laws.residuals import Residual, residual_values
+from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 
 __all__ = ["LaplaceRows"]
@@ -73,6 +73,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the inverse link at the modes leaves, or where it lies among simulated ones."""
         y, rows = self.model.y, rows_of_fit(self.model, "response")
+        if kind == "normalized":
+            refuse_normalized(self.model.family)
         if kind == "quantile":
             predictor = self.predictor(rows, PredictionRequest(kind="response"), None, seed)
             number = checked_seed(seed, self.seed)

@@ -17,8 +17,9 @@ __all__ = ["marginal_covariance"]
 
 
 def marginal_covariance(
-    model: StatedModel, values: Values, at: np.ndarray, *, correlation: bool
-) -> np.ndarray:
+    model: StatedModel, values: Values, at: np.ndarray, *, correlation: bool,
+    sigma_of_rows: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Covariance, or correlations, of some rows given the fixed effects.
 
     Parameters
@@ -29,6 +30,8 @@ def marginal_covariance(
     at : ndarray of int, shape (n,)
         Positions of the rows.
     correlation : bool
+    sigma_of_rows : ndarray, shape (S, n), optional
+        Sigma of these rows at each draw, where it has a predictor.
 
     Returns
     -------
@@ -68,6 +71,8 @@ def marginal_covariance(
         if not with_residual or model.residual is None:
             return np.zeros((n, n))
         here = {name: found[number] for name, found in parameters.items()}
+        if sigma_of_rows is not None:
+            here["sigma"] = sigma_of_rows[number]
         return model.residual.covariance(here, rows, n)
 
     if not correlation:

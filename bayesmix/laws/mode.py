@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from bayesmix.covariance import covariance_of
+from bayesmix.gaussian.combine import separate_theta
 from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.problem import Problem
@@ -17,7 +18,9 @@ from bayesmix.inference.empirical import Method, Optimum, maximise
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
+from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.levels import covariance_roots
+from bayesmix.laws.rows import Rows
 from bayesmix.laws.values import Values
 from bayesmix.statement.stated import StatedModel
 
@@ -79,15 +82,43 @@ class Mode:
 
     @property
     def family_values(self) -> Mapping[str, np.ndarray]:
-        """Estimates of the family's own parameters."""
-        if self.problem.sigma_is_known:
-            return {}
-        return {"sigma": np.asarray(self.optimum.sigma)}
+        """Estimates of the family's own parameters, and of the residual structure's."""
+        found = {} if self.problem.sigma_is_known else {"sigma": np.asarray(self.optimum.sigma)}
+        found |= self.residual_values
+        if "sigma" in self.model.design.predictors:
+            found.pop(self.model.names.of("sigma").beta, None)
+        return found
+
+    @functools.cached_property
+    def residual_values(self) -> dict[str, np.ndarray]:
+        """Estimates of R's variables beside sigma, or of sigma's coefficients."""
+        phi = separate_theta(self.optimum.coordinates, self.optimum.x)[1]
+        return residual_variables(self.problem, phi)
 
     @property
     def residual_on_link(self) -> np.ndarray:
-        """Residual variance on the scale of the linear predictor; NaN where it has none."""
-        return np.asarray(self.optimum.sigma**2)
+        """Residual variance on the scale of the linear predictor; NaN where it has none.
+
+        Where it differs between rows it is the mean over these.
+        """
+        if self.problem.scale is None:
+            return np.asarray(self.optimum.sigma**2)
+        if "sigma" in self.model.design.predictors:
+            return np.asarray(np.mean(self.row_sigma(None) ** 2))
+        assert self.model.residual is not None  # noqa: S101
+        return self.model.residual.mean_variance(self.family_values, self.model.rows)
+
+    def residual_variance(self) -> np.ndarray | None:
+        """The same, as laws of draws have it."""
+        return self.residual_on_link
+
+    def row_sigma(self, rows: Rows | None) -> np.ndarray:
+        """Sigma of each row where it has a predictor, of the fit or new, shape (n,)."""
+        scale, model = self.problem.scale, self.model
+        assert scale is not None  # noqa: S101
+        own = model.design.predictors["sigma"] if rows is None else rows.others["sigma"]
+        eta = own.X @ self.residual_values[scale.variable]
+        return np.asarray(np.exp(eta if own.offset is None else eta + own.offset))
 
     @property
     def values(self) -> Values:

@@ -22,6 +22,7 @@ from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.residual import Correlated
 
 __all__ = ["ModeRows"]
 
@@ -66,7 +67,19 @@ class ModeRows(Mode, Law):
                 name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
             },
             n_draws=n_draws,
+            others=self._draws_of_sigma(n_draws),
         )
+
+    def _draws_of_sigma(self, n_draws: int) -> dict[str, ParameterDraws]:
+        """The coefficients of sigma's predictor, if it has one: as they are estimated."""
+        if "sigma" not in self.model.design.predictors:
+            return {}
+        beta = self.residual_values[self.model.names.of("sigma").beta]
+        own = ParameterDraws(
+            beta=np.repeat(beta[:, None], n_draws, axis=1), b={}, level_rows={}, scales={},
+            family={}, n_draws=n_draws,
+        )  # fmt: skip
+        return {"sigma": own}
 
     # -- rows -----------------------------------------------------------------
 
@@ -77,6 +90,9 @@ class ModeRows(Mode, Law):
         if draws is not None:
             whole_number("draws", draws, 1)
         checked_seed(seed, self.seed)
+        if request.forecast:  # by draws of the effects, around which residuals are known
+            predictor = self.predictor(rows, request, draws, seed)
+            return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         mean, variance, size = self._moments_of(rows, request)
         z = stats.norm.ppf((1 + request.ci_prob) / 2)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
@@ -108,6 +124,9 @@ class ModeRows(Mode, Law):
         checked_seed(seed, self.seed)
         rows = rows_of_fit(self.model, "linear")
         residual = self.model.y - self.means(rows)
+        structure = self.model.residual
+        if kind == "normalized" and structure is not None:
+            return rows, structure.whiten(residual, self._values_of_rows(rows), rows.per_row)
         if kind != "response":
             residual = residual / np.sqrt(self._residual_variance(rows))
         return rows, residual
@@ -132,6 +151,12 @@ class ModeRows(Mode, Law):
         number = checked_seed(seed, self.seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
 
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Sigma of rows at the estimates, shape (1, rows)."""
+        if "sigma" not in self.model.design.predictors:
+            return None
+        return self.row_sigma(None)[None, at]
+
     # -- inside ---------------------------------------------------------------
 
     def _replicate(
@@ -140,7 +165,7 @@ class ModeRows(Mode, Law):
         """One response of each row, from its linear predictor without new groups' effects."""
         structure = self.model.residual
         assert structure is not None  # noqa: S101
-        noise = structure.draw(rows.n_rows, self.family_values, rows.per_row, rng)
+        noise = structure.draw(rows.n_rows, self._values_of_rows(rows), rows.per_row, rng)
         return modes + noise + (self._new_effects(rng) if new_groups else 0.0)
 
     def _new_effects(self, rng: np.random.Generator) -> np.ndarray:
@@ -178,10 +203,15 @@ class ModeRows(Mode, Law):
         rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
+        structure, whitening = self.model.residual, None
+        if isinstance(structure, Correlated):
+            values = self._values_of_rows(rows)
+            whitening = structure.whitening(values, rows.per_row, rows.n_rows)
         residual = self._residual_variance(rows)
         between = [np.sum((Z @ self.roots[name]) ** 2, axis=1).max() for name, Z in rows.Z.items()]
         least = _LEAST_RESIDUAL * sum(between)
-        return row_variance(design.mu, self.roots, 1.0 / np.maximum(residual, least), prior)
+        precision = 1.0 / np.maximum(residual, least)
+        return row_variance(design.mu, self.roots, precision, prior, whitening)
 
     def means(self, rows: Rows) -> np.ndarray:
         """Linear predictor of each row at the modes, shape (n,)."""
@@ -230,8 +260,15 @@ class ModeRows(Mode, Law):
         """Variance of x' beta, shape (n,)."""
         return np.einsum("ni,ni->n", X @ self.conditional.beta_cov, X)
 
+    def _values_of_rows(self, rows: Rows) -> dict[str, np.ndarray]:
+        """Sigma, of each row where it has a predictor, and the residual structure's parameters."""
+        found = dict(self.family_values)
+        if "sigma" in rows.others:
+            found["sigma"] = self.row_sigma(rows)
+        return found
+
     def _residual_variance(self, rows: Rows) -> np.ndarray:
-        structure, values = self.model.residual, self.family_values
+        structure, values = self.model.residual, self._values_of_rows(rows)
         if structure is None:
             found = self.model.family.variance(np.zeros(rows.n_rows), values, rows.per_row)
         else:

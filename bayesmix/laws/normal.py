@@ -15,6 +15,7 @@ from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
+from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
@@ -84,16 +85,19 @@ class NormalLaw(Criteria, ModeRows):
         """Names of the family's parameters, and the columns of their table."""
         method = asked.ci_method or self.affordable()
         _check(asked.ci_prob, method)
-        if self.problem.sigma_is_known:
-            return [], {n: np.zeros(0) for n in ("estimate", "sd", "lower", "upper")}
-        lower, upper = self._sd_interval(asked.ci_prob, method)
-        sigma = np.asarray([self.optimum.sigma])
-        return ["sigma"], {
-            "estimate": sigma,
-            "sd": sigma * float(np.sqrt(self.theta_cov[-1, -1])),
-            "lower": lower["Residual"],
-            "upper": upper["Residual"],
-        }
+        names, rows = [], []
+        if not self.problem.sigma_is_known:
+            lower, upper = self._sd_interval(asked.ci_prob, method)
+            at = self.absolute[0].n_x - 1
+            sigma = self.optimum.sigma
+            names.append("sigma")
+            rows.append((
+                sigma, sigma * float(np.sqrt(self.theta_cov[at, at])), lower["Residual"][0],
+                upper["Residual"][0],
+            ))  # fmt: skip
+        own, of_residual = self.residual_parameters(asked.ci_prob, method)
+        columns = np.concatenate([np.reshape(rows, (-1, 4)), of_residual]).T
+        return names + own, dict(zip(("estimate", "sd", "lower", "upper"), columns, strict=True))
 
     def effects(
         self, group: GroupingFactor, asked: Asked, *, with_fixed: bool, n_levels: int | None = None
@@ -130,10 +134,11 @@ class NormalLaw(Criteria, ModeRows):
         sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
         lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
         upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
-        if not self.problem.sigma_is_known:
+        if self.model.design.known_se is None:
             labels.append(("Residual", ""))
             names.append("Residual")
-            sd = {**sd, "Residual": np.asarray([self.optimum.sigma])}
+            sd = {**sd, "Residual": np.sqrt(np.reshape(self.residual_on_link, 1))}
+            lower, upper = ({"Residual": np.full(1, np.nan)} | ends for ends in (lower, upper))
             shares.append(np.reshape(parts.residual / parts.total, 1))
         sds = joined([sd[name] for name in names])
         share = joined(shares)
@@ -224,7 +229,7 @@ class NormalLaw(Criteria, ModeRows):
         """Every parameter by its name at the coordinates of `smooth`."""
         co, p = self.absolute[0], len(self.conditional.beta)
         d = co.n_x
-        theta = np.ascontiguousarray(x[p : p + d])
+        theta, phi = np.ascontiguousarray(x[p : p + d]), x[p + d : p + co.n_all]
         every, R = standard_deviations(co, theta), correlations(co, theta)
         sd, corr, at = {}, {}, 0
         for f, group in enumerate(self.problem.groups):
@@ -232,7 +237,10 @@ class NormalLaw(Criteria, ModeRows):
             sd[group.name] = np.where(self.optimum.at_zero[rows], 0.0, every[rows])
             corr[group.name] = R[f]
             at += group.n_effects
-        own = self._own_at(x[p + d :], every[at:])
+        of_residual = residual_variables(self.problem, phi)
+        own = self._own_at(x[p + co.n_all :], every[at:]) | {
+            name: of_residual[name] for name in self.model.names.residual_dims
+        }
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
         return {name: float(v) for name, v in by_name(self.model, values).items()}
@@ -260,7 +268,7 @@ class NormalLaw(Criteria, ModeRows):
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""
-        return {"sigma": residual[0]} if "sigma" in self.model.family.parameters else {}
+        return {} if self.problem.sigma_is_known else {"sigma": residual[0]}
 
     def _se_of_atanh(self, f: int, k: int, m: int) -> float:
         """Standard error of a correlation's inverse hyperbolic tangent; NaN at a boundary."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.families.functions import LOG_2PI
 from bayesmix.laws.family_draws import FamilyDraws
+from bayesmix.laws.forecast import Forecast
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.residual_draws import ResidualDraws
 from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
+from bayesmix.residual import Correlated
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
@@ -51,8 +55,10 @@ class Predictor:
         request: PredictionRequest,
         seed: int,
     ) -> None:
+        self._model = model
         self._family = model.family
         self._residual = model.residual
+        self._y = model.y
         self.parameters = parameters
         self._parameters = parameters.family_columns()
         self._rows = rows
@@ -74,6 +80,39 @@ class Predictor:
         marginal = self._request.marginal
         return FamilyDraws(self._family, self.parameters, self._rows, self._seed, marginal=marginal)
 
+    @functools.cached_property
+    def _forecast(self) -> Forecast | None:
+        """What known series go on from, if that is asked for."""
+        if not self._request.forecast:
+            return None
+        return Forecast(self._model, self.parameters, self._rows, self._seed)
+
+    @functools.cached_property
+    def _in_series(self) -> ResidualDraws | None:
+        """Residuals that are correlated within series; None where they are not, or not placed."""
+        structure, rows = self._residual, self._rows.per_row
+        if not isinstance(structure, Correlated) or not set(structure.needs) <= set(rows):
+            return None
+        return ResidualDraws(structure, self._parameters, rows, self.n_draws, self._seed)
+
+    def _row_sd(self, rows: slice) -> np.ndarray:
+        """Residual standard deviation of each row, shape (S, rows) or (S, 1)."""
+        assert self._residual is not None  # noqa: S101
+        return np.asarray(self._residual.row_sd(self.of_family(rows), self.per_row(rows)))
+
+    @functools.cached_property
+    def _linear_predictors(self) -> np.ndarray:
+        """Linear predictor of all rows, shape (S, n), for what a row's series has to say."""
+        n = self._rows.n_rows
+        check_memory(f"{n} rows x {self.n_draws} draws", n * self.n_draws, "use fewer draws")
+        return np.ascontiguousarray(self._linear.block(slice(0, n)).T)
+
+    @functools.cached_property
+    def _scaled(self) -> np.ndarray:
+        """Residuals of the fit's rows, each over its standard deviation, shape (S, n)."""
+        difference = self._y - self._linear_predictors
+        return np.asarray(difference / self._row_sd(slice(0, len(self._y))))
+
     def block(self, number: int, rows: slice) -> np.ndarray:
         """Return the draws of a block of rows, shape (rows, S)."""
         request = self._request
@@ -88,12 +127,18 @@ class Predictor:
                 spread = np.sqrt(self._linear.group_variance(rows))
                 eta += spread * rng.standard_normal(eta.shape)
             family = self._own.of_new_groups(rows, rng)
-            drawn = (
-                self._family.simulate(eta.T, family, per_row, rng)
-                if self._residual is None
-                else self._residual.simulate(self._family, eta.T, family, per_row, rng)
-            )
+            if self._residual is None:
+                drawn = self._family.simulate(eta.T, family, per_row, rng)
+            elif self._forecast is not None:
+                residual = self._forecast.mean[:, rows] + self._forecast.noise[:, rows]
+                drawn = eta.T + self._row_sd(rows) * residual
+            elif self._in_series is not None:
+                drawn = eta.T + self._row_sd(rows) * self._in_series.block(rows)
+            else:
+                drawn = self._residual.simulate(self._family, eta.T, family, per_row, rng)
             return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
+        if self._forecast is not None:
+            eta += (self._row_sd(rows) * self._forecast.mean[:, rows]).T
         if self._family.is_linear_normal or not request.marginal:
             return self._mean(eta, self.of_family(rows), per_row)
         spread = np.sqrt(self._linear.group_variance(rows))
@@ -143,11 +188,18 @@ class Predictor:
     def log_prob(self, y: np.ndarray, rows: slice) -> np.ndarray:
         """Log density of responses at each draw, shape (S, rows).
 
+        Where residuals are correlated it is that of the fit's rows, each given all other rows
+        of its series.
+
         Parameters
         ----------
         y : ndarray, shape (rows,)
         rows : slice
         """
+        if self._in_series is not None:
+            deviation, sd = self._in_series.conditional(self._scaled, rows)
+            log_sd = np.log(sd) + np.log(self._row_sd(rows))
+            return np.asarray(-0.5 * ((deviation / sd) ** 2 + LOG_2PI) - log_sd)
         eta = self._linear.block(rows)
         family = self.of_family(rows)
         return np.asarray(self._family.log_prob(y, eta.T, family, self.per_row(rows)))
@@ -199,6 +251,9 @@ class Predictor:
 
     def total_log_prob(self, y: np.ndarray, n_rows: int) -> np.ndarray:
         """Log density of all rows together at each draw, shape (S,)."""
+        if self._in_series is not None:
+            sd = np.broadcast_to(self._row_sd(slice(0, n_rows)), (self.n_draws, n_rows))
+            return self._in_series.log_density(self._scaled) - np.log(sd).sum(axis=1)
         parts: dict[int, np.ndarray] = {}
 
         def add(number: int, block: slice) -> None:

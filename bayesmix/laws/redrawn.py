@@ -70,7 +70,7 @@ def redrawn_effects(
         )
     problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else family["sigma"]
-    X = pack_theta(problem, sd, corr, sigma, structure)
+    X = pack_theta(problem, sd, corr, sigma, structure, family)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     known = problem.known_precision

@@ -26,18 +26,23 @@ class PredictionRequest:
     groups : {"conditional", "population"}
     marginal : bool
     ci_prob : float
+    forecast : bool
+        Whether rows of known series continue from what was observed.
     """
 
     kind: Kind = "mean"
     groups: Groups = "conditional"
     marginal: bool = False
     ci_prob: float = 0.95
+    forecast: bool = False
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, get_args(Kind))
         one_of("groups", self.groups, get_args(Groups))
         if not isinstance(self.marginal, bool | np.bool_):
             raise ArgumentError(f"marginal={self.marginal!r} must be True or False")
+        if not isinstance(self.forecast, bool | np.bool_):
+            raise ArgumentError(f"forecast={self.forecast!r} must be True or False")
         check_probability("ci_prob", self.ci_prob)
 
     @property

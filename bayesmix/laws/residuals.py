@@ -7,15 +7,31 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import special
 
+from bayesmix.errors import NotSupportedError
+from bayesmix.families import Family
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import for_each_block
 
 if TYPE_CHECKING:
     from bayesmix.laws.predictor import Predictor
 
-__all__ = ["Residual", "residual_values", "share_below"]
+__all__ = ["Residual", "refuse_normalized", "residual_values", "share_below"]
 
-Residual = Literal["response", "pearson", "quantile"]
+Residual = Literal["response", "pearson", "normalized", "quantile"]
+
+
+def refuse_normalized(family: Family) -> None:
+    """Refuse whitened residuals of what is not normal.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if not family.is_linear_normal:
+        raise NotSupportedError(
+            f'residuals("normalized") are of a normal response, and the family is {family}; take '
+            '"quantile"'
+        )
 
 
 def residual_values(

@@ -118,6 +118,7 @@ def rows_to_predict(
     effects: bool,
     levels: bool,
     kind: Kind,
+    forecast: bool = False,
 ) -> Rows:
     """Gather the rows of a prediction.
 
@@ -131,6 +132,8 @@ def rows_to_predict(
     kind : {"mean", "response", "linear", "probability"}
         What is predicted: a response may need weights, known standard errors or
         trials.
+    forecast : bool
+        Whether rows of known series continue from what was observed.
 
     Returns
     -------
@@ -157,10 +160,13 @@ def rows_to_predict(
         }
         mu = replace(parts.pop("mu"), per_row=dict(model.rows))
         return replace(mu, others=parts)
-    return new_rows(model, data, effects=effects, levels=levels, kind=kind)
+    return new_rows(model, data, effects=effects, levels=levels, kind=kind, forecast=forecast)
 
 
-def new_rows(model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind) -> Rows:
+def new_rows(
+    model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind,
+    forecast: bool = False,
+) -> Rows:  # fmt: skip
     """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`."""
     design = model.design
     wanted = ("mu",) if kind == "linear" else tuple(design.predictors)
@@ -169,7 +175,9 @@ def new_rows(model: StatedModel, data: Any, *, effects: bool, levels: bool, kind
         for parameter in wanted
     }
     mu = parts.pop("mu")
-    return replace(mu, per_row=new_per_row(model, data, mu.labels, kind), others=parts)
+    return replace(
+        mu, per_row=new_per_row(model, data, mu.labels, kind, forecast=forecast), others=parts
+    )
 
 
 def _rows_of_fit(design: Design, parameter: str, *, effects: bool, levels: bool) -> Rows:
@@ -204,7 +212,7 @@ def _new_rows(design: Design, data: Any, parameter: str, *, effects: bool, level
 
 
 def new_per_row(
-    model: StatedModel, data: Any, labels: pd.Index[Any], kind: Kind
+    model: StatedModel, data: Any, labels: pd.Index[Any], kind: Kind, *, forecast: bool = False
 ) -> dict[str, np.ndarray]:
     """Find weights, known standard errors or trials of new rows, where they matter.
 
@@ -217,6 +225,16 @@ def new_per_row(
     if kind == "linear":
         return found
     known = column_names(data)
+    given = model.design.residual
+    if given is not None and (forecast or kind == "response"):
+        columns = tuple(dict.fromkeys([*given.levels.columns, *given.coordinates]))
+        if set(columns) <= set(known):  # else rows are in no known series
+            found |= given.of_new(select_columns(data, columns).reset_index(drop=True), labels)
+        elif model.residual is not None and model.residual.scale_parameters:
+            raise DataError(
+                f'kind="response" needs {", ".join(f"`{c}`" for c in columns)} of each row: '
+                f"{model.residual.in_words} have a standard deviation for each place"
+            )
     for name in model.rows:
         if name not in _OF_NEW_ROWS:
             continue

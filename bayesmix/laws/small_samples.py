@@ -205,6 +205,11 @@ def _satterthwaite(law: NormalLaw) -> Satterthwaite:
 
 def _kenward_roger(law: NormalLaw) -> SmallSample:
     design = law.model.design
+    if law.problem.phi:
+        raise NotSupportedError(
+            "Kenward and Roger's method takes covariances that are linear in their parameters, and "
+            'those of the residuals here are not; take ddf="satterthwaite"'
+        )
     for group in design.mu.groups:
         if group.between is not None:
             raise NotSupportedError(

@@ -17,7 +17,7 @@ from bayesmix.gaussian.density import log_likelihood
 from bayesmix.inference.search import LARGEST_CORRELATION
 from bayesmix.inference.structure_profile import profile_structure
 from bayesmix.laws.base import Asked, Columns, IntervalMethod
-from bayesmix.laws.covariance_parameters import CovarianceParameter, covariance_parameters
+from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.laws.intervals import ModeIntervals
 from bayesmix.laws.values import Values, estimated_pairs
 from bayesmix.laws.wald import MOST
@@ -91,11 +91,14 @@ class StructureIntervals(ModeIntervals):
         if method == "profile":
             self._check_profile()
         placed = {(p.group, p.name): p for p in self._placed}
+        of_residual: dict[str, np.ndarray] = {}
+        if any(p.group == "Residual" for p in listed):
+            of_residual = dict(zip(*self.residual_parameters(asked.ci_prob, method), strict=True))
         rows, notes = [], []
         for parameter in listed:
             at = placed.get((parameter.group, parameter.name))
             if at is None:
-                rows.append(self._of_residual(parameter))
+                rows.append(tuple(of_residual[parameter.name].tolist()))
                 continue
             numbers, note = self._row(at, asked.ci_prob, method)
             rows.append(numbers)
@@ -200,11 +203,6 @@ class StructureIntervals(ModeIntervals):
         """Ends of a coordinate of a structure."""
         around: Any = self._surroundings if self._centre is None else self._centred_likelihood
         return self._once(("structure", k, ci_prob), lambda: profile_structure(around, k, ci_prob))
-
-    def _of_residual(self, parameter: CovarianceParameter) -> tuple[float, float, float, float]:
-        """Estimate, sd, lower and upper of a parameter of the residual structure."""
-        nan = float("nan")
-        return float(self.family_values[parameter.name]), nan, nan, nan
 
 
 def _slope(parameter: Parameter, x: float) -> float:

@@ -76,6 +76,8 @@ def own_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
     for name, given in values.parameters.items():
         if name in labels:
             found |= {f"{name}[{label}]": given[..., k] for k, label in enumerate(labels[name])}
+        elif name in model.names.residual_dims and model.residual is not None:
+            found |= model.residual.labelled(name, given)
         else:
             found[name] = given
     return found

@@ -166,6 +166,7 @@ def _check_sizes(
     sampled = sum(len(predictor.fixed_effects) for predictor in predictors)
     sampled += sum(g.n_effects**2 + g.n_effects for g in groups)
     labels = model.names.parameter_labels
+    sampled += 0 if model.residual is None else len(model.residual.parameters)
     sampled += sum(len(labels.get(name, "1")) for name in model.parameters)
     too_many = group_draws == "auto" and effects * n_draws > MAX_GROUP_DRAWS
     kept = sampled + (0 if collapsed and (too_many or group_draws == "moments") else effects)
@@ -228,7 +229,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         return _maximise_laplace(model, method, n_quadrature)
     why_not = (
         why_not_normal(model.family, model.rows)
-        or why_not_one_predictor(model.design)
+        or why_not_one_predictor(model.design, model.family)
         or why_not_normal_effects(model.design)
     )
     if why_not:
@@ -261,8 +262,10 @@ def _why_not_fast(model: FittableModel) -> str:
     """Why neither the collapsed nor the joint density has kernels; empty if one has."""
     from bayesmix.inference.engines import why_not_collapsed, why_not_joint
 
-    why_not = why_not_collapsed if _is_normal(model) else why_not_joint
-    return why_not(model.design, model.family, model.rows, model.prior_entries)
+    parts = (model.design, model.family, model.rows, model.prior_entries)
+    if _is_normal(model):
+        return why_not_collapsed(*parts, model.residual)
+    return why_not_joint(*parts)
 
 
 def _sample_fast(

@@ -200,13 +200,17 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
             _check_range(posterior, name, 0.0, 1.0 if name in family.unit_parameters else np.inf)
         elif (posterior[name].diff(names.parameter_dim(name)) < 0).any():
             raise FileError(f"the draws of {name} are not in order")
+    for one in () if model.residual is None else model.residual.parameters:
+        if one.name in posterior and one.support != "real":
+            upper = one.upper if one.support == "interval" else np.inf
+            _check_range(posterior, one.name, one.lower, upper)
 
 
 def _check_range(posterior: xr.Dataset, name: str, lower: float, upper: float) -> None:
     values = posterior[name].to_numpy()
     wrong = values[(values < lower) | (values > upper)]
     if wrong.size:
-        ends = f"lie beyond {round(lower)} and {round(upper)}" if upper < np.inf else "be below 0"
+        ends = f"lie beyond {lower:.4g} and {upper:.4g}" if upper < np.inf else "be below 0"
         raise FileError(f"the draws of {name} cannot {ends}, and one is {wrong[0]:.6g}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.arguments import refusing
@@ -31,7 +31,7 @@ class Model(FittableModel, PoolingExtremes):
 
     Parameters
     ----------
-    formula : str
+    formula : str or sequence of str
         Such as ``"Reaction ~ Days + (Days | Subject)"``; lme4's group terms on
         top of all that formulaic reads. Smooths are written as in mgcv: ``s(x, k=10,
         bs="tp" | "cr" | "ps", m=)``, ``s(x, z)`` and ``t2(x, z)`` for surfaces, ``by=`` a
@@ -45,6 +45,10 @@ class Model(FittableModel, PoolingExtremes):
         A of `matrices`; ``gr(g, by=f)``, a covariance of effects for each level of f;
         ``gr(g, dist="student")``, effects that are multivariate t; and
         ``mm(a, b, weights=[v, w])``, rows that belong to several levels.
+        Where there are several the first has the response, and the others say what is known of
+        the residuals of a normal one: ``"residual ~ ar1(time | g)"`` how they are
+        correlated within the series g, ``"sigma ~ 0 + C(time)"`` what the logarithm of their
+        standard deviation depends on.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family
@@ -99,7 +103,7 @@ class Model(FittableModel, PoolingExtremes):
     ['corr(Subject)', 'LKJ(eta=2)']
     """
 
-    # Formulas for other parameters than mu are stated and have no front yet.
+    # Formulas for other parameters than a normal response's sigma are stated, and not fitted yet.
     _takes_several_formulas = False
 
     @refusing(OF_FIT)
@@ -265,7 +269,7 @@ class Model(FittableModel, PoolingExtremes):
 
     def update(
         self,
-        formula: str | None = None,
+        formula: str | Sequence[str] | None = None,
         data: Any = None,
         *,
         family: str | Family | None = None,
@@ -281,9 +285,10 @@ class Model(FittableModel, PoolingExtremes):
 
         Parameters
         ----------
-        formula : str, optional
+        formula : str or sequence of str, optional
             Such as ``". ~ . + x"`` or ``". ~ . - (1 | school)"``: a dot stands for what
-            was on its side. A formula without dots replaces the old one.
+            was on its side. A formula without dots replaces the old one. Of a model with
+            several formulas it changes the first; several replace all of them.
         data : table, optional
             By default the table that this model was made of, as it is now. Where neither
             formula nor family nor functions are given with it, the model stays what it

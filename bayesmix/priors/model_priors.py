@@ -147,6 +147,18 @@ class ModelPriors:
         yield from self.family.values()
         yield from self.residual.values()
 
+    def of_residual(self, name: str) -> PriorInForce:
+        """Return the prior of a parameter of R beside sigma: of the structure or sigma's predictor.
+
+        Parameters
+        ----------
+        name : str
+            As the entry is called: ``rho_residual``, ``"sigma: Intercept"``.
+        """
+        if name in self.residual:
+            return self.residual[name]
+        return next(entry for entry in self.predictors["sigma"] if entry.parameter == name)
+
     @property
     def improper(self) -> list[str]:
         """Parameters whose prior cannot be drawn from."""

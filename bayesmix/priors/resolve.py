@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.covariance import GroupCovariance, covariance_of
+from bayesmix.covariance import GroupCovariance, Parameter, covariance_of
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
 from bayesmix.design.by_level import LevelColumns
 from bayesmix.families import Family, ResponseScale
@@ -30,7 +30,7 @@ from bayesmix.priors.model_priors import (
 )
 from bayesmix.priors.prior import Prior
 from bayesmix.priors.supports import lkj, of_family, positive, real, within
-from bayesmix.residual import Residual
+from bayesmix.residual import Residual, ResidualParameter
 
 __all__ = ["kept_priors", "resolve_priors"]
 
@@ -65,8 +65,12 @@ def resolve_priors(
     PriorError
         If a name is unknown, or a prior does not fit its parameter.
     """
-    of_residual = () if residual is None else residual.parameters
-    chosen = Choices(design, family, user or {}, tuple(one.name for one in of_residual))
+    of_residual: tuple[ResidualParameter, ...] = ()
+    if residual is not None:
+        of_residual = (*residual.scale_parameters, *residual.parameters)
+    chosen = Choices(
+        design, family, user or {}, tuple(dict.fromkeys(one.prior_name for one in of_residual))
+    )
     scale = family.response_scale(y, design.mu.offset, design.row_data)
     defaults = {
         name: Prior(distribution, **values)
@@ -85,11 +89,27 @@ def resolve_priors(
         name: of_family(family, chosen.take(name, [name], default))
         for name, default in defaults.items()
     }
-    further = {}
+    further: dict[str, PriorInForce] = {}
     for one in of_residual:
-        entry = chosen.take(one.name, [one.name], Prior(one.prior[0], **one.prior[1]))
-        further[one.name] = positive(entry) if one.support == "positive" else real(entry)
+        name = one.prior_name
+        if name not in further:
+            entry = chosen.take(name, [name], Prior(one.prior[0], **one.prior[1]))
+            further[name] = _of_residual(entry, one)
     return ModelPriors(predictors=predictors, family=parameters, residual=further)
+
+
+def _of_residual(entry: PriorInForce, parameter: ResidualParameter) -> PriorInForce:
+    """Check the prior of a residual structure's parameter."""
+    if parameter.vine is not None:
+        return lkj(entry)
+    if parameter.support == "interval":
+        distribution, values = parameter.prior
+        own = Parameter(
+            name=parameter.name, lower=parameter.lower, upper=parameter.upper,
+            distribution=distribution, prior=values,
+        )  # fmt: skip
+        return within(entry, own)
+    return positive(entry) if parameter.support == "positive" else real(entry)
 
 
 def _parameter_scale(default: Prior, link: Link, predictor: LinearPredictor) -> ResponseScale:

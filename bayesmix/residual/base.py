@@ -20,7 +20,7 @@ import numpy as np
 
 from bayesmix.families import Family
 
-__all__ = ["PairClasses", "Residual", "ResidualParameter", "Rows", "Support"]
+__all__ = ["PairClasses", "Residual", "ResidualParameter", "RowScale", "Rows", "Support"]
 
 Rows = Mapping[str, np.ndarray]  # what is given per row: each of shape (n,)
 Support = Literal["positive", "real", "interval"]
@@ -44,6 +44,11 @@ class ResidualParameter:
         Where searches start.
     prior : tuple of str and dict
         The default prior: a distribution and its parameters.
+    vine : float or None
+        Where it is a partial correlation under an LKJ prior: the exponent of 1 - p^2 in
+        the Jacobian from partial correlations to the matrix.
+    entry : str
+        What its prior is called, where that is not its own name.
     """
 
     name: str
@@ -52,6 +57,13 @@ class ResidualParameter:
     prior: tuple[str, Mapping[str, float]]
     lower: float = 0.0
     upper: float = 1.0
+    vine: float | None = None
+    entry: str = ""
+
+    @property
+    def prior_name(self) -> str:
+        """What its prior is called."""
+        return self.entry or self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +82,12 @@ class PairClasses:
         paired with itself again, in another class.
     kind : ndarray of int64, shape (m,)
         Class of each pair.
+    value : ndarray, shape (m,), or None
+        Entries of these matrices at (i, j); None for ones.
+    patterns : tuple of two ndarrays of int64, or None
+        Where the classes are the entries of inverses of correlation matrices: size of each
+        of these, and how many series have it. Their lower triangles lie row by row
+        behind each other.
     """
 
     n_classes: int = 1
@@ -78,6 +96,8 @@ class PairClasses:
     first: np.ndarray = field(default_factory=_NO_PAIRS.copy)
     second: np.ndarray = field(default_factory=_NO_PAIRS.copy)
     kind: np.ndarray = field(default_factory=_NO_PAIRS.copy)
+    value: np.ndarray | None = None
+    patterns: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.first) == len(self.second) == len(self.kind):
@@ -96,6 +116,46 @@ class PairClasses:
                 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowScale:
+    """Standard deviations of rows by a log-linear predictor: exp(X beta) in each stratum.
+
+    With it R^-1 = D^-1 (sum_k c_k M_k) D^-1, where D holds the rows' standard deviations,
+    and there is no sigma beside.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_strata, n_beta)
+    offset : ndarray, shape (n_strata,)
+    stratum : ndarray of int64, shape (n,)
+        That of each row.
+    parameters : tuple of ResidualParameter
+        The coefficients; of a positive one the logarithm is the coefficient.
+    variable : str
+        The variable that they are together.
+    change : ndarray, shape (n_beta, n_beta), or None
+        From the coefficients to the variable's values; None where these are the same.
+    """
+
+    X: np.ndarray
+    offset: np.ndarray
+    stratum: np.ndarray
+    parameters: tuple[ResidualParameter, ...]
+    variable: str
+    change: np.ndarray | None = None
+
+    def variables(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the variable of parameters of shape (..., n_beta)."""
+        return {self.variable: values if self.change is None else values @ self.change.T}
+
+    def parameters_of(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the parameters by their names, the inverse of `variables`."""
+        values = np.asarray(variables[self.variable])
+        if self.change is not None:
+            values = np.linalg.solve(self.change, values[..., None])[..., 0]
+        return {one.name: values[..., j] for j, one in enumerate(self.parameters)}
+
+
 class Residual(ABC):
     """A residual structure: a description that holds no rows.
 
@@ -109,6 +169,7 @@ class Residual(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     estimates_sigma: ClassVar[bool] = True
+    correlated: ClassVar[bool] = False  # whether residuals of different rows depend on each other
 
     # -- parameters -----------------------------------------------------------
 
@@ -116,6 +177,39 @@ class Residual(ABC):
     def parameters(self) -> tuple[ResidualParameter, ...]:
         """The parameters phi beside sigma, in the order of the coordinates."""
         return ()
+
+    @property
+    def scale_parameters(self) -> tuple[ResidualParameter, ...]:
+        """Parameters of the rows' own standard deviations, if these are the structure's."""
+        return ()
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """The variables of the parameters in posterior and PyMC model, and their dimensions."""
+        return {one.name: () for one in self.parameters}
+
+    @property
+    def coords(self) -> Mapping[str, tuple[str, ...]]:
+        """Labels along these dimensions."""
+        return {}
+
+    def variables(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a posterior has of the parameters, by the variables' names.
+
+        Parameters
+        ----------
+        values : mapping of str to ndarray, shape (...)
+            By the parameters' names.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (..., ...)
+        """
+        return dict(values)
+
+    def parameters_of(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters by their names, the inverse of `variables`."""
+        return {one.name: variables[one.name] for one in self.parameters}
 
     # -- the inverse ----------------------------------------------------------
 
@@ -132,6 +226,16 @@ class Residual(ABC):
         -------
         PairClasses
         """
+
+    def scale(self, rows: Rows, n: int) -> RowScale | None:
+        """Return the rows' own standard deviations, if they are the structure's.
+
+        Parameters
+        ----------
+        rows : mapping of str to ndarray, shape (n,)
+        n : int
+        """
+        return None
 
     def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what `coefficients` needs to know of the data.
@@ -151,6 +255,10 @@ class Residual(ABC):
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
         """Compute c_k(phi), log|sum_k c_k M_k| and their derivatives.
+
+        Row weights have no part in the determinant. Where the classes are entries of inverses
+        (`PairClasses.patterns`) c_k is the entry of the correlation matrix itself, and the
+        determinant is left alone: the algebra inverts.
 
         It is compiled, and handed pointers: a static method without closure that reads
         and writes single elements and calls only `math` or numpy's scalar functions.
@@ -303,6 +411,65 @@ class Residual(ABC):
         return np.zeros(n), self.covariance(parameters, new, n)
 
     # -- words ----------------------------------------------------------------
+
+    def log_prior(self, priors: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the density of each prior at values of the variables.
+
+        Parameters
+        ----------
+        priors : mapping of str to callable
+            The log density of each, by the names of the parameters' priors.
+        values : mapping of str to ndarray, shape (..., ...)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (...)
+        """
+        return {name: density(values[name]) for name, density in priors.items()}
+
+    def labelled(self, name: str, values: Any) -> dict[str, Any]:
+        """Return the numbers of a variable by what tables call each.
+
+        Parameters
+        ----------
+        name : str
+        values : ndarray, shape (..., ...)
+
+        Returns
+        -------
+        dict of str to ndarray, shape (...)
+        """
+        dims = self.dims[name]
+        if not dims:
+            return {name: values}
+        labels = self.coords[dims[0]]
+        if len(dims) == 1:
+            return {f"{name}[{text}]": values[..., k] for k, text in enumerate(labels)}
+        return {
+            f"{name}[{labels[k]}, {labels[m]}]": values[..., m, k]
+            for m in range(len(labels))
+            for k in range(m)
+        }
+
+    def pymc_parameters(self, priors: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the parameters to the PyMC model on the context stack.
+
+        Parameters
+        ----------
+        priors : mapping of str to Prior
+            By the names of the parameters' priors.
+
+        Returns
+        -------
+        dict of str to TensorVariable
+            By the variables' names.
+        """
+        import pymc as pm
+
+        return {
+            name: getattr(pm, prior.distribution)(name, **prior.parameters)
+            for name, prior in priors.items()
+        }
 
     def pymc_likelihood(
         self, name: str, family: Family, eta: Any, parameters: Mapping[str, Any], observed: Any,

@@ -78,7 +78,7 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     return law_of(
         "mu",
         moments=moments,
-        parameters={name: values(name) for name in model.parameters},
+        parameters={name: values(name) for name in (*model.parameters, *model.names.residual_dims)},
         others={name: law_of(name) for name in model.design.predictors if name != "mu"},
     )
 

@@ -9,6 +9,7 @@ from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, GroupingFactor
 from bayesmix.errors import DataError
 from bayesmix.families import Family
+from bayesmix.residual import Residual
 
 __all__ = ["Names", "PredictorNames", "model_names", "posterior_variables"]
 
@@ -117,10 +118,16 @@ class Names(PredictorNames):
         The observed variable; no column of the data has this name.
     parameter_labels : mapping of str to tuple of str
         The labels of those parameters of the family that are vectors.
+    residual_dims : mapping of str to tuple of str
+        The residual structure's variables, and the dimensions of each.
+    residual_coords : mapping of str to tuple of str
+        Labels along these.
     """
 
     observed: str
     parameter_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    residual_dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    residual_coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, parameter: str) -> PredictorNames:
         """Return the names of the predictor of a parameter."""
@@ -134,7 +141,7 @@ class Names(PredictorNames):
         return parameter.removesuffix("s")
 
 
-def model_names(design: Design, family: Family) -> Names:
+def model_names(design: Design, family: Family, residual: Residual | None = None) -> Names:
     """Choose names that collide neither with a column nor with each other.
 
     A variable and a dimension of one name would lose the variable's draws in an
@@ -156,9 +163,16 @@ def model_names(design: Design, family: Family) -> Names:
     variables |= {"weights", "known_se", "trials", "status", "lower", "upper", "exponent"}
     labels = family.parameter_labels(design.response)
     variables |= {f"{name}_at_means" for name in labels}
+    of_residual = {} if residual is None else dict(residual.dims)
+    variables |= set(of_residual)
     dims = {obs_dim, "chain", "draw"}
     dims |= {Names.parameter_dim(name) for name in labels}
-    names = Names(observed=observed, obs_dim=obs_dim, parameter_labels=labels)
+    variables |= set(design.row_data)
+    dims |= {dim for own in of_residual.values() for dim in own}
+    names = Names(
+        observed=observed, obs_dim=obs_dim, parameter_labels=labels, residual_dims=of_residual,
+        residual_coords={} if residual is None else dict(residual.coords),
+    )  # fmt: skip
     for parameter in design.predictors:
         variables |= names.of(parameter).fixed_variables
         dims |= {names.of(parameter).fixed_effect, names.of(parameter).fixed_slope}
@@ -192,4 +206,5 @@ def posterior_variables(design: Design, names: Names, family: Family) -> list[st
                 variables.append(called.corr(group.name))
             variables += [called.parameter(p, group.name) for p in covariance.parameters()]
             variables.append(called.b(group.name))
-    return variables + [name for name in family.parameters if name not in design.predictors]
+    variables += [name for name in family.parameters if name not in design.predictors]
+    return [*variables, *names.residual_dims]

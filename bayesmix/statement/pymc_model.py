@@ -64,6 +64,7 @@ def build_pymc_model(
         coords |= _coordinates(predictor, names.of(parameter))
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = list(labels)
+    coords |= {dim: list(labels) for dim, labels in names.residual_coords.items()}
 
     with pm.Model(coords=coords) as model:
         etas, betas = {}, {}
@@ -89,9 +90,9 @@ def build_pymc_model(
             name: pm.Data(name, values, dims=names.obs_dim)
             for name, values in (design.row_data if row_data is None else row_data).items()
         }
-        parameters |= {
-            name: _variable(name, entry.prior) for name, entry in priors.residual.items()
-        }
+        if residual is not None:
+            own = {name: entry.prior for name, entry in priors.residual.items()}
+            parameters |= residual.pymc_parameters(own)
         if residual is None:
             family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
         else:

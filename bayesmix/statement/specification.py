@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, cast
 
 from bayesmix.design.between import Matrices
 from bayesmix.design.missing import MissingAction
@@ -98,7 +98,7 @@ class Specification:
     def changed(
         self,
         *,
-        formula: str | None,
+        formula: str | Sequence[str] | None,
         family: str | Family | None,
         priors: Mapping[str, Any] | None,
         matrices: Mapping[str, Any] | None = None,
@@ -106,11 +106,14 @@ class Specification:
     ) -> Specification:
         """Change some of it; the arguments are those of `Model.update`."""
         out = self
-        if formula is not None:
+        if isinstance(formula, list | tuple):
+            out = replace(out, formula=tuple(formula))
+        elif formula is not None:
+            one = cast("str", formula)
             if isinstance(self.formula, str):
-                out = replace(out, formula=updated_formula(self.formula, formula))
+                out = replace(out, formula=updated_formula(self.formula, one))
             else:
-                first = updated_formula(self.formula[0], formula)
+                first = updated_formula(self.formula[0], one)
                 out = replace(out, formula=(first, *self.formula[1:]))
         if family is not None:
             out = replace(out, family=get_family(family))

@@ -16,13 +16,13 @@ from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
-from bayesmix.families import Family, get_family
+from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formulas
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.resolve import kept_priors, resolve_priors
-from bayesmix.residual import Residual, residual_by_rows
+from bayesmix.residual import Residual, residual_by_rows, residual_structure
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
 from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
@@ -104,9 +104,9 @@ class StatedModel:
             formula,
             available=column_names(data),
             functions=functions,
-            several=self._takes_several_formulas,
         )
         self.formula: Formula = formulas.pop("mu")
+        of_residual = formulas.pop("residual", None)
         if known_se is not None or weights is not None:
             self.family = _with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:
@@ -115,6 +115,9 @@ class StatedModel:
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
+        self._check_formulas(formulas, of_residual)
+        if of_residual is not None and of_residual.groups[0].structure == "us":
+            self.family = cast("Gaussian", self.family).with_own_scale()
         _check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = learned_from.learned_from or learned_from
@@ -129,6 +132,7 @@ class StatedModel:
             self.formula,
             data,
             others=formulas,
+            residual=of_residual,
             functions=functions,
             missing=missing,
             residual_is_estimated=self.family.residual_is_estimated,
@@ -150,10 +154,11 @@ class StatedModel:
             self.design.response, self.formula, self.rows, self.design.row_labels
         )
         check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
-        self.residual: Residual | None = (
-            residual_by_rows(self.rows) if self.family.is_normal else None
-        )
-        self.names = model_names(self.design, self.family)
+        self.residual: Residual | None = _residual(
+            self.design, self.family, learned_from,
+            self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
+        )  # fmt: skip
+        self.names = model_names(self.design, self.family, self.residual)
         self.parametrization: Parametrization = parametrization
         self._priors: ModelPriors = resolve_priors(
             self.design, self.family, self.y, priors, self.residual
@@ -163,6 +168,60 @@ class StatedModel:
                 learned_from.design, self.family, learned_from.y, priors, self.residual
             )
             self._priors = kept_priors(learned, self._priors)
+
+    def _check_formulas(self, others: Mapping[str, Formula], residual: Formula | None) -> None:
+        """Refuse what can be read and not be stated.
+
+        Parameters
+        ----------
+        others : mapping of str to Formula
+            By parameter of the family.
+        residual : Formula or None
+
+        Raises
+        ------
+        NotSupportedError
+        """
+        if not self._takes_several_formulas:
+            for name, formula in others.items():
+                known = name == "sigma" and self.family.is_linear_normal
+                if name in self.family.parameters and not known:
+                    raise NotSupportedError(
+                        f"a formula for {name} of the {self.family.name} family is not known yet; "
+                        "what may have one is sigma of a gaussian response (and `residual ~ ...`)"
+                    )
+                if formula.smooths:
+                    raise NotSupportedError(
+                        "smooths of sigma have group effects of their own, and then the effects "
+                        "do not integrate out; fixed effects of sigma do: poly(x, 3), bs(x, df=5)"
+                    )
+                if formula.groups:
+                    raise NotSupportedError(
+                        f"{formula.groups[0]} varies sigma by group, and then the effects do not "
+                        "integrate out, which all of a normal model rests on; fixed effects of "
+                        f"sigma do: sigma ~ C({formula.groups[0].columns[0]})"
+                    )
+        if residual is None:
+            return
+        if residual.groups[0].structure == "us" and "sigma" in others:
+            raise NotSupportedError(
+                "`residual ~ us(...)` has a standard deviation for each place, and there is no "
+                "sigma beside; leave its formula out, or take another structure"
+            )
+        plain = "status" not in self.formula.extras and "exponent" not in self.formula.extras
+        plain = plain and not {"lower", "upper", "event"} & set(self.formula.extras)
+        word = residual.groups[0].structure
+        if not self.family.is_linear_normal or not plain:
+            raise NotSupportedError(
+                f"`residual ~ {word}(...)` is for a normal response with an identity link, seen as "
+                f"it is; the family is {self.family}: a group term, such as (1 | g), is what its "
+                "rows may have in common"
+            )
+        if not self.family.residual_is_estimated:
+            raise NotSupportedError(
+                f"`residual ~ {word}(...)` beside known_se= is not known: a group term, such as "
+                "(1 | g), is what rows with known standard errors may have in common"
+            )
 
     def with_parts(
         self,
@@ -217,7 +276,7 @@ class StatedModel:
         vars(found).update({k: v for k, v in vars(self).items() if k not in cached})
         if design is not None:
             found.design, found.rows = design, design.row_data
-            found.names = model_names(design, self.family)
+            found.names = model_names(design, self.family, self.residual)
         found.y = self.y if y is None else y
         found._priors = self._priors if priors is None else priors
         found.specification = specification or self.specification
@@ -396,6 +455,24 @@ class FittableModel(StatedModel, ABC):
     @abstractmethod
     def update(self, *args: Any, **changes: Any) -> Any:
         """Make a changed model."""
+
+
+def _residual(
+    design: Design, family: Family, learned_from: StatedModel | None, unit: float
+) -> Residual | None:
+    """The residual structure: that of the formula, or the one that data per row decide on."""
+    if not family.is_normal:
+        return None
+    if design.residual is None:
+        return residual_by_rows(design.row_data)
+    if learned_from is not None:
+        return learned_from.residual
+    given = design.residual
+    categories = [given.categories.get(name) for name in given.coordinates]
+    return residual_structure(
+        given.word, given.text, given.row_data, len(given.coordinates),
+        categories[0] if len(categories) == 1 else None, unit,
+    )  # fmt: skip
 
 
 def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import linalg, stats
+from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.covariance import covariance_of
@@ -31,6 +31,7 @@ from bayesmix.residual import (
 from bayesmix.statement.pymc_model import build_pymc_model
 from tests.gaussian.models import MATRICES, dense_covariance, dense_Z, make_data
 
+from .algebra import check_gradient, dense_likelihood
 from .toys import CompoundSymmetry, Levels, Ratios
 
 FORMULAS = {
@@ -105,19 +106,6 @@ class Case:
         return self.model.y - (0.0 if offset is None else offset)
 
 
-def dense_likelihood(V: np.ndarray, X: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """log|V|, log|X'V^-1 X| and the squared length of what is left of y."""
-    C = np.linalg.cholesky(V)
-    A = linalg.solve_triangular(C, np.column_stack([X, y]), lower=True)
-    Q, R = np.linalg.qr(A[:, :-1])
-    left = A[:, -1] - Q @ (Q.T @ A[:, -1])
-    return (
-        2 * np.log(np.diag(C)).sum(),
-        2 * np.log(np.abs(np.diag(R))).sum(),
-        float(left @ left),
-    )
-
-
 def cases() -> list[Any]:
     return [
         pytest.param(formula, structure, id=f"{name} {word}")
@@ -183,17 +171,6 @@ def test_the_collapsed_log_density_is_that_of_the_dense_model(
             }[name.split("_")[0]].logpdf(phi)  # fmt: skip
         dense.append(value)
     assert np.abs(np.diff(ours) - np.diff(dense)).max() < 1e-8 * np.abs(dense).max()
-
-
-def check_gradient(function: Any, x: np.ndarray, tolerance: float) -> None:
-    gradient, scratch, h = np.empty(len(x)), np.empty(len(x)), 1e-3
-    function(x, gradient)
-    expected = np.asarray([
-        (8 * (function(x + e, scratch) - function(x - e, scratch))
-         - function(x + 2 * e, scratch) + function(x - 2 * e, scratch)) / (12 * h)
-        for e in np.eye(len(x)) * h
-    ])  # fmt: skip
-    assert np.abs(gradient - expected).max() <= tolerance * (1 + np.abs(expected).max())
 
 
 @pytest.mark.parametrize("extreme", [0.0, 3.0, -3.0])

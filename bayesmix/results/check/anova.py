@@ -220,7 +220,8 @@ def _check_data(first: FittableModel, model: FittableModel) -> None:
             f"{whose}: the responses {other.formula.response.text} and "
             f"{one.formula.response.text} have different values"
         )
-    names = {**first.rows, **model.rows}
+    # What a residual structure is told of the rows is part of the model, not of the data.
+    names = [n for n in {**first.rows, **model.rows} if not n.startswith("residual_")]
     differ = [n for n in names if not _same(first.rows.get(n), model.rows.get(n))]
     shared = [str(name) for name in one.frame.columns if name in other.frame.columns]
     differ += [f"column `{n}`" for n in shared if not _same(one.frame[n], other.frame[n])]

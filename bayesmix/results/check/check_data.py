@@ -144,6 +144,7 @@ def check_data(
     model, calibration = law.model, law.calibration(seed)
     censored = "status" in model.rows
     normal = model.family.is_normal and not censored
+    whitened = normal and model.residual is not None and model.residual.correlated
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
     if factor is not None:
@@ -163,8 +164,12 @@ def check_data(
         pit_name=calibration.name,
         pit_note=calibration.note,
         fitted=calibration.fitted,
-        residuals=law.residuals("pearson", None)[1] if normal else calibration.quantile,
-        residual_name="Pearson residual" if normal else "quantile residual",
+        residuals=law.residuals("normalized" if whitened else "pearson", None)[1]
+        if normal
+        else calibration.quantile,
+        residual_name=("whitened residual" if whitened else "Pearson residual")
+        if normal
+        else "quantile residual",
         statistics=tuple(statistics),
         group=factor.name if factor is not None else "",
         effects=by_effect,

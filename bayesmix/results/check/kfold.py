@@ -31,6 +31,12 @@ __all__ = ["kfold"]
 def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
     """Refit without each fold and score what was left out; see `Posterior.kfold`."""
     model = post.model
+    if model.residual is not None and model.residual.correlated:
+        raise NotSupportedError(
+            f"kfold() knows rows that are independent given the group effects, and the residuals "
+            f"here are {model.residual.in_words.removeprefix('residuals ')}: a fold that cuts a "
+            "series knows of its other rows; loo() leaves out each row given these"
+        )
     if by is not None and len(model.design.predictors) > 1 and not model.family.is_linear_normal:
         raise NotSupportedError(
             "kfold(by=...) beyond a normal response knows models of one linear predictor; kfold() "

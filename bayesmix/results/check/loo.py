@@ -338,6 +338,11 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
 
     model = law.model
     problem, design = gaussian_problem(model), model.design
+    if problem.phi:
+        raise NotSupportedError(
+            "loo(by=...) is exact where rows are independent with one sigma given the group "
+            "effects; loo() leaves out each row given the others"
+        )
     n_chains, n_draws = law.beta.shape[:2]
 
     def flat(values: np.ndarray) -> np.ndarray:

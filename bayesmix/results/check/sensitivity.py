@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,14 @@ def log_prior_of(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
             found[name] = prior_log_density(entry.prior, given).sum(axis=-1)
         else:
             found[name] = prior_log_density(entry.prior, given)
+    if model.residual is not None and priors.residual:
+        densities = {
+            name: functools.partial(lkj_log_density, entry.prior.parameters["eta"])
+            if entry.prior.distribution == "LKJ"
+            else functools.partial(prior_log_density, entry.prior)
+            for name, entry in priors.residual.items()
+        }
+        found |= model.residual.log_prior(densities, values.parameters)
     return found
 
 

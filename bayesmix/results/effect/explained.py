@@ -130,7 +130,8 @@ class ExplainedVariance(HasLaw):
         z' Sigma z (Johnson 2014). The residual variance is
 
         - of a response with an identity link (and of a log-normal one) its own: sigma^2,
-          that of a row of weight 1; where standard errors are known, their mean square;
+          that of a row of weight 1; where standard errors are known, their mean square, and
+          where sigma differs between rows the mean of its squares;
         - of a binary, binomial or ordinal response that of the latent variable:
           pi^2 / 3 for the logit, 1 for the probit, pi^2 / 6 for the cloglog link;
         - of every other response the observation-level variance of Nakagawa et al.
@@ -264,9 +265,14 @@ class ExplainedVariance(HasLaw):
             name: np.reshape(given, (-1, *given.shape[len(shape) :]))
             for name, given in values.parameters.items()
         }
-        residual = observation_variance(
+        own = None
+        structure = model.residual
+        varies = structure is not None and bool(structure.scale_parameters)
+        if varies or ("sigma" in model.design.predictors and model.family.is_linear_normal):
+            own = self._law.residual_variance()
+        residual = own if own is not None else observation_variance(
             model.family, flat, model.rows, model.y, approximation, model.residual
-        )
+        )  # fmt: skip
         if residual.size == np.prod(shape, dtype=int):
             residual = residual.reshape(shape)
         lost, beta = self._law.lost_coefficients, values.beta

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["model_from_saved", "saved_model"]
 
 # 2: with the model whose levels, knots and priors were kept; 3: with several linear predictors;
-# 4: with known covariances between levels.
-_FORMAT = 5
+# 4: with known covariances between levels; 5: with smooths; 6: with a residual structure.
+_FORMAT = 6
 _LEARNED = "learned_from_"
 
 
@@ -205,6 +205,8 @@ def _model[M: StatedModel](
 
 def _format(model: StatedModel) -> int:
     """The first version of the format that can hold a model, so that older readers can, too."""
+    if model.design.residual is not None:
+        return _FORMAT
     if any(predictor.smooths for predictor in model.design.predictors.values()):
         return 5
     if _related(model):
@@ -272,6 +274,7 @@ def _saved_priors(priors: ModelPriors) -> dict[str, Any]:
         "sd": {name: [_saved_entry(e) for e in entries] for name, entries in priors.sd.items()},
         "corr": {name: _saved_entry(e) for name, e in priors.corr.items()},
         "family": {name: _saved_entry(e) for name, e in priors.family.items()},
+        "residual": {name: _saved_entry(e) for name, e in priors.residual.items()},
         "structure": {
             group: {name: _saved_entry(e) for name, e in own.items()}
             for group, own in priors.structure.items()
@@ -293,4 +296,5 @@ def _priors_from_saved(saved: Any) -> ModelPriors:
         },
     )
     family = {name: _entry_from_saved(e) for name, e in saved["family"].items()}
-    return ModelPriors(predictors={"mu": mu}, family=family)
+    residual = {name: _entry_from_saved(e) for name, e in saved.get("residual", {}).items()}
+    return ModelPriors(predictors={"mu": mu}, family=family, residual=residual)

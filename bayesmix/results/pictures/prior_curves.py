@@ -78,7 +78,9 @@ def prior_curves(law: DrawsLaw, chosen: Mapping[str, np.ndarray]) -> list[PriorC
     shifted = _at_means(law)
     curves = []
     for name, values in chosen.items():
-        found = marginals[name]
+        found = marginals.get(name)
+        if found is None:  # its prior is that of others, of which it follows
+            continue
         own = shifted.get(name, values).ravel()
         grid = _grid(own, found)
         density = None if found.density is None else found.density(grid)
@@ -137,6 +139,9 @@ def _marginals(model: StatedModel) -> dict[str, _Marginal]:
             }
         else:
             found[name] = _of_number(entry.prior)
+    found |= {
+        n: _of_number(e.prior) for n, e in priors.residual.items() if e.prior.distribution != "LKJ"
+    }
     return found
 
 

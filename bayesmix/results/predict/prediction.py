@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
+from bayesmix.laws.forecast import check_forecast
 from bayesmix.laws.parameters import check_replicates
 from bayesmix.laws.request import Groups, Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
@@ -42,6 +43,7 @@ class Predicts(HasLaw):
         groups: Groups = "conditional",
         *,
         marginal: bool = False,
+        forecast: bool = False,
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
@@ -78,6 +80,10 @@ class Predicts(HasLaw):
             speak about a population as a whole (how many of all patients recover),
             and `groups="population"` to speak about a typical group. With
             `kind="response"`, each row is an observation from a group of its own.
+        forecast : bool
+            Where residuals are correlated within series, whether rows of a known series
+            continue from its observed residuals; by default their residuals are new. Of
+            empirical Bayes these predictions are draws given the variance parameters.
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
@@ -161,7 +167,11 @@ class Predicts(HasLaw):
         >>> post = model.fit(seed=1, progress=False)  # doctest: +SKIP
         >>> post.predict({"Days": [10], "Subject": ["308"]})  # doctest: +SKIP
         """
-        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
+        request = PredictionRequest(
+            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast
+        )
+        if forecast:
+            check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
         law, rows = self._law_and_rows(data, request)
         categories = self.model.family.categories(self.model.design.response)
@@ -181,6 +191,7 @@ class Predicts(HasLaw):
         groups: Groups = "conditional",
         *,
         marginal: bool = False,
+        forecast: bool = False,
         draws: int | None = None,
         seed: int | None = None,
     ) -> xr.DataArray:
@@ -193,7 +204,7 @@ class Predicts(HasLaw):
 
         Parameters
         ----------
-        data, kind, groups, marginal, seed
+        data, kind, groups, marginal, forecast, seed
             As in `predict`.
         draws : int, optional
             Number of posterior draws to use, evenly spaced; all by default. Of empirical
@@ -220,7 +231,9 @@ class Predicts(HasLaw):
         >>> eb.predict_draws(draws=100, seed=1).shape
         (1, 100, 180)
         """
-        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal)
+        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, forecast=forecast)
+        if forecast:
+            check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
         if draws is not None:
             whole_number("draws", draws, 1)
@@ -274,9 +287,11 @@ class Predicts(HasLaw):
 
         Parameters
         ----------
-        kind : {"response", "pearson", "quantile"}
+        kind : {"response", "pearson", "normalized", "quantile"}
             Response minus its posterior mean; that divided by the standard deviation
-            of an observation given its parameters; or the randomised quantile
+            of an observation given its parameters, each row by its own; that whitened, so that
+            residuals which are correlated within series are independent under the model (of
+            a normal response, as nlme's "normalized"); or the randomised quantile
             residual, the normal quantile of where the observation lies among
             replicates, which is standard normal under the model for every family. For a
             censored row that place is drawn beyond its limit. The first two take the
@@ -374,5 +389,6 @@ class Predicts(HasLaw):
             effects=request.uses_effects,
             levels=request.uses_levels,
             kind=request.kind,
+            forecast=request.forecast,
         )
         return law, rows

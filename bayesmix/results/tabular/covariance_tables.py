@@ -145,5 +145,8 @@ class CovarianceTables(HasLaw):
                 near = did_you_mean(labels, map(str, design.frame.columns)).strip()
                 raise ArgumentError(f"the model uses no column {labels!r}; {near}".rstrip("; "))
             names = pd.Index(design.frame[labels].iloc[at], name=labels)
-        V = marginal_covariance(self.model, self._law.values, at, correlation=correlation)
+        V = marginal_covariance(
+            self.model, self._law.values, at, correlation=correlation,
+            sigma_of_rows=self._law.sigma_of_rows(at),
+        )  # fmt: skip
         return pd.DataFrame(V, index=names, columns=names)

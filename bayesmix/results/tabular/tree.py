@@ -25,6 +25,7 @@ MOMENTS_GROUP = "group_moments_data"
 def posterior_dims(design: Design, names: Names) -> dict[str, list[str]]:
     """Dimensions of each posterior variable, behind chain and draw."""
     dims = {name: [names.parameter_dim(name)] for name in names.parameter_labels}
+    dims |= {name: list(own) for name, own in names.residual_dims.items()}
     for parameter, predictor in design.predictors.items():
         called = names.of(parameter)
         dims[called.beta] = [called.fixed_effect]
@@ -145,6 +146,8 @@ def coordinates(design: Design, names: Names) -> dict[str, Any]:
     coords: dict[str, Any] = {names.obs_dim: rows}
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = np.asarray(labels, dtype=object)
+    for dim, labels in names.residual_coords.items():
+        coords[dim] = np.asarray(labels, dtype=object)
     for parameter, predictor in design.predictors.items():
         called = names.of(parameter)
         if predictor.fixed_effects:

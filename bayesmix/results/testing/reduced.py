@@ -143,5 +143,5 @@ def _reduced(
 
 def _with_mu(model: FittableModel, mu: LinearPredictor) -> FittableModel:
     design: Design = replace(model.design, predictors={**model.design.predictors, "mu": mu})
-    priors = resolve_priors(design, model.family, np.asarray(model.y))
+    priors = resolve_priors(design, model.family, np.asarray(model.y), residual=model.residual)
     return model.with_parts(design=design, priors=priors)

@@ -334,9 +334,10 @@ class TestsEffects(HasLaw):
         self._refuse_changed("exact_rlrt()")
         self._refuse_no_groups()
         law = self._law
-        if law.method != "reml" or law.problem.sigma_is_known:
+        if law.method != "reml" or law.problem.sigma_is_known or law.problem.phi:
             raise NotSupportedError(
-                'exact_rlrt() is of fits by method="reml" that estimate the residual variance'
+                'exact_rlrt() is of fits by method="reml" that estimate one residual variance, of '
+                "independent residuals"
             )
         design = self.model.design
         rows = []
@@ -417,7 +418,7 @@ class TestsEffects(HasLaw):
         f, p = (np.asarray([getattr(row, name) for row in rows]) for name in ("f", "p"))
         if not self.model.family.is_normal:
             return {"chisq": num_df * f, "df": num_df, "p": p}
-        mean_sq = f * self._law.optimum.sigma**2
+        mean_sq = f * float(self._law.residual_on_link)
         den_df = np.asarray([row.den_df for row in rows])
         return {"sum_sq": num_df * mean_sq, "mean_sq": mean_sq, "num_df": num_df,
                 "den_df": den_df, "f": f, "p": p}  # fmt: skip
