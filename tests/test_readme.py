@@ -13,7 +13,13 @@ import pytest
 import bayesmix as bmx
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-SECTION = README.split("## Structured terms, relatives and smooths\n")[1].split("\n## ")[0]
+
+
+def section(title: str, level: str = "##") -> str:
+    return README.split(f"{level} {title}\n")[1].split("\n## ")[0]
+
+
+SECTION = section("Structured terms, relatives and smooths")
 TERMS = [
     term.replace("\\|", "|")
     for line in SECTION.splitlines()
@@ -77,6 +83,28 @@ def test_its_code_runs_and_its_claims_hold(namespace: dict[str, Any]) -> None:
     assert namespace["gamm"].icc()["group"].tolist() == ["Subject"]
 
 
+def test_residuals_run_as_they_are_written(namespace: dict[str, Any]) -> None:
+    text = section("Correlated and unequal residuals")
+    (code,) = re.findall("```python\n(.*?)```", text, flags=re.S)
+    gpa = namespace["gpa"]
+    last = (gpa["student"] == 1) & (gpa["occasion"] == 4)
+    names = {"bmx": bmx, "gpa": gpa[~last], "later": gpa[last]}
+    exec(code, names)  # noqa: S102
+    serial: Any = names["serial"]
+    assert serial.covariance_parameters()["group"].tolist() == ["Residual"]
+    one, other = (serial.predict(names["later"], forecast=f)["estimate"][0] for f in (True, False))
+    assert abs(one - other) > 1e-4
+
+
+def test_tests_of_effects_run_as_they_are_written() -> None:
+    text = section("Tests of effects", "###").split("```python\n")[1].split("```")[0]
+    sleep = bmx.load_dataset("sleepstudy")
+    eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+    names: dict[str, Any] = {"bmx": bmx, "sleep": sleep, "eb": eb}
+    exec(text.replace("1000", "40"), names)  # noqa: S102
+    assert len(names["boot"].fixed_effects()) == 2
+
+
 @pytest.mark.parametrize("term", TERMS)
 def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any]) -> None:
     rng = np.random.default_rng(2)
@@ -87,13 +115,16 @@ def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any])
             "time": np.tile(np.arange(6), 80), "f": np.tile(list("abcdef"), 80),
             "x": rng.normal(size=n), "z": rng.normal(size=n),
             "lon": np.tile(rng.normal(size=6), 80), "lat": np.tile(rng.normal(size=6), 80),
-            "animal": np.repeat(np.arange(40), 12),
+            "animal": np.repeat(np.arange(40), 12), "g1": rng.integers(0, 9, n),
+            "g2": rng.integers(0, 9, n), "w1": rng.uniform(size=n), "w2": rng.uniform(size=n),
         }
     )  # fmt: skip
     labels = list(range(40))
     A = pd.DataFrame(np.eye(40) * 0.5 + 0.5, index=labels, columns=labels)
     matrices = {"matrices": {"A": A}} if "cov=A" in term else {}
-    by = " + f" if "by=f" in term else ""
+    if "gr(g, by=f)" in term:
+        data["f"] = np.where(data["g"] < 20, "a", "b")
+    by = " + f" if "s(x, by=f)" in term else ""
     model = bmx.Model(f"y ~ 1 + {term}{by}", data, **matrices)
     assert model.design.mu.groups
 
