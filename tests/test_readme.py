@@ -92,7 +92,9 @@ def test_residuals_run_as_they_are_written(namespace: dict[str, Any]) -> None:
     exec(code, names)  # noqa: S102
     serial: Any = names["serial"]
     assert serial.covariance_parameters()["group"].tolist() == ["Residual"]
-    one, other = (serial.predict(names["later"], forecast=f)["estimate"][0] for f in (True, False))
+    one, other = (
+        serial.predict(names["later"], forecast=f)["estimate"].iloc[0] for f in (True, False)
+    )
     assert abs(one - other) > 1e-4
 
 
