@@ -134,7 +134,7 @@ class NormalLaw(Criteria, ModeRows):
         sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
         lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
         upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
-        if self.model.design.known_se is None:
+        if self.model.residual is not None and self.model.design.known_se is None:
             labels.append(("Residual", ""))
             names.append("Residual")
             sd = {**sd, "Residual": np.sqrt(np.reshape(self.residual_on_link, 1))}
