@@ -30,7 +30,7 @@ from bayesmix.design.smooths import FixedColumns, SmoothColumns, build_smooths
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
-__all__ = ["LinearPredictor", "build_predictor"]
+__all__ = ["LinearPredictor", "build_predictor", "shared_columns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -217,7 +217,7 @@ def build_predictor(
     names = tuple(columns.names[j] for j in kept)
     combined = aliasing(X, columns.names, kept, independent) if aliased else None
     X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
-    groups = tuple(replace(group, fixed_column=_fixed_columns(group, X, names)) for group in groups)
+    groups = tuple(replace(group, fixed_column=shared_columns(group, X, names)) for group in groups)
     check_identified(groups, full_rank, formula)
     return LinearPredictor(
         parameter=parameter,
@@ -255,10 +255,22 @@ def _means_of(names: tuple[str, ...], X: np.ndarray, learned: LinearPredictor) -
     )
 
 
-def _fixed_columns(
+def shared_columns(
     group: GroupingFactor, X: np.ndarray, names: tuple[str, ...]
 ) -> tuple[int | None, ...]:
-    """For each effect the fixed effect of the same term, be it written x:z or z:x."""
+    """Find for each effect the fixed effect of the same term, be it written x:z or z:x.
+
+    Parameters
+    ----------
+    group : GroupingFactor
+    X : ndarray, shape (n, p)
+    names : tuple of str, length p
+
+    Returns
+    -------
+    tuple of int or None, length q
+        None where there is none of this name, or it has other values.
+    """
     parts = [sorted(name.split(":")) for name in names]
     found: list[int | None] = []
     for k, effect in enumerate(group.effects):
