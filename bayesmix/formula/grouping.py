@@ -14,7 +14,8 @@ from bayesmix.formula.quoting import decode
 __all__ = ["Grouping", "is_grouping", "read_grouping"]
 
 _ARGUMENTS = {"gr": ("cov", "precision", "by", "dist"), "mm": ("weights", "scale")}
-_DISTRIBUTIONS = {"gaussian": "gaussian", "normal": "gaussian", "student": "student"}
+_NORMAL = "gaussian"  # brms' word for effects that are normal
+_DISTRIBUTIONS = {_NORMAL: _NORMAL, "normal": _NORMAL, "student": "student"}
 _OTHER_WORDS = {"cor": "for uncorrelated effects write (x || gr(g)); "}
 
 
@@ -44,7 +45,7 @@ class Grouping:
     matrix: str | None = None
     is_precision: bool = False
     by: str | None = None
-    dist: str = "gaussian"
+    dist: str = _NORMAL
     weights: tuple[str, ...] = ()
     scale: bool = True
 
@@ -56,7 +57,7 @@ class Grouping:
     @property
     def says_more(self) -> bool:
         """Whether it differs from the bare column."""
-        return self.is_membership or bool(self.matrix or self.by or self.dist != "gaussian")
+        return self.is_membership or bool(self.matrix or self.by or self.dist != _NORMAL)
 
     @property
     def name(self) -> str:
@@ -71,7 +72,7 @@ class Grouping:
             said.append(f"{'precision' if self.is_precision else 'cov'}={self.matrix}")
         if self.by is not None:
             said.append(f"by={self.by}")
-        if self.dist != "gaussian":
+        if self.dist != _NORMAL:
             said.append(f'dist="{self.dist}"')
         if self.weights:
             said.append(f"weights=[{', '.join(self.weights)}]")
@@ -146,7 +147,7 @@ def read_grouping(expression: str, text: str, start: int, stop: int) -> Grouping
     if "cov" in given and "precision" in given:
         raise wrong("gr(...) takes cov= or precision=, its inverse, not both")
     matrix = given.get("cov", given.get("precision"))
-    dist = _text(given.get("dist"), "gaussian")
+    dist = _text(given.get("dist"), _NORMAL)
     if dist not in _DISTRIBUTIONS:
         raise wrong(f'dist={dist!r} is not available; there is "gaussian" and "student"')
     grouping = Grouping(

@@ -53,7 +53,6 @@ OF_MODES: Mapping[str, str] = {
     **_OF_ALL,
     "AIC": "aic",
     "BIC": "bic",
-    "anova": "bayesmix.anova(fit, other)",
     "diagnostics": "converged, singular and optimizer",
     "idata": _FROM_FIT,
     "isSingular": "singular",

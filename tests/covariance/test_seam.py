@@ -129,10 +129,10 @@ def collapsed(model: bmx.Model, values: dict[str, Any]) -> tuple[float, float]:
     L = values["sd"] * C
     Z = np.zeros((len(model.y), group.n_levels, group.n_effects))
     Z[np.arange(len(model.y)), group.index] = group.Z
-    A = np.concatenate([design.mu.X, (Z @ L).reshape(len(model.y), -1)], axis=1)
+    A = np.concatenate([design.X, (Z @ L).reshape(len(model.y), -1)], axis=1)
     # Prior of (beta, z): beta's slope and the intercept at the means, z standard normal.
     p = 2
-    to_means = np.array([[1.0, design.mu.X[:, 1].mean()], [0.0, 1.0]])
+    to_means = np.array([[1.0, design.X[:, 1].mean()], [0.0, 1.0]])
     assert priors.intercept is not None
     entries = [priors.intercept.prior.parameters, priors.coefficients[0].prior.parameters]
     P, m = np.eye(A.shape[1]), np.zeros(A.shape[1])

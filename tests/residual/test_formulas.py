@@ -347,6 +347,7 @@ def test_published_fits_of_structures(
         )
 
 
+@pytest.mark.slow
 def test_engines_agree(data: pd.DataFrame) -> None:
     model = bmx.Model(["y ~ x", "residual ~ ar1(t | g)", "sigma ~ f"], data)
     fast = model.fit(seed=1, progress=False)
@@ -434,6 +435,7 @@ def test_normalized_residuals_are_white(data: pd.DataFrame) -> None:
     assert white[first] == pytest.approx(plain[first] / np.sqrt(np.diag(R)[first]))
 
 
+@pytest.mark.slow
 def test_an_unstructured_posterior(data: pd.DataFrame, tmp_path: Path) -> None:
     model = bmx.Model(["y ~ x", "residual ~ us(s | k)"], data)
     post = model.fit(seed=1, progress=False)

@@ -9,7 +9,7 @@ from scipy import special, stats
 
 import bayesmix as bmx
 from bayesmix.design import design_rows
-from bayesmix.errors import DataError, DataWarning, FormulaError, PriorError
+from bayesmix.errors import DataError, DataWarning, FormulaError, NotSupportedError, PriorError
 from bayesmix.inference.engines import why_not_collapsed, why_not_joint
 from bayesmix.statement.names import posterior_variables
 from bayesmix.statement.stated import StatedModel
@@ -232,9 +232,9 @@ def test_formulas_that_do_not_fit(formulas: list[str], message: str, data: pd.Da
         StatedModel(formulas, data, family="zero_inflated_poisson")
 
 
-def test_users_have_one_formula_so_far(data: pd.DataFrame) -> None:
-    with pytest.raises(FormulaError, match="a formula is text"):
-        bmx.Model(SIGMA, data)  # type: ignore[arg-type]
+def test_group_effects_on_sigma_are_refused_at_the_front_door(data: pd.DataFrame) -> None:
+    with pytest.raises(NotSupportedError, match="varies sigma by group"):
+        bmx.Model(SIGMA, data)
 
 
 # -- rows -------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_other_data_keep_the_priors_of_each_predictor(
 def test_the_fast_engines_say_why_not(of_sigma: StatedModel, data: pd.DataFrame) -> None:
     design, family, entries = of_sigma.design, of_sigma.family, of_sigma.prior_entries
     why_not = why_not_collapsed(design, family, {}, entries)
-    assert why_not == "of more than one predictor (mu, sigma)"
+    assert why_not == "of group effects on sigma"
     counts = StatedModel(["count ~ x", "alpha ~ z"], data, family="negative_binomial")
     why_not = why_not_joint(counts.design, counts.family, {}, counts.prior_entries)
     assert why_not == "of more than one predictor (mu, alpha)"
