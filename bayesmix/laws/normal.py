@@ -13,10 +13,11 @@ from scipy import stats
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
+from bayesmix.errors import NotSupportedError
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.inference.theta_draws import residual_variables
-from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
+from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
@@ -44,6 +45,8 @@ _INSTEAD: Mapping[str, str] = {
     "point": "it has no draws to take a mean or a median of",
     "seed": "nothing is drawn here",
 }
+_OF_COMPONENTS = ("variance", "sd", "sd_lower", "sd_upper", "variance_share")
+_STEP = 1e-5  # of numerical derivatives
 _WITHOUT_INTERVALS = ("r2", "icc", "variance_partition")
 
 
@@ -68,10 +71,25 @@ class NormalLaw(Criteria, ModeRows):
         """The values themselves, shape (k,): point estimates."""
         return {"estimate": np.asarray(values, dtype=np.float64)}
 
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Mu, and sigma where it has a linear predictor."""
+        return tuple(self.model.design.predictors)
+
+    def of(self, parameter: str) -> Law:
+        """The law of one linear predictor's coefficients: of sigma's there are no effects."""
+        if parameter == self.parameter or parameter not in self.predictors:
+            return super().of(parameter)
+        found = copy.copy(self)
+        found.parameter = parameter
+        return found
+
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table, shape (p,) each."""
         method = asked.ci_method or "wald"
         _check(asked.ci_prob, method)
+        if self.parameter != "mu":
+            return self._coefficients_of_sigma(asked.ci_prob, method)
         estimate = self.conditional.beta
         sd = np.sqrt(np.diag(self.conditional.beta_cov))
         z = stats.norm.ppf((1 + asked.ci_prob) / 2)
@@ -80,6 +98,27 @@ class NormalLaw(Criteria, ModeRows):
             ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]
             lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
         return {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+
+    def _coefficients_of_sigma(self, ci_prob: float, method: IntervalMethod) -> Columns:
+        """Columns of the coefficients of log sigma: by Wald, from all variance parameters."""
+        if method == "profile":
+            raise NotSupportedError(
+                'the coefficients of sigma have no ci_method="profile"; take "wald"'
+            )
+        scale, (co, x) = self.problem.scale, self.absolute
+        assert scale is not None  # noqa: S101
+
+        def at(phi: np.ndarray) -> np.ndarray:
+            return residual_variables(self.problem, phi)[scale.variable]
+
+        estimate, phi = at(x[co.n_x :]), x[co.n_x :]
+        steps = _STEP * np.eye(len(phi))
+        slopes = np.stack([(at(phi + s) - at(phi - s)) / (2 * _STEP) for s in steps], axis=1)
+        own = self.theta_cov[co.n_x :, co.n_x :]
+        sd = np.sqrt(np.einsum("ki,ij,kj->k", slopes, own, slopes))
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
+                "upper": estimate + z * sd}  # fmt: skip
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
@@ -123,6 +162,8 @@ class NormalLaw(Criteria, ModeRows):
         """Group and effect of each standard deviation, the residual's last, and their columns."""
         method = asked.ci_method or self.affordable()
         _check(asked.ci_prob, method)
+        if self.parameter != "mu":
+            return [], {name: np.zeros(0) for name in _OF_COMPONENTS}
         lower, upper = self._sd_interval(asked.ci_prob, method)
         sd, corr = self.by_group()
         groups = self.model.design.mu.grouping
@@ -157,6 +198,8 @@ class NormalLaw(Criteria, ModeRows):
         groups = self.problem.groups
         method = asked.ci_method or self.affordable(self.n_beside)
         _check(asked.ci_prob, method)
+        if self.parameter != "mu":
+            return [], {name: np.zeros(0) for name in ("estimate", "lower", "upper")}
         if method == "profile":
             self._check_profile()
         place = {group.name: f for f, group in enumerate(groups)}

@@ -17,6 +17,11 @@ FIXED_EFFECT = "fixed_effect"
 FIXED_SLOPE = "fixed_slope"  # the fixed effects without the intercept
 
 
+def _in_dimension(group: str) -> str:
+    """Write a grouping factor's name without commas, at which nutpie parts dimensions."""
+    return group.replace(",", ";")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictorNames:
     """What the parts of one linear predictor are called.
@@ -77,20 +82,22 @@ class PredictorNames:
 
     def level_dim(self, group: str) -> str:
         """Dimension of the levels."""
-        return f"{self.prefix}{group}_level"
+        return f"{self.prefix}{_in_dimension(group)}_level"
 
     def effect_dim(self, group: str) -> str:
         """Dimension of the effects."""
-        return f"{self.prefix}{group}_effect"
+        return f"{self.prefix}{_in_dimension(group)}_effect"
 
     def sd_dim(self, group: GroupingFactor) -> str:
         """Dimension of the standard deviations: the effects', where each has its own."""
         tied = covariance_of(group).tied
-        return f"{self.prefix}{group.name}_sd" if tied else self.effect_dim(group.name)
+        return (
+            f"{self.prefix}{_in_dimension(group.name)}_sd" if tied else self.effect_dim(group.name)
+        )
 
     def effect_dim_bis(self, group: str) -> str:
         """Second dimension of the correlation matrix."""
-        return f"{self.prefix}{group}_effect_bis"
+        return f"{self.prefix}{_in_dimension(group)}_effect_bis"
 
     @property
     def fixed_variables(self) -> set[str]:

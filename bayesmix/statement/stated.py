@@ -184,8 +184,10 @@ class StatedModel:
         """
         if not self._takes_several_formulas:
             for name, formula in others.items():
+                if name not in self.family.parameters:
+                    continue  # refused with the names that there are
                 known = name == "sigma" and self.family.is_linear_normal
-                if name in self.family.parameters and not known:
+                if not known:
                     raise NotSupportedError(
                         f"a formula for {name} of the {self.family.name} family is not known yet; "
                         "what may have one is sigma of a gaussian response (and `residual ~ ...`)"
@@ -488,6 +490,7 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
     for name, formula in formulas.items():
         if name not in family.parameters:
             known = [known for known in family.parameters if known not in family.vector_parameters]
+            known += ["residual"] if family.is_linear_normal else []
             raise FormulaError(
                 f"the {family.name} family has no parameter {name}; "
                 f"{did_you_mean(name, known)}there is {', '.join(known) or 'none'}",

@@ -526,3 +526,23 @@ def test_words_of_the_formula_are_read_as_everywhere() -> None:
     found = parse_residual("residual ~ ar1(`a b` | g:h)")
     assert found.groups[0].columns == ("g", "h")
     assert found.groups[0].structure == "ar1"
+
+
+def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
+    fit = bmx.Model(["y ~ x + (1 | g)", "sigma ~ x"], data).fit_eb(method="ml")
+    table = fit.fixed_effects(parameter="sigma")
+    assert table["term"].tolist() == ["Intercept", "x"]
+    np.testing.assert_allclose(table["estimate"], fit._law.residual_values["sigma_beta"])
+    assert ((table["lower"] < table["estimate"]) & (table["estimate"] < table["upper"])).all()
+    both = fit.fixed_effects(parameter="all")
+    assert both["parameter"].tolist() == ["mu", "mu", "sigma", "sigma"]
+    assert "sigma" in str(fit)
+    # The standard error is that of the curvature: the deviance rises by one at one of them.
+    shifted = data.assign(u=(table["estimate"][1] + table["sd"][1]) * data["x"])
+    held = bmx.Model(["y ~ x + (1 | g)", "sigma ~ 1 + offset(u)"], shifted).fit_eb(method="ml")
+    assert held.deviance - fit.deviance == pytest.approx(1, abs=0.25)
+    assert fit.variance_components(parameter="sigma").empty
+    with pytest.raises(NotSupportedError, match="profile"):
+        fit.fixed_effects(parameter="sigma", ci_method="profile")
+    with pytest.raises(FormulaError, match="did you mean 'residual'"):
+        bmx.Model(["y ~ x", "residuals ~ ar1(t | g)"], data)
