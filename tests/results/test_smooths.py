@@ -18,7 +18,9 @@ from tests.results.plots.pictures import check_texts, drawn
 
 REFERENCE = Path(os.environ.get("BAYESMIX_REFERENCE", "../shared"))
 FITS = REFERENCE / "reference" / "structures_and_tests.json"
-needs_reference = pytest.mark.skipif(not FITS.exists(), reason="no published fits")
+needs_reference = pytest.mark.skipif(
+    not FITS.exists(), reason="BAYESMIX_REFERENCE does not name the folder of the reference tables"
+)
 
 
 def make_data(n: int = 240, seed: int = 1) -> pd.DataFrame:
