@@ -202,7 +202,7 @@ def test_fifty_thousand_animals_take_seconds(rng: np.random.Generator) -> None:
     })  # fmt: skip
     began = process_time()
     found = bmx.relationship(pedigree)
-    assert process_time() - began < 10  # mostly 3, compiling included
+    assert process_time() - began < 120  # mostly 3; a dense one: 20 GB
     some = [50, n // 2, n - 1, n]
     A = found.matrix(some)
     np.testing.assert_allclose(np.diag(A) - 1, found.inbreeding[some], atol=1e-12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +57,3 @@ def test_the_fit_is_glmmtmbs(name: str, structures: dict[str, Any], reference_fo
     else:
         reach = fit.hypothesis(f"range({group}) > 0").table["estimate"][0]
         assert np.log(reach) == pytest.approx(entry["par"]["theta.1"], abs=0.01)
-
-
-def test_reml_of_a_level_in_time_is_found_at_once(
-    structures: dict[str, Any], reference_folder: Path
-) -> None:
-    name = "gpa_tmb_ar1_nugget"
-    model = model_of(name, structures[name], reference_folder)
-    model.fit_eb()
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        model.fit_eb()
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.05

@@ -134,7 +134,7 @@ def test_checking_gpa_is_in_proportion(reference_folder: Path) -> None:
     post = bmx.Model("gpa ~ occasion + (occasion | student)", gpa).fit(seed=1, progress=False)
     start = time.process_time()
     post.check().canvas.draw()
-    assert time.process_time() - start < 20  # 5 alone
+    assert time.process_time() - start < 120  # 5 alone
 
 
 @pytest.mark.parametrize(
