@@ -297,7 +297,8 @@ class Law(ABC):
         if request.forecast:
             check_forecast(self.model, request)
             levels = levels_of(rows, observed_rows(self.model, rows)[1])
-        parameters = self.draw(levels, draws, number, request.kind)
+        own = self.of(request.parameter) if request.parameter else self
+        parameters = own.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
 
     def reaching(self, *tables: Any) -> Law:
@@ -358,8 +359,11 @@ class Law(ABC):
         return Linear(mean=drawn.mean(axis=1), covariance=np.atleast_2d(np.cov(drawn)))
 
     @abstractmethod
-    def source(self, draws: int | None, seed: int | None) -> Source:
-        """What summarises averages of rows and their comparisons."""
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
+        """What summarises averages of rows and their comparisons.
+
+        Of the response, or of the parameter of the family that is named.
+        """
 
     @abstractmethod
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:

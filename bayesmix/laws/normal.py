@@ -105,6 +105,15 @@ class NormalLaw(Criteria, ModeRows):
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
+        estimate, covariance = self.sigma_coefficients
+        sd = np.sqrt(np.diag(covariance))
+        z = stats.norm.ppf((1 + ci_prob) / 2)
+        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
+                "upper": estimate + z * sd}  # fmt: skip
+
+    @functools.cached_property
+    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the coefficients of log sigma, and their covariance."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -114,11 +123,7 @@ class NormalLaw(Criteria, ModeRows):
         estimate, phi = at(x[co.n_x :]), x[co.n_x :]
         steps = _STEP * np.eye(len(phi))
         slopes = np.stack([(at(phi + s) - at(phi - s)) / (2 * _STEP) for s in steps], axis=1)
-        own = self.theta_cov[co.n_x :, co.n_x :]
-        sd = np.sqrt(np.einsum("ki,ij,kj->k", slopes, own, slopes))
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
-                "upper": estimate + z * sd}  # fmt: skip
+        return estimate, slopes @ self.theta_cov[co.n_x :, co.n_x :] @ slopes.T
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""

@@ -13,12 +13,12 @@ from numba.extending import intrinsic
 
 from bayesmix.gaussian.linking import FLOATS, Kernel, f8, i8, kernel
 
-__all__ = ["ROW_KERNELS", "RowKernel", "call_rows", "constant", "row_kernel"]
+__all__ = ["ROW_KERNELS", "SIGNATURE", "RowKernel", "call_rows", "constant", "row_kernel"]
 
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
 # 2: also second derivatives and each row's value.
-_SIGNATURE = (f8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS)
+SIGNATURE = (f8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS)
 
 Constant = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -51,7 +51,7 @@ def row_kernel(
     """Register a kernel by the name that families give; its function's name is the symbol."""
 
     def register(function: Callable[..., Any]) -> Kernel:
-        made = kernel(*_SIGNATURE, reorder=True)(function)
+        made = kernel(*SIGNATURE, reorder=True)(function)
         ROW_KERNELS[name] = RowKernel(made, constant, fast_link)
         return made
 
@@ -63,7 +63,7 @@ def call_rows(  # type: ignore[no-untyped-def]
     typingctx, address, link, n, y, trials, eta, phi, order, value, first, second, by_phi
 ):
     """Call the row kernel at an address: what is called is data, nothing is compiled anew."""
-    signature = f8(types.int64, *_SIGNATURE[1:])
+    signature = f8(types.int64, *SIGNATURE[1:])
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         double, pointer = ir.DoubleType(), ir.DoubleType().as_pointer()
