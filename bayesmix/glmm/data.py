@@ -28,23 +28,27 @@ class RowData(Packed):
         First group column of each factor.
     first : ndarray of int64, shape (n_factors,)
         First node or block of each factor.
-    prior_kind : ndarray of int64, shape (n_phi,)
-        Code of the prior of each family parameter.
-    y, trials, offset : ndarray, shape (n,)
+    phi_kind, prior_kind : ndarray of int64, shape (n_phi,)
+        Kind of the coordinate and code of the prior of each family parameter.
+    y, offset : ndarray, shape (n,)
+    trials : ndarray, shape (n,) or (n, 5)
+        What is given per row: trials, and for observations that are censored, truncated or
+        weighted `glmm.rows.observed.GIVEN` as well.
     X : ndarray, shape (p, n)
     Z : ndarray, shape (n_z, n)
         Columns lie behind each other: loops over rows run several at a time.
-    prior_a, prior_b : ndarray, shape (n_phi,)
+    prior_a, prior_b, prior_c : ndarray, shape (n_phi,)
     """
 
-    _INTS = ("sizes", "index", "u_start", "z_start", "first", "prior_kind")
-    _FLOATS = ("y", "trials", "offset", "X", "Z", "prior_a", "prior_b")
+    _INTS = ("sizes", "index", "u_start", "z_start", "first", "phi_kind", "prior_kind")
+    _FLOATS = ("y", "trials", "offset", "X", "Z", "prior_a", "prior_b", "prior_c")
 
     sizes: np.ndarray
     index: np.ndarray
     u_start: np.ndarray
     z_start: np.ndarray
     first: np.ndarray
+    phi_kind: np.ndarray
     prior_kind: np.ndarray
     y: np.ndarray
     trials: np.ndarray
@@ -53,6 +57,7 @@ class RowData(Packed):
     Z: np.ndarray
     prior_a: np.ndarray
     prior_b: np.ndarray
+    prior_c: np.ndarray
 
     @property
     def n_obs(self) -> int:
@@ -73,6 +78,7 @@ class RowArrays(NamedTuple):
     u_start: Any
     z_start: Any
     first: Any
+    phi_kind: Any
     prior_kind: Any
     y: Any
     trials: Any
@@ -81,10 +87,17 @@ class RowArrays(NamedTuple):
     Z: Any
     prior_a: Any
     prior_b: Any
+    prior_c: Any
 
 
 _I = HEADER
 _F = HEADER + len(RowData._INTS) + 1
+
+
+@inner
+def _width(a, n):  # type: ignore[no-untyped-def]
+    """How many numbers are given per row."""
+    return (a[_F + 2] - a[_F + 1]) // n
 
 
 @inner
@@ -98,7 +111,9 @@ def rows_at(ints, floats):  # type: ignore[no-untyped-def]
     return RowArrays(
         sizes, a[a[_I + 1] : a[_I + 2]].reshape((n_factors, n)), u_start,
         a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
-        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], b[a[_F + 2] : a[_F + 3]],
+        a[a[_I + 6] : a[_I + 7]],
+        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]].reshape((n, _width(a, n))),
+        b[a[_F + 2] : a[_F + 3]],
         b[a[_F + 3] : a[_F + 4]].reshape((p, n)), b[a[_F + 4] : a[_F + 5]].reshape((n_z, n)),
-        b[a[_F + 5] : a[_F + 6]], b[a[_F + 6] : a[_F + 7]],
+        b[a[_F + 5] : a[_F + 6]], b[a[_F + 6] : a[_F + 7]], b[a[_F + 7] : a[_F + 8]],
     )  # fmt: skip

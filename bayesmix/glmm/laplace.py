@@ -17,20 +17,19 @@ Software 70(5), 1-21.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.coordinates import chain_rule, expand, theta_at
 from bayesmix.gaussian.crossproducts import find_entry
 from bayesmix.gaussian.effects import effects, transpose_effects
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, shifted
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
+from bayesmix.glmm.parameters import add_parameter_priors, parameters_at, pull_back
 from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
 from bayesmix.glmm.rows.links import unit_of_eta
 
@@ -61,7 +60,7 @@ def laplace(  # type: ignore[no-untyped-def]
     prior, prior_mean : ndarray
         Precision and mean of beta; looked at with `priors`.
     x : ndarray
-        Coordinates of theta, logarithms of the family's parameters, working beta.
+        Coordinates of theta and of the family's parameters, working beta.
     priors : int
         0 without the priors, 1 with them, 2 with the Jacobian of x as well.
     u : ndarray
@@ -84,8 +83,8 @@ def laplace(  # type: ignore[no-untyped-def]
     L, Q = np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     phi, beta = np.ones(max(n_phi, 1)), np.empty(p)
-    for k in range(n_phi):
-        phi[k] = math.exp(x[d + k])
+    x_phi = carray(shifted(x, d), (n_phi,))
+    parameters_at(rows.phi_kind, x_phi, phi)
     for j in range(p):
         beta[j] = x[d + n_phi + j]
     K, panels, root = np.empty(eq.K_size), np.empty(eq.panel_size), np.empty((n_root, n_root))
@@ -114,7 +113,7 @@ def laplace(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     h = np.empty(n)
     _leverages(eq, rows, L, diagonal, across, inverse, h)
-    value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+    value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(n_phi + 4)
     eta_2, upper, third = np.empty(n), np.empty(n), np.empty(n)
     step = 1e-4
     link, scale_at = rows.sizes[4], rows.sizes[5]
@@ -181,13 +180,16 @@ def laplace(  # type: ignore[no-untyped-def]
         co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
         1 if priors == 2 else 0, gradient,
     )  # fmt: skip
-    base = np.zeros(4)
+    base, at_phi = np.zeros(n_phi + 4), phi.copy()
+    here = np.empty(n_phi)
     if n_phi > 0:
         evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
+    pull_back(rows.phi_kind, at_phi, base, here)
     for k in range(n_phi):
-        center, width, change = phi[k], 0.0, 0.0
+        here_k, width, change = x_phi[k], 0.0, 0.0
         for sign in (1.0, -1.0):
-            phi[k] = center * math.exp(sign * step)
+            x_phi[k] = here_k + sign * step
+            parameters_at(rows.phi_kind, x_phi, phi)
             there = evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
             if np.isfinite(there):
                 width += step
@@ -195,11 +197,14 @@ def laplace(  # type: ignore[no-untyped-def]
                     change += sign * (
                         0.5 * h[i] * (second_2[i] - second[i]) + shift[i] * (first_2[i] - first[i])
                     )
-        phi[k] = center
-        gradient[d + k] = base[k] * center + (change / width if width > 0.0 else 0.0)
+        x_phi[k] = here_k
+        gradient[d + k] = here[k] + (change / width if width > 0.0 else 0.0)
+    phi[:] = at_phi
     if priors != 0:
-        value += _add_priors(rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)),
-                             d, priors == 2, carray(gradient, (d + n_phi + p,)))  # fmt: skip
+        value += _add_priors(
+            rows, x_phi, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
+            priors == 2, carray(gradient, (d + n_phi + p,)),
+        )  # fmt: skip
     return value
 
 
@@ -213,20 +218,16 @@ def _all_finite(x: np.ndarray) -> bool:
 
 @inner
 def _add_priors(
-    rows: RowArrays, phi: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, d: int,
-    jacobian: bool, gradient: np.ndarray,
+    rows: RowArrays, x_phi: np.ndarray, phi: np.ndarray, beta: np.ndarray, P: np.ndarray,
+    mean: np.ndarray, d: int, jacobian: bool, gradient: np.ndarray,
 ) -> float:  # fmt: skip
     """Priors of beta and of the family's parameters, as densities of these."""
     value = 0.0
-    two = np.empty(2)
     n_phi, p = rows.sizes[3], rows.sizes[1]
+    by_x = np.empty(n_phi)
+    value = add_parameter_priors(rows, value, x_phi, phi, jacobian, by_x)
     for k in range(n_phi):
-        scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
-        value += two[0]
-        gradient[d + k] += two[1]
-        if jacobian:
-            value += math.log(phi[k])
-            gradient[d + k] += 1.0
+        gradient[d + k] += by_x[k]
     for i in range(p):
         for j in range(p):
             t = P[i, j] * (beta[j] - mean[j])

@@ -82,7 +82,7 @@ def find_mode(  # type: ignore[no-untyped-def]
             prior_y[i] += P[i, j] * mean[j]
     b, w, work = np.empty(n_u), np.empty(n), np.empty(n)
     start = np.empty(n)
-    value, by_phi = np.empty(n), np.empty(4)
+    value, by_phi = np.empty(n), np.empty(rows.sizes[3] + 4)
     new_u, new_root, scalars = np.empty(n_u), np.empty(r + p), np.empty(6)
     try_u, try_beta = np.empty(n_u), np.empty(p)
     effects(eq, L_, u_, b)

@@ -11,10 +11,11 @@ from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
-from bayesmix.gaussian.problem import Problem, scale_prior_codes
+from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.scaling import Scaling, column_transform, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
+from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
 from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
 from bayesmix.priors.model_priors import ModelPriors
 
@@ -38,6 +39,8 @@ class GlmmProblem:
     rows : RowData
     parameters : tuple of str
         Names of the family's parameters.
+    phi : ParameterCoordinates
+        Their coordinates.
     row_kernel : str
         Name of the kernel of the rows.
     constant : float
@@ -53,6 +56,7 @@ class GlmmProblem:
     problem: Problem
     rows: RowData
     parameters: tuple[str, ...]
+    phi: ParameterCoordinates
     row_kernel: str
     constant: float
     link_is_even: bool
@@ -130,30 +134,34 @@ def build_glmm_problem(
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
-    codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
+    phi = ParameterCoordinates.of(family.parameters, {})
+    codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
     scale = family.response_scale(y, predictor.offset, rows)
     is_scale = [spec.is_scale for spec in family.parameters.values()]
     scale_at = is_scale.index(True) if any(is_scale) else -1
-    phi_start = np.ones(len(family.parameters))
+    phi_start = np.ones(len(phi))
+    phi_start[[name in family.unit_parameters for name in phi.names]] = 0.5
     if scale_at >= 0:
         phi_start[scale_at] = scale.sd if family.link_functions.is_identity else scale.response_sd
     data = RowData(
-        sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link], scale_at],
+        sizes=[n, p, int(q.sum()), len(phi), LINKS[family.link], scale_at],
         index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
         u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
         z_start=np.concatenate([[0], np.cumsum(q)]),
         first=first,
-        prior_kind=[kind for kind, _, _ in codes],
+        phi_kind=phi.kinds,
+        prior_kind=[code[0] for code in codes],
         y=y,
         trials=rows.get("trials", np.ones(n)),
         offset=np.zeros(n) if predictor.offset is None else predictor.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
-        prior_a=[a for _, a, _ in codes],
-        prior_b=[b for _, _, b in codes],
+        prior_a=[code[1] for code in codes],
+        prior_b=[code[2] for code in codes],
+        prior_c=[code[3] for code in codes],
     )
     return GlmmProblem(
-        problem=problem, rows=data, parameters=tuple(family.parameters),
+        problem=problem, rows=data, parameters=tuple(family.parameters), phi=phi,
         row_kernel=family.row_kernel,
         constant=float(constant(family.row_kernel, y, rows).sum()),
         link_is_even=family.link_functions.is_even, link_unit=scale.sd,

@@ -120,6 +120,6 @@ def _posterior(
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
         posterior["beta"] = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
-    for k, name in enumerate(gp.parameters):
-        posterior[name] = np.exp(t[:, d + k]).reshape(n_chains, n_draws)
+    for name, values in gp.phi.split(gp.phi.values(t[:, d : d + len(gp.phi)])).items():
+        posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])
     return posterior

@@ -39,7 +39,7 @@ class LaplaceOptimum:
     theta : Optimum
         Standard deviations and correlations, and how the search went.
     x : ndarray
-        Coordinates of theta, logarithms of the family's parameters, working beta.
+        Coordinates of theta and of the family's parameters, working beta.
     u : ndarray
         Mode of the standardised group effects.
     loglik : float
@@ -259,7 +259,7 @@ def start_of_laplace(
     )  # fmt: skip
     if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50 * unit:
         beta, u = found.beta, found.u
-    return np.concatenate([x, np.log(gp.phi_start), beta]), u
+    return np.concatenate([x, gp.phi.coordinates(gp.phi_start), beta]), u
 
 
 def maximise_laplace(
@@ -324,7 +324,7 @@ def search_of(marginal: WarmMarginal) -> Search:
     """Search for the best coordinates, in the units that `search_units` gives."""
     gp, co = marginal.gp, marginal.co
     d, n_sd = co.n_x, co.n_sd
-    n_x = d + len(gp.parameters) + gp.problem.n_fixed
+    n_x = d + len(gp.phi) + gp.problem.n_fixed
     scale = search_units(gp, n_x)
 
     def criterion(z: np.ndarray, gradient: np.ndarray) -> float:

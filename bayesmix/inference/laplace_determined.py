@@ -28,7 +28,7 @@ _LEAST = 1e-4  # weight of a row in the size of steps, relative to the mean
 def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMode:
     """Return the mode of the effects given the parameters at the optimum."""
     x, p = found.x, gp.problem.n_fixed
-    phi = np.exp(x[co.n_x : len(x) - p])
+    phi = gp.phi.values(x[co.n_x : len(x) - p])
     return inner_mode(
         gp, factors_at(co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=found.u,
         with_fixed=False,
@@ -112,7 +112,7 @@ def reproduced(
     grows = ~found.theta.at_zero[co.effect_of_sd]
     if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
         return nothing
-    phi = np.exp(x[co.n_x : len(x) - p])
+    phi = gp.phi.values(x[co.n_x : len(x) - p])
     if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
         return nothing
     out = np.zeros((len(x), 1))

@@ -189,7 +189,7 @@ def seconds_of_profiles(gp: GlmmProblem, n_quadrature: int) -> float:
     rows, eq = gp.rows, gp.problem.equations
     n, columns, n_root = len(rows.y), max(int(rows.z_start[-1]), 1), len(eq.root_y)
     co = gp.problem.absolute_coordinates()
-    profiled = co.n_x + len(gp.parameters)
+    profiled = co.n_x + len(gp.phi)
     n_x = profiled + gp.problem.n_fixed
     evaluation = 1.5e-4 + 5e-7 * n * columns + 3e-9 * float(n_root) ** 3
     if n_quadrature > 1:  # with a gradient by differences

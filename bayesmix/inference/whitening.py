@@ -126,7 +126,7 @@ def find_whitening(
     """
     eq = gp.problem.equations
     d, n_sd = co.n_x, co.n_sd
-    n_t = d + len(gp.parameters)
+    n_t = d + len(gp.phi)
     best = maximise_laplace(gp, co, prior, 2, link_start)
     x = best.x
     if not (np.isfinite(best.loglik) and np.isfinite(x).all()):
@@ -143,7 +143,7 @@ def find_whitening(
     at = factors_at(co, x)
     L_hat = _untriangular(gp, at.L, at.Q)
     mode = inner_mode(
-        gp, L_hat, np.exp(x[d:n_t]), prior, beta=x[n_t:],
+        gp, L_hat, gp.phi.values(x[d:n_t]), prior, beta=x[n_t:],
         u=_rotated(gp, best.u, at.Q), with_fixed=True,
     )  # fmt: skip
     if mode.status != 1:

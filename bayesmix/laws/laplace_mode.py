@@ -84,13 +84,13 @@ class LaplaceMode(Limits):
 
     @property
     def phi(self) -> np.ndarray:
-        """Logarithms of the family's parameters."""
+        """Coordinates of the family's parameters."""
         return self.laplace.x[self.co.n_x : self.n_outer]
 
     @property
     def family_values(self) -> dict[str, np.ndarray]:
         """Estimates of the family's own parameters."""
-        return dict(zip(self.gp.parameters, np.exp(self.phi), strict=True))
+        return self.gp.phi.split(self.gp.phi.values(self.phi))
 
     def row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""

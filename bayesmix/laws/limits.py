@@ -37,7 +37,7 @@ class Limits(Mode):
     @property
     def n_outer(self) -> int:
         """Number of variance parameters and of the family's own."""
-        return self.co.n_x + len(self.gp.parameters)
+        return self.co.n_x + len(self.gp.phi)
 
     @property
     def separation(self) -> str:

@@ -71,7 +71,8 @@ class ModeRows(Mode, Law):
                 for g in self.model.design.mu.groups
             },
             family={
-                name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
+                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
+                for name, value in self.family_values.items()
             },
             n_draws=n_draws,
             others=self._draws_of_sigma(n_draws),
