@@ -28,7 +28,13 @@ from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, point
 from bayesmix.gaussian.related import related_times
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import rows_at
-from bayesmix.glmm.parameters import add_parameter_priors, parameters_at, pull_back
+from bayesmix.glmm.parameters import (
+    by_log_slope,
+    log_slope,
+    parameter_priors,
+    parameters_at,
+    pull_back,
+)
 from bayesmix.glmm.predictor import evaluate, gather, predictor
 
 __all__ = ["joint_density", "unwhiten", "whitened_joint"]
@@ -204,11 +210,13 @@ def joint_density(  # type: ignore[no-untyped-def]
             s -= pull
         by_inside[n_u + i] = s
     value += _chain_rule(co_ints, co_floats, t, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t)
-    here, of_prior = np.empty(n_phi), np.empty(n_phi)
+    here, of_prior, by_x = np.empty(n_phi), np.empty(n_phi), np.empty(n_phi)
     pull_back(rows.phi_kind, phi, by_phi, here)
-    value = add_parameter_priors(rows, value, x_phi, phi, True, of_prior)
+    parameter_priors(rows, phi, of_prior, by_x)
     for k in range(n_phi):
-        by_t[d + k] = here[k] + of_prior[k]
+        kind = rows.phi_kind[k]
+        value += of_prior[k] + log_slope(kind, x_phi[k])
+        by_t[d + k] = here[k] + by_x[k] + by_log_slope(kind, phi[k])
     return value
 
 

@@ -17,6 +17,8 @@ Software 70(5), 1-21.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import carray
 
@@ -29,7 +31,14 @@ from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
-from bayesmix.glmm.parameters import add_parameter_priors, parameters_at, pull_back
+from bayesmix.glmm.parameters import (
+    by_log_slope,
+    move_parameters,
+    parameter_priors,
+    parameters_at,
+    pull_back,
+    slope_at,
+)
 from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
 from bayesmix.glmm.rows.links import unit_of_eta
 
@@ -186,10 +195,9 @@ def laplace(  # type: ignore[no-untyped-def]
         evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
     pull_back(rows.phi_kind, at_phi, base, here)
     for k in range(n_phi):
-        here_k, width, change = x_phi[k], 0.0, 0.0
+        width, change = 0.0, 0.0
         for sign in (1.0, -1.0):
-            x_phi[k] = here_k + sign * step
-            parameters_at(rows.phi_kind, x_phi, phi)
+            move_parameters(rows.phi_kind, at_phi, x_phi, k, sign * step, phi)
             there = evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
             if np.isfinite(there):
                 width += step
@@ -197,12 +205,11 @@ def laplace(  # type: ignore[no-untyped-def]
                     change += sign * (
                         0.5 * h[i] * (second_2[i] - second[i]) + shift[i] * (first_2[i] - first[i])
                     )
-        x_phi[k] = here_k
         gradient[d + k] = here[k] + (change / width if width > 0.0 else 0.0)
     phi[:] = at_phi
     if priors != 0:
         value += _add_priors(
-            rows, x_phi, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
+            rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
             priors == 2, carray(gradient, (d + n_phi + p,)),
         )  # fmt: skip
     return value
@@ -218,16 +225,20 @@ def _all_finite(x: np.ndarray) -> bool:
 
 @inner
 def _add_priors(
-    rows: RowArrays, x_phi: np.ndarray, phi: np.ndarray, beta: np.ndarray, P: np.ndarray,
-    mean: np.ndarray, d: int, jacobian: bool, gradient: np.ndarray,
+    rows: RowArrays, phi: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, d: int,
+    jacobian: bool, gradient: np.ndarray,
 ) -> float:  # fmt: skip
     """Priors of beta and of the family's parameters, as densities of these."""
     value = 0.0
     n_phi, p = rows.sizes[3], rows.sizes[1]
-    by_x = np.empty(n_phi)
-    value = add_parameter_priors(rows, value, x_phi, phi, jacobian, by_x)
+    of_prior, by_x = np.empty(n_phi), np.empty(n_phi)
+    parameter_priors(rows, phi, of_prior, by_x)
     for k in range(n_phi):
+        value += of_prior[k]
         gradient[d + k] += by_x[k]
+        if jacobian:
+            value += math.log(slope_at(rows.phi_kind, phi, k))
+            gradient[d + k] += by_log_slope(rows.phi_kind[k], phi[k])
     for i in range(p):
         for j in range(p):
             t = P[i, j] * (beta[j] - mean[j])

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bayesmix.priors.prior import Prior
 
 __all__ = [
-    "ParameterCoordinates", "add_parameter_priors", "parameter_prior_codes", "parameters_at",
-    "pull_back",
+    "ParameterCoordinates", "by_log_slope", "log_slope", "move_parameters",
+    "parameter_prior_codes", "parameter_priors", "parameters_at", "pull_back", "slope_at",
 ]  # fmt: skip
 
 # Kinds of coordinates.
@@ -69,41 +69,68 @@ def pull_back(kinds: np.ndarray, phi: np.ndarray, by_phi: np.ndarray, out: np.nd
 
 
 @inner
-def add_parameter_priors(  # type: ignore[no-untyped-def]
-    rows, value, x_phi, phi, jacobian, by_x
+def move_parameters(  # type: ignore[no-untyped-def]
+    kinds, phi, x, k, step, moved
 ):
-    """Add the log prior density of the parameters, as one of the coordinates with the Jacobian.
+    """The parameters with one of the coordinates moved by a step."""
+    for j in range(len(kinds)):
+        moved[j] = phi[j]
+    if kinds[k] == _LOG:
+        moved[k] = phi[k] * math.exp(step)
+    elif kinds[k] == _LOGIT:
+        e = math.exp(-(x[k] + step))
+        moved[k] = 1.0 / (1.0 + e)
+    else:  # rising numbers move together
+        change = step
+        if kinds[k] == _RISE:
+            change = (phi[k] - phi[k - 1]) * np.expm1(step)
+        moved[k] += change
+        for j in range(k + 1, len(kinds)):
+            if kinds[j] != _RISE:
+                break
+            moved[j] += change
 
-    `by_x` receives its derivative by the coordinates.
-    """
+
+@inner
+def parameter_priors(rows, phi, of_prior, by_x):  # type: ignore[no-untyped-def]
+    """Log prior density of each parameter, and its derivative by the coordinates."""
     n_phi, two = len(rows.phi_kind), np.empty(2)
     by_phi = np.empty(n_phi)
     for k in range(n_phi):
         a, b, s = rows.prior_a[k], rows.prior_b[k], phi[k]
         _parameter_prior(rows.prior_kind[k], a, b, rows.prior_c[k], s, two)
-        by_phi[k] = two[1]
-        log_slope = _log_slope(rows.phi_kind[k], x_phi[k]) if jacobian else 0.0
-        value += two[0] + log_slope
+        of_prior[k], by_phi[k] = two[0], two[1]
     pull_back(rows.phi_kind, phi, by_phi, by_x)
     for k in range(n_phi):
         if rows.prior_kind[k] < _NORMAL:
             scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
             by_x[k] += two[1]  # by the logarithm, which is the coordinate
-        if jacobian:
-            kind = rows.phi_kind[k]
-            if kind == _LOGIT:
-                by_x[k] += 1.0 - 2.0 * phi[k]
-            elif kind != _IDENTITY:
-                by_x[k] += 1.0
-    return value
 
 
 @inner
-def _log_slope(kind: int, x: float) -> float:
+def slope_at(kinds: np.ndarray, phi: np.ndarray, k: int) -> float:
+    """Derivative of a parameter by its own coordinate."""
+    if kinds[k] == _LOG:
+        return phi[k]
+    if kinds[k] == _LOGIT:
+        return phi[k] * (1.0 - phi[k])
+    return 1.0 if kinds[k] == _IDENTITY else phi[k] - phi[k - 1]
+
+
+@inner
+def log_slope(kind: int, x: float) -> float:
     """Logarithm of the derivative of a parameter by its own coordinate."""
     if kind == _IDENTITY:
         return 0.0
     return -abs(x) - 2.0 * np.log1p(math.exp(-abs(x))) if kind == _LOGIT else x
+
+
+@inner
+def by_log_slope(kind: int, phi: float) -> float:
+    """Derivative of `log_slope` by the coordinate."""
+    if kind == _IDENTITY:
+        return 0.0
+    return 1.0 - 2.0 * phi if kind == _LOGIT else 1.0
 
 
 @inner
@@ -230,6 +257,10 @@ class ParameterCoordinates:
     def is_bounded(self, k: int) -> bool:
         """Whether coordinate k is of one parameter that has a bound."""
         return bool(self.kinds[k] in (_LOG, _LOGIT))
+
+    def is_logarithm(self, k: int) -> bool:
+        """Whether coordinate k is the logarithm of a parameter."""
+        return bool(self.kinds[k] == _LOG)
 
     def is_single(self, k: int) -> bool:
         """Whether coordinate k is a function of one parameter alone."""

@@ -116,8 +116,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         phi, x = self.gp.phi, self.laplace.x[at]
         estimate, cov = phi.values(x), self.outer_cov[np.ix_(at, at)]
         J = phi.slopes(estimate)
-        sd = np.sqrt(np.einsum("ij,jk,ik->i", J, np.where(J.any(axis=0), cov, 0.0), J))
-        lower, upper = interval_of_coordinate(phi, x, np.sqrt(np.diag(cov)), sd, asked.ci_prob)
+        se = np.sqrt(np.diag(cov))
+        alone = np.count_nonzero(J, axis=1) == 1
+        sd = np.where(alone, np.diag(J) * se, np.sqrt(np.einsum("ij,jk,ik->i", J, cov, J)))
+        lower, upper = interval_of_coordinate(phi, x, se, sd, asked.ci_prob)
         if method == "profile":
             self._check_profile()
             for k in range(len(at)):

@@ -77,13 +77,14 @@ def interval_of_coordinate(
         standard error is above 3 and it is bounded; else on the parameter's own scale.
     """
     z = stats.norm.ppf((1 + ci_prob) / 2)
-    estimate, ends = phi.values(x), []
-    for sign in (-1, 1):
-        end = estimate + sign * z * sd
+    estimate = phi.values(x)
+    lower, upper = interval_of_logarithm(estimate, se, ci_prob)
+    for sign, end in ((-1, lower), (1, upper)):
         for k in range(len(x)):
-            if phi.is_bounded(k):
+            if not phi.is_bounded(k):
+                end[k] = estimate[k] + sign * z * sd[k]
+            elif not phi.is_logarithm(k):
                 moved = x.copy()
                 moved[k] += sign * z * se[k]
                 end[k] = phi.values(moved)[k] if se[k] <= MOST else np.nan
-        ends.append(end)
-    return ends[0], ends[1]
+    return lower, upper

@@ -12,8 +12,11 @@ from scipy import stats
 from bayesmix.families.parameters import ORDERED, POSITIVE, UNIT
 from bayesmix.glmm.parameters import (
     ParameterCoordinates,
-    add_parameter_priors,
+    by_log_slope,
+    log_slope,
+    move_parameters,
     parameter_prior_codes,
+    parameter_priors,
     parameters_at,
     pull_back,
 )
@@ -52,7 +55,20 @@ def pulled(kinds, phi, by_phi, out):  # type: ignore[no-untyped-def]
 
 @njit
 def priors(rows, x, phi, jacobian, by_x):  # type: ignore[no-untyped-def]
-    return add_parameter_priors(rows, 0.0, x, phi, jacobian, by_x)
+    of_prior, total = np.empty(len(x)), 0.0
+    parameter_priors(rows, phi, of_prior, by_x)
+    for k in range(len(x)):
+        total += of_prior[k]
+        if jacobian:
+            kind = rows.phi_kind[k]
+            total += log_slope(kind, x[k])
+            by_x[k] += by_log_slope(kind, phi[k])
+    return total
+
+
+@njit
+def moved(kinds, phi, x, k, step, out):  # type: ignore[no-untyped-def]
+    move_parameters(kinds, phi, x, k, step, out)
 
 
 def rows() -> Rows:
@@ -84,6 +100,9 @@ def test_slopes_are_differences() -> None:
         step = h * np.eye(len(X))[k]
         difference = (PHI.values(X + step) - PHI.values(X - step)) / (2 * h)
         np.testing.assert_allclose(J[:, k], difference, rtol=1e-8, atol=1e-10)
+        out = np.empty(len(X))
+        moved(PHI.kinds, PHI.values(X), X, k, 0.3, out)
+        np.testing.assert_allclose(out, PHI.values(X + 0.3 * np.eye(len(X))[k]), rtol=1e-13)
     by_phi, out = np.arange(1.0, len(X) + 1), np.empty(len(X))
     pulled(PHI.kinds, PHI.values(X), by_phi, out)
     np.testing.assert_allclose(out, by_phi @ J, rtol=1e-13)
