@@ -207,8 +207,11 @@ def unsupported_priors(priors: ModelPriors) -> list[str]:
     for entry in priors:
         if entry.parameter.startswith("corr("):
             continue
+        of_family = entry.parameter in priors.family
         is_scale = entry.parameter.startswith("sd(") or entry.parameter in scales
         known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
+        if of_family:
+            known |= {"Beta", "Normal", "StudentT"}
         if entry.parameter in of_structures:  # within its range, as has been checked
             known |= {"Normal", "Flat"}
         if entry.parameter in of_residual:

@@ -11,10 +11,10 @@ from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import IDENTITY, LOG, mean_at
 from bayesmix.glmm.special import exp, log_rising
 
-__all__ = ["rows_negative_binomial", "rows_poisson"]
+__all__ = ["factorials", "rows_negative_binomial", "rows_poisson"]
 
 
-def _factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+def factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """Minus the logarithms of the factorials of counts."""
     from scipy.special import gammaln
 
@@ -31,7 +31,7 @@ def _log_poisson(n, y, eta, first):  # type: ignore[no-untyped-def]
     return total
 
 
-@row_kernel("poisson", _factorials, fast_link=LOG)
+@row_kernel("poisson", factorials, fast_link=LOG)
 def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Poisson counts."""
     if link == LOG and order == 1:
@@ -56,7 +56,7 @@ def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_p
     return total
 
 
-@row_kernel("negative_binomial", _factorials)
+@row_kernel("negative_binomial", factorials)
 def rows_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Negative binomial with size alpha: variance mu + mu^2 / alpha."""
     alpha = phi[0]

@@ -13,7 +13,9 @@ from numba.extending import intrinsic
 
 from bayesmix.gaussian.linking import FLOATS, Kernel, f8, i8, kernel
 
-__all__ = ["ROW_KERNELS", "SIGNATURE", "RowKernel", "call_rows", "constant", "row_kernel"]
+__all__ = [
+    "ROW_KERNELS", "SIGNATURE", "Constant", "RowKernel", "call_rows", "constant", "row_kernel",
+]  # fmt: skip
 
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
