@@ -65,6 +65,12 @@ class RowData(Packed):
         return int(self.sizes[0])
 
     @property
+    def says(self) -> np.ndarray:
+        """Which rows say anything: those with trials, and an exponent above zero."""
+        given = self.trials.reshape(self.n_obs, -1)
+        return np.asarray((given[:, 0] > 0) & (given[:, -1] > 0))
+
+    @property
     def link(self) -> int:
         """Code of the link in `glmm.rows`."""
         return int(self.sizes[4])

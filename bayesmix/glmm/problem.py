@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
+from bayesmix.families.observation import is_plain
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem
@@ -16,7 +17,7 @@ from bayesmix.gaussian.scaling import Scaling, column_transform, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
-from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
 from bayesmix.priors.model_priors import ModelPriors
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class GlmmProblem:
     @property
     def kernel(self) -> Kernel:
         """The kernel of the rows."""
+        if self.rows.trials.ndim == 2:
+            return OBSERVED_KERNELS[self.row_kernel]
         return ROW_KERNELS[self.row_kernel].kernel
 
 
@@ -92,7 +95,7 @@ def build_glmm_problem(
         One that has a row kernel.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        What is given per row; only "trials" is used.
+        What is given per row.
     priors : ModelPriors
         For those of the family's parameters.
 
@@ -152,7 +155,7 @@ def build_glmm_problem(
         phi_kind=phi.kinds,
         prior_kind=[code[0] for code in codes],
         y=y,
-        trials=rows.get("trials", np.ones(n)),
+        trials=rows.get("trials", np.ones(n)) if is_plain(rows) else given_rows(rows, n),
         offset=np.zeros(n) if predictor.offset is None else predictor.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),

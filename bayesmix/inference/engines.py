@@ -106,7 +106,7 @@ def why_not_joint(
     """
     if not family.row_kernel:
         return f"the family is {family}"
-    why_not = _why_not_plain(rows) or _why_not_design(design)
+    why_not = _why_not_weighted(rows) or _why_not_design(design)
     if why_not:
         return why_not
     unknown = []
@@ -127,6 +127,12 @@ def _why_not_plain(rows: Mapping[str, Any]) -> str:
     for name, why in _ROWS_IN_WORDS.items():
         if name in rows:
             return why
+    return ""
+
+
+def _why_not_weighted(rows: Mapping[str, Any]) -> str:
+    if _why_not_plain(rows) and {"weights", "known_se"} & set(rows):
+        return f"{_why_not_plain(rows)} beside weights or standard errors"
     return ""
 
 

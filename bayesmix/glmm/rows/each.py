@@ -75,7 +75,13 @@ def link_of_mu(link: int) -> int:
     return link & _MASK
 
 
-def each_row(row: Any, n_parameters: int, constants: int) -> Any:
+@inner
+def one_given(trials, i):  # type: ignore[no-untyped-def]
+    """The number of trials, or what else is given as one number for row i."""
+    return trials[i]
+
+
+def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given) -> Any:
     """Make the loop of a kernel: the sum of rows' log densities, with derivatives as asked for.
 
     Parameters
@@ -89,6 +95,8 @@ def each_row(row: Any, n_parameters: int, constants: int) -> Any:
     constants : int
         Links of the parameters without a predictor, as `packed_links` makes them: "log" or
         "logit".
+    given : compiled function
+        ``given(trials, i)``: what row i is given beside its response.
 
     Returns
     -------
@@ -132,7 +140,7 @@ def each_row(row: Any, n_parameters: int, constants: int) -> Any:
             for k in range(n_parameters):
                 if place[k] >= 0:
                     a[k] = eta[place[k] * n + i]
-            s = row(y[i], trials[i], links, a, order, g, H)
+            s = row(y[i], given(trials, i), links, a, order, g, H)
             if not s > -np.inf:
                 return -np.inf
             total += s
