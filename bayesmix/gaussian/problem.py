@@ -232,8 +232,11 @@ def unsupported_priors(priors: ModelPriors) -> list[str]:
         name = entry.parameter.split(": ", 1)[-1]  # without the predictor's
         if name.startswith("corr("):
             continue
+        of_family = entry.parameter in priors.family
         is_scale = name.startswith("sd(") or entry.parameter in scales
         known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
+        if of_family:
+            known |= {"Beta", "Normal", "StudentT"}
         if entry.parameter in of_structures:  # within its range, as has been checked
             known |= {"Normal", "Flat"}
         if entry.parameter in of_residual:

@@ -79,6 +79,12 @@ class RowData(Packed):
         return int(self.sizes[6])
 
     @property
+    def says(self) -> np.ndarray:
+        """Which rows say anything: those with trials, and an exponent above zero."""
+        given = self.trials.reshape(self.n_obs, -1)
+        return np.asarray((given[:, 0] > 0) & (given[:, -1] > 0))
+
+    @property
     def link(self) -> int:
         """Code of the links in `glmm.rows`; with one predictor that of mu's."""
         return int(self.sizes[4])

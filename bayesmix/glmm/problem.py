@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
+from bayesmix.families.observation import is_plain
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.density import FixedPrior
@@ -18,7 +19,14 @@ from bayesmix.gaussian.scaling import Scaling, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
-from bayesmix.glmm.rows import JOINT_KERNELS, ROW_KERNELS, constant, packed_links
+from bayesmix.glmm.rows import (
+    JOINT_KERNELS,
+    OBSERVED_KERNELS,
+    ROW_KERNELS,
+    constant,
+    given_rows,
+    packed_links,
+)
 from bayesmix.glmm.stack import Stack, stacked
 from bayesmix.priors.model_priors import ModelPriors
 
@@ -90,6 +98,8 @@ class GlmmProblem:
     @property
     def kernel(self) -> Kernel:
         """The kernel of the rows."""
+        if self.rows.trials.ndim == 2:  # for any number of predictors
+            return OBSERVED_KERNELS[self.row_kernel]
         if self.rows.n_predictors > 1:
             return JOINT_KERNELS[self.row_kernel]
         return ROW_KERNELS[self.row_kernel].kernel
@@ -126,7 +136,7 @@ def build_glmm_problem(
         One that has a row kernel for these.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        What is given per row; "trials" is used, and "weights" of normal responses.
+        What is given per row; the weights of normal responses stand for trials.
     priors : ModelPriors
         For those of the family's parameters.
 
@@ -204,7 +214,11 @@ def build_glmm_problem(
         Z_of=np.repeat(parameter_of, q),
         prior_kind=[code[0] for code in codes],
         y=y,
-        trials=rows.get("trials", rows.get("weights", np.ones(n))),
+        trials=(
+            rows.get("trials", rows.get("weights", np.ones(n)))
+            if is_plain(rows)
+            else given_rows(rows, n)
+        ),
         offset=stack.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),

@@ -112,7 +112,7 @@ def why_not_joint(
         if several and family.row_kernel:
             return why_not_one_predictor(design)
         return f"the family is {family}"
-    why_not = _why_not_plain(rows) or why_not_normal_effects(design)
+    why_not = _why_not_weighted(rows) or why_not_normal_effects(design)
     if why_not:
         return why_not
     unknown = []
@@ -133,4 +133,10 @@ def _why_not_plain(rows: Mapping[str, Any]) -> str:
     for name, why in _ROWS_IN_WORDS.items():
         if name in rows:
             return why
+    return ""
+
+
+def _why_not_weighted(rows: Mapping[str, Any]) -> str:
+    if _why_not_plain(rows) and {"weights", "known_se"} & set(rows):
+        return f"{_why_not_plain(rows)} beside weights or standard errors"
     return ""

@@ -43,7 +43,8 @@ def row_densities(
     value, first, second = np.full(n, -np.inf), np.zeros(n), np.empty(n)
     gp.kernel(
         rows.link, n, rows.y, rows.trials, np.ascontiguousarray(eta),
-        np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second, np.zeros(4),
+        np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second,
+        np.zeros(len(phi) + 4),
     )  # fmt: skip
     return value, first
 
@@ -76,11 +77,11 @@ def separated(
     if not (p and (rises != 0).any() and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
     mode = mode_of(gp, co, found)
-    phi = np.exp(found.x[co.n_x : len(found.x) - p])
+    phi = gp.phi.values(found.x[co.n_x : len(found.x) - p])
     value, score = row_densities(gp, mode.eta, phi)
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
         rises = np.where(value > -_NEAR, rises, 0.0)
-    says = gp.rows.trials > 0
+    says = gp.rows.says
     held = prior.precision[np.diag(prior.precision) > 0]
     held = held / np.sqrt(np.sum(held**2, axis=1))[:, None]
     X = np.concatenate([gp.rows.X.T[says], held])
@@ -177,7 +178,7 @@ def _steps(
         return np.zeros((0, 0))
     W = np.abs(np.where(np.isfinite(weights), weights, 0.0))
     W = np.maximum(W, max(_LEAST * float(W.mean()), 1e-300))
-    W[gp.rows.trials <= 0] = 0.0
+    W[~gp.rows.says] = 0.0
     A = (X * W) @ X.T
     if prior is not None:
         A = A + prior.precision

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.gaussian.linking import Kernel, inner, kernel
-from bayesmix.glmm.rows.kernels import SIGNATURE
+from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, Constant, RowKernel
 from bayesmix.glmm.rows.links import LINKS, LOG, LOGIT
 
 __all__ = ["JOINT_KERNELS", "chain", "each_row", "joint_kernel", "link_of_mu", "packed_links"]
@@ -26,18 +26,23 @@ JOINT_KERNELS: dict[str, Kernel] = {}
 _BITS, _MASK = 5, 31
 
 
-def joint_kernel(name: str) -> Callable[[Callable[..., Any]], Kernel]:
+def joint_kernel(
+    name: str, constant: Constant | None = None, *, alone: bool = False
+) -> Callable[[Callable[..., Any]], Kernel]:
     """Register a kernel of several predictors by the name that families give.
 
     It has the signature of every row kernel. With m predictors eta and `first` have shape
     (m, n), `second` (m (m + 1) / 2, n): the lower triangle row by row. `link` is what
     `packed_links` makes. phi and `by_phi` have those of the family's parameters that have no
-    predictor, in their order.
+    predictor, in their order. `alone` says that it is the kernel of one predictor as well, and
+    `constant` then what it leaves out.
     """
 
     def register(function: Callable[..., Any]) -> Kernel:
         made = kernel(*SIGNATURE, reorder=True)(function)
         JOINT_KERNELS[name] = made
+        if alone:
+            ROW_KERNELS[name] = RowKernel(made, constant, -1)
         return made
 
     return register
@@ -71,10 +76,13 @@ def link_of_mu(link: int) -> int:
 
 
 @inner
-def each_row(  # type: ignore[no-untyped-def]
-    row, n_parameters, constants, link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):
-    """Sum the log density of rows, with the derivatives that the order asks for.
+def one_given(trials, i):  # type: ignore[no-untyped-def]
+    """The number of trials, or what else is given as one number for row i."""
+    return trials[i]
+
+
+def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given) -> Any:
+    """Make the loop of a kernel: the sum of rows' log densities, with derivatives as asked for.
 
     Parameters
     ----------
@@ -87,55 +95,71 @@ def each_row(  # type: ignore[no-untyped-def]
     constants : int
         Links of the parameters without a predictor, as `packed_links` makes them: "log" or
         "logit".
-    link, n, y, trials, eta, phi, order, value, first, second, by_phi
-        The arguments of the kernel.
+    given : compiled function
+        ``given(trials, i)``: what row i is given beside its response.
+
+    Returns
+    -------
+    compiled function
+        That takes the arguments of the kernel. (A kernel with a function among the arguments of
+        what it calls could not be kept on disk.)
     """
-    links = np.zeros(n_parameters, dtype=np.int64)
-    place, constant = np.zeros(n_parameters, dtype=np.int64), np.zeros(n_parameters, dtype=np.int64)
-    slope = np.zeros(n_parameters)
-    a, g = np.zeros(n_parameters), np.zeros(n_parameters)
-    H = np.zeros((n_parameters, n_parameters))
-    links[0] = link & _MASK
-    m, n_phi = 1, 0
-    for k in range(1, n_parameters):
-        code = (link >> (_BITS * k)) & _MASK
-        if code > 0:
-            links[k], place[k] = code - 1, m
-            m += 1
-            continue
-        links[k], place[k] = ((constants >> (_BITS * k)) & _MASK) - 1, -1
-        x = phi[n_phi]
-        constant[k], by_phi[n_phi] = n_phi, 0.0
-        n_phi += 1
-        if links[k] == LOGIT:
-            a[k] = math.log(x) - np.log1p(-x)
-            slope[k] = 1.0 / (x * (1.0 - x))
-        else:
-            a[k] = math.log(x)
-            slope[k] = 1.0 / x
-    total = 0.0
-    for i in range(n):
-        for k in range(n_parameters):
-            if place[k] >= 0:
-                a[k] = eta[place[k] * n + i]
-        s = row(y[i], trials[i], links, a, order, g, H)
-        if not s > -np.inf:
-            return -np.inf
-        total += s
-        if order > 0:
+
+    @inner
+    def rows(  # type: ignore[no-untyped-def]
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    ):
+        links = np.zeros(n_parameters, dtype=np.int64)
+        place, constant = (
+            np.zeros(n_parameters, dtype=np.int64),
+            np.zeros(n_parameters, dtype=np.int64),
+        )
+        slope = np.zeros(n_parameters)
+        a, g = np.zeros(n_parameters), np.zeros(n_parameters)
+        H = np.zeros((n_parameters, n_parameters))
+        links[0] = link & _MASK
+        m, n_phi = 1, 0
+        for k in range(1, n_parameters):
+            code = (link >> (_BITS * k)) & _MASK
+            if code > 0:
+                links[k], place[k] = code - 1, m
+                m += 1
+                continue
+            links[k], place[k] = ((constants >> (_BITS * k)) & _MASK) - 1, -1
+            x = phi[n_phi]
+            constant[k], by_phi[n_phi] = n_phi, 0.0
+            n_phi += 1
+            if links[k] == LOGIT:
+                a[k] = math.log(x) - np.log1p(-x)
+                slope[k] = 1.0 / (x * (1.0 - x))
+            else:
+                a[k] = math.log(x)
+                slope[k] = 1.0 / x
+        total = 0.0
+        for i in range(n):
             for k in range(n_parameters):
                 if place[k] >= 0:
-                    first[place[k] * n + i] = g[k]
-                else:
-                    by_phi[constant[k]] += g[k] * slope[k]
-        if order > 1:
-            value[i] = s
-            for k in range(n_parameters):
-                at = place[k]
-                for j in range(k + 1):
-                    if at >= 0 and place[j] >= 0:
-                        second[(at * (at + 1) // 2 + place[j]) * n + i] = H[k, j]
-    return total
+                    a[k] = eta[place[k] * n + i]
+            s = row(y[i], given(trials, i), links, a, order, g, H)
+            if not s > -np.inf:
+                return -np.inf
+            total += s
+            if order > 0:
+                for k in range(n_parameters):
+                    if place[k] >= 0:
+                        first[place[k] * n + i] = g[k]
+                    else:
+                        by_phi[constant[k]] += g[k] * slope[k]
+            if order > 1:
+                value[i] = s
+                for k in range(n_parameters):
+                    at = place[k]
+                    for j in range(k + 1):
+                        if at >= 0 and place[j] >= 0:
+                            second[(at * (at + 1) // 2 + place[j]) * n + i] = H[k, j]
+        return total
+
+    return rows
 
 
 @inner

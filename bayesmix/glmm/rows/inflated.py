@@ -7,11 +7,16 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
+from bayesmix.glmm.rows.counts import factorials, row_poisson
 from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, each_row, joint_kernel
 from bayesmix.glmm.rows.joint import row_negative_binomial
-from bayesmix.glmm.rows.links import IDENTITY, LOG, log_failure, log_success, mean_at
+from bayesmix.glmm.rows.links import log_failure, log_success
+from bayesmix.glmm.rows.proportions import choices, row_binomial
 
-__all__ = ["inflated", "joint_zero_inflated_negative_binomial", "joint_zero_inflated_poisson"]
+__all__ = [
+    "inflated", "joint_zero_inflated_negative_binomial", "joint_zero_inflated_poisson",
+    "rows_zero_inflated_binomial",
+]  # fmt: skip
 
 
 @inner
@@ -60,28 +65,19 @@ def inflated(y, s, links, a, k, order, g, H):  # type: ignore[no-untyped-def]
 @inner
 def row_zero_inflated_poisson(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
     """Poisson counts with extra zeros of probability zi."""
-    mu, slope, bend = mean_at(links[0], a[0])
-    if not mu > 0.0 and not (links[0] != IDENTITY and mu == 0.0 and y == 0.0):
-        return -np.inf
-    log_mu = a[0] if links[0] == LOG else (math.log(mu) if mu > 0.0 else 0.0)
-    if order > 0:
-        ratio = y / mu if y > 0.0 else 0.0
-        g[0] = y - mu if links[0] == LOG else (ratio - 1.0) * slope
-        if order > 1:
-            H[0, 0] = -mu
-            if links[0] != LOG:
-                square = ratio / mu if y > 0.0 else 0.0
-                H[0, 0] = (ratio - 1.0) * bend - square * slope * slope
-    return inflated(y, y * log_mu - mu, links, a, 1, order, g, H)
+    s = row_poisson(y, trials, links, a, order, g, H)
+    if not s > -np.inf:
+        return s
+    return inflated(y, s, links, a, 1, order, g, H)
 
 
-@joint_kernel("zero_inflated_poisson")
+_zero_inflated_poisson = each_row(row_zero_inflated_poisson, 2, CONSTANT_LOGIT << 5)
+
+
+@joint_kernel("zero_inflated_poisson", factorials, alone=True)
 def joint_zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Zero-inflated Poisson counts."""
-    return each_row(
-        row_zero_inflated_poisson, 2, CONSTANT_LOGIT << 5, link, n, y, trials, eta, phi, order,
-        value, first, second, by_phi,
-    )  # fmt: skip
+    return _zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner
@@ -93,12 +89,34 @@ def row_zero_inflated_negative_binomial(y, trials, links, a, order, g, H):  # ty
     return inflated(y, s, links, a, 2, order, g, H)
 
 
-@joint_kernel("zero_inflated_negative_binomial")
+_zero_inflated_negative_binomial = each_row(
+    row_zero_inflated_negative_binomial, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10)
+)
+
+
+@joint_kernel("zero_inflated_negative_binomial", factorials, alone=True)
 def joint_zero_inflated_negative_binomial(  # type: ignore[no-untyped-def]
     link, n, y, trials, eta, phi, order, value, first, second, by_phi
 ):
     """Zero-inflated negative binomial counts."""
-    return each_row(
-        row_zero_inflated_negative_binomial, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10), link,
-        n, y, trials, eta, phi, order, value, first, second, by_phi,
-    )  # fmt: skip
+    return _zero_inflated_negative_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )
+
+
+@inner
+def row_zero_inflated_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Successes of trials with extra zeros of probability zi."""
+    s = row_binomial(y, trials, links, a, order, g, H)
+    return inflated(y, s, links, a, 1, order, g, H)
+
+
+_zero_inflated_binomial = each_row(row_zero_inflated_binomial, 2, CONSTANT_LOGIT << 5)
+
+
+@joint_kernel("zero_inflated_binomial", choices, alone=True)
+def rows_zero_inflated_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Zero-inflated successes of trials."""
+    return _zero_inflated_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )

@@ -42,12 +42,13 @@ def row_gaussian(y, weight, links, a, order, g, H):  # type: ignore[no-untyped-d
     return math.log(root) - log_sigma - 0.5 * z * z - _HALF_LOG_2PI
 
 
+_gaussian = each_row(row_gaussian, 2, _ONE_LOG)
+
+
 @joint_kernel("gaussian")
 def joint_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Normal responses; the weights stand in the place of trials."""
-    return each_row(
-        row_gaussian, 2, _ONE_LOG, link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
+    return _gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner
@@ -90,13 +91,13 @@ def row_student_t(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-
     return value
 
 
+_student_t = each_row(row_student_t, 3, _TWO_LOGS)
+
+
 @joint_kernel("student_t")
 def joint_student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Responses with Student's t distribution."""
-    return each_row(
-        row_student_t, 3, _TWO_LOGS, link, n, y, trials, eta, phi, order, value, first, second,
-        by_phi,
-    )  # fmt: skip
+    return _student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner
@@ -132,13 +133,13 @@ def row_negative_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-
     return value
 
 
+_negative_binomial = each_row(row_negative_binomial, 2, _ONE_LOG)
+
+
 @joint_kernel("negative_binomial")
 def joint_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Counts that vary more than Poisson's."""
-    return each_row(
-        row_negative_binomial, 2, _ONE_LOG, link, n, y, trials, eta, phi, order, value, first,
-        second, by_phi,
-    )  # fmt: skip
+    return _negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner
@@ -165,12 +166,13 @@ def row_gamma(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
     return alpha * log_alpha - math.lgamma(alpha) + alpha * (log_y - log_mu - ratio) - log_y
 
 
+_gamma = each_row(row_gamma, 2, _ONE_LOG)
+
+
 @joint_kernel("gamma")
 def joint_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Positive responses with a gamma distribution."""
-    return each_row(
-        row_gamma, 2, _ONE_LOG, link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
+    return _gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner
@@ -200,9 +202,10 @@ def row_beta(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
+_beta = each_row(row_beta, 2, _ONE_LOG)
+
+
 @joint_kernel("beta")
 def joint_beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Fractions with a beta distribution."""
-    return each_row(
-        row_beta, 2, _ONE_LOG, link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
+    return _beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

@@ -13,7 +13,9 @@ from numba.extending import intrinsic
 
 from bayesmix.gaussian.linking import FLOATS, Kernel, f8, i8, kernel
 
-__all__ = ["ROW_KERNELS", "SIGNATURE", "RowKernel", "call_rows", "constant", "row_kernel"]
+__all__ = [
+    "ROW_KERNELS", "SIGNATURE", "Constant", "RowKernel", "call_rows", "constant", "row_kernel",
+]  # fmt: skip
 
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
@@ -85,11 +87,15 @@ def constant(name: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.nda
         A family's `row_kernel`.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        What is given per row; only "trials" is used.
+        What is given per row.
 
     Returns
     -------
     ndarray, shape (n,)
     """
     made = ROW_KERNELS[name].constant
-    return np.zeros(len(y)) if made is None else made(y, rows.get("trials", np.ones(len(y))))
+    if made is None:
+        return np.zeros(len(y))
+    seen = np.asarray(rows.get("status", 0.0)) == 0
+    exponent = np.asarray(rows.get("exponent", 1.0))
+    return np.where(seen, exponent, 0.0) * made(y, rows.get("trials", np.ones(len(y))))
