@@ -45,7 +45,9 @@ def test_auto_takes_it_where_it_is_exact(sleep_fast: bmx.Posterior) -> None:
     assert sleep_fast.diagnostics().min_ess_bulk > 2000
 
 
-def test_it_has_the_form_of_the_pymc_engine(sleep_fast: bmx.Posterior, sleep_pymc: bmx.Posterior) -> None:
+def test_it_has_the_form_of_the_pymc_engine(
+    sleep_fast: bmx.Posterior, sleep_pymc: bmx.Posterior
+) -> None:
     ours, theirs = sleep_fast.idata, sleep_pymc.idata
     assert set(ours.children) == set(theirs.children)
     for group in ours.children:
@@ -55,7 +57,9 @@ def test_it_has_the_form_of_the_pymc_engine(sleep_fast: bmx.Posterior, sleep_pym
             assert ours[group][name].shape == theirs[group][name].shape
 
 
-def test_it_agrees_with_the_pymc_engine(sleep_fast: bmx.Posterior, sleep_pymc: bmx.Posterior) -> None:
+def test_it_agrees_with_the_pymc_engine(
+    sleep_fast: bmx.Posterior, sleep_pymc: bmx.Posterior
+) -> None:
     for name in ("beta", "sd_Subject", "sigma", "b_Subject"):
         a = sleep_fast.idata["posterior"][name].values.reshape(4000, -1)
         b = sleep_pymc.idata["posterior"][name].values.reshape(4000, -1)
