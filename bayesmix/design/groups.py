@@ -12,7 +12,7 @@ import pandas as pd
 from bayesmix.design.between import Between, Matrices, levels_of_between
 from bayesmix.design.by_level import LevelColumns, by_levels, effects_there_are, repeated
 from bayesmix.design.dates import day_alone
-from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.design.matrices import Columns, Functions, OtherColumns, build_columns
 from bayesmix.design.membership import MembershipColumns, learn_membership
 from bayesmix.design.positions import PositionColumns, learn_positions
 from bayesmix.design.smooths import SmoothColumns, SmoothParts
@@ -22,7 +22,7 @@ from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["Block", "GroupingFactor", "Levels", "build_grouping_factors", "smooth_factors"]
 
-AnyColumns = Columns | LevelColumns | MembershipColumns | PositionColumns
+AnyColumns = Columns | LevelColumns | MembershipColumns | OtherColumns | PositionColumns
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
@@ -178,6 +178,10 @@ class GroupingFactor:
         ``by=`` are in no row of it.
     is_student : bool
         Whether the effects of a level are multivariate t, and not normal.
+    joined : str
+        The word that joins its effects with those of other predictors; empty without.
+    owner : str
+        The predictor whose effects these are, where another one borrows them.
     """
 
     name: str
@@ -192,6 +196,8 @@ class GroupingFactor:
     between: Between | None = None
     present: np.ndarray | None = None
     is_student: bool = False
+    joined: str = ""
+    owner: str = ""
 
     @property
     def is_smooth(self) -> bool:
@@ -305,7 +311,16 @@ def build_grouping_factors(
             levels, index = _levels(terms, frame, formula)
         else:
             levels, index = _levels_of(between, terms[0], frame)
-        known = [columns for group in learned if group.name == name for columns in group.terms]
+        if len({term.joined for term in terms}) > 1:
+            raise FormulaError(
+                f"the effects by `{name}` are all joined with those of other formulas, or none: "
+                "write them into one term",
+                text=formula.text, start=terms[-1].start, stop=terms[-1].stop,
+            )  # fmt: skip
+        known = [
+            columns for group in learned if group.name == name for columns in group.terms
+            if not isinstance(columns, OtherColumns)
+        ]  # fmt: skip
         if known:
             built = [
                 _built_again(columns, term, frame, fixed)
@@ -346,6 +361,7 @@ def build_grouping_factors(
                 terms=tuple(columns for columns, _ in built),
                 between=between,
                 is_student=terms[0].grouping is not None and terms[0].grouping.dist == "student",
+                joined=terms[0].joined,
                 present=effects_there_are(
                     [columns for columns, _ in built], frame, index, levels.labels, name
                 ),

@@ -15,7 +15,7 @@ from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem
-from bayesmix.gaussian.scaling import Scaling, group_transform
+from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
@@ -158,7 +158,7 @@ def build_glmm_problem(
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
     X_shift, X_scale, TX = stack.column_transform()
-    Z = [group_transform(group) for group in predictor.groups]
+    Z = [stack.group_transform(k) for k in range(len(predictor.groups))]
     p = len(predictor.fixed_effects)
     scaling = Scaling(
         TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,
@@ -193,7 +193,7 @@ def build_glmm_problem(
     scale_of = [1 + j for j, k in enumerate(others) if family.parameters[k].is_scale]
     links = {k: family.parameter_link(k).name if k in predictors else None
              for k in family.parameters}  # fmt: skip
-    parameter_of = [list(predictors).index(stack.group_of[k]) for k in order]
+    parameter_of = [stack.columns_of[k] for k in order]
     data = RowData(
         sizes=[
             n,
@@ -211,7 +211,7 @@ def build_glmm_problem(
         first=first,
         phi_kind=phi.kinds,
         X_of=stack.X_of,
-        Z_of=np.repeat(parameter_of, q),
+        Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
         prior_kind=[code[0] for code in codes],
         y=y,
         trials=(

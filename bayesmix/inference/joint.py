@@ -123,9 +123,9 @@ def _posterior(
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
         beta = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
-        for name, at in zip(betas, gp.stack.columns.values(), strict=True):
-            if at.stop > at.start:
-                posterior[name] = beta[..., at]
+        for name, own in zip(betas, gp.stack.columns.values(), strict=True):
+            if own.stop > own.start:
+                posterior[name] = beta[..., own]
     for name, values in gp.phi.split(gp.phi.values(t[:, d : d + len(gp.phi)])).items():
         posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])
     return posterior

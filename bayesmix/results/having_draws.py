@@ -49,7 +49,8 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
         """Coefficients and effects of one linear predictor."""
         predictor, called = model.design.predictors[parameter], model.names.of(parameter)
         sd, corr, structure = {}, {}, {}
-        for g in predictor.groups:
+        for g in predictor.all_groups:
+            called = model.names.of(g.owner or parameter)
             covariance = covariance_of(g)
             structure[g.name] = {
                 name: values(called.parameter(name, g.name)) for name in covariance.parameters()
@@ -59,7 +60,12 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             R = covariance.correlation(free, structure[g.name])
             if R is not None:
                 corr[g.name] = R
-        kept = [g.name for g in predictor.groups if parameter != "mu" or g.name not in moments]
+        called = model.names.of(parameter)
+        b = {
+            g.name: values(model.names.of(g.owner or parameter).b(g.name))
+            for g in predictor.all_groups
+            if parameter != "mu" or g.name not in moments
+        }
         return DrawsLaw(
             model=model,
             parameter=parameter,
@@ -67,7 +73,7 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             sd=sd,
             corr=corr,
             structure=structure,
-            b={name: values(called.b(name)) for name in kept},
+            b=b,
             labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
             seed=int(tree.attrs.get("seed", 0)),
             is_prior=bool(tree.attrs.get("prior_only", False)),
