@@ -151,6 +151,9 @@ def build_glmm_problem(
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
+    # Kernels take predictors in the order of the family's parameters.
+    order_of = [name for name in ("mu", *family.parameters) if name in predictors]
+    predictors = {name: predictors[name] for name in order_of}
     stack, name = stacked(predictors), kernel_name(family)
     if name not in (ROW_KERNELS if len(predictors) == 1 else JOINT_KERNELS):
         raise NotApplicableError(f"the rows of the family {family} have no compiled density")
