@@ -17,7 +17,12 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
-from bayesmix.families.ordinal import Cumulative
+from bayesmix.families.ordinal import (
+    AdjacentCategories,
+    ContinuationRatio,
+    Cumulative,
+    StoppingRatio,
+)
 from bayesmix.families.positive import Exponential, Gamma, InverseGaussian, Weibull
 from bayesmix.families.proportions import Bernoulli, Beta, BetaBinomial, Binomial
 from bayesmix.families.real import Laplace, LogNormal, StudentT
@@ -25,10 +30,12 @@ from bayesmix.families.scale import ResponseScale
 
 __all__ = [
     "FAMILIES",
+    "AdjacentCategories",
     "Bernoulli",
     "Beta",
     "BetaBinomial",
     "Binomial",
+    "ContinuationRatio",
     "Cumulative",
     "Exponential",
     "Family",
@@ -44,6 +51,7 @@ __all__ = [
     "NegativeBinomial",
     "Poisson",
     "ResponseScale",
+    "StoppingRatio",
     "StudentT",
     "Weibull",
     "ZeroInflatedBinomial",
@@ -70,6 +78,9 @@ FAMILIES: dict[str, type[Family]] = {
         Weibull,
         Beta,
         Cumulative,
+        StoppingRatio,
+        ContinuationRatio,
+        AdjacentCategories,
         ZeroInflatedPoisson,
         ZeroInflatedNegativeBinomial,
         ZeroInflatedBinomial,
@@ -98,6 +109,10 @@ _OTHER_NAMES = {
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
     "ordered": "cumulative",
+    "stopping_ratio": "sratio",
+    "sequential": "sratio",
+    "continuation_ratio": "cratio",
+    "adjacent_categories": "acat",
     "zip": "zero_inflated_poisson",
     "zinb": "zero_inflated_negative_binomial",
     "zib": "zero_inflated_binomial",
@@ -128,9 +143,6 @@ _INSTEAD = {
     "multinomial": _CATEGORIES,
     "categorical": _CATEGORIES,
     "ordered_logit": "take 'cumulative', whose link is the logit",
-    "sratio": "for ordered categories there is 'cumulative'",
-    "cratio": "for ordered categories there is 'cumulative'",
-    "acat": "for ordered categories there is 'cumulative'",
     "logit": _BY_LINK.format("logit"),
     "probit": _BY_LINK.format("probit"),
     "cloglog": _BY_LINK.format("cloglog"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,6 +46,9 @@ class GlmmProblem:
         Name of the kernel of the rows.
     constant : float
         What the row kernels leave out of the log density.
+    means : ndarray, shape (p,)
+        Of the columns, which thresholds at the means lack of those of the formula: these are
+        higher by means'beta. Zeros for other families.
     link_is_even : bool
         Whether a linear predictor and its negative have the same mean.
     link_unit : float
@@ -60,6 +63,7 @@ class GlmmProblem:
     phi: ParameterCoordinates
     row_kernel: str
     constant: float
+    means: np.ndarray
     link_is_even: bool
     link_unit: float
     phi_start: np.ndarray
@@ -74,6 +78,21 @@ class GlmmProblem:
         address: int = self.kernel.load().address
         return address
 
+    def parameter_values(self, x: np.ndarray, beta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the family's parameters of the formula, by name.
+
+        Parameters
+        ----------
+        x : ndarray, shape (..., n_phi)
+            Their coordinates.
+        beta : ndarray, shape (..., p)
+            Fixed effects of the formula.
+        """
+        values = self.phi.values(x)
+        if self.means.any():
+            values = values + (beta @ self.means)[..., None]
+        return self.phi.split(values)
+
     @property
     def kernel(self) -> Kernel:
         """The kernel of the rows."""
@@ -84,7 +103,7 @@ class GlmmProblem:
 
 def build_glmm_problem(
     predictor: LinearPredictor, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
-    priors: ModelPriors,
+    priors: ModelPriors, lengths: Mapping[str, int] | None = None,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
@@ -98,6 +117,8 @@ def build_glmm_problem(
         What is given per row.
     priors : ModelPriors
         For those of the family's parameters.
+    lengths : mapping of str to int, optional
+        Of those that are vectors.
 
     Returns
     -------
@@ -137,13 +158,22 @@ def build_glmm_problem(
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
-    phi = ParameterCoordinates.of(family.parameters, {})
+    phi = ParameterCoordinates.of(family.parameters, lengths or {})
+    vectors = family.vector_parameters
+    means = np.zeros(p)
+    if vectors:
+        rows = {**rows, "trials": np.full(n, 1.0 + phi.sizes[vectors[0]])}
+        if priors.family[vectors[0]].origin == "default":
+            means = np.asarray(predictor.means, dtype=np.float64)
+            scaling = replace(scaling, X_shift=means)
     codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
     scale = family.response_scale(y, predictor.offset, rows)
     is_scale = [spec.is_scale for spec in family.parameters.values()]
     scale_at = is_scale.index(True) if any(is_scale) else -1
     phi_start = np.ones(len(phi))
     phi_start[[name in family.unit_parameters for name in phi.names]] = 0.5
+    if vectors:
+        phi_start = family.thresholds_start(y, len(phi))
     if scale_at >= 0:
         phi_start[scale_at] = scale.sd if family.link_functions.is_identity else scale.response_sd
     data = RowData(
@@ -157,7 +187,7 @@ def build_glmm_problem(
         y=y,
         trials=rows.get("trials", np.ones(n)) if is_plain(rows) else given_rows(rows, n),
         offset=np.zeros(n) if predictor.offset is None else predictor.offset,
-        X=((predictor.X - X_shift) / X_scale).T,
+        X=((predictor.X - scaling.X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
         prior_a=[code[1] for code in codes],
         prior_b=[code[2] for code in codes],
@@ -167,6 +197,6 @@ def build_glmm_problem(
         problem=problem, rows=data, parameters=tuple(family.parameters), phi=phi,
         row_kernel=family.row_kernel,
         constant=float(constant(family.row_kernel, y, rows).sum()),
-        link_is_even=family.link_functions.is_even, link_unit=scale.sd,
+        means=means, link_is_even=family.link_functions.is_even, link_unit=scale.sd,
         phi_start=phi_start,
     )  # fmt: skip

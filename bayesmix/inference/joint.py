@@ -120,6 +120,7 @@ def _posterior(
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
         posterior["beta"] = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
-    for name, values in gp.phi.split(gp.phi.values(t[:, d : d + len(gp.phi)])).items():
+    beta = posterior.get("beta", np.zeros((n_chains, n_draws, 0))).reshape(len(t), -1)
+    for name, values in gp.parameter_values(t[:, d : d + len(gp.phi)], beta).items():
         posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])
     return posterior

@@ -32,6 +32,9 @@ LEFT_SIDE = {
     "weibull": "positive",
     "beta": "fraction",
     "cumulative": "grade",
+    "sratio": "grade",
+    "cratio": "grade",
+    "acat": "grade",
     "hurdle_gamma": "positive_or_zero",
 }
 PARAMETERS: dict[str, Any] = {
@@ -124,6 +127,23 @@ def scipy_distribution(family: Family, eta: np.ndarray, trials: np.ndarray) -> A
     return made[name]()
 
 
+def step_by_step(family: Family, eta: np.ndarray) -> np.ndarray:
+    """Probabilities of ordered categories from those of single steps, shape (n, K)."""
+    F, tau = INVERSE[family.link], PARAMETERS["thresholds"]
+    left, found = np.ones(len(eta)), []
+    if family.name == "acat":
+        weight = [left]
+        for t in tau:
+            up = F(eta - t)
+            weight.append(weight[-1] * up / (1 - up))
+        return np.stack(weight, axis=1) / np.sum(weight, axis=0)[:, None]
+    for t in tau:
+        stop = F(t - eta) if family.name == "sratio" else 1 - F(eta - t)
+        found.append(left * stop)
+        left = left * (1 - stop)
+    return np.stack([*found, left], axis=1)
+
+
 def scipy_log_prob(
     family: Family, y: np.ndarray, eta: np.ndarray, trials: np.ndarray
 ) -> np.ndarray:
@@ -133,6 +153,8 @@ def scipy_log_prob(
         edges = np.concatenate([[-np.inf], PARAMETERS["thresholds"], [np.inf]])
         at = y.astype(int)
         return np.log(F(edges[at] - eta) - F(edges[at - 1] - eta))
+    if family.name in {"sratio", "cratio", "acat"}:
+        return np.log(step_by_step(family, eta)[np.arange(len(y)), y.astype(int) - 1])
     base = scipy_distribution(family, eta, trials)
     if hasattr(base.dist, "logpmf") and family.name != "hurdle_gamma":
         lp, zero = base.logpmf(y), base.pmf(0 * y)
