@@ -105,7 +105,8 @@ def joint_density(  # type: ignore[no-untyped-def]
     v, beta = carray(inside, (n_u,)), np.empty(p)
     for j in range(p):
         beta[j] = inside[n_u + j]
-    b, eta, first = np.empty(n_u), np.empty(n), np.empty(n)
+    m = rows.sizes[6]
+    b, eta, first = np.empty(n_u), np.empty(m * n), np.empty(m * n)
     nothing, by_phi = np.empty(0), np.zeros(n_phi + 4)
     at, level = 0, 0
     for f in range(eq.n_factors):

@@ -40,7 +40,9 @@ from bayesmix.glmm.parameters import (
     slope_at,
 )
 from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
+from bayesmix.glmm.rows.each import link_of_mu
 from bayesmix.glmm.rows.links import unit_of_eta
+from bayesmix.glmm.several import joint_leverages
 
 __all__ = ["laplace"]
 
@@ -85,7 +87,8 @@ def laplace(  # type: ignore[no-untyped-def]
     eq, co, rows = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats), rows_at(
         row_ints, row_floats
     )  # fmt: skip
-    n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
+    n_rows, p, n_phi, m = rows.sizes[0], rows.sizes[1], rows.sizes[3], rows.sizes[6]
+    n, n_second = m * n_rows, m * (m + 1) // 2 * n_rows
     d, n_L, r, n_u = co.sizes[0], co.L_size, eq.sizes[3], rows.u_start[-1]
     n_root, n_nodes_u = r + p, n_u - r
     sd, C = np.empty(co.n_effects + 1), np.empty(n_L)
@@ -97,7 +100,7 @@ def laplace(  # type: ignore[no-untyped-def]
     for j in range(p):
         beta[j] = x[d + n_phi + j]
     K, panels, root = np.empty(eq.K_size), np.empty(eq.panel_size), np.empty((n_root, n_root))
-    eta, first, second = np.empty(n), np.empty(n), np.empty(n)
+    eta, first, second = np.empty(n), np.empty(n), np.empty(n_second)
     out, flat, zero = np.empty(6), np.eye(p), np.zeros(p)
     fine = 0
     if _all_finite(L) and _all_finite(phi) and _all_finite(beta):
@@ -120,30 +123,45 @@ def laplace(  # type: ignore[no-untyped-def]
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
         len(diagonal), diagonal.ctypes, 0, zero.ctypes, len(across), across.ctypes,
     )  # fmt: skip
-    h = np.empty(n)
-    _leverages(eq, rows, L, diagonal, across, inverse, h)
-    value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(n_phi + 4)
-    eta_2, upper, third = np.empty(n), np.empty(n), np.empty(n)
+    h = np.empty(n_second)
+    if m == 1:
+        _leverages(eq, rows, L, diagonal, across, inverse, h)
+    else:
+        joint_leverages(eq, rows, L, diagonal, across, inverse, h)
+        for j in range(m):
+            for i in range(j):  # a pair of predictors counts twice
+                start = (j * (j + 1) // 2 + i) * n_rows
+                for row in range(start, start + n_rows):
+                    h[row] *= 2.0
+    value_2, first_2, second_2 = np.empty(n_rows), np.empty(n), np.empty(n_second)
+    by_phi = np.zeros(n_phi + 4)
+    eta_2, upper, third, v = np.empty(n), np.empty(n_rows), np.empty(n_second), np.empty(n)
     step = 1e-4
-    link, scale_at = rows.sizes[4], rows.sizes[5]
-    scale = phi[scale_at] if scale_at >= 0 else 0.0
-    for sign in (1.0, -1.0):
-        for i in range(n):
-            eta_2[i] = eta[i] + sign * step * unit_of_eta(link, eta[i], scale)
-        there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
-        if not np.isfinite(there):  # of rows on the edge the other side alone
-            evaluate_each(
-                rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
-            )
-        for i in range(n):
+    link, scale_at = link_of_mu(rows.sizes[4]), rows.sizes[5]
+    scale, scale_of = phi[scale_at] if scale_at >= 0 else 0.0, rows.sizes[7]
+    for j in range(m):
+        at = j * n_rows
+        for sign in (1.0, -1.0):
+            eta_2[:] = eta
+            for i in range(n_rows):
+                unit = 1.0
+                if j == 0:
+                    own = math.exp(eta[scale_of * n_rows + i]) if scale_of >= 0 else scale
+                    unit = unit_of_eta(link, eta[i], own)
+                eta_2[at + i] = eta[at + i] + sign * step * unit
+            there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+            if not np.isfinite(there):  # of rows on the edge the other side alone
+                evaluate_each(
+                    rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
+                )
             if sign > 0.0:
-                upper[i], third[i] = eta_2[i], second_2[i]
-            else:
-                width = upper[i] - eta_2[i]
-                third[i] = (third[i] - second_2[i]) / width if width > 0.0 else 0.0
-    v = np.empty(n)
-    for i in range(n):
-        v[i] = 0.5 * h[i] * third[i]
+                upper[:] = eta_2[at : at + n_rows]
+                third[:] = second_2
+        for i in range(n_rows):
+            width, s = upper[i] - eta_2[at + i], 0.0
+            for k in range(i, n_second, n_rows):
+                s += h[k] * ((third[k] - second_2[k]) / width if width > 0.0 else 0.0)
+            v[at + i] = 0.5 * s
     by_beta, by_b = np.empty(p), np.empty(n_u)
     a, a_root = np.empty(n_u), np.zeros(n_root)
     gather(eq, rows, v, by_beta, by_b)
@@ -160,7 +178,14 @@ def laplace(  # type: ignore[no-untyped-def]
     total = np.empty(n)
     for i in range(n):
         shift[i] -= rows.offset[i]
-        total[i] = first[i] + v[i] + second[i] * shift[i]
+        total[i] = first[i] + v[i]
+    for j in range(m):
+        for k in range(j + 1):
+            start = (j * (j + 1) // 2 + k) * n_rows
+            for i in range(n_rows):
+                total[j * n_rows + i] += second[start + i] * shift[k * n_rows + i]
+                if k < j:
+                    total[k * n_rows + i] += second[start + i] * shift[j * n_rows + i]
 
     # By beta, by theta, by the family's parameters.
     half, half_first = np.empty(n_u), np.empty(n_u)
@@ -202,9 +227,10 @@ def laplace(  # type: ignore[no-untyped-def]
             if np.isfinite(there):
                 width += step
                 for i in range(n):
-                    change += sign * (
-                        0.5 * h[i] * (second_2[i] - second[i]) + shift[i] * (first_2[i] - first[i])
-                    )
+                    other = 0.5 * h[i] * (second_2[i] - second[i])
+                    change += sign * (other + shift[i] * (first_2[i] - first[i]))
+                for i in range(n, n_second):
+                    change += sign * 0.5 * h[i] * (second_2[i] - second[i])
         gradient[d + k] = here[k] + (change / width if width > 0.0 else 0.0)
     phi[:] = at_phi
     if priors != 0:

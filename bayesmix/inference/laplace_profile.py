@@ -91,7 +91,7 @@ def laplace_likelihood_at(
     """
     scale = search_units(gp, len(optimum.x))
     n_sd, at_zero = co.n_sd, optimum.theta.at_zero[co.effect_of_sd]
-    unit = log_units(co) + np.log(gp.link_unit)
+    unit = log_units(co) + np.log(gp.sd_units(co))
     x = optimum.x / scale
     x[:n_sd][at_zero] = ZERO + unit[at_zero]
     starts = [off_zero(x, unit)]

@@ -91,7 +91,7 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     if model not in _GLMM:
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
-            model.design.mu,
+            model.design.predictors,
             model.family,
             model.y,
             model.rows,

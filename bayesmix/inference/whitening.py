@@ -208,10 +208,13 @@ def _information(
     """
     eq, information = gp.problem.equations, []
     rows = gp.rows
-    w = np.maximum(mode.weights, 0.0)
+    n, m = rows.n_obs, rows.n_predictors
+    own = [slice((j * (j + 3) // 2) * n, (j * (j + 3) // 2 + 1) * n) for j in range(m)]
+    by_predictor = [np.maximum(mode.weights[at], 0.0) for at in own]
     for f, group in enumerate(gp.problem.groups):
         z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
         level = rows.index[f] - rows.first[f]
+        w = by_predictor[rows.Z_of[rows.z_start[f]]]
         if group.n_effects == 1:
             information.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
             continue

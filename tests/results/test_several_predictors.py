@@ -334,7 +334,9 @@ def test_effects_combine_the_predictors_and_know_the_columns_of_each() -> None:
     mean = post.predictions(groups="population")["estimate"][0]
     assert mean == pytest.approx(((1 - zi) * base).mean(), rel=1e-8)
     steep = post.slopes("z", parameter="zi", kind="linear")["estimate"][0]
-    assert steep == pytest.approx(post.idata["posterior"]["zi_beta"][..., 1].mean(), rel=1e-6)
+    assert steep == pytest.approx(
+        float(post.idata["posterior"]["zi_beta"][..., 1].mean()), rel=1e-6
+    )
     assert post.predictions(parameter="zi")["estimate"][0] == pytest.approx(zi.mean(), rel=1e-8)
 
 
