@@ -18,7 +18,9 @@ from bayesmix.inference.laplace import (
 from bayesmix.inference.quadrature import QuadratureMarginal
 from bayesmix.inference.separation import rising_directions
 
-__all__ = ["determined_of", "mode_of", "reproduced", "row_densities", "separated"]
+__all__ = [
+    "determined_of", "mode_of", "own_weights", "reproduced", "row_densities", "separated",
+]  # fmt: skip
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
@@ -177,14 +179,39 @@ def _steps(
     if not p:
         return np.zeros((0, 0))
     W = np.abs(np.where(np.isfinite(weights), weights, 0.0))
+    if gp.rows.n_predictors > 1:
+        return _steps_of_several(gp, W, prior, flat)
     W = np.maximum(W, max(_LEAST * float(W.mean()), 1e-300))
     W[~gp.rows.says] = 0.0
     A = (X * W) @ X.T
     if prior is not None:
         A = A + prior.precision
+    return _directions(A, flat, gp.link_unit)
+
+
+def _steps_of_several(
+    gp: GlmmProblem, weights: np.ndarray, prior: FixedPrior | None, flat: np.ndarray
+) -> np.ndarray:
+    """The same of several predictors, each by its own weights."""
+    rows = gp.rows
+    W = own_weights(gp, weights)
+    W = np.maximum(W, np.maximum(_LEAST * W.mean(axis=1), 1e-300)[:, None])
+    A = (rows.X * W[rows.X_of]) @ rows.X.T
+    A = A * (rows.X_of[:, None] == rows.X_of)
+    return _directions(A if prior is None else A + prior.precision, flat, 1.0)
+
+
+def own_weights(gp: GlmmProblem, weights: np.ndarray) -> np.ndarray:
+    """Weights of each predictor by itself, shape (m, n): the diagonals of the rows' matrices."""
+    n, m = gp.rows.n_obs, gp.rows.n_predictors
+    return np.asarray(weights).reshape(-1, n)[[j * (j + 3) // 2 for j in range(m)]]
+
+
+def _directions(A: np.ndarray, flat: np.ndarray, unit: float) -> np.ndarray:
+    """Directions beside the flat ones, in the size of their standard errors."""
     left = np.linalg.svd(flat, full_matrices=True)[0][:, flat.shape[1] :]
     values, vectors = np.linalg.eigh(left.T @ A @ left)
     if not (len(values) and np.isfinite(values).all()):
-        return np.asarray(left * gp.link_unit)
+        return np.asarray(left * unit)
     floor = max(1e-14 * float(values[-1]), 1e-300)
     return np.asarray((left @ vectors) / np.sqrt(np.maximum(values, floor)))

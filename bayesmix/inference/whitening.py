@@ -21,6 +21,7 @@ from bayesmix.inference.laplace import (
     log_posterior,
     maximise_laplace,
 )
+from bayesmix.inference.laplace_determined import own_weights
 
 __all__ = ["Whitening", "find_whitening"]
 
@@ -208,9 +209,7 @@ def _information(
     """
     eq, information = gp.problem.equations, []
     rows = gp.rows
-    n, m = rows.n_obs, rows.n_predictors
-    own = [slice((j * (j + 3) // 2) * n, (j * (j + 3) // 2 + 1) * n) for j in range(m)]
-    by_predictor = [np.maximum(mode.weights[at], 0.0) for at in own]
+    by_predictor = np.maximum(own_weights(gp, mode.weights), 0.0)
     for f, group in enumerate(gp.problem.groups):
         z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
         level = rows.index[f] - rows.first[f]

@@ -212,7 +212,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
-        method = "reml" if _is_normal(model) else "ml"
+        method = "reml" if _is_collapsed(model) else "ml"
     one_of("method", method, get_args(Method))
     changes = model.pymc_changes
     if changes:
@@ -228,7 +228,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         raise NotSupportedError(
             f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
         )
-    if not _is_normal(model):
+    if not _is_collapsed(model):
         return _maximise_laplace(model, method, n_quadrature)
     why_not = (
         why_not_normal(model.family, model.rows)
@@ -255,10 +255,6 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
             skip_file_prefixes=OWN_FILES,
         )
     return fit
-
-
-def _is_normal(model: FittableModel) -> bool:
-    return model.family.is_normal
 
 
 def _is_collapsed(model: FittableModel) -> bool:
@@ -328,29 +324,33 @@ def _variables(names: PredictorNames, group: GroupingFactor) -> GroupVariables:
 
 def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
     from bayesmix.families import FAMILIES
-    from bayesmix.inference.engines import why_not_joint, why_not_one_predictor
+    from bayesmix.inference.engines import why_not_joint
     from bayesmix.results.laplace_fit import LaplaceFit
 
     family, groups = model.family, model.design.mu.groups
+    several = len(model.design.predictors) > 1
     if method == "reml":
         raise NotSupportedError(
-            f'method="reml" is for normal responses; the family is {family}: take "ml"'
+            'method="reml" needs effects that integrate out, and those on sigma do not: take "ml"'
+            if family.is_normal
+            else f'method="reml" is for normal responses; the family is {family}: take "ml"'
         )
-    if not family.has_laplace:
+    if not (family.has_laplace or several):
         taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]
         raise NotSupportedError(
             f"fit_eb() knows {', '.join(taken)}; the family is {family}: take fit()"
         )
     # Priors do not matter to maximum likelihood: only the rows and the groups do.
     priors = model.prior_entries if method == "map" else None
-    why_not = why_not_one_predictor(model.design) or why_not_joint(
-        model.design, family, model.rows, priors
-    )
+    why_not = why_not_joint(model.design, family, model.rows, priors)
+    if model.residual is not None and model.residual.correlated:
+        why_not = "of group effects on sigma beside correlated residuals"
     if why_not:
         raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
     if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
         raise ArgumentError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
     scalar = len(groups) == 1 and groups[0].n_effects == 1 and groups[0].between is None
+    scalar = scalar and not several
     if n_quadrature > 1 and not scalar:
         raise NotSupportedError(
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect, whose levels "
