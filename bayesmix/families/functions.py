@@ -68,12 +68,14 @@ NUMPY: Functions = SimpleNamespace(
     logaddexp=np.logaddexp,
     maximum=np.maximum,
     minimum=np.minimum,
+    numbers=lambda n: np.arange(1.0, n + 1.0),
     places=lambda x: np.arange(1.0, x.shape[-1] + 1.0),
     pick=_pick,
     thresholds_less=lambda tau, eta: np.asarray(tau) - np.asarray(eta)[..., None],
     sqrt=np.sqrt,
     sum_last=lambda x: np.sum(x, axis=-1),
     where=np.where,
+    whole=np.floor,
 )
 
 
@@ -81,6 +83,7 @@ NUMPY: Functions = SimpleNamespace(
 def tensor_functions() -> Functions:
     """Return the same functions of PyTensor, which is loaded by the first call."""
     import pytensor.tensor as pt
+    from pytensor.gradient import disconnected_grad
 
     def log_ndtr(x: Any) -> Any:
         # PyMC's own takes sqrt(2) in single precision. Each side is kept in its range, so
@@ -131,6 +134,7 @@ def tensor_functions() -> Functions:
         logaddexp=pt.logaddexp,
         maximum=pt.maximum,
         minimum=pt.minimum,
+        numbers=lambda n: np.arange(1.0, n + 1.0),
         places=lambda x: pt.arange(1, x.shape[-1] + 1).astype("float64"),
         # One vector for all rows, in front of which PyMC may put an axis of length one.
         pick=lambda thresholds, at: thresholds.flatten()[at.astype("int64")],
@@ -138,6 +142,7 @@ def tensor_functions() -> Functions:
         sqrt=pt.sqrt,
         sum_last=lambda x: pt.sum(x, axis=-1),
         where=pt.switch,
+        whole=lambda x: disconnected_grad(pt.floor(x)),
     )
 
 

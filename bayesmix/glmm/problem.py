@@ -221,6 +221,9 @@ def build_glmm_problem(
         phi_start = family.thresholds_start(y, len(phi))
     if scale_at >= 0:
         phi_start[scale_at] = scale_sd
+    starts = family.parameter_starts(y)
+    for k, own in enumerate(phi.names):
+        phi_start[k] = starts.get(own, phi_start[k])
     others = [k for k in predictors if k != "mu"]
     scale_of = [1 + j for j, k in enumerate(others) if family.parameters[k].is_scale]
     links = {k: family.parameter_link(k).name if k in predictors else None
