@@ -102,20 +102,8 @@ class JointLaplace(Law):
     @property
     def values(self) -> Values:
         """Estimates of fixed effects and variance parameters."""
-        found = self.whole.values
-
-        def own(given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {name: given[there] for name, there in self._names.items() if there in given}
-
-        others = {}
-        if self.parameter == "mu":
-            others = {name: self.of(name).values for name in self.predictors if name != "mu"}
-        return Values(
-            beta=found.beta[..., self._columns], sd=own(found.sd), corr=own(found.corr),
-            parameters=found.parameters if self.parameter == "mu" else {}, others=others,
-            structure={n: found.structure[t] for n, t in self._names.items()
-                       if t in found.structure},
-        )  # fmt: skip
+        found = self.whole.split(self.whole.values)
+        return found if self.parameter == "mu" else found.others[self.parameter]
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
         """The values themselves, shape (k,): point estimates."""
@@ -188,8 +176,8 @@ class JointLaplace(Law):
         return self.whole.lost_coefficients[self._columns]
 
     def smooth(self) -> Smooth | None:
-        """None: functions of parameters are not had by the delta method here."""
-        return None
+        """All parameters as functions of their coordinates, those of each predictor."""
+        return self.whole.smooth()
 
     # -- draws ----------------------------------------------------------------
 

@@ -291,7 +291,11 @@ class NormalLaw(Criteria, ModeRows):
         }
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
-        return {name: float(v) for name, v in by_name(self.model, values).items()}
+        return {name: float(v) for name, v in self._named(values).items()}
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        """Every parameter by its name."""
+        return by_name(self.model, values)
 
     def _reaching(self, model: StatedModel) -> Self:
         """The law of a model that has further positions: exact, at the same estimates."""

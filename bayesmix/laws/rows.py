@@ -175,7 +175,10 @@ def new_rows(
     model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind,
     forecast: bool = False, parameter: str = "",
 ) -> Rows:  # fmt: skip
-    """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`."""
+    """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`.
+
+    Where a `parameter` is named they are of its predictor alone.
+    """
     design = model.design
     if parameter:
         return _new_rows(design, data, parameter, effects=effects, levels=levels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
+from bayesmix.laws.values import Values, by_name
 from bayesmix.statement.stated import StatedModel
 
 __all__ = ["WholeLaplace"]
@@ -76,6 +77,29 @@ class WholeLaplace(LaplaceLaw):
         links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
         found = [f"Effects are on the scale of the link of their parameter ({links})."]
         return [*found, f"Flat: {self.flat_in_words}."] if self.flat_in_words else found
+
+    # -- parameters -----------------------------------------------------------
+
+    def split(self, values: Values) -> Values:
+        """Values of all predictors together as mu's, with those of the others beside it."""
+        parts: dict[str, Values] = {}
+        for name, own in self._stated.design.predictors.items():
+            prefix = "" if name == "mu" else f"{name}: "
+            names = {g.name: prefix + g.name for g in own.groups}
+
+            def some(given: Mapping[str, Any], names: Mapping[str, str] = names) -> dict[str, Any]:
+                return {g: given[there] for g, there in names.items() if there in given}
+
+            parts[name] = Values(
+                beta=values.beta[..., self.gp.stack.columns[name]], sd=some(values.sd),
+                corr=some(values.corr), structure=some(values.structure),
+                parameters=values.parameters if name == "mu" else {},
+            )  # fmt: skip
+        mu = parts.pop("mu")
+        return replace(mu, others=parts)
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        return by_name(self._stated, self.split(values))
 
     # -- moments --------------------------------------------------------------
 

@@ -105,7 +105,8 @@ class ExplainedVariance(HasLaw):
         if method is not None:
             one_of("method", method, get_args(R2Method))
         tables = []
-        if method == "nakagawa" or (method is None and not self._varying):
+        only_gelman = bool(self._varying) and not self._law.given_variances
+        if method == "nakagawa" or (method is None and not only_gelman):
             found = self._link_variance(approximation)
             self._say_what_is_lost()
             tables.append(self._r2_table("nakagawa", np.stack(found.r2(), axis=-1), asked))
