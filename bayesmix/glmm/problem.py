@@ -40,7 +40,7 @@ __all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name"]
 
 def kernel_name(family: Family) -> str:
     """Name of the kernels of a family's rows."""
-    return family.row_kernel or family.name
+    return family.row_kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
