@@ -207,7 +207,7 @@ GLMMTMB: dict[tuple[str, str], tuple[float, float, float]] = {
     ("truncated(count, 1)", "poisson"): (-592.9294169343, 0.959710765, 0.212648136),
     ("truncated(count, 1)", "negative_binomial"): (-509.0973493165, 1.130009415, 0.10530343),
     ("weighted(count, w)", "negative_binomial"): (-1735.038870901, 2.3376956, 0.69790624),
-    ("one_more", "lognormal"): (-611.7726231298 - 331.4125034, 0.688657441, 0.148406276),
+    ("one_more", "lognormal"): (-611.7726231298 - 331.4124635, 0.688657441, 0.148406276),
 }
 
 
@@ -232,13 +232,13 @@ def test_a_corner_has_the_fast_engine_and_no_laplace_approximation() -> None:
     model = bmx.Model("real ~ x + (1 | g)", data, family="laplace")
     with pytest.raises(NotSupportedError, match="the family is laplace"):
         model.fit_eb()
-    fit = model.fit(draws=200, tune=300, chains=2, seed=1, progressbar=False)
+    fit = model.fit(draws=200, tune=300, chains=2, seed=1, progress=False)
     assert fit.engine.startswith("fast")
 
 
 def test_draws_of_an_ordered_response_are_around_the_mode() -> None:
     model = bmx.Model("grade ~ x + (1 | g)", grouped(), family="cumulative")
-    fit = model.fit(draws=500, chains=2, seed=3, progressbar=False)
+    fit = model.fit(draws=500, chains=2, seed=3, progress=False)
     mode = model.fit_eb(method="map")
     ours, theirs = fit.family_parameters(), mode.family_parameters()
     assert fit.engine.startswith("fast")
