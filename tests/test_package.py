@@ -144,21 +144,6 @@ def test_modules_say_what_they_are(module: str) -> None:
     assert importlib.import_module(module).__doc__
 
 
-def test_the_examples_in_docstrings_run() -> None:
-    import doctest
-
-    ran = 0
-    for module in modules():
-        result = doctest.testmod(importlib.import_module(module), verbose=False)
-        assert result.failed == 0, module
-        ran += result.attempted
-    for module in ("bayesmix.datasets",):
-        result = doctest.testmod(importlib.import_module(module), verbose=False)
-        assert result.failed == 0
-        ran += result.attempted
-    assert ran > 3
-
-
 def test_only_kernels_and_their_containers_read_sizes_by_position() -> None:
     by_position = re.compile(r"\bsizes\[\d")
     found = [
