@@ -11,7 +11,7 @@ __all__ = ["arrow_lengths", "contradicts"]
 def arrow_lengths(estimate: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find arrows to the left and right of means.
 
-    Of two means the arrows that point at each other should be as long together as the
+    Arrows of two means that point at each other should be as long together as the
     half-width of the interval of their difference. With many means that holds nearly, and
     best where it decides: where the difference is about as large.
 
