@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from bayesmix.arguments import check_probability, one_of
+from bayesmix.arguments import check_probability, one_of, refusing
 from bayesmix.design.aliasing import Departure
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.base import Law
@@ -25,6 +25,7 @@ from bayesmix.results.means.judged import Judging, Rope
 from bayesmix.results.means.marginal_means import MarginalMeans
 from bayesmix.results.means.quantities import Quantities
 from bayesmix.results.means.scale import MeanKind, Scale, scale_of
+from bayesmix.results.means.words_of_others import OF_MARGINAL_MEANS, OF_TRENDS
 
 __all__ = ["AveragesOverGrids"]
 
@@ -34,6 +35,7 @@ MeansDdf = Literal["satterthwaite", "kenward-roger", "asymptotic"]
 class AveragesOverGrids(HasLaw):
     """What a fit says of levels of factors, all else being balanced."""
 
+    @refusing(OF_MARGINAL_MEANS)
     def marginal_means(
         self,
         factors: str | Sequence[str] | None = None,
@@ -131,11 +133,12 @@ class AveragesOverGrids(HasLaw):
         law, (rows,) = _rows_of(self._law, [grid.frame], request, parameter)
         return self._means(
             law, [Averaged(rows=rows, weights=averages.weights)],
-            _estimable(law, averages.weights, scale, rows),
+            _estimable(law, parameter, averages.weights, scale, rows),
             grid, averages, wanted, within, scale, request, parameter,
             what="Marginal means", weights=weights, ddf=ddf, draws=draws, seed=seed,
         )  # fmt: skip
 
+    @refusing(OF_TRENDS)
     def trends(
         self,
         variable: str,
@@ -209,9 +212,10 @@ class AveragesOverGrids(HasLaw):
         )
         A = sparse.csr_matrix(averages.weights @ sparse.diags_array(1 / distance))
         parts = [Averaged(rows=high, weights=A), Averaged(rows=low, weights=-A)]
+        known = _estimable(law, parameter, A, scale, high, low)
+        scale = replace(scale, words=f"{scale.words}, per unit of {variable}")
         found = self._means(
-            law, parts, _estimable(law, A, scale, high, low), grid, averages, wanted, within,
-            replace(scale, words=f"{scale.words}, per unit of {variable}"), request, parameter,
+            law, parts, known, grid, averages, wanted, within, scale, request, parameter,
             what=f"Trends of {variable}", weights=weights, ddf=ddf, draws=draws, seed=seed,
             signs=True,
         )  # fmt: skip
@@ -323,8 +327,10 @@ def _either_side(
         return *rows(high, low), high - low
 
 
-def _estimable(law: Law, weights: sparse.csr_matrix, scale: Scale, *rows: Rows) -> Estimable:
-    aliasing = law.model.design.mu.aliasing
+def _estimable(
+    law: Law, parameter: str, weights: sparse.csr_matrix, scale: Scale, *rows: Rows
+) -> Estimable:
+    aliasing = law.model.design.predictors[parameter].aliasing
     linear = scale.kind != "mean" or law.model.family.mean_is_linear
     departure: Departure | None = None
     if aliasing is not None and all(one.left_out is not None for one in rows):

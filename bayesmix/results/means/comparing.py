@@ -35,10 +35,12 @@ def contrasts_between(
         each = f" within {' and '.join(within)}; take by=[]" if within else ""
         raise NotSupportedError(f"there is nothing to compare: one mean{each}")
     names: list[str] = []
-    rows, keys = [], []
+    rows, keys, rows_of = [], [], []
+    how = _adjustment(own, adjust, kind, single=not interaction or len(compared) == 1)
     for at in families:
         labels, C = _family(own, kind, at, compared, reference, interaction=interaction)
         names += labels
+        rows_of.append(labels)
         full = np.zeros((len(C), len(own.keys)))
         full[:, at] = C
         rows.append(full)
@@ -54,7 +56,7 @@ def contrasts_between(
         own, jointly=own.jointly.combined(C), estimable=own.estimable.combined(C), keys=table,
         factors=(label,), by=within, scale=own.scale.of_contrasts(sums_to_zero=sums),
         what="Contrasts", rope=None if rope is None else region_of(own, rope), signs=True,
-        adjust=_adjustment(own, adjust, kind, single=not interaction or len(compared) == 1),
+        adjust=how if max(map(len, rows_of)) > 1 else None,
         n_means=max(int(known[at].sum()) for at in families), ci_prob=ci_prob,
         notes=own.notes if own.what == "Contrasts" else (of, *own.notes),
     )  # fmt: skip

@@ -56,7 +56,7 @@ def _hypotheses(
     """Names and rows of what is to be zero."""
     keys = own.keys.iloc[at][list(own.factors)]
     if not equal:
-        yield " and ".join(own.factors), np.eye(len(at))
+        yield " and ".join(own.factors) or own.what, np.eye(len(at))
         return
     levels = [list(dict.fromkeys(keys[name])) for name in own.factors]
     order = {key: i for i, key in enumerate(keys.itertuples(index=False, name=None))}

@@ -6,12 +6,12 @@ import html
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import check_probability, one_of
+from bayesmix.arguments import check_probability, one_of, refusing
 from bayesmix.results.means.comparing import contrasts_between, region_of
 from bayesmix.results.means.contrast_weights import ContrastKind, level_text
 from bayesmix.results.means.joint import joint_tests
@@ -20,6 +20,7 @@ from bayesmix.results.means.letters import compact_letters
 from bayesmix.results.means.pairs import compared_pairs
 from bayesmix.results.means.pictures import draw_contrasts, draw_means
 from bayesmix.results.means.quantities import Quantities
+from bayesmix.results.means.words_of_others import OF_CONTRASTS, OF_MEANS
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 
@@ -41,6 +42,8 @@ class MarginalMeans:
         the sign is that of most draws.
     factors, by : tuple of str
         Columns whose levels are compared, and within which they are.
+    notes : list of str
+        What is said below the table: scale, averages, intervals.
     why_nan : str
         Why some are NaN, in words; empty where none is.
     """
@@ -51,6 +54,15 @@ class MarginalMeans:
         self.factors, self.by = quantities.factors, quantities.by
         self.why_nan = quantities.estimable.why()
 
+    if not TYPE_CHECKING:  # or a type checker would take every attribute for one
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise the usual error, or for a word of R or pandas one that names ours."""
+            advice = OF_MEANS.get(name)
+            if advice is None:
+                return object.__getattribute__(self, name)
+            raise AttributeError(f"'MarginalMeans' has no {name!r}; take {advice}")
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -60,14 +72,14 @@ class MarginalMeans:
         names = [name for name in (*self.factors, *self.by) if name in self.table.columns]
         shown = self.table.assign(**{name: self.table[name].map(level_text) for name in names})
         lines = [*wrapped_title(self._title()), text_table(shown, names)]
-        for note in self._footer():
+        for note in self.notes:
             lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<div>{html.escape(note)}</div>" for note in self._footer())
+        notes = "".join(f"<div>{html.escape(note)}</div>" for note in self.notes)
         names = (*self.factors, *self.by)
         return html_block([html_table(self.table, self._title(), names=names), notes])
 
@@ -78,7 +90,9 @@ class MarginalMeans:
         of = f" {preposition} {' and '.join(factors)}" if factors else ""
         return own.what + of + (f" within {' and '.join(own.by)}" if own.by else "")
 
-    def _footer(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """What is said below the table: scale, averages, intervals."""
         own = self._own
         notes = [f"Scale: {own.scale.words}.", *own.notes]
         how = f"Intervals are {100 * own.ci_prob:g} %"
@@ -101,6 +115,7 @@ class MarginalMeans:
 
     # -- comparisons ----------------------------------------------------------
 
+    @refusing(OF_CONTRASTS)
     def contrasts(
         self,
         kind: ContrastKind | Mapping[str, Any] = "pairwise",

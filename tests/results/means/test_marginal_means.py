@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 import bayesmix as bmx
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
+from bayesmix.inference import Draws
 from bayesmix.results.means.simultaneous import simultaneous_intervals
 from tests.builders import fake_posterior, non_normal
 
@@ -299,3 +301,88 @@ def test_it_prints_and_draws(eb: bmx.EmpiricalBayes, counts: bmx.EmpiricalBayes)
     assert ratios.plot().axes[0].get_xscale() == "log"
     with pytest.raises(NotSupportedError, match="there is one"):
         eb.marginal_means().plot(arrows=True)
+
+
+class Several(bmx.Model):
+    """A model of several formulas, whatever engines know of it."""
+
+    _takes_several_formulas = True
+
+
+def test_each_linear_predictor_has_means(frame: pd.DataFrame) -> None:
+    rng = np.random.default_rng(4)
+    model = Several(["count ~ a + (1 | g)", "zi ~ b"], frame, family="zero_inflated_poisson")
+    shape = (2, 100)
+    drawn = {
+        "beta": rng.normal(size=(*shape, 3)), "sd_g": rng.gamma(5, 0.1, (*shape, 1)),
+        "b_g": rng.normal(size=(*shape, 24, 1)), "zi_beta": rng.normal(size=(*shape, 2)),
+    }  # fmt: skip
+    post = bmx.Posterior(
+        model, Draws(posterior=drawn, sample_stats={}, engine="none", seconds={}, seed=1, tune=0)
+    )
+    beta, zi = drawn["beta"].reshape(-1, 3), drawn["zi_beta"].reshape(-1, 2)
+    linear = post.marginal_means("b", parameter="zi").table["estimate"]
+    np.testing.assert_allclose(linear, [zi[:, 0].mean(), zi.sum(axis=1).mean()])
+    share = special.expit(np.stack([zi[:, 0], zi.sum(axis=1)]))
+    for kind in ("mean", "back_transformed"):
+        found = post.marginal_means("b", parameter="zi", kind=kind).table  # type: ignore[arg-type]
+        np.testing.assert_allclose(found["estimate"], share.mean(axis=1))
+    odds = post.marginal_means("b", parameter="zi", kind="back_transformed").contrasts()
+    assert odds.table["estimate"][0] == pytest.approx(np.exp(-zi[:, 1]).mean())
+    # The expected count knows both predictors: averaged over b, which mu does not have.
+    mean = post.marginal_means("a", kind="mean").table["estimate"]
+    expected = (np.exp(beta[:, 0]) * (1 - share)).mean()
+    assert mean[0] == pytest.approx(expected)
+    assert "Averaged over b" in str(post.marginal_means("a", kind="mean"))
+    assert "Averaged over" not in str(post.marginal_means("a"))
+
+
+def test_the_logarithm_of_sigma_has_means(frame: pd.DataFrame) -> None:
+    eb = bmx.Model(["y ~ a + x + (1 | g)", "sigma ~ b + dose"], frame).fit_eb()
+    theirs = eb.fixed_effects(parameter="sigma").set_index("term")
+    pairs = eb.marginal_means("b", parameter="sigma").contrasts().table
+    assert pairs["estimate"][0] == pytest.approx(-theirs.loc["b[T.v]", "estimate"])
+    assert pairs["sd"][0] == pytest.approx(theirs.loc["b[T.v]", "sd"])
+    slope = eb.trends("dose", parameter="sigma").table
+    assert slope["sd"][0] == pytest.approx(theirs.loc["dose", "sd"], rel=1e-6)
+    sd = eb.marginal_means("b", parameter="sigma", kind="mean").table
+    logs = eb.marginal_means("b", parameter="sigma").table
+    np.testing.assert_allclose(sd["estimate"], np.exp(logs["estimate"]))
+    np.testing.assert_allclose(sd["sd"], sd["estimate"] * logs["sd"], rtol=1e-6)
+
+
+def test_what_is_zero_has_no_test(frame: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ x + (1 | g)", frame).fit_eb()
+    curve = eb.marginal_means("x", at={"x": [0, 1, 2, 3]}).contrasts("polynomial").table
+    assert curve["estimate"].tolist()[1:] == [0.0, 0.0]
+    assert curve["p"].isna().tolist() == [False, True, True]
+
+
+def test_other_words_for_arguments_and_columns_lead_on(eb: bmx.EmpiricalBayes) -> None:
+    means = eb.marginal_means("a")
+    for call, words in [
+        (lambda: eb.marginal_means(specs="a"), "take factors= and by="),  # type: ignore[call-arg]
+        (lambda: eb.marginal_means("a", type="response"), 'take kind="linear"'),  # type: ignore[call-arg]
+        (lambda: eb.trends(var="x"), "take variable="),  # type: ignore[call-arg]
+        (lambda: means.contrasts(method="pairwise"), "take kind="),  # type: ignore[call-arg]
+    ]:
+        with pytest.raises(NotSupportedError, match=words):
+            call()
+    for name, ours in [("pairs", "contrasts"), ("cld", "letters"), ("to_csv", "table")]:
+        with pytest.raises(AttributeError, match=ours):
+            getattr(means, name)
+    assert not hasattr(means, "nonsense")
+
+
+def test_a_report_has_the_tables_that_are_asked_for(
+    eb: bmx.EmpiricalBayes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(eb), "_pictures", lambda _: [])
+    means = eb.marginal_means("a")
+    tables = {"Levels of a": means, "Letters": means.letters()}
+    page = eb.report(tmp_path / "fit.html", tables=tables).read_text()
+    assert "<caption>Levels of a</caption>" in page
+    assert "degrees of freedom by Satterthwaite" in page
+    assert "<caption>Letters</caption>" in page
+    with pytest.raises(ArgumentError, match="dict of tables"):
+        eb.report(tmp_path / "fit.html", tables=[means])  # type: ignore[arg-type]
