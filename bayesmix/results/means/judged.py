@@ -93,7 +93,8 @@ def judged(
     half = critical_values(ci_prob, df, sd, spread, adjust, n_means) * sd
     out = _shown(estimate, sd, estimate - half, estimate + half, scale)
     if judging.tests:
-        return out | {"df": np.where(lost, np.nan, df), "t": t,
+        nothing = lost | (sd == 0)
+        return out | {"df": np.where(nothing, np.nan, df), "t": t,
                       "p": adjusted(t, df, sd, spread, adjust, n_means)}  # fmt: skip
     out["pd"] = stats.norm.cdf(np.abs(t))
     if signs:
