@@ -79,7 +79,7 @@ def interval_of_coordinate(
         On the scale of the coordinate where that is one parameter's alone, NaN where its
         standard error is above 3 and it is bounded; else on the parameter's own scale.
     """
-    z = stats.norm.ppf((1 + ci_prob) / 2)
+    z = special.ndtri((1 + ci_prob) / 2)
     lower, upper = interval_of_logarithm(estimate, se, ci_prob)
     for sign, end in ((-1, lower), (1, upper)):
         for k in range(len(x)):
