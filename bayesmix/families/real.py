@@ -40,6 +40,7 @@ class StudentT(Real):
     name: ClassVar[str] = "student_t"
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"nu": POSITIVE, "sigma": SCALE}
     row_kernel: ClassVar[str] = "student_t"
+    has_laplace: ClassVar[bool] = True
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Gamma(2, 0.1) on nu, half-Cauchy on sigma."""
@@ -114,6 +115,7 @@ class Laplace(Real):
     """
 
     name: ClassVar[str] = "laplace"
+    row_kernel: ClassVar[str] = "laplace"
     has_corner: ClassVar[bool] = True
 
     def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
@@ -170,6 +172,8 @@ class LogNormal(Real):
     """
 
     name: ClassVar[str] = "lognormal"
+    row_kernel: ClassVar[str] = "lognormal"
+    has_laplace: ClassVar[bool] = True
     has_constant_variance: ClassVar[bool] = False
 
     def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:

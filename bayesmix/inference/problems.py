@@ -91,6 +91,6 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     if model not in _GLMM:
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
-            model.design.mu, model.family, model.y, model.rows, model.prior_entries
+            model.design.predictors, model.family, model.y, model.rows, model.prior_entries
         )
     return _GLMM[model]

@@ -385,11 +385,12 @@ class DrawsLaw(Law):
         for_each_block(rows.n_rows, predictor.n_draws, fill)
         return out
 
-    def source(self, draws: int | None, seed: int | None) -> Source:
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages draw by draw."""
         self.chosen(draws)
         number = checked_seed(seed, self.seed)
-        return DrawSource(self.model, lambda levels: self.draw(levels, draws, number), number)
+        own = self.of(parameter) if parameter else self
+        return DrawSource(self.model, lambda levels: own.draw(levels, draws, number), number)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the posterior means leave of the response, or where it lies among replicates."""

@@ -22,7 +22,7 @@ from bayesmix.laws.intervals import away_from_boundaries
 from bayesmix.laws.laplace_rows import LaplaceRows
 from bayesmix.laws.mean_branch import branch_in_words
 from bayesmix.laws.normal import NormalLaw
-from bayesmix.laws.wald import interval_of_logarithm
+from bayesmix.laws.wald import interval_of_coordinate
 
 __all__ = ["LaplaceLaw"]
 
@@ -47,7 +47,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, the family's own."""
-        return super().df + len(self.gp.parameters)
+        return super().df + len(self.gp.phi)
 
     @property
     def singular(self) -> str:
@@ -113,17 +113,29 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         check_probability("ci_prob", asked.ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
         at = np.arange(self.co.n_x, self.n_outer)
-        estimate = np.exp(self.laplace.x[at])
-        se = np.sqrt(np.diag(self.outer_cov)[at])
+        phi, x = self.gp.phi, self.laplace.x[at]
+        estimate, cov = phi.values(x), self.outer_cov[np.ix_(at, at)]
+        J = phi.slopes(estimate)
+        se = np.sqrt(np.diag(cov))
+        alone = np.count_nonzero(J, axis=1) == 1
+        sd = np.where(alone, np.diag(J) * se, np.sqrt(np.einsum("ij,jk,ik->i", J, cov, J)))
+        lower, upper = interval_of_coordinate(phi, x, se, sd, asked.ci_prob)
         if method == "profile":
             self._check_profile()
-            ends = [self._profile_of_parameter(k, asked.ci_prob) for k in at.tolist()]
-            lower, upper = np.exp(np.reshape(ends, (-1, 2)).T)
-        else:
-            lower, upper = interval_of_logarithm(estimate, se, asked.ci_prob)
-        return list(self.gp.parameters), {
-            "estimate": estimate, "sd": estimate * se, "lower": lower, "upper": upper,
-        }  # fmt: skip
+            for k in range(len(at)):
+                if phi.is_single(k):
+                    ends = self._profile_of_parameter(int(at[k]), asked.ci_prob)
+                    for limits, end in zip((lower, upper), ends, strict=True):
+                        moved = x.copy()
+                        moved[k] = end
+                        limits[k] = phi.values(moved)[k]
+        labels = self.model.family.parameter_labels(self.model.design.response)
+        names = [
+            f"{name}[{label}]" if label else name
+            for name in phi.sizes
+            for label in labels.get(name, ("",))
+        ]
+        return names, {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
 
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, a latent residual's last, and columns."""
@@ -139,9 +151,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         }
 
     def smooth(self) -> Smooth:
-        """Beta, theta in logarithms and partial correlations, then logarithms of the family's."""
+        """Beta, theta in logarithms and partial correlations, then the family's coordinates."""
         theta, beta = self.absolute[1], self.conditional.beta
-        p, n = len(beta), len(theta) + len(self.gp.parameters)
+        p, n = len(beta), len(theta) + len(self.gp.phi)
         move = np.eye(n + p)
         move[n:, n:] = np.linalg.inv(self.problem.scaling.TX)
         determined = self.determined.moved(move).part(np.r_[np.arange(n, n + p), np.arange(n)])
@@ -151,7 +163,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     # -- inside ---------------------------------------------------------------
 
     def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self.gp.parameters, np.exp(logs), strict=True))
+        return self.gp.phi.split(self.gp.phi.values(logs))
 
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:

@@ -108,15 +108,15 @@ class NormalLaw(Criteria, ModeRows):
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         sd = np.sqrt(np.diag(covariance))
         z = special.ndtri((1 + ci_prob) / 2)
         return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
                 "upper": estimate + z * sd}  # fmt: skip
 
-    @property
-    def _moments_of_sigma(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of log sigma, and their covariance."""
+    @functools.cached_property
+    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the coefficients of log sigma, and their covariance."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -135,7 +135,7 @@ class NormalLaw(Criteria, ModeRows):
         """Sums of averages of rows; of sigma by the normal law of its coefficients."""
         if self.parameter == "mu":
             return super().jointly(parts, request, inverse, draws, seed)
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         return coefficients_jointly(parts, estimate, covariance, inverse)
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
@@ -304,7 +304,11 @@ class NormalLaw(Criteria, ModeRows):
         }
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
-        return {name: float(v) for name, v in by_name(self.model, values).items()}
+        return {name: float(v) for name, v in self._named(values).items()}
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        """Every parameter by its name."""
+        return by_name(self.model, values)
 
     def _reaching(self, model: StatedModel) -> Self:
         """The law of a model that has further positions: exact, at the same estimates."""

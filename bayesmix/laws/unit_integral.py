@@ -38,19 +38,21 @@ def difference_step(family: Family) -> float:
 def compiled_rows(
     family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray]
 ) -> CompiledRows | None:
-    """Rows of a family that has a kernel; None for another, or an observation that is not plain."""
-    from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+    """Rows of a family that has a kernel; None for another."""
+    from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
 
-    if not family.row_kernel or not is_plain(per_row):
+    if not family.row_kernel:
         return None
-    rows, link = ROW_KERNELS[family.row_kernel], LINKS[family.link]
+    rows, link, plain = ROW_KERNELS[family.row_kernel], LINKS[family.link], is_plain(per_row)
+    kernel = rows.kernel if plain else OBSERVED_KERNELS[family.row_kernel]
+    ones = np.ones(len(y))
     return CompiledRows(
         family=family,
-        address=rows.kernel.load().address,
+        address=kernel.load().address,
         link=link,
-        is_fast=link == rows.fast_link,
+        is_fast=plain and link == rows.fast_link,
         y=y,
-        trials=per_row.get("trials", np.ones(len(y))),
+        trials=per_row.get("trials", ones) if plain else given_rows(per_row, len(y)),
         constant=constant(family.row_kernel, y, per_row),
     )
 

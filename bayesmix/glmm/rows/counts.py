@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner_sums
+from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import IDENTITY, LOG, mean_at
 from bayesmix.glmm.special import exp, log_rising
 
-__all__ = ["rows_negative_binomial", "rows_poisson"]
+__all__ = ["factorials", "row_poisson", "rows_negative_binomial", "rows_poisson"]
 
 
-def _factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+def factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """Minus the logarithms of the factorials of counts."""
     from scipy.special import gammaln
 
@@ -31,7 +31,7 @@ def _log_poisson(n, y, eta, first):  # type: ignore[no-untyped-def]
     return total
 
 
-@row_kernel("poisson", _factorials, fast_link=LOG)
+@row_kernel("poisson", factorials, fast_link=LOG)
 def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Poisson counts."""
     if link == LOG and order == 1:
@@ -56,7 +56,7 @@ def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_p
     return total
 
 
-@row_kernel("negative_binomial", _factorials)
+@row_kernel("negative_binomial", factorials)
 def rows_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Negative binomial with size alpha: variance mu + mu^2 / alpha."""
     alpha = phi[0]
@@ -89,3 +89,21 @@ def rows_negative_binomial(link, n, y, trials, eta, phi, order, value, first, se
                 second[i] = by_mu * bend + twice * slope * slope
     by_phi[0] = by_alpha
     return total
+
+
+@inner
+def row_poisson(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Poisson count, without the logarithm of its factorial."""
+    mu, slope, bend = mean_at(links[0], a[0])
+    if not mu > 0.0 and not (links[0] != IDENTITY and mu == 0.0 and y == 0.0):
+        return -np.inf
+    log_mu = a[0] if links[0] == LOG else (math.log(mu) if mu > 0.0 else 0.0)
+    if order > 0:
+        ratio = y / mu if y > 0.0 else 0.0
+        g[0] = y - mu if links[0] == LOG else (ratio - 1.0) * slope
+        if order > 1:
+            H[0, 0] = -mu
+            if links[0] != LOG:
+                square = ratio / mu if y > 0.0 else 0.0
+                H[0, 0] = (ratio - 1.0) * bend - square * slope * slope
+    return y * log_mu - mu
