@@ -198,6 +198,11 @@ class ParameterCoordinates:
         return len(self.kinds)
 
     @property
+    def has_vectors(self) -> bool:
+        """Whether a parameter has several values."""
+        return any(self.sizes.values())
+
+    @property
     def names(self) -> list[str]:
         """Name of the parameter that each coordinate belongs to."""
         return [name for name, size in self.sizes.items() for _ in range(max(size, 1))]

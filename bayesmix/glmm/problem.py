@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,7 @@ __all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name"]
 
 def kernel_name(family: Family) -> str:
     """Name of the kernels of a family's rows."""
-    return family.row_kernel or family.name
+    return family.row_kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -61,6 +61,9 @@ class GlmmProblem:
         Name of the kernel of the rows.
     constant : float
         What the row kernels leave out of the log density.
+    means : ndarray, shape (p,)
+        Of the columns, which thresholds at the means lack of those of the formula: these are
+        higher by means'beta. Zeros for other families.
     link_is_even : bool
         Whether a linear predictor and its negative have the same mean.
     link_unit : float
@@ -79,6 +82,7 @@ class GlmmProblem:
     phi: ParameterCoordinates
     row_kernel: str
     constant: float
+    means: np.ndarray
     link_is_even: bool
     link_unit: float
     phi_start: np.ndarray
@@ -94,6 +98,21 @@ class GlmmProblem:
         """Return the address of the family's row kernel, loaded if need be."""
         address: int = self.kernel.load().address
         return address
+
+    def parameter_values(self, x: np.ndarray, beta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the family's parameters of the formula, by name.
+
+        Parameters
+        ----------
+        x : ndarray, shape (..., n_phi)
+            Their coordinates.
+        beta : ndarray, shape (..., p)
+            Fixed effects of the formula.
+        """
+        values = self.phi.values(x)
+        if self.means.any():
+            values = values + (beta @ self.means)[..., None]
+        return self.phi.split(values)
 
     @property
     def kernel(self) -> Kernel:
@@ -125,6 +144,7 @@ class GlmmProblem:
 def build_glmm_problem(
     predictors: Mapping[str, LinearPredictor], family: Family, y: np.ndarray,
     rows: Mapping[str, np.ndarray], priors: ModelPriors,
+    lengths: Mapping[str, int] | None = None,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
@@ -139,6 +159,8 @@ def build_glmm_problem(
         What is given per row; the weights of normal responses stand for trials.
     priors : ModelPriors
         For those of the family's parameters.
+    lengths : mapping of str to int, optional
+        Of those that are vectors.
 
     Returns
     -------
@@ -179,7 +201,15 @@ def build_glmm_problem(
         for k, group in zip(order, groups, strict=True)
     ]
     constants = {k: spec for k, spec in family.parameters.items() if k not in predictors}
-    phi = ParameterCoordinates.of(constants, {})
+    phi = ParameterCoordinates.of(constants, lengths or {})
+    vectors = family.vector_parameters
+    means = np.zeros(p)
+    if vectors:
+        rows = {**rows, "trials": np.full(n, 1.0 + phi.sizes[vectors[0]])}
+        if priors.family[vectors[0]].origin == "default":
+            X_shift = X_shift.copy()
+            X_shift[stack.columns["mu"]] = means[stack.columns["mu"]] = mu.means
+            scaling = replace(scaling, X_shift=X_shift)
     codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
     scale = family.response_scale(y, mu.offset, rows)
     scale_sd = scale.sd if family.link_functions.is_identity else scale.response_sd
@@ -187,8 +217,13 @@ def build_glmm_problem(
     scale_at = is_scale.index(True) if any(is_scale) else -1
     phi_start = np.ones(len(phi))
     phi_start[[name in family.unit_parameters for name in phi.names]] = 0.5
+    if vectors:
+        phi_start = family.thresholds_start(y, len(phi))
     if scale_at >= 0:
         phi_start[scale_at] = scale_sd
+    starts = family.parameter_starts(y)
+    for k, own in enumerate(phi.names):
+        phi_start[k] = starts.get(own, phi_start[k])
     others = [k for k in predictors if k != "mu"]
     scale_of = [1 + j for j, k in enumerate(others) if family.parameters[k].is_scale]
     links = {k: family.parameter_link(k).name if k in predictors else None
@@ -229,7 +264,7 @@ def build_glmm_problem(
     return GlmmProblem(
         problem=problem, rows=data, parameters=tuple(constants), phi=phi, row_kernel=name,
         constant=float(constant(name, y, rows).sum()) if name in ROW_KERNELS else 0.0,
-        link_is_even=family.link_functions.is_even, link_unit=scale.sd,
+        means=means, link_is_even=family.link_functions.is_even, link_unit=scale.sd,
         phi_start=phi_start, stack=stack,
         starts={k: _start(family, k, y, scale_sd) for k in others},
     )  # fmt: skip

@@ -126,6 +126,7 @@ def _posterior(
         for name, at in zip(betas, gp.stack.columns.values(), strict=True):
             if at.stop > at.start:
                 posterior[name] = beta[..., at]
-    for name, values in gp.phi.split(gp.phi.values(t[:, d : d + len(gp.phi)])).items():
+    beta = inside[:, n_u:] @ np.linalg.inv(problem.scaling.TX).T
+    for name, values in gp.parameter_values(t[:, d : d + len(gp.phi)], beta).items():
         posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])
     return posterior

@@ -113,13 +113,17 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         check_probability("ci_prob", asked.ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
         at = np.arange(self.co.n_x, self.n_outer)
-        phi, x = self.gp.phi, self.laplace.x[at]
-        estimate, cov = phi.values(x), self.outer_cov[np.ix_(at, at)]
-        J = phi.slopes(estimate)
-        se = np.sqrt(np.diag(cov))
-        alone = np.count_nonzero(J, axis=1) == 1
-        sd = np.where(alone, np.diag(J) * se, np.sqrt(np.einsum("ij,jk,ik->i", J, cov, J)))
-        lower, upper = interval_of_coordinate(phi, x, se, sd, asked.ci_prob)
+        gp, phi, x = self.gp, self.gp.phi, self.laplace.x[at]
+        values = list(self.family_values.values())
+        estimate = np.concatenate([np.atleast_1d(value) for value in values]) if values else x
+        J, se = phi.slopes(phi.values(x)), np.sqrt(np.diag(self.outer_cov)[at])
+        sd = np.diag(J) * se
+        if phi.has_vectors:
+            beta = np.linalg.solve(self.problem.scaling.TX.T, gp.means)
+            J = np.concatenate([J, np.tile(beta, (len(J), 1))], axis=1)
+            part = slice(self.co.n_x, None)
+            sd = np.sqrt(np.einsum("ij,jk,ik->i", J, self.determined.covariance[part, part], J))
+        lower, upper = interval_of_coordinate(phi, x, estimate, se, sd, asked.ci_prob)
         if method == "profile":
             self._check_profile()
             for k in range(len(at)):
@@ -162,8 +166,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
 
     # -- inside ---------------------------------------------------------------
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
-        return self.gp.phi.split(self.gp.phi.values(logs))
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        return self.gp.parameter_values(own, beta)
 
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:

@@ -96,7 +96,7 @@ class LaplaceMode(Limits):
     @property
     def family_values(self) -> dict[str, np.ndarray]:
         """Estimates of the family's own parameters."""
-        return self.gp.phi.split(self.gp.phi.values(self.phi))
+        return self.gp.parameter_values(self.phi, self.conditional.beta)
 
     def row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""

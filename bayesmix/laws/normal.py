@@ -299,7 +299,7 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         of_residual = residual_variables(self.problem, phi)
-        own = self._own_at(x[p + co.n_all :], every[at:]) | {
+        own = self._own_at(x[p + co.n_all :], every[at:], x[:p]) | {
             name: of_residual[name] for name in self.model.names.residual_dims
         }
         structure = self.structure_at(co, theta)
@@ -331,7 +331,9 @@ class NormalLaw(Criteria, ModeRows):
         found.model, found.conditional = model, replace(self.conditional, b=b)
         return found
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""
         return {} if self.problem.sigma_is_known else {"sigma": residual[0]}
 

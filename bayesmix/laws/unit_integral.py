@@ -36,13 +36,15 @@ def difference_step(family: Family) -> float:
 
 
 def compiled_rows(
-    family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray]
+    family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray], n_thresholds: int = 0
 ) -> CompiledRows | None:
     """Rows of a family that has a kernel; None for another."""
     from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
 
     if not family.row_kernel:
         return None
+    if family.vector_parameters:
+        per_row = {**per_row, "trials": np.full(len(y), 1.0 + n_thresholds)}
     rows, link, plain = ROW_KERNELS[family.row_kernel], LINKS[family.link], is_plain(per_row)
     kernel = rows.kernel if plain else OBSERVED_KERNELS[family.row_kernel]
     ones = np.ones(len(y))
@@ -79,13 +81,15 @@ class CompiledRows:
         n_draws, n, d = A.shape
         nodes, log_weights = _product_rule(d)
         names = self.family.parameters
-        columns = [phi[name] for name in names] or [np.ones(n_draws)]
-        sizes = [n_draws, n, d, len(nodes), len(names), self.link, int(self.is_fast)]
+        columns = [phi[name].reshape(n_draws, -1) for name in names] or [np.ones((n_draws, 1))]
+        columns = np.concatenate(columns, axis=1)
+        n_phi = columns.shape[1] if names else 0
+        sizes = [n_draws, n, d, len(nodes), n_phi, self.link, int(self.is_fast)]
         u = np.zeros(d) if u is None else u
         out = np.empty(n_draws)
         integrate_effects(
             self.address, np.asarray(sizes, dtype=np.int64), self.y[at], self.trials[at],
-            np.ascontiguousarray(eta), A, np.stack(columns, axis=1), nodes, log_weights, u, out,
+            np.ascontiguousarray(eta), A, np.ascontiguousarray(columns), nodes, log_weights, u, out,
         )  # fmt: skip
         return out + self.constant[at].sum(), u
 

@@ -57,8 +57,9 @@ def interval_of_atanh(rho: float, se: float, ci_prob: float) -> tuple[float, flo
 
 
 def interval_of_coordinate(
-    phi: ParameterCoordinates, x: np.ndarray, se: np.ndarray, sd: np.ndarray, ci_prob: float
-) -> tuple[np.ndarray, np.ndarray]:
+    phi: ParameterCoordinates, x: np.ndarray, estimate: np.ndarray, se: np.ndarray,
+    sd: np.ndarray, ci_prob: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Normal intervals of a family's parameters.
 
     Parameters
@@ -66,6 +67,8 @@ def interval_of_coordinate(
     phi : ParameterCoordinates
     x : ndarray, shape (n_phi,)
         Coordinates.
+    estimate : ndarray, shape (n_phi,)
+        The parameters.
     se, sd : ndarray, shape (n_phi,)
         Standard errors of the coordinates, and of the parameters.
     ci_prob : float
@@ -77,7 +80,6 @@ def interval_of_coordinate(
         standard error is above 3 and it is bounded; else on the parameter's own scale.
     """
     z = stats.norm.ppf((1 + ci_prob) / 2)
-    estimate = phi.values(x)
     lower, upper = interval_of_logarithm(estimate, se, ci_prob)
     for sign, end in ((-1, lower), (1, upper)):
         for k in range(len(x)):

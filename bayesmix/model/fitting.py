@@ -258,9 +258,14 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
 
 
 def _is_collapsed(model: FittableModel) -> bool:
-    """Whether the effects are to integrate out: of a normal response with none on sigma."""
+    """Whether the effects are to integrate out: of a plain normal response, with none on sigma."""
+    from bayesmix.inference.engines import why_not_normal
+
     sigma = model.design.predictors.get("sigma")
-    return model.family.is_normal and not (sigma is not None and sigma.groups)
+    if not model.family.is_normal or (sigma is not None and sigma.groups):
+        return False
+    # One that has no rows in compiled code is told why it has no exact algebra either.
+    return not (why_not_normal(model.family, model.rows) and model.family.has_laplace)
 
 
 def _why_not_fast(model: FittableModel) -> str:
@@ -324,14 +329,15 @@ def _variables(names: PredictorNames, group: GroupingFactor) -> GroupVariables:
 
 def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
     from bayesmix.families import FAMILIES
-    from bayesmix.inference.engines import why_not_joint
+    from bayesmix.inference.engines import why_not_joint, why_not_normal
     from bayesmix.results.laplace_fit import LaplaceFit
 
     family, groups = model.family, model.design.mu.groups
     several = len(model.design.predictors) > 1
     if method == "reml":
         raise NotSupportedError(
-            'method="reml" needs effects that integrate out, and those on sigma do not: take "ml"'
+            f'method="reml" needs effects that integrate out, and here '
+            f'{why_not_normal(family, model.rows) or "those on sigma do not"}: take "ml"'
             if family.is_normal
             else f'method="reml" is for normal responses; the family is {family}: take "ml"'
         )

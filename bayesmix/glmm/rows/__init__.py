@@ -9,7 +9,18 @@ Where further parameters of a family have linear predictors, `JOINT_KERNELS` has
 the same signature, derivatives in all m of them (`each.py`).
 """
 
-from bayesmix.glmm.rows import counts, hurdle, inflated, joint, positive, proportions, real
+from bayesmix.glmm.rows import (
+    counts,
+    hurdle,
+    inflated,
+    joint,
+    ordbeta,
+    ordinal,
+    positive,
+    proportions,
+    real,
+    tweedie,
+)
 from bayesmix.glmm.rows.each import JOINT_KERNELS, link_of_mu, packed_links
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, RowKernel, call_rows, constant
 from bayesmix.glmm.rows.links import LINKS, unit_of_eta
@@ -29,9 +40,12 @@ __all__ = [
     "inflated",
     "joint",
     "link_of_mu",
+    "ordbeta",
+    "ordinal",
     "packed_links",
     "positive",
     "proportions",
     "real",
+    "tweedie",
     "unit_of_eta",
 ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmix.gaussian.linking import Kernel, inner, kernel
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, Constant, RowKernel
-from bayesmix.glmm.rows.links import LINKS, LOG, LOGIT
+from bayesmix.glmm.rows.links import IDENTITY, LINKS, LOG, LOGIT
 
 __all__ = ["JOINT_KERNELS", "chain", "each_row", "joint_kernel", "link_of_mu", "packed_links"]
 
@@ -93,8 +93,8 @@ def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given
     n_parameters : int
         Mu and the family's parameters.
     constants : int
-        Links of the parameters without a predictor, as `packed_links` makes them: "log" or
-        "logit".
+        Links of the parameters without a predictor, as `packed_links` makes them: "log",
+        "logit" or "identity".
     given : compiled function
         ``given(trials, i)``: what row i is given beside its response.
 
@@ -132,6 +132,8 @@ def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given
             if links[k] == LOGIT:
                 a[k] = math.log(x) - np.log1p(-x)
                 slope[k] = 1.0 / (x * (1.0 - x))
+            elif links[k] == IDENTITY:
+                a[k], slope[k] = x, 1.0
             else:
                 a[k] = math.log(x)
                 slope[k] = 1.0 / x
@@ -174,4 +176,4 @@ def chain(k: int, slope: float, bend: float, order: int, g: np.ndarray, H: np.nd
     g[k] *= slope
 
 
-CONSTANT_LOG, CONSTANT_LOGIT = 1 + LOG, 1 + LOGIT
+CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL = 1 + LOG, 1 + LOGIT, 1 + IDENTITY

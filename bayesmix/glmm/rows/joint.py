@@ -45,7 +45,7 @@ def row_gaussian(y, weight, links, a, order, g, H):  # type: ignore[no-untyped-d
 _gaussian = each_row(row_gaussian, 2, _ONE_LOG)
 
 
-@joint_kernel("gaussian")
+@joint_kernel("gaussian", alone=True)
 def joint_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Normal responses; the weights stand in the place of trials."""
     return _gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

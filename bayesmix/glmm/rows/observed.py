@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.gaussian.linking import Kernel, inner, kernel, shifted
-from bayesmix.glmm.rows.counts import row_poisson
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, each_row
+from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
+from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
 from bayesmix.glmm.rows.hurdle import (
     row_hurdle_gamma,
     row_hurdle_negative_binomial,
@@ -34,9 +34,10 @@ from bayesmix.glmm.rows.joint import (
     row_student_t,
 )
 from bayesmix.glmm.rows.kernels import SIGNATURE
+from bayesmix.glmm.rows.ordbeta import row_ordbeta
 from bayesmix.glmm.rows.positive import row_exponential, row_inverse_gaussian, row_weibull
 from bayesmix.glmm.rows.proportions import row_beta_binomial, row_binomial
-from bayesmix.glmm.rows.real import row_laplace, row_lognormal
+from bayesmix.glmm.rows.real import row_laplace, row_lognormal, row_skew_normal
 from bayesmix.glmm.rows.tails import (
     tail_beta,
     tail_exponential,
@@ -46,10 +47,12 @@ from bayesmix.glmm.rows.tails import (
     tail_laplace,
     tail_lognormal,
     tail_negative_binomial,
+    tail_negative_binomial1,
     tail_poisson,
     tail_student_t,
     tail_weibull,
 )
+from bayesmix.glmm.rows.tweedie import row_tweedie
 
 __all__ = ["GIVEN", "OBSERVED_KERNELS", "given_rows"]
 
@@ -364,3 +367,59 @@ _hurdle_gamma = each_row(observed(row_hurdle_gamma, no_tail, 0.0), 3, _LOG_UNIT,
 def observed_hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Zeros apart from gamma distributed values."""
     return _hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_negative_binomial1 = each_row(
+    observed(row_negative_binomial1, tail_negative_binomial1, 1.0), 2, _ONE, all_given
+)
+
+
+@observed_kernel("negative_binomial1")
+def observed_negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Counts with variance mu (1 + alpha)."""
+    return _negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_generalized_poisson = each_row(
+    observed(row_generalized_poisson, no_tail, 1.0), 2, _UNIT, all_given
+)
+
+
+@observed_kernel("generalized_poisson")
+def observed_generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Generalized Poisson counts."""
+    return _generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_tweedie = each_row(observed(row_tweedie, no_tail, 0.0), 3, _LOG_UNIT, all_given)
+
+
+@observed_kernel("tweedie")
+def observed_tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Amounts with zeros."""
+    return _tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_skew_normal = each_row(
+    observed(row_skew_normal, no_tail, 0.0), 3, _ONE + (CONSTANT_REAL << 10), all_given
+)
+
+
+@observed_kernel("skew_normal")
+def observed_skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Skew normal responses."""
+    return _skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_ordbeta = each_row(
+    observed(row_ordbeta, no_tail, 0.0),
+    4,
+    _ONE + (CONSTANT_REAL << 10) + (CONSTANT_LOG << 15),
+    all_given,
+)
+
+
+@observed_kernel("ordbeta")
+def observed_ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Fractions with zeros and ones."""
+    return _ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

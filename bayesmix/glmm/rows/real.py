@@ -7,13 +7,16 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_REAL, chain, each_row, joint_kernel
 from bayesmix.glmm.rows.joint import row_gaussian
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import mean_at
-from bayesmix.glmm.special import digamma
+from bayesmix.glmm.special import digamma, inverse_mills, log_normal_cdf
 
-__all__ = ["rows_laplace", "rows_lognormal", "rows_student_t"]
+__all__ = ["rows_laplace", "rows_lognormal", "rows_skew_normal", "rows_student_t"]
+
+_LOG_SQRT_PI_HALF = 0.5 * math.log(0.5 * math.pi)  # of sqrt(2 pi) over 2
+_C = 2.0 / math.pi
 
 
 @row_kernel("student_t")
@@ -95,3 +98,57 @@ _laplace = each_row(row_laplace, 2, CONSTANT_LOG << 5)
 def rows_laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Responses with double exponential tails."""
     return _laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+@inner
+def row_skew_normal(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Skew normal with mean mu and standard deviation sigma: 2 phi(z) Phi(alpha z) / omega."""
+    mu, slope, bend = mean_at(links[0], a[0])
+    sigma, slope_s, bend_s = mean_at(links[1], a[1])
+    alpha, slope_a, bend_a = mean_at(links[2], a[2])
+    if not sigma > 0.0:
+        return -np.inf
+    one = 1.0 + alpha * alpha
+    delta = alpha / math.sqrt(one)
+    by_alpha = 1.0 / (one * math.sqrt(one))
+    k = math.sqrt(1.0 - _C * delta * delta)
+    root = math.sqrt(_C)
+    t = (y - mu) / sigma
+    z = k * t + root * delta
+    if order > 0:
+        twice_alpha = -3.0 * alpha * by_alpha / one
+        k1 = -_C * delta * by_alpha / k
+        k2 = -(_C * (by_alpha * by_alpha + delta * twice_alpha) + k1 * k1) / k
+        z1, z2 = k1 * t + root * by_alpha, k2 * t + root * twice_alpha
+        r = inverse_mills(alpha * z)
+        r1 = -r * (alpha * z + r)
+        by_z, twice_z = -z + alpha * r, -1.0 + alpha * alpha * r1
+        across, own = r + alpha * z * r1, z * z * r1
+        by_t, twice_t = by_z * k, twice_z * k * k
+        t_alpha = twice_z * k * z1 + by_z * k1 + across * k
+        g[0], g[1] = -by_t / sigma, -(1.0 + t * by_t) / sigma
+        g[2] = k1 / k + by_z * z1 + z * r
+        if order > 1:
+            square = sigma * sigma
+            H[0, 0], H[1, 0] = twice_t / square, (by_t + t * twice_t) / square
+            H[1, 1] = (1.0 + 2.0 * t * by_t + t * t * twice_t) / square
+            H[2, 0], H[2, 1] = -t_alpha / sigma, -t * t_alpha / sigma
+            H[2, 2] = (
+                k2 / k - (k1 / k) ** 2 + twice_z * z1 * z1 + by_z * z2 + 2.0 * across * z1 + own
+            )
+        chain(0, slope, bend, order, g, H)
+        chain(1, slope_s, bend_s, order, g, H)
+        chain(2, slope_a, bend_a, order, g, H)
+    return (
+        math.log(k) - math.log(sigma) - 0.5 * z * z + log_normal_cdf(alpha * z)
+        - _LOG_SQRT_PI_HALF
+    )  # fmt: skip
+
+
+_skew_normal = each_row(row_skew_normal, 3, (CONSTANT_LOG << 5) + (CONSTANT_REAL << 10))
+
+
+@joint_kernel("skew_normal", alone=True)
+def rows_skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Real responses that lean to one side."""
+    return _skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

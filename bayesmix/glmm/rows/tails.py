@@ -34,8 +34,8 @@ from bayesmix.glmm.special import (
 
 __all__ = [
     "tail_beta", "tail_exponential", "tail_gamma", "tail_gaussian", "tail_inverse_gaussian",
-    "tail_laplace", "tail_lognormal", "tail_negative_binomial", "tail_poisson", "tail_student_t",
-    "tail_weibull",
+    "tail_laplace", "tail_lognormal", "tail_negative_binomial", "tail_negative_binomial1",
+    "tail_poisson", "tail_student_t", "tail_weibull",
 ]  # fmt: skip
 
 _STEP = 1e-2  # of differences of fourth order in a link-scale value
@@ -104,6 +104,16 @@ def value_negative_binomial(y, links, a, above):  # type: ignore[no-untyped-def]
     mu, alpha = mean_at(links[0], a[0])[0], mean_at(links[1], a[1])[0]
     share = alpha / (alpha + mu)
     return log_beta_tail(alpha, y + 1.0, share, mu / (alpha + mu), above)
+
+
+@inner
+def value_negative_binomial1(y, links, a, above):  # type: ignore[no-untyped-def]
+    """Negative binomial with variance mu (1 + alpha)."""
+    if y < 0.0:
+        return 0.0 if above else -np.inf
+    mu, alpha = mean_at(links[0], a[0])[0], mean_at(links[1], a[1])[0]
+    one = 1.0 + alpha
+    return log_beta_tail(mu / alpha, y + 1.0, 1.0 / one, alpha / one, above)
 
 
 @inner
@@ -300,6 +310,7 @@ tail_poisson = of_counts(value_poisson, row_poisson, nothing)
 tail_negative_binomial = of_counts(
     value_negative_binomial, row_negative_binomial, differences(value_negative_binomial, 1)
 )
+tail_negative_binomial1 = by_differences(value_negative_binomial1)
 tail_inverse_gaussian = by_differences(value_inverse_gaussian)
 tail_beta = by_differences(value_beta)
 
