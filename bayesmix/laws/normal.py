@@ -97,7 +97,8 @@ class NormalLaw(Criteria, ModeRows):
             way = self.small_sample(asked.ddf)
             sd = np.sqrt(np.diag(way.covariance))
             df = np.asarray([way.test(row[None])[0] for row in np.eye(len(estimate))])
-        z = stats.t.ppf((1 + asked.ci_prob) / 2, df)
+        tail = (1 + asked.ci_prob) / 2
+        z = stats.t.ppf(tail, df) if np.isfinite(df).any() else stats.norm.ppf(tail)
         lower, upper = estimate - z * sd, estimate + z * sd
         if method == "profile":
             ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]

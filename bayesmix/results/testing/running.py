@@ -81,9 +81,13 @@ def in_threads[T](
     bool
         Whether the run was interrupted (Ctrl-C).
     """
-    found: list[T] = []
     stop = threading.Event()
-    cuts = np.linspace(0, n, min(n, max(_PARTS, 4 * threads)) + 1).astype(int).tolist()
+    # The first one loads the kernels, which is not for several threads at once.
+    try:
+        found = some(range(1), stop)
+    except KeyboardInterrupt:
+        return [], True
+    cuts = np.linspace(1, n, min(n - 1, max(_PARTS, 4 * threads)) + 1).astype(int).tolist()
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         parts = [pool.submit(some, range(a, b), stop) for a, b in pairwise(cuts)]
         at = 0
