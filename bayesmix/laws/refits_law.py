@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.laws.linear import for_each_block
@@ -174,15 +174,15 @@ def limits_of(
     tail = (1 - ci_prob) / 2
     if kind == "normal":
         centre = 2 * estimate - refits.mean(axis=0)
-        z = float(stats.norm.ppf(1 - tail)) * refits.std(axis=0, ddof=1)
+        z = float(special.ndtri(1 - tail)) * refits.std(axis=0, ddof=1)
         return centre - z, centre + z
     if kind in ("bc", "bca"):
         below = (refits < estimate).mean(axis=0) + (refits == estimate).mean(axis=0) / 2
-        shift = stats.norm.ppf(np.clip(below, 0.5 / len(refits), 1 - 0.5 / len(refits)))
+        shift = special.ndtri(np.clip(below, 0.5 / len(refits), 1 - 0.5 / len(refits)))
         bend = _acceleration(left_out) if kind == "bca" else np.zeros(len(estimate))
         out = []
-        for z in stats.norm.ppf([tail, 1 - tail]):
-            level = stats.norm.cdf(shift + (shift + z) / (1 - bend * (shift + z)))
+        for z in special.ndtri([tail, 1 - tail]):
+            level = special.ndtr(shift + (shift + z) / (1 - bend * (shift + z)))
             out.append(_quantiles(refits, level))
         return out[0], out[1]
     lower, upper = np.quantile(refits, [tail, 1 - tail], axis=0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
-__all__ = ["MOST", "interval_of_atanh", "interval_of_logarithm"]
+__all__ = ["MOST", "interval_of_atanh", "interval_of_logarithm", "quantile_of_t", "tail_of_t"]
 
 MOST = 3.0  # standard error of a logarithm: at 95 % a factor of 350 to each side
 
@@ -28,7 +28,7 @@ def interval_of_logarithm(
         NaN where the standard error is unknown or so large (above 3) that the
         curvature says nothing: near zero a likelihood is no parabola of the logarithm.
     """
-    z = stats.norm.ppf((1 + ci_prob) / 2)
+    z = special.ndtri((1 + ci_prob) / 2)
     known = np.where(np.asarray(se) <= MOST, se, np.nan)
     return estimate * np.exp(-z * known), estimate * np.exp(z * known)
 
@@ -50,5 +50,28 @@ def interval_of_atanh(rho: float, se: float, ci_prob: float) -> tuple[float, flo
     """
     if not se <= MOST or abs(rho) > 1 - 1e-12:
         return float("nan"), float("nan")
-    center, z = np.arctanh(rho), stats.norm.ppf((1 + ci_prob) / 2)
+    center, z = np.arctanh(rho), special.ndtri((1 + ci_prob) / 2)
     return float(np.tanh(center - z * se)), float(np.tanh(center + z * se))
+
+
+def quantile_of_t(p: float, df: np.ndarray) -> np.ndarray:
+    """Quantiles of t distributions, and of the normal where degrees of freedom are endless.
+
+    Parameters
+    ----------
+    p : float
+    df : ndarray
+    """
+    endless = ~np.isfinite(df)
+    return np.where(endless, special.ndtri(p), special.stdtrit(np.where(endless, 1.0, df), p))
+
+
+def tail_of_t(t: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Probability above t, as of `quantile_of_t`.
+
+    Parameters
+    ----------
+    t, df : ndarray
+    """
+    endless = ~np.isfinite(df)
+    return np.where(endless, special.ndtr(-t), special.stdtr(np.where(endless, 1.0, df), -t))

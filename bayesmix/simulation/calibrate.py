@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import ArgumentError, BayesmixError, BayesmixWarning, NotSupportedError
@@ -68,7 +68,7 @@ class CalibrationRanks:
             counts = np.histogram(rank, np.ceil(edges) - 0.5)[0]
             chisq = float(((counts - expected) ** 2 / expected).sum())
             inside = [float((np.abs(at - 0.5) <= prob / 2).mean()) for prob in (0.5, 0.9)]
-            rows.append((name, *inside, float(stats.chi2.sf(chisq, bins - 1))))
+            rows.append((name, *inside, float(special.chdtrc(bins - 1, chisq))))
         return pd.DataFrame(rows, columns=["parameter", "within_50", "within_90", "p"])
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.errors import ArgumentError
 from bayesmix.simulation.question import Answer
@@ -23,8 +23,8 @@ class Outcomes(list[Answer | None]):
         """Count successes, with Clopper and Pearson's interval."""
         good = [answer for answer in self if answer is not None]
         n, k = len(good), sum(answer.success for answer in good)
-        lower = float(stats.beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-        upper = float(stats.beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+        lower = float(special.betaincinv(k, n - k + 1, 0.025)) if k else 0.0
+        upper = float(special.betaincinv(k + 1, n - k, 0.975)) if k < n else 1.0
         estimates = np.asarray([a.estimate for a in good if a.success])
         exaggeration = wrong = np.nan
         if truth and k:

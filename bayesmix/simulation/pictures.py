@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from bayesmix.results.plots.figure import (
     COLOURS,
@@ -32,7 +31,9 @@ def draw_power(table: pd.DataFrame, factors: Sequence[str], question: str) -> An
     groups: list[tuple[str, pd.DataFrame]] = [("", table)]
     if len(factors) > 1:
         others = list(factors[1:])
-        labels = [", ".join(f"{name} {row[name]}" for name in others) for _, row in table.iterrows()]
+        labels = [
+            ", ".join(f"{name} {row[name]}" for name in others) for _, row in table.iterrows()
+        ]
         groups = [(str(key), part) for key, part in table.groupby(labels, sort=False)]
     for k, (words, part) in enumerate(groups):
         x = part[factors[0]].to_numpy(dtype=float) if factors else np.arange(len(part))
@@ -58,6 +59,8 @@ def draw_power(table: pd.DataFrame, factors: Sequence[str], question: str) -> An
 
 def draw_ranks(ranks: pd.DataFrame, n_ranks: int) -> Any:
     """Draw how the ranks' distribution differs from the uniform one, with a 95 % band."""
+    from scipy import stats
+
     names = list(ranks.columns)[:_SHOWN]
     n_columns = min(4, len(names))
     n_rows = -(-len(names) // n_columns)

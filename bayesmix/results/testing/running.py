@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.arguments import whole_number
+from bayesmix.threads import one_blas_thread
 
 __all__ = ["Progress", "in_threads", "threads_of"]
 
@@ -88,7 +88,7 @@ def in_threads[T](
     except KeyboardInterrupt:
         return [], True
     cuts = np.linspace(1, n, min(n - 1, max(_PARTS, 4 * threads)) + 1).astype(int).tolist()
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         parts = [pool.submit(some, range(a, b), stop) for a, b in pairwise(cuts)]
         at = 0
         try:
