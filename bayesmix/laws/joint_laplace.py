@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.design import GroupingFactor
@@ -247,7 +247,7 @@ class JointLaplace(Law):
             return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         parameter = request.parameter or "mu"
         mean, sd = self.whole.linear_moments(self._stacked(rows, parameter), request)
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         found = np.stack([mean, sd, mean - z * sd, mean + z * sd])
         if request.kind == "linear":
             return found
