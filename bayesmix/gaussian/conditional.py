@@ -16,8 +16,9 @@ from bayesmix.gaussian.effects import effects
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.layout import Theta
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer
 from bayesmix.gaussian.moments import WITH_FIXED, moments
+from bayesmix.gaussian.patterns import draw_by_pattern
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
@@ -76,7 +77,7 @@ def _times(P: np.ndarray, mean: np.ndarray, out: np.ndarray) -> None:
 def _draw_one_factor(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X, beta, b
 ):
-    """One grouping factor with one or two effects: beta first, then each level by itself."""
+    """One grouping factor with few effects or patterns: beta first, then each level by itself."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     p, q, d, n_L = eq.sizes[4], eq.q[0], co.sizes[0], co.L_size
     n_levels, m = eq.n_levels[0], eq.sizes[4] + 1
@@ -86,6 +87,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
     C, L, Q, S, U = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     mean, cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
     prior_y = np.empty(p)
+    square, room, A = np.empty(q * q), np.empty(q * q), np.empty((eq.n_patterns, q * q + q))
     _times(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
     for s in range(n_draws):
         _expand(co_ints, co_floats, 1, X_[s].ctypes, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
@@ -101,6 +103,10 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
             for j in range(i + 1):
                 value += cov[i, j] * beta_[s, j]
             beta_[s, i] = value
+        if eq.n_patterns > 0:
+            if not draw_by_pattern(eq, pointer(L), precision, beta_[s], square, A, room, b_[s]):
+                return 0
+            continue
         for g in range(n_levels):
             at, panel = q * g, q * m * g
             r0 = eq.panel[panel + p]
@@ -144,7 +150,7 @@ def draw_all(  # type: ignore[no-untyped-def]
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     r, p, d, n_L = eq.sizes[3], eq.sizes[4], co.sizes[0], co.L_size
     n = r + p
-    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2:
+    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and (eq.q[0] <= 2 or eq.n_patterns > 0):
         return _draw_one_factor(
             eq_ints, eq_floats, co_ints, co_floats, known, prior_precision, prior_mean, n_draws, X,
             beta, b,
