@@ -29,7 +29,7 @@ from bayesmix.errors import BayesmixError
 STEPS = ("ar1", "hetar1", "cs", "homcs", "toep", "homtoep")
 PLACES = ("exp", "gau", "mat")
 FAMILIES = ("gaussian", "gaussian", "gaussian", "gaussian", "poisson", "bernoulli", "gamma")
-SHARE_OF_LARGE, SHARE_OF_SUMMARIES = 0.1, 0.05  # both take their time
+SHARE_OF_LARGE, SHARE_OF_SUMMARIES = 0.05, 0.02  # both take their time
 SLOW = 30.0  # seconds
 
 
