@@ -18,7 +18,7 @@ _BRANCHES = 8
 _MOST_EVALUATIONS = 20_000  # of one profile, a hundred times what is usual
 
 
-class Endless(Exception):
+class EndlessError(Exception):
     """A profile takes so long that its end is left open."""
 
 
@@ -71,7 +71,7 @@ class Profile:
         """Whether a value is inside, by further starts if need be."""
         try:
             return self.excess(value) < 0 or self._improve(value) < 0
-        except Endless:
+        except EndlessError:
             return False
 
     def moves_on(self, value: float) -> bool:
@@ -97,7 +97,7 @@ class Profile:
     def _take(self, value: float, starts: list[np.ndarray]) -> None:
         search = self.search(value)
         if self._evaluations > _MOST_EVALUATIONS:
-            raise Endless
+            raise EndlessError
         best = min((search.run(start) for start in starts), key=lambda point: point.criterion)
         self._evaluations += search.evaluations
         self.put(value, best.x, self.height(best, value) - self.lowest)
@@ -138,7 +138,7 @@ def profile_end(
         return float("nan")
     try:
         return _walk(profile, center, step, far, beyond)
-    except Endless:
+    except EndlessError:
         return float("nan")
 
 

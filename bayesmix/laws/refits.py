@@ -13,12 +13,12 @@ from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.conditional import (
     Conditional,
     conditional_moments,
-    draw_effects,
     split_by_group,
 )
 from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.crossproducts import first_positions
 from bayesmix.gaussian.density import flat_prior, profiled_deviance, profiled_variance
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.patterns import sum_responses
 from bayesmix.gaussian.problem import Problem

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmix.gaussian.conditional import add_moments, draw_effects
+from bayesmix.gaussian.conditional import add_moments
 from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.moments import GENERAL, WITH_FIXED, moments
 from bayesmix.gaussian.patterns import share_patterns, sum_responses
