@@ -46,9 +46,7 @@ def published(reference_folder: Path) -> dict[str, Any]:
 def sleepstudy_posterior() -> bmx.Posterior:
     """One fit that many tests read: lme4's famous example under the default priors."""
     model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
-    return model.fit(
-        draws=1000, tune=1000, seed=20240611, target_accept=0.9, engine="pymc", progress=False
-    )
+    return model.fit(seed=20240611, progress=False)
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,7 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "bayesmix"), "fit",
-            "Reaction ~ Days + (Days | Subject)", str(csv),
+            "Reaction ~ Days", str(csv),
             "--draws", "200", "--tune", "200", "--chains", "2", "--seed", "1",
             "--engine", "pymc", "--output", str(output),
         ],

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from bayesmix.arguments import checked_seed
 from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.forecast import check_forecast, observed_rows
+from bayesmix.laws.jointly import Averaged, DrawnJointly, Inverse, Jointly
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
@@ -356,6 +357,29 @@ class Law(ABC):
         drawn = predictor.all_draws(rows.n_rows, predictor.n_draws).T
         drawn = drawn if weights is None else weights @ drawn
         return Linear(mean=drawn.mean(axis=1), covariance=np.atleast_2d(np.cov(drawn)))
+
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Sums of averages of rows, with their joint law.
+
+        Parameters
+        ----------
+        parts : sequence of Averaged
+            K averages each, which are added up.
+        request : PredictionRequest
+        inverse : callable, optional
+            From the linear predictor that is asked for to what is averaged.
+        draws : int, optional
+        seed : int, optional
+        """
+        total: np.ndarray | float = 0.0
+        for part in parts:
+            predictor = self.predictor(part.rows, request, draws, seed)
+            drawn = predictor.all_draws(part.rows.n_rows, predictor.n_draws).T
+            total = total + part.weights @ (drawn if inverse is None else inverse(drawn))
+        return DrawnJointly(draws=np.asarray(total))
 
     @abstractmethod
     def source(self, draws: int | None, seed: int | None) -> Source:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
@@ -16,6 +16,7 @@ from bayesmix.laws.base import Linear
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.laplace_mode import LaplaceMode
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
@@ -70,6 +71,25 @@ class LaplaceRows(LaplaceMode, ModeRows):
         covariance = np.where(lost | lost[:, None], np.nan, found.covariance)
         return replace(found, covariance=covariance)
 
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Exact for linear predictors; of means by the delta method."""
+        effects, determined = self.normal_effects, self.determined_fixed
+        if request.kind == "linear":
+            return normal_jointly(effects, parts, determined=determined)
+        estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
+        for part in parts:
+            eta, rows = self.means(part.rows), part.rows
+            mean = self._mean_function(rows, marginal=request.marginal)
+            step = 1e-5 * (1.0 + np.abs(eta))
+            slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
+            estimate += part.weights @ self.expected_mean(rows, request)
+            by_eta = part.weights @ sparse.diags_array(slope)
+            slopes.append(Averaged(rows=rows, weights=sparse.csr_matrix(by_eta)))
+        return normal_jointly(effects, slopes, estimate, determined)
+
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the inverse link at the modes leaves, or where it lies among simulated ones."""
         y, rows = self.model.y, rows_of_fit(self.model, "response")
@@ -92,7 +112,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Estimate, sd, lower and upper of each row's mean or linear predictor."""
         eta, variance, size = self._moments_of(rows, replace(request, kind="linear"))
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         # Negative where rounding has taken all digits: NaN; infinite beyond the largest number.
         with np.errstate(invalid="ignore", over="ignore"):
             sd = size * np.sqrt(variance)

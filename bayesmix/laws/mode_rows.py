@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
@@ -16,6 +16,7 @@ from bayesmix.laws.averages import Source
 from bayesmix.laws.base import Law, Linear
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
 from bayesmix.laws.combinations import ModeSource, NormalEffects
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.mode import Mode
 from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
@@ -94,7 +95,7 @@ class ModeRows(Mode, Law):
             predictor = self.predictor(rows, request, draws, seed)
             return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         mean, variance, size = self._moments_of(rows, request)
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
             sd = size * np.sqrt(variance)
             return np.stack([mean, sd, mean - z * sd, mean + z * sd])
@@ -118,6 +119,13 @@ class ModeRows(Mode, Law):
         (given,) = effects.combined((rows,), A)
         covariance = effects.covariance(given, given, pairs=True)
         return Linear(mean=effects.mean(given), covariance=covariance)
+
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Exact: a mean is its linear predictor."""
+        return normal_jointly(self.normal_effects, parts)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the modes leave of the response, or that in residual standard deviations."""

@@ -165,16 +165,16 @@ def rows_to_predict(
 
 def new_rows(
     model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind,
-    forecast: bool = False,
+    forecast: bool = False, parameter: str = "mu",
 ) -> Rows:  # fmt: skip
-    """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`."""
+    """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`.
+
+    For ``kind="linear"`` they are of the predictor of one `parameter`.
+    """
     design = model.design
-    wanted = ("mu",) if kind == "linear" else tuple(design.predictors)
-    parts = {
-        parameter: _new_rows(design, data, parameter, effects=effects, levels=levels)
-        for parameter in wanted
-    }
-    mu = parts.pop("mu")
+    wanted = (parameter,) if kind == "linear" else tuple(design.predictors)
+    parts = {name: _new_rows(design, data, name, effects=effects, levels=levels) for name in wanted}
+    mu = parts.pop(wanted[0])
     return replace(
         mu, per_row=new_per_row(model, data, mu.labels, kind, forecast=forecast), others=parts
     )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.residual.ar1 import Autoregressive
-from bayesmix.residual.base import PairClasses, Residual, ResidualParameter, Rows, RowScale
+from bayesmix.residual.base import Residual, Rows
 from bayesmix.residual.correlated import Correlated
 from bayesmix.residual.cs import CompoundSymmetry
 from bayesmix.residual.distance import Exponential, ExponentialField, GaussianField
 from bayesmix.residual.independent import Independent
 from bayesmix.residual.known_se import KnownStandardErrors
+from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
+from bayesmix.residual.row_scale import RowScale
 from bayesmix.residual.toep import Toeplitz
 from bayesmix.residual.us import Unstructured
 from bayesmix.residual.weighted import Weighted

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesmix.residual.base import ResidualParameter
 from bayesmix.residual.neighbours import Neighbours
+from bayesmix.residual.parameter import ResidualParameter
 
 __all__ = ["Autoregressive"]
 

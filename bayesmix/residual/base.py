@@ -13,147 +13,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bayesmix.families import Family
+from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
+from bayesmix.residual.row_scale import RowScale
 
-__all__ = ["PairClasses", "Residual", "ResidualParameter", "RowScale", "Rows", "Support"]
+__all__ = ["Residual", "Rows"]
 
 Rows = Mapping[str, np.ndarray]  # what is given per row: each of shape (n,)
-Support = Literal["positive", "real", "interval"]
-
-_NO_PAIRS = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualParameter:
-    """One parameter of a residual structure beside sigma.
-
-    Attributes
-    ----------
-    name : str
-        As in tables, draws and the PyMC model: ``rho_residual``.
-    support : {"positive", "real", "interval"}
-        Its coordinate is the logarithm, the parameter itself, or a scaled logit.
-    lower, upper : float
-        Ends of an interval.
-    start : float
-        Where searches start.
-    prior : tuple of str and dict
-        The default prior: a distribution and its parameters.
-    vine : float or None
-        Where it is a partial correlation under an LKJ prior: the exponent of 1 - p^2 in
-        the Jacobian from partial correlations to the matrix.
-    entry : str
-        What its prior is called, where that is not its own name.
-    """
-
-    name: str
-    support: Support
-    start: float
-    prior: tuple[str, Mapping[str, float]]
-    lower: float = 0.0
-    upper: float = 1.0
-    vine: float | None = None
-    entry: str = ""
-
-    @property
-    def prior_name(self) -> str:
-        """What its prior is called."""
-        return self.entry or self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairClasses:
-    """The matrices M_k of one data set, as lists of pairs of rows.
-
-    Attributes
-    ----------
-    n_classes : int
-    diagonal : ndarray of int64, shape (n,), or None
-        Class in which each row is paired with itself; None for class 0 throughout.
-    weights : ndarray, shape (n,), or None
-        Entries of these matrices at (i, i); None for ones.
-    first, second : ndarray of int64, shape (m,)
-        Further pairs of rows (i, j); each stands for (j, i) as well. A row may be
-        paired with itself again, in another class.
-    kind : ndarray of int64, shape (m,)
-        Class of each pair.
-    value : ndarray, shape (m,), or None
-        Entries of these matrices at (i, j); None for ones.
-    patterns : tuple of two ndarrays of int64, or None
-        Where the classes are the entries of inverses of correlation matrices: size of each
-        of these, and how many series have it. Their lower triangles lie row by row
-        behind each other.
-    """
-
-    n_classes: int = 1
-    diagonal: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    first: np.ndarray = field(default_factory=_NO_PAIRS.copy)
-    second: np.ndarray = field(default_factory=_NO_PAIRS.copy)
-    kind: np.ndarray = field(default_factory=_NO_PAIRS.copy)
-    value: np.ndarray | None = None
-    patterns: tuple[np.ndarray, np.ndarray] | None = None
-
-    def __post_init__(self) -> None:
-        if not len(self.first) == len(self.second) == len(self.kind):
-            raise ValueError(
-                f"pairs of {len(self.first)} first rows, {len(self.second)} second rows and "
-                f"{len(self.kind)} classes; they must be as many of each"
-            )
-        for name in ("diagonal", "kind"):
-            classes = getattr(self, name)
-            if classes is None or not len(classes):
-                continue
-            if classes.min() < 0 or classes.max() >= self.n_classes:
-                raise ValueError(
-                    f"classes of {name} go from {classes.min()} to {classes.max()}; they must lie "
-                    f"between 0 and {self.n_classes - 1}"
-                )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowScale:
-    """Standard deviations of rows by a log-linear predictor: exp(X beta) in each stratum.
-
-    With it R^-1 = D^-1 (sum_k c_k M_k) D^-1, where D holds the rows' standard deviations,
-    and there is no sigma beside.
-
-    Attributes
-    ----------
-    X : ndarray, shape (n_strata, n_beta)
-    offset : ndarray, shape (n_strata,)
-    stratum : ndarray of int64, shape (n,)
-        That of each row.
-    parameters : tuple of ResidualParameter
-        The coefficients; of a positive one the logarithm is the coefficient.
-    variable : str
-        The variable that they are together.
-    change : ndarray, shape (n_beta, n_beta), or None
-        From the coefficients to the variable's values; None where these are the same.
-    """
-
-    X: np.ndarray
-    offset: np.ndarray
-    stratum: np.ndarray
-    parameters: tuple[ResidualParameter, ...]
-    variable: str
-    change: np.ndarray | None = None
-
-    def variables(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the variable of parameters of shape (..., n_beta)."""
-        return {self.variable: values if self.change is None else values @ self.change.T}
-
-    def parameters_of(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the parameters by their names, the inverse of `variables`."""
-        values = np.asarray(variables[self.variable])
-        if self.change is not None:
-            values = np.linalg.solve(self.change, values[..., None])[..., 0]
-        return {one.name: values[..., j] for j, one in enumerate(self.parameters)}
 
 
 class Residual(ABC):

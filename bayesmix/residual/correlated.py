@@ -11,7 +11,8 @@ import numpy as np
 from scipy import linalg, sparse
 
 from bayesmix.families import Family
-from bayesmix.residual.base import PairClasses, Residual, Rows
+from bayesmix.residual.base import Residual, Rows
+from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.series import SERIES, Series, coordinate_names, series_of
 
 __all__ = ["Correlated", "inverse_classes"]

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bayesmix.residual.base import PairClasses, ResidualParameter, Rows
+from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.series import SERIES
 
 __all__ = ["CompoundSymmetry"]

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bayesmix.residual.base import PairClasses, ResidualParameter, Rows
+from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated, inverse_classes
 from bayesmix.residual.neighbours import Neighbours
-from bayesmix.residual.series import Series, series_of
+from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
+from bayesmix.residual.series import series_of
 
 __all__ = ["Exponential", "ExponentialField", "GaussianField"]
 
@@ -78,11 +80,20 @@ def distances(times: np.ndarray) -> np.ndarray:
     return out
 
 
-def _entries(series: Series) -> tuple[np.ndarray, np.ndarray]:
-    """Number of entries of all patterns' lower triangles, and the distances there."""
-    found = [distances(times)[np.tril_indices(len(times))] for times in series.of_pattern]
-    table = np.concatenate([np.zeros(0), *found])
-    return np.asarray([len(table)], dtype=np.int64), table
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field(Ranged):
+    """What structures without a closed inverse share: classes are entries of correlations."""
+
+    def pairs(self, rows: Rows, n: int) -> PairClasses:
+        """Entries of the inverses, by pattern."""
+        return inverse_classes(self, rows)
+
+    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Number of entries of all patterns' lower triangles, and the distances there."""
+        times = self.series(rows).of_pattern
+        found = [distances(one)[np.tril_indices(len(one))] for one in times]
+        table = np.concatenate([np.zeros(0), *found])
+        return np.asarray([len(table)], dtype=np.int64), table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,19 +135,11 @@ class Exponential(Ranged, Neighbours):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExponentialField(Ranged):
+class ExponentialField(Field):
     """Correlation exp(-distance / range) over several coordinates."""
 
     name: ClassVar[str] = "exp"
     word: ClassVar[str] = "exp"
-
-    def pairs(self, rows: Rows, n: int) -> PairClasses:
-        """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances."""
-        return _entries(self.series(rows))
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
@@ -158,19 +161,11 @@ class ExponentialField(Ranged):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GaussianField(Ranged):
+class GaussianField(Field):
     """Correlation exp(-(distance / range)^2)."""
 
     name: ClassVar[str] = "gau"
     word: ClassVar[str] = "gau"
-
-    def pairs(self, rows: Rows, n: int) -> PairClasses:
-        """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distances."""
-        return _entries(self.series(rows))
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:

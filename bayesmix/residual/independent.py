@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayesmix.families import Family
-from bayesmix.residual.base import PairClasses, Residual, Rows
+from bayesmix.residual.base import Residual, Rows
+from bayesmix.residual.pairs import PairClasses
 
 __all__ = ["Independent"]
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesmix.residual.base import PairClasses, Rows
+from bayesmix.residual.base import Rows
 from bayesmix.residual.independent import Independent
+from bayesmix.residual.pairs import PairClasses
 
 __all__ = ["KnownStandardErrors"]
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.residual.base import PairClasses, Rows
+from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.pairs import PairClasses
 
 __all__ = ["Neighbours"]
 

@@ -9,8 +9,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bayesmix.errors import DataError
-from bayesmix.residual.base import PairClasses, ResidualParameter, Rows, RowScale
+from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated, inverse_classes
+from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
+from bayesmix.residual.row_scale import RowScale
 from bayesmix.residual.series import TIME
 
 __all__ = ["Unstructured"]

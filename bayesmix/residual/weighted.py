@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bayesmix.residual.base import PairClasses, Rows
+from bayesmix.residual.base import Rows
 from bayesmix.residual.independent import Independent
+from bayesmix.residual.pairs import PairClasses
 
 __all__ = ["Weighted"]
 

@@ -10,6 +10,7 @@ from bayesmix.results.effect.explained import ExplainedVariance
 from bayesmix.results.effect.hypothesis import WeighsHypotheses
 from bayesmix.results.files.reporting import Reports
 from bayesmix.results.files.saving import Saves
+from bayesmix.results.means.averages import AveragesOverGrids
 from bayesmix.results.signposts import Signposts
 from bayesmix.results.tabular.smooths import SmoothTables
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 
-class Fit(Reports, SmoothTables, Effects, ExplainedVariance, WeighsHypotheses, Saves, Signposts):
+class Fit(
+    Reports, SmoothTables, Effects, AveragesOverGrids, ExplainedVariance, WeighsHypotheses, Saves,
+    Signposts,
+):  # fmt: skip
     """A mixed model whose parameters have a law: draws, or a distribution around a mode.
 
     `Posterior` and `EmpiricalBayes` add what only they can have.

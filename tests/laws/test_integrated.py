@@ -199,6 +199,7 @@ def test_a_partition_without_effects_of_its_own(
     np.testing.assert_allclose(left_out(post, by), expected)
 
 
+@pytest.mark.slow
 def test_leaving_groups_out_agrees_with_refits() -> None:
     rng = np.random.default_rng(8)
     n = 160

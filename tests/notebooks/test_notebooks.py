@@ -10,6 +10,12 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+# Their stories need refits, many draws or many rows: they run with the slow checks.
+LONG = {"checking", "glmm_decision", "heritability", "million_rows", "new_groups"}
+RUNS = [
+    pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem)
+    for path in NOTEBOOKS
+]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -24,7 +30,7 @@ def test_it_is_committed_with_outputs(path: Path) -> None:
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS)
 def test_it_runs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -34,4 +40,4 @@ def test_it_runs(path: Path) -> None:
 
 
 def test_there_are_notebooks() -> None:
-    assert NOTEBOOKS
+    assert {path.stem for path in NOTEBOOKS} > LONG

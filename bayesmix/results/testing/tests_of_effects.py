@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, one_of, one_or_several, whole_number
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, FormulaError, NotSupportedError
@@ -24,12 +24,14 @@ from bayesmix.laws.small_samples import (
 )
 from bayesmix.results.effect.expressions import parse_hypothesis
 from bayesmix.results.having_law import HasLaw
+from bayesmix.results.means.judged import Judging
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.testing.reduced import without_each_effect, without_term
 from bayesmix.results.testing.terms import hypotheses_of_terms
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
+    from bayesmix.laws.request import PredictionRequest
 
 __all__ = ["TestsEffects"]
 
@@ -221,7 +223,7 @@ class TestsEffects(HasLaw):
                 "loglik": -deviance / 2,
                 "chisq": chisq,
                 "chisq_df": chisq_df,
-                "p": stats.chi2.sf(chisq, chisq_df),
+                "p": special.chdtrc(chisq_df, chisq),
             }
         )
 
@@ -278,7 +280,7 @@ class TestsEffects(HasLaw):
                     "aic": 2 * (found.df - found.loglik),
                     "statistic": statistic,
                     "statistic_df": float(df),
-                    "p": float(stats.chi2.sf(statistic, df)),
+                    "p": float(special.chdtrc(df, statistic)),
                     "p_boundary": mixture_p(statistic, reduced.n_left, reduced.n_out),
                 }
             )
@@ -403,6 +405,25 @@ class TestsEffects(HasLaw):
                 'fit by method="reml", or take ddf="satterthwaite"'
             )
         return self._small_samples(ddf)
+
+    def _judging(self, ddf: Any, parameter: str, request: PredictionRequest) -> Judging:
+        """How averages over a grid are held against zero; those of a posterior mode are not."""
+        if ddf is not None:
+            one_of("ddf", ddf, (*_METHODS, "asymptotic"))
+        if self._law.method == "map":
+            if ddf is not None:
+                self._refuse_mode()
+            return Judging(tests=False)
+        normal = self.model.family.is_linear_normal and parameter == "mu"
+        if ddf == "asymptotic" or (ddf is None and not normal):
+            return Judging(tests=True, words="degrees of freedom are taken as endless")
+        if not normal:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of the mean of normal responses; leave it out: degrees of freedom "
+                "are endless here"
+            )
+        word = {None: "Satterthwaite", "satterthwaite": "Satterthwaite"}.get(ddf, "Kenward-Roger")
+        return Judging(tests=True, method=self._tests(ddf), words=f"degrees of freedom by {word}")
 
     @functools.cached_property
     def _prepared(self) -> dict[str, SmallSample]:
