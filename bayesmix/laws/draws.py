@@ -18,6 +18,7 @@ from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
@@ -333,7 +334,7 @@ class DrawsLaw(Law):
             return _in_one_row(values, chosen)
 
         sd = {name: flat(values) for name, values in self.sd.items()}
-        corr = {name: flat(values) for name, values in self.corr.items()}
+        corr = correlations_at(self.corr, flat)
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
         structure = {
