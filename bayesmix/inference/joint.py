@@ -123,9 +123,9 @@ def _posterior(
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
         beta = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
-        for name, at in zip(betas, gp.stack.columns.values(), strict=True):
-            if at.stop > at.start:
-                posterior[name] = beta[..., at]
+        for name, own in zip(betas, gp.stack.columns.values(), strict=True):
+            if own.stop > own.start:
+                posterior[name] = beta[..., own]
     beta = inside[:, n_u:] @ np.linalg.inv(problem.scaling.TX).T
     for name, values in gp.parameter_values(t[:, d : d + len(gp.phi)], beta).items():
         posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])

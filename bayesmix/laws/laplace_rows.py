@@ -82,7 +82,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             eta, rows = self.means(part.rows), part.rows
-            mean = self._mean_function(rows, marginal=request.marginal)
+            mean = self._mean_function(rows, request)
             step = 1e-5 * (1.0 + np.abs(eta))
             slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
             estimate += part.weights @ self.expected_mean(rows, request)

@@ -187,7 +187,7 @@ class ModeRows(Mode, Law):
         beta, covariance = self.sigma_coefficients
         eta = rows.X @ beta + (0.0 if rows.offset is None else rows.offset)
         sd = np.sqrt(np.einsum("ni,ij,nj->n", rows.X, covariance, rows.X))
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         found = np.stack([eta, sd, eta - z * sd, eta + z * sd])
         if request.kind == "linear":
             return found
