@@ -403,7 +403,7 @@ class Law(ABC):
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """What summarises averages of rows and their comparisons.
 
-        Of the response, or of the parameter of the family that is named.
+        The predictor of the response, or that of the parameter of the family that is named.
         """
 
     @abstractmethod
