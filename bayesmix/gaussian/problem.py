@@ -15,6 +15,7 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.patterns import share_patterns
 from bayesmix.gaussian.residual_coordinates import NORMAL, VINE, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
@@ -205,6 +206,7 @@ def build_problem(
         equations, _ = build_equations(predictor, z, pairs, scaling, plan)
         if may_be_turned(predictor.groups, pairs):
             equations, plan, turn = turned_equations(predictor, equations)
+        equations = share_patterns(equations)
     return Problem(
         equations=equations,
         plan=plan,

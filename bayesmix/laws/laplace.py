@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
+from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import log_marginal
@@ -17,11 +18,12 @@ from bayesmix.inference.laplace_profile import (
     seconds_of_profiles,
 )
 from bayesmix.inference.profile import Around, profile_theta
-from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
+from bayesmix.laws.base import Asked, Columns, DegreesOfFreedom, IntervalMethod, Smooth
 from bayesmix.laws.intervals import away_from_boundaries
 from bayesmix.laws.laplace_rows import LaplaceRows
 from bayesmix.laws.mean_branch import branch_in_words
 from bayesmix.laws.normal import NormalLaw
+from bayesmix.laws.small_samples import Asymptotic, SmallSample
 from bayesmix.laws.wald import interval_of_coordinate
 
 __all__ = ["LaplaceLaw"]
@@ -140,6 +142,29 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
             for label in labels.get(name, ("",))
         ]
         return names, {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+
+    def small_sample(self, ddf: DegreesOfFreedom | None) -> SmallSample:
+        """Wald's tests, with the covariance taken as known."""
+        if ddf is not None:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of normal responses; the {self.model.family.name} family has "
+                "Wald's tests (tests=True, or ddf left out) and drop1()"
+            )
+        if self.method == "map":
+            raise NotSupportedError(
+                'a posterior mode (method="map") has no tests of zero; fit by "ml", or ask '
+                "hypothesis()"
+            )
+        return Asymptotic(covariance=self.conditional.beta_cov)
+
+    def note_of_tests(self, asked: Asked) -> str:
+        """What Wald's tests rest on."""
+        if not asked.tested:
+            return ""
+        return (
+            "z and p are Wald's: approximate, and too small where groups are few; anova() of two "
+            "fits and drop1() compare likelihoods."
+        )
 
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, a latent residual's last, and columns."""

@@ -81,8 +81,8 @@ class CompiledRows:
         n_draws, n, d = A.shape
         nodes, log_weights = _product_rule(d)
         names = self.family.parameters
-        columns = [phi[name].reshape(n_draws, -1) for name in names] or [np.ones((n_draws, 1))]
-        columns = np.concatenate(columns, axis=1)
+        of_each = [phi[name].reshape(n_draws, -1) for name in names] or [np.ones((n_draws, 1))]
+        columns = np.concatenate(of_each, axis=1)
         n_phi = columns.shape[1] if names else 0
         sizes = [n_draws, n, d, len(nodes), n_phi, self.link, int(self.is_fast)]
         u = np.zeros(d) if u is None else u

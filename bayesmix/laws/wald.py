@@ -7,7 +7,10 @@ from scipy import special
 
 from bayesmix.glmm.parameters import ParameterCoordinates
 
-__all__ = ["MOST", "interval_of_atanh", "interval_of_coordinate", "interval_of_logarithm"]
+__all__ = [
+    "MOST", "interval_of_atanh", "interval_of_coordinate", "interval_of_logarithm", "quantile_of_t",
+    "tail_of_t",
+]  # fmt: skip
 
 MOST = 3.0  # standard error of a logarithm: at 95 % a factor of 350 to each side
 
@@ -90,3 +93,26 @@ def interval_of_coordinate(
                 moved[k] += sign * z * se[k]
                 end[k] = phi.values(moved)[k] if se[k] <= MOST else np.nan
     return lower, upper
+
+
+def quantile_of_t(p: float, df: np.ndarray) -> np.ndarray:
+    """Quantiles of t distributions, and of the normal where degrees of freedom are endless.
+
+    Parameters
+    ----------
+    p : float
+    df : ndarray
+    """
+    endless = ~np.isfinite(df)
+    return np.where(endless, special.ndtri(p), special.stdtrit(np.where(endless, 1.0, df), p))
+
+
+def tail_of_t(t: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """Probability above t, as of `quantile_of_t`.
+
+    Parameters
+    ----------
+    t, df : ndarray
+    """
+    endless = ~np.isfinite(df)
+    return np.where(endless, special.ndtr(-t), special.stdtr(np.where(endless, 1.0, df), -t))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,12 +142,18 @@ def _predictor_lines(part: _Part) -> list[str]:
 def _effect_terms(group: GroupingFactor, letter: str) -> list[str]:
     """A level's effects times their columns; those of another predictor's columns are not here."""
     terms = []
-    for k, effect in enumerate(group.effects):
-        if group.joined and not group.Z[:, k].any():
+    for block in group.blocks:
+        if block.positions is not None:  # an effect for each: that of the row's own
+            b = rf"{letter}_{{{_index(group)}[i],k}}"
+            where = _text(group.effects[block.start].partition(")[")[0] + ")")
+            terms.append(rf"\textstyle\sum_k {b}\,[{where}_i = t_k]")
             continue
-        b = rf"{letter}_{{{_index(group)}[i],{k}}}"
-        own = effect.rsplit(": ", 1)[-1] if group.joined else effect
-        terms.append(b if own == "Intercept" else rf"{b}\,{_text(own)}_i")
+        for k, effect in enumerate(group.effects[block.start : block.stop], block.start):
+            if group.joined and not group.Z[:, k].any():
+                continue
+            b = rf"{letter}_{{{_index(group)}[i],{k}}}"
+            own = effect.rsplit(": ", 1)[-1] if group.joined else effect
+            terms.append(b if own == "Intercept" else rf"{b}\,{_text(own)}_i")
     return terms
 
 
@@ -190,11 +197,13 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
             rf"{letter}_j &\sim {_law(group, 'MvNormal', mark)}0, \Sigma{mark}_{{{name}}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
-    sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
-    diagonal = rf"\operatorname{{diag}}({sds})"
+    sds = _runs([rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist()])
+    diagonal = sds[0] if len(sds) == 1 else rf"\operatorname{{diag}}({', '.join(sds)})"
     if not covariance.is_diagonal:
         S, R = rf"S{mark}_{{{name}}}", rf"R{mark}_{{{name}}}"
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
+    elif len(sds) == 1:
+        lines.append(rf"\Sigma{mark}_{{{name}}} &= ({diagonal})^2")
     else:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
     for part in covariance.with_coordinates:
@@ -205,6 +214,15 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _runs(symbols: list[str]) -> list[str]:
+    """Elements of a diagonal: one that repeats as a multiple of the identity, many by dots."""
+    found = []
+    for symbol, run in itertools.groupby(symbols):
+        n = len(list(run))
+        found.append(symbol if n == 1 else f"{symbol} I_{{{n}}}")
+    return [*found[:2], r"\dots", found[-1]] if len(found) > _PER_LINE else found
 
 
 def _law(group: GroupingFactor, normal: str, mark: str) -> str:

@@ -299,9 +299,9 @@ _zero_inflated_poisson = each_row(
 
 
 @observed_kernel("zero_inflated_poisson")
-def observed_zero_inflated_poisson(
+def observed_zero_inflated_poisson(  # type: ignore[no-untyped-def]
     link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):  # type: ignore[no-untyped-def]
+):
     """Zero-inflated Poisson counts."""
     return _zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
@@ -312,9 +312,9 @@ _zero_inflated_negative_binomial = each_row(
 
 
 @observed_kernel("zero_inflated_negative_binomial")
-def observed_zero_inflated_negative_binomial(
+def observed_zero_inflated_negative_binomial(  # type: ignore[no-untyped-def]
     link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):  # type: ignore[no-untyped-def]
+):
     """Zero-inflated negative binomial counts."""
     return _zero_inflated_negative_binomial(
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
@@ -327,9 +327,9 @@ _zero_inflated_binomial = each_row(
 
 
 @observed_kernel("zero_inflated_binomial")
-def observed_zero_inflated_binomial(
+def observed_zero_inflated_binomial(  # type: ignore[no-untyped-def]
     link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):  # type: ignore[no-untyped-def]
+):
     """Zero-inflated successes of trials."""
     return _zero_inflated_binomial(
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
@@ -351,9 +351,9 @@ _hurdle_negative_binomial = each_row(
 
 
 @observed_kernel("hurdle_negative_binomial")
-def observed_hurdle_negative_binomial(
+def observed_hurdle_negative_binomial(  # type: ignore[no-untyped-def]
     link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):  # type: ignore[no-untyped-def]
+):
     """Zeros apart from negative binomial counts."""
     return _hurdle_negative_binomial(
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
