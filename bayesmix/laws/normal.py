@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
@@ -95,7 +95,7 @@ class NormalLaw(Criteria, ModeRows):
             return self._coefficients_of_sigma(asked.ci_prob, method)
         estimate = self.conditional.beta
         sd = np.sqrt(np.diag(self.conditional.beta_cov))
-        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        z = special.ndtri((1 + asked.ci_prob) / 2)
         lower, upper = estimate - z * sd, estimate + z * sd
         if method == "profile":
             ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]
@@ -110,7 +110,7 @@ class NormalLaw(Criteria, ModeRows):
             )
         estimate, covariance = self._moments_of_sigma
         sd = np.sqrt(np.diag(covariance))
-        z = stats.norm.ppf((1 + ci_prob) / 2)
+        z = special.ndtri((1 + ci_prob) / 2)
         return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
                 "upper": estimate + z * sd}  # fmt: skip
 
@@ -170,7 +170,7 @@ class NormalLaw(Criteria, ModeRows):
                     mean[:, k] += found.beta[j]
                     with np.errstate(invalid="ignore"):  # where nothing is known
                         variance[:, k] += found.beta_cov[j, j] + 2 * cross[:, k, j]
-        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        z = special.ndtri((1 + asked.ci_prob) / 2)
         estimate = mean[:n_levels].ravel()
         sd = np.sqrt(np.maximum(variance[:n_levels].ravel(), 0.0))
         return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import stats
-from scipy.interpolate import BarycentricInterpolator
+from scipy import special
 
 from bayesmix.results.means.multivariate_t import LargestT
 from bayesmix.results.means.studentized_range import range_quantile, range_sf
@@ -40,7 +39,7 @@ def adjusted(
     ndarray, shape (K,)
     """
     size = np.abs(t)
-    alone = 2 * stats.t.sf(size, df)
+    alone = 2 * special.stdtr(df, -size)
     at = np.flatnonzero(np.isfinite(alone))
     p, m = alone[at], len(at)
     if how is None or m == 0:
@@ -71,11 +70,11 @@ def critical_values(
     at = np.flatnonzero(np.isfinite(sd) & ~np.isnan(df))
     out, m = np.full(len(df), np.nan), max(1, len(at))
     if how is None:
-        return np.asarray(stats.t.ppf((1 + prob) / 2, df))
+        return np.asarray(special.stdtrit(df, (1 + prob) / 2))
     if how in {"bonferroni", "holm"}:
-        return np.asarray(stats.t.isf((1 - prob) / (2 * m), df))
+        return np.asarray(-special.stdtrit(df, (1 - prob) / (2 * m)))
     if how == "sidak":
-        return np.asarray(stats.t.isf(-np.expm1(np.log(prob) / m) / 2, df))
+        return np.asarray(-special.stdtrit(df, -np.expm1(np.log(prob) / m) / 2))
     if not len(at):
         return out
     law = None if how == "tukey" else LargestT(_correlation(covariance, sd, at))
@@ -102,8 +101,14 @@ def _over_df(quantile: Callable[[float], float], df: np.ndarray) -> np.ndarray:
     nodes = x.min() + np.ptp(x) * (1 - np.cos(angle)) / 2
     with np.errstate(divide="ignore"):
         found = np.log([quantile(float(own)) for own in 1 / nodes])
-    unit = (nodes - x.min()) / np.ptp(x)
-    return np.exp(BarycentricInterpolator(unit, found)((x - x.min()) / np.ptp(x)))[place]
+    # Barycentric interpolation between Chebyshev's points (Berrut and Trefethen 2004, eq. 5.4).
+    weight = (-1.0) ** np.arange(_NODES)
+    weight[[0, -1]] /= 2
+    gap = np.subtract.outer(x, nodes)
+    at_node = np.abs(gap) < 1e-14 * np.ptp(x)
+    share = weight / np.where(at_node, 1.0, gap)
+    between = share @ found / share.sum(axis=1)
+    return np.exp(np.where(at_node.any(axis=1), found[at_node.argmax(axis=1)], between))[place]
 
 
 def _correlation(covariance: np.ndarray, sd: np.ndarray, at: np.ndarray) -> np.ndarray:
