@@ -246,3 +246,18 @@ def test_where_nestedness_does_not_show_the_test_says_so(
     with pytest.warns(DataWarning, match="does not show.*the test takes it to be"):
         table = bmx.anova(small, large)
     assert table["p_value"].notna().iloc[1]
+
+
+def test_models_of_one_first_formula_are_told_apart(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"t": np.tile(range(4), 10), "g": np.repeat(range(10), 4)})
+    data["y"] = rng.normal(size=40)
+    fits = [
+        bmx.Model(["y ~ t", f"residual ~ {word}(t | g)"], data).fit_eb("ml")
+        for word in ("ar1", "toep")
+    ]
+    table = bmx.anova(*fits)
+    assert table["model"].tolist() == [
+        "y ~ t; residual ~ ar1(t | g)",
+        "y ~ t; residual ~ toep(t | g)",
+    ]
+    assert table["chisq_df"][1] == 2
