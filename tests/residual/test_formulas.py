@@ -537,9 +537,8 @@ def test_text_is_in_an_order_or_refused(data: pd.DataFrame) -> None:
 
 def test_as_many_correlations_as_steps_of_a_huge_gap_are_refused(data: pd.DataFrame) -> None:
     late = data.assign(t=data["t"].replace(6, 10**9))
-    for word in ("toep", "homtoep"):
-        with pytest.raises(NotSupportedError, match="each of 1000000000 steps"):
-            bmx.Model(f"y ~ x + {word}(t | g)", late)
+    with pytest.raises(NotSupportedError, match="each of 1000000000 steps"):
+        bmx.Model("y ~ x + toep(t | g)", late)
     with pytest.raises(DataError, match="1000000000 lags"):
         bmx.Model(["y ~ x", "residual ~ toep(t | g)"], late)
     fit = bmx.Model("y ~ x + toep(t | g)", data).fit_eb("map")
