@@ -9,6 +9,8 @@ WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One thread for linear algebra: chains and tests run side by side.
 export OPENBLAS_NUM_THREADS ?= 1
+# Compiled modules are kept, whatever the machine says: processes that tests start need not compile.
+export PYTHONDONTWRITEBYTECODE :=
 export BAYESMIX_REFERENCE ?= $(wildcard ../shared)
 
 .PHONY: help

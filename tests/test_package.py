@@ -18,7 +18,7 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow: a module imports from its own folder and from those before it,
 # at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "spread", "memory", "shorten", "smooths", "formula", "design",
+    "errors", "arguments", "spread", "memory", "threads", "shorten", "smooths", "formula", "design",
     "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
     "inference", "laws", "results", "model", "datasets", "demo", "cli",
 ]  # fmt: skip
@@ -85,7 +85,7 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
 
 def run_python(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return done.stdout
 
@@ -102,6 +102,35 @@ def test_importing_loads_nothing_heavy() -> None:
         "print([m for m in {} if m in sys.modules])"
     )
     assert run_python(code.format(heavy)).strip() == "[]"
+
+
+def test_a_fit_and_its_summary_load_no_more_than_they_need() -> None:
+    code = (
+        "import bayesmix as bmx, sys; "
+        "m = bmx.Model('Reaction ~ Days + (Days | Subject)', bmx.load_dataset('sleepstudy')); "
+        "str(m.{}.summary()); "
+        "print([m for m in {} if m in sys.modules])"
+    )
+    drawing = ["pymc", "pytensor", "matplotlib", "arviz_plots"]
+    few = "fit(draws=50, chains=2, seed=1, progress=False)"
+    assert (
+        run_python(
+            "import warnings; warnings.simplefilter('ignore'); " + code.format(few, drawing)
+        ).strip()
+        == "[]"
+    )
+    heavy = [*drawing, "nutpie", "arviz_base", "arviz_stats", "scipy.stats"]
+    assert run_python(code.format("fit_eb()", heavy)).strip() == "[]"
+
+
+def test_arviz_is_whole_for_whoever_imports_it_after_a_fit() -> None:
+    code = (
+        "import bayesmix.inference.nutpie_native, sys; "
+        "print('arviz_base' in sys.modules); "
+        "import arviz as az; from arviz import plot_trace; "
+        "print(az.__version__[0], callable(az.ess), 'loo' in dir(az))"
+    )
+    assert run_python(code).split() == ["False", "1", "True", "True"]
 
 
 def test_every_public_name_is_there_and_documented() -> None:

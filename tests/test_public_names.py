@@ -20,22 +20,23 @@ POSTERIOR = """
     check comparisons correlations covariance_parameters diagnostics family_parameters fitted
     fixed_effects from_tree
     group_coefficients group_effects hypothesis icc is_prior kfold log_likelihood log_prior loo
-    marginal_covariance plot_covariance_parameters plot_fixed_effects plot_group_effects
+    marginal_covariance marginal_means plot_covariance_parameters plot_fixed_effects
+    plot_group_effects
     plot_marginal_covariance plot_pairs plot_predictions plot_prior_posterior
     plot_shrinkage plot_trace plot_variance_components posterior_predictive predict
     predict_draws predictions prior_predictive prior_sensitivity r2 report residuals save
-    seconds shrinkage simulate slopes summary update variance_components variance_partition
+    seconds shrinkage simulate slopes summary trends update variance_components variance_partition
     warn_if_unconverged
 """.split()  # noqa: SIM905
 EMPIRICAL_BAYES = """
     aic aicc bic check comparisons converged correlations covariance_parameters deviance df
     family_parameters fitted
     fixed_effects flat group_coefficients group_effects hypothesis icc loglik
-    marginal_covariance optimizer plot_covariance_parameters plot_marginal_covariance
+    marginal_covariance marginal_means optimizer plot_covariance_parameters plot_marginal_covariance
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage
     plot_variance_components predict predict_draws predictions r2 reml_criterion report
-    residuals save shrinkage sigma simulate singular slopes summary update variance_components
-    variance_partition vcov
+    residuals save shrinkage sigma simulate singular slopes summary trends update
+    variance_components variance_partition vcov
 """.split()  # noqa: SIM905
 LAPLACE_FIT = """
     approximation mean_branch separation

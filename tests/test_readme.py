@@ -107,6 +107,18 @@ def test_tests_of_effects_run_as_they_are_written() -> None:
     assert len(names["boot"].fixed_effects()) == 2
 
 
+def test_marginal_means_run_as_they_are_written(
+    reference_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reference_folder / "data")
+    text = section("Marginal means", "###").split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"bmx": bmx, "pd": pd}
+    exec(text, names)  # noqa: S102
+    assert names["means"].table["estimate"].round(1).tolist() == [104.5, 109.8, 97.6]
+    for line in re.findall(r"`(trends|contrasts|marginal_means)\(", README):
+        assert hasattr(names["eb"], line) or hasattr(names["means"], line)
+
+
 @pytest.mark.parametrize("term", TERMS)
 def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any]) -> None:
     rng = np.random.default_rng(2)

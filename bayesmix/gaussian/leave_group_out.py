@@ -12,7 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotSupportedError
@@ -22,6 +21,7 @@ from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.residual import PairClasses
+from bayesmix.threads import one_blas_thread
 
 __all__ = ["expected_seconds", "log_density_of_groups"]
 
@@ -64,7 +64,7 @@ def log_density_of_groups(
     """
     n_groups = int(member.max()) + 1
     level_of = _level_of(problem, member, n_groups)
-    with threadpool_limits(1), np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         if level_of is not None:
             found = _by_level(problem, predictor, y, weights, prior, X)[:, level_of]
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from bayesmix.inference.search import Point, Search
 
@@ -45,7 +45,7 @@ class Profile:
         starts: list[np.ndarray],
     ) -> None:
         self.search, self.height, self.lowest, self.starts = search, height, lowest, starts
-        self.threshold = float(np.sqrt(stats.chi2(1).ppf(ci_prob)))
+        self.threshold = float(np.sqrt(2 * special.gammaincinv(0.5, ci_prob)))
         self._points: dict[float, tuple[np.ndarray, float]] = {}
 
     def put(self, value: float, x: np.ndarray, rise: float) -> None:

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from scipy import optimize
-from threadpoolctl import threadpool_limits
 
 from bayesmix.errors import NotSupportedError, SamplingError
 from bayesmix.gaussian.conditional import (
@@ -34,6 +33,7 @@ from bayesmix.inference.theta_draws import (
     residual_variables,
     theta_variables,
 )
+from bayesmix.threads import one_blas_thread
 
 __all__ = ["GroupDraws", "sample_collapsed"]
 
@@ -80,7 +80,7 @@ def sample_collapsed(
     if not co.n_all and not problem.n_fixed:
         raise NotSupportedError("there is nothing to sample: the model has no parameters")
     seconds: dict[str, float] = {}
-    with threadpool_limits(1):
+    with one_blas_thread():
         if co.n_all:
             with stage(seconds, "prepare"):
                 center, A = _whitening(problem, co, prior)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.covariance.vine import partials_of_unit_factors
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, correlation_matrices, unpack_theta
@@ -24,6 +23,7 @@ from bayesmix.gaussian.residual_coordinates import phi_edges, phi_start, phi_val
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.search import LARGEST_CORRELATION, Point, Search
+from bayesmix.threads import one_blas_thread
 
 __all__ = [
     "Method", "Optimum", "blas_threads", "log_units", "maximise", "optimum_at",
@@ -32,7 +32,7 @@ __all__ = [
 
 Method = Literal["reml", "ml", "map"]
 
-_FEW, _MANY = 24, 600  # columns of the root
+_MANY = 600  # columns of the root
 _AGAIN_SECONDS = 0.3  # of further searches from a boundary
 
 
@@ -127,11 +127,9 @@ def maximise(
 
 
 def blas_threads(problem: Problem) -> AbstractContextManager[object]:
-    """One thread where BLAS is called often for little: there a second one costs more."""
-    n_root = len(problem.equations.root_y)
-    if _FEW <= n_root < _MANY:
-        return threadpool_limits(1)
-    return nullcontext()  # no BLAS at all, or enough work for threads
+    """One thread, but where a root of many columns is work enough for more."""
+    many = len(problem.equations.root_y) >= _MANY
+    return nullcontext() if many else one_blas_thread()
 
 
 def _maximise(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
@@ -18,6 +17,7 @@ from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
 from bayesmix.inference.theta_draws import GroupVariables, theta_variables
 from bayesmix.inference.whitening import Whitening, find_whitening
+from bayesmix.threads import one_blas_thread
 
 __all__ = ["sample_joint"]
 
@@ -59,7 +59,7 @@ def sample_joint(
     from bayesmix.inference.nutpie_joint import compile_joint
 
     seconds: dict[str, float] = {}
-    with threadpool_limits(1):
+    with one_blas_thread():
         with stage(seconds, "prepare"):
             w = find_whitening(gp, co, prior, link_start)
 

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import nutpie
 from numba import carray, types
-from nutpie.compile_pymc import CompiledPyMCModel, address_as_void_pointer
 
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, WITH_FIXED, criterion
@@ -24,6 +22,7 @@ from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.kernel_files import compiled_function
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
 from bayesmix.gaussian.structured import structured_criterion
+from bayesmix.inference.lean_nutpie import nutpie
 
 __all__ = [
     "LOGP_SIGNATURE", "compile_density", "density_from_python", "floats_at", "ints_at",
@@ -31,6 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 _P = types.CPointer(types.float64)
+address_as_void_pointer = nutpie.compile_pymc.address_as_void_pointer
 LOGP_SIGNATURE = types.int64(types.uint64, _P, _P, _P, types.voidptr)
 _criterion, _structured = criterion.external, structured_criterion.external
 
@@ -262,7 +262,7 @@ def native_model(
     -------
     A compiled model of nutpie, with the one variable ``z``.
     """
-    return CompiledPyMCModel(
+    return nutpie.compile_pymc.CompiledPyMCModel(
         dims={},
         _coords={},
         _shapes={"z": (d,)},

@@ -12,6 +12,7 @@ from bayesmix.errors import OWN_FILES, SamplingError, SamplingWarning
 from bayesmix.inference.announce import counted, stage
 from bayesmix.inference.draws import keep_complete_draws, without_shape_warnings
 from bayesmix.inference.settings import SamplerSettings
+from bayesmix.inference.traces import arrays_of
 
 __all__ = ["complete_or_warn", "run_nutpie"]
 
@@ -52,11 +53,11 @@ def run_nutpie(
     SamplingError
         If nutpie fails.
     """
-    import nutpie
+    from bayesmix.inference.lean_nutpie import nutpie
 
     try:
         with stage(seconds, "sample"), without_shape_warnings():
-            tree: Any = nutpie.sample(
+            trace: Any = nutpie.sample(
                 compiled,
                 draws=settings.draws,
                 tune=settings.tune,
@@ -66,7 +67,9 @@ def run_nutpie(
                 target_accept=settings.target_accept,
                 save_warmup=False,
                 progress_bar=settings.progress,
+                return_raw_trace=True,
             )
+            draws, about = trace.get_arrow_trace()
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     # nutpie's PanicException is no Exception, so that is not enough to catch it.
@@ -75,9 +78,10 @@ def run_nutpie(
             f"nutpie could not sample this model: {_reason(error)}; "
             "look at the scales of the priors and of the data"
         ) from error
-    posterior = {name: tree["posterior"][name].values for name in variables}
-    found = tree["sample_stats"].to_dataset()
-    stats = {ours: found[theirs].values for theirs, ours in _STATS.items() if theirs in found}
+    tuning = [np.asarray(arrays.column("tuning")).astype(bool) for arrays in about]
+    posterior = arrays_of(draws, tuning, variables)
+    found = arrays_of(about, tuning, _STATS)
+    stats = {_STATS[name]: values for name, values in found.items()}
     return posterior, stats
 
 

@@ -149,7 +149,7 @@ def _compiled(
     model: Any, variables: Sequence[str], settings: SamplerSettings, seconds: dict[str, float]
 ) -> Any:
     """Compile with nutpie, or take what an earlier fit of the unchanged model compiled."""
-    import nutpie
+    from bayesmix.inference.lean_nutpie import nutpie
 
     # What it says, data included, whatever became of its objects.
     print_of_model = (tuple(variables), statement_of(model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = ["exact_null_draws", "mixture_p"]
 
@@ -40,10 +40,10 @@ def mixture_p(statistic: float, n_left: int, n_out: int) -> float:
     if statistic <= 0:
         return 1.0
     free = n_left * n_out
-    weights = stats.binom.pmf(np.arange(n_out + 1), n_out, 0.5)
+    weights = special.binom(n_out, np.arange(n_out + 1)) / 2.0**n_out
     return float(
         sum(
-            w * stats.chi2.sf(statistic, free + k + k * (k - 1) // 2)
+            w * special.chdtrc(free + k + k * (k - 1) // 2, statistic)
             for k, w in enumerate(weights)
             if free + k > 0
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance
@@ -164,7 +164,7 @@ class ModeSource:
             A = sparse.csr_matrix((cells.weight, (cells.cell, np.arange(n))), shape=(n_cells, n))
             out[:] = self._moments(cells, A)
         estimate, sd = out
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         return np.stack([estimate, sd, estimate - z * sd, estimate + z * sd])
 
     def _moments(self, cells: Cells, A: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
@@ -491,7 +491,7 @@ class DrawsLaw(Law):
                 )
         mean = (moments.coefficient_mean if with_fixed else moments.mean)[:n_levels].ravel()
         sd = (moments.coefficient_sd if with_fixed else moments.sd)[:n_levels].ravel()
-        z = stats.norm.ppf((1 + options.ci_prob) / 2)
+        z = special.ndtri((1 + options.ci_prob) / 2)
         columns = {"estimate": mean, "sd": sd, "lower": mean - z * sd, "upper": mean + z * sd}
         if options.diagnostics:
             columns |= {n: np.full(mean.size, np.nan) for n in ("ess_bulk", "ess_tail", "r_hat")}

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
@@ -30,6 +29,7 @@ from bayesmix.laws.unit_integral import (
     compiled_rows,
     difference_step,
 )
+from bayesmix.threads import one_blas_thread
 
 __all__ = [
     "expected_seconds", "integrated_log_density", "levels_of_one_unit", "refuse_student",
@@ -185,7 +185,7 @@ def integrated_log_density(
             out[draws, unit], pilot = problem.log_integral(pilot, rng)
 
     units = range(len(ends) - 1)
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for _ in pool.map(one_unit, units):
             pass
     return out

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import Coordinates
@@ -273,7 +273,7 @@ class ModeIntervals(Mode):
                 ),
             )
         else:
-            reach = float(stats.norm.ppf((1 + ci_prob) / 2) * np.sqrt(self.theta_cov[at, at]))
+            reach = float(special.ndtri((1 + ci_prob) / 2) * np.sqrt(self.theta_cov[at, at]))
             ends = x[at] - reach, x[at] + reach
         found = phi_values((self.problem.phi[j],), np.asarray(ends)[:, None])[name]
         return float(found[0]), float(found[1])

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from bayesmix.inference.determined import Determined
     from bayesmix.laws.combinations import NormalEffects
 
-__all__ = ["Averaged", "DrawnJointly", "Inverse", "Jointly", "NormalJointly", "normal_jointly"]
+__all__ = [
+    "Averaged",
+    "DrawnJointly",
+    "Inverse",
+    "Jointly",
+    "NormalJointly",
+    "coefficients_jointly",
+    "normal_jointly",
+]
 
+_ROUNDING = 1e-11
 Inverse = Callable[[np.ndarray], np.ndarray]
 
 
@@ -97,10 +106,14 @@ class NormalJointly(Jointly):
         return np.asarray(np.abs(self.rest).max(axis=1, initial=0.0) <= 1e-10 * size)
 
     def combined(self, C: np.ndarray) -> NormalJointly:
-        """Linear combinations, C of shape (M, K)."""
+        """Linear combinations, C of shape (M, K); what cancels is zero."""
+        X, rest = cancelled(C, self.X), cancelled(C, self.rest)
+        spread = C @ self.spread @ C.T
+        nothing = ~(X.any(axis=1) | rest.any(axis=1))
+        spread[nothing], spread[:, nothing] = 0.0, 0.0
         return NormalJointly(
-            estimate=C @ self.estimate, spread=C @ self.spread @ C.T, X=C @ self.X,
-            rest=C @ self.rest, determined=self.determined,
+            estimate=cancelled(C, self.estimate), spread=spread, X=X, rest=rest,
+            determined=self.determined,
         )  # fmt: skip
 
 
@@ -132,7 +145,13 @@ class DrawnJointly(Jointly):
 
     def combined(self, C: np.ndarray) -> DrawnJointly:
         """Linear combinations, C of shape (M, K)."""
-        return DrawnJointly(draws=C @ self.draws)
+        return DrawnJointly(draws=cancelled(C, self.draws))
+
+
+def cancelled(C: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """C times values, with zero for what is left of sums that cancel."""
+    found = C @ values
+    return np.where(np.abs(found) <= _ROUNDING * (np.abs(C) @ np.abs(values)), 0.0, found)
 
 
 def normal_jointly(
@@ -159,6 +178,37 @@ def normal_jointly(
         X=np.asarray(total.X),
         rest=np.concatenate([np.zeros((len(total.X), 0)), *dense], axis=1),
         determined=determined,
+    )
+
+
+def coefficients_jointly(
+    parts: Sequence[Averaged], beta: np.ndarray, covariance: np.ndarray, inverse: Inverse | None
+) -> NormalJointly:
+    """Add up averages of rows of a predictor without effects, whose coefficients are normal.
+
+    Parameters
+    ----------
+    parts : sequence of Averaged
+        K averages each.
+    beta : ndarray, shape (p,)
+    covariance : ndarray, shape (p, p)
+    inverse : callable, optional
+        From linear predictors to what is averaged: then by the delta method.
+    """
+    K = parts[0].weights.shape[0]
+    estimate, X = np.zeros(K), np.zeros((K, len(beta)))
+    for part in parts:
+        rows = part.rows
+        eta = rows.X @ beta + (0.0 if rows.offset is None else rows.offset)
+        values, slope = eta, np.ones(len(eta))
+        if inverse is not None:
+            step = 1e-5 * (1.0 + np.abs(eta))
+            values = inverse(eta)
+            slope = (inverse(eta + step) - inverse(eta - step)) / (2 * step)
+        estimate = estimate + part.weights @ values
+        X = X + part.weights @ (slope[:, None] * rows.X)
+    return NormalJointly(
+        estimate=estimate, spread=X @ covariance @ X.T, X=X, rest=np.zeros((len(X), 0))
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
@@ -112,7 +112,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Estimate, sd, lower and upper of each row's mean or linear predictor."""
         eta, variance, size = self._moments_of(rows, replace(request, kind="linear"))
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         # Negative where rounding has taken all digits: NaN; infinite beyond the largest number.
         with np.errstate(invalid="ignore", over="ignore"):
             sd = size * np.sqrt(variance)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.laws.levels import NewGroups
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.rows import Rows
+from bayesmix.threads import one_blas_thread
 
 __all__ = ["LinearDraws", "for_each_block"]
 
@@ -123,7 +123,7 @@ def for_each_block(
         Takes the number of a block and its slice of rows.
     cores : int, optional
     """
-    with threadpool_limits(1):
+    with one_blas_thread():
         blocks = list(_blocks(n_rows, n_draws))
         workers = min(cores or os.cpu_count() or 1, max(1, len(blocks)))
         if workers == 1:

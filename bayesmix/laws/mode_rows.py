@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
@@ -95,7 +95,7 @@ class ModeRows(Mode, Law):
             predictor = self.predictor(rows, request, draws, seed)
             return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         mean, variance, size = self._moments_of(rows, request)
-        z = stats.norm.ppf((1 + request.ci_prob) / 2)
+        z = special.ndtri((1 + request.ci_prob) / 2)
         with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest number
             sd = size * np.sqrt(variance)
             return np.stack([mean, sd, mean - z * sd, mean + z * sd])

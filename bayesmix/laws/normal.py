@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
@@ -21,6 +21,7 @@ from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
+from bayesmix.laws.jointly import coefficients_jointly
 from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.reach import reaches
@@ -31,6 +32,8 @@ from bayesmix.laws.wald import interval_of_atanh
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.gaussian.conditional import Conditional
+    from bayesmix.laws.jointly import Averaged, Inverse, Jointly
+    from bayesmix.laws.request import PredictionRequest
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["NormalLaw"]
@@ -92,7 +95,7 @@ class NormalLaw(Criteria, ModeRows):
             return self._coefficients_of_sigma(asked.ci_prob, method)
         estimate = self.conditional.beta
         sd = np.sqrt(np.diag(self.conditional.beta_cov))
-        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        z = special.ndtri((1 + asked.ci_prob) / 2)
         lower, upper = estimate - z * sd, estimate + z * sd
         if method == "profile":
             ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]
@@ -105,6 +108,15 @@ class NormalLaw(Criteria, ModeRows):
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
+        estimate, covariance = self._moments_of_sigma
+        sd = np.sqrt(np.diag(covariance))
+        z = special.ndtri((1 + ci_prob) / 2)
+        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
+                "upper": estimate + z * sd}  # fmt: skip
+
+    @property
+    def _moments_of_sigma(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients of log sigma, and their covariance."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -114,11 +126,17 @@ class NormalLaw(Criteria, ModeRows):
         estimate, phi = at(x[co.n_x :]), x[co.n_x :]
         steps = _STEP * np.eye(len(phi))
         slopes = np.stack([(at(phi + s) - at(phi - s)) / (2 * _STEP) for s in steps], axis=1)
-        own = self.theta_cov[co.n_x :, co.n_x :]
-        sd = np.sqrt(np.einsum("ki,ij,kj->k", slopes, own, slopes))
-        z = stats.norm.ppf((1 + ci_prob) / 2)
-        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
-                "upper": estimate + z * sd}  # fmt: skip
+        return estimate, slopes @ self.theta_cov[co.n_x :, co.n_x :] @ slopes.T
+
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Sums of averages of rows; of sigma by the normal law of its coefficients."""
+        if self.parameter == "mu":
+            return super().jointly(parts, request, inverse, draws, seed)
+        estimate, covariance = self._moments_of_sigma
+        return coefficients_jointly(parts, estimate, covariance, inverse)
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
@@ -152,7 +170,7 @@ class NormalLaw(Criteria, ModeRows):
                     mean[:, k] += found.beta[j]
                     with np.errstate(invalid="ignore"):  # where nothing is known
                         variance[:, k] += found.beta_cov[j, j] + 2 * cross[:, k, j]
-        z = stats.norm.ppf((1 + asked.ci_prob) / 2)
+        z = special.ndtri((1 + asked.ci_prob) / 2)
         estimate = mean[:n_levels].ravel()
         sd = np.sqrt(np.maximum(variance[:n_levels].ravel(), 0.0))
         return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,

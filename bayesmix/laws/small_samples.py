@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
@@ -162,7 +162,7 @@ def tested(
     den_df, scale = method.test(rows)
     f = scale * wald / q
     # Where there are endless degrees of freedom it is a chi-square over its own.
-    p = stats.f.sf(f, q, den_df) if np.isfinite(den_df) else stats.chi2.sf(q * f, q)
+    p = special.fdtrc(q, den_df, f) if np.isfinite(den_df) else special.chdtrc(q, q * f)
     return FTest(num_df=q, den_df=den_df, f=f, p=float(p))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import Parameter, covariance_of
@@ -186,7 +186,7 @@ class StructureIntervals(ModeIntervals):
                 why = "the likelihood is flat there, or the end of its range near"
                 hint = "" if self.method == "map" else f"; {_PROFILE_HINT}"
                 return (estimate, sd, nan, nan), why + hint
-            z = float(stats.norm.ppf((1 + ci_prob) / 2))
+            z = float(special.ndtri((1 + ci_prob) / 2))
             low, high = (float(own.at(np.asarray(x + s * z * se))) for s in (-1, 1))
             return (estimate, sd, low, high), ""
         ends = self._profile_of_structure(k, ci_prob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 __all__ = ["MOST", "interval_of_atanh", "interval_of_logarithm"]
 
@@ -28,7 +28,7 @@ def interval_of_logarithm(
         NaN where the standard error is unknown or so large (above 3) that the
         curvature says nothing: near zero a likelihood is no parabola of the logarithm.
     """
-    z = stats.norm.ppf((1 + ci_prob) / 2)
+    z = special.ndtri((1 + ci_prob) / 2)
     known = np.where(np.asarray(se) <= MOST, se, np.nan)
     return estimate * np.exp(-z * known), estimate * np.exp(z * known)
 
@@ -50,5 +50,5 @@ def interval_of_atanh(rho: float, se: float, ci_prob: float) -> tuple[float, flo
     """
     if not se <= MOST or abs(rho) > 1 - 1e-12:
         return float("nan"), float("nan")
-    center, z = np.arctanh(rho), stats.norm.ppf((1 + ci_prob) / 2)
+    center, z = np.arctanh(rho), special.ndtri((1 + ci_prob) / 2)
     return float(np.tanh(center - z * se)), float(np.tanh(center + z * se))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from bayesmix.priors.distributions import pymc_distribution, standard_parameters
 from bayesmix.priors.prior import Prior
@@ -36,24 +37,31 @@ class _Folded:
         return np.abs(self.base.rvs(size=size, random_state=random_state))
 
 
-# By their standard parameters.
-_KNOWN: dict[str, Callable[..., Any]] = {
-    "Normal": stats.norm,
-    "StudentT": stats.t,
-    "Cauchy": stats.cauchy,
-    "Laplace": stats.laplace,
-    "Logistic": stats.logistic,
-    "HalfNormal": lambda sigma: stats.halfnorm(0.0, sigma),
-    "HalfCauchy": lambda beta: stats.halfcauchy(0.0, beta),
-    "HalfStudentT": lambda nu, sigma: _Folded(stats.t(nu, 0.0, sigma)),
-    "Exponential": lambda lam: stats.expon(0.0, 1 / lam),
-    "Gamma": lambda alpha, beta: stats.gamma(alpha, 0.0, 1 / beta),
-    "InverseGamma": lambda alpha, beta: stats.invgamma(alpha, 0.0, beta),
-    "LogNormal": lambda mu, sigma: stats.lognorm(sigma, 0.0, np.exp(mu)),
-    "Weibull": lambda alpha, beta: stats.weibull_min(alpha, 0.0, beta),
-    "Uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
-    "Beta": stats.beta,
-}
+@functools.cache
+def _known() -> dict[str, Callable[..., Any]]:
+    """Return the makers of SciPy's distributions, by standard parameters.
+
+    scipy.stats takes longer to import than most fits: it is imported where it is needed.
+    """
+    from scipy import stats
+
+    return {
+        "Normal": stats.norm,
+        "StudentT": stats.t,
+        "Cauchy": stats.cauchy,
+        "Laplace": stats.laplace,
+        "Logistic": stats.logistic,
+        "HalfNormal": lambda sigma: stats.halfnorm(0.0, sigma),
+        "HalfCauchy": lambda beta: stats.halfcauchy(0.0, beta),
+        "HalfStudentT": lambda nu, sigma: _Folded(stats.t(nu, 0.0, sigma)),
+        "Exponential": lambda lam: stats.expon(0.0, 1 / lam),
+        "Gamma": lambda alpha, beta: stats.gamma(alpha, 0.0, 1 / beta),
+        "InverseGamma": lambda alpha, beta: stats.invgamma(alpha, 0.0, beta),
+        "LogNormal": lambda mu, sigma: stats.lognorm(sigma, 0.0, np.exp(mu)),
+        "Weibull": lambda alpha, beta: stats.weibull_min(alpha, 0.0, beta),
+        "Uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
+        "Beta": stats.beta,
+    }
 
 
 def prior_distribution(prior: Prior) -> Any:
@@ -68,7 +76,7 @@ def prior_distribution(prior: Prior) -> Any:
     frozen distribution or None
         With ``logpdf``, ``pdf`` and ``rvs``; None if PyMC alone knows it.
     """
-    make = _KNOWN.get(prior.distribution)
+    make = _known().get(prior.distribution)
     if make is None:
         return None
     return make(*standard_parameters(prior.distribution, prior.parameters).values())
@@ -149,5 +157,7 @@ def lkj_correlation(eta: float, q: int) -> Any:
     -------
     frozen distribution
     """
+    from scipy import stats
+
     a = eta + (q - 2) / 2
     return stats.beta(a, a, loc=-1.0, scale=2.0)

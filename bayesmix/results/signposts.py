@@ -23,7 +23,7 @@ _OF_ALL: Mapping[str, str] = {
     "emtrends": "trends()",
     "joint_tests": "marginal_means([...]).joint_test()",
     "lsmeans": "marginal_means()",
-    "pairs": "marginal_means(...).contrasts(\"pairwise\")",
+    "pairs": 'marginal_means(...).contrasts("pairwise")',
     "ref_grid": "marginal_means()",
     "fe_params": "fixed_effects()",
     "fitted_values": "fitted()",

@@ -243,7 +243,7 @@ def test_if_nutpie_changes_within_the_python_way_is_taken(
     def changed(*_: object, **__: object) -> None:
         raise TypeError("unexpected keyword argument")
 
-    monkeypatch.setattr(nutpie_native, "CompiledPyMCModel", changed)
+    monkeypatch.setattr(nutpie_native.nutpie.compile_pymc, "CompiledPyMCModel", changed)
     posterior = fit(SLEEP, sleepstudy, draws=100, chains=1)
     assert posterior.idata["posterior"].sizes["draw"] == 100
 
@@ -262,7 +262,7 @@ def test_an_interrupt_returns_the_draws_so_far(sleepstudy: pd.DataFrame) -> None
         return sample(*args, **kwargs, progress_callback=watch, progress_rate=20)
 
     def interrupt() -> None:
-        if drawing.wait(60):
+        if drawing.wait(600):
             os.kill(os.getpid(), signal.SIGINT)
 
     model = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy)

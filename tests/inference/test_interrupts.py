@@ -30,7 +30,7 @@ def test_an_interrupt_during_warm_up_is_an_interrupt(family: str, sleepstudy: pd
         return sample(*args, **kwargs, progress_callback=watch, progress_rate=20)
 
     def interrupt() -> None:
-        if warming.wait(60):
+        if warming.wait(600):
             os.kill(os.getpid(), signal.SIGINT)
 
     data = sleepstudy.assign(slow=sleepstudy["Reaction"] > 300)

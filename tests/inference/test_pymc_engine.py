@@ -76,7 +76,7 @@ def test_an_interrupt_returns_the_draws_so_far(small: bmx.Model) -> None:
         return sample(*args, **kwargs, progress_callback=watch, progress_rate=50)
 
     def interrupt() -> None:
-        if drawing.wait(60):
+        if drawing.wait(600):
             os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -121,16 +121,26 @@ def test_values_that_are_not_finite_are_draws_where_others_are_there() -> None:
 
 def test_an_interrupt_before_the_first_draw_is_an_interrupt(small: bmx.Model) -> None:
     import nutpie
-    import xarray as xr
+    import pyarrow
 
-    shapes = {"beta": (2, 5, 1), "sd_g": (2, 5, 1), "b_g": (2, 5, 12, 1), "sigma": (2, 5)}
-    nothing = {
-        name: xr.DataArray(np.full(shape, np.nan), dims=[f"{name}{i}" for i in range(len(shape))])
-        for name, shape in shapes.items()
-    }
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset(nothing), "sample_stats": xr.Dataset()})
+    class Trace:
+        """Two chains that were stopped in their warm-up."""
+
+        def get_arrow_trace(self) -> tuple[list[Any], list[Any]]:
+            draws = {
+                name: pyarrow.FixedSizeListArray.from_arrays(np.zeros(3 * size), size)
+                for name, size in {"beta": 1, "sd_g": 1, "b_g": 12, "sigma": 1}.items()
+            }
+            fields = [
+                pyarrow.field(name, column.type, metadata={"shape": str(column.type.list_size)})
+                for name, column in draws.items()
+            ]
+            batch = pyarrow.record_batch(list(draws.values()), schema=pyarrow.schema(fields))
+            about = pyarrow.record_batch({"tuning": pyarrow.array([True] * 3)})
+            return [batch, batch], [about, about]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nutpie, "sample", lambda *_, **__: tree)
+        patch.setattr(nutpie, "sample", lambda *_, **__: Trace())
         with pytest.raises(KeyboardInterrupt, match="before the first draw"):
             fit(small)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.beside.estimates import Estimates, frame
@@ -122,7 +122,7 @@ def _mixed(
 
 def _modes(fit: Any, ci_prob: float, group: str, effects: dict[str, str]) -> list[tuple[Any, ...]]:
     """The conditional modes, with their errors given the fixed effects where there are any."""
-    z = stats.norm.ppf((1 + ci_prob) / 2)
+    z = special.ndtri((1 + ci_prob) / 2)
     try:
         errors = {level: np.asarray(cov) for level, cov in fit.random_effects_cov.items()}
     except (AttributeError, ValueError, np.linalg.LinAlgError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.design import GroupingFactor
@@ -294,5 +294,5 @@ def _intervals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Student t where a residual variance is estimated, else normal."""
     sd = np.where(np.isnan(estimate), np.nan, sd)
-    q = stats.t.ppf((1 + ci_prob) / 2, np.where(np.asarray(df) > 0, df, np.nan))
+    q = special.stdtrit(np.where(np.asarray(df) > 0, df, np.nan), (1 + ci_prob) / 2)
     return estimate, sd, estimate - q * sd, estimate + q * sd

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.errors import DataError, FileError
 from bayesmix.results.beside.estimates import Estimates, frame
@@ -128,7 +128,7 @@ def _prepared(table: pd.DataFrame, name: str, ci_prob: float) -> pd.DataFrame:
         except (ValueError, TypeError) as error:
             raise DataError(f"{column!r} of {name!r} does not hold numbers: {error}") from None
     out["given"] = out["lower"].notna()
-    z = stats.norm.ppf((1 + ci_prob) / 2)
+    z = special.ndtri((1 + ci_prob) / 2)
     wald = ~out["given"] & (out["effect"] != "ran_pars")
     out.loc[wald, "lower"] = out["estimate"] - z * out["sd"]
     out.loc[wald, "upper"] = out["estimate"] + z * out["sd"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import one_of
 from bayesmix.errors import (
@@ -127,7 +127,7 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
                 stacklevel=2,
                 skip_file_prefixes=OWN_FILES,
             )
-    p = np.where(chisq_df > 0, stats.chi2.sf(chisq, np.maximum(chisq_df, 1)), np.nan)
+    p = np.where(chisq_df > 0, special.chdtrc(np.maximum(chisq_df, 1), chisq), np.nan)
     return pd.DataFrame(
         {
             "model": text_column([_formulas(fit) for fit in ordered]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
@@ -180,7 +180,7 @@ class WeighsHypotheses(HasLaw):
             columns: Sequence[str] = _OF_DRAWS
             footer = _DRAWN.format(100 * ci_prob)
         else:
-            z = float(stats.norm.ppf((1 + ci_prob) / 2))
+            z = float(special.ndtri((1 + ci_prob) / 2))
             values, columns = smooth.values(smooth.start), _BY_WALD
             footer = _TESTED.format(100 * ci_prob)
         known = _known_names(model.design, model.family, list(values))
@@ -242,6 +242,8 @@ def _savage_dickey(
     notes = [note] if note else []
     density = draws_density(flat)
     if min((flat > 0).sum(), (flat < 0).sum()) < _FEW:
+        from scipy import stats
+
         density = float(stats.norm(flat.mean(), flat.std(ddof=1)).pdf(0.0))
         notes.append(
             "the posterior density is that of a normal distribution, as fewer than ten draws lie "
@@ -280,9 +282,9 @@ def _by_wald(parsed: ParsedHypothesis, smooth: Smooth, z: float, region: Rope) -
         )
     ratio = estimate / sd
     p_value = {
-        "=": 2 * stats.norm.sf(abs(ratio)),
-        ">": stats.norm.sf(ratio),
-        "<": stats.norm.cdf(ratio),
+        "=": 2 * special.ndtr(-abs(ratio)),
+        ">": special.ndtr(-ratio),
+        "<": special.ndtr(ratio),
     }[parsed.relation]
     row = {
         "hypothesis": parsed.text,
@@ -295,7 +297,7 @@ def _by_wald(parsed: ParsedHypothesis, smooth: Smooth, z: float, region: Rope) -
     }
     if region is not None:
         low, high = ((end - estimate) / sd for end in region)
-        row["rope"] = float(stats.norm.cdf(high) - stats.norm.cdf(low))
+        row["rope"] = float(special.ndtr(high) - special.ndtr(low))
     return row | {"note": note}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from bayesmix.covariance import covariance_of
 from bayesmix.priors.density import lkj_correlation, prior_distribution
@@ -61,6 +60,8 @@ def _density(model: StatedModel, difference: Expression) -> tuple[float, str]:
             found = {name: _distribution(model, name) for name in weights}
             mean = constant + sum(w * found[n].mean() for n, w in weights.items())
             variance = sum(w**2 * found[n].var() for n, w in weights.items())
+            from scipy import stats
+
             return float(stats.norm(mean, np.sqrt(variance)).pdf(0.0)), ""
         if len(weights) == 1:
             name, weight = next(iter(weights.items()))
@@ -104,6 +105,8 @@ def draws_density(draws: np.ndarray) -> float:
     center = float(draws.mean())
     shrunk = center + np.sqrt(1 - width**2) * (draws - center) if normal else draws
     h = width * scale * (1.0 if normal else 0.5)
+    from scipy import stats
+
     return float(stats.norm.pdf(shrunk / h).mean() / h)
 
 

@@ -74,6 +74,7 @@ def write_report(
     *,
     model: StatedModel,
     summary: Summary,
+    more: Sequence[Section] = (),
     group_effects: Sequence[Section],
     pictures: Sequence[Picture],
     problems: Sequence[str],
@@ -88,6 +89,8 @@ def write_report(
     model : Model
     summary : Summary
         Its lines, tables and footer; tables of group effects are left out.
+    more : sequence of Section
+        Further tables.
     group_effects : sequence of Section
         The whole tables, folded away.
     pictures : sequence of Picture
@@ -121,6 +124,8 @@ def write_report(
         if not section.title.startswith("Group effects"):
             parts.append(_section(section))
     parts.append(_lines(summary.footer))
+    if more:
+        parts += ["<h2>Asked for</h2>", *(_section(section) for section in more)]
     parts.append("<h2>Pictures</h2>")
     parts += [_figure(picture) for picture in pictures]
     if group_effects:

@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from bayesmix.errors import ArgumentError
 from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
@@ -22,7 +25,10 @@ __all__ = ["Reports"]
 class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
     """A fit as a page."""
 
-    def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
+    def report(
+        self, path: str | os.PathLike[str] = "report.html", *,
+        tables: Mapping[str, Any] | None = None,
+    ) -> Path:  # fmt: skip
         """Write the fit as one HTML page that opens in a browser without a network.
 
         It holds the model with its equation and priors, the tables, the pictures, what was
@@ -33,6 +39,8 @@ class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
         ----------
         path : str or path
             Ending in .html; a file of that name is replaced.
+        tables : mapping of str to DataFrame or MarginalMeans, optional
+            Further tables by their titles, such as ``{"Varieties": means.contrasts()}``.
 
         Returns
         -------
@@ -42,6 +50,8 @@ class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
         ------
         FileError
             If the file cannot be written.
+        ArgumentError
+            If `tables` holds something else.
 
         Examples
         --------
@@ -64,6 +74,7 @@ class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
             path,
             model=self.model,
             summary=self.summary(),
+            more=_asked_for(tables),
             group_effects=[
                 Section(
                     title=f"Group effects of {group.name}",
@@ -136,3 +147,24 @@ class Reports(SumsUp, CovariancePlots, SmoothPlots, Checks):
             )
         )
         return pictures if mu.fixed_effects else pictures[1:]
+
+
+def _asked_for(tables: Any) -> list[Section]:
+    """Tables that the caller gives, with what is printed below them."""
+    if tables is None:
+        return []
+    found = []
+    pairs: list[tuple[Any, Any]] = (
+        list(tables.items()) if isinstance(tables, Mapping) else [("", None)]
+    )
+    for title, given in pairs:
+        table = getattr(given, "table", given)
+        if not isinstance(table, pd.DataFrame):
+            raise ArgumentError(
+                "tables= must be a dict of tables by their titles, such as "
+                '{"Means": fit.marginal_means("a")}'
+            )
+        names = [str(c) for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
+        note = "" if given is table else " ".join(given.notes)
+        found.append(Section(title=str(title), table=table, text_columns=tuple(names), note=note))
+    return found

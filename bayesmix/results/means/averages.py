@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from bayesmix.arguments import check_probability, one_of
+from bayesmix.arguments import check_probability, one_of, refusing
 from bayesmix.design.aliasing import Departure
-from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.base import Law
 from bayesmix.laws.jointly import Averaged
 from bayesmix.laws.request import PredictionRequest
@@ -20,11 +20,12 @@ from bayesmix.results.having_law import HasLaw
 from bayesmix.results.means.asked import factors_and_by
 from bayesmix.results.means.averaging import Averaging, Weights, averaging
 from bayesmix.results.means.estimable import Estimable, estimable
-from bayesmix.results.means.grid import ReferenceGrid, reference_grid
-from bayesmix.results.means.judged import Judging
+from bayesmix.results.means.grid import ReferenceGrid, reference_grid, step_of
+from bayesmix.results.means.judged import Judging, Rope
 from bayesmix.results.means.marginal_means import MarginalMeans
 from bayesmix.results.means.quantities import Quantities
 from bayesmix.results.means.scale import MeanKind, Scale, scale_of
+from bayesmix.results.means.words_of_others import OF_MARGINAL_MEANS, OF_TRENDS
 
 __all__ = ["AveragesOverGrids"]
 
@@ -34,6 +35,7 @@ MeansDdf = Literal["satterthwaite", "kenward-roger", "asymptotic"]
 class AveragesOverGrids(HasLaw):
     """What a fit says of levels of factors, all else being balanced."""
 
+    @refusing(OF_MARGINAL_MEANS)
     def marginal_means(
         self,
         factors: str | Sequence[str] | None = None,
@@ -131,10 +133,93 @@ class AveragesOverGrids(HasLaw):
         law, (rows,) = _rows_of(self._law, [grid.frame], request, parameter)
         return self._means(
             law, [Averaged(rows=rows, weights=averages.weights)],
-            _estimable(law, averages.weights, scale, rows),
+            _estimable(law, parameter, averages.weights, scale, rows),
             grid, averages, wanted, within, scale, request, parameter,
             what="Marginal means", weights=weights, ddf=ddf, draws=draws, seed=seed,
         )  # fmt: skip
+
+    @refusing(OF_TRENDS)
+    def trends(
+        self,
+        variable: str,
+        factors: str | Sequence[str] | None = None,
+        by: str | Sequence[str] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        weights: Weights = "equal",
+        kind: Literal["linear", "mean"] = "linear",
+        parameter: str = "mu",
+        marginal: bool = False,
+        ddf: MeansDdf | None = None,
+        rope: Rope | None = None,
+        ci_prob: float = 0.95,
+        draws: int | None = None,
+        seed: int | None = None,
+    ) -> MarginalMeans:
+        """Slopes of predictions in a number, averaged over a grid on which all else is balanced.
+
+        Parameters
+        ----------
+        variable : str
+            A numeric predictor. The slope is taken where `at` says, else at its mean.
+        factors : str or sequence of str, optional
+            Predictors by whose levels there are slopes. With `by` alone, by those.
+        by, at, weights, kind, parameter, marginal, ddf, ci_prob, draws, seed
+            As in `marginal_means`. There is nothing to transform back.
+        rope : tuple of (float, float), optional
+            Region of practical equivalence, of a posterior.
+
+        Returns
+        -------
+        MarginalMeans
+            Slopes in units of the prediction per unit of the variable, in the columns of
+            `marginal_means`, with the same methods: ``contrasts()`` compares slopes. A posterior
+            has the column positive too, the probability of a slope above zero.
+
+        Raises
+        ------
+        DataError
+            If there is no such predictor or level.
+        ArgumentError
+            For an argument out of its range.
+        NotSupportedError
+            For a predictor that is no number, or `ddf` of another kind of fit.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy").assign(late=lambda d: d["Days"] > 4)
+        >>> eb = bmx.Model("Reaction ~ Days * late + (Days | Subject)", sleep).fit_eb()
+        >>> eb.trends("Days", by="late").table["estimate"].round(1).tolist()
+        [8.2, 10.9]
+        """
+        request, scale = self._means_request(kind, parameter, ci_prob, marginal=marginal)
+        one_of("weights", weights, ("equal", "proportional", "cells"))
+        if scale.kind == "back_transformed":
+            raise ArgumentError('kind="back_transformed" of slopes; take "linear" or "mean"')
+        data = self.model.design.frame
+        wanted, within = factors_and_by(factors, by, data.columns)
+        if not wanted:
+            wanted, within = within, ()
+        if not isinstance(variable, str):
+            raise ArgumentError(f"variable={variable!r} must be the name of a numeric predictor")
+        grid = self._grid((*wanted, *within), at, request, parameter, variable)
+        step = step_of(self.model, grid, variable)
+        within = _with_nests(grid, wanted, within)
+        averages = averaging(grid, wanted, within, weights)
+        law, (high, low), distance = _either_side(
+            self._law, grid, variable, step, request, parameter
+        )
+        A = sparse.csr_matrix(averages.weights @ sparse.diags_array(1 / distance))
+        parts = [Averaged(rows=high, weights=A), Averaged(rows=low, weights=-A)]
+        known = _estimable(law, parameter, A, scale, high, low)
+        scale = replace(scale, words=f"{scale.words}, per unit of {variable}")
+        found = self._means(
+            law, parts, known, grid, averages, wanted, within, scale, request, parameter,
+            what=f"Trends of {variable}", weights=weights, ddf=ddf, draws=draws, seed=seed,
+            signs=True,
+        )  # fmt: skip
+        return found if rope is None else found.with_rope(rope)
 
     # -- inside ---------------------------------------------------------------
 
@@ -222,10 +307,30 @@ def _rows_of(
     return law, found
 
 
+def _either_side(
+    law: Law, grid: ReferenceGrid, variable: str, step: float, request: PredictionRequest,
+    parameter: str,
+) -> tuple[Law, list[Rows], np.ndarray]:  # fmt: skip
+    """Rows a step above and below, the law that reaches them, and how far they are apart."""
+    own = np.asarray(grid.frame[variable], dtype=np.float64)
+
+    def rows(high: np.ndarray, low: np.ndarray) -> tuple[Law, list[Rows]]:
+        frames = [grid.frame.assign(**{variable: end}) for end in (high, low)]
+        return _rows_of(law, frames, request, parameter)
+
+    try:
+        return *rows(own + step, own - step), np.full(len(own), 2 * step)
+    except DataError:  # beyond the domain of a logarithm, the knots of a spline
+        column = np.asarray(law.model.design.frame[variable], dtype=np.float64)
+        high = np.minimum(own + step, np.maximum(column.max(), own))
+        low = np.maximum(own - step, np.minimum(column.min(), own))
+        return *rows(high, low), high - low
+
+
 def _estimable(
-    law: Law, weights: sparse.csr_matrix, scale: Scale, *rows: Rows, per: float = 1.0
+    law: Law, parameter: str, weights: sparse.csr_matrix, scale: Scale, *rows: Rows
 ) -> Estimable:
-    aliasing = law.model.design.mu.aliasing
+    aliasing = law.model.design.predictors[parameter].aliasing
     linear = scale.kind != "mean" or law.model.family.mean_is_linear
     departure: Departure | None = None
     if aliasing is not None and all(one.left_out is not None for one in rows):
@@ -233,7 +338,7 @@ def _estimable(
         departure = (
             aliasing.of_rows(*columns[0]) if len(rows) == 1 else aliasing.of_changes(*columns)
         )
-    return estimable(aliasing, departure, weights, linear=linear, per=per)
+    return estimable(aliasing, departure, weights, linear=linear)
 
 
 def _with_nests(

@@ -18,7 +18,7 @@ from bayesmix.results.means.judged import Rope
 from bayesmix.results.means.quantities import Quantities
 from bayesmix.results.tabular.tables import text_column
 
-__all__ = ["checked_rope", "contrasts_between", "names_within"]
+__all__ = ["contrasts_between", "names_within", "region_of"]
 
 _UNKNOWN_ADJUSTMENTS = ("scheffe", "fdr", "BH", "dunnettx", "multivariate", "hochberg", "hommel")
 
@@ -35,10 +35,12 @@ def contrasts_between(
         each = f" within {' and '.join(within)}; take by=[]" if within else ""
         raise NotSupportedError(f"there is nothing to compare: one mean{each}")
     names: list[str] = []
-    rows, keys = [], []
+    rows, keys, rows_of = [], [], []
+    how = _adjustment(own, adjust, kind, single=not interaction or len(compared) == 1)
     for at in families:
         labels, C = _family(own, kind, at, compared, reference, interaction=interaction)
         names += labels
+        rows_of.append(labels)
         full = np.zeros((len(C), len(own.keys)))
         full[:, at] = C
         rows.append(full)
@@ -53,8 +55,8 @@ def contrasts_between(
     return replace(
         own, jointly=own.jointly.combined(C), estimable=own.estimable.combined(C), keys=table,
         factors=(label,), by=within, scale=own.scale.of_contrasts(sums_to_zero=sums),
-        what="Contrasts", rope=None if rope is None else _rope_of(own, rope), signs=True,
-        adjust=_adjustment(own, adjust, kind, single=not interaction or len(compared) == 1),
+        what="Contrasts", rope=None if rope is None else region_of(own, rope), signs=True,
+        adjust=how if max(map(len, rows_of)) > 1 else None,
         n_means=max(int(known[at].sum()) for at in families), ci_prob=ci_prob,
         notes=own.notes if own.what == "Contrasts" else (of, *own.notes),
     )  # fmt: skip
@@ -145,21 +147,20 @@ def _adjustment(own: Quantities, adjust: str | None, kind: Any, *, single: bool)
     return adjust  # type: ignore[return-value]
 
 
-def _rope_of(own: Quantities, rope: Any) -> Rope:
-    if own.judging.tests:
-        raise NotSupportedError(
-            "rope= is the probability of a region, and tests have none; take a fit by fit()"
-        )
-    return checked_rope(rope)
-
-
-def checked_rope(rope: Any) -> Rope:
+def region_of(own: Quantities, rope: Any) -> Rope:
     """Return the ends of a region of practical equivalence.
 
     Raises
     ------
     ArgumentError
+        If these are no two numbers.
+    NotSupportedError
+        Where there are tests and no probabilities.
     """
+    if own.judging.tests:
+        raise NotSupportedError(
+            "rope= is the probability of a region, and tests have none; take a fit by fit()"
+        )
     try:
         low, high = (float(end) for end in rope)
     except (TypeError, ValueError):

@@ -70,9 +70,8 @@ class Estimable:
 
 
 def estimable(
-    aliasing: Aliasing | None, rows: Departure | None, weights: sparse.csr_matrix, *, linear: bool,
-    per: float = 1.0,
-) -> Estimable:  # fmt: skip
+    aliasing: Aliasing | None, rows: Departure | None, weights: sparse.csr_matrix, *, linear: bool
+) -> Estimable:
     """Average what rows depart by.
 
     Parameters
@@ -83,8 +82,6 @@ def estimable(
     weights : sparse matrix, shape (K, n)
     linear : bool
         Whether averages are linear in the coefficients.
-    per : float
-        What differences of rows are divided by.
     """
     K = weights.shape[0]
     empty = np.asarray(np.abs(weights).sum(axis=1)).ravel() == 0
@@ -92,7 +89,7 @@ def estimable(
         nothing = np.zeros((K, 0))
         return Estimable(value=nothing, tolerance=nothing, linear=linear, empty=empty, reasons=())
     size = np.abs(weights)
-    value, tolerance = weights @ rows.value / per, size @ rows.tolerance / per
+    value, tolerance = weights @ rows.value, size @ rows.tolerance
     if not linear:
         value = np.where(size @ rows.found.astype(float) > 0, np.inf, 0.0)
     return Estimable(

@@ -18,10 +18,11 @@ from bayesmix.results.effect.counterfactual import no_predictor
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["ReferenceGrid", "reference_grid"]
+__all__ = ["ReferenceGrid", "reference_grid", "step_of"]
 
 _MOST_VALUES = 12  # of a number that is named without at=
 _MOST_POINTS = 200_000
+_STEP = 1e-4  # of a slope, in ranges of the variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class ReferenceGrid:
         For a nested factor the factors of which each of its levels has one.
     at_mean : mapping of str to float
         Numbers that have one value, by column.
+    factors : frozenset of str
+        Columns whose levels the formulas take, and not their numbers.
     """
 
     frame: pd.DataFrame
@@ -50,6 +53,7 @@ class ReferenceGrid:
     count: pd.DataFrame
     nests: Mapping[str, tuple[str, ...]]
     at_mean: Mapping[str, float]
+    factors: frozenset[str]
 
 
 def reference_grid(
@@ -133,7 +137,31 @@ def reference_grid(
     return ReferenceGrid(
         frame=points.assign(**at_mean) if columns else pd.DataFrame(index=range(1)),
         levels=levels, counted=tuple(counted), count=count, nests=nests, at_mean=at_mean,
+        factors=frozenset(categorical),
     )  # fmt: skip
+
+
+def step_of(model: StatedModel, grid: ReferenceGrid, variable: str) -> float:
+    """Half the distance over which a slope is taken.
+
+    Raises
+    ------
+    DataError
+        If the variable is no predictor.
+    NotSupportedError
+        If it is no number.
+    """
+    if variable not in grid.frame.columns:
+        raise _no_column(model, variable, list(grid.frame.columns))
+    column = model.design.frame[variable]
+    is_bool = pd.api.types.is_bool_dtype(column.dtype)
+    if is_bool or not pd.api.types.is_numeric_dtype(column.dtype) or variable in grid.factors:
+        raise NotSupportedError(
+            f"`{variable}` is a factor and has no slope; marginal_means({variable!r}) has the "
+            "means of its levels"
+        )
+    low, high = float(column.min()), float(column.max())
+    return _STEP * ((high - low) or max(1.0, abs(low)))
 
 
 def _given(at: Any) -> dict[str, list[Any]]:

@@ -91,7 +91,8 @@ def scale_of(model: StatedModel, parameter: str, kind: str) -> Scale:
     one_of("kind", kind, ("linear", "mean", "back_transformed"))
     family = model.family
     link = family.link_functions if parameter == "mu" else family.parameter_link(parameter)
-    what = "the response" if parameter == "mu" else parameter
+    text = model.formula.response.text
+    what = text if parameter == "mu" else parameter
     if kind == "mean":
         words = "expected responses" if parameter == "mu" else f"values of {parameter}"
         if parameter == "mu" and family.categories(model.design.response):
@@ -99,12 +100,12 @@ def scale_of(model: StatedModel, parameter: str, kind: str) -> Scale:
         elif parameter == "mu" and "trials" in model.rows:
             words = "expected proportions of one trial"
         return Scale(kind="mean", words=words)
-    text = model.formula.response.text
     of_response = _LOG.match(text) if parameter == "mu" and family.mean_is_linear else None
     if kind == "linear":
-        own = family.scale_in_words if parameter == "mu" else ""
-        words = own or (what if link.is_identity else f"the {link.name} scale of {what}")
-        return Scale(kind="linear", words=text if of_response else words)
+        of_log = parameter == "mu" and link.is_identity and bool(family.ratio)
+        name = "log" if of_log else link.name
+        words = what if link.is_identity and not of_log else f"the {name} scale of {what}"
+        return Scale(kind="linear", words=words)
     if of_response:
         return Scale(
             kind="back_transformed", words=f"exp of averages of {text}", inverse=np.exp,

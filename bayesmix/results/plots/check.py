@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.results.check.check_data import CheckData, Statistic
 from bayesmix.results.plots.figure import (
@@ -137,6 +137,8 @@ def _draw_bars(axis: Any, data: CheckData) -> None:
 
 
 def _draw_pit(axis: Any, pit: np.ndarray, name: str, note: str) -> None:
+    from scipy import stats
+
     n_bins = 20 if len(pit) >= 400 else 10
     counts = np.histogram(pit, bins=n_bins, range=(0, 1))[0]
     low, high = np.asarray(stats.binom.ppf([0.025, 0.975], len(pit), 1 / n_bins))
@@ -186,7 +188,7 @@ def _draw_effects(axis: Any, data: CheckData) -> None:
         if spread == 0:
             continue
         z = np.sort((values - values.mean()) / spread)
-        at = stats.norm.ppf((np.arange(len(z)) + 0.5) / len(z))
+        at = special.ndtri((np.arange(len(z)) + 0.5) / len(z))
         largest = max(largest, 1.05 * float(np.abs([z, at]).max()))
         axis.plot(at, z, marker, color=colour, markersize=3 if len(z) > 60 else 4.5, alpha=0.7,
                   label=name, markeredgewidth=0)  # fmt: skip

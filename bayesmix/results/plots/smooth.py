@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 __all__ = ["density"]
 
@@ -28,6 +27,8 @@ def density(
     ndarray, shape (m,)
         Zero for values that do not vary; those that are not finite play no part.
     """
+    from scipy import stats
+
     values = values[np.isfinite(values)]
     spread = np.std(values) if len(values) else 0.0
     if spread == 0:

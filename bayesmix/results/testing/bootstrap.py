@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
@@ -189,12 +189,12 @@ class Bootstrap(Fit):
         se = values.std(axis=0, ddof=1)
         bias = values.mean(axis=0) - estimate
         if kind == "normal":
-            z = float(stats.norm.ppf(1 - tail))
+            z = float(special.ndtri(1 - tail))
             lower, upper = estimate - bias - z * se, estimate - bias + z * se
         elif kind == "bc":
             below = (values < estimate).mean(axis=0) + (values == estimate).mean(axis=0) / 2
-            shift = stats.norm.ppf(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
-            levels = stats.norm.cdf(2 * shift + stats.norm.ppf([[tail], [1 - tail]]))
+            shift = special.ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
+            levels = special.ndtr(2 * shift + special.ndtri([[tail], [1 - tail]]))
             lower, upper = (
                 np.asarray([np.quantile(v, q) for v, q in zip(values.T, level, strict=True)])
                 for level in levels

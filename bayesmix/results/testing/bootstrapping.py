@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
@@ -23,6 +22,7 @@ from bayesmix.laws.resampled import resampled
 from bayesmix.memory import check_memory
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.testing.bootstrap import Bootstrap, BootstrapKind, Replicates
+from bayesmix.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
@@ -183,7 +183,7 @@ def _run(
         return out
 
     try:
-        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
             for first in range(0, n, step):
                 size = min(step, n - first)
                 rng = np.random.default_rng([seed, 0, first])

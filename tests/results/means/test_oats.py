@@ -65,3 +65,17 @@ def test_kinds_of_contrasts(
 ) -> None:
     found = oats.marginal_means("nitro").contrasts(kind, adjust=None).table
     agree(found, tables["emm_oats_poly"][called], "", limits=False)
+
+
+def test_joint_tests(oats: bmx.EmpiricalBayes, tables: dict[str, Any]) -> None:
+    found = oats.marginal_means(["nitro", "Variety"]).joint_test()
+    theirs = pd.DataFrame(tables["joint_tests_oats"])
+    assert found["num_df"].tolist() == theirs["df1"].tolist()
+    np.testing.assert_allclose(found["den_df"], theirs["df2"], rtol=1e-3)
+    np.testing.assert_allclose(found["f"], theirs["F.ratio"], atol=6e-4)
+    np.testing.assert_allclose(found["p"], theirs["p.value"], rtol=1e-3)
+    assert found["term"].tolist() == ["nitro", "Variety", "nitro:Variety"]
+    # One factor alone, and the contrasts of its means, say the same.
+    alone = oats.marginal_means("nitro")
+    for other in (alone.joint_test(), alone.contrasts().joint_test()):
+        assert other["f"][0] == pytest.approx(found["f"][0])
