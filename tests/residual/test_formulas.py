@@ -542,7 +542,7 @@ def test_as_many_correlations_as_steps_of_a_huge_gap_are_refused(data: pd.DataFr
     with pytest.raises(DataError, match="1000000000 lags"):
         bmx.Model(["y ~ x", "residual ~ toep(t | g)"], late)
     fit = bmx.Model("y ~ x + toep(t | g)", data).fit_eb("map")
-    with pytest.raises(NotSupportedError, match="has not seen|steps"):
+    with pytest.raises(NotSupportedError, match=r"has not seen|steps"):
         fit.predict(pd.DataFrame({"x": [5.0], "g": [1], "t": [10**9]}))
 
 
@@ -550,7 +550,7 @@ def test_as_many_correlations_as_steps_of_a_huge_gap_are_refused(data: pd.DataFr
 def test_positions_of_another_size_are_refused_by_name(size: float, data: pd.DataFrame) -> None:
     far = data.assign(u=data["u"] * size)
     for formula in (["y ~ x", "residual ~ exp(u | g)"], "y ~ x + gau(u | g)"):
-        with pytest.raises(DataError, match="the position of .* `u` is .* rescale"):
+        with pytest.raises(DataError, match=r"the position of .* `u` is .* rescale"):
             bmx.Model(formula, far)
 
 
