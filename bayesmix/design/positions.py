@@ -71,6 +71,7 @@ class PositionColumns:
         values = np.concatenate(built, axis=1)
         rows = frame.index if labels is None else labels
         check_finite(values, (self.label,) * values.shape[1], rows, "the position of")
+        check_size(values, (self.label,) * values.shape[1], "the position of")
         bad = np.flatnonzero(values[:, 0] != np.floor(values[:, 0]))
         if self.whole and bad.size:
             raise DataError(
@@ -82,7 +83,7 @@ class PositionColumns:
 
     def index_of(self, coordinates: np.ndarray) -> np.ndarray:
         """Position of each row, -1 where it is new; shape (n,)."""
-        low, step = self.positions.min(axis=0), _steps(self.positions)
+        low, step = self.positions.min(axis=0), self._steps
         known = {key: k for k, key in enumerate(map(tuple, _keys(self.positions, low, step)))}
         given, inverse = np.unique(_keys(coordinates, low, step), axis=0, return_inverse=True)
         found = np.asarray([known.get(tuple(key), -1) for key in given], dtype=np.int64)
@@ -107,8 +108,18 @@ class PositionColumns:
         return self._at(np.concatenate([self.positions[np.unique(at[at >= 0])], own[at < 0]]))
 
     def _at(self, positions: np.ndarray) -> PositionColumns:
-        found = distinct(positions)
+        found = distinct(positions, steps=self._counted)
         return replace(self, positions=found, names=self.names_of(found))
+
+    @property
+    def _counted(self) -> bool:
+        """Whether positions are whole numbers or levels, which are the same or are not."""
+        return self.whole or bool(self.column)
+
+    @property
+    def _steps(self) -> np.ndarray:
+        """Distance in each coordinate below which two are the same."""
+        return np.ones(self.positions.shape[1]) if self._counted else _steps(self.positions)
 
     def names_of(self, positions: np.ndarray) -> tuple[str, ...]:
         """Names of the effects at positions of shape (m, d)."""
