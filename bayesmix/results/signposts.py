@@ -9,6 +9,8 @@ __all__ = ["OF_DRAWS", "OF_MODES", "Signposts"]
 
 # lme4's, brms's, statsmodels', bambi's.
 _OF_ALL: Mapping[str, str] = {
+    "REsim": "group_effects(), with exponentiate=True for odds",
+    "FEsim": "fixed_effects()",
     "VarCorr": "variance_components() and correlations()",
     "bayes_R2": "r2()",
     "bse": "the column sd of fixed_effects()",
@@ -31,6 +33,9 @@ _OF_ALL: Mapping[str, str] = {
     "fixef": "fixed_effects()",
     "marginal_effects": "slopes() and comparisons()",
     "params": "fixed_effects()",
+    "bootMer": "bootstrap() of a fit by fit_eb()",
+    "powerSim": "bayesmix.power(fit, test)",
+    "predictInterval": 'predict(include=("fixed", "groups", "residual"))',
     "posterior_epred": "predict_draws()",
     "posterior_linpred": 'predict_draws(kind="linear")',
     "pp_check": "check()",
