@@ -33,7 +33,6 @@ _OF_ALL: Mapping[str, str] = {
     "fixef": "fixed_effects()",
     "marginal_effects": "slopes() and comparisons()",
     "params": "fixed_effects()",
-    "bootMer": "bootstrap() of a fit by fit_eb()",
     "powerSim": "bayesmix.power(fit, test)",
     "predictInterval": 'predict(include=("fixed", "groups", "residual"))',
     "posterior_epred": "predict_draws()",
@@ -63,6 +62,7 @@ OF_DRAWS: Mapping[str, str] = {
 _FROM_FIT = "that of fit(): it needs draws, which fit_eb() has none of"
 OF_MODES: Mapping[str, str] = {
     **_OF_ALL,
+    "bootMer": "bootstrap()",
     "AIC": "aic",
     "BIC": "bic",
     "diagnostics": "converged, singular and optimizer",

@@ -118,8 +118,8 @@ def anova(
         raise ArgumentError("anova compares two or more results of fit_eb()")
     if any(fit.method in ("map", "mivque0") for fit in fits):
         raise NotSupportedError(
-            'a posterior mode (method="map") has no likelihood-ratio test, nor has MIVQUE(0), which '
-            'maximises no likelihood; fit by "ml" or "reml"'
+            'a posterior mode (method="map") has no likelihood-ratio test, nor has MIVQUE(0), '
+            'which maximises no likelihood; fit by "ml"'
         )
     one_of("test", test, ("lrt", "kenward-roger", "bootstrap"))
     if test == "bootstrap" and len(fits) != 2:
