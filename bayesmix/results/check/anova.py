@@ -116,9 +116,10 @@ def anova(
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise ArgumentError("anova compares two or more results of fit_eb()")
-    if any(fit.method == "map" for fit in fits):
+    if any(fit.method in ("map", "mivque0") for fit in fits):
         raise NotSupportedError(
-            'a posterior mode (method="map") has no likelihood-ratio test; fit by "ml"'
+            'a posterior mode (method="map") has no likelihood-ratio test, nor has MIVQUE(0), '
+            'which maximises no likelihood; fit by "ml"'
         )
     one_of("test", test, ("lrt", "kenward-roger", "bootstrap"))
     if test == "bootstrap" and len(fits) != 2:
@@ -159,25 +160,7 @@ def anova(
     p = np.where(chisq_df > 0, special.chdtrc(np.maximum(chisq_df, 1), chisq), np.nan)
     beside = {}
     if test == "bootstrap":
-        if np.isnan(chisq[1]):
-            raise NotSupportedError(
-                f"`{ordered[0].model.formula}` is not nested in `{ordered[1].model.formula}`, and "
-                "responses of the former say nothing of the latter; compare aic or bic"
-            )
-        number = checked_seed(seed, 0)
-        size = whole_number("n", n, 1, 10_000_000)
-        drawn = null_statistics(
-            ordered[0]._law, ordered[1]._law, size, number, threads_of(cores), progress=progress
-        )
-        beside = _of_simulated(float(chisq[1]), drawn, p)
-        if len(drawn) < 0.95 * size:
-            warnings.warn(
-                f"{size - len(drawn)} of {size} pairs of refits did not converge or were not "
-                "reached, and are left out",
-                ConvergenceWarning,
-                stacklevel=2,
-                skip_file_prefixes=OWN_FILES,
-            )
+        beside = _by_bootstrap(ordered, chisq, p, n, seed, cores, progress=progress)
     table = pd.DataFrame(
         {
             "model": text_column([_formulas(fit) for fit in ordered]),
@@ -193,6 +176,32 @@ def anova(
         }
     )
     return table.assign(**beside)
+
+
+def _by_bootstrap(
+    ordered: Sequence[EmpiricalBayes], chisq: np.ndarray, p_lrt: np.ndarray, n: int,
+    seed: int | None, cores: int | None, *, progress: bool,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Columns of the test of two fits by responses that the smaller one makes."""
+    small, large = ordered
+    if np.isnan(chisq[1]):
+        raise NotSupportedError(
+            f"`{small.model.formula}` is not nested in `{large.model.formula}`, and responses of "
+            "the former say nothing of the latter; compare aic or bic"
+        )
+    size = whole_number("n", n, 1, 10_000_000)
+    drawn = null_statistics(
+        small._law, large._law, size, checked_seed(seed, 0), threads_of(cores), progress=progress
+    )
+    if len(drawn) < 0.95 * size:
+        warnings.warn(
+            f"{size - len(drawn)} of {size} pairs of refits did not converge or were not reached, "
+            "and are left out",
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return _of_simulated(float(chisq[1]), drawn, p_lrt)
 
 
 def _of_simulated(chisq: float, drawn: np.ndarray, p_lrt: np.ndarray) -> dict[str, np.ndarray]:

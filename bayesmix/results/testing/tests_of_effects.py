@@ -395,7 +395,7 @@ class TestsEffects(HasLaw):
         """How averages over a grid are held against zero; those of a posterior mode are not."""
         if ddf is not None:
             one_of("ddf", ddf, (*get_args(DegreesOfFreedom), "asymptotic"))
-        if self._law.method == "map":
+        if self._law.method in ("map", "mivque0"):
             if ddf is not None:
                 self._refuse_mode()
             return Judging(tests=False)
@@ -421,6 +421,10 @@ class TestsEffects(HasLaw):
                 "den_df": den_df, "f": f, "p": p}  # fmt: skip
 
     def _refuse_mode(self) -> None:
+        if self._law.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" maximises no likelihood that tests could compare; fit by "reml"'
+            )
         if self._law.method == "map":
             raise NotSupportedError(
                 'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '
