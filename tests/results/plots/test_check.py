@@ -50,6 +50,7 @@ def test_levels_that_replicates_do_not_reach_are_found(rng: np.random.Generator)
     assert spread.p_value[3] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_a_right_model_of_censored_values_is_calibrated(rng: np.random.Generator) -> None:
     g = np.repeat(np.arange(20), 30)
