@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy import special
@@ -12,15 +12,15 @@ from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.density import flat_prior
+from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
-    from bayesmix.laws.normal import NormalLaw
+    from bayesmix.laws.intervals import ModeIntervals
 
-__all__ = ["Asymptotic", "DegreesOfFreedom", "FTest", "SmallSample", "small_sample", "tested"]
+__all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
 
-DegreesOfFreedom = Literal["satterthwaite", "kenward-roger"]
 _STEP = 1e-4  # of a logarithm of a standard deviation
 
 
@@ -100,12 +100,12 @@ class Satterthwaite:
         return 2 * expected / (expected - len(each)), 1.0
 
 
-def small_sample(law: NormalLaw, method: DegreesOfFreedom) -> SmallSample:
+def small_sample(law: ModeIntervals, method: DegreesOfFreedom) -> SmallSample:
     """Prepare tests by one method.
 
     Parameters
     ----------
-    law : NormalLaw
+    law : ModeIntervals
         By REML or ML.
     method : {"satterthwaite", "kenward-roger"}
 
@@ -180,7 +180,7 @@ def _independent(L: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return rows[:n], values[:n]
 
 
-def _satterthwaite(law: NormalLaw) -> Satterthwaite:
+def _satterthwaite(law: ModeIntervals) -> Satterthwaite:
     co, x = law.absolute
     problem, prior = law.problem, flat_prior(law.problem.n_fixed)
     known = problem.known_precision
@@ -203,7 +203,7 @@ def _satterthwaite(law: NormalLaw) -> Satterthwaite:
     )
 
 
-def _kenward_roger(law: NormalLaw) -> SmallSample:
+def _kenward_roger(law: ModeIntervals) -> SmallSample:
     design = law.model.design
     if law.problem.phi:
         raise NotSupportedError(
@@ -220,12 +220,6 @@ def _kenward_roger(law: NormalLaw) -> SmallSample:
     sigma = law.optimum.sigma
     weights = known_se**-2.0 if known_se is not None else design.weights
     roots = law.roots
-    related = [group.name for group in design.mu.groups if group.between is not None]
-    if related:
-        raise NotSupportedError(
-            "Kenward and Roger's method takes independent levels, and those of "
-            f'{", ".join(related)} are related; take ddf="satterthwaite"'
-        )
     factors = [
         LinearFactor(
             index=group.index, n_levels=group.n_levels, Z=group.Z,

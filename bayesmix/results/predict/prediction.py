@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.laws.forecast import check_forecast
 from bayesmix.laws.parameters import check_replicates
-from bayesmix.laws.request import Groups, Kind, PredictionRequest
+from bayesmix.laws.request import Groups, Kind, PredictionRequest, checked_parameter
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.having_law import HasLaw
@@ -44,6 +45,7 @@ class Predicts(HasLaw):
         *,
         marginal: bool = False,
         forecast: bool = False,
+        parameter: str | None = None,
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
@@ -84,6 +86,11 @@ class Predicts(HasLaw):
             Where residuals are correlated within series, whether rows of a known series
             continue from its observed residuals; by default their residuals are new. Of
             empirical Bayes these predictions are draws given the variance parameters.
+        parameter : str, optional
+            The parameter of the family that is predicted in place of the response, where it
+            has a formula: "sigma", "zi", ..., or "mu", the location that the first formula
+            has, which of a zero-inflated response is not its mean. `kind` is then "mean", for
+            values of the parameter, or "linear".
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
@@ -168,8 +175,9 @@ class Predicts(HasLaw):
         >>> post.predict({"Days": [10], "Subject": ["308"]})  # doctest: +SKIP
         """
         request = PredictionRequest(
-            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast
-        )
+            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast,
+            parameter=checked_parameter(self.model, parameter),
+        )  # fmt: skip
         if forecast:
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
@@ -182,7 +190,9 @@ class Predicts(HasLaw):
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
-        return without_unknown(table, self.model.design, rows)
+        return without_unknown(
+            table, self.model.design, self._bearing(rows, request), parameter or "mu"
+        )
 
     def predict_draws(
         self,
@@ -192,6 +202,7 @@ class Predicts(HasLaw):
         *,
         marginal: bool = False,
         forecast: bool = False,
+        parameter: str | None = None,
         draws: int | None = None,
         seed: int | None = None,
     ) -> xr.DataArray:
@@ -204,7 +215,7 @@ class Predicts(HasLaw):
 
         Parameters
         ----------
-        data, kind, groups, marginal, forecast, seed
+        data, kind, groups, marginal, forecast, parameter, seed
             As in `predict`.
         draws : int, optional
             Number of posterior draws to use, evenly spaced; all by default. Of empirical
@@ -231,7 +242,10 @@ class Predicts(HasLaw):
         >>> eb.predict_draws(draws=100, seed=1).shape
         (1, 100, 180)
         """
-        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, forecast=forecast)
+        request = PredictionRequest(
+            kind=kind, groups=groups, marginal=marginal, forecast=forecast,
+            parameter=checked_parameter(self.model, parameter),
+        )  # fmt: skip
         if forecast:
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
@@ -240,13 +254,15 @@ class Predicts(HasLaw):
         law, rows = self._law_and_rows(data, request)
         predictor = law.predictor(rows, request, draws, number)
         design, n_draws = self.model.design, predictor.n_draws
+        bearing = self._bearing(rows, request)
         if kind == "probability":
             categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
-            values = draws_without_unknown(values, design, rows)
+            values = draws_without_unknown(values, design, bearing, parameter or "mu")
             found = labelled_draws(self.model, self._law, values[..., 0], rows, draws, kind)
             return with_categories(found, values, categories)
-        filled = draws_without_unknown(predictor.all_draws(rows.n_rows, n_draws), design, rows)
+        filled = predictor.all_draws(rows.n_rows, n_draws)
+        filled = draws_without_unknown(filled, design, bearing, parameter or "mu")
         return labelled_draws(self.model, self._law, filled, rows, draws, kind)
 
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
@@ -378,6 +394,11 @@ class Predicts(HasLaw):
 
     # -- inside ---------------------------------------------------------------
 
+    def _bearing(self, rows: Rows, request: PredictionRequest) -> Rows:
+        """The rows without the predictors on which what is predicted does not depend."""
+        alone = request.kind == "mean" and self.model.family.mean_is_linear
+        return replace(rows, others={}) if alone else rows
+
     def _law_and_rows(self, data: Any, request: PredictionRequest) -> tuple[Law, Rows]:
         """Rows, and the law of a model whose effects are where they are."""
         law = self._law
@@ -390,5 +411,6 @@ class Predicts(HasLaw):
             levels=request.uses_levels,
             kind=request.kind,
             forecast=request.forecast,
+            parameter=request.parameter,
         )
         return law, rows

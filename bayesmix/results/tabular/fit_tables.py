@@ -9,7 +9,7 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
-from bayesmix.laws.base import Asked, IntervalMethod, Law, asks_the_law
+from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod, Law, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
@@ -33,6 +33,8 @@ class Tables(HasLaw):
         diagnostics: bool | None = None,
         ci_method: IntervalMethod | None = None,
         exponentiate: bool = False,
+        ddf: DegreesOfFreedom | None = None,
+        tests: bool = False,
     ) -> pd.DataFrame:
         """Summarise the fixed effects.
 
@@ -58,6 +60,15 @@ class Tables(HasLaw):
             Whether to exponentiate estimates and intervals: odds ratios with the
             logit link, rate ratios or ratios of means with the log link, hazard ratios
             with the cloglog link. The sd is then that of the delta method.
+        ddf : {"satterthwaite", "kenward-roger"}, optional
+            For empirical Bayes of a normal response, how degrees of freedom are found, with
+            which intervals and tests allow for few groups; adds df, t and p. By the second
+            method sd is the adjusted standard error.
+        tests : bool
+            Whether each coefficient is set against zero. For a posterior adds pd, the
+            probability of its direction, and p_mcmc, twice the probability of the other one;
+            for empirical Bayes df, t and p by Satterthwaite's method, beyond a normal response
+            z and p by Wald's; for a bootstrap p.
 
         Returns
         -------
@@ -86,10 +97,12 @@ class Tables(HasLaw):
         >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
         >>> eb.fixed_effects()[["term", "estimate"]].round(3).values.tolist()
         [['Intercept', 251.405], ['Days', 10.467]]
+        >>> eb.fixed_effects(ddf="kenward-roger")[["term", "df", "t"]].round(2).values.tolist()
+        [['Intercept', 17.0, 36.84], ['Days', 17.0, 6.77]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
-            ci_method=ci_method,
+            ci_method=ci_method, ddf=ddf, tests=tests,
         )  # fmt: skip
 
         def table(law: Law) -> pd.DataFrame:
