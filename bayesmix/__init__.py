@@ -11,25 +11,32 @@ from bayesmix import errors
 if TYPE_CHECKING:
     from bayesmix import families
     from bayesmix.datasets import load_dataset
+    from bayesmix.design.crossing import design
     from bayesmix.model import Model
     from bayesmix.model.loading import load
     from bayesmix.pedigree import relationship
     from bayesmix.priors import Prior
     from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates
+    from bayesmix.simulation import Scenario, calibrate, power, simulate
 
 __all__ = [
     "EmpiricalBayes",
     "Model",
     "Posterior",
     "Prior",
+    "Scenario",
     "anova",
+    "calibrate",
     "compare",
     "compare_estimates",
+    "design",
     "errors",
     "families",
     "load",
     "load_dataset",
+    "power",
     "relationship",
+    "simulate",
 ]
 
 __version__ = _version("bayesmix")
@@ -47,6 +54,11 @@ _WHERE = {
     "load": "bayesmix.model.loading",
     "load_dataset": "bayesmix.datasets",
     "relationship": "bayesmix.pedigree",
+    "Scenario": "bayesmix.simulation",
+    "calibrate": "bayesmix.simulation",
+    "design": "bayesmix.design",
+    "power": "bayesmix.simulation",
+    "simulate": "bayesmix.simulation",
 }
 
 
@@ -63,6 +75,11 @@ _ELSEWHERE = {
         ("prior", "set_prior"), 'Model(..., priors={"sd": bayesmix.Prior("HalfNormal", sigma=1)})'
     ),
     "loo_compare": "compare({...})",
+    **dict.fromkeys(("powerCurve", "powerSim"), 'power(fit, test, levels={"subject": [20, 40]})'),
+    "makeLmer": "Scenario(formula, data, parameters)",
+    "makeGlmer": "Scenario(formula, data, parameters, family)",
+    "PBmodcomp": 'anova(a, b, test="bootstrap")',
+    "KRmodcomp": 'anova(a, b, test="kenward-roger")',
 }
 
 

@@ -20,7 +20,7 @@ PACKAGE = Path(bmx.__file__).parent
 ORDER = [
     "errors", "arguments", "spread", "memory", "threads", "shorten", "smooths", "formula", "design",
     "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
-    "inference", "laws", "results", "model", "datasets", "demo", "cli",
+    "inference", "laws", "results", "model", "simulation", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from bayesmix.results.laplace_fit import LaplaceFit
 
 # Names are added to these lists, and never taken out.
 PACKAGE = """
-    EmpiricalBayes Model Posterior Prior anova compare compare_estimates errors families load
-    load_dataset relationship
+    EmpiricalBayes Model Posterior Prior Scenario anova calibrate compare compare_estimates design
+    errors families load load_dataset power relationship simulate
 """.split()  # noqa: SIM905
 MODEL = """
     complete_pooling equation facts fit fit_eb gaussian_problem glmm_problem graph link_start
@@ -29,13 +29,14 @@ POSTERIOR = """
     warn_if_unconverged
 """.split()  # noqa: SIM905
 EMPIRICAL_BAYES = """
-    aic aicc bic check comparisons converged correlations covariance_parameters deviance df
+    aic aicc anova bic bootstrap check comparisons converged correlations covariance_parameters
+    deviance df
     family_parameters fitted
     fixed_effects flat group_coefficients group_effects hypothesis icc loglik
     marginal_covariance marginal_means optimizer plot_covariance_parameters plot_marginal_covariance
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage
-    plot_variance_components predict predict_draws predictions r2 reml_criterion report
-    residuals save shrinkage sigma simulate singular slopes summary trends update
+    plot_variance_components predict predict_draws predictions r2 ranova reml_criterion report
+    residuals save shrinkage sigma simulate singular slopes summary test trends update
     variance_components variance_partition vcov
 """.split()  # noqa: SIM905
 LAPLACE_FIT = """

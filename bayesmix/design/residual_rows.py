@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.dates import holds_dates
-from bayesmix.design.groups import Levels
+from bayesmix.design.levels import Levels
 from bayesmix.design.missing import check_size
 from bayesmix.design.steps import ORDERED, factor_steps, warn_of_alphabet
 from bayesmix.errors import DataError

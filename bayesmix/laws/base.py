@@ -39,9 +39,13 @@ if TYPE_CHECKING:
     from bayesmix.laws.values import Values
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["Asked", "Columns", "IntervalMethod", "Law", "Linear", "Smooth", "asks_the_law"]
+__all__ = [
+    "Asked", "Columns", "DegreesOfFreedom", "IntervalMethod", "Law", "Linear", "Smooth",
+    "asks_the_law",
+]  # fmt: skip
 
 IntervalMethod = Literal["wald", "profile"]
+DegreesOfFreedom = Literal["satterthwaite", "kenward-roger"]
 Columns = dict[str, np.ndarray]
 
 
@@ -54,8 +58,10 @@ class Asked:
     ci_prob : float
     ci_kind, point, diagnostics
         As laws of draws have them.
-    ci_method, fixed_uncertainty
+    ci_method, fixed_uncertainty, ddf
         As normal laws have them.
+    tests : bool
+        Whether coefficients are set against zero.
     """
 
     ci_prob: float = 0.95
@@ -64,6 +70,13 @@ class Asked:
     diagnostics: bool | None = None
     ci_method: IntervalMethod | None = None
     fixed_uncertainty: bool = True
+    ddf: DegreesOfFreedom | None = None
+    tests: bool = False
+
+    @property
+    def tested(self) -> bool:
+        """Whether coefficients have tests."""
+        return self.tests or self.ddf is not None
 
     def of_draws(self, point: Point = "mean") -> SummaryOptions:
         """How draws are summarised.
@@ -208,6 +221,10 @@ class Law(ABC):
         """Time that the table of so many effects takes, as far as it is worth a word."""
         return 0.0
 
+    def note_of_tests(self, asked: Asked) -> str:
+        """What tests of coefficients rest on; empty where none are asked for."""
+        return ""
+
     def note_of_effects(self, group: GroupingFactor) -> str:
         """What is to be said where not all is kept that other tables are made of."""
         return ""
@@ -298,7 +315,8 @@ class Law(ABC):
         if request.forecast:
             check_forecast(self.model, request)
             levels = levels_of(rows, observed_rows(self.model, rows)[1])
-        parameters = self.draw(levels, draws, number, request.kind)
+        own = self.of(request.parameter) if request.parameter else self
+        parameters = own.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
 
     def reaching(self, *tables: Any) -> Law:
@@ -382,8 +400,11 @@ class Law(ABC):
         return DrawnJointly(draws=np.asarray(total))
 
     @abstractmethod
-    def source(self, draws: int | None, seed: int | None) -> Source:
-        """What summarises averages of rows and their comparisons."""
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
+        """What summarises averages of rows and their comparisons.
+
+        The predictor of the response, or that of the parameter of the family that is named.
+        """
 
     @abstractmethod
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:

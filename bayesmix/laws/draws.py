@@ -18,6 +18,7 @@ from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
@@ -28,7 +29,7 @@ from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.smooth_degrees import degrees_of_draws
-from bayesmix.laws.summaries import diagnose, summarise
+from bayesmix.laws.summaries import DIAGNOSTICS, SummaryOptions, diagnose, summarise
 from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _SECONDS_EACH = 0.003  # that ArviZ needs to diagnose an effect
 _INSTEAD: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
+    "ddf": "its intervals hold the uncertainty of the variance parameters, and tests=True adds pd",
 }
 
 
@@ -136,16 +138,36 @@ class DrawsLaw(Law):
 
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
         """Columns of a table for functions of `values`, shape (chains, draws, k)."""
-        return summarise(values, asked.of_draws("median"))
+        return self._summarise(values, asked.of_draws("median"))
 
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table, shape (p,) each."""
-        return summarise(self.beta, asked.of_draws())
+        columns = self._summarise(self.beta, asked.of_draws())
+        if not asked.tested:
+            return columns
+        diagnosis = {name: columns.pop(name) for name in list(columns) if name in DIAGNOSTICS}
+        return columns | self._against_zero() | diagnosis
+
+    def _against_zero(self) -> Columns:
+        """Columns pd and p_mcmc: how many draws are on the side of most, and of the fewest."""
+        draws = self.beta.reshape(-1, self.beta.shape[-1])
+        above, below = (draws > 0).mean(axis=0), (draws < 0).mean(axis=0)
+        fewest = np.maximum(np.minimum(above, below), 0.5 / max(len(draws), 1))
+        return {"pd": np.maximum(above, below), "p_mcmc": 2 * fewest}
+
+    def note_of_tests(self, asked: Asked) -> str:
+        """What the share of draws on one side of zero says."""
+        if not asked.tested:
+            return ""
+        return (
+            "pd is the probability that a coefficient has the sign that most draws have; p_mcmc "
+            "is twice the probability of the other, as in MCMCglmm."
+        )
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
         found = own_parameters(self.model, self.values)
-        return list(found), summarise(self._stacked(list(found.values())), asked.of_draws())
+        return list(found), self._summarise(self._stacked(list(found.values())), asked.of_draws())
 
     def effects(
         self, group: GroupingFactor, asked: Asked, *, with_fixed: bool, n_levels: int | None = None
@@ -160,7 +182,7 @@ class DrawsLaw(Law):
                 if j is not None:
                     fixed[:, :, k] = self.beta[:, :, j]
             values = values + fixed[:, :, None, :]
-        return summarise(values.reshape(*values.shape[:2], -1), asked.of_draws())
+        return self._summarise(values.reshape(*values.shape[:2], -1), asked.of_draws())
 
     def seconds_of_effects(self, n_effects: int, asked: Asked) -> float:
         """Time that diagnosing them takes, where they have draws."""
@@ -196,7 +218,7 @@ class DrawsLaw(Law):
         share = np.full(len(labels), np.nan)
         if shares:
             share = summarise(np.concatenate(shares, axis=-1), plain)["estimate"]
-        found = summarise(sd, plain)
+        found = self._summarise(sd, plain)
         columns = {
             "variance": summarise(sd**2, plain)["estimate"],
             "sd": found["estimate"],
@@ -214,7 +236,7 @@ class DrawsLaw(Law):
             for k, m in estimated_pairs(group):
                 labels.append((group.name, group.effects[k], group.effects[m]))
                 values.append(self.corr[group.name][:, :, k, m])
-        columns = summarise(self._stacked(values), asked.of_draws())
+        columns = self._summarise(self._stacked(values), asked.of_draws())
         del columns["sd"]
         return labels, columns
 
@@ -226,7 +248,7 @@ class DrawsLaw(Law):
         """Columns sd, lower and upper of the standard deviations of smooths, in their order."""
         smooths = [g for g in self.design.mu.groups if g.smooth is not None]
         sds = [covariance_of(g).by_sd(self.sd[g.name]) for g in smooths]
-        found = summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
+        found = self._summarise(np.concatenate(sds, axis=-1), asked.of_draws("median"))
         return {"sd": found.pop("estimate"), **{k: v for k, v in found.items() if k != "sd"}}
 
     def smooth_degrees(self) -> Mapping[str, float]:
@@ -240,7 +262,7 @@ class DrawsLaw(Law):
         found = covariance_parameters(self.model)
         draws = values_of_parameters(self.model, found, self.values)
         labels = [(p.group, p.label) for p in found]
-        return labels, summarise(self._stacked(draws), asked.of_draws()), []
+        return labels, self._summarise(self._stacked(draws), asked.of_draws()), []
 
     def residual_variance(self) -> np.ndarray | None:
         """Residual variance on the scale of the linear predictor, shape (chains, draws).
@@ -312,7 +334,7 @@ class DrawsLaw(Law):
             return _in_one_row(values, chosen)
 
         sd = {name: flat(values) for name, values in self.sd.items()}
-        corr = {name: flat(values) for name, values in self.corr.items()}
+        corr = correlations_at(self.corr, flat)
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
         structure = {
@@ -385,11 +407,12 @@ class DrawsLaw(Law):
         for_each_block(rows.n_rows, predictor.n_draws, fill)
         return out
 
-    def source(self, draws: int | None, seed: int | None) -> Source:
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages draw by draw."""
         self.chosen(draws)
         number = checked_seed(seed, self.seed)
-        return DrawSource(self.model, lambda levels: self.draw(levels, draws, number), number)
+        own = self.of(parameter) if parameter else self
+        return DrawSource(self.model, lambda levels: own.draw(levels, draws, number), number)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the posterior means leave of the response, or where it lies among replicates."""
@@ -438,6 +461,10 @@ class DrawsLaw(Law):
         return (predictor.completed(y) if "status" in self.model.rows else y), replicates
 
     # -- inside ---------------------------------------------------------------
+
+    def _summarise(self, draws: np.ndarray, options: SummaryOptions) -> Columns:
+        """Columns of a table for draws of k quantities, shape (chains, draws, k)."""
+        return summarise(draws, options)
 
     def _mean_of_squares(self, name: str) -> np.ndarray:
         """Mean over the rows of the square of a parameter with a predictor, (chains, draws)."""

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
+from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import log_marginal
@@ -17,12 +18,13 @@ from bayesmix.inference.laplace_profile import (
     seconds_of_profiles,
 )
 from bayesmix.inference.profile import Around, profile_theta
-from bayesmix.laws.base import Asked, Columns, IntervalMethod, Smooth
+from bayesmix.laws.base import Asked, Columns, DegreesOfFreedom, IntervalMethod, Smooth
 from bayesmix.laws.intervals import away_from_boundaries
 from bayesmix.laws.laplace_rows import LaplaceRows
 from bayesmix.laws.mean_branch import branch_in_words
 from bayesmix.laws.normal import NormalLaw
-from bayesmix.laws.wald import interval_of_logarithm
+from bayesmix.laws.small_samples import Asymptotic, SmallSample
+from bayesmix.laws.wald import interval_of_coordinate
 
 __all__ = ["LaplaceLaw"]
 
@@ -47,7 +49,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, the family's own."""
-        return super().df + len(self.gp.parameters)
+        return super().df + len(self.gp.phi)
 
     @property
     def singular(self) -> str:
@@ -113,17 +115,56 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         check_probability("ci_prob", asked.ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
         at = np.arange(self.co.n_x, self.n_outer)
-        estimate = np.exp(self.laplace.x[at])
-        se = np.sqrt(np.diag(self.outer_cov)[at])
+        gp, phi, x = self.gp, self.gp.phi, self.laplace.x[at]
+        values = list(self.family_values.values())
+        estimate = np.concatenate([np.atleast_1d(value) for value in values]) if values else x
+        J, se = phi.slopes(phi.values(x)), np.sqrt(np.diag(self.outer_cov)[at])
+        sd = np.diag(J) * se
+        if phi.has_vectors:
+            beta = np.linalg.solve(self.problem.scaling.TX.T, gp.means)
+            J = np.concatenate([J, np.tile(beta, (len(J), 1))], axis=1)
+            part = slice(self.co.n_x, None)
+            sd = np.sqrt(np.einsum("ij,jk,ik->i", J, self.determined.covariance[part, part], J))
+        lower, upper = interval_of_coordinate(phi, x, estimate, se, sd, asked.ci_prob)
         if method == "profile":
             self._check_profile()
-            ends = [self._profile_of_parameter(k, asked.ci_prob) for k in at.tolist()]
-            lower, upper = np.exp(np.reshape(ends, (-1, 2)).T)
-        else:
-            lower, upper = interval_of_logarithm(estimate, se, asked.ci_prob)
-        return list(self.gp.parameters), {
-            "estimate": estimate, "sd": estimate * se, "lower": lower, "upper": upper,
-        }  # fmt: skip
+            for k in range(len(at)):
+                if phi.is_single(k):
+                    ends = self._profile_of_parameter(int(at[k]), asked.ci_prob)
+                    for limits, end in zip((lower, upper), ends, strict=True):
+                        moved = x.copy()
+                        moved[k] = end
+                        limits[k] = phi.values(moved)[k]
+        labels = self.model.family.parameter_labels(self.model.design.response)
+        names = [
+            f"{name}[{label}]" if label else name
+            for name in phi.sizes
+            for label in labels.get(name, ("",))
+        ]
+        return names, {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+
+    def small_sample(self, ddf: DegreesOfFreedom | None) -> SmallSample:
+        """Wald's tests, with the covariance taken as known."""
+        if ddf is not None:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of normal responses; the {self.model.family.name} family has "
+                "Wald's tests (tests=True, or ddf left out) and drop1()"
+            )
+        if self.method == "map":
+            raise NotSupportedError(
+                'a posterior mode (method="map") has no tests of zero; fit by "ml", or ask '
+                "hypothesis()"
+            )
+        return Asymptotic(covariance=self.conditional.beta_cov)
+
+    def note_of_tests(self, asked: Asked) -> str:
+        """What Wald's tests rest on."""
+        if not asked.tested:
+            return ""
+        return (
+            "z and p are Wald's: approximate, and too small where groups are few; anova() of two "
+            "fits and drop1() compare likelihoods."
+        )
 
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, a latent residual's last, and columns."""
@@ -139,9 +180,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         }
 
     def smooth(self) -> Smooth:
-        """Beta, theta in logarithms and partial correlations, then logarithms of the family's."""
+        """Beta, theta in logarithms and partial correlations, then the family's coordinates."""
         theta, beta = self.absolute[1], self.conditional.beta
-        p, n = len(beta), len(theta) + len(self.gp.parameters)
+        p, n = len(beta), len(theta) + len(self.gp.phi)
         move = np.eye(n + p)
         move[n:, n:] = np.linalg.inv(self.problem.scaling.TX)
         determined = self.determined.moved(move).part(np.r_[np.arange(n, n + p), np.arange(n)])
@@ -150,8 +191,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
 
     # -- inside ---------------------------------------------------------------
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self.gp.parameters, np.exp(logs), strict=True))
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        return self.gp.parameter_values(own, beta)
 
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:

@@ -6,7 +6,7 @@ import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, get_args
 
 import numpy as np
 from scipy import special
@@ -17,7 +17,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.inference.theta_draws import residual_variables
-from bayesmix.laws.base import Asked, Columns, IntervalMethod, Law, Smooth
+from bayesmix.laws.base import Asked, Columns, DegreesOfFreedom, IntervalMethod, Law, Smooth
 from bayesmix.laws.components import variance_parts
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.intervals import around
@@ -25,9 +25,10 @@ from bayesmix.laws.jointly import coefficients_jointly
 from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.reach import reaches
+from bayesmix.laws.small_samples import SmallSample, small_sample
 from bayesmix.laws.smooth_degrees import penalised_degrees
 from bayesmix.laws.values import Values, by_name, estimated_pairs
-from bayesmix.laws.wald import interval_of_atanh
+from bayesmix.laws.wald import interval_of_atanh, quantile_of_t, tail_of_t
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -92,31 +93,98 @@ class NormalLaw(Criteria, ModeRows):
         method = asked.ci_method or "wald"
         _check(asked.ci_prob, method)
         if self.parameter != "mu":
-            return self._coefficients_of_sigma(asked.ci_prob, method)
+            return self._coefficients_of_sigma(asked, method)
         estimate = self.conditional.beta
-        sd = np.sqrt(np.diag(self.conditional.beta_cov))
-        z = special.ndtri((1 + asked.ci_prob) / 2)
+        sd, df = np.sqrt(np.diag(self.conditional.beta_cov)), np.full(len(estimate), np.inf)
+        if asked.tested:
+            way = self.small_sample(asked.ddf)
+            sd = np.sqrt(np.diag(way.covariance))
+            df = np.asarray([way.test(row[None])[0] for row in np.eye(len(estimate))])
+        z = quantile_of_t((1 + asked.ci_prob) / 2, df)
         lower, upper = estimate - z * sd, estimate + z * sd
         if method == "profile":
             ends = [self._profile_of_coefficient(j, asked.ci_prob) for j in range(len(estimate))]
             lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
-        return {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+        columns = {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
+        return columns | self._against_zero(estimate, sd, df) if asked.tested else columns
 
-    def _coefficients_of_sigma(self, ci_prob: float, method: IntervalMethod) -> Columns:
+    def _against_zero(self, estimate: np.ndarray, sd: np.ndarray, df: np.ndarray) -> Columns:
+        """Columns of tests of coefficients: df, t and p; z and p beyond the normal response."""
+        ratio = estimate / sd
+        p = 2 * tail_of_t(np.abs(ratio), df)
+        if self.model.family.is_normal:
+            return {"df": df, "t": ratio, "p": p}
+        return {"z": ratio, "p": p}
+
+    def small_sample(self, ddf: DegreesOfFreedom | None) -> SmallSample:
+        """How hypotheses about coefficients are tested; by Satterthwaite's method by default.
+
+        Raises
+        ------
+        NotSupportedError
+            For a posterior mode; for Kenward and Roger's method without REML, or where a
+            covariance is not linear in its parameters.
+        """
+        if self.method == "map":
+            raise NotSupportedError(
+                'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '
+                "ask hypothesis()"
+            )
+        if self.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" has no covariance of the variance parameters, of which degrees '
+                'of freedom are made; fit by "reml"'
+            )
+        ddf = "satterthwaite" if ddf is None else ddf
+        one_of("ddf", ddf, get_args(DegreesOfFreedom))
+        if ddf == "kenward-roger" and self.method != "reml":
+            raise NotSupportedError(
+                f'Kenward and Roger\'s method is of REML, and this fit is by "{self.method}"; '
+                'fit by method="reml", or take ddf="satterthwaite"'
+            )
+        if ddf not in self._small_samples:
+            self._small_samples[ddf] = small_sample(self, ddf)
+        return self._small_samples[ddf]
+
+    @functools.cached_property
+    def _small_samples(self) -> dict[str, SmallSample]:
+        return {}
+
+    def note_of_tests(self, asked: Asked) -> str:
+        """Which method the degrees of freedom are of, and when that is approximate."""
+        if not asked.tested:
+            return ""
+        if asked.ddf == "kenward-roger":
+            return (
+                "df and sd are Kenward and Roger's: sd allows for the estimation of the variance "
+                "parameters, which is approximate unless the data are balanced."
+            )
+        words = (
+            "df are Satterthwaite's: t has a t distribution approximately, exactly in balanced "
+            "data with one variance beside it."
+        )
+        if self.optimum.at_zero.any():
+            words += " Variances at zero are taken as known to be zero."
+        return words
+
+    def _coefficients_of_sigma(self, asked: Asked, method: IntervalMethod) -> Columns:
         """Columns of the coefficients of log sigma: by Wald, from all variance parameters."""
         if method == "profile":
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         sd = np.sqrt(np.diag(covariance))
-        z = special.ndtri((1 + ci_prob) / 2)
-        return {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
-                "upper": estimate + z * sd}  # fmt: skip
+        z = special.ndtri((1 + asked.ci_prob) / 2)
+        columns = {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
+                   "upper": estimate + z * sd}  # fmt: skip
+        if not asked.tested:
+            return columns
+        return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
 
-    @property
-    def _moments_of_sigma(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of log sigma, and their covariance."""
+    @functools.cached_property
+    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the coefficients of log sigma, and their covariance."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -135,7 +203,7 @@ class NormalLaw(Criteria, ModeRows):
         """Sums of averages of rows; of sigma by the normal law of its coefficients."""
         if self.parameter == "mu":
             return super().jointly(parts, request, inverse, draws, seed)
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         return coefficients_jointly(parts, estimate, covariance, inverse)
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
@@ -299,12 +367,16 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         of_residual = residual_variables(self.problem, phi)
-        own = self._own_at(x[p + co.n_all :], every[at:]) | {
+        own = self._own_at(x[p + co.n_all :], every[at:], x[:p]) | {
             name: of_residual[name] for name in self.model.names.residual_dims
         }
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
-        return {name: float(v) for name, v in by_name(self.model, values).items()}
+        return {name: float(v) for name, v in self._named(values).items()}
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        """Every parameter by its name."""
+        return by_name(self.model, values)
 
     def _reaching(self, model: StatedModel) -> Self:
         """The law of a model that has further positions: exact, at the same estimates."""
@@ -327,7 +399,9 @@ class NormalLaw(Criteria, ModeRows):
         found.model, found.conditional = model, replace(self.conditional, b=b)
         return found
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""
         return {} if self.problem.sigma_is_known else {"sigma": residual[0]}
 

@@ -3,68 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from bayesmix.covariance import covariance_of
-from bayesmix.gaussian.conditional import (
-    Conditional,
-    conditional_moments,
-    draw_effects,
-    split_by_group,
-)
+from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.crossproducts import first_positions
 from bayesmix.gaussian.density import flat_prior, profiled_deviance, profiled_variance
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.patterns import sum_responses
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import log_units, maximise
 from bayesmix.inference.search import LARGEST_CORRELATION
+from bayesmix.laws.refit import Refit, effects_given
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["Refit", "Refits"]
+__all__ = ["Refits"]
 
 _STEPS = 40
 _GAIN = 1e-9  # of the criterion that a further step may promise
 _NEAR_ZERO = np.log(0.05)  # of a standard deviation's unit, where the search for zero takes over
 _DIFFERENCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refit:
-    """Estimates from one response.
-
-    Attributes
-    ----------
-    beta : ndarray, shape (p,)
-    sd : dict of str to ndarray, shape (q,)
-        By grouping factor.
-    corr : dict of str to ndarray, shape (q, q)
-        For grouping factors whose effects are correlated.
-    structure : dict of str to dict of str to ndarray
-        By grouping factor, parameters of its covariance structures.
-    sigma : float
-    effects : dict of str to ndarray, shape (G, q)
-        Drawn given these estimates and the response that was seen.
-    deviance : float
-        The REML criterion, or minus twice the log-likelihood.
-    converged : bool
-    """
-
-    beta: np.ndarray
-    sd: dict[str, np.ndarray]
-    corr: dict[str, np.ndarray]
-    structure: dict[str, dict[str, np.ndarray]]
-    sigma: float
-    effects: dict[str, np.ndarray]
-    deviance: float
-    converged: bool
 
 
 class Refits:
@@ -86,6 +52,7 @@ class Refits:
         near = law.optimum.x
         self.known = problem.known_precision
         self.coordinates: Coordinates = problem.relative_coordinates()
+        self._absolute = problem.absolute_coordinates()
         self._columns, self._positions = _columns(model, problem)
         unit = log_units(self.coordinates)
         start = near.copy()
@@ -122,7 +89,7 @@ class Refits:
         return self.problem.equations.replace()
 
     def fit(
-        self, equations: Equations, products: np.ndarray, yy: float, rng: np.random.Generator
+        self, equations: Equations, products: np.ndarray, yy: float, rng: np.random.Generator | None
     ) -> Refit:
         """Fit to one response.
 
@@ -132,16 +99,14 @@ class Refits:
             From `equations`; they are overwritten.
         products, yy
             One of those of `products`.
-        rng : Generator
-            For the effects.
+        rng : Generator or None
+            For the effects, which without it are at their means.
 
         Returns
         -------
         Refit
         """
-        equations.floats[self._positions] = products
-        equations.yy[0] = yy
-        x, deviance, converged = self._search(equations)
+        x, deviance, converged = self.estimate(equations, products, yy)
         co, problem = self.coordinates, self.problem
         factor = 1.0
         if not problem.sigma_is_known:
@@ -150,7 +115,7 @@ class Refits:
         sds, C = unpack_theta(co, x)
         zero = (x[: co.n_sd] <= self._unit + _ZERO)[co.effect_sd]
         sds[:-1] = np.where(zero, 0.0, sds[:-1] * factor)
-        absolute = problem.absolute_coordinates()
+        absolute = self._absolute
         at = np.empty(absolute.n_x)
         at[: len(x)] = x
         if absolute.n_sigma:
@@ -170,11 +135,33 @@ class Refits:
             sd=sd,
             corr=corr,
             structure=self.law.structure_at(absolute, at),
-            sigma=float(sds[-1]) * factor,
-            effects=self._drawn(absolute, at, moments, rng),
+            parameters=self._own(float(sds[-1]) * factor),
+            effects=effects_given(problem, absolute, self.known, at, moments.beta, moments, rng),
             deviance=deviance + problem.criterion_offset(reml=self.reml),
             converged=converged,
         )
+
+    def estimate(
+        self, equations: Equations, products: np.ndarray, yy: float
+    ) -> tuple[np.ndarray, float, bool]:
+        """Coordinates of the best fit to one response, its criterion, and whether it is one."""
+        equations.floats[self._positions] = products
+        equations.yy[0] = yy
+        sum_responses(equations)
+        return self._search(equations)
+
+    def refitting(self, Y: np.ndarray) -> OfResponses:
+        """Take the sums of many responses.
+
+        Parameters
+        ----------
+        Y : ndarray, shape (n, B)
+
+        Returns
+        -------
+        OfResponses
+        """
+        return OfResponses(self, *self.products(Y))
 
     def of(self, y: np.ndarray) -> Refit:
         """Fit to one response, such as that which was seen.
@@ -187,32 +174,11 @@ class Refits:
         -------
         Refit
         """
-        products, yy = self.products(np.asarray(y, dtype=np.float64)[:, None])
-        return self.fit(self.equations(), products[0], float(yy[0]), np.random.default_rng(0))
+        found = self.refitting(np.asarray(y, dtype=np.float64)[:, None])
+        return found.worker().fit(0, np.random.default_rng(0))
 
-    def _drawn(
-        self, co: Coordinates, at: np.ndarray, moments: Conditional, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        """Draw the effects given a refit's estimates, its beta among them, and the data.
-
-        Drawn with the fixed effects and then moved along their regression on these.
-        """
-        problem = self.problem
-        eq = problem.equations
-        beta, b = (
-            rng.normal(size=(1, problem.n_fixed)),
-            rng.normal(size=(1, int((eq.q * eq.n_levels).sum()))),
-        )
-        prior = flat_prior(problem.n_fixed)
-        if not draw_effects(eq, co, self.known, prior, at[None], beta, b):
-            raise FloatingPointError("the equations could not be factored at a refit's estimates")
-        back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale
-        drawn = back @ (beta[0] + problem.scaling.beta_0)
-        found = split_by_group(problem, b[0])
-        if not problem.n_fixed:
-            return found
-        moved = np.linalg.solve(moments.beta_cov, moments.beta - drawn)
-        return {name: values + moments.cross[name] @ moved for name, values in found.items()}
+    def _own(self, sigma: float) -> dict[str, np.ndarray]:
+        return {} if self.problem.sigma_is_known else {"sigma": np.asarray(sigma)}
 
     def _value(self, equations: Equations, x: np.ndarray) -> tuple[float, np.ndarray]:
         gradient = np.empty(len(x))
@@ -272,6 +238,48 @@ class Refits:
 
 
 _ZERO = -29.0
+
+
+class OfResponses:
+    """Sums of products with many responses, each of which a model can be fitted to.
+
+    Parameters
+    ----------
+    refits : Refits
+    products : ndarray, shape (B, n_products)
+    yy : ndarray, shape (B,)
+    """
+
+    def __init__(self, refits: Refits, products: np.ndarray, yy: np.ndarray) -> None:
+        self.refits, self.products, self.yy = refits, products, yy
+
+    def worker(self) -> OneResponse:
+        """Return a worker with equations of its own."""
+        return OneResponse(self, self.refits.equations())
+
+
+class OneResponse:
+    """A thread's equations, filled by one response after the other.
+
+    Parameters
+    ----------
+    of : OfResponses
+    equations : Equations
+    """
+
+    def __init__(self, of: OfResponses, equations: Equations) -> None:
+        self._of, self._equations = of, equations
+
+    def fit(self, k: int, rng: np.random.Generator | None) -> Refit:
+        """Fit to the k-th response; `rng` is for the effects."""
+        of = self._of
+        return of.refits.fit(self._equations, of.products[k], float(of.yy[k]), rng)
+
+    def deviance(self, k: int) -> tuple[float, bool]:
+        """The criterion at the estimates from the k-th, and whether the search converged."""
+        of = self._of
+        _, found, converged = of.refits.estimate(self._equations, of.products[k], float(of.yy[k]))
+        return found + of.refits.problem.criterion_offset(reml=of.refits.reml), converged
 
 
 def _row_weights(model: StatedModel) -> np.ndarray | None:

@@ -42,8 +42,12 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     """
     design = law.model.design
     mu = design.mu
+    plain = law.model.family.is_normal and law.problem.equations.classes is None
     if kind != "parametric":
         _refuse_related(law, kind)
+        _refuse_without_residuals(law, kind)
+    elif not plain:
+        return law.replicates(n, new_groups=True, seed=int(rng.integers(2**31)))[1]
     fixed = mu.X @ law.conditional.beta
     if mu.offset is not None:
         fixed = fixed + mu.offset
@@ -67,18 +71,23 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
             b = _reflated(modes, root)[rng.integers(0, G, (n, G))]
         for k in range(q):
             Y += group.Z[:, k, None] * b[:, group.index, k].T
-    if design.known_se is not None:
-        scale = design.known_se
-    elif design.weights is not None:
-        scale = law.optimum.sigma / np.sqrt(design.weights)
-    else:
-        scale = np.full(len(Y), law.optimum.sigma)
+    scale = _residual_scale(law)
     if kind == "parametric":
         return np.asarray(Y + scale[:, None] * rng.normal(size=Y.shape))
     pool = left / scale
     pool = pool - pool.mean()
     pool /= np.sqrt((pool**2).mean()) or 1.0
     return np.asarray(Y + scale[:, None] * pool[rng.integers(0, len(pool), Y.shape)])
+
+
+def _residual_scale(law: NormalLaw) -> np.ndarray:
+    """Residual standard deviation of each row, shape (n,)."""
+    design = law.model.design
+    if design.known_se is not None:
+        return design.known_se
+    if design.weights is not None:
+        return np.asarray(law.optimum.sigma / np.sqrt(design.weights))
+    return np.full(len(law.model.y), law.optimum.sigma)
 
 
 def _refuse_related(law: NormalLaw, kind: ResponseKind) -> None:
@@ -89,6 +98,20 @@ def _refuse_related(law: NormalLaw, kind: ResponseKind) -> None:
                 f"kind={kind!r} takes levels as exchangeable, and those of `{group.name}` are "
                 'related; take "parametric"'
             )
+
+
+def _refuse_without_residuals(law: NormalLaw, kind: ResponseKind) -> None:
+    """Refuse to exchange residuals where there are none, or where they are related."""
+    if not law.model.family.is_normal:
+        raise NotSupportedError(
+            f"kind={kind!r} takes the residuals of a normal response, and the family is "
+            f'{law.model.family.name}; take "parametric" or "cases"'
+        )
+    if law.problem.equations.classes is not None:
+        raise NotSupportedError(
+            f"kind={kind!r} takes residuals as independent, and these have a structure; take "
+            '"parametric"'
+        )
 
 
 def _reflated(modes: np.ndarray, root: np.ndarray) -> np.ndarray:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy import special
 
-from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.density import flat_prior
+from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
+from bayesmix.laws.linear_parameters import linear_entries
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
-    from bayesmix.laws.normal import NormalLaw
+    from bayesmix.laws.intervals import ModeIntervals
 
-__all__ = ["Asymptotic", "DegreesOfFreedom", "FTest", "SmallSample", "small_sample", "tested"]
+__all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
 
-DegreesOfFreedom = Literal["satterthwaite", "kenward-roger"]
+_KENWARD_ROGER = ("Kenward and Roger's method", 'ddf="satterthwaite"')
 _STEP = 1e-4  # of a logarithm of a standard deviation
 
 
@@ -100,12 +100,12 @@ class Satterthwaite:
         return 2 * expected / (expected - len(each)), 1.0
 
 
-def small_sample(law: NormalLaw, method: DegreesOfFreedom) -> SmallSample:
+def small_sample(law: ModeIntervals, method: DegreesOfFreedom) -> SmallSample:
     """Prepare tests by one method.
 
     Parameters
     ----------
-    law : NormalLaw
+    law : ModeIntervals
         By REML or ML.
     method : {"satterthwaite", "kenward-roger"}
 
@@ -182,7 +182,7 @@ def _independent(L: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return rows[:n], values[:n]
 
 
-def _satterthwaite(law: NormalLaw) -> Satterthwaite:
+def _satterthwaite(law: ModeIntervals) -> Satterthwaite:
     co, x = law.absolute
     problem, prior = law.problem, flat_prior(law.problem.n_fixed)
     known = problem.known_precision
@@ -205,7 +205,7 @@ def _satterthwaite(law: NormalLaw) -> Satterthwaite:
     )
 
 
-def _kenward_roger(law: NormalLaw) -> SmallSample:
+def _kenward_roger(law: ModeIntervals) -> SmallSample:
     design = law.model.design
     if law.problem.phi:
         raise NotSupportedError(
@@ -222,39 +222,13 @@ def _kenward_roger(law: NormalLaw) -> SmallSample:
     sigma = law.optimum.sigma
     weights = known_se**-2.0 if known_se is not None else design.weights
     roots = law.roots
-    related = [group.name for group in design.mu.groups if group.between is not None]
-    if related:
-        raise NotSupportedError(
-            "Kenward and Roger's method takes independent levels, and those of "
-            f'{", ".join(related)} are related; take ddf="satterthwaite"'
-        )
     factors = [
         LinearFactor(
             index=group.index, n_levels=group.n_levels, Z=group.Z,
-            root=roots[group.name] / sigma, entries=_entries(group),
+            root=roots[group.name] / sigma, entries=linear_entries(group, *_KENWARD_ROGER),
         )
         for group in design.mu.groups
     ]  # fmt: skip
     return kenward_roger(
         design.mu.X, weights, factors, sigma=sigma, sigma_is_known=law.problem.sigma_is_known
     )
-
-
-def _entries(group: GroupingFactor) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Parameters that the covariance of a level's effects is linear in."""
-    found: list[tuple[tuple[int, int], ...]] = []
-    for part in covariance_of(group).parts:
-        effects = range(part.start, part.stop)
-        if part.covariance.free_correlations:
-            found += [((a, b),) for a in effects for b in effects if a <= b]
-        elif part.covariance.n_coordinates:
-            raise NotSupportedError(
-                f"Kenward and Roger's method takes covariances that are linear in their "
-                f"parameters, and {part.covariance.word}(... | {group.name}) is not; take "
-                'ddf="satterthwaite"'
-            )
-        elif part.covariance.tied:
-            found.append(tuple((a, a) for a in effects))
-        else:
-            found += [((a, a),) for a in effects]
-    return tuple(found)

@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.arguments import check_probability, one_of
 
 __all__ = [
+    "DIAGNOSTICS",
     "LEAST_DRAWS",
     "IntervalKind",
     "Point",
@@ -22,6 +23,7 @@ __all__ = [
 
 IntervalKind = Literal["eti", "hdi"]
 Point = Literal["mean", "median"]
+DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat")
 LEAST_DRAWS = 4  # of a chain: each is split in two to be diagnosed
 _TAILS = (0.05, 0.95)  # of the tail effective sample size (Vehtari et al. 2021)
 
@@ -126,7 +128,7 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
     from arviz_stats.base import array_stats
 
     n_chains, n_draws, k = draws.shape
-    out = {name: np.full(k, np.nan) for name in ("ess_bulk", "ess_tail", "r_hat")}
+    out = {name: np.full(k, np.nan) for name in DIAGNOSTICS}
     varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
     if n_draws < LEAST_DRAWS or varies.size == 0:
         return out

@@ -194,9 +194,10 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
                 dims = called.effect_dim(group.name), called.effect_dim_bis(group.name)
                 _check_correlations(posterior, name, dims)
     for name in model.parameters:
-        if name not in family.vector_parameters:
-            _check_range(posterior, name, 0.0, 1.0 if name in family.unit_parameters else np.inf)
-        elif (posterior[name].diff(names.parameter_dim(name)) < 0).any():
+        support = family.parameters[name].support
+        if support in {"positive", "unit"}:
+            _check_range(posterior, name, 0.0, 1.0 if support == "unit" else np.inf)
+        elif support == "ordered" and (posterior[name].diff(names.parameter_dim(name)) < 0).any():
             raise FileError(f"the draws of {name} are not in order")
     if model.residual is not None:
         _check_residual(model.residual, posterior)

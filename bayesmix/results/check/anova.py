@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from bayesmix.arguments import one_of
+from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.errors import (
     OWN_FILES,
     ArgumentError,
@@ -21,8 +21,10 @@ from bayesmix.errors import (
     NotSupportedError,
 )
 from bayesmix.results.check.nested import covariance_is_nested, same_levels
+from bayesmix.results.check.null_ratios import null_statistics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
+from bayesmix.results.testing.running import threads_of
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
@@ -32,7 +34,14 @@ __all__ = ["anova"]
 _RISE = 1e-3  # of the deviance, beyond what the optimiser leaves
 
 
-def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") -> pd.DataFrame:
+def anova(
+    *fits: EmpiricalBayes,
+    test: Literal["lrt", "kenward-roger", "bootstrap"] = "lrt",
+    n: int = 1000,
+    seed: int | None = None,
+    cores: int | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
     """Compare nested models by likelihood-ratio tests, or fixed parts by Kenward and Roger's.
 
     Fits by REML are compared as they are where their fixed parts are the same,
@@ -47,9 +56,15 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
     ----------
     *fits : EmpiricalBayes
         Two or more fits to the same rows of the same response.
-    test : {"lrt", "kenward-roger"}
-        The latter is of two fits of normal responses by REML whose group effects are the
-        same and whose fixed parts are nested; it allows for few groups.
+    test : {"lrt", "kenward-roger", "bootstrap"}
+        The second is of two fits of normal responses by REML whose group effects are the
+        same and whose fixed parts are nested; it allows for few groups. The third draws the
+        law of the likelihood ratio of two fits by refitting both to responses that the
+        smaller model has made: for few groups, variances at the boundary, and any family.
+    n : int
+        Number of responses for ``test="bootstrap"``.
+    seed, cores, progress
+        For ``test="bootstrap"``, as in `EmpiricalBayes.bootstrap`.
 
     Returns
     -------
@@ -59,14 +74,18 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
         chisq and p_value are NaN where the two have as many parameters, or where
         the one before is not nested in this one.
 
-        For ``test="kenward-roger"`` model, method, df, f, num_df, den_df, p_value.
+        For ``test="kenward-roger"`` model, method, df, f, num_df, den_df, p_value. For
+        ``test="bootstrap"`` also p_error, the Monte Carlo standard error of p_value, which is
+        (k + 1) / (n_refits + 1) with k statistics as large as that of the data, and p_lrt, that
+        of the chi-square; a run that is interrupted (Ctrl-C) is one of fewer refits.
 
     Raises
     ------
     NotSupportedError
         If there are fewer than two fits, one is a posterior mode, or they are of
         other families or approximations of the likelihood; for Kenward and Roger's test
-        if there are more than two, one is not by REML, or their group effects differ.
+        if there are more than two, one is not by REML, or their group effects differ; for the
+        bootstrap if there are more than two or they are not nested.
     DataError
         If the fits are to different data: other rows, responses, columns,
         weights, standard errors or offsets.
@@ -74,9 +93,15 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
     Warns
     -----
     ConvergenceWarning
-        Where a fit has not converged.
+        Where a fit has not converged, or more than one refit in twenty.
     DataWarning
         Where models are not nested, or where it does not show whether they are.
+
+    References
+    ----------
+    Halekoh, U. and Hojsgaard, S. (2014). A Kenward-Roger approximation and parametric bootstrap
+    methods for tests in linear mixed models: the R package pbkrtest. Journal of Statistical
+    Software 59(9).
 
     Examples
     --------
@@ -86,14 +111,19 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
     >>> levels = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep).fit_eb()
     >>> bmx.anova(levels, slopes)["df"].tolist()
     [4, 6]
+    >>> bmx.anova(levels, slopes, test="bootstrap", n=200, seed=1)["p_value"].round(3).tolist()
+    [nan, 0.005]
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise ArgumentError("anova compares two or more results of fit_eb()")
-    if any(fit.method == "map" for fit in fits):
+    if any(fit.method in ("map", "mivque0") for fit in fits):
         raise NotSupportedError(
-            'a posterior mode (method="map") has no likelihood-ratio test; fit by "ml"'
+            'a posterior mode (method="map") has no likelihood-ratio test, nor has MIVQUE(0), '
+            'which maximises no likelihood; fit by "ml"'
         )
-    one_of("test", test, ("lrt", "kenward-roger"))
+    one_of("test", test, ("lrt", "kenward-roger", "bootstrap"))
+    if test == "bootstrap" and len(fits) != 2:
+        raise ArgumentError(f'test="bootstrap" compares two fits, not {len(fits)}')
     first = fits[0].model
     for fit in fits[1:]:
         _check_likelihood(fits[0], fit)
@@ -128,7 +158,10 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
                 skip_file_prefixes=OWN_FILES,
             )
     p = np.where(chisq_df > 0, special.chdtrc(np.maximum(chisq_df, 1), chisq), np.nan)
-    return pd.DataFrame(
+    beside = {}
+    if test == "bootstrap":
+        beside = _by_bootstrap(ordered, chisq, p, n, seed, cores, progress=progress)
+    table = pd.DataFrame(
         {
             "model": text_column([_formulas(fit) for fit in ordered]),
             "method": text_column([fit.method for fit in ordered]),
@@ -142,6 +175,42 @@ def anova(*fits: EmpiricalBayes, test: Literal["lrt", "kenward-roger"] = "lrt") 
             "p_value": p,
         }
     )
+    return table.assign(**beside)
+
+
+def _by_bootstrap(
+    ordered: Sequence[EmpiricalBayes], chisq: np.ndarray, p_lrt: np.ndarray, n: int,
+    seed: int | None, cores: int | None, *, progress: bool,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Columns of the test of two fits by responses that the smaller one makes."""
+    small, large = ordered
+    if np.isnan(chisq[1]):
+        raise NotSupportedError(
+            f"`{small.model.formula}` is not nested in `{large.model.formula}`, and responses of "
+            "the former say nothing of the latter; compare aic or bic"
+        )
+    size = whole_number("n", n, 1, 10_000_000)
+    drawn = null_statistics(
+        small._law, large._law, size, checked_seed(seed, 0), threads_of(cores), progress=progress
+    )
+    if len(drawn) < 0.95 * size:
+        warnings.warn(
+            f"{size - len(drawn)} of {size} pairs of refits did not converge or were not reached, "
+            "and are left out",
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return _of_simulated(float(chisq[1]), drawn, p_lrt)
+
+
+def _of_simulated(chisq: float, drawn: np.ndarray, p_lrt: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of a test whose law was simulated; the data count as one more response."""
+    p = (float((drawn >= chisq - 1e-6).sum()) + 1) / (len(drawn) + 1)
+    error = float(np.sqrt(p * (1 - p) / len(drawn)))
+    found = {"p_value": p, "p_error": error, "n_refits": len(drawn)}
+    out = {name: np.asarray([np.nan, value]) for name, value in found.items()}
+    return out | {"p_lrt": p_lrt}
 
 
 def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:

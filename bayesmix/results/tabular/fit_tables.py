@@ -9,7 +9,7 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
-from bayesmix.laws.base import Asked, IntervalMethod, Law, asks_the_law
+from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod, Law, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
@@ -33,6 +33,8 @@ class Tables(HasLaw):
         diagnostics: bool | None = None,
         ci_method: IntervalMethod | None = None,
         exponentiate: bool = False,
+        ddf: DegreesOfFreedom | None = None,
+        tests: bool = False,
     ) -> pd.DataFrame:
         """Summarise the fixed effects.
 
@@ -58,6 +60,15 @@ class Tables(HasLaw):
             Whether to exponentiate estimates and intervals: odds ratios with the
             logit link, rate ratios or ratios of means with the log link, hazard ratios
             with the cloglog link. The sd is then that of the delta method.
+        ddf : {"satterthwaite", "kenward-roger"}, optional
+            For empirical Bayes of a normal response, how degrees of freedom are found, with
+            which intervals and tests allow for few groups; adds df, t and p. By the second
+            method sd is the adjusted standard error.
+        tests : bool
+            Whether each coefficient is set against zero. For a posterior adds pd, the
+            probability of its direction, and p_mcmc, twice the probability of the other one;
+            for empirical Bayes df, t and p by Satterthwaite's method, beyond a normal response
+            z and p by Wald's; for a bootstrap p.
 
         Returns
         -------
@@ -86,10 +97,12 @@ class Tables(HasLaw):
         >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
         >>> eb.fixed_effects()[["term", "estimate"]].round(3).values.tolist()
         [['Intercept', 251.405], ['Days', 10.467]]
+        >>> eb.fixed_effects(ddf="kenward-roger")[["term", "df", "t"]].round(2).values.tolist()
+        [['Intercept', 17.0, 36.84], ['Days', 17.0, 6.77]]
         """
         asked = Asked(
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
-            ci_method=ci_method,
+            ci_method=ci_method, ddf=ddf, tests=tests,
         )  # fmt: skip
 
         def table(law: Law) -> pd.DataFrame:
@@ -161,6 +174,7 @@ class Tables(HasLaw):
         diagnostics: bool | None = None,
         fixed_uncertainty: bool = True,
         wide: bool = False,
+        exponentiate: bool = False,
     ) -> pd.DataFrame:
         """Summarise the group effects: each level's deviation from the fixed effects.
 
@@ -176,6 +190,8 @@ class Tables(HasLaw):
         wide : bool
             Whether to return the estimates only, a row per level and a column
             per effect.
+        exponentiate : bool
+            Whether effects are factors of odds, rates or means, as in `fixed_effects`.
 
         Returns
         -------
@@ -190,7 +206,8 @@ class Tables(HasLaw):
         DataError
             If there is no such grouping factor.
         NotSupportedError
-            For a median or an "hdi" of effects whose draws were not kept, or an argument
+            If `exponentiate` means nothing under the model's link; for a median or an "hdi" of
+            effects whose draws were not kept, or an argument
             that only the other kind of fit has.
 
         Examples
@@ -205,7 +222,9 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
             diagnostics=False if wide else diagnostics, fixed_uncertainty=fixed_uncertainty,
         )  # fmt: skip
-        return self._group_tables(group, parameter, asked, wide=wide, with_fixed=False)
+        return self._group_tables(
+            group, parameter, asked, wide=wide, with_fixed=False, exponentiate=exponentiate
+        )
 
     @asks_the_law
     def group_coefficients(
@@ -390,8 +409,9 @@ class Tables(HasLaw):
         return pd.concat([rows for rows in found.values() if len(rows)], ignore_index=True)
 
     def _group_tables(
-        self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool
-    ) -> pd.DataFrame:
+        self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:  # fmt: skip
         predictors = self.model.design.predictors
         one_of("parameter", parameter, (*predictors, "all"))
         whole = parameter == "all"
@@ -422,6 +442,8 @@ class Tables(HasLaw):
             if not found:
                 return pd.DataFrame()
             long = pd.concat(found, ignore_index=True)
+            if exponentiate:
+                long = tables.exponentiated(long, self.model.family, law.parameter)
             return tables.wide_table(long) if wide else long
 
         return self._by_predictor(parameter, table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bayesmix.laws.base import Asked, asks_the_law
+from bayesmix.laws.base import Asked, DegreesOfFreedom, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
@@ -34,6 +34,8 @@ class SumsUp(HasLaw):
         *,
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
+        ddf: DegreesOfFreedom | None = None,
+        tests: bool = False,
     ) -> Summary:
         """Gather all tables as one object that prints within 80 columns.
 
@@ -44,6 +46,8 @@ class SumsUp(HasLaw):
         point : {"mean", "median"}, optional
             For a posterior, for all tables; by default each table's own, and the median for
             draws from the prior, whose means need not exist.
+        ddf, tests
+            As in `fixed_effects`; a line below the table says what the tests rest on.
 
         Returns
         -------
@@ -62,13 +66,15 @@ class SumsUp(HasLaw):
         >>> print(str(eb.summary()).splitlines()[0])
         Reaction ~ Days + (Days | Subject)
         """
-        asked = self._asked_of_all(Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point))
+        asked = self._asked_of_all(
+            Asked(ci_prob=ci_prob, ci_kind=ci_kind, point=point, ddf=ddf, tests=tests)
+        )
         design, law = self.model.design, self._law
         sections = []
         if design.mu.all_fixed_columns:
-            note = (
-                f"Left out as aliased: {', '.join(design.mu.aliased)}." if design.mu.aliased else ""
-            )
+            left_out = ", ".join(design.mu.aliased)
+            note = f"Left out as aliased: {left_out}. " if left_out else ""
+            note = (note + law.note_of_tests(asked)).strip()
             table = tables.fixed_effects_table(law, asked)
             sections.append(Section(title="Fixed effects", table=table,
                                     text_columns=("term",), note=note))  # fmt: skip

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.base import Asked
-from bayesmix.laws.refits_law import RefitsLaw
+from bayesmix.laws.refits_law import Interval, RefitsLaw, limits_of
 from bayesmix.laws.values import by_name
 from bayesmix.results.fit import Fit
 from bayesmix.results.signposts import OF_DRAWS
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.tree import versions
 
-__all__ = ["Bootstrap", "BootstrapKind"]
+__all__ = ["Bootstrap", "Replicates"]
 
-BootstrapKind = Literal["parametric", "semiparametric", "wild"]
-IntervalKind = Literal["percentile", "basic", "normal", "bc"]
 _LEAST = 20  # refits, for intervals
+_IN_WORDS: Mapping[str, str] = {
+    "bc": "bias-corrected", "bca": "bias-corrected and accelerated",
+    **{name: name for name in ("percentile", "basic", "normal")},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,10 @@ class Replicates:
     of_fit : ndarray, shape (k,)
         The caller's statistics of the fit itself.
     interrupted : bool
+    of_estimates : RefitsLaw
+        With one draw, the fit itself.
+    left_out : callable
+        Makes fits without a level each and the fit itself, and the caller's statistics of these.
     """
 
     law: RefitsLaw
@@ -59,14 +65,17 @@ class Replicates:
     names: tuple[str, ...]
     of_fit: np.ndarray
     interrupted: bool
+    of_estimates: RefitsLaw
+    left_out: Callable[[], tuple[RefitsLaw, np.ndarray | None]]
 
 
 class Bootstrap(Fit):
     """Estimates of a model over responses like the one that was seen.
 
     Made by `EmpiricalBayes.bootstrap`. It is a fit like others: its tables, predictions and
-    comparisons are summaries over the refits, with percentile intervals; `intervals` has the
-    other kinds.
+    comparisons are summaries over the refits. Tables and predictions have the intervals that
+    `with_intervals` chooses, comparisons and new observations percentiles; `intervals` sets
+    estimate, bias and limits of every parameter beside each other.
 
     Parameters
     ----------
@@ -84,6 +93,8 @@ class Bootstrap(Fit):
         Refits that are used, and those that did not converge and are not.
     interrupted : bool
         Whether it was stopped before all refits were done.
+    interval : {"percentile", "basic", "normal", "bc", "bca"}
+        What the intervals of its tables are.
 
     Examples
     --------
@@ -99,10 +110,12 @@ class Bootstrap(Fit):
         self.model, self.fit, self.seconds = fit.model, fit, seconds
         self._replicates = replicates
         self.kind, self.interrupted = replicates.kind, replicates.interrupted
+        self.interval: Interval = "percentile"
+        self._shown = replicates.law
 
     @property
     def _law(self) -> RefitsLaw:
-        return self._replicates.law
+        return self._shown
 
     @property
     def n_refits(self) -> int:
@@ -136,15 +149,57 @@ class Bootstrap(Fit):
             columns |= dict(zip(self._replicates.names, own.T, strict=True))
         return pd.DataFrame(columns)
 
-    def intervals(self, kind: IntervalKind = "percentile", ci_prob: float = 0.95) -> pd.DataFrame:
+    def with_intervals(self, kind: Interval) -> Self:
+        """Choose the intervals of tables and predictions.
+
+        Parameters
+        ----------
+        kind : {"percentile", "basic", "normal", "bc", "bca"}
+            As in `intervals`.
+
+        Returns
+        -------
+        Bootstrap
+            The same refits.
+
+        Raises
+        ------
+        NotSupportedError
+            If there are fewer than 20 refits, for another kind than "percentile".
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep).fit_eb()
+        >>> boot = eb.bootstrap(50, seed=1, progress=False).with_intervals("basic")
+        >>> boot.fixed_effects()["term"].tolist()
+        ['Intercept', 'Days']
+        """
+        one_of("kind", kind, get_args(Interval))
+        found = object.__new__(type(self))
+        vars(found).update(vars(self))
+        found.interval = kind
+        law = self._replicates.law
+        if kind != "percentile":
+            self._check_enough()
+            beside = self._left_out[0] if kind == "bca" else self._replicates.of_estimates
+            n = beside.beta.shape[1]
+            wide = replace(_behind(law, beside), interval=kind, n_beside=n)
+            law = replace(law, interval=kind, with_fit=wide)
+        found._shown = law
+        return found
+
+    def intervals(self, kind: Interval = "percentile", ci_prob: float = 0.95) -> pd.DataFrame:
         """Intervals of every parameter, by one of the bootstrap's ways.
 
         Parameters
         ----------
-        kind : {"percentile", "basic", "normal", "bc"}
+        kind : {"percentile", "basic", "normal", "bc", "bca"}
             Quantiles of the refits; these reflected at the estimate; the estimate less its bias,
             with normal quantiles times the standard error; quantiles corrected for the share of
-            refits below the estimate.
+            refits below the estimate; and these corrected for skewness as well, by fits that
+            leave out one level each of the coarsest grouping factor (200 of them at most).
         ci_prob : float
 
         Returns
@@ -161,7 +216,8 @@ class Bootstrap(Fit):
         References
         ----------
         Davison, A. C. and Hinkley, D. V. (1997). Bootstrap Methods and their Application,
-        chapter 5. Cambridge University Press.
+        chapter 5. Cambridge University Press; Efron, B. (1987). Better bootstrap confidence
+        intervals. Journal of the American Statistical Association 82, 171-185.
 
         Examples
         --------
@@ -172,44 +228,24 @@ class Bootstrap(Fit):
         >>> boot.intervals()["parameter"].tolist()
         ['beta(Intercept)', 'beta(Days)', 'sd(Subject, Intercept)', 'sigma']
         """
-        one_of("kind", kind, ("percentile", "basic", "normal", "bc"))
+        one_of("kind", kind, get_args(Interval))
         check_probability("ci_prob", ci_prob)
+        self._check_enough()
         frame = self.draws()
-        if len(frame) < _LEAST:
-            raise NotSupportedError(
-                f"intervals need {_LEAST} refits or more, and there are {len(frame)}"
-            )
         values = frame.to_numpy()
-        known = by_name(self.model, self.fit._law.values)
-        estimate = np.asarray([float(known.get(name, np.nan)) for name in frame.columns])
-        own = self._replicates.statistics
-        if own is not None:
-            estimate[-own.shape[1] :] = self._replicates.of_fit
-        tail = (1 - ci_prob) / 2
-        se = values.std(axis=0, ddof=1)
-        bias = values.mean(axis=0) - estimate
-        if kind == "normal":
-            z = float(special.ndtri(1 - tail))
-            lower, upper = estimate - bias - z * se, estimate - bias + z * se
-        elif kind == "bc":
-            below = (values < estimate).mean(axis=0) + (values == estimate).mean(axis=0) / 2
-            shift = special.ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))
-            levels = special.ndtr(2 * shift + special.ndtri([[tail], [1 - tail]]))
-            lower, upper = (
-                np.asarray([np.quantile(v, q) for v, q in zip(values.T, level, strict=True)])
-                for level in levels
-            )
-        else:
-            lower, upper = np.quantile(values, [tail, 1 - tail], axis=0)
-            if kind == "basic":
-                lower, upper = 2 * estimate - upper, 2 * estimate - lower
+        left_out = np.zeros((0, values.shape[1]))
+        estimate = self._columns_of(self._replicates.of_estimates, self._replicates.of_fit[None])[0]
+        if kind == "bca":
+            law, own = self._left_out
+            left_out = self._columns_of(law, own)[:-1]
+        lower, upper = limits_of(kind, values, estimate, left_out, ci_prob)
         floor, top = _ranges(list(frame.columns))
         return pd.DataFrame(
             {
                 "parameter": text_column(list(frame.columns)),
                 "estimate": estimate,
-                "bias": bias,
-                "se": se,
+                "bias": values.mean(axis=0) - estimate,
+                "se": values.std(axis=0, ddof=1),
                 "lower": np.clip(lower, floor, top),
                 "upper": np.clip(upper, floor, top),
             }
@@ -218,6 +254,22 @@ class Bootstrap(Fit):
     # -- inside ---------------------------------------------------------------
 
     _signposts: ClassVar[Mapping[str, str]] = OF_DRAWS
+
+    @functools.cached_property
+    def _left_out(self) -> tuple[RefitsLaw, np.ndarray | None]:
+        return self._replicates.left_out()
+
+    def _check_enough(self) -> None:
+        if self.n_refits < _LEAST:
+            raise NotSupportedError(
+                f"intervals need {_LEAST} refits or more, and there are {self.n_refits}"
+            )
+
+    def _columns_of(self, law: RefitsLaw, own: np.ndarray | None) -> np.ndarray:
+        """The columns of `draws` for other draws, shape (draws, k)."""
+        found = [v[0] for v in by_name(self.model, law.values).values()]
+        values = np.stack(found, axis=1)
+        return values if own is None else np.concatenate([values, own], axis=1)
 
     def _run_in_words(self) -> list[str]:
         words = f"{self.kind} bootstrap, {self.n_refits} refits"
@@ -230,8 +282,8 @@ class Bootstrap(Fit):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         return [
             f"Estimates are means over the refits (medians of components), with "
-            f"{100 * asked.ci_prob:g} % percentile intervals; intervals() has the fit's own "
-            "estimates, their bias, and other kinds."
+            f"{100 * asked.ci_prob:g} % {_IN_WORDS[self.interval]} intervals; intervals() has the "
+            "fit's own estimates, their bias, and other kinds."
         ]
 
     def _called(self) -> str:
@@ -254,9 +306,30 @@ class Bootstrap(Fit):
     def _fitted_again(self, model: Any, *, same_family: bool, **fit: Any) -> Self:
         found: Any = self.fit._fitted_again(model, same_family=same_family, **fit)
         again: Self = found.bootstrap(
-            self._replicates.asked, self.kind, seed=self._replicates.seed, progress=False
-        )
+            self._replicates.asked, self.kind, seed=self._replicates.seed,
+            interval=self.interval, progress=False,
+        )  # fmt: skip
         return again
+
+
+def _behind(law: RefitsLaw, other: RefitsLaw) -> RefitsLaw:
+    """The draws of two laws of one model behind each other."""
+
+    def joined(a: Any, b: Any) -> Any:
+        if isinstance(a, Mapping):
+            return {name: joined(a[name], b[name]) for name in a}
+        if isinstance(a, RefitsLaw):
+            return _behind(a, b)
+        return np.concatenate([a, b], axis=1)
+
+    held = ("beta", "sd", "corr", "b", "parameters", "structure", "others")
+    found = {
+        f.name: joined(getattr(law, f.name), getattr(other, f.name))
+        for f in fields(law)
+        if f.name in held
+    }
+    n = found["beta"].shape[1]
+    return replace(law, **found, labels=(np.arange(1), np.arange(n)))
 
 
 def _ranges(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,28 +1,24 @@
-"""`bootstrap`: refits of a normal model to responses like its own."""
+"""`bootstrap`: refits of a model to responses like its own, or to other samples of its levels."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
-from bayesmix.errors import OWN_FILES, ConvergenceWarning, NotSupportedError
-from bayesmix.laws.refits import Refit, Refits
-from bayesmix.laws.refits_law import RefitsLaw
-from bayesmix.laws.resampled import resampled
+from bayesmix.errors import OWN_FILES, BayesmixError, ConvergenceWarning, NotSupportedError
+from bayesmix.laws.refit import Refit, Refitting
+from bayesmix.laws.refits_law import Interval, RefitsLaw
+from bayesmix.laws.resampling import BootstrapKind, Resampling, refit_of
 from bayesmix.memory import check_memory
 from bayesmix.results.having_law import HasLaw
-from bayesmix.results.testing.bootstrap import Bootstrap, BootstrapKind, Replicates
-from bayesmix.threads import one_blas_thread
+from bayesmix.results.testing.bootstrap import Bootstrap, Replicates
+from bayesmix.results.testing.running import Progress, in_threads, threads_of
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
@@ -30,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Bootstraps"]
 
 _PIECE = 20_000_000  # numbers of responses at a time
-_SAY_AFTER = 2.0  # seconds
+_MOST_LEFT_OUT = 200  # levels that are left out one by one, for the acceleration
+_BROKEN = (BayesmixError, FloatingPointError, np.linalg.LinAlgError)
 
 
 class Bootstraps(HasLaw):
@@ -43,29 +40,38 @@ class Bootstraps(HasLaw):
     def bootstrap(
         self, n: int = 1000, kind: BootstrapKind = "parametric", *, seed: int | None = None,
         statistic: Callable[[Any], Any] | None = None, cores: int | None = None,
-        progress: bool = True,
+        interval: Interval = "percentile", progress: bool = True,
     ) -> Bootstrap:  # fmt: skip
-        """Refit the model to responses like the one that was seen.
+        """Refit the model to responses like the one that was seen, or to other samples of levels.
 
-        Sums of products of columns are taken once; a refit costs a few evaluations of the
-        criterion. A run that is interrupted keeps what it has.
+        For a normal response sums of products of columns are taken once, and a refit costs a few
+        evaluations of the criterion; beyond it each refit is a search from the estimates, by
+        Laplace's approximation. A run that is interrupted (Ctrl-C) keeps what it has; refits
+        that fail or do not converge are left out and counted.
 
         Parameters
         ----------
         n : int
             Number of refits.
-        kind : {"parametric", "semiparametric", "wild"}
-            New effects and residuals from their estimated normal distributions; from the predicted
-            ones with replacement, after these were given the estimated covariance; or the
-            signs of the residuals of whole levels of the coarsest grouping factor turned at
-            random, for fixed effects under unequal variances (signs leave the variance
-            parameters nearly as they are, so theirs are not to be read).
+        kind : {"parametric", "semiparametric", "cases", "wild"}
+            New effects and responses from their estimated distributions; from the predicted
+            effects and the residuals with replacement, after these were given the estimated
+            covariance; whole levels of the coarsest grouping factor with replacement, with all
+            rows and nested levels in them, each copy a level of its own (rows, where there are
+            no groups; crossed factors are refused, as no level could be drawn without others);
+            or the signs of the residuals of whole levels of the coarsest grouping factor turned
+            at random, for fixed effects under unequal variances (signs leave the variance
+            parameters nearly as they are, so theirs are not to be read). The second and the
+            last are of normal responses.
         seed : int, optional
         statistic : callable, optional
-            What is made of a refit (``beta``, ``sd``, ``corr``, ``sigma``): one number or
-            several, whose distribution is wanted too.
+            What is made of a refit (``beta``, ``sd``, ``corr``, ``sigma``, ``parameters``,
+            ``effects``): one number or several, whose distribution is wanted too.
         cores : int, optional
             Threads; as many as there are processors, up to 8, by default.
+        interval : {"percentile", "basic", "normal", "bc", "bca"}
+            What the intervals of tables and predictions are, as in `Bootstrap.intervals`;
+            `Bootstrap.with_intervals` changes it without new refits.
         progress : bool
             Whether a run of more than two seconds says how far it is.
 
@@ -78,8 +84,9 @@ class Bootstraps(HasLaw):
         Raises
         ------
         NotSupportedError
-            For a posterior mode, a response that is not normal, ``kind="wild"`` with crossed
-            factors, related levels, or more than memory holds.
+            For a posterior mode; a kind that the model does not have (residuals beyond the normal
+            response, crossed or related levels); several linear predictors beyond the normal; or
+            more than memory holds.
 
         Warns
         -----
@@ -105,111 +112,132 @@ class Bootstraps(HasLaw):
         """
         start = time.perf_counter()
         n = whole_number("n", n, 1, 10_000_000)
-        one_of("kind", kind, ("parametric", "semiparametric", "wild"))
+        one_of("kind", kind, get_args(BootstrapKind))
+        one_of("interval", interval, get_args(Interval))
         number = checked_seed(seed, 0)
-        threads = min(os.cpu_count() or 1, 8)
-        threads = threads if cores is None else whole_number("cores", cores, 1, 1024)
+        threads = threads_of(cores)
         self._refuse_changed("bootstrap()")
-        self._refuse_what_is_not_normal()
+        self._refuse_no_likelihood()
         law = self._law
         groups = law.problem.groups
         n_effects = sum(g.n_levels * g.n_effects for g in groups)
         check_memory(
             f"n={n:,} refits with {n_effects:,} effects", n * n_effects, "take a smaller n"
         )
-        refits = Refits(law)
-        found, interrupted = _run(refits, law, kind, n, number, threads, progress=progress)
-        good = [refit for refit in found if refit.converged]
+        resampling = Resampling(law)
+        with _Counted("refit", n, progress) as counted:
+            found, interrupted = _run(resampling, kind, n, number, threads, counted)
+        good = [refit for refit in found if refit is not None and refit.converged]
         if not good:
             raise NotSupportedError(
                 "no refit converged, or the run was interrupted before the first"
             )
+        mine = refit_of(law)
         own: np.ndarray | None = None
         names: tuple[str, ...] = ()
         of_fit = np.zeros(0)
         if statistic is not None:
-            values, names = _statistics(statistic, [refits.of(law.model.y), *good])
+            values, names = _statistics(statistic, [mine, *good])
             of_fit, own = values[0], values[1:]
+
+        def left_out() -> tuple[RefitsLaw, np.ndarray | None]:
+            """The fits without a level each, and the fit itself, for the acceleration."""
+            parts = _left_out(resampling, threads, progress)
+            own = None if statistic is None else _statistics(statistic, [*parts, mine])[0]
+            return _law_of(self.model, [*parts, mine], number), own
+
         made = Bootstrap(
             self,  # type: ignore[arg-type]
             Replicates(
                 law=_law_of(self.model, good, number), kind=kind, seed=number, asked=n,
                 failed=len(found) - len(good), statistics=own, names=names, of_fit=of_fit,
-                interrupted=interrupted,
+                interrupted=interrupted, of_estimates=_law_of(self.model, [mine], number),
+                left_out=left_out,
             ),
             time.perf_counter() - start,
         )  # fmt: skip
         for problem in made._problems():
             warnings.warn(problem, ConvergenceWarning, skip_file_prefixes=OWN_FILES)
-        return made
+        return made.with_intervals(interval)
 
-    def _refuse_what_is_not_normal(self) -> None:
-        if not self.model.family.is_normal:
+    def _refuse_no_likelihood(self) -> None:
+        method = self._law.method
+        if method not in ("reml", "ml"):
+            raise NotSupportedError(f'bootstrap() is of method="reml" or "ml", not of "{method}"')
+        others = [name for name in self.model.design.predictors if name != "mu"]
+        if others and not (others == ["sigma"] and self.model.family.is_linear_normal):
             raise NotSupportedError(
-                f"bootstrap() is of normal responses, and the family is "
-                f"{self.model.family.name}; fit() has the uncertainty of all parameters"
+                f"bootstrap() does not know predictors of {', '.join(others)} yet; fit() has the "
+                "uncertainty of all parameters"
             )
-        if self._law.method == "map":
-            raise NotSupportedError('bootstrap() is of method="reml" or "ml", not of "map"')
-        related = [g.name for g in self.model.design.mu.groups if g.between is not None]
-        if related:
-            raise NotSupportedError(
-                f"bootstrap() takes independent levels, and those of {', '.join(related)} are "
-                "related; take fit()"
-            )
-        if self._law.problem.equations.classes is not None:
-            raise NotSupportedError(
-                "bootstrap() does not know residual structures with parameters yet; take fit()"
-            )
+
+
+class _Counted(Progress):
+    """Progress of a run that is one of several pieces."""
+
+    def __init__(self, word: str, total: int, shown: bool) -> None:
+        super().__init__(word, total, shown=shown)
+
+    def __enter__(self) -> _Counted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _run(
-    refits: Refits, law: NormalLaw, kind: Any, n: int, seed: int, threads: int, *, progress: bool
-) -> tuple[list[Refit], bool]:
+    resampling: Resampling, kind: BootstrapKind, n: int, seed: int, threads: int,
+    progress: Progress,
+) -> tuple[list[Refit | None], bool]:  # fmt: skip
     """All refits, as far as they came, in the order of the responses."""
-    step = max(1, min(n, _PIECE // law.problem.n_obs))
-    found: list[Refit] = []
-    stop = threading.Event()
-    started = time.perf_counter()
-    said = False
+    step = max(1, min(n, _PIECE // len(resampling.law.model.y)))
+    found: list[Refit | None] = []
+    for first in range(0, n, step):
+        size, before = min(step, n - first), len(found)
+        refitting = resampling.drawn(kind, size, (seed, 0, first))
+        part, interrupted = in_threads(
+            _refits(refitting, (seed, 1, first)), size, threads,
+            lambda done, before=before: progress.say(before + done),  # type: ignore[misc]
+        )  # fmt: skip
+        found += part
+        if interrupted:
+            return found, True
+    return found, False
 
-    def some(first: int, products: np.ndarray, yy: np.ndarray, own: range) -> list[Refit]:
-        equations, out = refits.equations(), []
+
+def _refits(
+    refitting: Refitting, seed: tuple[int, ...] | None
+) -> Callable[[range, threading.Event], list[Refit | None]]:
+    def some(own: range, stop: threading.Event) -> list[Refit | None]:
+        worker = refitting.worker()
+        out: list[Refit | None] = []
         for k in own:
             if stop.is_set():
                 break
-            rng = np.random.default_rng([seed, 1, first + k])
-            out.append(refits.fit(equations, products[k], float(yy[k]), rng))
+            rng = None if seed is None else np.random.default_rng((*seed[:-1], seed[-1] + k))
+            try:
+                out.append(worker.fit(k, rng))
+            except _BROKEN:
+                out.append(None)
         return out
 
-    try:
-        with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-            for first in range(0, n, step):
-                size = min(step, n - first)
-                rng = np.random.default_rng([seed, 0, first])
-                products, yy = refits.products(resampled(law, kind, size, rng))
-                cuts = np.linspace(0, size, min(size, 4 * threads) + 1).astype(int)
-                parts = [
-                    pool.submit(some, first, products, yy, range(a, b))
-                    for a, b in pairwise(cuts.tolist())
-                ]
-                try:
-                    for part in parts:
-                        found += part.result()
-                        if progress and time.perf_counter() - started > _SAY_AFTER:
-                            sys.stderr.write(f"\rrefit {len(found):,} of {n:,}")
-                            sys.stderr.flush()
-                            said = True
-                except KeyboardInterrupt:
-                    stop.set()
-                    done = [part for part in parts if part.done() and not part.cancelled()]
-                    found = found[:first] + [refit for part in done for refit in part.result()]
-                    return found, True
-    finally:
-        stop.set()
-        if said:
-            sys.stderr.write("\n")
-    return found, False
+    return some
+
+
+def _left_out(resampling: Resampling, threads: int, progress: bool) -> list[Refit]:
+    """Fits without a level each, evenly spaced levels where there are many."""
+    refitting, n = resampling.left_out()
+    chosen = np.unique(np.linspace(0, n - 1, min(n, _MOST_LEFT_OUT)).astype(int))
+    several = _refits(refitting, None)
+
+    def some(own: range, stop: threading.Event) -> list[Refit | None]:
+        return [refit for k in own for refit in several(range(chosen[k], chosen[k] + 1), stop)]
+
+    with _Counted("left out", len(chosen), progress) as counted:
+        found, interrupted = in_threads(some, len(chosen), threads, counted.say)
+    if interrupted:
+        raise KeyboardInterrupt
+    return [refit for refit in found if refit is not None]
 
 
 def _statistics(
@@ -228,9 +256,15 @@ def _law_of(model: Any, refits: list[Refit], seed: int) -> RefitsLaw:
         return np.stack([of(refit) for refit in refits])[None]
 
     first = refits[0]
-    own = {}
-    if "sigma" in model.family.parameters:
-        own = {"sigma": np.asarray([[refit.sigma for refit in refits]])}
+    names, others = list(first.parameters), {}
+    labels = (np.arange(1), np.arange(len(refits)))
+    if "sigma" in model.design.predictors:
+        called = model.names.of("sigma").beta
+        names = [name for name in names if name != called]
+        others["sigma"] = RefitsLaw(
+            model=model, parameter="sigma", beta=gathered(lambda r: r.parameters[called]), sd={},
+            corr={}, b={}, labels=labels, seed=seed,
+        )  # fmt: skip
     return RefitsLaw(
         model=model,
         beta=gathered(lambda r: r.beta),
@@ -245,7 +279,8 @@ def _law_of(model: Any, refits: list[Refit], seed: int) -> RefitsLaw:
         },
         b={g: gathered(lambda r, g=g: r.effects[g]) for g in first.effects},  # type: ignore[misc]
         moments={},
-        parameters=own,
-        labels=(np.arange(1), np.arange(len(refits))),
+        parameters={n: gathered(lambda r, n=n: np.asarray(r.parameters[n])) for n in names},  # type: ignore[misc]
+        labels=labels,
         seed=seed,
+        others=others,
     )

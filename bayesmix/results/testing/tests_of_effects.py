@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,15 +12,9 @@ from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, one_of, one_or_several, whole_number
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, FormulaError, NotSupportedError
+from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.boundary_tests import exact_null_draws, mixture_p
-from bayesmix.laws.small_samples import (
-    Asymptotic,
-    DegreesOfFreedom,
-    FTest,
-    SmallSample,
-    small_sample,
-    tested,
-)
+from bayesmix.laws.small_samples import FTest, SmallSample, tested
 from bayesmix.results.effect.expressions import parse_hypothesis
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.means.judged import Judging
@@ -36,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["TestsEffects"]
 
 Type = Literal[1, 2, 3]
-_METHODS = ("satterthwaite", "kenward-roger")
 
 
 class TestsEffects(HasLaw):
@@ -397,28 +389,13 @@ class TestsEffects(HasLaw):
 
     def _tests(self, ddf: DegreesOfFreedom | None) -> SmallSample:
         """How hypotheses about coefficients are tested."""
-        self._refuse_mode()
-        if not self.model.family.is_normal:
-            if ddf is not None:
-                raise NotSupportedError(
-                    f"ddf={ddf!r} is of normal responses; the {self.model.family.name} family "
-                    "has Wald's chi-square tests (leave ddf out) and drop1()"
-                )
-            return Asymptotic(covariance=self._law.conditional.beta_cov)
-        ddf = "satterthwaite" if ddf is None else ddf
-        one_of("ddf", ddf, _METHODS)
-        if ddf == "kenward-roger" and self._law.method != "reml":
-            raise NotSupportedError(
-                f'Kenward and Roger\'s method is of REML, and this fit is by "{self._law.method}"; '
-                'fit by method="reml", or take ddf="satterthwaite"'
-            )
-        return self._small_samples(ddf)
+        return self._law.small_sample(ddf)
 
     def _judging(self, ddf: Any, parameter: str, request: PredictionRequest) -> Judging:
         """How averages over a grid are held against zero; those of a posterior mode are not."""
         if ddf is not None:
-            one_of("ddf", ddf, (*_METHODS, "asymptotic"))
-        if self._law.method == "map":
+            one_of("ddf", ddf, (*get_args(DegreesOfFreedom), "asymptotic"))
+        if self._law.method in ("map", "mivque0"):
             if ddf is not None:
                 self._refuse_mode()
             return Judging(tests=False)
@@ -433,15 +410,6 @@ class TestsEffects(HasLaw):
         word = {None: "Satterthwaite", "satterthwaite": "Satterthwaite"}.get(ddf, "Kenward-Roger")
         return Judging(tests=True, method=self._tests(ddf), words=f"degrees of freedom by {word}")
 
-    @functools.cached_property
-    def _prepared(self) -> dict[str, SmallSample]:
-        return {}
-
-    def _small_samples(self, ddf: DegreesOfFreedom) -> SmallSample:
-        if ddf not in self._prepared:
-            self._prepared[ddf] = small_sample(self._law, ddf)
-        return self._prepared[ddf]
-
     def _columns(self, rows: Sequence[FTest]) -> dict[str, np.ndarray]:
         num_df = np.asarray([row.num_df for row in rows], dtype=np.int64)
         f, p = (np.asarray([getattr(row, name) for row in rows]) for name in ("f", "p"))
@@ -453,6 +421,10 @@ class TestsEffects(HasLaw):
                 "den_df": den_df, "f": f, "p": p}  # fmt: skip
 
     def _refuse_mode(self) -> None:
+        if self._law.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" maximises no likelihood that tests could compare; fit by "reml"'
+            )
         if self._law.method == "map":
             raise NotSupportedError(
                 'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, DataWarning, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, DataWarning, NotSupportedError
 from bayesmix.results.check.nested import covariance_is_nested
 
 anova_module = importlib.import_module("bayesmix.results.check.anova")
@@ -246,6 +246,55 @@ def test_where_nestedness_does_not_show_the_test_says_so(
     with pytest.warns(DataWarning, match="does not show.*the test takes it to be"):
         table = bmx.anova(small, large)
     assert table["p_value"].notna().iloc[1]
+
+
+def test_bootstrap_p_values_are_those_of_theory(sleepstudy: pd.DataFrame) -> None:
+    slopes = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    uncorrelated = bmx.Model("Reaction ~ Days + (Days || Subject)", sleepstudy).fit_eb()
+    table = bmx.anova(slopes, uncorrelated, test="bootstrap", n=400, seed=1, progress=False)
+    row = table.iloc[1]
+    assert table["method"].tolist() == ["reml", "reml"]
+    assert row["n_refits"] == 400
+    assert row["p_error"] == pytest.approx(np.sqrt(row["p_value"] * (1 - row["p_value"]) / 400))
+    # No variance is at its boundary, so that the chi-square is near.
+    assert row["p_value"] == pytest.approx(row["p_lrt"], abs=0.06)
+    # pbkrtest counts the data as one more response.
+    strong = bmx.anova(slopes, slopes.update(". ~ . - Days"), test="bootstrap", n=99, seed=1,
+                       progress=False)  # fmt: skip
+    assert strong["p_value"][1] == pytest.approx(0.01)
+    assert strong["method"].tolist() == ["ml", "ml"]
+
+
+def test_the_bootstrap_knows_that_a_variance_is_at_its_boundary(rng: np.random.Generator) -> None:
+    frame = pd.DataFrame({"g": np.repeat(np.arange(10), 6), "x": rng.normal(size=60)})
+    frame["y"] = rng.normal(size=60) + 0.35 * rng.normal(size=10)[frame["g"]]
+    one = bmx.Model("y ~ x + (1 | g)", frame).fit_eb()
+    none = bmx.Model("y ~ x", frame).fit_eb()
+    row = bmx.anova(none, one, test="bootstrap", n=600, seed=1, progress=False).iloc[1]
+    exact = one.exact_rlrt(seed=1).iloc[0]
+    assert row["p_value"] < 0.75 * row["p_lrt"]
+    assert abs(row["p_value"] - exact["p"]) < 4 * row["p_error"]
+
+
+def test_the_bootstrap_tests_counts_and_refuses_what_is_not_nested(
+    rng: np.random.Generator,
+) -> None:
+    frame = pd.DataFrame({"g": np.repeat(np.arange(10), 6), "x": rng.normal(size=60)})
+    frame["z"] = rng.normal(size=60)
+    frame["k"] = rng.poisson(np.exp(0.3 + 0.4 * rng.normal(size=10)[frame["g"]]))
+    whole, without, other = (
+        bmx.Model(f"k ~ {term} + (1 | g)", frame, family="poisson").fit_eb()
+        for term in ("x + z", "x", "np.exp(x)")
+    )
+    row = bmx.anova(without, whole, test="bootstrap", n=60, seed=1, progress=False).iloc[1]
+    assert abs(row["p_value"] - row["p_lrt"]) < 0.2
+    with (
+        pytest.raises(NotSupportedError, match="not nested"),
+        pytest.warns(DataWarning, match="not nested"),
+    ):
+        bmx.anova(other, whole, test="bootstrap", n=20)
+    with pytest.raises(ArgumentError, match="two fits"):
+        bmx.anova(without, whole, other, test="bootstrap")
 
 
 def test_models_of_one_first_formula_are_told_apart(rng: np.random.Generator) -> None:

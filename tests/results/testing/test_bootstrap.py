@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.errors import ArgumentError, ConvergenceWarning, NotSupportedError
+from bayesmix.laws.cases import Cases
+from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.normal import NormalLaw
-from bayesmix.laws.refits import Refits
+from bayesmix.laws.refit import Refit
+from bayesmix.laws.refits import OneResponse, Refits
 from bayesmix.laws.resampled import resampled
+from bayesmix.laws.resampling import Resampling
+from bayesmix.results.testing.running import Progress
 from tests.builders import nested_data
 
 FORMULAS = [
@@ -115,6 +121,9 @@ def test_kinds_of_intervals(sleepstudy: pd.DataFrame) -> None:
         2 * estimate - draws.mean() + 1.6449 * draws.std(), rel=1e-4
     )
     assert tables["bc"].loc[name, "lower"] == pytest.approx(low, abs=0.4)
+    bca = boot.intervals("bca", 0.9).set_index("parameter")
+    assert bca.loc[name, "lower"] == pytest.approx(tables["bc"].loc[name, "lower"], abs=0.4)
+    assert (bca["lower"] < bca["upper"]).all()
     with pytest.raises(ArgumentError, match="kind"):
         boot.intervals("studentized")
     with pytest.raises(NotSupportedError, match="20 refits"):
@@ -132,11 +141,14 @@ def test_a_variance_at_zero_is_found_at_zero(rng: np.random.Generator) -> None:
 def test_what_is_refused(rng: np.random.Generator, sleepstudy: pd.DataFrame) -> None:
     frame = nested_data(rng).assign(k=rng.poisson(2.0, 240))
     counts = bmx.Model("k ~ x + (1 | g)", frame, family="poisson").fit_eb()
-    with pytest.raises(NotSupportedError, match="normal responses"):
-        counts.bootstrap(10)
+    for kind in ("semiparametric", "wild"):
+        with pytest.raises(NotSupportedError, match="residuals of a normal response"):
+            counts.bootstrap(10, kind)
     crossed = bmx.Model("y ~ x + (1 | g) + (1 | h)", frame).fit_eb()
     with pytest.raises(NotSupportedError, match="cross"):
         crossed.bootstrap(10, "wild")
+    with pytest.raises(NotSupportedError, match=r"`h` cross|`g` cross"):
+        crossed.bootstrap(10, "cases")
     fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
     with pytest.raises(ArgumentError, match="kind"):
         fit.bootstrap(10, "jackknife")
@@ -146,7 +158,7 @@ def test_what_is_refused(rng: np.random.Generator, sleepstudy: pd.DataFrame) -> 
         fit.bootstrap(5, seed=1, progress=False).save("boot.nc")
 
 
-def test_smooths_are_kept_and_relatives_refused(rng: np.random.Generator) -> None:
+def test_smooths_are_kept_and_relatives_stay_together(rng: np.random.Generator) -> None:
     frame = nested_data(rng, 200)
     frame["y"] += 4 * np.sin(2 * frame["z"]) + rng.normal(size=8)[pd.factorize(frame["g"])[0]]
     fit = bmx.Model("y ~ s(z, k=6) + (1 | g)", frame).fit_eb()
@@ -158,8 +170,9 @@ def test_smooths_are_kept_and_relatives_refused(rng: np.random.Generator) -> Non
         np.eye(8) + 0.2, index=sorted(set(frame["g"])), columns=sorted(set(frame["g"]))
     )
     related = bmx.Model("y ~ x + (1 | gr(g, cov=A))", frame, matrices={"A": A}).fit_eb()
-    with pytest.raises(NotSupportedError, match="related"):
-        related.bootstrap(10)
+    with pytest.raises(NotSupportedError, match="are not"):
+        related.bootstrap(10, "cases")
+    assert related.bootstrap(25, seed=1, progress=False).n_refits == 25
     with pytest.raises(NotSupportedError, match="related"):
         related.anova(ddf="kenward-roger")
     assert np.isfinite(related.anova()["p"]).all()
@@ -175,3 +188,113 @@ def test_smooths_are_kept_and_relatives_refused(rng: np.random.Generator) -> Non
 def many_levels() -> bmx.EmpiricalBayes:
     data = pd.DataFrame({"y": np.arange(4000.0) % 7, "g": np.arange(4000) % 2000})
     return bmx.Model("y ~ 1 + (1 | g)", data).fit_eb()
+
+
+def test_tables_and_predictions_have_the_intervals_that_are_chosen(
+    sleepstudy: pd.DataFrame,
+) -> None:
+    fit = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    boot = fit.bootstrap(100, seed=1, interval="basic", progress=False)
+    wanted = boot.intervals("basic").set_index("parameter")
+    own = boot.fixed_effects()
+    np.testing.assert_allclose(own["lower"], wanted["lower"][:2])
+    np.testing.assert_allclose(own["upper"], wanted["upper"][:2])
+    bca = boot.with_intervals("bca")
+    np.testing.assert_allclose(
+        bca.variance_components()["sd_upper"][:2], bca.intervals("bca")["upper"][2:4], rtol=1e-8
+    )
+    assert "accelerated" in str(bca)
+    rows = pd.DataFrame({"Days": [0.0], "Subject": [None]})
+    population = bca.predict(rows, groups="population")
+    assert population.loc[0, "lower"] == pytest.approx(bca.fixed_effects()["lower"][0])
+    assert bca.predict(kind="response")["lower"].equals(boot.predict(kind="response")["lower"])
+    assert own["estimate"].equals(bca.fixed_effects()["estimate"])
+
+
+def test_acceleration_of_a_mean_is_the_jackknifes_skewness(rng: np.random.Generator) -> None:
+    y = rng.exponential(size=25)
+    fit = bmx.Model("y ~ 1", pd.DataFrame({"y": y})).fit_eb()
+    boot = fit.bootstrap(500, "cases", seed=1, progress=False)
+    found = boot.intervals("bca").iloc[0]
+    d = (y - y.mean()) / 24
+    bend = (d**3).sum() / (6 * (d**2).sum() ** 1.5)
+    draws = boot.draws()["beta(Intercept)"]
+    shift = stats.norm.ppf((draws < y.mean()).mean())
+    for end, z in (("lower", -1.959964), ("upper", 1.959964)):
+        level = stats.norm.cdf(shift + (shift + z) / (1 - bend * (shift + z)))
+        assert found[end] == pytest.approx(np.quantile(draws, level), rel=1e-6)
+    assert draws.std() == pytest.approx(y.std() / 5, rel=0.1)
+
+
+def test_cases_are_whole_levels_with_what_is_nested_in_them(rng: np.random.Generator) -> None:
+    frame = nested_data(rng)
+    frame["y"] += 3 * rng.normal(size=5)[frame["h"] - 1]
+    model = bmx.Model("y ~ 1 + (1 | h/ward)", frame)
+    cases = Cases(model, nested=True)
+    assert (cases.unit, cases.n) == ("h", 5)
+    drawn = cases.drawn(np.random.default_rng(3))
+    outer, inner = sorted(drawn.design.mu.groups, key=lambda g: g.n_levels)
+    assert (outer.n_levels, inner.n_levels) == (5, 15)
+    assert len(set(map(tuple, np.stack([outer.index, inner.index], axis=1)))) == 15
+    left = cases.without(0)
+    assert left.design.mu.group("h").n_levels == 4
+    boot = model.fit_eb().bootstrap(40, "cases", seed=1, progress=False)
+    assert boot.n_refits + boot.n_failed == 40
+    assert set(boot.group_effects("h")["level"]) == {"1", "2", "3", "4", "5"}
+
+
+def test_counts_are_refitted_by_laplace(rng: np.random.Generator) -> None:
+    frame = nested_data(rng)
+    effect = rng.normal(size=8)[pd.factorize(frame["g"])[0]]
+    frame["k"] = rng.poisson(np.exp(0.5 + 0.2 * frame["z"] + 0.6 * effect))
+    fit = bmx.Model("k ~ z + (1 | g)", frame, family="poisson").fit_eb()
+    resampling = Resampling(fit._law)
+    Y = resampling.responses("parametric", 3, (1,))
+    worker = resampling.to(Y).worker()
+    for k in range(3):
+        mine = worker.fit(k, rng)
+        theirs = LaplaceLaw(fit.model.with_parts(y=Y[:, k].copy()), "ml")
+        assert mine.deviance == pytest.approx(theirs.deviance, abs=1e-4)
+        np.testing.assert_allclose(mine.beta, theirs.conditional.beta, atol=2e-3)
+    boot = fit.bootstrap(150, seed=2, progress=False)
+    spread = boot.fixed_effects()["sd"]
+    np.testing.assert_allclose(spread, fit.fixed_effects()["sd"], rtol=0.25)
+    mine, theirs = boot.group_effects(), fit.group_effects()
+    np.testing.assert_allclose(mine["estimate"], theirs["estimate"], atol=0.15)
+    assert boot.with_intervals("bca").fixed_effects()["lower"].notna().all()
+    assert fit.bootstrap(25, "cases", seed=1, progress=False).n_refits > 20
+
+
+def test_an_interrupted_run_keeps_what_it_has(
+    sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+
+    def say(self: Progress, done: int) -> None:
+        if done > 60:
+            raise KeyboardInterrupt
+
+    whole = fit.bootstrap(200, seed=1, progress=False).draws()
+    monkeypatch.setattr(Progress, "say", say)
+    boot = fit.bootstrap(200, seed=1, progress=False)
+    assert boot.interrupted
+    assert 60 < boot.n_refits < 200
+    assert "of 200 (interrupted)" in str(boot)
+    pd.testing.assert_frame_equal(boot.draws().head(60), whole.head(60))
+
+
+def test_refits_that_fail_are_counted(
+    sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    own = OneResponse.fit
+
+    def fails(self: OneResponse, k: int, rng: np.random.Generator | None) -> Refit:
+        if k % 4 == 0:
+            raise FloatingPointError
+        return own(self, k, rng)
+
+    monkeypatch.setattr(OneResponse, "fit", fails)
+    with pytest.warns(ConvergenceWarning, match="10 of 40"):
+        boot = fit.bootstrap(40, seed=1, progress=False)
+    assert (boot.n_refits, boot.n_failed) == (30, 10)

@@ -274,3 +274,78 @@ def test_results_of_ml_and_of_no_groups(rng: np.random.Generator) -> None:
         table = ols.anova(ddf=method)
         np.testing.assert_allclose(table["den_df"], len(frame) - 4, rtol=1e-4)
     assert np.isfinite(bmx.Model("y ~ a + (1 | g)", frame).fit_eb(method="ml").anova()["p"]).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_table_of_fixed_effects_is_lmertests_summary(
+    name: str, fits: dict[str, Any], structures: dict[str, Any]
+) -> None:
+    for key, method in (("coef", "satterthwaite"), ("coef_kr", "kenward-roger")):
+        wanted = structures[name].get(key, [])
+        if not wanted:
+            continue
+        table = fits[name].fixed_effects(ddf=method)
+        for column, theirs in (
+            ("estimate", "Estimate"), ("sd", "Std. Error"), ("df", "df"), ("t", "t value"),
+            ("p", "Pr(>|t|)"),
+        ):  # fmt: skip
+            np.testing.assert_allclose(table[column], [row[theirs] for row in wanted], rtol=2e-3)
+        width = table["upper"] - table["estimate"]
+        np.testing.assert_allclose(width, stats.t.ppf(0.975, table["df"]) * table["sd"])
+
+
+def test_summaries_say_what_their_tests_rest_on(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    assert "df are Satterthwaite's" in str(fit.summary(ddf="satterthwaite"))
+    assert "Kenward and Roger's: sd allows" in str(fit.summary(ddf="kenward-roger"))
+    assert "Satterthwaite" not in str(fit.summary())
+    assert fit.fixed_effects(tests=True).equals(fit.fixed_effects(ddf="satterthwaite"))
+    with pytest.raises(NotSupportedError, match='by "ml"'):
+        fit.update(method="ml").fixed_effects(ddf="kenward-roger")
+    with pytest.raises(NotSupportedError, match="no tests of zero"):
+        fit.update(method="map").fixed_effects(tests=True)
+    with pytest.raises(ArgumentError, match="ddf"):
+        fit.fixed_effects(ddf="between-within")
+
+
+def test_beyond_the_normal_response_tests_are_walds(rng: np.random.Generator) -> None:
+    frame = unbalanced(rng).assign(k=rng.poisson(2.0, 120))
+    fit = bmx.Model("k ~ x + (1 | g)", frame, family="poisson").fit_eb()
+    table = fit.fixed_effects(tests=True)
+    np.testing.assert_allclose(table["z"], table["estimate"] / table["sd"])
+    np.testing.assert_allclose(table["p"], 2 * stats.norm.sf(abs(table["z"])))
+    assert fit.anova()["p"][0] == pytest.approx(table["p"][1])
+    assert "z and p are Wald's" in str(fit.summary(tests=True))
+    with pytest.raises(NotSupportedError, match="normal responses"):
+        fit.fixed_effects(ddf="satterthwaite")
+
+
+def test_draws_have_the_probability_of_direction(sleepstudy: pd.DataFrame) -> None:
+    post = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit(
+        500, chains=2, seed=1, progress=False
+    )
+    draws = post.idata["posterior"]["beta"].to_numpy().reshape(-1, 2)
+    table = post.fixed_effects(tests=True)
+    np.testing.assert_allclose(table["pd"], (draws > 0).mean(axis=0))
+    # MCMCglmm: twice the smaller share, and of none half a draw.
+    share = np.maximum(0.5 / len(draws), 1 - (draws > 0).mean(axis=0))
+    np.testing.assert_allclose(table["p_mcmc"], 2 * share)
+    assert list(table)[-5:] == ["pd", "p_mcmc", "ess_bulk", "ess_tail", "r_hat"]
+    with pytest.raises(NotSupportedError, match=r"no ddf=.*pd"):
+        post.fixed_effects(ddf="satterthwaite")
+
+
+@pytest.mark.slow
+def test_kenward_roger_keeps_the_level_with_eight_groups() -> None:
+    """Four groups a treatment: the type I error of the nominal 5 %."""
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(8), 5)})
+    frame["treatment"] = np.where(frame["g"] < 4, "a", "b")
+    frame["y"] = rng.normal(size=40)
+    model = bmx.Model("y ~ treatment + (1 | g)", frame)
+    n, rejected = 3000, 0
+    for _ in range(n):
+        y = 0.7 * rng.normal(size=8)[frame["g"]] + rng.normal(size=40)
+        fit = model.with_parts(y=y).fit_eb()
+        rejected += fit.test("treatment[T.b] = 0", ddf="kenward-roger")["p"][0] < 0.05
+    assert 0.04 < rejected / n < 0.06

@@ -1,0 +1,107 @@
+"""Many small tasks in threads, with progress, which an interruption does not lose."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+
+from bayesmix.arguments import whole_number
+from bayesmix.threads import one_blas_thread
+
+__all__ = ["Progress", "in_threads", "threads_of"]
+
+_SAY_AFTER = 2.0  # seconds
+_PARTS = 64
+
+
+def threads_of(cores: int | None) -> int:
+    """How many threads are meant: as many as there are processors, up to 8, by default."""
+    return min(os.cpu_count() or 1, 8) if cores is None else whole_number("cores", cores, 1, 1024)
+
+
+class Progress:
+    """A line on standard error that says how far a long run is.
+
+    Parameters
+    ----------
+    word : str
+        What is counted.
+    total : int
+    shown : bool
+        Whether it may be written at all.
+    """
+
+    def __init__(self, word: str, total: int, *, shown: bool) -> None:
+        self._word, self._total, self._shown = word, total, shown
+        self._started, self._said = time.perf_counter(), False
+
+    def say(self, done: int) -> None:
+        """Say how many are done, after a run of more than two seconds."""
+        if self._shown and time.perf_counter() - self._started > _SAY_AFTER:
+            sys.stderr.write(f"\r{self._word} {done:,} of {self._total:,}")
+            sys.stderr.flush()
+            self._said = True
+
+    def close(self) -> None:
+        """End the line, if there is one."""
+        if self._said:
+            sys.stderr.write("\n")
+            self._said = False
+
+
+def in_threads[T](
+    some: Callable[[range, threading.Event], list[T]],
+    n: int,
+    threads: int,
+    say: Callable[[int], None],
+) -> tuple[list[T], bool]:
+    """Do n tasks, as far as they come.
+
+    Parameters
+    ----------
+    some : callable
+        Does those of a range in order, and ends early where the event is set; returns what it
+        has done.
+    n : int
+    threads : int
+    say : callable
+        Is told how many are done.
+
+    Returns
+    -------
+    list
+        Results in the order of the tasks; some are missing after an interruption.
+    bool
+        Whether the run was interrupted (Ctrl-C).
+    """
+    stop = threading.Event()
+    # The first one loads the kernels, which is not for several threads at once.
+    try:
+        found = some(range(1), stop)
+    except KeyboardInterrupt:
+        return [], True
+    cuts = np.linspace(1, n, min(n - 1, max(_PARTS, 4 * threads)) + 1).astype(int).tolist()
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+        parts = [pool.submit(some, range(a, b), stop) for a, b in pairwise(cuts)]
+        at = 0
+        try:
+            for part in parts:
+                found += part.result()
+                at += 1
+                say(len(found))
+        except KeyboardInterrupt:
+            stop.set()
+            for part in parts[at:]:
+                if not part.cancel():
+                    found += part.result()
+            return found, True
+        finally:
+            stop.set()
+    return found, False

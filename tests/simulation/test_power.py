@@ -1,0 +1,147 @@
+"""How often designs find an effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bmx
+from bayesmix.errors import ArgumentError
+from bayesmix.results.testing.running import Progress
+from bayesmix.simulation.levels import with_levels
+from bayesmix.simulation.outcomes import Outcomes
+from bayesmix.simulation.question import Answer
+
+NUMBERS = {"Intercept": 0.0, "arm[T.b]": 1.0, "sd(g)": 0.5, "sigma": 1.0}
+FORMULA = "y ~ arm + (1 | g)"
+
+
+def scenario(n: int = 6, **change: float) -> bmx.Scenario:
+    frame = bmx.design(g=n // 2, arm=["a", "b"], r=range(4), nested={"g": "arm"})
+    return bmx.Scenario(FORMULA, frame, {**NUMBERS, **change})
+
+
+def test_power_is_that_of_the_noncentral_t() -> None:
+    """A balanced comparison of groups: the t test of the group means is exact."""
+    found = bmx.power(scenario(16), "arm[T.b]", n=100, seed=1, progress=False)
+    row = found.table.iloc[0]
+    se = np.sqrt((0.5**2 + 1 / 4) * 2 / 8)
+    edge = stats.t.ppf(0.975, 14)
+    wanted = stats.nct.sf(edge, 14, 1 / se) + stats.nct.cdf(-edge, 14, 1 / se)
+    assert row["lower"] < wanted < row["upper"]
+    assert row["exaggeration"] > 1
+    assert row["n"] == 100
+
+
+def test_levels_seeds_files_and_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call: dict[str, Any] = {"n": 55, "levels": {"g": [4, 8]}, "seed": 3, "progress": False}
+    whole = bmx.power(scenario(), "arm[T.b]", cores=1, **call)
+    assert whole.table["g"].tolist() == [4, 8]
+    again = bmx.power(scenario(), "arm[T.b]", cores=3, file=tmp_path / "power.json", **call)
+    pd.testing.assert_frame_equal(whole.table, again.table)
+    # Interrupted within the second design, the same call goes on.
+    path = tmp_path / "other.json"
+    with monkeypatch.context() as patched:
+
+        def say(self: Progress, done: int) -> None:
+            if done > 60:
+                raise KeyboardInterrupt
+
+        patched.setattr(Progress, "say", say)
+        part = bmx.power(scenario(), "arm[T.b]", file=path, **call)
+    assert part.interrupted
+    assert part.table["n"].tolist()[0] == 55
+    assert part.table["n"].tolist()[1] < 55
+    assert "interrupted" in str(part)
+    done = bmx.power(scenario(), "arm[T.b]", file=path, **call)
+    pd.testing.assert_frame_equal(whole.table, done.table)
+    with pytest.raises(ArgumentError, match="another call"):
+        bmx.power(scenario(sigma=2.0), "arm[T.b]", file=path, **call)
+    (tmp_path / "no.json").write_text("x")
+    with pytest.raises(ArgumentError, match="no file that power"):
+        bmx.power(scenario(), "arm[T.b]", file=tmp_path / "no.json", **call)
+    assert whole.plot().axes[0].get_xlabel() == "levels of g"
+
+
+def test_questions(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    call: dict[str, Any] = {"n": 6, "seed": 1, "progress": False}
+    for test in ("Days", ["Days = 0"], lambda fit: fit.drop1()["p"][1], lambda _: True):
+        found = bmx.power(fit, test, **call)
+        assert found.table["power"][0] == 1.0
+    assert bmx.power(fit, "Days", criterion="interval", **call).question.startswith("95 % interval")
+    null = bmx.power(fit, "Days", formula="Reaction ~ Days + (1 | Subject)", **call)
+    assert null.table["failed"][0] == 0
+    post = bmx.power(
+        fit, "Days > 0", fit="posterior", n=3, seed=1, progress=False, alpha=0.1,
+        fit_options={"draws": 100, "tune": 100, "chains": 1},
+    )  # fmt: skip
+    assert post.question == "probability of Days > 0 above 0.9"
+    assert post.table["power"][0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"test": "dose"}, "no coefficient and no term"),
+        ({"test": "Days", "criterion": "probability"}, "an inequality"),
+        ({"test": "Days = 0", "criterion": "interval"}, "one coefficient"),
+        ({"test": "Days", "fit": "posterior", "criterion": "p"}, "empirical Bayes"),
+        ({"test": "Days", "levels": {"Subjekt": 5}}, "did you mean 'Subject'"),
+        ({"test": "Days", "levels": {"Subject": []}}, "is empty"),
+        ({"test": "Days", "alpha": 2}, "alpha"),
+    ],
+)
+def test_questions_that_have_no_answer(
+    change: dict[str, Any], words: str, sleepstudy: pd.DataFrame
+) -> None:
+    fit = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    with pytest.raises(ArgumentError, match=words):
+        bmx.power(fit, **{"n": 2, "progress": False, **change})
+
+
+def test_more_levels_bring_what_lies_within_them() -> None:
+    frame = bmx.design(school=2, pupil=3, arm=["a", "b"], nested={"pupil": "school"})
+    frame["y"] = np.arange(len(frame)) % 5 + 0.1 * np.arange(len(frame)) ** 2
+    model = bmx.Model("y ~ arm + (1 | school) + (1 | pupil)", frame)
+    more = with_levels(frame, model, {"school": 5})
+    assert more["school"].nunique() == 5
+    assert more["pupil"].nunique() == 15
+    assert more.groupby("pupil")["school"].nunique().max() == 1
+    assert set(frame["pupil"]) < set(more["pupil"])
+    assert with_levels(frame, model, {"pupil": 4})["school"].nunique() == 2
+    numbers = with_levels(pd.DataFrame({"g": [3, 3, 4, 7]}), model, {"g": 7})["g"]
+    assert numbers.nunique() == 7
+
+
+def test_what_could_not_be_fitted_does_not_count() -> None:
+    found = Outcomes([Answer(success=True, estimate=2.0), None, Answer(success=False)])
+    row = found.summary(1.0)
+    assert (row["n"], row["power"], row["failed"], row["exaggeration"]) == (2, 0.5, 1, 2.0)
+    assert Outcomes([None]).summary(None)["n"] == 0
+
+
+@pytest.mark.slow
+def test_a_calibrated_model_has_uniform_ranks() -> None:
+    frame = bmx.simulate(FORMULA, scenario().data.drop(columns="y"), NUMBERS, seed=1)
+    model = bmx.Model("y ~ 1 + (1 | g)", frame)
+    found = bmx.calibrate(model, 30, seed=1, ranks=20, draws=100, chains=1, tune=150,
+                          progress=False)  # fmt: skip
+    assert len(found.ranks) + found.failed == 30
+    assert found.ranks.to_numpy().min() >= 0
+    assert found.ranks.to_numpy().max() <= 19
+    assert "as uniform as chance" in found.statement
+    assert found.table["parameter"].tolist() == list(found.ranks)
+    assert len(found.plot().axes) >= 3
+    wrong = bmx.simulation.CalibrationRanks(
+        ranks=pd.DataFrame({"sigma": np.zeros(200, int)}), n_ranks=20, failed=0,
+        interrupted=False, seed=1,
+    )  # fmt: skip
+    assert "sigma are not uniform" in wrong.statement
+    with pytest.raises(ArgumentError, match="fewer than"):
+        bmx.calibrate(model, 5, ranks=1000, draws=10)
