@@ -65,8 +65,8 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
     n, p = predictor.X.shape
     if not p:
         raise NotSupportedError(
-            f"`{predictor.formula}` leaves no coefficient of sigma to estimate: keep the intercept, "
-            "or give known standard deviations by known_se="
+            f"`{predictor.formula}` leaves no coefficient of sigma to estimate: keep the "
+            "intercept, or give known standard deviations by known_se="
         )
     offset = np.zeros(n) if predictor.offset is None else predictor.offset
     found, stratum = np.unique(np.column_stack([predictor.X, offset]), axis=0, return_inverse=True)
