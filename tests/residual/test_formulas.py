@@ -521,6 +521,14 @@ def test_levels_that_are_whole_numbers_are_these_numbers(word: str, data: pd.Dat
     assert text.fit_eb().loglik == pytest.approx(number.fit_eb().loglik, abs=1e-9)
 
 
+@pytest.mark.parametrize("formula", ["sigma ~ 0", "sigma ~ 0 + offset(x)"])
+def test_a_predictor_of_sigma_without_a_coefficient_is_refused(
+    formula: str, data: pd.DataFrame
+) -> None:
+    with pytest.raises(NotSupportedError, match=r"no coefficient of sigma .* known_se="):
+        bmx.Model(["y ~ x + (1 | g)", formula], data).fit_eb()
+
+
 def test_text_is_in_an_order_or_refused(data: pd.DataFrame) -> None:
     given = data.assign(
         week=[f"w{t + 5}" for t in data["t"]],
