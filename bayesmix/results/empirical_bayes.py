@@ -15,6 +15,7 @@ from bayesmix.errors import NotApplicableError
 from bayesmix.inference.empirical import Method
 from bayesmix.laws.base import Asked, IntervalMethod
 from bayesmix.laws.normal import NormalLaw
+from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
 from bayesmix.results.signposts import OF_MODES
 from bayesmix.results.tabular.summary import of_columns, of_negative_shares
@@ -52,7 +53,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
+class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,
@@ -63,7 +64,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
     Parameters
     ----------
     model : Model
-    method : {"reml", "ml", "map"}
+    method : {"reml", "ml", "map", "mivque0"}
 
     Attributes
     ----------
@@ -258,7 +259,9 @@ class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
         footer += of_columns("", error, parts)
         limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
         unknown = any(bool(part.isna().any(axis=None)) for part in limits)
-        if unknown and self.method != "map" and law.affordable(law.n_beside) == "wald":
+        if self.method == "mivque0":
+            footer.append(f"{self.optimizer.message}; there are no intervals of components.")
+        elif unknown and self.method != "map" and law.affordable(law.n_beside) == "wald":
             footer.append(
                 "Limits left empty are not known by Wald's method: "
                 'variance_components(ci_method="profile") and correlations(ci_method="profile") '
@@ -274,7 +277,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
         return footer + law.notes
 
     def _called(self) -> str:
-        name = {"reml": "REML", "ml": "ML", "map": "MAP"}[self.method]
+        name = {"reml": "REML", "ml": "ML", "map": "MAP", "mivque0": "MIVQUE(0)"}[self.method]
         return name if self._law.has_sigma else f"{name} (Laplace)"
 
     def _run(self) -> Mapping[str, Any]:

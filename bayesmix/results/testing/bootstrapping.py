@@ -161,8 +161,9 @@ class Bootstraps(HasLaw):
         return made.with_intervals(interval)
 
     def _refuse_no_likelihood(self) -> None:
-        if self._law.method == "map":
-            raise NotSupportedError('bootstrap() is of method="reml" or "ml", not of "map"')
+        method = self._law.method
+        if method not in ("reml", "ml"):
+            raise NotSupportedError(f'bootstrap() is of method="reml" or "ml", not of "{method}"')
         others = [name for name in self.model.design.predictors if name != "mu"]
         if others and not (others == ["sigma"] and self.model.family.is_linear_normal):
             raise NotSupportedError(
