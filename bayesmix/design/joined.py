@@ -125,7 +125,7 @@ def columns_by_predictor(
     Parameters
     ----------
     group : GroupingFactor
-        Of its owner.
+        The owner's, with zeros for the others.
     predictors : mapping of str to LinearPredictor
     parameter : str
         The owner's.
