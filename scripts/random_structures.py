@@ -1,15 +1,20 @@
 """Fit random combinations of covariance structures; each ends in a fit or in a named error.
 
-    python scripts/random_structures.py --n 20000 --seed 0
+    python scripts/random_structures.py --n 20000 --seed 0 --workers 2
+    python scripts/random_structures.py --first 5000 --n 1000
+    python scripts/random_structures.py --only 123
 
 Formulas, sizes, units, families and methods are drawn from the seed and a number, so that
-``--only 123`` repeats one. Prints what went wrong, and how often each way was taken.
+``--only 123`` repeats one and a range of numbers goes on where another ended. Prints failures
+and slow models at once, how far it is every hundred models, and in the end how often each way
+was taken.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import multiprocessing
 import sys
 import time
 import traceback
@@ -23,7 +28,9 @@ from bayesmix.errors import BayesmixError
 
 STEPS = ("ar1", "hetar1", "cs", "homcs", "toep", "homtoep")
 PLACES = ("exp", "gau", "mat")
-FAMILIES = ("gaussian", "gaussian", "gaussian", "poisson", "bernoulli", "gamma")
+FAMILIES = ("gaussian", "gaussian", "gaussian", "gaussian", "poisson", "bernoulli", "gamma")
+SHARE_OF_LARGE, SHARE_OF_SUMMARIES = 0.05, 0.02  # both take their time
+SLOW = 30.0  # seconds
 
 
 def random_term(rng: np.random.Generator) -> str:
@@ -48,7 +55,8 @@ def random_term(rng: np.random.Generator) -> str:
 
 def random_table(rng: np.random.Generator, family: str) -> pd.DataFrame:
     """Draw rows of groups by times, some of them missing or twice, in odd units."""
-    n_g, n_t = int(rng.integers(2, 25)), int(rng.integers(1, 9))
+    most_g, most_t = (25, 9) if rng.random() < SHARE_OF_LARGE else (9, 6)
+    n_g, n_t = int(rng.integers(2, most_g)), int(rng.integers(1, most_t))
     t = np.cumsum(rng.choice([1, 1, 1, 2, 5], n_t)) - rng.integers(0, 3)
     g = np.repeat(np.arange(n_g), n_t)
     table = pd.DataFrame({"g": g, "t": np.tile(t, n_g)})
@@ -95,7 +103,8 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
         estimate = fit.fixed_effects().set_index("term")["estimate"]
         if not np.isfinite(estimate[list(model.design.mu.fixed_effects)]).all():
             return what, "FAILED: an estimate is not finite"
-        fit.summary()
+        if rng.random() < SHARE_OF_SUMMARIES:
+            fit.summary()
         fit.predict(new[:1]) if "f" not in model.formula.columns else fit.predict(table[:3])
     except BayesmixError as error:
         return what, type(error).__name__
@@ -106,6 +115,14 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
     return what, "fit"
 
 
+def timed(task: tuple[int, int, float]) -> tuple[int, str, str, float]:
+    """Number, model, end and seconds of one."""
+    warnings.simplefilter("ignore")
+    begin = time.perf_counter()
+    what, end = one(*task)
+    return task[1], what, end, time.perf_counter() - begin
+
+
 def main() -> int:
     """Run them all and count."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,19 +130,22 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int)
-    parser.add_argument("--draws", type=float, default=0.02, help="share that is sampled")
+    parser.add_argument("--draws", type=float, default=0.005, help="share that is sampled")
+    parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
-    warnings.simplefilter("ignore")
     numbers = range(given.first, given.first + given.n) if given.only is None else [given.only]
+    tasks = [(given.seed, number, given.draws) for number in numbers]
     ends: collections.Counter[str] = collections.Counter()
     start = time.perf_counter()
-    for number in numbers:
-        begin = time.perf_counter()
-        what, end = one(given.seed, number, given.draws)
-        ends[end.partition(":")[0]] += 1
-        seconds = time.perf_counter() - begin
-        if end.startswith("FAILED") or seconds > 60 or given.only is not None:
-            print(f"{what}: {end} ({seconds:.1f} s)", flush=True)
+    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
+        done = pool.imap_unordered(timed, tasks, 8)
+        for number, what, end, seconds in done:
+            ends[end.partition(":")[0]] += 1
+            if end.startswith("FAILED") or seconds > SLOW or given.only is not None:
+                print(f"{what}: {end} ({seconds:.1f} s)", flush=True)
+            if sum(ends.values()) % 100 == 0:
+                passed = time.perf_counter() - start
+                print(f"{sum(ends.values())} ({number}), {passed:.0f} s: {dict(ends)}", flush=True)
     print(f"{sum(ends.values())} models in {time.perf_counter() - start:.0f} s: {dict(ends)}")
     return int(ends["FAILED"] > 0)
 

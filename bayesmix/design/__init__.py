@@ -5,7 +5,8 @@ from types import ModuleType
 
 from bayesmix.design.crossing import design as crossed
 from bayesmix.design.design import Design, build_design
-from bayesmix.design.groups import Block, GroupingFactor, Levels
+from bayesmix.design.groups import Block, GroupingFactor
+from bayesmix.design.levels import Levels
 from bayesmix.design.newdata import DesignRows, design_rows
 from bayesmix.design.predictor import LinearPredictor
 

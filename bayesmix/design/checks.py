@@ -10,7 +10,7 @@ from bayesmix.design.groups import GroupingFactor
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
 from bayesmix.spread import sample_sd
 
-__all__ = ["check_sizes", "warn_of_far_columns"]
+__all__ = ["check_sizes", "warn_of_far_columns", "warn_of_swapped_positions"]
 
 # Structures whose effects differ from residuals in that they are correlated by a rule.
 _TOLD_BY_CORRELATION = frozenset({"ar1", "hetar1", "ou", "exp", "gau", "mat", "cs", "toep"})
@@ -138,3 +138,40 @@ def warn_of_far_columns(groups: tuple[GroupingFactor, ...]) -> None:
                         DataWarning,
                         skip_file_prefixes=OWN_FILES,
                     )
+
+
+def warn_of_swapped_positions(
+    groups: tuple[GroupingFactor, ...], fixed_effects: tuple[str, ...]
+) -> None:
+    """Warn of a series along the groups, in each time, which is likely the other way round.
+
+    Told by a number among the fixed effects that groups the rows, while what orders them is
+    not and has more values.
+
+    Parameters
+    ----------
+    groups : tuple of GroupingFactor
+    fixed_effects : tuple of str
+
+    Warns
+    -----
+    DataWarning
+    """
+    for group in groups:
+        columns = group.levels.columns
+        if len(columns) != 1 or columns[0] not in fixed_effects:
+            continue
+        for block in group.blocks:
+            if block.positions is None or block.size <= group.n_levels:
+                continue
+            word, time = block.structure, columns[0]
+            left = group.effects[block.start].partition(")[")[0].removeprefix(f"{word}(")
+            if left not in fixed_effects:
+                warnings.warn(
+                    f"`{word}({left} | {time})` has a series of {block.size} values of {left} in "
+                    f"each of the {group.n_levels} values of {time}, which is a number among the "
+                    f"fixed effects: for a series over {time} in each {left} write "
+                    f"{word}({time} | {left})",
+                    DataWarning,
+                    skip_file_prefixes=OWN_FILES,
+                )

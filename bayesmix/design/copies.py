@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.design.design import Design
-from bayesmix.design.groups import GroupingFactor, Levels
+from bayesmix.design.groups import GroupingFactor
+from bayesmix.design.levels import Levels
 from bayesmix.design.subset import design_of_rows
 
 __all__ = ["design_of_copies"]

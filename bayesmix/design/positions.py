@@ -16,7 +16,7 @@ from bayesmix.design.missing import check_finite
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.quoting import decode
-from bayesmix.formula.structures import STRUCTURE_WORDS
+from bayesmix.formula.structures import STRUCTURE_WORDS, as_residual
 from bayesmix.memory import check_memory
 
 __all__ = ["MOST_POSITIONS", "PositionColumns", "learn_positions"]
@@ -259,12 +259,9 @@ def _codes(levels: tuple[str, ...]) -> list[float]:
 
 def _too_many(term: GroupTerm) -> str:
     """What to write in place of more positions than there can be effects of."""
-    most = f"; {MOST_POSITIONS} are the most for effects of a level"
-    word = {"ou": "exp", "mat": "exp", "hetar1": "ar1", "homcs": "cs", "homtoep": "toep"}.get(
-        term.structure, term.structure
-    )
-    left = "" if word == "cs" else f"{term.left.replace(', ', ' + ')} | "
+    instead = as_residual(term.structure, term.left, term.name)
     return (
-        f"{most}: say that the residuals are correlated, which has no such bound, by a second "
-        f'formula "residual ~ {word}({left}{term.name})", or round the positions'
+        f"; {MOST_POSITIONS} are the most for effects of a level: say that the residuals are "
+        f'correlated, which has no such bound, by a second formula "{instead}", or round the '
+        "positions"
     )

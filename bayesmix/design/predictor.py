@@ -13,8 +13,9 @@ import pandas as pd
 from bayesmix.arguments import did_you_mean
 from bayesmix.design.aliasing import Aliasing, aliasing
 from bayesmix.design.between import Matrices
-from bayesmix.design.checks import check_sizes
-from bayesmix.design.groups import GroupingFactor, build_grouping_factors, smooth_factors
+from bayesmix.design.checks import check_sizes, warn_of_swapped_positions
+from bayesmix.design.grouping import build_grouping_factors, smooth_factors
+from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.identified import check_identified
 from bayesmix.design.matrices import (
     Columns,
@@ -214,6 +215,7 @@ def build_predictor(
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
     check_sizes(len(X), len(kept), groups, residual_is_estimated=residual_is_estimated)
+    warn_of_swapped_positions(groups, columns.names)
     names = tuple(columns.names[j] for j in kept)
     combined = aliasing(X, columns.names, kept, independent) if aliased else None
     X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.design.groups import Levels
+from bayesmix.design.levels import Levels
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula
 from bayesmix.formula.residual import coordinates_of

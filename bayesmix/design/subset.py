@@ -9,8 +9,9 @@ import numpy as np
 
 from bayesmix.design.checks import check_sizes
 from bayesmix.design.design import Design
-from bayesmix.design.groups import GroupingFactor, Levels
+from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.identified import check_identified
+from bayesmix.design.levels import Levels
 from bayesmix.design.predictor import LinearPredictor
 from bayesmix.errors import BayesmixWarning, DataError
 

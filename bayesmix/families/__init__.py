@@ -7,7 +7,12 @@ import re
 from bayesmix.arguments import nearest
 from bayesmix.errors import ArgumentError
 from bayesmix.families.base import Family
-from bayesmix.families.counts import NegativeBinomial, Poisson
+from bayesmix.families.counts import (
+    GeneralizedPoisson,
+    NegativeBinomial,
+    NegativeBinomial1,
+    Poisson,
+)
 from bayesmix.families.gaussian import Gaussian, GaussianKnownSE
 from bayesmix.families.inflated import (
     HurdleGamma,
@@ -17,24 +22,34 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
-from bayesmix.families.ordinal import Cumulative
+from bayesmix.families.ordbeta import OrderedBeta
+from bayesmix.families.ordinal import (
+    AdjacentCategories,
+    ContinuationRatio,
+    Cumulative,
+    StoppingRatio,
+)
 from bayesmix.families.positive import Exponential, Gamma, InverseGaussian, Weibull
 from bayesmix.families.proportions import Bernoulli, Beta, BetaBinomial, Binomial
-from bayesmix.families.real import Laplace, LogNormal, StudentT
+from bayesmix.families.real import Laplace, LogNormal, SkewNormal, StudentT
 from bayesmix.families.scale import ResponseScale
+from bayesmix.families.tweedie import Tweedie
 
 __all__ = [
     "FAMILIES",
+    "AdjacentCategories",
     "Bernoulli",
     "Beta",
     "BetaBinomial",
     "Binomial",
+    "ContinuationRatio",
     "Cumulative",
     "Exponential",
     "Family",
     "Gamma",
     "Gaussian",
     "GaussianKnownSE",
+    "GeneralizedPoisson",
     "HurdleGamma",
     "HurdleNegativeBinomial",
     "HurdlePoisson",
@@ -42,9 +57,14 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "NegativeBinomial",
+    "NegativeBinomial1",
+    "OrderedBeta",
     "Poisson",
     "ResponseScale",
+    "SkewNormal",
+    "StoppingRatio",
     "StudentT",
+    "Tweedie",
     "Weibull",
     "ZeroInflatedBinomial",
     "ZeroInflatedNegativeBinomial",
@@ -59,17 +79,25 @@ FAMILIES: dict[str, type[Family]] = {
         StudentT,
         LogNormal,
         Laplace,
+        SkewNormal,
         Bernoulli,
         Binomial,
         BetaBinomial,
         Poisson,
         NegativeBinomial,
+        NegativeBinomial1,
+        GeneralizedPoisson,
         Gamma,
         InverseGaussian,
         Exponential,
         Weibull,
+        Tweedie,
         Beta,
+        OrderedBeta,
         Cumulative,
+        StoppingRatio,
+        ContinuationRatio,
+        AdjacentCategories,
         ZeroInflatedPoisson,
         ZeroInflatedNegativeBinomial,
         ZeroInflatedBinomial,
@@ -91,6 +119,12 @@ _OTHER_NAMES = {
     "nbinom": "negative_binomial",
     "nbinom2": "negative_binomial",
     "nb2": "negative_binomial",
+    "nbinom1": "negative_binomial1",
+    "nb1": "negative_binomial1",
+    "negbinomial1": "negative_binomial1",
+    "genpois": "generalized_poisson",
+    "ordered_beta": "ordbeta",
+    "skewnormal": "skew_normal",
     "betabinomial": "beta_binomial",
     "log_normal": "lognormal",
     "invgauss": "inverse_gaussian",
@@ -98,6 +132,10 @@ _OTHER_NAMES = {
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
     "ordered": "cumulative",
+    "stopping_ratio": "sratio",
+    "sequential": "sratio",
+    "continuation_ratio": "cratio",
+    "adjacent_categories": "acat",
     "zip": "zero_inflated_poisson",
     "zinb": "zero_inflated_negative_binomial",
     "zib": "zero_inflated_binomial",
@@ -106,31 +144,23 @@ _OTHER_NAMES = {
 }
 
 
-_NB1 = "take 'negative_binomial', whose variance is mu + mu^2 / alpha (NB2) and not linear in mu"
 _CATEGORIES = (
     "for two categories take 'bernoulli', for ordered ones 'cumulative'; for others fit each "
     "against one of them"
 )
 _TRUNCATED = "write truncated(y, 1) ~ ... with family={!r}"
 _BY_LINK = "it is a link: family=bmx.families.Bernoulli(link={!r})"
-_UNIT = "'beta' takes fractions above 0 and below 1; zeros and ones need a model of their own"
+_UNIT = "for fractions with zeros and ones take 'ordbeta'"
 # Families of other packages that are none here, and what serves instead.
 _INSTEAD = {
-    "nbinom1": _NB1,
-    "nb1": _NB1,
-    "negbinomial1": _NB1,
     "quasipoisson": "for overdispersed counts take 'negative_binomial'",
     "quasibinomial": "for overdispersed proportions take 'beta_binomial'",
     "quasi": "for overdispersion take 'negative_binomial' or 'beta_binomial'",
-    "genpois": "for overdispersed counts take 'negative_binomial'",
     "compois": "for overdispersed counts take 'negative_binomial'",
     "geometric": "take 'negative_binomial', which it is at alpha = 1",
     "multinomial": _CATEGORIES,
     "categorical": _CATEGORIES,
     "ordered_logit": "take 'cumulative', whose link is the logit",
-    "sratio": "for ordered categories there is 'cumulative'",
-    "cratio": "for ordered categories there is 'cumulative'",
-    "acat": "for ordered categories there is 'cumulative'",
     "logit": _BY_LINK.format("logit"),
     "probit": _BY_LINK.format("probit"),
     "cloglog": _BY_LINK.format("cloglog"),
@@ -138,9 +168,6 @@ _INSTEAD = {
     "truncated_nbinom2": _TRUNCATED.format("negative_binomial"),
     "zero_inflated_beta": _UNIT,
     "zero_one_inflated_beta": _UNIT,
-    "ordbeta": _UNIT,
-    "skew_normal": "for a skewed response take 'lognormal' or 'gamma'",
-    "tweedie": "for positive values with zeros take 'hurdle_gamma'",
 }
 
 

@@ -215,6 +215,14 @@ class Family(ABC):
         """Return the categories of an ordered response, the lowest first; else nothing."""
         return ()
 
+    def parameter_starts(self, y: np.ndarray) -> Mapping[str, float]:
+        """Return where a search starts with single parameters, as far as the family says."""
+        return {}
+
+    def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """Return where a search starts with a vector of thresholds; only where there is one."""
+        raise NotImplementedError
+
     @abstractmethod
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS

@@ -10,10 +10,11 @@ import numpy as np
 
 from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import Functions, large_is_infinite, times_log
-from bayesmix.families.parameters import POSITIVE, ParameterSpec
+from bayesmix.families.observation import custom_distribution
+from bayesmix.families.parameters import POSITIVE, UNIT, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 
-__all__ = ["Count", "NegativeBinomial", "Poisson"]
+__all__ = ["Count", "GeneralizedPoisson", "NegativeBinomial", "NegativeBinomial1", "Poisson"]
 
 _NO_MORE = 1e-3  # standard errors of 1 / alpha that count as none
 
@@ -199,6 +200,153 @@ class NegativeBinomial(Count):
     def latex(self) -> str:
         """Return NegativeBinomial(mu_i, alpha)."""
         return rf"\operatorname{{NegativeBinomial}}({self.mu_latex}, \alpha)"
+
+
+@dataclass(frozen=True, slots=True)
+class NegativeBinomial1(Count):
+    """Negative binomial counts with mean mu whose variance is linear in it: mu (1 + alpha).
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+
+    References
+    ----------
+    Hilbe, J. M. (2011). Negative binomial regression, 2nd ed. Cambridge (NB1).
+    """
+
+    name: ClassVar[str] = "negative_binomial1"
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
+    row_kernel: ClassVar[str] = "negative_binomial1"
+    has_laplace: ClassVar[bool] = True
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Half-Cauchy on alpha, which is 0 for the Poisson."""
+        return {"alpha": ("HalfCauchy", {"beta": 1.0})}
+
+    @large_is_infinite
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu (1 + alpha)."""
+        return self.inverse_link(eta) * (1.0 + parameters["alpha"])
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability."""
+        alpha = parameters["alpha"]
+        mu = self.link_functions.inverse(f, eta)
+        size, spread = mu / alpha, f.log1p(alpha)
+        some = f.maximum(size, 1e-300)
+        choose = -f.log(y + some) - f.betaln(some, y + 1.0)
+        lp = choose - size * spread + y * (f.log(alpha) - spread)
+        return self._checked(f, y, mu, lp)
+
+    def log_tails(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, Any]:
+        """Write both incomplete beta functions."""
+        alpha = parameters["alpha"]
+        size = f.maximum(self.link_functions.inverse(f, eta) / alpha, 1e-300)
+        k = f.maximum(y, 0.0) + 1.0
+        below = f.log_tail(f.betainc(size, k, 1.0 / (1.0 + alpha)))
+        above = f.log_tail(f.betainc(k, size, alpha / (1.0 + alpha)))
+        return f.where(y >= 0, below, -np.inf), f.where(y >= 0, above, 0.0)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw counts: Poisson with a gamma distributed mean."""
+        alpha = parameters["alpha"]
+        return poisson_draws(rng.gamma(self.inverse_link(eta) / alpha) * alpha, rng)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return NegativeBinomial(mu, mu / alpha)."""
+        import pymc as pm
+
+        mu = self.tensor_mean(eta)
+        return pm.NegativeBinomial, {"mu": mu, "alpha": mu / parameters["alpha"]}
+
+    def latex(self) -> str:
+        """Return NegativeBinomial(mu_i, mu_i / alpha)."""
+        return (
+            rf"\operatorname{{NegativeBinomial}}(\mu_i, \mu_i / \alpha), "
+            rf"\quad \mu_i = {self.mu_latex}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizedPoisson(Count):
+    """Counts that vary more than Poisson's, from chains of offspring: variance mu / (1 - delta)^2.
+
+    `delta`, between 0 and 1, is the mean number of offspring; at 0 it is the Poisson.
+
+    Parameters
+    ----------
+    link : {"log", "identity", "sqrt"}
+
+    References
+    ----------
+    Consul, P. C. and Jain, G. C. (1973). A generalization of the Poisson distribution.
+    Technometrics 15, 791-799.
+    """
+
+    name: ClassVar[str] = "generalized_poisson"
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"delta": UNIT}
+    row_kernel: ClassVar[str] = "generalized_poisson"
+    has_laplace: ClassVar[bool] = True
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Uniform on delta."""
+        return {"delta": ("Beta", {"alpha": 1.0, "beta": 1.0})}
+
+    @large_is_infinite
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return mu / (1 - delta)^2."""
+        return self.inverse_link(eta) / (1.0 - parameters["delta"]) ** 2
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability."""
+        delta = parameters["delta"]
+        mu = self.link_functions.inverse(f, eta)
+        theta = mu * (1.0 - delta)
+        both = f.maximum(theta + delta * y, 1e-300)
+        log_theta = self.link_functions.log_inverse(f, eta) + f.log1p(-delta)
+        lp = f.where(y > 0, log_theta + (y - 1.0) * f.log(both), 0.0) - theta - delta * y
+        return self._checked(f, y, mu, lp - f.gammaln(y + 1.0))
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw counts, generation by generation."""
+        delta = np.asarray(parameters["delta"], dtype=np.float64)
+        total = born = poisson_draws(self.inverse_link(eta) * (1.0 - delta), rng)
+        while np.any((born > 0) & np.isfinite(born)):
+            born = poisson_draws(np.where(np.isfinite(born), born, 0.0) * delta, rng)
+            total = total + born
+        return total
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution."""
+        return custom_distribution(self, eta, parameters, {})
+
+    def latex(self) -> str:
+        """Return GeneralizedPoisson(mu_i, delta)."""
+        return rf"\operatorname{{GeneralizedPoisson}}({self.mu_latex}, \delta)"
 
 
 def poisson_draws(mu: np.ndarray, rng: np.random.Generator) -> np.ndarray:

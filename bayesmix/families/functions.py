@@ -58,15 +58,24 @@ NUMPY: Functions = SimpleNamespace(
     log=np.log,
     log1mexp=_log1mexp,
     log1p=np.log1p,
+    cumsum_last=lambda x: np.cumsum(x, axis=-1),
+    column=lambda x: np.asarray(x)[..., None],
+    with_zero=lambda x: np.concatenate([np.zeros((*x.shape[:-1], 1)), x], axis=-1),
     log_expit=special.log_expit,
     log_ndtr=special.log_ndtr,
+    logsumexp=lambda x: special.logsumexp(x, axis=-1),
     log_tail=lambda p: np.log(np.maximum(p, _SMALLEST)),
     logaddexp=np.logaddexp,
     maximum=np.maximum,
     minimum=np.minimum,
+    numbers=lambda n: np.arange(1.0, n + 1.0),
+    places=lambda x: np.arange(1.0, x.shape[-1] + 1.0),
     pick=_pick,
+    thresholds_less=lambda tau, eta: np.asarray(tau) - np.asarray(eta)[..., None],
     sqrt=np.sqrt,
+    sum_last=lambda x: np.sum(x, axis=-1),
     where=np.where,
+    whole=np.floor,
 )
 
 
@@ -74,6 +83,7 @@ NUMPY: Functions = SimpleNamespace(
 def tensor_functions() -> Functions:
     """Return the same functions of PyTensor, which is loaded by the first call."""
     import pytensor.tensor as pt
+    from pytensor.gradient import disconnected_grad
 
     def log_ndtr(x: Any) -> Any:
         # PyMC's own takes sqrt(2) in single precision. Each side is kept in its range, so
@@ -114,16 +124,25 @@ def tensor_functions() -> Functions:
         log=pt.log,
         log1mexp=pt.log1mexp,
         log1p=pt.log1p,
+        cumsum_last=lambda x: pt.cumsum(x, axis=-1),
+        column=lambda x: x[:, None],
+        with_zero=lambda x: pt.concatenate([pt.zeros_like(x[..., :1]), x], axis=-1),
         log_expit=lambda x: -pt.softplus(-x),
         log_ndtr=log_ndtr,
+        logsumexp=lambda x: pt.logsumexp(x, axis=-1),
         log_tail=lambda p: pt.log(pt.maximum(p, _SMALLEST)),
         logaddexp=pt.logaddexp,
         maximum=pt.maximum,
         minimum=pt.minimum,
+        numbers=lambda n: np.arange(1.0, n + 1.0),
+        places=lambda x: pt.arange(1, x.shape[-1] + 1).astype("float64"),
         # One vector for all rows, in front of which PyMC may put an axis of length one.
         pick=lambda thresholds, at: thresholds.flatten()[at.astype("int64")],
+        thresholds_less=lambda tau, eta: tau.flatten()[None, :] - eta[:, None],
         sqrt=pt.sqrt,
+        sum_last=lambda x: pt.sum(x, axis=-1),
         where=pt.switch,
+        whole=lambda x: disconnected_grad(pt.floor(x)),
     )
 
 

@@ -87,6 +87,8 @@ class Gaussian(Real):
     """
 
     name: ClassVar[str] = "gaussian"
+    row_kernel: ClassVar[str] = "gaussian"
+    has_laplace: ClassVar[bool] = True
     is_normal: ClassVar[bool] = True
     accepts: ClassVar[tuple[str, ...]] = ("weights", "known_se", "status", "lower", "upper")
 
@@ -150,6 +152,8 @@ class GaussianKnownSE(Gaussian):
     """Normal response whose residual standard errors are known, as in meta-analysis."""
 
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {}
+    row_kernel: ClassVar[str] = ""
+    has_laplace: ClassVar[bool] = False
     residual_is_estimated: ClassVar[bool] = False
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
@@ -174,6 +178,8 @@ class GaussianOwnScale(Gaussian):
     """Normal response whose standard deviations are parameters of its residual structure."""
 
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {}
+    row_kernel: ClassVar[str] = ""
+    has_laplace: ClassVar[bool] = False
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Nothing of its own to estimate."""

@@ -48,16 +48,16 @@ class _ExtraZeros:
     name: ClassVar[str]
     parameters: ClassVar[Mapping[str, ParameterSpec]]
     accepts: ClassVar[tuple[str, ...]]
-    # What its base can do, it cannot.
-    row_kernel: ClassVar[str] = ""
-    has_laplace: ClassVar[bool] = False
+    row_kernel: ClassVar[str]
+    has_laplace: ClassVar[bool] = True
+    # What its base becomes, it does not.
     limit: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         if len(cls.__bases__) == 2:
             base: Any = cls.__bases__[1]
             cls.base = base
-            cls.name = f"{cls.prefix}_{base.name}"
+            cls.name = cls.row_kernel = f"{cls.prefix}_{base.name}"
             cls.parameters = {**base.parameters, cls.zeros: UNIT}
             cls.accepts = base.needs
 

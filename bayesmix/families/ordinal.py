@@ -1,8 +1,9 @@
-"""Ordered categories: the cumulative model."""
+"""Ordered categories: cumulative, sequential and adjacent-category models."""
 
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,35 +15,30 @@ from bayesmix.errors import FormulaError
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
 from bayesmix.families.functions import NUMPY, Functions
 from bayesmix.families.observation import custom_distribution
-from bayesmix.families.parameters import ORDERED, ParameterSpec
+from bayesmix.families.parameters import ORDERED, REALS, ParameterSpec
 from bayesmix.families.proportions import Unit
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
 
-__all__ = ["Cumulative"]
+__all__ = ["AdjacentCategories", "ContinuationRatio", "Cumulative", "StoppingRatio"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cumulative(Unit):
-    """Ordered categories 1 to K: P(y <= k) = F(tau_k - eta), F the inverse link.
+class Ordinal(Unit):
+    """What the families of ordered categories share: K - 1 thresholds and eta.
 
-    The K - 1 ordered thresholds tau take the place of the intercept. A positive
-    coefficient moves the response towards higher categories.
+    The thresholds take the place of the intercept. A positive coefficient moves the
+    response towards higher categories.
 
     Parameters
     ----------
     link : {"logit", "probit", "cloglog"}
-
-    References
-    ----------
-    McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal
-    Statistical Society B 42, 109-142.
     """
 
-    name: ClassVar[str] = "cumulative"
-    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": ORDERED}
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": REALS}
     mean_is_fraction: ClassVar[bool] = False
     discrete: ClassVar[bool] = True
+    has_laplace: ClassVar[bool] = True
     replaces_intercept: ClassVar[bool] = True
 
     def response_values(
@@ -66,7 +62,7 @@ class Cumulative(Unit):
         if problem:
             in_order = "" if problem.startswith("holds") else "categories=[lowest, ..., highest], "
             raise FormulaError(
-                f"the response `{expr}` {problem}; the cumulative family wants an ordered "
+                f"the response `{expr}` {problem}; the {self.name} family wants an ordered "
                 f"categorical: data[{expr!r}] = pd.Categorical(data[{expr!r}], {in_order}"
                 "ordered=True)",
                 text=formula.text,
@@ -99,17 +95,15 @@ class Cumulative(Unit):
         """Student t with 3 degrees of freedom and scale 2.5 on each threshold, as brms."""
         return {"thresholds": ("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5})}
 
-    def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
-        """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
-        thresholds = np.asarray(parameters["thresholds"], dtype=np.float64)
-        eta = np.asarray(eta, dtype=np.float64)
-        complement = self.unit_link.log_complement
-        with np.errstate(over="ignore"):
-            return [
-                np.exp(complement(NUMPY, thresholds[..., k] - eta))
-                for k in range(thresholds.shape[-1])
-            ]
+    def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """Return the thresholds of the categories' frequencies."""
+        at = np.arange(1, n_thresholds + 1)
+        below = (np.searchsorted(np.sort(y), at, side="right") + 0.5 * at) / (
+            len(y) + 0.5 * (n_thresholds + 1)
+        )
+        return self.link_function(below)
 
+    @abstractmethod
     def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
         """Return the probability of each category.
 
@@ -123,12 +117,16 @@ class Cumulative(Unit):
         -------
         ndarray, shape (..., n, K)
         """
-        above = self._above(eta, parameters)
-        one = np.ones_like(above[0])
-        return np.stack(
-            [high - low for high, low in zip([one, *above], [*above, 0 * one], strict=True)],
-            axis=-1,
-        )
+
+    def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
+        """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
+        p = self.probabilities(eta, parameters)
+        above = np.cumsum(p[..., :0:-1], axis=-1)[..., ::-1]
+        return [above[..., k] for k in range(above.shape[-1])]
+
+    def _over(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> Any:
+        """Thresholds less eta, shape (..., n, K - 1)."""
+        return f.thresholds_less(parameters["thresholds"], eta)
 
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return the expected category, between 1 and K."""
@@ -139,6 +137,66 @@ class Cumulative(Unit):
         above = self._above(eta, parameters)
         square = 1.0 + sum((2 * k + 1) * p for k, p in enumerate(above, start=1))
         return np.asarray(square - self.mean(eta, parameters, rows) ** 2)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw categories, 1 to K."""
+        above = self._above(eta, parameters)
+        u = rng.random(np.shape(above[0]))
+        return np.asarray(1.0 + sum((u < p).astype(np.float64) for p in above))
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution: PyMC's ordered ones lose the tails."""
+        return custom_distribution(self, eta, parameters, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Cumulative(Ordinal):
+    """Ordered categories 1 to K: P(y <= k) = F(tau_k - eta), F the inverse link.
+
+    The K - 1 ordered thresholds tau take the place of the intercept. A positive
+    coefficient moves the response towards higher categories.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+
+    References
+    ----------
+    McCullagh, P. (1980). Regression models for ordinal data. Journal of the Royal
+    Statistical Society B 42, 109-142.
+    """
+
+    name: ClassVar[str] = "cumulative"
+    row_kernel: ClassVar[str] = "cumulative"
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": ORDERED}
+
+    def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
+        """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
+        thresholds = np.asarray(parameters["thresholds"], dtype=np.float64)
+        eta = np.asarray(eta, dtype=np.float64)
+        complement = self.unit_link.log_complement
+        with np.errstate(over="ignore"):
+            return [
+                np.exp(complement(NUMPY, thresholds[..., k] - eta))
+                for k in range(thresholds.shape[-1])
+            ]
+
+    def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+        """Return the probability of each category, shape (..., n, K)."""
+        above = self._above(eta, parameters)
+        one = np.ones_like(above[0])
+        return np.stack(
+            [high - low for high, low in zip([one, *above], [*above, 0 * one], strict=True)],
+            axis=-1,
+        )
 
     def log_density(
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
@@ -170,25 +228,160 @@ class Cumulative(Unit):
         top = f.log_ndtr(f.where(right, -b, a))
         return top + f.log1mexp(f.log_ndtr(f.where(right, -a, b)) - top)
 
-    def draw(
-        self,
-        eta: np.ndarray,
-        parameters: Mapping[str, Any],
-        rows: Rows,
-        rng: np.random.Generator,
-    ) -> np.ndarray:
-        """Draw categories, 1 to K."""
-        above = self._above(eta, parameters)
-        u = rng.random(np.shape(above[0]))
-        return np.asarray(1.0 + sum((u < p).astype(np.float64) for p in above))
-
-    def pymc_distribution(
-        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return a custom distribution: PyMC's ordered ones lose the tails."""
-        return custom_distribution(self, eta, parameters, {})
-
     def latex(self) -> str:
         """Return Cumulative(tau, eta_i)."""
         F = self.link_functions.latex.replace(r"\eta_i", r"\tau_k - \eta_i")
         return rf"\operatorname{{Cumulative}}, \quad P(y_i \le k) = {F}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingRatio(Ordinal):
+    """Ordered categories reached one after another: P(y = k | y >= k) = F(tau_k - eta).
+
+    Thresholds need not rise.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+
+    References
+    ----------
+    Tutz, G. (1991). Sequential models in categorical regression. Computational
+    Statistics and Data Analysis 11, 275-295.
+    """
+
+    name: ClassVar[str] = "sratio"
+    row_kernel: ClassVar[str] = "sratio"
+
+    def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """Return the thresholds of the frequencies of stopping."""
+        return -_start_of_steps(self, y, n_thresholds, stops=True)
+
+    def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+        """Return the probability of each category, shape (..., n, K)."""
+        stop, go = self._steps(NUMPY, eta, parameters)
+        return np.exp(_sequence(stop, go))
+
+    def _steps(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Log probabilities of stopping at k, and of going on."""
+        x = self._over(f, eta, parameters)
+        return self.unit_link.log_inverse(f, x), self.unit_link.log_complement(f, x)
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probabilities of all steps up to the category."""
+        stop, go = self._steps(f, eta, parameters)
+        y, at = f.column(y), f.places(stop)
+        return f.sum_last(f.where(y > at, go, f.where(y >= at, stop, 0.0)))
+
+    def latex(self) -> str:
+        """Return StoppingRatio(tau, eta_i)."""
+        F = self.link_functions.latex.replace(r"\eta_i", r"\tau_k - \eta_i")
+        return rf"\operatorname{{StoppingRatio}}, \quad P(y_i = k \mid y_i \ge k) = {F}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuationRatio(StoppingRatio):
+    """Ordered categories reached one after another: P(y > k | y >= k) = F(eta - tau_k).
+
+    With a symmetric link it is the model of stopping ratios. Thresholds need not rise.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+
+    References
+    ----------
+    Tutz, G. (1991). Sequential models in categorical regression. Computational
+    Statistics and Data Analysis 11, 275-295.
+    """
+
+    name: ClassVar[str] = "cratio"
+    row_kernel: ClassVar[str] = "cratio"
+
+    def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """Return the thresholds of the frequencies of going on."""
+        return -_start_of_steps(self, y, n_thresholds, stops=False)
+
+    def _steps(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Log probabilities of stopping at k, and of going on."""
+        x = -self._over(f, eta, parameters)
+        return self.unit_link.log_complement(f, x), self.unit_link.log_inverse(f, x)
+
+    def latex(self) -> str:
+        """Return ContinuationRatio(tau, eta_i)."""
+        F = self.link_functions.latex.replace(r"\eta_i", r"\eta_i - \tau_k")
+        return rf"\operatorname{{ContinuationRatio}}, \quad P(y_i > k \mid y_i \ge k) = {F}"
+
+
+@dataclass(frozen=True, slots=True)
+class AdjacentCategories(Ordinal):
+    """Ordered categories, each against the one below: P(y = k + 1 | k or k + 1) = F(eta - tau_k).
+
+    Thresholds need not rise.
+
+    Parameters
+    ----------
+    link : {"logit", "probit", "cloglog"}
+
+    References
+    ----------
+    Agresti, A. (2010). Analysis of ordinal categorical data, 2nd ed. Wiley, section 4.1.
+    """
+
+    name: ClassVar[str] = "acat"
+    row_kernel: ClassVar[str] = "acat"
+
+    def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """Return the thresholds of neighbours' frequencies."""
+        n = np.array([np.sum(y == k) for k in range(1, n_thresholds + 2)]) + 0.5
+        return -self.link_function(n[1:] / (n[1:] + n[:-1]))
+
+    def _log_odds_above(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> Any:
+        """Log of each category's probability over that of the lowest, shape (..., n, K)."""
+        x, link = -self._over(f, eta, parameters), self.unit_link
+        is_logit = self.link == "logit"
+        odds = x if is_logit else link.log_inverse(f, x) - link.log_complement(f, x)
+        return f.with_zero(f.cumsum_last(odds))
+
+    def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
+        """Return the probability of each category, shape (..., n, K)."""
+        over = self._log_odds_above(NUMPY, eta, parameters)
+        return np.exp(over - NUMPY.logsumexp(over)[..., None])
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log odds of the category, less the logarithm of all odds' sum."""
+        over = self._log_odds_above(f, eta, parameters)
+        own = f.sum_last(f.where(_is(f.column(y), f.places(over)), over, 0.0))
+        return own - f.logsumexp(over)
+
+    def latex(self) -> str:
+        """Return AdjacentCategories(tau, eta_i)."""
+        F = self.link_functions.latex.replace(r"\eta_i", r"\eta_i - \tau_k")
+        return (
+            rf"\operatorname{{AdjacentCategories}}, \quad "
+            rf"P(y_i = k + 1 \mid y_i \in \{{k, k + 1\}}) = {F}"
+        )
+
+
+def _is(y: Any, at: Any) -> Any:
+    """Whether y, a whole number, is at a place."""
+    return (y >= at) & (y <= at)
+
+
+def _sequence(stop: np.ndarray, go: np.ndarray) -> np.ndarray:
+    """Log probabilities of the categories, of those of stopping and of going on."""
+    before = NUMPY.with_zero(np.cumsum(go, axis=-1))
+    return np.concatenate([before[..., :-1] + stop, before[..., -1:]], axis=-1)
+
+
+def _start_of_steps(family: Ordinal, y: np.ndarray, n_steps: int, *, stops: bool) -> np.ndarray:
+    """Minus the thresholds at which as many stop at each step as do."""
+    at = np.arange(1, n_steps + 1)
+    here = np.array([np.sum(y == k) for k in at]) + 0.5
+    beyond = np.array([np.sum(y > k) for k in at]) + 0.5
+    found = family.link_function((here if stops else beyond) / (here + beyond))
+    return -found if stops else found

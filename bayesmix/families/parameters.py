@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["ORDERED", "POSITIVE", "SCALE", "UNIT", "ParameterSpec", "Support"]
+__all__ = ["ORDERED", "POSITIVE", "REAL", "REALS", "SCALE", "UNIT", "ParameterSpec", "Support"]
 
-Support = Literal["positive", "unit", "ordered"]
+Support = Literal["positive", "unit", "real", "ordered"]
 
-_LINKS: dict[Support, str] = {"positive": "log", "unit": "logit", "ordered": "identity"}
+_LINKS: dict[Support, str] = {
+    "positive": "log",
+    "unit": "logit",
+    "real": "identity",
+    "ordered": "identity",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +23,17 @@ class ParameterSpec:
 
     Attributes
     ----------
-    support : {"positive", "unit", "ordered"}
-        Above zero, between 0 and 1, or a vector of rising numbers.
+    support : {"positive", "unit", "real", "ordered"}
+        Above zero, between 0 and 1, any number, or a vector of rising numbers.
     is_scale : bool
         Whether it is the spread around the location, in the location's units.
+    has_several : bool
+        Whether it is a vector of numbers in no order.
     """
 
     support: Support
     is_scale: bool = False
+    has_several: bool = False
 
     @property
     def link(self) -> str:
@@ -35,10 +43,12 @@ class ParameterSpec:
     @property
     def is_vector(self) -> bool:
         """Whether it has several values."""
-        return self.support == "ordered"
+        return self.has_several or self.support == "ordered"
 
 
 POSITIVE = ParameterSpec("positive")
 SCALE = ParameterSpec("positive", is_scale=True)
 UNIT = ParameterSpec("unit")
+REAL = ParameterSpec("real")
+REALS = ParameterSpec("real", has_several=True)
 ORDERED = ParameterSpec("ordered")

@@ -135,6 +135,8 @@ class InverseGaussian(Positive):
     """
 
     name: ClassVar[str] = "inverse_gaussian"
+    row_kernel: ClassVar[str] = "inverse_gaussian"
+    has_laplace: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"lam": POSITIVE}
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
@@ -203,6 +205,8 @@ class Exponential(Positive):
     """
 
     name: ClassVar[str] = "exponential"
+    row_kernel: ClassVar[str] = "exponential"
+    has_laplace: ClassVar[bool] = True
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Nothing to estimate."""
@@ -260,6 +264,8 @@ class Weibull(Positive):
     """
 
     name: ClassVar[str] = "weibull"
+    row_kernel: ClassVar[str] = "weibull"
+    has_laplace: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
 
     @large_is_infinite

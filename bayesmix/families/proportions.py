@@ -259,8 +259,7 @@ class BetaBinomial(Binomial):
 
     name: ClassVar[str] = "beta_binomial"
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"phi": POSITIVE}
-    row_kernel: ClassVar[str] = ""
-    has_laplace: ClassVar[bool] = False
+    row_kernel: ClassVar[str] = "beta_binomial"
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy(10) on phi; a phi of 2 at mu = 1/2 is the uniform distribution."""

@@ -9,14 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
-from bayesmix.families.functions import LOG_2PI, Functions, large_is_infinite
+from bayesmix.families.functions import LOG_2PI, NUMPY, Functions, large_is_infinite
 from bayesmix.families.gaussian import Real
-from bayesmix.families.parameters import POSITIVE, SCALE, ParameterSpec
+from bayesmix.families.observation import custom_distribution
+from bayesmix.families.parameters import POSITIVE, REAL, SCALE, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale
 
-__all__ = ["Laplace", "LogNormal", "StudentT"]
+__all__ = ["Laplace", "LogNormal", "SkewNormal", "StudentT"]
 
 _LOG_2 = float(np.log(2.0))
+_ROOT_2_PI = float(np.sqrt(2.0 / np.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class StudentT(Real):
     name: ClassVar[str] = "student_t"
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"nu": POSITIVE, "sigma": SCALE}
     row_kernel: ClassVar[str] = "student_t"
+    has_laplace: ClassVar[bool] = True
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Gamma(2, 0.1) on nu, half-Cauchy on sigma."""
@@ -114,6 +117,7 @@ class Laplace(Real):
     """
 
     name: ClassVar[str] = "laplace"
+    row_kernel: ClassVar[str] = "laplace"
     has_corner: ClassVar[bool] = True
 
     def _residual(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
@@ -170,6 +174,8 @@ class LogNormal(Real):
     """
 
     name: ClassVar[str] = "lognormal"
+    row_kernel: ClassVar[str] = "lognormal"
+    has_laplace: ClassVar[bool] = True
     has_constant_variance: ClassVar[bool] = False
 
     def possible(self, y: np.ndarray) -> tuple[np.ndarray, str]:
@@ -244,3 +250,78 @@ class LogNormal(Real):
     def latex(self) -> str:
         """Return LogNormal(mu_i, sigma)."""
         return rf"\operatorname{{LogNormal}}({self.mu_latex}, \sigma)"
+
+
+@dataclass(frozen=True, slots=True)
+class SkewNormal(Real):
+    """Skew normal with mean mu, standard deviation sigma and shape alpha; 0 is the normal.
+
+    Parameters
+    ----------
+    link : {"identity", "log"}
+
+    References
+    ----------
+    Azzalini, A. (1985). A class of distributions which includes the normal ones.
+    Scandinavian Journal of Statistics 12, 171-178.
+    """
+
+    name: ClassVar[str] = "skew_normal"
+    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"sigma": SCALE, "alpha": REAL}
+    row_kernel: ClassVar[str] = "skew_normal"
+    has_laplace: ClassVar[bool] = True
+    accepts: ClassVar[tuple[str, ...]] = ()
+
+    def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
+        """Half-Cauchy on sigma, normal on alpha."""
+        unit = scale.sd if self.link == "identity" else scale.response_sd
+        return {
+            "sigma": ("HalfCauchy", {"beta": unit}),
+            "alpha": ("Normal", {"mu": 0.0, "sigma": 4.0}),
+        }
+
+    def parameter_starts(self, y: np.ndarray) -> Mapping[str, float]:
+        """At alpha = 0 the information is singular: a search starts on the side of the skew."""
+        third = float(np.mean((y - y.mean()) ** 3))
+        return {"alpha": 1.5 if third >= 0 else -1.5}
+
+    @staticmethod
+    def _shape(f: Functions, alpha: Any) -> tuple[Any, Any]:
+        """Standard deviation and mean in units of omega, that of the underlying normal."""
+        shift = alpha / f.sqrt(1.0 + alpha**2) * _ROOT_2_PI
+        return f.sqrt(1.0 - shift**2), shift
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log density."""
+        sigma, alpha = parameters["sigma"], parameters["alpha"]
+        spread, shift = self._shape(f, alpha)
+        z = spread * (y - self.link_functions.inverse(f, eta)) / sigma + shift
+        lp = f.log(spread) - f.log(sigma) - 0.5 * (z**2 + LOG_2PI) + _LOG_2
+        return lp + f.log_ndtr(alpha * z)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw from the skew normal: a normal beside one that was folded."""
+        alpha = np.asarray(parameters["alpha"], dtype=np.float64)
+        spread, shift = self._shape(NUMPY, alpha)
+        root = np.sqrt(1.0 + alpha**2)
+        shape = np.shape(eta)
+        z = alpha / root * np.abs(rng.standard_normal(shape)) + rng.standard_normal(shape) / root
+        return self.inverse_link(eta) + parameters["sigma"] * (z - shift) / spread
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution, of mean and standard deviation."""
+        return custom_distribution(self, eta, parameters, {})
+
+    def latex(self) -> str:
+        """Return SkewNormal(mu_i, sigma, alpha)."""
+        return rf"\operatorname{{SkewNormal}}({self.mu_latex}, \sigma, \alpha)"

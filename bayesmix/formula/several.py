@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from bayesmix.errors import FormulaError
@@ -10,7 +11,7 @@ from bayesmix.formula.parser import parse_formula
 from bayesmix.formula.residual import is_residual_formula, parse_residual
 from bayesmix.formula.terms import Formula
 
-__all__ = ["parse_formulas"]
+__all__ = ["parse_formulas", "whole_formula"]
 
 
 def parse_formulas(
@@ -72,3 +73,34 @@ def parse_formulas(
             raise FormulaError(f"there are two formulas for {parameter}", text=formula.text)
         found[parameter] = formula
     return found
+
+
+def whole_formula(formulas: Sequence[Formula]) -> Formula:
+    """Put the columns of all predictors into the first formula.
+
+    Parameters
+    ----------
+    formulas : sequence of Formula
+        That of the response, then those of other parameters.
+
+    Returns
+    -------
+    Formula
+        The first, whose columns have the roles that they have anywhere. What stands on the
+        left of the others is a parameter, and no column.
+    """
+    if len(formulas) == 1:
+        return formulas[0]
+    columns: dict[str, tuple[str, ...]] = dict(formulas[0].columns)
+    for formula in formulas[1:]:
+        for name, used in formula.columns.items():
+            roles = tuple(role for role in used if role != "response")
+            if roles:
+                columns[name] = tuple(dict.fromkeys([*columns.get(name, ()), *roles]))
+    return replace(
+        formulas[0],
+        columns=columns,
+        groups=tuple(term for formula in formulas for term in formula.groups),
+        categorical=frozenset().union(*(formula.categorical for formula in formulas)),
+        numeric=frozenset().union(*(formula.numeric for formula in formulas)),
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["STRUCTURE_WORDS", "StructureWord"]
+__all__ = ["STRUCTURE_WORDS", "StructureWord", "as_residual"]
 
 Left = Literal["effects", "steps", "times", "places"]
 
@@ -50,3 +50,29 @@ STRUCTURE_WORDS: Mapping[str, StructureWord] = MappingProxyType(
         ),
     }
 )
+
+# Residual structures that say what a structure of effects says, or nearly so.
+_AS_RESIDUAL: Mapping[str, str] = {
+    "ou": "exp", "mat": "exp", "hetar1": "ar1", "homcs": "cs", "homtoep": "toep"
+}  # fmt: skip
+
+
+def as_residual(word: str, left: str, group: str) -> str:
+    """Write a structured term as a formula of the residual.
+
+    Parameters
+    ----------
+    word : str
+        The word of a structure with positions.
+    left : str
+        Its left side, coordinates between commas.
+    group : str
+
+    Returns
+    -------
+    str
+        Such as ``residual ~ ar1(occasion | student)``.
+    """
+    word = _AS_RESIDUAL.get(word, word)
+    before = "" if word == "cs" else f"{left.replace(', ', ' + ')} | "
+    return f"residual ~ {word}({before}{group})"

@@ -219,11 +219,14 @@ def empty_equations(predictor: LinearPredictor, plan: Elimination) -> Equations:
         block_factor=block_factor,
         block_column=block_column,
         related=np.zeros(n_rest, dtype=np.int64),
+        pattern=np.zeros(0, dtype=np.int64),
+        pattern_count=np.zeros(0, dtype=np.int64),
         K=np.zeros(int(K_start[-1])),
         panel=np.zeros(int(panel_start[-1])),
         root=np.zeros((n_root, n_root)),
         root_y=np.zeros(n_root),
         yy=np.zeros(1),
+        **{f"pattern_{name}": np.zeros(0) for name in ("block", "panel", "y", "yy")},
     )
     made.precisions = tuple(
         None if g.between is None else g.between.precision_buffer for g in groups[n_chain:]

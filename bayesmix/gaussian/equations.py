@@ -47,6 +47,10 @@ class Equations(Packed):
     related : ndarray of int64, shape (n_rest,)
         Where in memory the precision between the levels of a factor is; 0 where they are
         independent.
+    pattern : ndarray of int64, shape (n_levels,) or (0,)
+        Pattern of each level of the one factor, where levels share factors (`patterns.py`).
+    pattern_count : ndarray of int64, shape (n_patterns,)
+        Levels of each pattern.
     K : ndarray
         Z'WZ of each node.
     panel : ndarray
@@ -56,6 +60,9 @@ class Equations(Packed):
     root_y : ndarray, shape (n_root,)
     yy : ndarray, shape (1,)
         y'Wy.
+    pattern_block, pattern_panel, pattern_y, pattern_yy : ndarray
+        By pattern, q x q, q x p, q and q x q: Z'WZ and Z'WX of a level, and sums over the
+        levels of Z'Wy and of its outer products.
     classes : ResidualClasses or None
         The products by class of pairs of rows, where they add up to those of the model
         by coefficients that have parameters.
@@ -66,9 +73,12 @@ class Equations(Packed):
     _INTS = (
         "sizes", "q", "n_levels", "L_start", "node_start", "parent", "K_start", "panel_start",
         "width", "list_start", "list_block", "list_column", "list_parent", "block_factor",
-        "block_column", "related",
+        "block_column", "related", "pattern", "pattern_count",
     )  # fmt: skip
-    _FLOATS = ("K", "panel", "root", "root_y", "yy")
+    _FLOATS = (
+        "K", "panel", "root", "root_y", "yy", "pattern_block", "pattern_panel", "pattern_y",
+        "pattern_yy",
+    )  # fmt: skip
     _BESIDE = ("classes", "precisions")
 
     classes: ResidualClasses | None = None
@@ -90,11 +100,17 @@ class Equations(Packed):
     block_factor: np.ndarray
     block_column: np.ndarray
     related: np.ndarray
+    pattern: np.ndarray
+    pattern_count: np.ndarray
     K: np.ndarray
     panel: np.ndarray
     root: np.ndarray
     root_y: np.ndarray
     yy: np.ndarray
+    pattern_block: np.ndarray
+    pattern_panel: np.ndarray
+    pattern_y: np.ndarray
+    pattern_yy: np.ndarray
 
     @property
     def precisions(self) -> tuple[np.ndarray | None, ...]:
@@ -146,11 +162,18 @@ class Arrays(NamedTuple):
     block_factor: Any
     block_column: Any
     related: Any
+    pattern: Any
+    pattern_count: Any
     K: Any
     panel: Any
     root: Any
     root_y: Any
     yy: Any
+    pattern_block: Any
+    pattern_panel: Any
+    pattern_y: Any
+    pattern_yy: Any
+    n_patterns: Any
     n_factors: Any
     n_blocks: Any
     n_root: Any
@@ -172,8 +195,10 @@ def equations_at(a, b):  # type: ignore[no-untyped-def]
         shifted(a, a[_I + 7]), shifted(a, a[_I + 8]), shifted(a, a[_I + 9]),
         shifted(a, a[_I + 10]), shifted(a, a[_I + 11]), shifted(a, a[_I + 12]),
         shifted(a, a[_I + 13]), shifted(a, a[_I + 14]), shifted(a, a[_I + 15]),
+        shifted(a, a[_I + 16]), shifted(a, a[_I + 17]),
         shifted(b, a[_F]), shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]),
-        shifted(b, a[_F + 4]),
+        shifted(b, a[_F + 4]), shifted(b, a[_F + 5]), shifted(b, a[_F + 6]),
+        shifted(b, a[_F + 7]), shifted(b, a[_F + 8]), a[_I + 18] - a[_I + 17],
         sizes[0] + sizes[1], a[_I + 14] - a[_I + 13], sizes[3] + sizes[4], a[_F + 1] - a[_F],
         a[_F + 2] - a[_F + 1],
     )  # fmt: skip

@@ -15,6 +15,7 @@ from bayesmix.gaussian.dense import factor_root, root_inverse, solve_root
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.patterns import pattern_moments
 from bayesmix.gaussian.related import squares
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
@@ -128,12 +129,12 @@ def general_moments(  # type: ignore[no-untyped-def]
     return 1
 
 
-_general = general_moments.external
+_general, _pattern_moments = general_moments.external, pattern_moments.external
 
 
 @kernel(
     i8, INTS, FLOATS, FLOATS, f8, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
-    needs=(general_moments, factor_root, root_inverse, solve_root),
+    needs=(general_moments, pattern_moments, factor_root, root_inverse, solve_root),
 )  # fmt: skip
 def moments(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, L, precision, prior, prior_y, flags, S, U, beta, beta_cov, scalars
@@ -176,6 +177,11 @@ def moments(  # type: ignore[no-untyped-def]
         return 1 if _one_factor(
             eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
         ) else 0  # fmt: skip
+    if eq.n_patterns > 0 and flags & GENERAL == 0:
+        return _pattern_moments(
+            eq_ints, eq_floats, L, precision, prior, prior_y, flags & WITH_FIXED, S, U, beta,
+            beta_cov, scalars,
+        )  # fmt: skip
     n, nothing = eq.n_root, np.empty(0)
     u, root_y, inverse = np.empty(node_starts(eq)[-1]), np.empty(n), np.empty((n, n))
     return _general(

@@ -15,6 +15,7 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.patterns import share_patterns
 from bayesmix.gaussian.residual_coordinates import NORMAL, VINE, phi_coordinates
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import Elimination, plan_elimination
@@ -25,7 +26,9 @@ from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 from bayesmix.priors.prior import Prior
 from bayesmix.residual import Independent, Residual, ResidualParameter, Rows, RowScale
 
-__all__ = ["Problem", "build_problem", "scale_prior_codes", "unsupported_priors"]
+__all__ = [
+    "Problem", "build_problem", "scale_prior_codes", "unsupported_priors", "working_prior",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -116,28 +119,45 @@ class Problem:
 
     def fixed_prior(self, predictor: LinearPredictor, priors: PredictorPriors) -> FixedPrior:
         """Prior of the working fixed effects."""
-        p = self.n_fixed
-        names = predictor.fixed_effects
-        A = np.eye(p)
-        mean, weight = np.zeros(p), np.zeros(p)
-        slopes = list(predictor.slopes)
-        entries = dict(zip(slopes, priors.coefficients, strict=True))
-        if priors.intercept is not None:
-            at = names.index("Intercept")
-            entries[at] = priors.intercept
-            if priors.intercept_is_centered:
-                A[at, slopes] = predictor.means[slopes]
-        for j, entry in entries.items():
-            if entry.prior.distribution == "Normal":
-                check_sizes("Normal", entry.prior.parameters)
-                mean[j], sigma = standard_parameters("Normal", entry.prior.parameters).values()
-                weight[j] = sigma**-2
         scaling = self.scaling
-        Q = A @ np.linalg.inv(scaling.TX) * scaling.y_scale
-        return FixedPrior(
-            precision=Q.T @ (weight[:, None] * Q),
-            mean=np.linalg.solve(Q, mean) - scaling.beta_0 if p else np.zeros(0),
-        )
+        found = working_prior(predictor, priors, scaling.TX, scaling.y_scale)
+        return FixedPrior(precision=found.precision, mean=found.mean - scaling.beta_0)
+
+
+def working_prior(
+    predictor: LinearPredictor, priors: PredictorPriors, TX: np.ndarray, unit: float = 1.0
+) -> FixedPrior:
+    """Prior of a predictor's coefficients as one of those of working columns X TX^-1.
+
+    Parameters
+    ----------
+    predictor : LinearPredictor
+    priors : PredictorPriors
+    TX : ndarray, shape (p, p)
+    unit : float
+        Unit of the response.
+    """
+    p = len(predictor.fixed_effects)
+    names = predictor.fixed_effects
+    A = np.eye(p)
+    mean, weight = np.zeros(p), np.zeros(p)
+    slopes = list(predictor.slopes)
+    entries = dict(zip(slopes, priors.coefficients, strict=True))
+    if priors.intercept is not None:
+        at = names.index("Intercept")
+        entries[at] = priors.intercept
+        if priors.intercept_is_centered:
+            A[at, slopes] = predictor.means[slopes]
+    for j, entry in entries.items():
+        if entry.prior.distribution == "Normal":
+            check_sizes("Normal", entry.prior.parameters)
+            mean[j], sigma = standard_parameters("Normal", entry.prior.parameters).values()
+            weight[j] = sigma**-2
+    Q = A @ np.linalg.inv(TX) * unit
+    return FixedPrior(
+        precision=Q.T @ (weight[:, None] * Q),
+        mean=np.linalg.solve(Q, mean) if p else np.zeros(0),
+    )
 
 
 def build_problem(
@@ -186,6 +206,7 @@ def build_problem(
         equations, _ = build_equations(predictor, z, pairs, scaling, plan)
         if may_be_turned(predictor.groups, pairs):
             equations, plan, turn = turned_equations(predictor, equations)
+        equations = share_patterns(equations)
     return Problem(
         equations=equations,
         plan=plan,
@@ -201,14 +222,23 @@ def build_problem(
 def unsupported_priors(priors: ModelPriors) -> list[str]:
     """Priors for which the algebra is not exact, or that its kernels do not know."""
     found = []
-    of_structures = {e.parameter for own in priors.structure.values() for e in own.values()}
+    of_structures = {
+        e.parameter
+        for predictor in priors.predictors.values()
+        for own in predictor.structure.values()
+        for e in own.values()
+    }
     scales = of_structures | set(priors.family)
     of_residual = {entry.parameter for entry in priors.residual.values()}
     for entry in priors:
-        if entry.parameter.startswith("corr("):
+        name = entry.parameter.split(": ", 1)[-1]  # without the predictor's
+        if name.startswith("corr("):
             continue
-        is_scale = entry.parameter.startswith("sd(") or entry.parameter in scales
+        of_family = entry.parameter in priors.family
+        is_scale = name.startswith("sd(") or entry.parameter in scales
         known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
+        if of_family:
+            known |= {"Beta", "Normal", "StudentT"}
         if entry.parameter in of_structures:  # within its range, as has been checked
             known |= {"Normal", "Flat"}
         if entry.parameter in of_residual:

@@ -18,8 +18,9 @@ class RowData(Packed):
     Attributes
     ----------
     sizes : ndarray of int64
-        n, p, number of group columns, of family parameters, code of the link, position
-        of the family parameter in the response's units or -1.
+        n, p, number of group columns, of family parameters, code of the links, position
+        of the family parameter in the response's units or -1, number m of linear
+        predictors, the one of them that is the logarithm of that parameter or -1.
     index : ndarray of int64, shape (n_factors, n)
         Node of each row in the factors of the chain, block in the others.
     u_start : ndarray of int64, shape (n_factors + 1,)
@@ -28,24 +29,36 @@ class RowData(Packed):
         First group column of each factor.
     first : ndarray of int64, shape (n_factors,)
         First node or block of each factor.
-    prior_kind : ndarray of int64, shape (n_phi,)
-        Code of the prior of each family parameter.
-    y, trials, offset : ndarray, shape (n,)
+    X_of, Z_of : ndarray of int64, shape (p,) and (n_z,)
+        The linear predictor that each column belongs to, mu's being 0.
+    phi_kind, prior_kind : ndarray of int64, shape (n_phi,)
+        Kind of the coordinate and code of the prior of each family parameter.
+    y : ndarray, shape (n,)
+    trials : ndarray, shape (n,) or (n, 5)
+        What is given per row: trials, and for observations that are censored, truncated or
+        weighted `glmm.rows.observed.GIVEN` as well.
+    offset : ndarray, shape (m n,)
+        One predictor behind the other, as all that has a number for each of them.
     X : ndarray, shape (p, n)
     Z : ndarray, shape (n_z, n)
         Columns lie behind each other: loops over rows run several at a time.
-    prior_a, prior_b : ndarray, shape (n_phi,)
+    prior_a, prior_b, prior_c : ndarray, shape (n_phi,)
     """
 
-    _INTS = ("sizes", "index", "u_start", "z_start", "first", "prior_kind")
-    _FLOATS = ("y", "trials", "offset", "X", "Z", "prior_a", "prior_b")
+    _INTS = (
+        "sizes", "index", "u_start", "z_start", "first", "phi_kind", "prior_kind", "X_of", "Z_of",
+    )  # fmt: skip
+    _FLOATS = ("y", "trials", "offset", "X", "Z", "prior_a", "prior_b", "prior_c")
 
     sizes: np.ndarray
     index: np.ndarray
     u_start: np.ndarray
     z_start: np.ndarray
     first: np.ndarray
+    phi_kind: np.ndarray
     prior_kind: np.ndarray
+    X_of: np.ndarray
+    Z_of: np.ndarray
     y: np.ndarray
     trials: np.ndarray
     offset: np.ndarray
@@ -53,6 +66,7 @@ class RowData(Packed):
     Z: np.ndarray
     prior_a: np.ndarray
     prior_b: np.ndarray
+    prior_c: np.ndarray
 
     @property
     def n_obs(self) -> int:
@@ -60,8 +74,19 @@ class RowData(Packed):
         return int(self.sizes[0])
 
     @property
+    def n_predictors(self) -> int:
+        """Number of linear predictors m."""
+        return int(self.sizes[6])
+
+    @property
+    def says(self) -> np.ndarray:
+        """Which rows say anything: those with trials, and an exponent above zero."""
+        given = self.trials.reshape(self.n_obs, -1)
+        return np.asarray((given[:, 0] > 0) & (given[:, -1] > 0))
+
+    @property
     def link(self) -> int:
-        """Code of the link in `glmm.rows`."""
+        """Code of the links in `glmm.rows`; with one predictor that of mu's."""
         return int(self.sizes[4])
 
 
@@ -73,7 +98,10 @@ class RowArrays(NamedTuple):
     u_start: Any
     z_start: Any
     first: Any
+    phi_kind: Any
     prior_kind: Any
+    X_of: Any
+    Z_of: Any
     y: Any
     trials: Any
     offset: Any
@@ -81,10 +109,17 @@ class RowArrays(NamedTuple):
     Z: Any
     prior_a: Any
     prior_b: Any
+    prior_c: Any
 
 
 _I = HEADER
 _F = HEADER + len(RowData._INTS) + 1
+
+
+@inner
+def _width(a, n):  # type: ignore[no-untyped-def]
+    """How many numbers are given per row."""
+    return (a[_F + 2] - a[_F + 1]) // n
 
 
 @inner
@@ -98,7 +133,9 @@ def rows_at(ints, floats):  # type: ignore[no-untyped-def]
     return RowArrays(
         sizes, a[a[_I + 1] : a[_I + 2]].reshape((n_factors, n)), u_start,
         a[a[_I + 3] : a[_I + 4]], a[a[_I + 4] : a[_I + 5]], a[a[_I + 5] : a[_I + 6]],
-        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]], b[a[_F + 2] : a[_F + 3]],
+        a[a[_I + 6] : a[_I + 7]], a[a[_I + 7] : a[_I + 8]], a[a[_I + 8] : a[_I + 9]],
+        b[a[_F] : a[_F + 1]], b[a[_F + 1] : a[_F + 2]].reshape((n, _width(a, n))),
+        b[a[_F + 2] : a[_F + 3]],
         b[a[_F + 3] : a[_F + 4]].reshape((p, n)), b[a[_F + 4] : a[_F + 5]].reshape((n_z, n)),
-        b[a[_F + 5] : a[_F + 6]], b[a[_F + 6] : a[_F + 7]],
+        b[a[_F + 5] : a[_F + 6]], b[a[_F + 6] : a[_F + 7]], b[a[_F + 7] : a[_F + 8]],
     )  # fmt: skip

@@ -60,7 +60,7 @@ def integrate_effects(  # type: ignore[no-untyped-def]
     )
     u_ = carray(u, (d,))
     at, first, second, value = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    by_phi, phi_s = np.empty(4), np.empty(n_phi)
+    by_phi, phi_s = np.empty(n_phi + 4), np.empty(n_phi)
     H, step, trial, terms = np.empty((d, d)), np.empty(d), np.empty(d), np.empty(m)
     for s in range(n_draws):
         for k in range(n_phi):

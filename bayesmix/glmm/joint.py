@@ -21,13 +21,20 @@ import math
 import numpy as np
 from numba import carray, types
 
-from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.coordinates import chain_rule, expand, theta_at
 from bayesmix.gaussian.dense import invert_lower
 from bayesmix.gaussian.equations import equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
 from bayesmix.gaussian.related import related_times
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import rows_at
+from bayesmix.glmm.parameters import (
+    by_log_slope,
+    log_slope,
+    parameter_priors,
+    parameters_at,
+    pull_back,
+)
 from bayesmix.glmm.predictor import evaluate, gather, predictor
 
 __all__ = ["joint_density", "unwhiten", "whitened_joint"]
@@ -60,7 +67,7 @@ def joint_density(  # type: ignore[no-untyped-def]
     L_hat : ndarray
         Each factor's L at the mode, flat.
     t : ndarray
-        Coordinates of theta, then logarithms of the family's parameters.
+        Coordinates of theta, then of the family's parameters.
     inside : ndarray
         v, then the working beta.
     by_t, by_inside : ndarray
@@ -93,13 +100,14 @@ def joint_density(  # type: ignore[no-untyped-def]
                 rotation[at + i * q + j] = Q[at + i * q + j]
                 Q[at + i * q + j] = 1.0 if i == j else 0.0
     phi = np.ones(max(n_phi, 1))
-    for k in range(n_phi):
-        phi[k] = math.exp(t[d + k])
+    x_phi = carray(shifted(t, d), (n_phi,))
+    parameters_at(rows.phi_kind, x_phi, phi)
     v, beta = carray(inside, (n_u,)), np.empty(p)
     for j in range(p):
         beta[j] = inside[n_u + j]
-    b, eta, first = np.empty(n_u), np.empty(n), np.empty(n)
-    nothing, by_phi = np.empty(0), np.zeros(4)
+    m = rows.sizes[6]
+    b, eta, first = np.empty(n_u), np.empty(m * n), np.empty(m * n)
+    nothing, by_phi = np.empty(0), np.zeros(n_phi + 4)
     at, level = 0, 0
     for f in range(eq.n_factors):
         q, start = eq.q[f], eq.L_start[f]
@@ -203,11 +211,13 @@ def joint_density(  # type: ignore[no-untyped-def]
             s -= pull
         by_inside[n_u + i] = s
     value += _chain_rule(co_ints, co_floats, t, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t)
-    two = np.empty(2)
+    here, of_prior, by_x = np.empty(n_phi), np.empty(n_phi), np.empty(n_phi)
+    pull_back(rows.phi_kind, phi, by_phi, here)
+    parameter_priors(rows, phi, of_prior, by_x)
     for k in range(n_phi):
-        scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
-        value += two[0] + t[d + k]
-        by_t[d + k] = by_phi[k] * phi[k] + two[1] + 1.0
+        kind = rows.phi_kind[k]
+        value += of_prior[k] + log_slope(kind, x_phi[k])
+        by_t[d + k] = here[k] + by_x[k] + by_log_slope(kind, phi[k])
     return value
 
 

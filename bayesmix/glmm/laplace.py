@@ -22,17 +22,27 @@ import math
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.coordinates import chain_rule, expand, scale_prior, theta_at
+from bayesmix.gaussian.coordinates import chain_rule, expand, theta_at
 from bayesmix.gaussian.crossproducts import find_entry
 from bayesmix.gaussian.effects import effects, transpose_effects
 from bayesmix.gaussian.equations import Arrays, equations_at
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, shifted
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import backward_solve, forward_solve
 from bayesmix.glmm.data import RowArrays, rows_at
 from bayesmix.glmm.mode import LOG_DET_U, PENALTY, ROWS, find_mode
+from bayesmix.glmm.parameters import (
+    by_log_slope,
+    move_parameters,
+    parameter_priors,
+    parameters_at,
+    pull_back,
+    slope_at,
+)
 from bayesmix.glmm.predictor import evaluate, evaluate_each, gather, predictor
+from bayesmix.glmm.rows.each import link_of_mu
 from bayesmix.glmm.rows.links import unit_of_eta
+from bayesmix.glmm.several import joint_leverages
 
 __all__ = ["laplace"]
 
@@ -61,7 +71,7 @@ def laplace(  # type: ignore[no-untyped-def]
     prior, prior_mean : ndarray
         Precision and mean of beta; looked at with `priors`.
     x : ndarray
-        Coordinates of theta, logarithms of the family's parameters, working beta.
+        Coordinates of theta and of the family's parameters, working beta.
     priors : int
         0 without the priors, 1 with them, 2 with the Jacobian of x as well.
     u : ndarray
@@ -77,19 +87,20 @@ def laplace(  # type: ignore[no-untyped-def]
     eq, co, rows = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats), rows_at(
         row_ints, row_floats
     )  # fmt: skip
-    n, p, n_phi = rows.sizes[0], rows.sizes[1], rows.sizes[3]
+    n_rows, p, n_phi, m = rows.sizes[0], rows.sizes[1], rows.sizes[3], rows.sizes[6]
+    n, n_second = m * n_rows, m * (m + 1) // 2 * n_rows
     d, n_L, r, n_u = co.sizes[0], co.L_size, eq.sizes[3], rows.u_start[-1]
     n_root, n_nodes_u = r + p, n_u - r
     sd, C = np.empty(co.n_effects + 1), np.empty(n_L)
     L, Q = np.empty(n_L), np.empty(n_L)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     phi, beta = np.ones(max(n_phi, 1)), np.empty(p)
-    for k in range(n_phi):
-        phi[k] = math.exp(x[d + k])
+    x_phi = carray(shifted(x, d), (n_phi,))
+    parameters_at(rows.phi_kind, x_phi, phi)
     for j in range(p):
         beta[j] = x[d + n_phi + j]
     K, panels, root = np.empty(eq.K_size), np.empty(eq.panel_size), np.empty((n_root, n_root))
-    eta, first, second = np.empty(n), np.empty(n), np.empty(n)
+    eta, first, second = np.empty(n), np.empty(n), np.empty(n_second)
     out, flat, zero = np.empty(6), np.eye(p), np.zeros(p)
     fine = 0
     if _all_finite(L) and _all_finite(phi) and _all_finite(beta):
@@ -112,30 +123,45 @@ def laplace(  # type: ignore[no-untyped-def]
         eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
         len(diagonal), diagonal.ctypes, 0, zero.ctypes, len(across), across.ctypes,
     )  # fmt: skip
-    h = np.empty(n)
-    _leverages(eq, rows, L, diagonal, across, inverse, h)
-    value_2, first_2, second_2, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
-    eta_2, upper, third = np.empty(n), np.empty(n), np.empty(n)
+    h = np.empty(n_second)
+    if m == 1:
+        _leverages(eq, rows, L, diagonal, across, inverse, h)
+    else:
+        joint_leverages(eq, rows, L, diagonal, across, inverse, h)
+        for j in range(m):
+            for i in range(j):  # a pair of predictors counts twice
+                start = (j * (j + 1) // 2 + i) * n_rows
+                for row in range(start, start + n_rows):
+                    h[row] *= 2.0
+    value_2, first_2, second_2 = np.empty(n_rows), np.empty(n), np.empty(n_second)
+    by_phi = np.zeros(n_phi + 4)
+    eta_2, upper, third, v = np.empty(n), np.empty(n_rows), np.empty(n_second), np.empty(n)
     step = 1e-4
-    link, scale_at = rows.sizes[4], rows.sizes[5]
-    scale = phi[scale_at] if scale_at >= 0 else 0.0
-    for sign in (1.0, -1.0):
-        for i in range(n):
-            eta_2[i] = eta[i] + sign * step * unit_of_eta(link, eta[i], scale)
-        there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
-        if not np.isfinite(there):  # of rows on the edge the other side alone
-            evaluate_each(
-                rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
-            )
-        for i in range(n):
+    link, scale_at = link_of_mu(rows.sizes[4]), rows.sizes[5]
+    scale, scale_of = phi[scale_at] if scale_at >= 0 else 0.0, rows.sizes[7]
+    for j in range(m):
+        at = j * n_rows
+        for sign in (1.0, -1.0):
+            eta_2[:] = eta
+            for i in range(n_rows):
+                unit = 1.0
+                if j == 0:
+                    own = math.exp(eta[scale_of * n_rows + i]) if scale_of >= 0 else scale
+                    unit = unit_of_eta(link, eta[i], own)
+                eta_2[at + i] = eta[at + i] + sign * step * unit
+            there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+            if not np.isfinite(there):  # of rows on the edge the other side alone
+                evaluate_each(
+                    rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
+                )
             if sign > 0.0:
-                upper[i], third[i] = eta_2[i], second_2[i]
-            else:
-                width = upper[i] - eta_2[i]
-                third[i] = (third[i] - second_2[i]) / width if width > 0.0 else 0.0
-    v = np.empty(n)
-    for i in range(n):
-        v[i] = 0.5 * h[i] * third[i]
+                upper[:] = eta_2[at : at + n_rows]
+                third[:] = second_2
+        for i in range(n_rows):
+            width, s = upper[i] - eta_2[at + i], 0.0
+            for k in range(i, n_second, n_rows):
+                s += h[k] * ((third[k] - second_2[k]) / width if width > 0.0 else 0.0)
+            v[at + i] = 0.5 * s
     by_beta, by_b = np.empty(p), np.empty(n_u)
     a, a_root = np.empty(n_u), np.zeros(n_root)
     gather(eq, rows, v, by_beta, by_b)
@@ -152,7 +178,14 @@ def laplace(  # type: ignore[no-untyped-def]
     total = np.empty(n)
     for i in range(n):
         shift[i] -= rows.offset[i]
-        total[i] = first[i] + v[i] + second[i] * shift[i]
+        total[i] = first[i] + v[i]
+    for j in range(m):
+        for k in range(j + 1):
+            start = (j * (j + 1) // 2 + k) * n_rows
+            for i in range(n_rows):
+                total[j * n_rows + i] += second[start + i] * shift[k * n_rows + i]
+                if k < j:
+                    total[k * n_rows + i] += second[start + i] * shift[j * n_rows + i]
 
     # By beta, by theta, by the family's parameters.
     half, half_first = np.empty(n_u), np.empty(n_u)
@@ -181,25 +214,30 @@ def laplace(  # type: ignore[no-untyped-def]
         co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
         1 if priors == 2 else 0, gradient,
     )  # fmt: skip
-    base = np.zeros(4)
+    base, at_phi = np.zeros(n_phi + 4), phi.copy()
+    here = np.empty(n_phi)
     if n_phi > 0:
         evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
+    pull_back(rows.phi_kind, at_phi, base, here)
     for k in range(n_phi):
-        center, width, change = phi[k], 0.0, 0.0
+        width, change = 0.0, 0.0
         for sign in (1.0, -1.0):
-            phi[k] = center * math.exp(sign * step)
+            move_parameters(rows.phi_kind, at_phi, x_phi, k, sign * step, phi)
             there = evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
             if np.isfinite(there):
                 width += step
                 for i in range(n):
-                    change += sign * (
-                        0.5 * h[i] * (second_2[i] - second[i]) + shift[i] * (first_2[i] - first[i])
-                    )
-        phi[k] = center
-        gradient[d + k] = base[k] * center + (change / width if width > 0.0 else 0.0)
+                    other = 0.5 * h[i] * (second_2[i] - second[i])
+                    change += sign * (other + shift[i] * (first_2[i] - first[i]))
+                for i in range(n, n_second):
+                    change += sign * 0.5 * h[i] * (second_2[i] - second[i])
+        gradient[d + k] = here[k] + (change / width if width > 0.0 else 0.0)
+    phi[:] = at_phi
     if priors != 0:
-        value += _add_priors(rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)),
-                             d, priors == 2, carray(gradient, (d + n_phi + p,)))  # fmt: skip
+        value += _add_priors(
+            rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
+            priors == 2, carray(gradient, (d + n_phi + p,)),
+        )  # fmt: skip
     return value
 
 
@@ -218,15 +256,15 @@ def _add_priors(
 ) -> float:  # fmt: skip
     """Priors of beta and of the family's parameters, as densities of these."""
     value = 0.0
-    two = np.empty(2)
     n_phi, p = rows.sizes[3], rows.sizes[1]
+    of_prior, by_x = np.empty(n_phi), np.empty(n_phi)
+    parameter_priors(rows, phi, of_prior, by_x)
     for k in range(n_phi):
-        scale_prior(rows.prior_kind[k], rows.prior_a[k], rows.prior_b[k], phi[k], two)
-        value += two[0]
-        gradient[d + k] += two[1]
+        value += of_prior[k]
+        gradient[d + k] += by_x[k]
         if jacobian:
-            value += math.log(phi[k])
-            gradient[d + k] += 1.0
+            value += math.log(slope_at(rows.phi_kind, phi, k))
+            gradient[d + k] += by_log_slope(rows.phi_kind[k], phi[k])
     for i in range(p):
         for j in range(p):
             t = P[i, j] * (beta[j] - mean[j])

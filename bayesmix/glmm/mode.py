@@ -14,6 +14,7 @@ from bayesmix.gaussian.related import related_length
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.predictor import evaluate, predictor, same_branch
+from bayesmix.glmm.several import add_joint_products, make_concave, working_response
 
 __all__ = ["BETA", "LOG_DET", "find_mode"]
 
@@ -55,8 +56,9 @@ def find_mode(  # type: ignore[no-untyped-def]
         Start; receive the mode.
     K, panels, root : ndarray
         Receive the factor of minus the Hessian at the mode.
-    eta, first, second : ndarray, shape (n,)
-        Receive the linear predictor and the rows' derivatives at the mode.
+    eta, first : ndarray, shape (m n,)
+    second : ndarray, shape (m (m + 1) / 2 n,)
+        Receive the linear predictors and the rows' derivatives at the mode.
     out : ndarray, shape (6,)
         Receives the rows' log density, the penalty u'u / 2 (and beta's prior),
         log|M_uu|, log|M| - log|M_uu|, and the number of iterations.
@@ -69,20 +71,22 @@ def find_mode(  # type: ignore[no-untyped-def]
         square root it is a mode on the start's branch of the mean.
     """
     eq, rows = equations_at(eq_ints, eq_floats), rows_at(row_ints, row_floats)
-    n, p, r = rows.sizes[0], rows.sizes[1], eq.sizes[3]
+    p, r, m = rows.sizes[1], eq.sizes[3], rows.sizes[6]
+    n = m * rows.sizes[0]
+    n_second = n * (m + 1) // 2
     n_u, n_L = rows.u_start[-1], eq.L_start[eq.n_factors]
     n_nodes_u = n_u - r
     L_, phi_ = carray(L, (n_L,)), carray(phi, (max(rows.sizes[3], 1),))
     beta_, u_ = carray(beta, (p,)), carray(u, (n_u,))
-    eta_, first_, second_ = carray(eta, (n,)), carray(first, (n,)), carray(second, (n,))
+    eta_, first_, second_ = carray(eta, (n,)), carray(first, (n,)), carray(second, (n_second,))
     P, mean = carray(prior, (p, p)), carray(prior_mean, (p,))
     prior_y = np.zeros(p)
     for i in range(p):
         for j in range(p):
             prior_y[i] += P[i, j] * mean[j]
-    b, w, work = np.empty(n_u), np.empty(n), np.empty(n)
+    b, w, work = np.empty(n_u), np.empty(n_second), np.empty(n)
     start = np.empty(n)
-    value, by_phi = np.empty(n), np.empty(4)
+    value, by_phi = np.empty(rows.sizes[0]), np.empty(rows.sizes[3] + 4)
     new_u, new_root, scalars = np.empty(n_u), np.empty(r + p), np.empty(6)
     try_u, try_beta = np.empty(n_u), np.empty(p)
     effects(eq, L_, u_, b)
@@ -95,13 +99,14 @@ def find_mode(  # type: ignore[no-untyped-def]
     done = False
     iteration = 0
     while True:
-        definite = True
-        for i in range(n):
+        for i in range(n_second):
             w[i] = -second_[i]
-            if not w[i] > 0.0:
-                definite = definite and w[i] == 0.0
-                if not done:
+        if not done and m == 1:
+            for i in range(n):
+                if not w[i] > 0.0:
                     w[i] = 0.0
+        elif not done:
+            make_concave(rows.sizes[0], m, w)
         _products(eq, rows, beta_, eta_, first_, w, work, with_fixed)
         fine = _factorise(
             eq_ints, eq_floats, L, 1.0, prior, prior_y.ctypes, K, panels, root, new_root.ctypes,
@@ -184,7 +189,7 @@ def _penalty(
 @inner
 def _products(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[no-untyped-def]
     """Fill the equations with the weights and the working response."""
-    n = eq.n_root
+    n, n_rows, m = eq.n_root, rows.sizes[0], rows.sizes[6]
     for i in range(eq.K_size):
         eq.K[i] = 0.0
     for i in range(eq.panel_size):
@@ -193,13 +198,17 @@ def _products(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[
         eq.root[i] = 0.0
     for i in range(n):
         eq.root_y[i] = 0.0
-    for i in range(len(w)):
-        part = eta[i] - rows.offset[i]
-        if with_fixed == 0:
-            for j in range(len(beta)):
-                part -= rows.X[j, i] * beta[j]
-        work[i] = first[i] + w[i] * part
-    add_products(eq, rows.X.T, work, w, rows.Z.T, rows.index)
+    if m == 1:
+        for i in range(n_rows):
+            part = eta[i] - rows.offset[i]
+            if with_fixed == 0:
+                for j in range(len(beta)):
+                    part -= rows.X[j, i] * beta[j]
+            work[i] = first[i] + w[i] * part
+        add_products(eq, rows.X.T, work, w, rows.Z.T, rows.index)
+    else:
+        working_response(rows, beta, eta, first, w, work, with_fixed)
+        add_joint_products(eq, rows, work, w, with_fixed)
     if eq.n_blocks != eq.sizes[3]:  # several effects a level: both triangles are read
         for i in range(n):
             for j in range(i):

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
+from bayesmix.families.observation import is_plain
+from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.crossproducts import empty_equations, first_positions
+from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.linking import Kernel
-from bayesmix.gaussian.problem import Problem, scale_prior_codes
-from bayesmix.gaussian.scaling import Scaling, column_transform, group_transform
+from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.scaling import Scaling, group_transform
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
-from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
+from bayesmix.glmm.rows import (
+    JOINT_KERNELS,
+    OBSERVED_KERNELS,
+    ROW_KERNELS,
+    constant,
+    given_rows,
+    packed_links,
+)
+from bayesmix.glmm.stack import Stack, stacked
 from bayesmix.priors.model_priors import ModelPriors
 
 if TYPE_CHECKING:
@@ -23,7 +35,12 @@ if TYPE_CHECKING:
 
     from bayesmix.families import Family
 
-__all__ = ["GlmmProblem", "build_glmm_problem"]
+__all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name"]
+
+
+def kernel_name(family: Family) -> str:
+    """Name of the kernels of a family's rows."""
+    return family.row_kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -38,14 +55,23 @@ class GlmmProblem:
     rows : RowData
     parameters : tuple of str
         Names of the family's parameters.
+    phi : ParameterCoordinates
+        Their coordinates.
     row_kernel : str
         Name of the kernel of the rows.
     constant : float
         What the row kernels leave out of the log density.
+    means : ndarray, shape (p,)
+        Of the columns, which thresholds at the means lack of those of the formula: these are
+        higher by means'beta. Zeros for other families.
     link_is_even : bool
         Whether a linear predictor and its negative have the same mean.
     link_unit : float
-        Unit of the linear predictor, in which searches step.
+        Unit of mu's linear predictor, in which searches step; that of others is 1.
+    stack : Stack
+        The linear predictors.
+    starts : dict of str to float
+        Where searches start with each linear predictor but mu's.
     phi_start : ndarray
         Where searches start among the family's parameters.
     """
@@ -53,11 +79,15 @@ class GlmmProblem:
     problem: Problem
     rows: RowData
     parameters: tuple[str, ...]
+    phi: ParameterCoordinates
     row_kernel: str
     constant: float
+    means: np.ndarray
     link_is_even: bool
     link_unit: float
     phi_start: np.ndarray
+    stack: Stack
+    starts: dict[str, float]
 
     @property
     def n_effects(self) -> int:
@@ -69,28 +99,68 @@ class GlmmProblem:
         address: int = self.kernel.load().address
         return address
 
+    def parameter_values(self, x: np.ndarray, beta: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the family's parameters of the formula, by name.
+
+        Parameters
+        ----------
+        x : ndarray, shape (..., n_phi)
+            Their coordinates.
+        beta : ndarray, shape (..., p)
+            Fixed effects of the formula.
+        """
+        values = self.phi.values(x)
+        if self.means.any():
+            values = values + (beta @ self.means)[..., None]
+        return self.phi.split(values)
+
     @property
     def kernel(self) -> Kernel:
         """The kernel of the rows."""
+        if self.rows.trials.ndim == 2:  # for any number of predictors
+            return OBSERVED_KERNELS[self.row_kernel]
+        if self.rows.n_predictors > 1:
+            return JOINT_KERNELS[self.row_kernel]
         return ROW_KERNELS[self.row_kernel].kernel
+
+    def coordinates(self, priors: ModelPriors) -> Coordinates:
+        """Coordinates of theta, with the priors of a model."""
+        return self.problem.coordinates(self.stack.priors(priors))
+
+    def fixed_prior(self, priors: ModelPriors) -> FixedPrior:
+        """Prior of the working fixed effects of all predictors."""
+        return self.stack.fixed_prior(self.problem, priors)
+
+    @property
+    def units(self) -> np.ndarray:
+        """Unit of each linear predictor, in which searches step, shape (m,)."""
+        return np.asarray([self.link_unit] + [1.0] * (self.rows.n_predictors - 1))
+
+    def sd_units(self, co: Coordinates) -> np.ndarray:
+        """Unit of the predictor that each standard deviation belongs to, shape (n_sd,)."""
+        return self.units[self.rows.Z_of[co.effect_of_sd]]
 
 
 def build_glmm_problem(
-    predictor: LinearPredictor, family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray],
-    priors: ModelPriors,
+    predictors: Mapping[str, LinearPredictor], family: Family, y: np.ndarray,
+    rows: Mapping[str, np.ndarray], priors: ModelPriors,
+    lengths: Mapping[str, int] | None = None,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
     Parameters
     ----------
-    predictor : LinearPredictor
+    predictors : mapping of str to LinearPredictor
+        By parameter, "mu" first.
     family : Family
-        One that has a row kernel.
+        One that has a row kernel for these.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        What is given per row; only "trials" is used.
+        What is given per row; the weights of normal responses stand for trials.
     priors : ModelPriors
         For those of the family's parameters.
+    lengths : mapping of str to int, optional
+        Of those that are vectors.
 
     Returns
     -------
@@ -103,15 +173,15 @@ def build_glmm_problem(
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
-    if not family.row_kernel:
+    stack, name = stacked(predictors), kernel_name(family)
+    if name not in (ROW_KERNELS if len(predictors) == 1 else JOINT_KERNELS):
         raise NotApplicableError(f"the rows of the family {family} have no compiled density")
+    predictor, mu = stack.whole, predictors["mu"]
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
-    names = predictor.fixed_effects
-    constant_column = names.index("Intercept") if predictor.has_intercept else None
-    X_shift, X_scale, TX = column_transform(predictor.X, constant_column)
+    X_shift, X_scale, TX = stack.column_transform()
     Z = [group_transform(group) for group in predictor.groups]
-    p = len(names)
+    p = len(predictor.fixed_effects)
     scaling = Scaling(
         TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,
         Z_shift=tuple(shift for shift, _, _ in Z), Z_scale=tuple(scale for _, scale, _ in Z),
@@ -130,32 +200,80 @@ def build_glmm_problem(
         (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
         for k, group in zip(order, groups, strict=True)
     ]
-    codes = [scale_prior_codes(priors.family[name].prior) for name in family.parameters]
-    scale = family.response_scale(y, predictor.offset, rows)
-    is_scale = [spec.is_scale for spec in family.parameters.values()]
+    constants = {k: spec for k, spec in family.parameters.items() if k not in predictors}
+    phi = ParameterCoordinates.of(constants, lengths or {})
+    vectors = family.vector_parameters
+    means = np.zeros(p)
+    if vectors:
+        rows = {**rows, "trials": np.full(n, 1.0 + phi.sizes[vectors[0]])}
+        if priors.family[vectors[0]].origin == "default":
+            X_shift = X_shift.copy()
+            X_shift[stack.columns["mu"]] = means[stack.columns["mu"]] = mu.means
+            scaling = replace(scaling, X_shift=X_shift)
+    codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
+    scale = family.response_scale(y, mu.offset, rows)
+    scale_sd = scale.sd if family.link_functions.is_identity else scale.response_sd
+    is_scale = [spec.is_scale for spec in constants.values()]
     scale_at = is_scale.index(True) if any(is_scale) else -1
-    phi_start = np.ones(len(family.parameters))
+    phi_start = np.ones(len(phi))
+    phi_start[[name in family.unit_parameters for name in phi.names]] = 0.5
+    if vectors:
+        phi_start = family.thresholds_start(y, len(phi))
     if scale_at >= 0:
-        phi_start[scale_at] = scale.sd if family.link_functions.is_identity else scale.response_sd
+        phi_start[scale_at] = scale_sd
+    starts = family.parameter_starts(y)
+    for k, own in enumerate(phi.names):
+        phi_start[k] = starts.get(own, phi_start[k])
+    others = [k for k in predictors if k != "mu"]
+    scale_of = [1 + j for j, k in enumerate(others) if family.parameters[k].is_scale]
+    links = {k: family.parameter_link(k).name if k in predictors else None
+             for k in family.parameters}  # fmt: skip
+    parameter_of = [list(predictors).index(stack.group_of[k]) for k in order]
     data = RowData(
-        sizes=[n, p, int(q.sum()), len(family.parameters), LINKS[family.link], scale_at],
+        sizes=[
+            n,
+            p,
+            int(q.sum()),
+            len(phi),
+            packed_links(family.link, links),
+            scale_at,
+            len(predictors),
+            scale_of[0] if scale_of else -1,
+        ],
         index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
         u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
         z_start=np.concatenate([[0], np.cumsum(q)]),
         first=first,
-        prior_kind=[kind for kind, _, _ in codes],
+        phi_kind=phi.kinds,
+        X_of=stack.X_of,
+        Z_of=np.repeat(parameter_of, q),
+        prior_kind=[code[0] for code in codes],
         y=y,
-        trials=rows.get("trials", np.ones(n)),
-        offset=np.zeros(n) if predictor.offset is None else predictor.offset,
+        trials=(
+            rows.get("trials", rows.get("weights", np.ones(n)))
+            if is_plain(rows)
+            else given_rows(rows, n)
+        ),
+        offset=stack.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
-        prior_a=[a for _, a, _ in codes],
-        prior_b=[b for _, _, b in codes],
+        prior_a=[code[1] for code in codes],
+        prior_b=[code[2] for code in codes],
+        prior_c=[code[3] for code in codes],
     )
     return GlmmProblem(
-        problem=problem, rows=data, parameters=tuple(family.parameters),
-        row_kernel=family.row_kernel,
-        constant=float(constant(family.row_kernel, y, rows).sum()),
-        link_is_even=family.link_functions.is_even, link_unit=scale.sd,
-        phi_start=phi_start,
+        problem=problem, rows=data, parameters=tuple(constants), phi=phi, row_kernel=name,
+        constant=float(constant(name, y, rows).sum()) if name in ROW_KERNELS else 0.0,
+        means=means, link_is_even=family.link_functions.is_even, link_unit=scale.sd,
+        phi_start=phi_start, stack=stack,
+        starts={k: _start(family, k, y, scale_sd) for k in others},
     )  # fmt: skip
+
+
+def _start(family: Family, parameter: str, y: np.ndarray, scale: float) -> float:
+    """Where the linear predictor of a parameter starts."""
+    spec = family.parameters[parameter]
+    value = scale if spec.is_scale else 1.0
+    if spec.support == "unit":  # the probability of zeros, as far as there are any
+        value = 0.7 * float(np.clip(np.mean(y == 0), 0.05, 0.95))
+    return float(family.parameter_link(parameter).forward(np.asarray(value)))

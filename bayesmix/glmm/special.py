@@ -11,7 +11,10 @@ from numba.extending import intrinsic
 
 from bayesmix.gaussian.linking import inner
 
-__all__ = ["digamma", "exp", "inverse_mills", "log_normal_cdf", "log_rising", "trigamma"]
+__all__ = [
+    "digamma", "exp", "inverse_mills", "log1mexp", "log_beta_tail", "log_gamma_tail",
+    "log_normal_cdf", "log_rising", "trigamma",
+]  # fmt: skip
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -160,3 +163,91 @@ def log_normal_cdf(x: float) -> float:
     if x > -25.0:
         return math.log(0.5 * math.erfc(-x / math.sqrt(2.0)))
     return -0.5 * x * x - _LOG_SQRT_2PI - math.log(inverse_mills(x))
+
+
+@inner
+def log1mexp(x: float) -> float:
+    """log(1 - exp(x)) for x <= 0 (Maechler 2012)."""
+    if x > -0.6931471805599453:
+        return math.log(-np.expm1(x))
+    return np.log1p(-math.exp(x))
+
+
+@inner
+def log_gamma_tail(a: float, x: float, above: bool) -> float:
+    """Log probability that a gamma variable of shape a lies above x, or below.
+
+    Whichever tail is the smaller is computed as a logarithm: the lower one by its series, the
+    upper one by Lentz's continued fraction (Press et al. 2007, section 6.2).
+    """
+    if not x > 0.0:
+        return 0.0 if above else -np.inf
+    scale = a * math.log(x) - x - math.lgamma(a)
+    if x < a + 1.0:
+        term, total, k = 1.0 / a, 1.0 / a, a
+        for _ in range(100_000):
+            k += 1.0
+            term *= x / k
+            total += term
+            if term < 1e-17 * total:
+                break
+        lower = min(scale + math.log(total), 0.0)
+        return log1mexp(lower) if above else lower
+    b = x + 1.0 - a
+    c, d = 1e300, 1.0 / b
+    h = d
+    for i in range(1, 100_000):
+        step = -i * (i - a)
+        b += 2.0
+        d = step * d + b
+        d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
+        c = b + step / c
+        if abs(c) < 1e-300:
+            c = 1e-300
+        change = c * d
+        h *= change
+        if abs(change - 1.0) < 1e-16:
+            break
+    upper = min(scale + math.log(h), 0.0)
+    return upper if above else log1mexp(upper)
+
+
+@inner
+def log_beta_tail(a: float, b: float, x: float, rest: float, above: bool) -> float:
+    """Log probability that a beta variable of shapes a and b lies above x = 1 - rest, or below.
+
+    Lentz's continued fraction gives the logarithm of the tail on the near side of the mean
+    (Press et al. 2007, section 6.4), the other follows.
+    """
+    if not x > 0.0:
+        return 0.0 if above else -np.inf
+    if not rest > 0.0:
+        return -np.inf if above else 0.0
+    turned = x > (a + 1.0) / (a + b + 2.0)
+    if turned:
+        a, b, x, rest = b, a, rest, x
+    scale = (
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
+    )
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
+    d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
+    h = d
+    for m in range(1, 100_000):
+        up = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
+        d = 1.0 + up * d
+        d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
+        c = 1.0 + up / c
+        if abs(c) < 1e-300:
+            c = 1e-300
+        h *= d * c
+        up = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
+        d = 1.0 + up * d
+        d = 1.0 / (d if abs(d) > 1e-300 else 1e-300)
+        c = 1.0 + up / c
+        if abs(c) < 1e-300:
+            c = 1e-300
+        h *= d * c
+        if abs(d * c - 1.0) < 1e-16:
+            break
+    near = min(scale + math.log(h / a), 0.0)
+    return near if turned == above else log1mexp(near)

@@ -15,6 +15,11 @@ _SMALL = np.log(1e-2)  # of a start's standard deviation, in its unit
 _HIGH = 1e6  # rise of the deviance that is high anyhow
 _SLACK = 1e-3  # of the root of the deviance, what another branch must gain
 _BRANCHES = 8
+_MOST_EVALUATIONS = 20_000  # of one profile, a hundred times what is usual
+
+
+class EndlessError(Exception):
+    """A profile takes so long that its end is left open."""
 
 
 class Profile:
@@ -47,6 +52,7 @@ class Profile:
         self.search, self.height, self.lowest, self.starts = search, height, lowest, starts
         self.threshold = float(np.sqrt(2 * special.gammaincinv(0.5, ci_prob)))
         self._points: dict[float, tuple[np.ndarray, float]] = {}
+        self._evaluations = 0
 
     def put(self, value: float, x: np.ndarray, rise: float) -> None:
         """Say what is known at a value: the other parameters, and the rise of the deviance."""
@@ -63,7 +69,10 @@ class Profile:
 
     def inside(self, value: float) -> bool:
         """Whether a value is inside, by further starts if need be."""
-        return self.excess(value) < 0 or self._improve(value) < 0
+        try:
+            return self.excess(value) < 0 or self._improve(value) < 0
+        except EndlessError:
+            return False
 
     def moves_on(self, value: float) -> bool:
         """Whether further starts bring what seemed an end inside the interval.
@@ -87,7 +96,10 @@ class Profile:
 
     def _take(self, value: float, starts: list[np.ndarray]) -> None:
         search = self.search(value)
+        if self._evaluations > _MOST_EVALUATIONS:
+            raise EndlessError
         best = min((search.run(start) for start in starts), key=lambda point: point.criterion)
+        self._evaluations += search.evaluations
         self.put(value, best.x, self.height(best, value) - self.lowest)
 
 
@@ -119,10 +131,18 @@ def profile_end(
 ) -> float:
     """Walk outwards until the profile is high enough, then close in.
 
-    `beyond` is the end if the profile is still low at a distance of `far`.
+    `beyond` is the end if the profile is still low at a distance of `far`; NaN if no end
+    was found, or if the searches take too long.
     """
     if not (np.isfinite(center) and np.isfinite(step)) or step == 0:
         return float("nan")
+    try:
+        return _walk(profile, center, step, far, beyond)
+    except EndlessError:
+        return float("nan")
+
+
+def _walk(profile: Profile, center: float, step: float, far: float, beyond: float) -> float:
     inner = center
     for _ in range(_BRANCHES):
         width = 2 * step

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
-from bayesmix.design.groups import Levels
+from bayesmix.design.levels import Levels
 from bayesmix.design.subset import design_of_rows
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.inference.problems import gaussian_problem, row_scale

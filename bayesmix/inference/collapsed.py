@@ -15,14 +15,10 @@ import numpy as np
 from scipy import optimize
 
 from bayesmix.errors import NotSupportedError, SamplingError
-from bayesmix.gaussian.conditional import (
-    conditional_moments,
-    draw_effects,
-    draw_fixed,
-    split_by_group,
-)
+from bayesmix.gaussian.conditional import conditional_moments, split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.effect_draws import draw_effects, draw_fixed
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
 from bayesmix.inference.draws import Draws, GroupMoments

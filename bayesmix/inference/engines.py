@@ -9,6 +9,9 @@ from bayesmix.design import Design
 from bayesmix.families import Family
 from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
+from bayesmix.glmm.problem import kernel_name
+from bayesmix.glmm.rows import JOINT_KERNELS, ROW_KERNELS
+from bayesmix.glmm.stack import stacked
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.residual import Residual
 
@@ -104,9 +107,12 @@ def why_not_joint(
     -------
     str
     """
-    if not family.row_kernel:
+    several = len(design.predictors) > 1
+    if kernel_name(family) not in (JOINT_KERNELS if several else ROW_KERNELS):
+        if several and family.row_kernel:
+            return why_not_one_predictor(design)
         return f"the family is {family}"
-    why_not = _why_not_plain(rows) or _why_not_design(design)
+    why_not = _why_not_weighted(rows) or why_not_normal_effects(design)
     if why_not:
         return why_not
     unknown = []
@@ -116,7 +122,7 @@ def why_not_joint(
             for name, entry in priors.family.items()
             if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
-    return _unknown_prior(unknown) or root_columns(design.mu.groups)
+    return _unknown_prior(unknown) or root_columns(stacked(design.predictors).whole.groups)
 
 
 def _unknown_prior(unknown: list[str]) -> str:
@@ -130,5 +136,7 @@ def _why_not_plain(rows: Mapping[str, Any]) -> str:
     return ""
 
 
-def _why_not_design(design: Design) -> str:
-    return why_not_one_predictor(design) or why_not_normal_effects(design)
+def _why_not_weighted(rows: Mapping[str, Any]) -> str:
+    if _why_not_plain(rows) and {"weights", "known_se"} & set(rows):
+        return f"{_why_not_plain(rows)} beside weights or standard errors"
+    return ""

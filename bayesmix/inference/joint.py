@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ def sample_joint(
     prior: FixedPrior,
     settings: SamplerSettings,
     names: Mapping[str, GroupVariables],
+    betas: Sequence[str],
     link_start: float,
     *,
     careful: bool = False,
@@ -45,7 +46,9 @@ def sample_joint(
     prior : FixedPrior
     settings : SamplerSettings
     names : mapping of str to GroupVariables
-        The variables' names, by grouping factor.
+        The variables' names, by grouping factor of the stacked predictors.
+    betas : sequence of str
+        Those of each predictor's fixed effects.
     link_start : float
         Linear predictor of the mean response.
     careful : bool
@@ -73,7 +76,7 @@ def sample_joint(
         z, stats = run_nutpie(compiled, ["z"], settings, seconds)
         z, stats, interrupted = complete_or_warn(z, stats, settings)
         with stage(seconds, "effects"):
-            posterior = _posterior(w, z["z"], names)
+            posterior = _posterior(w, z["z"], names, betas)
     return Draws(
         posterior=posterior,
         sample_stats=stats,
@@ -87,7 +90,7 @@ def sample_joint(
 
 
 def _posterior(
-    w: Whitening, z: np.ndarray, names: Mapping[str, GroupVariables]
+    w: Whitening, z: np.ndarray, names: Mapping[str, GroupVariables], betas: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Draws of everything on the scale of the formula."""
     n_chains, n_draws = z.shape[:2]
@@ -119,7 +122,11 @@ def _posterior(
         posterior[names[group_name].b] = effect
     if problem.n_fixed:
         back = np.linalg.inv(problem.scaling.TX)
-        posterior["beta"] = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
-    for k, name in enumerate(gp.parameters):
-        posterior[name] = np.exp(t[:, d + k]).reshape(n_chains, n_draws)
+        beta = (inside[:, n_u:] @ back.T).reshape(n_chains, n_draws, -1)
+        for name, own in zip(betas, gp.stack.columns.values(), strict=True):
+            if own.stop > own.start:
+                posterior[name] = beta[..., own]
+    beta = inside[:, n_u:] @ np.linalg.inv(problem.scaling.TX).T
+    for name, values in gp.parameter_values(t[:, d : d + len(gp.phi)], beta).items():
+        posterior[name] = values.reshape(n_chains, n_draws, *values.shape[1:])
     return posterior

@@ -39,7 +39,7 @@ class LaplaceOptimum:
     theta : Optimum
         Standard deviations and correlations, and how the search went.
     x : ndarray
-        Coordinates of theta, logarithms of the family's parameters, working beta.
+        Coordinates of theta and of the family's parameters, working beta.
     u : ndarray
         Mode of the standardised group effects.
     loglik : float
@@ -162,12 +162,13 @@ def inner_mode(
     InnerMode
     """
     eq, rows = gp.problem.equations, gp.rows
-    n, n_root = len(rows.y), len(eq.root_y)
+    m, n_root = rows.n_predictors, len(eq.root_y)
+    n = m * rows.n_obs
     beta, u = beta.copy(), u.copy()
     if not with_fixed:
         prior = FixedPrior(np.eye(len(beta)), beta)
     K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
-    eta, first, second = np.empty(n), np.empty(n), np.empty(n)
+    eta, first, second = np.empty(n), np.empty(n), np.empty(m * (m + 1) // 2 * rows.n_obs)
     status = find_mode(
         eq.ints, eq.floats, rows.ints, rows.floats, gp.address(), L,
         np.append(np.asarray(phi, dtype=np.float64), 1.0), int(with_fixed), prior.precision,
@@ -193,14 +194,18 @@ def branch_of(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) ->
 
 
 def linear_predictor(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """X beta + Z b + offset at coordinates and standardised effects."""
+    """X beta + Z b + offset of mu at coordinates and standardised effects, shape (n,)."""
     rows, eq = gp.rows, gp.problem.equations
     L = factors_at(co, x).L
-    eta = rows.offset + x[len(x) - gp.problem.n_fixed :] @ rows.X
+    p_mu = int((rows.X_of == 0).sum())  # its columns stand first
+    at = len(x) - gp.problem.n_fixed
+    eta = rows.offset[: rows.n_obs] + x[at : at + p_mu] @ rows.X[:p_mu]
     for f, q in enumerate(eq.q.tolist()):
         block = L[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q)
         b = u[rows.u_start[f] : rows.u_start[f + 1]].reshape(-1, q) @ block.T
         Z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]]
+        if rows.Z_of[rows.z_start[f] : rows.z_start[f + 1]].any():
+            continue
         eta = eta + (b[rows.index[f] - rows.first[f]].T * Z).sum(axis=0)
     return np.asarray(eta)
 
@@ -228,7 +233,7 @@ def pushed(
 def search_units(gp: GlmmProblem, n_x: int) -> np.ndarray:
     """Unit of each of n_x coordinates: that of the linear predictor for beta, 1 for logarithms."""
     out = np.ones(n_x)
-    out[n_x - gp.problem.n_fixed :] = gp.link_unit
+    out[n_x - gp.problem.n_fixed :] = gp.units[gp.rows.X_of]
     return out
 
 
@@ -243,23 +248,25 @@ def start_of_laplace(
     u : ndarray
         Effects at which the density is finite, if any were found.
     """
-    n_sd, p, unit = co.n_sd, gp.problem.n_fixed, gp.link_unit
+    n_sd, p, unit = co.n_sd, gp.problem.n_fixed, gp.units[gp.rows.X_of]
     x = np.zeros(co.n_x)
-    x[:n_sd] = np.log(0.5 * unit) + log_units(co)
+    x[:n_sd] = np.log(0.5 * gp.sd_units(co)) + log_units(co)
     x[:n_sd][co.prior_kind[:-1] == UNIFORM] = 0.0  # the middle of the interval
     beta, u = np.zeros(p), np.zeros(gp.n_effects)
-    names_constant = np.flatnonzero(np.ptp(gp.rows.X, axis=1) == 0) if p else np.zeros(0, int)
-    if names_constant.size:
-        beta[names_constant[0]] = link_start / gp.rows.X[names_constant[0], 0]
-    elif p:  # no intercept: spread over the columns
-        beta = np.linalg.lstsq(gp.rows.X.T, np.full(len(gp.rows.y), link_start), rcond=None)[0]
+    for at, start in zip(gp.stack.columns.values(), (link_start, *gp.starts.values()), strict=True):
+        X = gp.rows.X[at]
+        names_constant = np.flatnonzero(np.ptp(X, axis=1) == 0) if len(X) else np.zeros(0, int)
+        if names_constant.size:
+            beta[at.start + names_constant[0]] = start / X[names_constant[0], 0]
+        elif len(X):  # no intercept: spread over the columns
+            beta[at] = np.linalg.lstsq(X.T, np.full(len(gp.rows.y), start), rcond=None)[0]
     found = inner_mode(
-        gp, factors_at(co, x).L, gp.phi_start, FixedPrior(1e-4 / unit**2 * np.eye(p), beta),
+        gp, factors_at(co, x).L, gp.phi_start, FixedPrior(np.diag(1e-4 / unit**2), beta),
         beta=beta, u=u, with_fixed=True,
     )  # fmt: skip
-    if found.status == 1 and np.abs(found.beta).max(initial=0.0) < 50 * unit:
+    if found.status == 1 and (np.abs(found.beta) < 50 * unit).all():
         beta, u = found.beta, found.u
-    return np.concatenate([x, np.log(gp.phi_start), beta]), u
+    return np.concatenate([x, gp.phi.coordinates(gp.phi_start), beta]), u
 
 
 def maximise_laplace(
@@ -324,7 +331,7 @@ def search_of(marginal: WarmMarginal) -> Search:
     """Search for the best coordinates, in the units that `search_units` gives."""
     gp, co = marginal.gp, marginal.co
     d, n_sd = co.n_x, co.n_sd
-    n_x = d + len(gp.parameters) + gp.problem.n_fixed
+    n_x = d + len(gp.phi) + gp.problem.n_fixed
     scale = search_units(gp, n_x)
 
     def criterion(z: np.ndarray, gradient: np.ndarray) -> float:
@@ -332,7 +339,7 @@ def search_of(marginal: WarmMarginal) -> Search:
         gradient *= -2.0 * scale
         return -2.0 * value
 
-    unit = log_units(co) + np.log(gp.link_unit)
+    unit = log_units(co) + np.log(gp.sd_units(co))
     return Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
 
 

@@ -18,7 +18,9 @@ from bayesmix.inference.laplace import (
 from bayesmix.inference.quadrature import QuadratureMarginal
 from bayesmix.inference.separation import rising_directions
 
-__all__ = ["determined_of", "mode_of", "reproduced", "row_densities", "separated"]
+__all__ = [
+    "determined_of", "mode_of", "own_weights", "reproduced", "row_densities", "separated",
+]  # fmt: skip
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
@@ -28,7 +30,7 @@ _LEAST = 1e-4  # weight of a row in the size of steps, relative to the mean
 def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMode:
     """Return the mode of the effects given the parameters at the optimum."""
     x, p = found.x, gp.problem.n_fixed
-    phi = np.exp(x[co.n_x : len(x) - p])
+    phi = gp.phi.values(x[co.n_x : len(x) - p])
     return inner_mode(
         gp, factors_at(co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=found.u,
         with_fixed=False,
@@ -43,7 +45,8 @@ def row_densities(
     value, first, second = np.full(n, -np.inf), np.zeros(n), np.empty(n)
     gp.kernel(
         rows.link, n, rows.y, rows.trials, np.ascontiguousarray(eta),
-        np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second, np.zeros(4),
+        np.append(np.asarray(phi, dtype=np.float64), 1.0), 2, value, first, second,
+        np.zeros(len(phi) + 4),
     )  # fmt: skip
     return value, first
 
@@ -76,11 +79,11 @@ def separated(
     if not (p and (rises != 0).any() and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
     mode = mode_of(gp, co, found)
-    phi = np.exp(found.x[co.n_x : len(found.x) - p])
+    phi = gp.phi.values(found.x[co.n_x : len(found.x) - p])
     value, score = row_densities(gp, mode.eta, phi)
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
         rises = np.where(value > -_NEAR, rises, 0.0)
-    says = gp.rows.trials > 0
+    says = gp.rows.says
     held = prior.precision[np.diag(prior.precision) > 0]
     held = held / np.sqrt(np.sum(held**2, axis=1))[:, None]
     X = np.concatenate([gp.rows.X.T[says], held])
@@ -112,7 +115,7 @@ def reproduced(
     grows = ~found.theta.at_zero[co.effect_of_sd]
     if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
         return nothing
-    phi = np.exp(x[co.n_x : len(x) - p])
+    phi = gp.phi.values(x[co.n_x : len(x) - p])
     if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
         return nothing
     out = np.zeros((len(x), 1))
@@ -176,14 +179,39 @@ def _steps(
     if not p:
         return np.zeros((0, 0))
     W = np.abs(np.where(np.isfinite(weights), weights, 0.0))
+    if gp.rows.n_predictors > 1:
+        return _steps_of_several(gp, W, prior, flat)
     W = np.maximum(W, max(_LEAST * float(W.mean()), 1e-300))
-    W[gp.rows.trials <= 0] = 0.0
+    W[~gp.rows.says] = 0.0
     A = (X * W) @ X.T
     if prior is not None:
         A = A + prior.precision
+    return _directions(A, flat, gp.link_unit)
+
+
+def _steps_of_several(
+    gp: GlmmProblem, weights: np.ndarray, prior: FixedPrior | None, flat: np.ndarray
+) -> np.ndarray:
+    """The same of several predictors, each by its own weights."""
+    rows = gp.rows
+    W = own_weights(gp, weights)
+    W = np.maximum(W, np.maximum(_LEAST * W.mean(axis=1), 1e-300)[:, None])
+    A = (rows.X * W[rows.X_of]) @ rows.X.T
+    A = A * (rows.X_of[:, None] == rows.X_of)
+    return _directions(A if prior is None else A + prior.precision, flat, 1.0)
+
+
+def own_weights(gp: GlmmProblem, weights: np.ndarray) -> np.ndarray:
+    """Weights of each predictor by itself, shape (m, n): the diagonals of the rows' matrices."""
+    n, m = gp.rows.n_obs, gp.rows.n_predictors
+    return np.asarray(weights).reshape(-1, n)[[j * (j + 3) // 2 for j in range(m)]]
+
+
+def _directions(A: np.ndarray, flat: np.ndarray, unit: float) -> np.ndarray:
+    """Directions beside the flat ones, in the size of their standard errors."""
     left = np.linalg.svd(flat, full_matrices=True)[0][:, flat.shape[1] :]
     values, vectors = np.linalg.eigh(left.T @ A @ left)
     if not (len(values) and np.isfinite(values).all()):
-        return np.asarray(left * gp.link_unit)
+        return np.asarray(left * unit)
     floor = max(1e-14 * float(values[-1]), 1e-300)
     return np.asarray((left @ vectors) / np.sqrt(np.maximum(values, floor)))

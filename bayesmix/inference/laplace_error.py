@@ -136,7 +136,7 @@ class _Correction:
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
         gp, p = self._gp, self._gp.problem.n_fixed
-        phi = np.exp(x[self._co.n_x : len(x) - p])
+        phi = gp.phi.values(x[self._co.n_x : len(x) - p])
         mode = inner_mode(
             gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
             with_fixed=False,

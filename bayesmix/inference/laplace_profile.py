@@ -91,7 +91,7 @@ def laplace_likelihood_at(
     """
     scale = search_units(gp, len(optimum.x))
     n_sd, at_zero = co.n_sd, optimum.theta.at_zero[co.effect_of_sd]
-    unit = log_units(co) + np.log(gp.link_unit)
+    unit = log_units(co) + np.log(gp.sd_units(co))
     x = optimum.x / scale
     x[:n_sd][at_zero] = ZERO + unit[at_zero]
     starts = [off_zero(x, unit)]
@@ -189,7 +189,7 @@ def seconds_of_profiles(gp: GlmmProblem, n_quadrature: int) -> float:
     rows, eq = gp.rows, gp.problem.equations
     n, columns, n_root = len(rows.y), max(int(rows.z_start[-1]), 1), len(eq.root_y)
     co = gp.problem.absolute_coordinates()
-    profiled = co.n_x + len(gp.parameters)
+    profiled = co.n_x + len(gp.phi)
     n_x = profiled + gp.problem.n_fixed
     evaluation = 1.5e-4 + 5e-7 * n * columns + 3e-9 * float(n_root) ** 3
     if n_quadrature > 1:  # with a gradient by differences

@@ -6,6 +6,7 @@ import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
+from bayesmix.formula.structures import as_residual
 from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Optimum, log_units, start_of_residual
@@ -46,10 +47,19 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     sigma = optimum.sigma / problem.scaling.y_scale
     if sigma > _LEAST_SIGMA and not (sigma < _SMALL_SIGMA and _no_worse_beyond(problem, optimum)):
         return
-    placed = any(block.positions is not None for g in problem.groups for block in g.blocks)
+    placed = [
+        as_residual(
+            block.structure,
+            g.effects[block.start].partition(")[")[0].removeprefix(f"{block.structure}("),
+            g.name,
+        )
+        for g in problem.groups
+        for block in g.blocks
+        if block.positions is not None
+    ]
     instead = (
-        "say by a second formula, residual ~ ..., that the residuals are correlated, in place of "
-        "the group effects that are"
+        f"say in a second formula, `{placed[0]}`, that the residuals are correlated, in place of "
+        "the group effects (and in a third, sigma ~ ..., where their variances differ)"
         if placed
         else "take group effects out"
     )

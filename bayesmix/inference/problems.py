@@ -91,6 +91,11 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     if model not in _GLMM:
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
-            model.design.mu, model.family, model.y, model.rows, model.prior_entries
+            model.design.predictors,
+            model.family,
+            model.y,
+            model.rows,
+            model.prior_entries,
+            {name: len(labels) for name, labels in model.names.parameter_labels.items()},
         )
     return _GLMM[model]

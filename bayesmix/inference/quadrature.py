@@ -111,7 +111,7 @@ class LevelRows:
     def __call__(self, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
         """Return the log density of each level's rows, minus infinity where a mean cannot be."""
         n = len(eta)
-        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+        value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(len(phi) + 4)
         there = self.kernel(
             self.link, n, self.y, self.trials, eta, phi, 2, value, first, second, by_phi
         )  # fmt: skip
@@ -156,7 +156,7 @@ class QuadratureMarginal:
 
     def _phi(self, x: np.ndarray) -> np.ndarray:
         d = self.co.n_x
-        return np.exp(x[d : d + len(self.gp.parameters)])
+        return self.gp.phi.values(x[d : d + len(self.gp.phi)])
 
     def mode_at(self, x: np.ndarray) -> InnerMode:
         """Mode of the effects, without which there is no quadrature."""

@@ -144,7 +144,7 @@ def _expected(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected score and curvature of each row over its normal linear predictor."""
     rows, kernel, n = gp.rows, gp.kernel, len(eta)
-    value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(4)
+    value, first, second, by_phi = np.empty(n), np.empty(n), np.empty(n), np.zeros(len(phi) + 4)
     score, weights, sd = np.zeros(n), np.zeros(n), np.sqrt(variance)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         kernel(

@@ -21,6 +21,7 @@ from bayesmix.inference.laplace import (
     log_posterior,
     maximise_laplace,
 )
+from bayesmix.inference.laplace_determined import own_weights
 
 __all__ = ["Whitening", "find_whitening"]
 
@@ -126,7 +127,7 @@ def find_whitening(
     """
     eq = gp.problem.equations
     d, n_sd = co.n_x, co.n_sd
-    n_t = d + len(gp.parameters)
+    n_t = d + len(gp.phi)
     best = maximise_laplace(gp, co, prior, 2, link_start)
     x = best.x
     if not (np.isfinite(best.loglik) and np.isfinite(x).all()):
@@ -143,7 +144,7 @@ def find_whitening(
     at = factors_at(co, x)
     L_hat = _untriangular(gp, at.L, at.Q)
     mode = inner_mode(
-        gp, L_hat, np.exp(x[d:n_t]), prior, beta=x[n_t:],
+        gp, L_hat, gp.phi.values(x[d:n_t]), prior, beta=x[n_t:],
         u=_rotated(gp, best.u, at.Q), with_fixed=True,
     )  # fmt: skip
     if mode.status != 1:
@@ -208,10 +209,11 @@ def _information(
     """
     eq, information = gp.problem.equations, []
     rows = gp.rows
-    w = np.maximum(mode.weights, 0.0)
+    by_predictor = np.maximum(own_weights(gp, mode.weights), 0.0)
     for f, group in enumerate(gp.problem.groups):
         z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
         level = rows.index[f] - rows.first[f]
+        w = by_predictor[rows.Z_of[rows.z_start[f]]]
         if group.n_effects == 1:
             information.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
             continue

@@ -315,7 +315,8 @@ class Law(ABC):
         if request.forecast:
             check_forecast(self.model, request)
             levels = levels_of(rows, observed_rows(self.model, rows)[1])
-        parameters = self.draw(levels, draws, number, request.kind)
+        own = self.of(request.parameter) if request.parameter else self
+        parameters = own.draw(levels, draws, number, request.kind)
         return Predictor(self.model, parameters, rows, request, number)
 
     def reaching(self, *tables: Any) -> Law:
@@ -399,8 +400,11 @@ class Law(ABC):
         return DrawnJointly(draws=np.asarray(total))
 
     @abstractmethod
-    def source(self, draws: int | None, seed: int | None) -> Source:
-        """What summarises averages of rows and their comparisons."""
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
+        """What summarises averages of rows and their comparisons.
+
+        The predictor of the response, or that of the parameter of the family that is named.
+        """
 
     @abstractmethod
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:

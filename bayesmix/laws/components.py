@@ -11,6 +11,8 @@ from bayesmix.design import GroupingFactor
 
 __all__ = ["VarianceParts", "variance_parts"]
 
+_MANY = 50  # effects: it is asked whether a row has one of them only
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceParts:
@@ -71,7 +73,8 @@ def variance_parts(
     for group in groups:
         M = (group.Z.T * group.variance_of_rows) @ group.Z / len(group.Z)
         s = sd[group.name]
-        if group.name in corr:
+        apart = len(M) > _MANY and np.count_nonzero(M) == np.count_nonzero(np.diag(M))
+        if group.name in corr and not apart:
             weighted = corr[group.name] * M
             effects[group.name] = s * np.einsum("...kl,...l->...k", weighted, s)
         else:

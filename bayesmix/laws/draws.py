@@ -18,6 +18,7 @@ from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law
 from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
 from bayesmix.laws.components import variance_parts
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.covariance_parameters import covariance_parameters, values_of_parameters
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
@@ -333,7 +334,7 @@ class DrawsLaw(Law):
             return _in_one_row(values, chosen)
 
         sd = {name: flat(values) for name, values in self.sd.items()}
-        corr = {name: flat(values) for name, values in self.corr.items()}
+        corr = correlations_at(self.corr, flat)
         family = {name: flat(values) for name, values in self.parameters.items()}
         beta = flat(self.beta)
         structure = {
@@ -406,11 +407,12 @@ class DrawsLaw(Law):
         for_each_block(rows.n_rows, predictor.n_draws, fill)
         return out
 
-    def source(self, draws: int | None, seed: int | None) -> Source:
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages draw by draw."""
         self.chosen(draws)
         number = checked_seed(seed, self.seed)
-        return DrawSource(self.model, lambda levels: self.draw(levels, draws, number), number)
+        own = self.of(parameter) if parameter else self
+        return DrawSource(self.model, lambda levels: own.draw(levels, draws, number), number)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the posterior means leave of the response, or where it lies among replicates."""

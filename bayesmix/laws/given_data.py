@@ -206,7 +206,12 @@ class EffectsGivenData:
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         found = nearest_normal(
-            law.gp, self._design.mu, self.roots, np.exp(law.phi), self._fixed, self._modes
+            law.gp,
+            self._design.mu,
+            self.roots,
+            law.gp.phi.values(law.phi),
+            self._fixed,
+            self._modes,
         )
         if found is None and self._related:
             known = replace(self._design.mu, X=np.zeros((n, 0)))

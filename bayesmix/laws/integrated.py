@@ -144,7 +144,8 @@ def integrated_log_density(
     Z = {name: rows.Z[name][order] for name in labels}
     family_parameters = parameters.family_columns()
     y = y[order]
-    compiled = compiled_rows(family, y, given.per_row)
+    thresholds = [parameters.family[name].shape[-1] for name in family.vector_parameters]
+    compiled = compiled_rows(family, y, given.per_row, *thresholds)
     out = np.empty((parameters.n_draws, len(ends) - 1))
 
     def one_unit(unit: int) -> None:

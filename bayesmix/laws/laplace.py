@@ -24,7 +24,7 @@ from bayesmix.laws.laplace_rows import LaplaceRows
 from bayesmix.laws.mean_branch import branch_in_words
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.laws.small_samples import Asymptotic, SmallSample
-from bayesmix.laws.wald import interval_of_logarithm
+from bayesmix.laws.wald import interval_of_coordinate
 
 __all__ = ["LaplaceLaw"]
 
@@ -49,7 +49,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, covariance parameters, the family's own."""
-        return super().df + len(self.gp.parameters)
+        return super().df + len(self.gp.phi)
 
     @property
     def singular(self) -> str:
@@ -115,17 +115,33 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         check_probability("ci_prob", asked.ci_prob)
         one_of("ci_method", method, ("wald", "profile"))
         at = np.arange(self.co.n_x, self.n_outer)
-        estimate = np.exp(self.laplace.x[at])
-        se = np.sqrt(np.diag(self.outer_cov)[at])
+        gp, phi, x = self.gp, self.gp.phi, self.laplace.x[at]
+        values = list(self.family_values.values())
+        estimate = np.concatenate([np.atleast_1d(value) for value in values]) if values else x
+        J, se = phi.slopes(phi.values(x)), np.sqrt(np.diag(self.outer_cov)[at])
+        sd = np.diag(J) * se
+        if phi.has_vectors:
+            beta = np.linalg.solve(self.problem.scaling.TX.T, gp.means)
+            J = np.concatenate([J, np.tile(beta, (len(J), 1))], axis=1)
+            part = slice(self.co.n_x, None)
+            sd = np.sqrt(np.einsum("ij,jk,ik->i", J, self.determined.covariance[part, part], J))
+        lower, upper = interval_of_coordinate(phi, x, estimate, se, sd, asked.ci_prob)
         if method == "profile":
             self._check_profile()
-            ends = [self._profile_of_parameter(k, asked.ci_prob) for k in at.tolist()]
-            lower, upper = np.exp(np.reshape(ends, (-1, 2)).T)
-        else:
-            lower, upper = interval_of_logarithm(estimate, se, asked.ci_prob)
-        return list(self.gp.parameters), {
-            "estimate": estimate, "sd": estimate * se, "lower": lower, "upper": upper,
-        }  # fmt: skip
+            for k in range(len(at)):
+                if phi.is_single(k):
+                    ends = self._profile_of_parameter(int(at[k]), asked.ci_prob)
+                    for limits, end in zip((lower, upper), ends, strict=True):
+                        moved = x.copy()
+                        moved[k] = end
+                        limits[k] = phi.values(moved)[k]
+        labels = self.model.family.parameter_labels(self.model.design.response)
+        names = [
+            f"{name}[{label}]" if label else name
+            for name in phi.sizes
+            for label in labels.get(name, ("",))
+        ]
+        return names, {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
 
     def small_sample(self, ddf: DegreesOfFreedom | None) -> SmallSample:
         """Wald's tests, with the covariance taken as known."""
@@ -164,9 +180,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         }
 
     def smooth(self) -> Smooth:
-        """Beta, theta in logarithms and partial correlations, then logarithms of the family's."""
+        """Beta, theta in logarithms and partial correlations, then the family's coordinates."""
         theta, beta = self.absolute[1], self.conditional.beta
-        p, n = len(beta), len(theta) + len(self.gp.parameters)
+        p, n = len(beta), len(theta) + len(self.gp.phi)
         move = np.eye(n + p)
         move[n:, n:] = np.linalg.inv(self.problem.scaling.TX)
         determined = self.determined.moved(move).part(np.r_[np.arange(n, n + p), np.arange(n)])
@@ -175,8 +191,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
 
     # -- inside ---------------------------------------------------------------
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self.gp.parameters, np.exp(logs), strict=True))
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        return self.gp.parameter_values(own, beta)
 
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from bayesmix.inference.problems import glmm_problem
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.laws.limits import Limits
 from bayesmix.statement.stated import StatedModel
+
+if TYPE_CHECKING:
+    from bayesmix.glmm.problem import GlmmProblem
 
 __all__ = ["LaplaceMode"]
 
@@ -50,12 +53,12 @@ class LaplaceMode(Limits):
         self.model = model
         self.method = method
         self.n_quadrature = n_quadrature
-        self.gp = gp = glmm_problem(model)
+        self.gp = gp = self._glmm_problem()
         self.problem = gp.problem
         link_start = model.link_start
         if method == "map":
-            self.co = gp.problem.coordinates(model.prior_entries)
-            self.prior = gp.problem.fixed_prior(model.design.mu, model.prior_entries.mu)
+            self.co = gp.coordinates(model.prior_entries)
+            self.prior = gp.fixed_prior(model.prior_entries)
             found = maximise_laplace(gp, self.co, self.prior, 1, link_start)
             found = best_branches(gp, self.co, self.prior, 1, found)
         else:
@@ -70,10 +73,15 @@ class LaplaceMode(Limits):
         self.optimum = found.theta
         self.conditional = self.moments(fixed_uncertainty=True)
 
+    def _glmm_problem(self) -> GlmmProblem:
+        return glmm_problem(self.model)
+
     def again(self, model: StatedModel, method: Method) -> Self:
         """Fit another model of the same rows and family in the same way."""
         if method == "reml":
             raise ValueError("REML is of normal models")
+        if method == "mivque0":
+            raise ValueError("MIVQUE(0) is of normal models")
         return type(self)(model, method, self.n_quadrature)
 
     @property
@@ -84,13 +92,13 @@ class LaplaceMode(Limits):
 
     @property
     def phi(self) -> np.ndarray:
-        """Logarithms of the family's parameters."""
+        """Coordinates of the family's parameters."""
         return self.laplace.x[self.co.n_x : self.n_outer]
 
     @property
     def family_values(self) -> dict[str, np.ndarray]:
         """Estimates of the family's own parameters."""
-        return dict(zip(self.gp.parameters, np.exp(self.phi), strict=True))
+        return self.gp.parameter_values(self.phi, self.conditional.beta)
 
     def row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""
@@ -138,7 +146,7 @@ class LaplaceMode(Limits):
                 )  # fmt: skip
             b_cov[:], moves = np.nan, np.full_like(cross, np.nan)
         elif p:
-            moves = np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T
+            moves = self._moves(beta_cov, cross)
         back = np.linalg.inv(problem.scaling.TX)
         b = split_by_group(problem, self.working_effects())
         variances, crossed = variances_by_group(problem, b_cov), {}
@@ -161,3 +169,7 @@ class LaplaceMode(Limits):
             beta=back @ x[self.n_outer :], beta_cov=self.determined_fixed.table(), b=b,
             b_var=variances, cross=crossed,
         )  # fmt: skip
+
+    def _moves(self, beta_cov: np.ndarray, cross: np.ndarray) -> np.ndarray:
+        """How the mode of the working effects moves with working beta, shape (n_u, p)."""
+        return np.asarray(np.linalg.lstsq(beta_cov, cross.T, rcond=None)[0].T)

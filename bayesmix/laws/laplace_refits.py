@@ -11,9 +11,10 @@ import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import BayesmixWarning
-from bayesmix.gaussian.conditional import draw_effects, split_by_group
+from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.glmm.rows import constant
 from bayesmix.inference.empirical import log_units

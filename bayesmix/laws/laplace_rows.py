@@ -53,7 +53,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
             return self.means(rows)
         return self.expected_mean(rows, PredictionRequest())
 
-    def source(self, draws: int | None, seed: int | None) -> Source:
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages of expected means, with the spread of draws given the data."""
         if draws is not None:
             whole_number("draws", draws, 1)
@@ -82,7 +82,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             eta, rows = self.means(part.rows), part.rows
-            mean = self._mean_function(rows, marginal=request.marginal)
+            mean = self._mean_function(rows, request)
             step = 1e-5 * (1.0 + np.abs(eta))
             slope = (mean(eta + step) - mean(eta - step)) / (2 * step)
             estimate += part.weights @ self.expected_mean(rows, request)
@@ -119,7 +119,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
             lower, upper = eta - z * sd, eta + z * sd
         if request.kind == "linear":
             return eta, sd, lower, upper
-        mean = self._mean_function(rows, marginal=request.marginal)
+        mean = self._mean_function(rows, request)
         _, by_delta, lower, upper = self._through_the_link(mean, eta, sd, lower, upper)
         new = self._is_new(rows)
         sd = np.where(new, self._spread(mean, eta, sd), by_delta) if new.any() else by_delta
@@ -149,7 +149,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
 
     def expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         """Mean of each row at the estimates, averaged over the effects given the data."""
-        mean = self._mean_function(rows, marginal=request.marginal)
+        mean = self._mean_function(rows, request)
         if not rows.index:
             return mean(self.means(rows))
         return self.given_data.expected_mean(rows, mean)
@@ -198,15 +198,17 @@ class LaplaceRows(LaplaceMode, ModeRows):
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
         return self.determined_fixed.variance(X)
 
-    def _mean_function(self, rows: Rows, *, marginal: bool) -> Mean:
+    def _mean_function(self, rows: Rows, request: PredictionRequest) -> Mean:
         """Return the mean of a response at a linear predictor, or its average over groups."""
         family, values = self.model.family, self.family_values
 
         def mean(eta: np.ndarray) -> np.ndarray:
             with np.errstate(over="ignore"):
+                if request.parameter:
+                    return family.inverse_link(eta)
                 return np.asarray(family.mean(eta, values, rows.per_row), dtype=np.float64)
 
-        if not marginal:
+        if not request.marginal:
             return mean
         between = np.zeros(rows.n_rows)
         for name, Z in rows.Z.items():

@@ -208,7 +208,7 @@ def group_scales(
     return {
         g.name: GroupScale(
             g.name,
-            functools.partial(covariance_roots, sd[g.name], corr.get(g.name)),
+            functools.partial(_roots_of, sd[g.name], corr, g.name),
             g.between,
             g.mean_variance,
             structure[g.name]["df"] if g.is_student else None,
@@ -216,3 +216,8 @@ def group_scales(
         for g in groups
         if g.name in sd
     }
+
+
+def _roots_of(sd: np.ndarray, corr: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Roots of a factor's Sigma; its correlations are made only here."""
+    return covariance_roots(sd, corr.get(name))

@@ -37,7 +37,7 @@ class Limits(Mode):
     @property
     def n_outer(self) -> int:
         """Number of variance parameters and of the family's own."""
-        return self.co.n_x + len(self.gp.parameters)
+        return self.co.n_x + len(self.gp.phi)
 
     @property
     def separation(self) -> str:
@@ -120,16 +120,20 @@ class Limits(Mode):
 
     # -- inside ---------------------------------------------------------------
 
+    def _rises(self) -> np.ndarray:
+        """Which way each row's likelihood rises for ever, shape (n,)."""
+        return self.model.family.rises(self.model.y, self.model.rows)
+
     @functools.cached_property
     def separated(self) -> np.ndarray:
         """Directions of the working coefficients along which the estimates run away."""
-        rises = self.model.family.rises(self.model.y, self.model.rows)
+        rises = self._rises()
         return separated(self.gp, self.co, self.prior, self.laplace, rises)
 
     @functools.cached_property
     def reproduced(self) -> np.ndarray:
         """Direction in which all effects grow where these reproduce every outcome."""
-        rises = self.model.family.rises(self.model.y, self.model.rows)
+        rises = self._rises()
         if self.method == "map" or self.separated.shape[1] == self.problem.n_fixed:
             return np.zeros((len(self.laplace.x), 0))
         return reproduced(self.gp, self.co, self.laplace, rises)
@@ -160,7 +164,7 @@ class Limits(Mode):
         explained = self.separated.shape[1] or grows.shape[1]
         if not explained and outcome.lost(coefficients).any():
             # Flat after all: ask every row whether it is separated.
-            rises = self.model.family.rises(self.model.y, self.model.rows)
+            rises = self._rises()
             self.separated = separated(self.gp, self.co, self.prior, found, rises, thorough=True)
             if self.separated.shape[1]:
                 outcome = known(self.separated)

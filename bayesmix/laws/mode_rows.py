@@ -12,7 +12,7 @@ from scipy import sparse, special
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
-from bayesmix.laws.averages import Source
+from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Law, Linear
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
 from bayesmix.laws.combinations import ModeSource, NormalEffects
@@ -28,6 +28,7 @@ from bayesmix.residual import Correlated
 __all__ = ["ModeRows"]
 
 _DRAWS = 1000  # where no number is asked for
+_DRAWS_OF_AVERAGES = 2000
 _LEAST_RESIDUAL = 1e-7  # of the variance between levels, below which digits are lost
 _LARGE = 1e100  # entry of a row, beyond which it is brought to a scale of its own
 
@@ -46,6 +47,12 @@ class ModeRows(Mode, Law):
     ) -> ParameterDraws:
         """Draw (beta, b) at the estimates, b for the levels that are asked for."""
         n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
+        if self.parameter != "mu":
+            words = [seed, name_key(f"coefficients of {self.parameter}")]
+            rng = np.random.default_rng(np.random.SeedSequence(words))
+            mean, covariance = self.sigma_coefficients
+            drawn = rng.multivariate_normal(mean, covariance, n_draws)
+            return _without_effects(np.ascontiguousarray(drawn.T))
         n_effects = {g.name: g.n_effects for g in self.model.design.mu.groups}
         n_fixed = len(self.model.design.mu.fixed_effects) + len(self.model.family.parameters)
         n_drawn = sum(n_effects[name] * len(at) for name, at in levels.items())
@@ -65,7 +72,8 @@ class ModeRows(Mode, Law):
                 for g in self.model.design.mu.groups
             },
             family={
-                name: np.full(n_draws, float(value)) for name, value in self.family_values.items()
+                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
+                for name, value in self.family_values.items()
             },
             n_draws=n_draws,
             others=self._draws_of_sigma(n_draws),
@@ -76,11 +84,12 @@ class ModeRows(Mode, Law):
         if "sigma" not in self.model.design.predictors:
             return {}
         beta = self.residual_values[self.model.names.of("sigma").beta]
-        own = ParameterDraws(
-            beta=np.repeat(beta[:, None], n_draws, axis=1), b={}, level_rows={}, scales={},
-            family={}, n_draws=n_draws,
-        )  # fmt: skip
-        return {"sigma": own}
+        return {"sigma": _without_effects(np.repeat(beta[:, None], n_draws, axis=1))}
+
+    @property
+    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the coefficients of log sigma, and their covariance."""
+        raise NotImplementedError
 
     # -- rows -----------------------------------------------------------------
 
@@ -91,6 +100,8 @@ class ModeRows(Mode, Law):
         if draws is not None:
             whole_number("draws", draws, 1)
         checked_seed(seed, self.seed)
+        if request.parameter not in {"", "mu"}:
+            return self._summaries_of_sigma(rows, request)
         if request.forecast:  # by draws of the effects, around which residuals are known
             predictor = self.predictor(rows, request, draws, seed)
             return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
@@ -104,8 +115,12 @@ class ModeRows(Mode, Law):
         """Mean of each row at the estimates: linear in the effects, and so that at the modes."""
         return self.means(rows)
 
-    def source(self, draws: int | None, seed: int | None) -> Source:
-        """Exact averages."""
+    def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
+        """Exact averages; those of sigma from draws of its coefficients."""
+        if parameter not in {"", "mu"}:
+            own, number = self.of(parameter), checked_seed(seed, self.seed)
+            n = _DRAWS_OF_AVERAGES if draws is None else whole_number("draws", draws, 1)
+            return DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
         if draws is not None or seed is not None:
             raise NotSupportedError(
                 "draws= and seed= are for a posterior: here mean and variance are exact"
@@ -166,6 +181,20 @@ class ModeRows(Mode, Law):
         return self.row_sigma(None)[None, at]
 
     # -- inside ---------------------------------------------------------------
+
+    def _summaries_of_sigma(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Estimate of each row's sigma or its logarithm, by the delta method, shape (4, n)."""
+        beta, covariance = self.sigma_coefficients
+        eta = rows.X @ beta + (0.0 if rows.offset is None else rows.offset)
+        sd = np.sqrt(np.einsum("ni,ij,nj->n", rows.X, covariance, rows.X))
+        z = special.ndtri((1 + request.ci_prob) / 2)
+        found = np.stack([eta, sd, eta - z * sd, eta + z * sd])
+        if request.kind == "linear":
+            return found
+        with np.errstate(over="ignore"):
+            found[[0, 2, 3]] = np.exp(found[[0, 2, 3]])
+        found[1] *= found[0]
+        return found
 
     def _replicate(
         self, modes: np.ndarray, rows: Rows, rng: np.random.Generator, *, new_groups: bool
@@ -282,6 +311,13 @@ class ModeRows(Mode, Law):
         else:
             found = structure.row_variance(values, rows.per_row)
         return np.broadcast_to(found, (rows.n_rows,))
+
+
+def _without_effects(beta: np.ndarray) -> ParameterDraws:
+    """Draws of coefficients, shape (p, S), beside which there are no group effects."""
+    return ParameterDraws(
+        beta=beta, b={}, level_rows={}, scales={}, family={}, n_draws=beta.shape[1]
+    )
 
 
 def _row_sizes(rows: Rows) -> np.ndarray:

@@ -173,7 +173,7 @@ class NormalLaw(Criteria, ModeRows):
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         sd = np.sqrt(np.diag(covariance))
         z = special.ndtri((1 + asked.ci_prob) / 2)
         columns = {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
@@ -182,9 +182,9 @@ class NormalLaw(Criteria, ModeRows):
             return columns
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
 
-    @property
-    def _moments_of_sigma(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients of log sigma, and their covariance."""
+    @functools.cached_property
+    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of the coefficients of log sigma, and their covariance."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -203,7 +203,7 @@ class NormalLaw(Criteria, ModeRows):
         """Sums of averages of rows; of sigma by the normal law of its coefficients."""
         if self.parameter == "mu":
             return super().jointly(parts, request, inverse, draws, seed)
-        estimate, covariance = self._moments_of_sigma
+        estimate, covariance = self.sigma_coefficients
         return coefficients_jointly(parts, estimate, covariance, inverse)
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
@@ -367,12 +367,16 @@ class NormalLaw(Criteria, ModeRows):
             corr[group.name] = R[f]
             at += group.n_effects
         of_residual = residual_variables(self.problem, phi)
-        own = self._own_at(x[p + co.n_all :], every[at:]) | {
+        own = self._own_at(x[p + co.n_all :], every[at:], x[:p]) | {
             name: of_residual[name] for name in self.model.names.residual_dims
         }
         structure = self.structure_at(co, theta)
         values = Values(beta=x[:p], sd=sd, corr=corr, parameters=own, structure=structure)
-        return {name: float(v) for name, v in by_name(self.model, values).items()}
+        return {name: float(v) for name, v in self._named(values).items()}
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        """Every parameter by its name."""
+        return by_name(self.model, values)
 
     def _reaching(self, model: StatedModel) -> Self:
         """The law of a model that has further positions: exact, at the same estimates."""
@@ -395,7 +399,9 @@ class NormalLaw(Criteria, ModeRows):
         found.model, found.conditional = model, replace(self.conditional, b=b)
         return found
 
-    def _own_at(self, logs: np.ndarray, residual: np.ndarray) -> dict[str, np.ndarray]:
+    def _own_at(
+        self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """The family's parameters from what follows theta, or from the residual's sd."""
         return {} if self.problem.sigma_is_known else {"sigma": residual[0]}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.families.functions import LOG_2PI
+from bayesmix.families.functions import LOG_2PI, NUMPY
 from bayesmix.laws.family_draws import FamilyDraws
 from bayesmix.laws.forecast import Forecast
 from bayesmix.laws.levels import name_key
@@ -119,6 +119,8 @@ class Predictor:
         eta = self._linear.block(rows)
         if request.kind == "linear":
             return eta
+        if request.parameter:
+            return self._of_parameter(eta, rows)
         per_row = self.per_row(rows)
         if request.kind == "response":
             words = [self._seed, name_key("response"), number]
@@ -146,6 +148,17 @@ class Predictor:
         for part, family in self._own.nodes(rows):
             for node, weight in zip(NODES, WEIGHTS, strict=True):
                 total += part * weight * self._mean(eta + node * spread, family, per_row)
+        return total
+
+    def _of_parameter(self, eta: np.ndarray, rows: slice) -> np.ndarray:
+        """Draws of one parameter of the family at its linear predictor, shape (rows, S)."""
+        link = self._model.links[self._request.parameter]
+        if not self._request.marginal:
+            return np.asarray(link.inverse(NUMPY, eta))
+        spread = np.sqrt(self._linear.group_variance(rows))
+        total = np.zeros_like(eta)
+        for node, weight in zip(NODES, WEIGHTS, strict=True):
+            total += weight * link.inverse(NUMPY, eta + node * spread)
         return total
 
     def category_block(self, rows: slice) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.gaussian.conditional import draw_effects, split_by_group
+from bayesmix.gaussian.conditional import split_by_group
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.laws.levels import name_key

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from bayesmix.gaussian.conditional import Conditional, draw_effects, split_by_group
+from bayesmix.gaussian.conditional import Conditional, split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import flat_prior
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.problem import Problem
 
 __all__ = ["Refit", "Refitting", "Worker", "effects_given"]

@@ -15,6 +15,7 @@ from bayesmix.gaussian.coordinates import Coordinates, correlation_matrices, unp
 from bayesmix.gaussian.crossproducts import first_positions
 from bayesmix.gaussian.density import flat_prior, profiled_deviance, profiled_variance
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.patterns import sum_responses
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import log_units, maximise
 from bayesmix.inference.search import LARGEST_CORRELATION
@@ -146,6 +147,7 @@ class Refits:
         """Coordinates of the best fit to one response, its criterion, and whether it is one."""
         equations.floats[self._positions] = products
         equations.yy[0] = yy
+        sum_responses(equations)
         return self._search(equations)
 
     def refitting(self, Y: np.ndarray) -> OfResponses:

@@ -119,6 +119,7 @@ def rows_to_predict(
     levels: bool,
     kind: Kind,
     forecast: bool = False,
+    parameter: str = "",
 ) -> Rows:
     """Gather the rows of a prediction.
 
@@ -134,6 +135,8 @@ def rows_to_predict(
         trials.
     forecast : bool
         Whether rows of known series continue from what was observed.
+    parameter : str
+        The one parameter of the family whose rows are wanted; empty for the response's.
 
     Returns
     -------
@@ -153,28 +156,35 @@ def rows_to_predict(
             f'{model.family}: kind="mean" is the expected response (of a bernoulli response the '
             "probability of 1)"
         )
+    if data is None and parameter:
+        return _rows_of_fit(design, parameter, effects=effects, levels=levels)
     if data is None:
         parts = {
-            parameter: _rows_of_fit(design, parameter, effects=effects, levels=levels)
-            for parameter in design.predictors
+            name: _rows_of_fit(design, name, effects=effects, levels=levels)
+            for name in design.predictors
         }
         mu = replace(parts.pop("mu"), per_row=dict(model.rows))
         return replace(mu, others=parts)
-    return new_rows(model, data, effects=effects, levels=levels, kind=kind, forecast=forecast)
+    return new_rows(
+        model, data, effects=effects, levels=levels, kind=kind, forecast=forecast,
+        parameter=parameter,
+    )  # fmt: skip
 
 
 def new_rows(
     model: StatedModel, data: Any, *, effects: bool, levels: bool, kind: Kind,
-    forecast: bool = False, parameter: str = "mu",
+    forecast: bool = False, parameter: str = "",
 ) -> Rows:  # fmt: skip
     """Gather new rows, each predictor's; the arguments are those of `rows_to_predict`.
 
-    For ``kind="linear"`` they are of the predictor of one `parameter`.
+    Where a `parameter` is named they are of its predictor alone.
     """
     design = model.design
-    wanted = (parameter,) if kind == "linear" else tuple(design.predictors)
+    if parameter:
+        return _new_rows(design, data, parameter, effects=effects, levels=levels)
+    wanted = ("mu",) if kind == "linear" else tuple(design.predictors)
     parts = {name: _new_rows(design, data, name, effects=effects, levels=levels) for name in wanted}
-    mu = parts.pop(wanted[0])
+    mu = parts.pop("mu")
     return replace(
         mu, per_row=new_per_row(model, data, mu.labels, kind, forecast=forecast), others=parts
     )

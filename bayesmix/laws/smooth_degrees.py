@@ -12,6 +12,7 @@ from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.engines import why_not_collapsed
 from bayesmix.inference.problems import gaussian_problem
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.rows import rows_of_fit
 
@@ -70,7 +71,7 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
         return values.reshape(n_draws, *values.shape[2:])[chosen]
 
     sd = {name: some(values) for name, values in drawn.sd.items()}
-    corr = {name: some(values) for name, values in drawn.corr.items()}
+    corr = correlations_at(drawn.corr, some)
     variances = (
         _of_normal(model, drawn, sd, corr, some) if normal else _of_any(law, smooths, sd, corr)
     )

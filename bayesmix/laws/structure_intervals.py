@@ -196,7 +196,7 @@ class StructureIntervals(ModeIntervals):
             low, high = nan, nan
             note = "the estimate is outside the profile of the ML deviance"
         elif np.isnan(low) or np.isnan(high):
-            note = "no limit was found before its correlation matrix is singular to rounding"
+            note = "no limit was found: its correlation matrix is singular, or the search endless"
         return (estimate, sd, low, high), note
 
     def _profile_of_structure(self, k: int, ci_prob: float) -> tuple[float, float]:

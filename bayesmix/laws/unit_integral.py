@@ -36,21 +36,25 @@ def difference_step(family: Family) -> float:
 
 
 def compiled_rows(
-    family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray]
+    family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray], n_thresholds: int = 0
 ) -> CompiledRows | None:
-    """Rows of a family that has a kernel; None for another, or an observation that is not plain."""
-    from bayesmix.glmm.rows import LINKS, ROW_KERNELS, constant
+    """Rows of a family that has a kernel; None for another."""
+    from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
 
-    if not family.row_kernel or not is_plain(per_row):
+    if not family.row_kernel:
         return None
-    rows, link = ROW_KERNELS[family.row_kernel], LINKS[family.link]
+    if family.vector_parameters:
+        per_row = {**per_row, "trials": np.full(len(y), 1.0 + n_thresholds)}
+    rows, link, plain = ROW_KERNELS[family.row_kernel], LINKS[family.link], is_plain(per_row)
+    kernel = rows.kernel if plain else OBSERVED_KERNELS[family.row_kernel]
+    ones = np.ones(len(y))
     return CompiledRows(
         family=family,
-        address=rows.kernel.load().address,
+        address=kernel.load().address,
         link=link,
-        is_fast=link == rows.fast_link,
+        is_fast=plain and link == rows.fast_link,
         y=y,
-        trials=per_row.get("trials", np.ones(len(y))),
+        trials=per_row.get("trials", ones) if plain else given_rows(per_row, len(y)),
         constant=constant(family.row_kernel, y, per_row),
     )
 
@@ -77,13 +81,15 @@ class CompiledRows:
         n_draws, n, d = A.shape
         nodes, log_weights = _product_rule(d)
         names = self.family.parameters
-        columns = [phi[name] for name in names] or [np.ones(n_draws)]
-        sizes = [n_draws, n, d, len(nodes), len(names), self.link, int(self.is_fast)]
+        of_each = [phi[name].reshape(n_draws, -1) for name in names] or [np.ones((n_draws, 1))]
+        columns = np.concatenate(of_each, axis=1)
+        n_phi = columns.shape[1] if names else 0
+        sizes = [n_draws, n, d, len(nodes), n_phi, self.link, int(self.is_fast)]
         u = np.zeros(d) if u is None else u
         out = np.empty(n_draws)
         integrate_effects(
             self.address, np.asarray(sizes, dtype=np.int64), self.y[at], self.trials[at],
-            np.ascontiguousarray(eta), A, np.stack(columns, axis=1), nodes, log_weights, u, out,
+            np.ascontiguousarray(eta), A, np.ascontiguousarray(columns), nodes, log_weights, u, out,
         )  # fmt: skip
         return out + self.constant[at].sum(), u
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import covariance_of
+from bayesmix.laws.correlations import correlations_at
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor, LinearPredictor
@@ -52,7 +53,7 @@ class Values:
         return Values(
             beta=self.beta[:, chosen],
             sd=some(self.sd),
-            corr=some(self.corr),
+            corr=correlations_at(self.corr, lambda values: values[:, chosen]),
             parameters=some(self.parameters),
             structure={g: some(own) for g, own in self.structure.items()},
             others={name: own.at_draws(chosen) for name, own in self.others.items()},

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-__all__ = ["MOST", "interval_of_atanh", "interval_of_logarithm", "quantile_of_t", "tail_of_t"]
+from bayesmix.glmm.parameters import ParameterCoordinates
+
+__all__ = [
+    "MOST", "interval_of_atanh", "interval_of_coordinate", "interval_of_logarithm", "quantile_of_t",
+    "tail_of_t",
+]  # fmt: skip
 
 MOST = 3.0  # standard error of a logarithm: at 95 % a factor of 350 to each side
 
@@ -52,6 +57,42 @@ def interval_of_atanh(rho: float, se: float, ci_prob: float) -> tuple[float, flo
         return float("nan"), float("nan")
     center, z = np.arctanh(rho), special.ndtri((1 + ci_prob) / 2)
     return float(np.tanh(center - z * se)), float(np.tanh(center + z * se))
+
+
+def interval_of_coordinate(
+    phi: ParameterCoordinates, x: np.ndarray, estimate: np.ndarray, se: np.ndarray,
+    sd: np.ndarray, ci_prob: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Normal intervals of a family's parameters.
+
+    Parameters
+    ----------
+    phi : ParameterCoordinates
+    x : ndarray, shape (n_phi,)
+        Coordinates.
+    estimate : ndarray, shape (n_phi,)
+        The parameters.
+    se, sd : ndarray, shape (n_phi,)
+        Standard errors of the coordinates, and of the parameters.
+    ci_prob : float
+
+    Returns
+    -------
+    lower, upper : ndarray
+        On the scale of the coordinate where that is one parameter's alone, NaN where its
+        standard error is above 3 and it is bounded; else on the parameter's own scale.
+    """
+    z = special.ndtri((1 + ci_prob) / 2)
+    lower, upper = interval_of_logarithm(estimate, se, ci_prob)
+    for sign, end in ((-1, lower), (1, upper)):
+        for k in range(len(x)):
+            if not phi.is_bounded(k):
+                end[k] = estimate[k] + sign * z * sd[k]
+            elif not phi.is_logarithm(k):
+                moved = x.copy()
+                moved[k] += sign * z * se[k]
+                end[k] = phi.values(moved)[k] if se[k] <= MOST else np.nan
+    return lower, upper
 
 
 def quantile_of_t(p: float, df: np.ndarray) -> np.ndarray:

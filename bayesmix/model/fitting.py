@@ -22,9 +22,12 @@ from bayesmix.statement.names import posterior_variables
 from bayesmix.statement.pymc_changes import added_variables, statement_of
 
 if TYPE_CHECKING:
+    from bayesmix.design import GroupingFactor
     from bayesmix.inference.draws import Draws
     from bayesmix.inference.settings import SamplerSettings
+    from bayesmix.inference.theta_draws import GroupVariables
     from bayesmix.results import EmpiricalBayes, Posterior
+    from bayesmix.statement.names import PredictorNames
     from bayesmix.statement.stated import FittableModel
 
 __all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "warm_up_steps"]
@@ -80,7 +83,7 @@ def sample(
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
     _warn_of_far_columns(model)
-    if group_draws == "moments" and not (fast and _is_normal(model)):
+    if group_draws == "moments" and not (fast and _is_collapsed(model)):
         raise NotSupportedError(
             'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
             'response; take "all"'
@@ -162,7 +165,7 @@ def _check_sizes(
     groups = [group for predictor in predictors for group in predictor.groups]
     n_draws = settings.chains * settings.draws
     effects = sum(g.n_levels * g.n_effects for g in groups)
-    collapsed = fast and _is_normal(model)
+    collapsed = fast and _is_collapsed(model)
     sampled = sum(len(predictor.fixed_effects) for predictor in predictors)
     sampled += sum(g.n_effects**2 + g.n_effects for g in groups)
     labels = model.names.parameter_labels
@@ -195,7 +198,7 @@ def warm_up_steps(model: FittableModel) -> int:
     groups = model.design.mu.groups
     rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
-    return _DEAR_TUNE if dear and _is_normal(model) else _FAST_TUNE
+    return _DEAR_TUNE if dear and _is_collapsed(model) else _FAST_TUNE
 
 
 def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
@@ -209,7 +212,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
     from bayesmix.results import EmpiricalBayes
 
     if method is None:
-        method = "reml" if _is_normal(model) else "ml"
+        method = "reml" if _is_collapsed(model) else "ml"
     one_of("method", method, get_args(Method))
     changes = model.pymc_changes
     if changes:
@@ -225,7 +228,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         raise NotSupportedError(
             f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
         )
-    if not _is_normal(model):
+    if not _is_collapsed(model):
         return _maximise_laplace(model, method, n_quadrature)
     why_not = (
         why_not_normal(model.family, model.rows)
@@ -254,8 +257,15 @@ def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:
     return fit
 
 
-def _is_normal(model: FittableModel) -> bool:
-    return model.family.is_normal
+def _is_collapsed(model: FittableModel) -> bool:
+    """Whether the effects are to integrate out: of a plain normal response, with none on sigma."""
+    from bayesmix.inference.engines import why_not_normal
+
+    sigma = model.design.predictors.get("sigma")
+    if not model.family.is_normal or (sigma is not None and sigma.groups):
+        return False
+    # One that has no rows in compiled code is told why it has no exact algebra either.
+    return not (why_not_normal(model.family, model.rows) and model.family.has_laplace)
 
 
 def _why_not_fast(model: FittableModel) -> str:
@@ -263,8 +273,10 @@ def _why_not_fast(model: FittableModel) -> str:
     from bayesmix.inference.engines import why_not_collapsed, why_not_joint
 
     parts = (model.design, model.family, model.rows, model.prior_entries)
-    if _is_normal(model):
+    if _is_collapsed(model):
         return why_not_collapsed(*parts, model.residual)
+    if model.residual is not None and model.residual.correlated:
+        return "of group effects on sigma beside correlated residuals"
     return why_not_joint(*parts)
 
 
@@ -274,17 +286,9 @@ def _sample_fast(
     from bayesmix.inference.collapsed import sample_collapsed
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
-    from bayesmix.inference.theta_draws import GroupVariables
 
     mu, priors, names = model.design.mu, model.prior_entries, model.names
-    variables = {
-        g.name: GroupVariables(
-            sd=names.sd(g.name), corr=names.corr(g.name), b=names.b(g.name),
-            parameters={p: names.parameter(p, g.name) for p in covariance_of(g).parameters()},
-        )
-        for g in mu.groups
-    }  # fmt: skip
-    if _is_normal(model):
+    if _is_collapsed(model):
         from bayesmix.inference.canonical import canonical
         from bayesmix.inference.perfect import refuse_perfect_fit
 
@@ -295,32 +299,54 @@ def _sample_fast(
             problem.coordinates(priors),
             problem.fixed_prior(mu, priors.mu),
             settings,
-            variables,
+            {g.name: _variables(names, g) for g in mu.groups},
             group_draws,
         )
     gp = glmm_problem(model)
+    predictors = model.design.predictors
+    of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(
         gp,
-        gp.problem.coordinates(priors),
-        gp.problem.fixed_prior(mu, priors.mu),
+        gp.coordinates(priors),
+        gp.fixed_prior(priors),
         settings,
-        variables,
+        {g.name: own for g, own in zip(gp.stack.whole.groups, of_groups, strict=True)},
+        [names.of(parameter).beta for parameter in predictors],
         model.link_start,
         careful=careful,
     )
 
 
+def _variables(names: PredictorNames, group: GroupingFactor) -> GroupVariables:
+    from bayesmix.inference.theta_draws import GroupVariables
+
+    own, parameters = group.name, covariance_of(group).parameters()
+    return GroupVariables(
+        sd=names.sd(own), corr=names.corr(own), b=names.b(own),
+        parameters={p: names.parameter(p, own) for p in parameters},
+    )  # fmt: skip
+
+
 def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -> EmpiricalBayes:
     from bayesmix.families import FAMILIES
-    from bayesmix.inference.engines import why_not_joint
+    from bayesmix.inference.engines import why_not_joint, why_not_normal
     from bayesmix.results.laplace_fit import LaplaceFit
 
     family, groups = model.family, model.design.mu.groups
-    if method in ("reml", "mivque0"):
+    several = len(model.design.predictors) > 1
+    if method == "mivque0":
         raise NotSupportedError(
-            f'method="{method}" is for normal responses; the family is {family}: take "ml"'
+            f'method="mivque0" is for normal responses whose effects integrate out; the family is '
+            f'{family}: take "ml"'
         )
-    if not family.has_laplace:
+    if method == "reml":
+        raise NotSupportedError(
+            f'method="reml" needs effects that integrate out, and here '
+            f'{why_not_normal(family, model.rows) or "those on sigma do not"}: take "ml"'
+            if family.is_normal
+            else f'method="reml" is for normal responses; the family is {family}: take "ml"'
+        )
+    if not (family.has_laplace or several):
         taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]
         raise NotSupportedError(
             f"fit_eb() knows {', '.join(taken)}; the family is {family}: take fit()"
@@ -328,11 +354,14 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
     # Priors do not matter to maximum likelihood: only the rows and the groups do.
     priors = model.prior_entries if method == "map" else None
     why_not = why_not_joint(model.design, family, model.rows, priors)
+    if model.residual is not None and model.residual.correlated:
+        why_not = "of group effects on sigma beside correlated residuals"
     if why_not:
         raise NotSupportedError(f"fit_eb() cannot take this model because {why_not}; take fit()")
     if not (isinstance(n_quadrature, int) and 1 <= n_quadrature <= 100):
         raise ArgumentError(f"n_quadrature={n_quadrature!r} must lie between 1 and 100")
     scalar = len(groups) == 1 and groups[0].n_effects == 1 and groups[0].between is None
+    scalar = scalar and not several
     if n_quadrature > 1 and not scalar:
         raise NotSupportedError(
             f"n_quadrature={n_quadrature} needs one grouping factor with one effect, whose levels "

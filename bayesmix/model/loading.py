@@ -196,9 +196,10 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
                 if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
                     raise FileError(f"the draws of {name} are no correlation matrices")
     for name in model.parameters:
-        if name not in family.vector_parameters:
-            _check_range(posterior, name, 0.0, 1.0 if name in family.unit_parameters else np.inf)
-        elif (posterior[name].diff(names.parameter_dim(name)) < 0).any():
+        support = family.parameters[name].support
+        if support in {"positive", "unit"}:
+            _check_range(posterior, name, 0.0, 1.0 if support == "unit" else np.inf)
+        elif support == "ordered" and (posterior[name].diff(names.parameter_dim(name)) < 0).any():
             raise FileError(f"the draws of {name} are not in order")
     for one in () if model.residual is None else model.residual.parameters:
         if one.name in posterior and one.support != "real":

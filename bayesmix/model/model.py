@@ -45,10 +45,12 @@ class Model(FittableModel, PoolingExtremes):
         A of `matrices`; ``gr(g, by=f)``, a covariance of effects for each level of f;
         ``gr(g, dist="student")``, effects that are multivariate t; and
         ``mm(a, b, weights=[v, w])``, rows that belong to several levels.
-        Where there are several the first has the response, and the others say what is known of
-        the residuals of a normal one: ``"residual ~ ar1(time | g)"`` how they are
-        correlated within the series g, ``"sigma ~ 0 + C(time)"`` what the logarithm of their
-        standard deviation depends on.
+        Where there are several the first has the response, and each of the others a parameter
+        of the family on its left, with fixed effects, group terms and smooths of its own:
+        ``"zi ~ mined + (1 | site)"`` the logit of the probability of extra zeros,
+        ``"sigma ~ 0 + C(time)"`` the logarithm of a standard deviation.
+        ``"residual ~ ar1(time | g)"`` says how the residuals of a normal response are
+        correlated within the series g.
     data : pandas, polars or pyarrow table
         One row per observation. It is never modified.
     family : str or Family
@@ -102,9 +104,6 @@ class Model(FittableModel, PoolingExtremes):
     >>> model.priors.loc[4, ["parameter", "prior"]].tolist()
     ['corr(Subject)', 'LKJ(eta=2)']
     """
-
-    # Formulas for other parameters than a normal response's sigma are stated, and not fitted yet.
-    _takes_several_formulas = False
 
     @refusing(OF_FIT)
     def fit(

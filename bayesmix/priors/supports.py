@@ -18,8 +18,14 @@ def of_family(family: Family, entry: PriorInForce) -> PriorInForce:
     """Check the prior of a family's parameter: in the unit interval, ordered, or positive."""
     if entry.parameter in family.vector_parameters:
         real(entry)
-        note = f"each, in order, {AT_MEANS if entry.origin == 'default' else AS_WRITTEN}"
+        ordered = family.parameters[entry.parameter].support == "ordered"
+        note = (
+            f"each, {'in order, ' * ordered}{AT_MEANS if entry.origin == 'default' else AS_WRITTEN}"
+        )
         return replace(entry, note=note)
+    if family.parameters[entry.parameter].support == "real":
+        real(entry)
+        return entry
     if entry.parameter in family.unit_parameters:
         return _unit(entry)
     return positive(entry)

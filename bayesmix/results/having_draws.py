@@ -11,6 +11,7 @@ from bayesmix.arguments import checked_seed
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.draws import GroupMoments
+from bayesmix.laws.correlations import Correlations
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
@@ -48,24 +49,22 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     def law_of(parameter: str, **more: Any) -> DrawsLaw:
         """Coefficients and effects of one linear predictor."""
         predictor, called = model.design.predictors[parameter], model.names.of(parameter)
-        sd, corr, structure = {}, {}, {}
+        sd, free, structure = {}, {}, {}
         for g in predictor.groups:
             covariance = covariance_of(g)
             structure[g.name] = {
                 name: values(called.parameter(name, g.name)) for name in covariance.parameters()
             }
             sd[g.name] = covariance.by_effect(values(called.sd(g.name)), structure[g.name])
-            free = values(called.corr(g.name)) if covariance.has_correlations else None
-            R = covariance.correlation(free, structure[g.name])
-            if R is not None:
-                corr[g.name] = R
+            if covariance.has_correlations:
+                free[g.name] = values(called.corr(g.name))
         kept = [g.name for g in predictor.groups if parameter != "mu" or g.name not in moments]
         return DrawsLaw(
             model=model,
             parameter=parameter,
             beta=values(called.beta) if predictor.fixed_effects else no_beta,
             sd=sd,
-            corr=corr,
+            corr=Correlations(predictor.groups, free, structure),
             structure=structure,
             b={name: values(called.b(name)) for name in kept},
             labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from bayesmix.laws.joint_laplace import JointLaplace
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 
@@ -50,7 +51,7 @@ class LaplaceFit(EmpiricalBayes):
         self.model = model
         self.method = method
         self.n_quadrature = n_quadrature
-        self._at_mode: LaplaceLaw = LaplaceLaw(model, method, n_quadrature)
+        self._at_mode: LaplaceLaw = _law_of(model, method, n_quadrature)
         self.seconds = time.perf_counter() - start
 
     @property
@@ -96,3 +97,10 @@ class LaplaceFit(EmpiricalBayes):
     @property
     def _fit_options(self) -> dict[str, Any]:
         return {"n_quadrature": self.n_quadrature}
+
+
+def _law_of(model: FittableModel, method: Literal["ml", "map"], n_quadrature: int) -> Any:
+    """The law of one predictor, or that of several, which is asked one by one."""
+    if len(model.design.predictors) > 1:
+        return JointLaplace(model, method)
+    return LaplaceLaw(model, method, n_quadrature)

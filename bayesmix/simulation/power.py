@@ -224,7 +224,7 @@ def power(
         table = table.drop(columns=["exaggeration", "wrong_sign"])
     return Power(
         table=table, question=question.in_words, seed=number, interrupted=interrupted,
-        factors=tuple(sizes[0]),
+        factors=tuple(next(iter(sizes))),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,9 +124,15 @@ def _predictor_lines(part: _Part) -> list[str]:
             w = rf"w{part.mark}_{{{_text(group.name)},ik}}"
             terms.append(rf"\textstyle\sum_k {w}\,{letter}_k")
             continue
-        for k, effect in enumerate(group.effects):
-            b = rf"{letter}_{{{_index(group)}[i],{k}}}"
-            terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
+        for block in group.blocks:
+            if block.positions is not None:  # an effect for each: that of the row's own
+                b = rf"{letter}_{{{_index(group)}[i],k}}"
+                where = _text(group.effects[block.start].partition(")[")[0] + ")")
+                terms.append(rf"\textstyle\sum_k {b}\,[{where}_i = t_k]")
+                continue
+            for k, effect in enumerate(group.effects[block.start : block.stop], block.start):
+                b = rf"{letter}_{{{_index(group)}[i],{k}}}"
+                terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
     if not terms:
         return [rf"{part.eta} &= 0"]
     rows = [terms[i : i + _PER_LINE] for i in range(0, len(terms), _PER_LINE)]
@@ -173,11 +180,13 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
             rf"{letter}_j &\sim {_law(group, 'MvNormal', mark)}0, \Sigma{mark}_{{{name}}}), "
             rf"\quad j = 1, \dots, {group.n_levels}"
         ]
-    sds = ", ".join(rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist())
-    diagonal = rf"\operatorname{{diag}}({sds})"
+    sds = _runs([rf"\sigma{mark}_{{{name},{k}}}" for k in covariance.sd_of_effect.tolist()])
+    diagonal = sds[0] if len(sds) == 1 else rf"\operatorname{{diag}}({', '.join(sds)})"
     if not covariance.is_diagonal:
         S, R = rf"S{mark}_{{{name}}}", rf"R{mark}_{{{name}}}"
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {S} {R} {S}, \quad {S} = {diagonal}")
+    elif len(sds) == 1:
+        lines.append(rf"\Sigma{mark}_{{{name}}} &= ({diagonal})^2")
     else:
         lines.append(rf"\Sigma{mark}_{{{name}}} &= {diagonal}^2")
     for part in covariance.with_coordinates:
@@ -188,6 +197,15 @@ def _group_lines(group: GroupingFactor, letter: str, mark: str) -> list[str]:
         if entries is not None:
             lines.append(rf"(R{mark}_{{{name}{_range(group, part)}}})_{{ij}} &= {entries}")
     return lines
+
+
+def _runs(symbols: list[str]) -> list[str]:
+    """Elements of a diagonal: one that repeats as a multiple of the identity, many by dots."""
+    found = []
+    for symbol, run in itertools.groupby(symbols):
+        n = len(list(run))
+        found.append(symbol if n == 1 else f"{symbol} I_{{{n}}}")
+    return [*found[:2], r"\dots", found[-1]] if len(found) > _PER_LINE else found
 
 
 def _law(group: GroupingFactor, normal: str, mark: str) -> str:

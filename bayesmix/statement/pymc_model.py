@@ -73,7 +73,14 @@ def build_pymc_model(
                 predictor, priors.predictors[parameter], names.of(parameter), parametrization
             )
         parameters = {
-            name: _ordered_vector(name, entry, design.mu, betas["mu"], names)
+            name: _thresholds(
+                name,
+                entry,
+                design.mu,
+                betas["mu"],
+                names,
+                ordered=family.parameters[name].support == "ordered",
+            )
             if name in names.parameter_labels
             else _variable(name, entry.prior)
             for name, entry in priors.family.items()
@@ -286,30 +293,31 @@ def _root_of_correlation(
     return L
 
 
-def _ordered_vector(
-    name: str, entry: PriorInForce, mu: LinearPredictor, beta: Any | None, names: Names
-) -> Any:
-    """Thresholds in rising order, with one prior for each.
+def _thresholds(
+    name: str, entry: PriorInForce, mu: LinearPredictor, beta: Any | None, names: Names, *,
+    ordered: bool,
+) -> Any:  # fmt: skip
+    """Thresholds, in rising order or in none, with one prior for each.
 
     The default prior holds at the predictors' means, as the intercept's does: a
     threshold there is tau_k - mean(x)'beta.
     """
     import pymc as pm
     import pytensor.tensor as pt
-    from pymc.distributions.transforms import ordered
+    from pymc.distributions.transforms import ordered as in_order
 
     k = len(names.parameter_labels[name])
     start = np.linspace(-1.0, 1.0, k) if k > 1 else np.zeros(1)
     centered = entry.origin == "default" and beta is not None
     raw = getattr(pm, entry.prior.distribution)(
-        f"{name}_at_means" if centered else f"{name}_unordered",
+        f"{name}_at_means" if centered else f"{name}_unordered" if ordered else f"{name}_as_given",
         **entry.prior.parameters,
         shape=k,
-        transform=ordered,
+        **({"transform": in_order} if ordered else {}),
         initval=start,
     )
     # Sorting leaves what NUTS sees as it is, and orders independent draws from the prior.
-    vector = pt.sort(raw)
+    vector = pt.sort(raw) if ordered else raw
     if centered:
         vector = vector + pt.dot(mu.means, beta)
     return pm.Deterministic(name, vector, dims=names.parameter_dim(name))

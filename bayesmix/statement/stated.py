@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
-from bayesmix.formula import Formula, parse_formulas
+from bayesmix.formula import Formula, parse_formulas, whole_formula
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.resolve import kept_priors, resolve_priors
 from bayesmix.residual import Residual, residual_by_rows, residual_structure
@@ -51,6 +51,8 @@ class StatedModel:
     ----------
     formula : Formula
         That of the response.
+    whole_formula : Formula
+        The same with the columns and group terms of all predictors.
     design : Design
     family : Family
     y : ndarray, shape (n,)
@@ -65,8 +67,6 @@ class StatedModel:
     names : Names
     specification : Specification
     """
-
-    _takes_several_formulas: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -115,6 +115,7 @@ class StatedModel:
                 "intercept; take the 0 or -1 out",
                 text=self.formula.text,
             )
+        self.whole_formula: Formula = whole_formula([self.formula, *formulas.values()])
         self._check_formulas(formulas, of_residual)
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
@@ -182,27 +183,6 @@ class StatedModel:
         ------
         NotSupportedError
         """
-        if not self._takes_several_formulas:
-            for name, formula in others.items():
-                if name not in self.family.parameters:
-                    continue  # refused with the names that there are
-                known = name == "sigma" and self.family.is_linear_normal
-                if not known:
-                    raise NotSupportedError(
-                        f"a formula for {name} of the {self.family.name} family is not known yet; "
-                        "what may have one is sigma of a gaussian response (and `residual ~ ...`)"
-                    )
-                if formula.smooths:
-                    raise NotSupportedError(
-                        "smooths of sigma have group effects of their own, and then the effects "
-                        "do not integrate out; fixed effects of sigma do: poly(x, 3), bs(x, df=5)"
-                    )
-                if formula.groups:
-                    raise NotSupportedError(
-                        f"{formula.groups[0]} varies sigma by group, and then the effects do not "
-                        "integrate out, which all of a normal model rests on; fixed effects of "
-                        f"sigma do: sigma ~ C({formula.groups[0].columns[0]})"
-                    )
         if residual is None:
             return
         if residual.groups[0].structure == "us" and "sigma" in others:

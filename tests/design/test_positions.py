@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bayesmix as bmx
 from bayesmix.design import Design, build_design, design_rows
 from bayesmix.errors import DataError, DataWarning, FormulaError
 from bayesmix.formula import parse_formula
@@ -168,3 +169,24 @@ def test_new_data_have_the_same_columns(table: pd.DataFrame) -> None:
     design = built("ou(scale(u) | g)", table)
     rows = design_rows(design, table.iloc[[7, 2]].drop(columns="y"))
     np.testing.assert_array_equal(rows.Z["g"], design.mu.groups[0].Z[[7, 2]])
+
+
+def test_a_series_along_the_groups_is_likely_the_other_way_round() -> None:
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"who": np.repeat(np.arange(30), 4), "when": np.tile(np.arange(4), 30)})
+    table["y"] = rng.normal(size=120)
+    table = pd.concat([table, table.assign(y=rng.normal(size=120))])
+    with pytest.warns(DataWarning, match=r"over when in each who write ar1\(when \| who\)"):
+        bmx.Model("y ~ when + ar1(who | when)", table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bmx.Model("y ~ when + ar1(when | who)", table)
+        bmx.Model("y ~ 1 + ar1(who | when)", table)
+
+
+def test_no_residual_beside_a_structure_says_the_formula_that_has_one() -> None:
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"who": np.repeat(np.arange(30), 4), "when": np.tile(np.arange(4), 30)})
+    table["y"] = rng.normal(size=120) * (1 + table["when"])
+    with pytest.raises(DataError, match=r"`residual ~ toep\(when \| who\)`"):
+        bmx.Model("y ~ when + toep(when | who)", table).fit_eb()

@@ -32,7 +32,15 @@ LEFT_SIDE = {
     "weibull": "positive",
     "beta": "fraction",
     "cumulative": "grade",
+    "sratio": "grade",
+    "cratio": "grade",
+    "acat": "grade",
     "hurdle_gamma": "positive_or_zero",
+    "negative_binomial1": "count",
+    "generalized_poisson": "count",
+    "skew_normal": "real",
+    "tweedie": "positive_or_zero",
+    "ordbeta": "any_fraction",
 }
 PARAMETERS: dict[str, Any] = {
     "sigma": 0.8,
@@ -42,6 +50,10 @@ PARAMETERS: dict[str, Any] = {
     "phi": 6.0,
     "zi": 0.23,
     "hu": 0.31,
+    "delta": 0.27,
+    "xi": 0.45,
+    "cut": -1.3,
+    "gap": 2.6,
     "thresholds": np.array([-1.1, 0.2, 0.9]),
 }
 CASES = [(name, link) for name, family in FAMILIES.items() for link in family.links]
@@ -73,6 +85,9 @@ def family_data(n: int = 60, seed: int = 5) -> pd.DataFrame:
     )
     data["m"] = data["k"] + rng.integers(0, 4, n)
     data["positive_or_zero"] = np.where(rng.random(n) < 0.3, 0.0, data["positive"])
+    data["any_fraction"] = np.select(
+        [rng.random(n) < 0.2, rng.random(n) < 0.2], [0.0, 1.0], data["fraction"]
+    )
     grades = ["poor", "fair", "good", "best"]
     data["grade"] = pd.Categorical(rng.choice(grades, n), categories=grades, ordered=True)
     return data
@@ -115,6 +130,7 @@ def scipy_distribution(family: Family, eta: np.ndarray, trials: np.ndarray) -> A
         "beta_binomial": lambda: stats.betabinom(trials, mu * p["phi"], (1 - mu) * p["phi"]),
         "poisson": lambda: stats.poisson(mu),
         "negative_binomial": lambda: stats.nbinom(a, a / (a + mu)),
+        "negative_binomial1": lambda: stats.nbinom(mu / a, 1 / (1 + a)),
         "gamma": lambda: stats.gamma(a, scale=mu / a),
         "inverse_gaussian": lambda: stats.invgauss(mu / p["lam"], scale=p["lam"]),
         "exponential": lambda: stats.expon(scale=mu),
@@ -122,6 +138,69 @@ def scipy_distribution(family: Family, eta: np.ndarray, trials: np.ndarray) -> A
         "beta": lambda: stats.beta(mu * p["phi"], (1 - mu) * p["phi"]),
     }
     return made[name]()
+
+
+def generalized_poisson(family: Family, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """Consul and Jain's formula."""
+    mu, delta = INVERSE[family.link](eta), PARAMETERS["delta"]
+    theta = mu * (1 - delta)
+    log_power = (y - 1) * np.log(theta + delta * y)
+    return np.log(theta) + log_power - theta - delta * y - special.gammaln(y + 1)
+
+
+def skew_normal(family: Family, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """Azzalini's, moved and scaled to its mean and standard deviation."""
+    shape = PARAMETERS["alpha"]
+    mean, variance = stats.skewnorm.stats(shape)
+    omega = PARAMETERS["sigma"] / np.sqrt(variance)
+    return stats.skewnorm.logpdf(y, shape, INVERSE[family.link](eta) - omega * mean, omega)
+
+
+def tweedie(family: Family, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """A Poisson number of gamma distributed amounts."""
+    mu, phi, xi = INVERSE[family.link](eta), PARAMETERS["phi"], PARAMETERS["xi"]
+    rate, scale = mu ** (1 - xi) / (phi * (1 - xi)), phi * xi * mu**xi
+    total = np.where(y == 0, np.exp(-rate), 0.0)
+    for j in range(1, 200):
+        amounts = stats.gamma(j * (1 - xi) / xi, scale=scale).pdf(np.where(y > 0, y, 1.0))
+        total += np.where(y > 0, stats.poisson(rate).pmf(j) * amounts, 0.0)
+    return np.log(total)
+
+
+def ordbeta(family: Family, y: np.ndarray, eta: np.ndarray) -> np.ndarray:
+    """Kubinec's formula."""
+    F, p = INVERSE[family.link], PARAMETERS
+    below, above = 1 - F(eta - p["cut"]), F(eta - p["cut"] - p["gap"])
+    a, b = F(eta) * p["phi"], (1 - F(eta)) * p["phi"]
+    inside = stats.beta(a, b).pdf(np.where((y > 0) & (y < 1), y, 0.5)) * (1 - below - above)
+    return np.log(np.select([y == 0, y == 1], [below, above], inside))
+
+
+WRITTEN_OUT: dict[str, Callable[[Family, np.ndarray, np.ndarray], np.ndarray]] = {
+    "generalized_poisson": generalized_poisson,
+    "skew_normal": skew_normal,
+    "tweedie": tweedie,
+    "ordbeta": ordbeta,
+}
+
+
+def step_by_step(family: Family, eta: np.ndarray) -> np.ndarray:
+    """Probabilities of ordered categories from those of single steps, shape (n, K)."""
+    F, tau = INVERSE[family.link], PARAMETERS["thresholds"]
+    rest = {"logit": stats.logistic.sf, "probit": stats.norm.sf, "cloglog": stats.gumbel_l.sf}
+    left, found = np.ones(len(eta)), []
+    if family.name == "acat":
+        weight = [left]
+        for t in tau:
+            weight.append(weight[-1] * F(eta - t) / rest[family.link](eta - t))
+        return np.stack(weight, axis=1) / np.sum(weight, axis=0)[:, None]
+    for t in tau:
+        x = t - eta if family.name == "sratio" else eta - t
+        sides = F(x), rest[family.link](x)
+        stop, go = sides if family.name == "sratio" else sides[::-1]
+        found.append(left * stop)
+        left = left * go
+    return np.stack([*found, left], axis=1)
 
 
 def scipy_log_prob(
@@ -133,6 +212,10 @@ def scipy_log_prob(
         edges = np.concatenate([[-np.inf], PARAMETERS["thresholds"], [np.inf]])
         at = y.astype(int)
         return np.log(F(edges[at] - eta) - F(edges[at - 1] - eta))
+    if family.name in {"sratio", "cratio", "acat"}:
+        return np.log(step_by_step(family, eta)[np.arange(len(y)), y.astype(int) - 1])
+    if family.name in WRITTEN_OUT:
+        return WRITTEN_OUT[family.name](family, y, eta)
     base = scipy_distribution(family, eta, trials)
     if hasattr(base.dist, "logpmf") and family.name != "hurdle_gamma":
         lp, zero = base.logpmf(y), base.pmf(0 * y)

@@ -113,10 +113,14 @@ def test_every_kernel_has_a_family() -> None:
     assert set(ROW_KERNELS) == {family.row_kernel for family in FAMILIES.values()} - {""}
 
 
-def test_a_family_derived_from_another_has_not_its_kernel() -> None:
-    for name in ("beta_binomial", "zero_inflated_poisson", "hurdle_gamma"):
-        assert not FAMILIES[name].row_kernel
-        assert not FAMILIES[name].has_laplace
+def test_a_family_derived_from_another_has_its_own_kernel() -> None:
+    for name in ("beta_binomial", "zero_inflated_poisson", "hurdle_gamma", "ordbeta", "cratio"):
+        assert FAMILIES[name].row_kernel == name
+
+
+def test_a_corner_leaves_no_laplace_approximation() -> None:
+    for family in FAMILIES.values():
+        assert not (family.has_corner and family.has_laplace)
 
 
 def test_effects_integrate_out_of_normal_responses_on_the_identity_link_only() -> None:

@@ -262,6 +262,8 @@ def test_the_pymc_model_has_this_density_and_these_priors(name: str, link: str, 
                 parameters[p] = np.exp(point[f"{p}_log__"])
             elif f"{p}_logodds__" in point:
                 parameters[p] = 1 / (1 + np.exp(-point[f"{p}_logodds__"]))
+            elif p in point or f"{p}_at_means" in point:
+                parameters[p] = point[p if p in point else f"{p}_at_means"]
             else:
                 raw = point[f"{p}_at_means_ordered__"]
                 parameters[p] = raw[0] + np.concatenate([[0], np.cumsum(np.exp(raw[1:]))])

@@ -31,7 +31,7 @@ def simulated(name: str, seed: int = 11) -> pd.DataFrame:
     trials = {"trials": data["m"].to_numpy()} if "trials" in family.accepts else {}
     y = family.simulate(eta, parameters, trials, rng)
     column = "k" if trials else LEFT_SIDE[name]
-    if name == "cumulative":
+    if family.replaces_intercept:
         data[column] = pd.Categorical.from_codes(y.astype(int) - 1, GRADES, ordered=True)
     else:
         data[column] = y
@@ -154,11 +154,11 @@ def test_ratios_exist_only_where_they_mean_something() -> None:
         posterior.fixed_effects(exponentiate=True)
 
 
-def test_empirical_bayes_says_that_it_knows_normal_responses_only() -> None:
+def test_empirical_bayes_says_what_it_does_not_know() -> None:
     with pytest.raises(NotSupportedError, match=r"fit_eb\(\) .*take fit\(\)"):
-        bmx.Model("fraction ~ x + (1 | g)", family_data(), family="lognormal").fit_eb()
-    with pytest.raises(NotSupportedError, match="of weighted"):
-        bmx.Model("weighted(real, w) ~ x + (1 | g)", family_data()).fit_eb()
+        bmx.Model("real ~ x + (1 | g)", family_data(), family="laplace").fit_eb()
+    with pytest.raises(NotSupportedError, match=r"reml.*of weighted.*take \"ml\""):
+        bmx.Model("weighted(real, w) ~ x + (1 | g)", family_data()).fit_eb(method="reml")
 
 
 @pytest.mark.slow

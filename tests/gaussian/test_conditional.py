@@ -7,11 +7,10 @@ import pytest
 
 from bayesmix.gaussian.conditional import (
     conditional_moments,
-    draw_effects,
-    draw_fixed,
     split_by_group,
 )
 from bayesmix.gaussian.dense import factor_root, root_inverse
+from bayesmix.gaussian.effect_draws import draw_effects, draw_fixed
 from bayesmix.gaussian.moments import GENERAL, WITH_FIXED, moments
 from bayesmix.gaussian.structure import plan_elimination
 

@@ -67,7 +67,7 @@ def make_problem(
     entry = SimpleNamespace(prior=Prior("HalfCauchy", beta=2.0))
     priors: Any = SimpleNamespace(family=dict.fromkeys(parameters, entry))
     y = np.asarray(design.response, dtype=float)
-    return build_glmm_problem(design.mu, kind, y, rows or {}, priors)
+    return build_glmm_problem(design.predictors, kind, y, rows or {}, priors)
 
 
 def with_priors(gp: GlmmProblem) -> tuple[Coordinates, FixedPrior]:

@@ -161,3 +161,29 @@ def test_anova_knows_models_that_share_a_structure(table: pd.DataFrame) -> None:
     other = bmx.Model("y ~ t + (1 | g)", table).fit_eb("ml")
     with pytest.warns(DataWarning, match="does not show"):
         bmx.anova(other, small)
+
+
+def test_correlations_of_many_positions_are_made_only_where_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, table: pd.DataFrame
+) -> None:
+    from bayesmix.laws import correlations
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few draws
+        post = bmx.Model("y ~ t + ar1(t | g)", table).fit(
+            draws=40, tune=60, chains=2, seed=1, progress=False
+        )
+    R = post._law.corr["g"]
+    rho = np.asarray(post.idata["posterior"]["rho_g"])
+    np.testing.assert_allclose(R[..., 0, 1], rho, rtol=1e-10)  # from time 0 to time 1
+    np.testing.assert_allclose(R[..., 1, 2], rho**2, rtol=1e-10)
+
+    def refuse(asked: str, n_numbers: int, advice: str) -> None:
+        raise NotSupportedError(asked)
+
+    monkeypatch.setattr(correlations, "check_memory", refuse)
+    monkeypatch.setattr(post._law.corr, "_made", {})
+    post.predict(table[:3])  # known levels need none
+    post.group_effects(diagnostics=False)
+    with pytest.raises(NotSupportedError, match="correlation matrices of 5 effects by `g`"):
+        post.predict(table[:3].assign(g=99))

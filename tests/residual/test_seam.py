@@ -13,9 +13,10 @@ from bayesmix.covariance import covariance_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.families import Gaussian, GaussianKnownSE
 from bayesmix.gaussian import structure as elimination
-from bayesmix.gaussian.conditional import conditional_moments, draw_effects
+from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import flat_prior, log_density, log_likelihood, profiled_deviance
+from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.gaussian.structure import plan_elimination

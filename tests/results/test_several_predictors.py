@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,17 +41,11 @@ def make_data() -> pd.DataFrame:
     )
 
 
-class Several(bmx.Model):
-    """What users are to have: so far their models have one formula."""
-
-    _takes_several_formulas = True
-
-
 def posterior(
     formulas: list[str], family: str = "gaussian", *, constant: bool = False, n: int = 5
 ) -> Posterior:
     """A posterior of invented draws, or of one draw a thousand times."""
-    return posterior_of(Several(formulas, make_data(), family=family), constant=constant, n=n)
+    return posterior_of(bmx.Model(formulas, make_data(), family=family), constant=constant, n=n)
 
 
 def posterior_of(model: bmx.Model, *, constant: bool = False, n: int = 5) -> Posterior:
@@ -57,7 +53,7 @@ def posterior_of(model: bmx.Model, *, constant: bool = False, n: int = 5) -> Pos
     shape = (2, 2000) if constant else (2, n)
     drawn = {}
     for name in posterior_variables(model.design, model.names, model.family):
-        size = SIZES[name]
+        size = SIZES.get(name, ())
         if name == "b_g":
             size = (model.design.mu.groups[0].n_levels, 1)
         if "corr" in name:
@@ -257,7 +253,7 @@ def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
 @pytest.mark.parametrize("by", [None, "g"])
 def test_rows_that_a_refit_has_not_seen_have_their_own_sigma(by: str | None) -> None:
     formulas = ["y ~ x + (1 | g)", "sigma ~ z"]
-    whole, data = Several(formulas, make_data()), make_data()
+    whole, data = bmx.Model(formulas, make_data()), make_data()
     test = np.flatnonzero(data["g"] == "b")
     refit = posterior_of(model_of_rows(whole, np.flatnonzero(data["g"] != "b")))
     member = np.arange(len(test)) if by is None else np.zeros(len(test), dtype=int)
@@ -273,3 +269,103 @@ def test_rows_that_a_refit_has_not_seen_have_their_own_sigma(by: str | None) -> 
     V += float(drawn["sd_g"][0]) ** 2
     y = rows["y"].to_numpy()
     assert found[3, 0] == pytest.approx(stats.multivariate_normal(mean, V).logpdf(y))
+
+
+def test_a_parameter_is_predicted_on_its_own_scale_and_columns() -> None:
+    post, data = posterior(SIGMA), make_data()
+    sigma = mu_and_sigma(post, data)[1]
+    found = post.predict(parameter="sigma")
+    np.testing.assert_allclose(found["estimate"], sigma.mean(axis=(0, 1)), rtol=1e-10)
+    eta = post.predict(parameter="sigma", kind="linear")
+    np.testing.assert_allclose(eta["estimate"], np.log(sigma).mean(axis=(0, 1)), rtol=1e-10)
+    new = data[["z", "x", "g"]].head(4)
+    drawn = post.predict_draws(new, parameter="sigma")
+    np.testing.assert_allclose(drawn, sigma[..., :4], rtol=1e-10)
+    location = post.predict(parameter="mu")
+    np.testing.assert_allclose(location["estimate"], post.predict()["estimate"])
+    counts = posterior(ZEROS, "zero_inflated_poisson")
+    zi = special.expit(by_hand(counts, "zi_beta", data))
+    only_z = data[["z"]]
+    found = counts.predict(only_z, parameter="zi", groups="population")
+    np.testing.assert_allclose(found["estimate"], zi.mean(axis=(0, 1)), rtol=1e-10)
+    base = np.exp(by_hand(counts, "beta", data) + by_hand(counts, "b_g", data)[..., 0])
+    found = counts.predict(parameter="mu")
+    np.testing.assert_allclose(found["estimate"], base.mean(axis=(0, 1)), rtol=1e-10)
+
+
+def test_a_parameter_is_averaged_over_its_groups() -> None:
+    formulas = ["count ~ x", "zi ~ z + (1 | g)"]
+    post, data = posterior(formulas, "zero_inflated_poisson"), make_data()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    eta, sd = by_hand(post, "zi_beta", data), post.idata["posterior"]["zi_sd_g"].to_numpy()
+    zi = sum(w * special.expit(eta + n * sd) for n, w in zip(nodes, weights, strict=True))
+    found = post.predict(parameter="zi", groups="population", marginal=True)
+    np.testing.assert_allclose(found["estimate"], (zi / weights.sum()).mean(axis=(0, 1)), rtol=1e-6)
+
+
+def test_what_is_no_predictor_is_not_predicted() -> None:
+    post = posterior(["count ~ x", "zi ~ z"], "zero_inflated_negative_binomial")
+    with pytest.raises(ArgumentError, match=r"'alpha' has no linear predictor.*alpha ~ "):
+        post.predict(parameter="alpha")
+    with pytest.raises(ArgumentError, match="parameter='zo' is not one of"):
+        post.predict(parameter="zo")
+    with pytest.raises(ArgumentError, match="kind='response' is for the response"):
+        post.predict(kind="response", parameter="zi")
+    with pytest.raises(NotSupportedError, match="zi has a linear predictor"):
+        post.icc()
+    assert post.r2(draws=4)["method"].unique().tolist() == ["gelman"]
+
+
+def test_effects_combine_the_predictors_and_know_the_columns_of_each() -> None:
+    post, data = posterior(ZEROS, "zero_inflated_poisson"), make_data()
+    base = np.exp(by_hand(post, "beta", data))  # the typical group
+    zi = special.expit(by_hand(post, "zi_beta", data))
+    more = special.expit(by_hand(post, "zi_beta", data.assign(z=data["z"] + 1)))
+    change = ((zi - more) * base).mean(axis=-1).mean()
+    found = post.comparisons("z")
+    assert found["estimate"][0] == pytest.approx(change, rel=1e-8)
+    of_zi = post.comparisons("z", parameter="zi")
+    assert of_zi["estimate"][0] == pytest.approx((more - zi).mean(), rel=1e-8)
+    odds = post.comparisons("z", parameter="zi", by=False, compare="odds_ratio")
+    slope = float(np.exp(post.idata["posterior"]["zi_beta"][..., 1]).mean())
+    np.testing.assert_allclose(odds["estimate"], slope, rtol=1e-8)
+    with pytest.raises(NotSupportedError, match="wants probabilities"):
+        post.comparisons("z", compare="odds_ratio")
+    mean = post.predictions(groups="population")["estimate"][0]
+    assert mean == pytest.approx(((1 - zi) * base).mean(), rel=1e-8)
+    steep = post.slopes("z", parameter="zi", kind="linear")["estimate"][0]
+    assert steep == pytest.approx(
+        float(post.idata["posterior"]["zi_beta"][..., 1].mean()), rel=1e-6
+    )
+    assert post.predictions(parameter="zi")["estimate"][0] == pytest.approx(zi.mean(), rel=1e-8)
+
+
+def test_empirical_bayes_predicts_sigma_with_the_error_of_its_coefficients() -> None:
+    data = make_data()
+    eb = bmx.Model(["y ~ x + (1 | g)", "sigma ~ z"], data).fit_eb()
+    table = eb.fixed_effects(parameter="sigma")
+    at_zero = pd.DataFrame({"z": [0.0]})
+    linear = eb.predict(at_zero, parameter="sigma", kind="linear", groups="population")
+    np.testing.assert_allclose(linear.to_numpy()[0], table.iloc[0, 1:5].to_numpy(dtype=float))
+    found = eb.predict(at_zero, parameter="sigma", groups="population")
+    np.testing.assert_allclose(found["estimate"], np.exp(linear["estimate"]))
+    drawn = eb.predict_draws(at_zero, parameter="sigma", groups="population", seed=1)
+    assert float(np.log(drawn).std()) == pytest.approx(linear["sd"][0], rel=0.1)
+    slope = eb.slopes("z", parameter="sigma", kind="linear", seed=1)
+    assert slope["estimate"][0] == pytest.approx(table["estimate"][1], abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_a_model_is_fitted_saved_and_updated(tmp_path: Path) -> None:
+    formulas = ["count ~ x", "zi ~ z"]
+    model = bmx.Model(formulas, make_data(), family="zero_inflated_poisson")
+    post = model.fit(30, tune=60, chains=1, engine="pymc", seed=1, progress=False)
+    path = tmp_path / "fit.nc"
+    post.save(path)
+    loaded = bmx.load(path)
+    pd.testing.assert_frame_equal(loaded.predict(parameter="zi"), post.predict(parameter="zi"))
+    assert "zi: Fixed effects" in str(loaded.summary())
+    assert loaded.simulate(2, seed=1).equals(post.simulate(2, seed=1))
+    more = model.update(". ~ . + (1 | g)")
+    assert more.specification.formula == ("count ~ x + (1 | g)", "zi ~ z")

@@ -232,9 +232,13 @@ def test_formulas_that_do_not_fit(formulas: list[str], message: str, data: pd.Da
         StatedModel(formulas, data, family="zero_inflated_poisson")
 
 
-def test_group_effects_on_sigma_are_refused_at_the_front_door(data: pd.DataFrame) -> None:
-    with pytest.raises(NotSupportedError, match="varies sigma by group"):
-        bmx.Model(SIGMA, data)
+def test_what_the_engines_cannot_take_is_refused_with_the_way_out(data: pd.DataFrame) -> None:
+    varying = bmx.Model(SIGMA, data)
+    with pytest.raises(NotSupportedError, match=r"group effects on sigma; take fit\(\)"):
+        varying.fit_eb()
+    counts = bmx.Model(["count ~ x", "alpha ~ z"], data, family="negative_binomial")
+    with pytest.raises(NotSupportedError, match=r"more than one predictor \(mu, alpha\)"):
+        counts.fit_eb()
 
 
 # -- rows -------------------------------------------------------------------------

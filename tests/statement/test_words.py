@@ -77,3 +77,17 @@ def test_priors_are_a_table(data: pd.DataFrame) -> None:
     assert list(table["parameter"]) == [
         "Intercept", "x", "sd(g, Intercept)", "sd(g, x)", "corr(g)", "sigma",
     ]  # fmt: skip
+
+
+def test_the_equation_of_a_structure_has_one_term_for_all_its_positions(data: pd.DataFrame) -> None:
+    table = data.assign(t=range(len(data))).assign(t=lambda d: d["t"] % 9)
+    equation = bmx.Model("y ~ x + (1 | g) + ar1(t | g)", table).equation()
+    assert r"\textstyle\sum_k b_{\text{g}[i],k}\,[\text{ar1(t)}_i = t_k]" in equation
+    assert r"\operatorname{diag}(\sigma_{\text{g},0}, \sigma_{\text{g},1} I_{9})" in equation
+    alone = bmx.Model("y ~ x + ar1(t | g)", table).equation()
+    assert r"S_{\text{g}} = \sigma_{\text{g},0} I_{9}" in alone
+    several = bmx.Model("y ~ x + hetar1(t | g)", table).equation()
+    assert r"\sigma_{\text{g},0}, \sigma_{\text{g},1}, \dots, \sigma_{\text{g},8}" in several
+    for text in (equation, alone, several):
+        assert len(text) < 1800
+        equation_html(text)

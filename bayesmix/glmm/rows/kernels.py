@@ -13,12 +13,14 @@ from numba.extending import intrinsic
 
 from bayesmix.gaussian.linking import FLOATS, Kernel, f8, i8, kernel
 
-__all__ = ["ROW_KERNELS", "RowKernel", "call_rows", "constant", "row_kernel"]
+__all__ = [
+    "ROW_KERNELS", "SIGNATURE", "Constant", "RowKernel", "call_rows", "constant", "row_kernel",
+]  # fmt: skip
 
 # link, n, y, trials, eta, family parameters, order, values, first, second, by parameters.
 # Order 0: the sum alone; 1: also first derivatives and those by the parameters;
 # 2: also second derivatives and each row's value.
-_SIGNATURE = (f8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS)
+SIGNATURE = (f8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS)
 
 Constant = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -51,7 +53,7 @@ def row_kernel(
     """Register a kernel by the name that families give; its function's name is the symbol."""
 
     def register(function: Callable[..., Any]) -> Kernel:
-        made = kernel(*_SIGNATURE, reorder=True)(function)
+        made = kernel(*SIGNATURE, reorder=True)(function)
         ROW_KERNELS[name] = RowKernel(made, constant, fast_link)
         return made
 
@@ -63,7 +65,7 @@ def call_rows(  # type: ignore[no-untyped-def]
     typingctx, address, link, n, y, trials, eta, phi, order, value, first, second, by_phi
 ):
     """Call the row kernel at an address: what is called is data, nothing is compiled anew."""
-    signature = f8(types.int64, *_SIGNATURE[1:])
+    signature = f8(types.int64, *SIGNATURE[1:])
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         double, pointer = ir.DoubleType(), ir.DoubleType().as_pointer()
@@ -85,11 +87,15 @@ def constant(name: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.nda
         A family's `row_kernel`.
     y : ndarray, shape (n,)
     rows : mapping of str to ndarray
-        What is given per row; only "trials" is used.
+        What is given per row.
 
     Returns
     -------
     ndarray, shape (n,)
     """
     made = ROW_KERNELS[name].constant
-    return np.zeros(len(y)) if made is None else made(y, rows.get("trials", np.ones(len(y))))
+    if made is None:
+        return np.zeros(len(y))
+    seen = np.asarray(rows.get("status", 0.0)) == 0
+    exponent = np.asarray(rows.get("exponent", 1.0))
+    return np.where(seen, exponent, 0.0) * made(y, rows.get("trials", np.ones(len(y))))

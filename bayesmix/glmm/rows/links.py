@@ -9,7 +9,9 @@ import numpy as np
 from bayesmix.gaussian.linking import inner
 from bayesmix.glmm.special import inverse_mills, log_normal_cdf
 
-__all__ = ["LINKS", "complement_at", "log_failure", "log_success", "mean_at", "unit_of_eta"]
+__all__ = [
+    "LINKS", "complement_at", "log_failure", "log_mean_at", "log_success", "mean_at", "unit_of_eta",
+]  # fmt: skip
 
 LINKS = {
     name: code
@@ -108,3 +110,17 @@ def log_failure(link: int, eta: float) -> tuple[float, float, float]:
         return -m, -m, -m
     value, first, second = log_success(link, -eta)
     return value, -first, second
+
+
+@inner
+def log_mean_at(link: int, eta: float) -> tuple[float, float, float]:
+    """Logarithm of a positive mean, with its first two derivatives; NaN where it has none."""
+    if link == LOG:
+        return eta, 1.0, 0.0
+    if link == IDENTITY:
+        return (math.log(eta) if eta > 0.0 else math.nan), 1.0 / eta, -1.0 / (eta * eta)
+    if link == INVERSE:
+        return (-math.log(eta) if eta > 0.0 else math.nan), -1.0 / eta, 1.0 / (eta * eta)
+    mu, slope, bend = mean_at(link, eta)
+    relative = slope / mu
+    return math.log(mu), relative, bend / mu - relative * relative

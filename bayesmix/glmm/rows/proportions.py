@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner_sums
+from bayesmix.gaussian.linking import inner, inner_sums
+from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import LOGIT, complement_at, log_failure, log_success, mean_at
-from bayesmix.glmm.special import digamma, exp, trigamma
+from bayesmix.glmm.special import digamma, exp, log_rising, trigamma
 
-__all__ = ["rows_beta", "rows_binomial"]
+__all__ = ["choices", "row_binomial", "rows_beta", "rows_beta_binomial", "rows_binomial"]
 
 
-def _choices(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+def choices(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """Logarithms of the binomial coefficients."""
     from scipy.special import gammaln
 
@@ -50,7 +51,7 @@ def _logistic(n, y, trials, eta, first):  # type: ignore[no-untyped-def]
 _CHUNK = 512
 
 
-@row_kernel("binomial", _choices, fast_link=LOGIT)
+@row_kernel("binomial", choices, fast_link=LOGIT)
 def rows_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Binomial: y of `trials`."""
     if link == LOGIT and order == 1:
@@ -98,3 +99,52 @@ def rows_beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
                 second[i], value[i] = by_mu * bend + twice * slope * slope, s
     by_phi[0] = by_precision
     return total
+
+
+@inner
+def row_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Successes of trials, without the logarithm of the binomial coefficient."""
+    s = 0.0
+    g[0], H[0, 0] = 0.0, 0.0
+    if y > 0.0:
+        v, d, dd = log_success(links[0], a[0])
+        s, g[0], H[0, 0] = y * v, y * d, y * dd
+    if trials > y:
+        v, d, dd = log_failure(links[0], a[0])
+        s += (trials - y) * v
+        g[0] += (trials - y) * d
+        H[0, 0] += (trials - y) * dd
+    return s
+
+
+@inner
+def row_beta_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Successes of trials whose probability is Beta(mu phi, (1 - mu) phi)."""
+    mu, slope, bend = mean_at(links[0], a[0])
+    rest = complement_at(links[0], a[0])
+    phi, slope_p, bend_p = mean_at(links[1], a[1])
+    p, q = mu * phi, rest * phi
+    if not (phi > 0.0 and p < np.inf) or (p == 0.0 and y > 0.0) or (q == 0.0 and y < trials):
+        return -np.inf
+    up, by_up, twice_up = log_rising(p, y)
+    down, by_down, twice_down = log_rising(q, trials - y)
+    both, by_both, twice_both = log_rising(phi, trials)
+    if order > 0:
+        g[0] = phi * (by_up - by_down)
+        g[1] = mu * by_up + rest * by_down - by_both
+        if order > 1:
+            H[0, 0] = phi * phi * (twice_up + twice_down)
+            H[1, 0] = by_up - by_down + phi * (mu * twice_up - rest * twice_down)
+            H[1, 1] = mu * mu * twice_up + rest * rest * twice_down - twice_both
+        chain(0, slope, bend, order, g, H)
+        chain(1, slope_p, bend_p, order, g, H)
+    return up + down - both
+
+
+_beta_binomial = each_row(row_beta_binomial, 2, CONSTANT_LOG << 5)
+
+
+@joint_kernel("beta_binomial", choices, alone=True)
+def rows_beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Successes of trials that vary more than the binomial's."""
+    return _beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

@@ -225,26 +225,34 @@ class _Newton:
         for name, size in self.free.items():
             part = psi[at : at + size]
             at += size
-            if name in self.family.vector_parameters:
+            support = self.family.parameters[name].support
+            if support == "ordered":
                 found[name] = np.cumsum(np.append(part[:1], np.exp(part[1:])))
-            elif name in self.family.unit_parameters:
+            elif name in self.family.vector_parameters:
+                found[name] = part.copy()
+            elif support == "unit":
                 found[name] = float(special.expit(part[0]))
             else:
-                found[name] = float(np.exp(part[0]))
+                found[name] = float(part[0] if support == "real" else np.exp(part[0]))
         return found
 
     def _set_start(self, start: Values) -> None:
         at = self.p
         for name, size in self.free.items():
             if name in self.family.vector_parameters:
+                if self.family.parameters[name].support != "ordered":
+                    self.x[at : at + size] = self.family.thresholds_start(self.y, size)
+                    at += size
+                    continue
                 below = [np.mean(self.y <= k) for k in range(1, size + 1)]
                 cut = self.family.link_function(np.clip(below, 1e-3, 1 - 1e-3))
                 gaps = np.log(np.maximum(np.diff(cut), 1e-3))
                 self.x[at : at + size] = np.append(cut[:1], gaps)
             elif name in start:
-                value = float(start[name])
-                unit = name in self.family.unit_parameters
-                self.x[at] = special.logit(value) if unit else np.log(value)
+                value, support = float(start[name]), self.family.parameters[name].support
+                unit = support == "unit"
+                bounded = special.logit(value) if unit else value
+                self.x[at] = np.log(value) if support == "positive" else bounded
             at += size
         grid = np.linspace(-3.0, 5.0, 9)
         for _ in range(2):

@@ -15,6 +15,7 @@ from scipy import special
 from bayesmix.design.subset import levels_in_part
 from bayesmix.errors import ArgumentError, DataError, FormulaError, NotSupportedError
 from bayesmix.inference.announce import announce
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
@@ -201,7 +202,7 @@ def _normal_units(
     scales = group_scales(
         law.model.design.mu.groups,
         {name: flat(values) for name, values in law.sd.items()},
-        {name: flat(values) for name, values in law.corr.items()},
+        correlations_at(law.corr, flat),
         {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )
     refuse_student(scales, rows)

@@ -14,6 +14,7 @@ import pandas as pd
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
+from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.rows import rows_of_fit
 from bayesmix.laws.weights import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.tabular.diagnostics import Diagnostics
@@ -352,7 +353,7 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     X = pack_theta(
         problem,
         {name: flat(values) for name, values in law.sd.items()},
-        {name: flat(values) for name, values in law.corr.items()},
+        correlations_at(law.corr, flat),
         sigma,
         {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
     )

@@ -190,7 +190,7 @@ def slope_step(model: StatedModel, name: str) -> tuple[float, float, float]:
 
 
 def _fitted_column(model: StatedModel, name: Any) -> pd.Series[Any]:
-    known = model.formula.columns_of("fixed", "effect", "offset", "group")
+    known = model.whole_formula.columns_of("fixed", "effect", "offset", "group")
     if name not in known:
         raise no_predictor(model, str(name))
     return model.design.frame[name]

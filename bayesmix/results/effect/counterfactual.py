@@ -185,7 +185,7 @@ def counterfactual_rows(
     for other in frames:
         rows = new_rows(
             law.model, other, effects=request.uses_effects, levels=request.uses_levels,
-            kind=request.kind,
+            kind=request.kind, parameter=request.parameter,
         )  # fmt: skip
         if one_trial and "trials" in rows.per_row:
             rows = replace(rows, per_row={**rows.per_row, "trials": np.ones(len(frame))})
@@ -195,7 +195,7 @@ def counterfactual_rows(
 
 def is_categorical(model: StatedModel, name: str, column: pd.Series[Any]) -> bool:
     """Whether the levels of a column, and not its numbers, are compared."""
-    formula = model.formula
+    formula = model.whole_formula
     numeric = pd.api.types.is_numeric_dtype(column.dtype)
     if pd.api.types.is_bool_dtype(column.dtype) or not numeric:
         return True
@@ -216,8 +216,8 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
         raise ArgumentError(
             f'at={at!r} must be a dict of columns and values, such as at={{"x": [0, 1]}}'
         )
-    known = model.formula.columns_of(*_ROLES, "group")
-    extras = {c for c in model.formula.columns if c not in known} & set(frame.columns)
+    known = model.whole_formula.columns_of(*_ROLES, "group")
+    extras = {c for c in model.whole_formula.columns if c not in known} & set(frame.columns)
     values: dict[str, list[Any]] = {}
     counts: list[int] = []
     for name, given in at.items():
@@ -246,7 +246,7 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
 
 def no_predictor(model: StatedModel, name: str) -> DataError:
     """Build the error for a column that the model does not use."""
-    known = list(model.formula.columns_of(*_ROLES, "group"))
+    known = list(model.whole_formula.columns_of(*_ROLES, "group"))
     return DataError(
         f"`{name}` is no predictor of `{model.formula}`; {did_you_mean(name, known, '`')}there are "
         f"{', '.join(f'`{column}`' for column in known) or 'none'}"
@@ -276,7 +276,7 @@ def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
 
 def _typical(model: StatedModel, frame: pd.DataFrame, names: list[str], by: Any) -> pd.DataFrame:
     """One row per cell, the other predictors at their mean or their commonest value."""
-    formula = model.formula
+    formula = model.whole_formula
     if by is False:
         raise ArgumentError(
             'by=False asks for every row and others="typical" for one; take by=True'

@@ -16,7 +16,7 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.design.unseen import BeyondRangeError
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, NotSupportedError
-from bayesmix.laws.request import Groups, PredictionRequest
+from bayesmix.laws.request import Groups, PredictionRequest, checked_parameter
 from bayesmix.results.effect.cells import (
     cells_of,
     either_side,
@@ -56,6 +56,7 @@ class Effects(HasLaw):
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
+        parameter: str | None = None,
         groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
@@ -84,6 +85,9 @@ class Effects(HasLaw):
             levels at the commonest, groups unknown under ``groups="conditional"``.
         kind : {"mean", "linear"}
             The expected response, or the linear predictor on the link scale.
+        parameter : str, optional
+            The parameter of the family that is averaged in place of the response, as in
+            `predict`.
         groups : {"conditional", "population"}, optional
             Whose effects the rows have: those of their groups, or none, which is the
             typical group. See the notes for the default.
@@ -141,8 +145,8 @@ class Effects(HasLaw):
         grid = grid_of(self.model, data, by, at, others)
         if groups is None:
             groups = default_groups(self.model, by=by, at=at)
-        request = _request(kind, groups, marginal, ci_prob)
-        source = self._sources(draws, seed)
+        request = self._request(kind, parameter, groups, marginal, ci_prob)
+        source = self._sources(draws, seed, request.parameter)
         unknown = UnknownCells(self.model, request)
         tables = []
         for point in grid.points:
@@ -165,6 +169,7 @@ class Effects(HasLaw):
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
+        parameter: str | None = None,
         groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
@@ -183,7 +188,7 @@ class Effects(HasLaw):
         ----------
         variables : str or sequence of str
             Predictors, or grouping factors; one after the other.
-        by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
+        by, at, data, others, kind, parameter, groups, marginal, ci_prob, draws, seed
             As in `predictions`, whose notes say what `groups` is by default. `at` may fix
             the variable itself where `contrast` is a step: the value that the step starts
             from.
@@ -221,13 +226,15 @@ class Effects(HasLaw):
         [94.21]
         """
         names = _variables(variables)
-        request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
+        request, note = self._request_about(
+            names, by, at, kind, parameter, groups, marginal, ci_prob
+        )
         one_of("compare", compare, get_args(Compare))
         odds = compare in {"odds_ratio", "lnor"}
         if odds:
-            self._check_odds(kind, compare)
+            self._check_odds(request, compare)
         sign = "-" if compare == "difference" else "/"
-        source = self._sources(draws, seed)
+        source = self._sources(draws, seed, request.parameter)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -266,6 +273,7 @@ class Effects(HasLaw):
         data: Any = None,
         others: Others = "observed",
         kind: EffectKind = "mean",
+        parameter: str | None = None,
         groups: Groups | None = None,
         marginal: bool = False,
         ci_prob: float = 0.95,
@@ -282,7 +290,7 @@ class Effects(HasLaw):
         ----------
         variables : str or sequence of str
             Numeric predictors; one after the other.
-        by, at, data, others, kind, groups, marginal, ci_prob, draws, seed
+        by, at, data, others, kind, parameter, groups, marginal, ci_prob, draws, seed
             As in `predictions`, whose notes say what `groups` is by default. `at` may fix
             the variable itself: where the slope is taken.
         step : float, optional
@@ -313,10 +321,12 @@ class Effects(HasLaw):
         [10.467]
         """
         names = _variables(variables)
-        request, note = self._request_about(names, by, at, kind, groups, marginal, ci_prob)
+        request, note = self._request_about(
+            names, by, at, kind, parameter, groups, marginal, ci_prob
+        )
         if step is not None and not (_is_number(step) and np.isfinite(step) and step > 0):
             raise ArgumentError(f"step={step!r} must be a number above zero")
-        source = self._sources(draws, seed)
+        source = self._sources(draws, seed, request.parameter)
         grid = grid_of(self.model, data, by, at, others)
         unknown = UnknownCells(self.model, request)
         tables = []
@@ -333,43 +343,53 @@ class Effects(HasLaw):
 
     # -- inside ---------------------------------------------------------------
 
-    def _sources(self, draws: int | None, seed: int | None) -> Callable[[Law], Source]:
+    def _sources(
+        self, draws: int | None, seed: int | None, parameter: str
+    ) -> Callable[[Law], Source]:
         """What summarises averages, for the fit's law and those with further positions."""
-        own, of_fit = self._law, self._law.source(draws, seed)
-        return lambda law: of_fit if law is own else law.source(draws, seed)
+        own, of_fit = self._law, self._law.source(draws, seed, parameter)
+        return lambda law: of_fit if law is own else law.source(draws, seed, parameter)
+
+    def _request(
+        self, kind: Any, parameter: Any, groups: Any, marginal: Any, ci_prob: Any
+    ) -> PredictionRequest:
+        if kind == "response":
+            raise ArgumentError(
+                'kind="response" is for new observations, of which predict(kind="response") tells; '
+                'take "mean" or "linear"'
+            )
+        one_of("kind", kind, get_args(EffectKind))
+        return PredictionRequest(
+            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob,
+            parameter=checked_parameter(self.model, parameter),
+        )  # fmt: skip
 
     def _request_about(
-        self, names: list[str], by: By, at: Any, kind: Any, groups: Groups | None, marginal: Any,
-        ci_prob: Any,
+        self, names: list[str], by: By, at: Any, kind: Any, parameter: Any,
+        groups: Groups | None, marginal: Any, ci_prob: Any,
     ) -> tuple[PredictionRequest, str]:  # fmt: skip
         """Check what is asked of some variables, and say for whom it holds if not for all."""
         if groups is None:
             chosen = default_groups(self.model, by=by, at=at, variables=names)
-            return _request(kind, chosen, marginal, ci_prob), ""
-        request = _request(kind, groups, marginal, ci_prob)
+            return self._request(kind, parameter, chosen, marginal, ci_prob), ""
+        request = self._request(kind, parameter, groups, marginal, ci_prob)
         note = for_these_groups_only(self.model, names) if request.uses_levels else ""
         if note:
             warnings.warn(note, DataWarning, skip_file_prefixes=OWN_FILES)
         return request, note
 
-    def _check_odds(self, kind: str, compare: str) -> None:
-        family = self.model.family
-        if kind != "mean" or not family.mean_is_fraction:
-            what = 'kind="linear"' if kind != "mean" else f"the family {family}"
+    def _check_odds(self, request: PredictionRequest, compare: str) -> None:
+        family, parameter = self.model.family, request.parameter
+        fraction = family.mean_is_fraction
+        if parameter and parameter != "mu":
+            fraction = parameter in family.unit_parameters
+        if request.kind != "mean" or not fraction:
+            what = f"{parameter} of the family {family}" if parameter else f"the family {family}"
+            what = 'kind="linear"' if request.kind != "mean" else what
             raise NotSupportedError(
                 f"compare={compare!r} wants probabilities, and {what} has none; take "
                 '"difference" or "ratio"'
             )
-
-
-def _request(kind: Any, groups: Any, marginal: Any, ci_prob: Any) -> PredictionRequest:
-    if kind == "response":
-        raise ArgumentError(
-            'kind="response" is for new observations, of which predict(kind="response") tells; '
-            'take "mean" or "linear"'
-        )
-    one_of("kind", kind, get_args(EffectKind))
-    return PredictionRequest(kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob)
 
 
 def _variables(variables: Any) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of
-from bayesmix.errors import OWN_FILES, NotEstimableWarning
+from bayesmix.errors import OWN_FILES, NotEstimableWarning, NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.base import Asked, asks_the_law
 from bayesmix.laws.rows import levels_of, rows_to_predict
@@ -105,7 +105,8 @@ class ExplainedVariance(HasLaw):
         if method is not None:
             one_of("method", method, get_args(R2Method))
         tables = []
-        if method != "gelman":
+        only_gelman = bool(self._varying) and not self._law.given_variances
+        if method == "nakagawa" or (method is None and not only_gelman):
             found = self._link_variance(approximation)
             self._say_what_is_lost()
             tables.append(self._r2_table("nakagawa", np.stack(found.r2(), axis=-1), asked))
@@ -259,6 +260,12 @@ class ExplainedVariance(HasLaw):
 
     def _link_variance(self, approximation: Any) -> LinkVariance:
         one_of("approximation", approximation, get_args(Approximation))
+        if self._varying:
+            raise NotSupportedError(
+                f"{', '.join(self._varying)} has a linear predictor, so that no one variance is "
+                "what an observation adds on the scale of mu's; "
+                'r2(method="gelman") of a posterior is on the scale of the response'
+            )
         model, values = self.model, self._law.values
         shape = values.beta.shape[:-1]
         flat = {
@@ -286,6 +293,12 @@ class ExplainedVariance(HasLaw):
             values.corr,
             np.broadcast_to(residual, shape),
         )
+
+    @property
+    def _varying(self) -> list[str]:
+        """Parameters of the family that differ from row to row, but for a normal one's sigma."""
+        others = [name for name in self.model.design.predictors if name != "mu"]
+        return [] if self.model.family.is_linear_normal else others
 
     def _say_what_is_lost(self) -> None:
         """Warn that the variance of X beta is NaN where coefficients have no estimate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,14 @@ class UnknownCells:
 
     def __init__(self, model: StatedModel, request: PredictionRequest) -> None:
         self._design = model.design
-        self._linear = request.kind == "linear" or _is_linear(model.family)
+        self._parameter = request.parameter or "mu"
+        self._linear = request.kind == "linear" or (
+            not request.parameter and _is_linear(model.family)
+        )
         self._n_cells = 0
         self._n_unknown = 0
         self._first = ""
-        self._columns = np.zeros(0, dtype=bool)
+        self._columns: dict[str, np.ndarray] = {}
 
     def masked(
         self, summary: np.ndarray, cells: Cells, keys: Mapping[str, Any], by: pd.DataFrame
@@ -59,11 +63,19 @@ class UnknownCells:
             The columns of `by`.
         """
         self._n_cells += cells.n_cells
-        aliasing = self._design.mu.aliasing
-        if aliasing is None or any(rows.left_out is None for rows in cells.parts):
-            return summary
-        found = self._found(aliasing, cells)
-        unknown = found.any(axis=1)
+        unknown = np.zeros(cells.n_cells, dtype=bool)
+        others = () if self._linear else cells.parts[0].others
+        for parameter in (self._parameter, *others):
+            own = cells
+            if parameter != self._parameter:
+                own = replace(cells, parts=tuple(rows.others[parameter] for rows in cells.parts))
+            aliasing = self._design.predictors[parameter].aliasing
+            if aliasing is None or any(rows.left_out is None for rows in own.parts):
+                continue
+            found = self._found(aliasing, own)
+            unknown |= found.any(axis=1)
+            known = self._columns.get(parameter, np.zeros(found.shape[1], dtype=bool))
+            self._columns[parameter] = known | found.any(axis=0)
         if not unknown.any():
             return summary
         if not self._n_unknown:
@@ -73,9 +85,7 @@ class UnknownCells:
             if cells.cell is None:
                 words.append(f"row {plain(cells.parts[0].labels[at])!s}")
             self._first = f" (first: {', '.join(words)})" if words else ""
-            self._columns = np.zeros(found.shape[1], dtype=bool)
         self._n_unknown += int(unknown.sum())
-        self._columns |= found.any(axis=0)
         return np.where(unknown, np.nan, summary)
 
     def warn(self) -> None:
@@ -87,7 +97,9 @@ class UnknownCells:
         """
         if self._n_unknown:
             what = f"{self._n_unknown} of {self._n_cells} results{self._first}"
-            warn_not_estimable(what, self._design, self._columns)
+            for parameter, columns in self._columns.items():
+                if columns.any():
+                    warn_not_estimable(what, self._design.predictors[parameter], columns)
 
     def _found(self, aliasing: Aliasing, cells: Cells) -> np.ndarray:
         """Whether cells depart from the data, by left-out column; shape (cells, m)."""

@@ -79,7 +79,7 @@ def for_these_groups_only(model: StatedModel, variables: Iterable[str]) -> str:
 
 def _through_groups(model: StatedModel) -> set[str]:
     """Columns that play a part through the groups' effects alone."""
-    formula = model.formula
+    formula = model.whole_formula
     return set(formula.columns_of("group", "effect")) - set(formula.columns_of("fixed", "offset"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.results.means.multivariate_t import LargestT
 from bayesmix.results.means.studentized_range import range_quantile, range_sf
@@ -38,7 +38,7 @@ def adjusted(
     ndarray, shape (K,)
     """
     size = np.abs(t)
-    alone = 2 * stats.t.sf(size, df)
+    alone = 2 * special.stdtr(df, -size)
     at = np.flatnonzero(np.isfinite(alone))
     p, m = alone[at], len(at)
     if how is None or m == 0:
@@ -69,11 +69,11 @@ def critical_values(
     at = np.flatnonzero(np.isfinite(sd) & ~np.isnan(df))
     out, m = np.full(len(df), np.nan), max(1, len(at))
     if how is None:
-        return np.asarray(stats.t.ppf((1 + prob) / 2, df))
+        return np.asarray(special.stdtrit(df, (1 + prob) / 2))
     if how in {"bonferroni", "holm"}:
-        return np.asarray(stats.t.isf((1 - prob) / (2 * m), df))
+        return np.asarray(-special.stdtrit(df, (1 - prob) / (2 * m)))
     if how == "sidak":
-        return np.asarray(stats.t.isf(-np.expm1(np.log(prob) / m) / 2, df))
+        return np.asarray(-special.stdtrit(df, -np.expm1(np.log(prob) / m) / 2))
     if not len(at):
         return out
     law = None if how == "tukey" else LargestT(_correlation(covariance, sd, at))

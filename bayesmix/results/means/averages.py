@@ -299,7 +299,7 @@ def _rows_of(
     for frame in frames:
         rows = new_rows(
             law.model, frame, effects=request.uses_effects, levels=False, kind=request.kind,
-            parameter=parameter,
+            parameter="" if parameter == "mu" else parameter,
         )  # fmt: skip
         if "trials" in rows.per_row:
             rows = replace(rows, per_row={**rows.per_row, "trials": np.ones(len(frame))})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from bayesmix.laws.jointly import DrawnJointly, Jointly, NormalJointly
 from bayesmix.laws.small_samples import tested
@@ -115,11 +115,11 @@ def _tested(jointly: Jointly, judging: Judging) -> dict[str, float]:
             found = tested(judging.method, zero, jointly.X, -jointly.estimate)
             return {"num_df": found.num_df, "den_df": found.den_df, "f": found.f, "p": found.p}
         chisq, df = _wald(jointly)
-        values = (df, np.inf, chisq / df, float(stats.chi2.sf(chisq, df)))
+        values = (df, np.inf, chisq / df, float(special.chdtrc(df, chisq)))
         return dict(zip(names, values, strict=True))
     chisq, df = (np.nan, 0) if nothing else _wald(jointly)
     name = "p" if judging.tests else "contour"
-    return {"chisq": chisq, "df": df, name: float(stats.chi2.sf(chisq, df)) if df else np.nan}
+    return {"chisq": chisq, "df": df, name: float(special.chdtrc(df, chisq)) if df else np.nan}
 
 
 def _wald(jointly: Jointly) -> tuple[float, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bayesmix.laws.jointly import DrawnJointly, Jointly, NormalJointly
 from bayesmix.laws.predictor import row_summaries
@@ -96,12 +96,12 @@ def judged(
         nothing = lost | (sd == 0)
         return out | {"df": np.where(nothing, np.nan, df), "t": t,
                       "p": adjusted(t, df, sd, spread, adjust, n_means)}  # fmt: skip
-    out["pd"] = stats.norm.cdf(np.abs(t))
+    out["pd"] = special.ndtr(np.abs(t))
     if signs:
-        out["positive"] = stats.norm.cdf(t)
+        out["positive"] = special.ndtr(t)
     if rope is not None:
         low, high = ((end - estimate) / sd for end in rope)
-        out["rope"] = stats.norm.cdf(high) - stats.norm.cdf(low)
+        out["rope"] = special.ndtr(high) - special.ndtr(low)
     return out
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
 __all__ = ["LargestT"]
 
@@ -52,12 +52,12 @@ class LargestT:
         with np.errstate(divide="ignore"):
             at = (t / self._largest) ** 2
         r = self._rank
-        found = stats.chi2.sf(at, r) if not np.isfinite(df) else stats.f.sf(at / r, r, df)
+        found = special.chdtrc(r, at) if not np.isfinite(df) else special.fdtrc(r, df, at / r)
         return float(self._weight @ found)
 
     def quantile(self, prob: float, df: float) -> float:
         """Value below which the largest lies with a probability."""
-        one = float(stats.t.ppf((1 + prob) / 2, df))
+        one = float(special.stdtrit(df, (1 + prob) / 2))
         if self._rank == 1 and len(self._largest) == 1:
             return one
         high = 2 * one
@@ -72,7 +72,7 @@ def _directions(rows: np.ndarray, log2_n: int) -> np.ndarray:
     if r < 2:
         return np.ones((1, 1))
     uniform = _points(r + 1, log2_n)
-    normal = stats.norm.ppf(uniform[:, 1:])
+    normal = special.ndtri(uniform[:, 1:])
     which = (uniform[:, 0] * 2 * K).astype(np.int64)
     stretched = which < K
     axis = rows[which[stretched]]
@@ -84,5 +84,7 @@ def _directions(rows: np.ndarray, log2_n: int) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _points(d: int, log2_n: int) -> np.ndarray:
     """Points that fill the unit cube evenly."""
-    found = stats.qmc.Sobol(d, seed=20240611).random_base2(log2_n)
+    from scipy.stats import qmc
+
+    found = qmc.Sobol(d, seed=20240611).random_base2(log2_n)
     return np.asarray(np.clip(found, 1e-12, 1 - 1e-12))

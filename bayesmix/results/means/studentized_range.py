@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 __all__ = ["range_quantile", "range_sf"]
 
@@ -54,8 +54,8 @@ def _sf(q: float, k: int, df: float) -> float:
     if not np.isfinite(df):
         return float(_sf_of_normals(np.asarray([q]), k)[0])
     # Over the logarithm of the standard deviation's estimate, whose density falls off smoothly.
-    low, high = (0.5 * np.log(stats.chi2.ppf(1e-15, df) / df),
-                 0.5 * np.log(stats.chi2.isf(1e-15, df) / df))  # fmt: skip
+    low, high = (0.5 * np.log(2 * special.gammaincinv(df / 2, 1e-15) / df),
+                 0.5 * np.log(special.chdtri(df, 1e-15) / df))  # fmt: skip
     log_s = np.linspace(low, high, _NODES)
     log_density = df * log_s - 0.5 * df * np.exp(2 * log_s)
     weight = np.exp(log_density - log_density.max())

@@ -44,7 +44,7 @@ class Axis:
 
 
 def _predictors(model: StatedModel) -> list[str]:
-    formula = model.formula
+    formula = model.whole_formula
     return list(dict.fromkeys([*formula.columns_of("fixed", "effect"),
                                *formula.columns_of("offset")]))  # fmt: skip
 
@@ -54,7 +54,7 @@ def _is_factor(model: StatedModel, name: str) -> bool:
     return (
         isinstance(dtype, pd.CategoricalDtype)
         or dtype.kind == "b"
-        or name in model.formula.categorical
+        or name in model.whole_formula.categorical
     )
 
 
@@ -124,7 +124,7 @@ def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[s
         return
     if not isinstance(name, str):
         raise ArgumentError(f"{argument}={name!r} must be the name of a predictor")
-    if name in model.formula.grouping_factors:
+    if name in model.whole_formula.grouping_factors:
         advice = f"it is a grouping factor: group={name!r} draws a line for each of its levels"
     elif name in model.design.mu.fixed_effects or name in model.design.mu.terms:
         advice = f"that is a term; its columns are {', '.join(known)}"
@@ -136,7 +136,7 @@ def _check_predictor(model: StatedModel, argument: str, name: Any, known: list[s
 
 def held_values(model: StatedModel, drawn: list[str], at: Mapping[str, Any]) -> dict[str, Any]:
     """The value of every column that a prediction needs beside the groups'."""
-    frame, formula = model.design.frame, model.formula
+    frame, formula = model.design.frame, model.whole_formula
     predictors = _predictors(model)
     held: dict[str, Any] = {}
     for name in frame.columns:

@@ -250,7 +250,7 @@ def _level_lines(
     seen = seen[seen["level"].isin(chosen)]
     parts = []
     for (level, by), places in seen.groupby(["level", "by"], sort=True)["x"]:
-        if x_axis.labels or x_axis.name in model.formula.columns_of("position"):
+        if x_axis.labels or x_axis.name in model.whole_formula.columns_of("position"):
             x = np.unique(places.to_numpy())
         else:
             x = np.linspace(places.min(), places.max(), _LEVEL_GRID)
@@ -278,7 +278,7 @@ def _level_lines(
         Z={name: Z for name, Z in found.Z.items() if name in names},
     )
     estimate = mean_of_rows(found, wanted) / _trials(model, grid, wanted)
-    unknown = unknown_rows(model.design, found)
+    unknown = unknown_rows(model.design.mu, found)
     if unknown is not None:
         estimate = np.where(unknown.any(axis=1), np.nan, estimate)
     return spots.assign(estimate=estimate)

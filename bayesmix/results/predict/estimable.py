@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import plain
-from bayesmix.design import Design
+from bayesmix.design import Design, LinearPredictor
 from bayesmix.errors import OWN_FILES, NotEstimableWarning
 from bayesmix.laws.rows import Rows
 
@@ -26,12 +26,12 @@ __all__ = [
 _MOST = 3  # reasons that are named
 
 
-def unknown_rows(design: Design, rows: Rows) -> np.ndarray | None:
+def unknown_rows(predictor: LinearPredictor, rows: Rows) -> np.ndarray | None:
     """Find the rows whose fixed part is no function of the estimable coefficients.
 
     Parameters
     ----------
-    design : Design
+    predictor : LinearPredictor
     rows : Rows
 
     Returns
@@ -40,13 +40,15 @@ def unknown_rows(design: Design, rows: Rows) -> np.ndarray | None:
         By row and left-out column, whether the row departs there from what the column
         is in the data; None where no row does.
     """
-    if design.mu.aliasing is None or rows.left_out is None:
+    if predictor.aliasing is None or rows.left_out is None:
         return None
-    found = design.mu.aliasing.of_rows(rows.X, rows.left_out).found
+    found = predictor.aliasing.of_rows(rows.X, rows.left_out).found
     return found if found.any() else None
 
 
-def without_unknown(table: pd.DataFrame, design: Design, rows: Rows) -> pd.DataFrame:
+def without_unknown(
+    table: pd.DataFrame, design: Design, rows: Rows, parameter: str = "mu"
+) -> pd.DataFrame:
     """Set predictions that the data do not determine to NaN, and warn once.
 
     Parameters
@@ -55,16 +57,17 @@ def without_unknown(table: pd.DataFrame, design: Design, rows: Rows) -> pd.DataF
         With a row per row, or a row per row and category.
     design : Design
     rows : Rows
+        Those of the other predictors that play a part are among them.
+    parameter : str
+        Whose linear predictor they are of.
 
     Warns
     -----
     NotEstimableWarning
     """
-    found = unknown_rows(design, rows)
-    if found is None:
+    unknown = _all_unknown(design, rows, parameter)
+    if unknown is None:
         return table
-    unknown = found.any(axis=1)
-    _warn_of_rows(design, rows, found)
     columns = [c for c in table.columns if c != "category" or rows.n_rows == len(table)]
     table = table.copy()
     for name in columns:
@@ -72,28 +75,39 @@ def without_unknown(table: pd.DataFrame, design: Design, rows: Rows) -> pd.DataF
     return table
 
 
-def draws_without_unknown(draws: np.ndarray, design: Design, rows: Rows) -> np.ndarray:
+def draws_without_unknown(
+    draws: np.ndarray, design: Design, rows: Rows, parameter: str = "mu"
+) -> np.ndarray:
     """Set the draws of such rows to NaN, shape (S, n) or (S, n, K), and warn once."""
-    found = unknown_rows(design, rows)
-    if found is None:
-        return draws
-    _warn_of_rows(design, rows, found)
-    draws[:, found.any(axis=1)] = np.nan
+    unknown = _all_unknown(design, rows, parameter)
+    if unknown is not None:
+        draws[:, unknown] = np.nan
     return draws
 
 
-def warn_not_estimable(what: str, design: Design, columns: np.ndarray) -> None:
+def _all_unknown(design: Design, rows: Rows, parameter: str) -> np.ndarray | None:
+    """Which rows some predictor leaves open, with a warning for each that does."""
+    unknown = None
+    for name, own in {parameter: rows, **rows.others}.items():
+        found = unknown_rows(design.predictors[name], own)
+        if found is not None:
+            _warn_of_rows(design.predictors[name], rows, found)
+            unknown = found.any(axis=1) if unknown is None else unknown | found.any(axis=1)
+    return unknown
+
+
+def warn_not_estimable(what: str, predictor: LinearPredictor, columns: np.ndarray) -> None:
     """Warn that something is NaN, and why.
 
     Parameters
     ----------
     what : str
         Such as "3 of 10 rows, the first of them row 4".
-    design : Design
+    predictor : LinearPredictor
     columns : ndarray of bool
         By left-out column, whether it is a reason.
     """
-    aliasing = design.mu.aliasing
+    aliasing = predictor.aliasing
     assert aliasing is not None  # noqa: S101
     reasons = [reason for reason, is_one in zip(aliasing.reasons, columns, strict=True) if is_one]
     more = f", and {len(reasons) - _MOST} more such columns" if len(reasons) > _MOST else ""
@@ -114,7 +128,7 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def _warn_of_rows(design: Design, rows: Rows, found: np.ndarray) -> None:
+def _warn_of_rows(predictor: LinearPredictor, rows: Rows, found: np.ndarray) -> None:
     unknown = np.flatnonzero(found.any(axis=1))
     labels: Sequence[Any] = rows.labels[unknown[:_MOST]].tolist()
     shown = ", ".join(str(plain(label)) for label in labels)
@@ -122,4 +136,4 @@ def _warn_of_rows(design: Design, rows: Rows, found: np.ndarray) -> None:
     what = (
         f"{len(unknown)} of {rows.n_rows} predictions (row{'s' * (len(unknown) > 1)} {shown}{more})"
     )
-    warn_not_estimable(what, design, found.any(axis=0))
+    warn_not_estimable(what, predictor, found.any(axis=0))

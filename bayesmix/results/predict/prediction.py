@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.laws.forecast import check_forecast
 from bayesmix.laws.parameters import check_replicates
-from bayesmix.laws.request import Groups, Kind, PredictionRequest
+from bayesmix.laws.request import Groups, Kind, PredictionRequest, checked_parameter
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.having_law import HasLaw
@@ -47,6 +48,7 @@ class Predicts(HasLaw):
         marginal: bool = False,
         forecast: bool = False,
         include: Sequence[Part] | None = None,
+        parameter: str | None = None,
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
@@ -91,6 +93,11 @@ class Predicts(HasLaw):
             The parts that the prediction is made of, as merTools' ``predictInterval(which=)``
             has them: ``("fixed",)`` is `groups="population"`, with "residual" it is
             `kind="response"`, and without "fixed" it is what the group effects add.
+        parameter : str, optional
+            The parameter of the family that is predicted in place of the response, where it
+            has a formula: "sigma", "zi", ..., or "mu", the location that the first formula
+            has, which of a zero-inflated response is not its mean. `kind` is then "mean", for
+            values of the parameter, or "linear".
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
@@ -178,8 +185,9 @@ class Predicts(HasLaw):
         if include is not None:
             kind, groups, fixed = asked_of_parts(include, kind, groups, self.model.family)
         request = PredictionRequest(
-            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast
-        )
+            kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast,
+            parameter=checked_parameter(self.model, parameter),
+        )  # fmt: skip
         if forecast:
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
@@ -193,7 +201,9 @@ class Predicts(HasLaw):
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
-        return without_unknown(table, self.model.design, rows)
+        return without_unknown(
+            table, self.model.design, self._bearing(rows, request), parameter or "mu"
+        )
 
     def predict_draws(
         self,
@@ -203,6 +213,7 @@ class Predicts(HasLaw):
         *,
         marginal: bool = False,
         forecast: bool = False,
+        parameter: str | None = None,
         draws: int | None = None,
         seed: int | None = None,
     ) -> xr.DataArray:
@@ -215,7 +226,7 @@ class Predicts(HasLaw):
 
         Parameters
         ----------
-        data, kind, groups, marginal, forecast, seed
+        data, kind, groups, marginal, forecast, parameter, seed
             As in `predict`.
         draws : int, optional
             Number of posterior draws to use, evenly spaced; all by default. Of empirical
@@ -242,7 +253,10 @@ class Predicts(HasLaw):
         >>> eb.predict_draws(draws=100, seed=1).shape
         (1, 100, 180)
         """
-        request = PredictionRequest(kind=kind, groups=groups, marginal=marginal, forecast=forecast)
+        request = PredictionRequest(
+            kind=kind, groups=groups, marginal=marginal, forecast=forecast,
+            parameter=checked_parameter(self.model, parameter),
+        )  # fmt: skip
         if forecast:
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
@@ -251,13 +265,15 @@ class Predicts(HasLaw):
         law, rows = self._law_and_rows(data, request)
         predictor = law.predictor(rows, request, draws, number)
         design, n_draws = self.model.design, predictor.n_draws
+        bearing = self._bearing(rows, request)
         if kind == "probability":
             categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
-            values = draws_without_unknown(values, design, rows)
+            values = draws_without_unknown(values, design, bearing, parameter or "mu")
             found = labelled_draws(self.model, self._law, values[..., 0], rows, draws, kind)
             return with_categories(found, values, categories)
-        filled = draws_without_unknown(predictor.all_draws(rows.n_rows, n_draws), design, rows)
+        filled = predictor.all_draws(rows.n_rows, n_draws)
+        filled = draws_without_unknown(filled, design, bearing, parameter or "mu")
         return labelled_draws(self.model, self._law, filled, rows, draws, kind)
 
     def fitted(self, ci_prob: float = 0.95) -> pd.DataFrame:
@@ -389,6 +405,11 @@ class Predicts(HasLaw):
 
     # -- inside ---------------------------------------------------------------
 
+    def _bearing(self, rows: Rows, request: PredictionRequest) -> Rows:
+        """The rows without the predictors on which what is predicted does not depend."""
+        alone = request.kind == "mean" and self.model.family.mean_is_linear
+        return replace(rows, others={}) if alone else rows
+
     def _law_and_rows(self, data: Any, request: PredictionRequest) -> tuple[Law, Rows]:
         """Rows, and the law of a model whose effects are where they are."""
         law = self._law
@@ -401,5 +422,6 @@ class Predicts(HasLaw):
             levels=request.uses_levels,
             kind=request.kind,
             forecast=request.forecast,
+            parameter=request.parameter,
         )
         return law, rows

@@ -1,0 +1,122 @@
+"""Rows of counts with extra zeros, several predictors at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bayesmix.gaussian.linking import inner
+from bayesmix.glmm.rows.counts import factorials, row_poisson
+from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, each_row, joint_kernel
+from bayesmix.glmm.rows.joint import row_negative_binomial
+from bayesmix.glmm.rows.links import log_failure, log_success
+from bayesmix.glmm.rows.proportions import choices, row_binomial
+
+__all__ = [
+    "inflated", "joint_zero_inflated_negative_binomial", "joint_zero_inflated_poisson",
+    "rows_zero_inflated_binomial",
+]  # fmt: skip
+
+
+@inner
+def inflated(y, s, links, a, k, order, g, H):  # type: ignore[no-untyped-def]
+    """Add zeros to a row: of a base family's log density s, with its derivatives in g and H.
+
+    Parameters
+    ----------
+    y, s : float
+    links, a : ndarray
+    k : int
+        Place of the zeros' probability, behind the base family's parameters.
+    order : int
+    g, H : ndarray
+        The base family's; receive the mixture's.
+    """
+    log_zi, up_1, up_2 = log_success(links[k], a[k])
+    log_rest, down_1, down_2 = log_failure(links[k], a[k])
+    s += log_rest
+    if y > 0.0:
+        if order > 0:
+            g[k] = down_1
+            if order > 1:
+                for j in range(k):
+                    H[k, j] = 0.0
+                H[k, k] = down_2
+        return s
+    top = max(s, log_zi)
+    value = top + np.log1p(math.exp(-abs(s - log_zi)))
+    if order > 0:
+        base = math.exp(s - value)  # how likely the zero is one of the base family's
+        extra = math.exp(log_zi - value)
+        if order > 1:
+            both = base * extra
+            for i in range(k):
+                for j in range(i + 1):
+                    H[i, j] = base * H[i, j] + both * g[i] * g[j]
+                H[k, i] = both * g[i] * (down_1 - up_1)
+            H[k, k] = extra * up_2 + base * down_2 + both * (up_1 - down_1) ** 2
+        for i in range(k):
+            g[i] *= base
+        g[k] = extra * up_1 + base * down_1
+    return value
+
+
+@inner
+def row_zero_inflated_poisson(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Poisson counts with extra zeros of probability zi."""
+    s = row_poisson(y, trials, links, a, order, g, H)
+    if not s > -np.inf:
+        return s
+    return inflated(y, s, links, a, 1, order, g, H)
+
+
+_zero_inflated_poisson = each_row(row_zero_inflated_poisson, 2, CONSTANT_LOGIT << 5)
+
+
+@joint_kernel("zero_inflated_poisson", factorials, alone=True)
+def joint_zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Zero-inflated Poisson counts."""
+    return _zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+@inner
+def row_zero_inflated_negative_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Negative binomial counts with extra zeros of probability zi."""
+    s = row_negative_binomial(y, trials, links, a, order, g, H)
+    if not s > -np.inf:
+        return s
+    return inflated(y, s, links, a, 2, order, g, H)
+
+
+_zero_inflated_negative_binomial = each_row(
+    row_zero_inflated_negative_binomial, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10)
+)
+
+
+@joint_kernel("zero_inflated_negative_binomial", factorials, alone=True)
+def joint_zero_inflated_negative_binomial(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Zero-inflated negative binomial counts."""
+    return _zero_inflated_negative_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )
+
+
+@inner
+def row_zero_inflated_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Successes of trials with extra zeros of probability zi."""
+    s = row_binomial(y, trials, links, a, order, g, H)
+    return inflated(y, s, links, a, 1, order, g, H)
+
+
+_zero_inflated_binomial = each_row(row_zero_inflated_binomial, 2, CONSTANT_LOGIT << 5)
+
+
+@joint_kernel("zero_inflated_binomial", choices, alone=True)
+def rows_zero_inflated_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Zero-inflated successes of trials."""
+    return _zero_inflated_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )

@@ -1,0 +1,425 @@
+"""Rows of observations that are censored, truncated or weighted.
+
+Such rows are given five numbers each in the place of the trials: see `GIVEN`. A row is its
+family's density, or that of one of its tails, over the probability of the interval in which
+it could be seen, to the power of its exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bayesmix.gaussian.linking import Kernel, inner, kernel, shifted
+from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
+from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
+from bayesmix.glmm.rows.hurdle import (
+    row_hurdle_gamma,
+    row_hurdle_negative_binomial,
+    row_hurdle_poisson,
+)
+from bayesmix.glmm.rows.inflated import (
+    row_zero_inflated_binomial,
+    row_zero_inflated_negative_binomial,
+    row_zero_inflated_poisson,
+)
+from bayesmix.glmm.rows.joint import (
+    row_beta,
+    row_gamma,
+    row_gaussian,
+    row_negative_binomial,
+    row_student_t,
+)
+from bayesmix.glmm.rows.kernels import SIGNATURE
+from bayesmix.glmm.rows.ordbeta import row_ordbeta
+from bayesmix.glmm.rows.positive import row_exponential, row_inverse_gaussian, row_weibull
+from bayesmix.glmm.rows.proportions import row_beta_binomial, row_binomial
+from bayesmix.glmm.rows.real import row_laplace, row_lognormal, row_skew_normal
+from bayesmix.glmm.rows.tails import (
+    tail_beta,
+    tail_exponential,
+    tail_gamma,
+    tail_gaussian,
+    tail_inverse_gaussian,
+    tail_laplace,
+    tail_lognormal,
+    tail_negative_binomial,
+    tail_negative_binomial1,
+    tail_poisson,
+    tail_student_t,
+    tail_weibull,
+)
+from bayesmix.glmm.rows.tweedie import row_tweedie
+
+__all__ = ["GIVEN", "OBSERVED_KERNELS", "given_rows"]
+
+# What is given per row, in this order, and what stands for nothing.
+GIVEN = {"trials": 1.0, "status": 0.0, "lower": -np.inf, "upper": np.inf, "exponent": 1.0}
+OBSERVED_KERNELS: dict[str, Kernel] = {}
+
+
+def given_rows(rows: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """Gather what is given per row, shape (n, 5); a normal response's weights are its trials."""
+    out = np.empty((n, len(GIVEN)))
+    for k, (name, nothing) in enumerate(GIVEN.items()):
+        out[:, k] = rows.get(name, nothing)
+    if "weights" in rows:
+        out[:, 0] = rows["weights"]
+    return out
+
+
+@inner
+def all_given(trials, i):  # type: ignore[no-untyped-def]
+    """What is given for row i."""
+    return shifted(trials, 5 * i)
+
+
+def observed(row: Any, tail: Any, step: float) -> Any:
+    """Make the row of an observation of a family's row and tails.
+
+    Parameters
+    ----------
+    row, tail : compiled function
+    step : float
+        1 for counts, 0 for other responses: a censored count of y or more is above y - 1.
+    """
+
+    @inner
+    def add_interval(y, given, links, a, order, g, H, by, twice):  # type: ignore[no-untyped-def]
+        """Subtract the log probability of the interval from g and H; return it."""
+        lower, upper = given[2], given[3]
+        if not lower > -np.inf:
+            value = tail(upper, given[0], links, a, order, by[0], twice[0], False)
+        elif not upper < np.inf:
+            value = tail(lower - step, given[0], links, a, order, by[0], twice[0], True)
+        else:
+            # Of the tail in which the difference is not lost.
+            middle = tail(lower - step, given[0], links, a, 0, by[0], twice[0], True)
+            above = not middle > -0.6931471805599453
+            far, near = (lower - step, upper) if above else (upper, lower - step)
+            large = tail(far, given[0], links, a, order, by[0], twice[0], above)
+            small = tail(near, given[0], links, a, order, by[1], twice[1], above)
+            value = large
+            if small > -np.inf:
+                apart = small - large
+                if not apart < 0.0:
+                    return math.nan
+                odds = 1.0 / np.expm1(-apart)
+                value += math.log(-np.expm1(apart))
+                for k in range(len(g)):
+                    for j in range(k + 1):
+                        both = (by[0, k] - by[1, k]) * (by[0, j] - by[1, j])
+                        twice[0, k, j] += (
+                            odds * (twice[0, k, j] - twice[1, k, j]) - odds * (1.0 + odds) * both
+                        )
+                for k in range(len(g)):
+                    by[0, k] += odds * (by[0, k] - by[1, k])
+        if order > 0:
+            for k in range(len(g)):
+                g[k] -= by[0, k]
+                for j in range(k + 1):
+                    H[k, j] -= twice[0, k, j]
+        return value
+
+    @inner
+    def rows(y, given, links, a, order, g, H):  # type: ignore[no-untyped-def]
+        status, exponent = given[1], given[4]
+        if status == 0.0:
+            s = row(y, given[0], links, a, order, g, H)
+        elif status > 0.0:
+            s = tail(y - step, given[0], links, a, order, g, H, True)
+        else:
+            s = tail(y, given[0], links, a, order, g, H, False)
+        if not s > -np.inf:
+            return s
+        if given[2] > -np.inf or given[3] < np.inf:
+            K = len(g)
+            s -= add_interval(
+                y, given, links, a, order, g, H, np.zeros((2, K)), np.zeros((2, K, K))
+            )
+        if exponent != 1.0:
+            s *= exponent
+            if order > 0:
+                for k in range(len(g)):
+                    g[k] *= exponent
+                    for j in range(k + 1):
+                        H[k, j] *= exponent
+        return s
+
+    return rows
+
+
+@inner
+def no_tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped-def]
+    """For families whose observations are neither censored nor truncated."""
+    return math.nan
+
+
+def observed_kernel(name: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Register a kernel by the name that families give to that of their plain rows."""
+
+    def register(function: Callable[..., Any]) -> Kernel:
+        made = kernel(*SIGNATURE, reorder=True)(function)
+        OBSERVED_KERNELS[name] = made
+        return made
+
+    return register
+
+
+_ONE, _TWO = CONSTANT_LOG << 5, (CONSTANT_LOG << 5) + (CONSTANT_LOG << 10)
+_UNIT, _LOG_UNIT = CONSTANT_LOGIT << 5, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10)
+
+_poisson = each_row(observed(row_poisson, tail_poisson, 1.0), 1, 0, all_given)
+
+
+@observed_kernel("poisson")
+def observed_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Poisson counts."""
+    return _poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_negative_binomial = each_row(
+    observed(row_negative_binomial, tail_negative_binomial, 1.0), 2, _ONE, all_given
+)
+
+
+@observed_kernel("negative_binomial")
+def observed_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Counts that vary more than Poisson's."""
+    return _negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_gaussian = each_row(observed(row_gaussian, tail_gaussian, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("gaussian")
+def observed_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Normal responses."""
+    return _gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_student_t = each_row(observed(row_student_t, tail_student_t, 0.0), 3, _TWO, all_given)
+
+
+@observed_kernel("student_t")
+def observed_student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Responses with Student's t distribution."""
+    return _student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_laplace = each_row(observed(row_laplace, tail_laplace, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("laplace")
+def observed_laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Responses with double exponential tails."""
+    return _laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_lognormal = each_row(observed(row_lognormal, tail_lognormal, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("lognormal")
+def observed_lognormal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Responses whose logarithm is normal."""
+    return _lognormal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_gamma = each_row(observed(row_gamma, tail_gamma, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("gamma")
+def observed_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Positive responses with a gamma distribution."""
+    return _gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_inverse_gaussian = each_row(
+    observed(row_inverse_gaussian, tail_inverse_gaussian, 0.0), 2, _ONE, all_given
+)
+
+
+@observed_kernel("inverse_gaussian")
+def observed_inverse_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Responses with an inverse Gaussian distribution."""
+    return _inverse_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_exponential = each_row(observed(row_exponential, tail_exponential, 0.0), 1, 0, all_given)
+
+
+@observed_kernel("exponential")
+def observed_exponential(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Times with a constant hazard."""
+    return _exponential(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_weibull = each_row(observed(row_weibull, tail_weibull, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("weibull")
+def observed_weibull(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Times whose hazard is a power."""
+    return _weibull(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_beta = each_row(observed(row_beta, tail_beta, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("beta")
+def observed_beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Fractions."""
+    return _beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_binomial = each_row(observed(row_binomial, no_tail, 1.0), 1, 0, all_given)
+
+
+@observed_kernel("binomial")
+def observed_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Successes of trials."""
+    return _binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_beta_binomial = each_row(observed(row_beta_binomial, no_tail, 1.0), 2, _ONE, all_given)
+
+
+@observed_kernel("beta_binomial")
+def observed_beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Successes of trials that vary more."""
+    return _beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_zero_inflated_poisson = each_row(
+    observed(row_zero_inflated_poisson, no_tail, 1.0), 2, _UNIT, all_given
+)
+
+
+@observed_kernel("zero_inflated_poisson")
+def observed_zero_inflated_poisson(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Zero-inflated Poisson counts."""
+    return _zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_zero_inflated_negative_binomial = each_row(
+    observed(row_zero_inflated_negative_binomial, no_tail, 1.0), 3, _LOG_UNIT, all_given
+)
+
+
+@observed_kernel("zero_inflated_negative_binomial")
+def observed_zero_inflated_negative_binomial(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Zero-inflated negative binomial counts."""
+    return _zero_inflated_negative_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )
+
+
+_zero_inflated_binomial = each_row(
+    observed(row_zero_inflated_binomial, no_tail, 1.0), 2, _UNIT, all_given
+)
+
+
+@observed_kernel("zero_inflated_binomial")
+def observed_zero_inflated_binomial(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Zero-inflated successes of trials."""
+    return _zero_inflated_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )
+
+
+_hurdle_poisson = each_row(observed(row_hurdle_poisson, no_tail, 1.0), 2, _UNIT, all_given)
+
+
+@observed_kernel("hurdle_poisson")
+def observed_hurdle_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Zeros apart from Poisson counts."""
+    return _hurdle_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_hurdle_negative_binomial = each_row(
+    observed(row_hurdle_negative_binomial, no_tail, 1.0), 3, _LOG_UNIT, all_given
+)
+
+
+@observed_kernel("hurdle_negative_binomial")
+def observed_hurdle_negative_binomial(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Zeros apart from negative binomial counts."""
+    return _hurdle_negative_binomial(
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    )
+
+
+_hurdle_gamma = each_row(observed(row_hurdle_gamma, no_tail, 0.0), 3, _LOG_UNIT, all_given)
+
+
+@observed_kernel("hurdle_gamma")
+def observed_hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Zeros apart from gamma distributed values."""
+    return _hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_negative_binomial1 = each_row(
+    observed(row_negative_binomial1, tail_negative_binomial1, 1.0), 2, _ONE, all_given
+)
+
+
+@observed_kernel("negative_binomial1")
+def observed_negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Counts with variance mu (1 + alpha)."""
+    return _negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_generalized_poisson = each_row(
+    observed(row_generalized_poisson, no_tail, 1.0), 2, _UNIT, all_given
+)
+
+
+@observed_kernel("generalized_poisson")
+def observed_generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Generalized Poisson counts."""
+    return _generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_tweedie = each_row(observed(row_tweedie, no_tail, 0.0), 3, _LOG_UNIT, all_given)
+
+
+@observed_kernel("tweedie")
+def observed_tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Amounts with zeros."""
+    return _tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_skew_normal = each_row(
+    observed(row_skew_normal, no_tail, 0.0), 3, _ONE + (CONSTANT_REAL << 10), all_given
+)
+
+
+@observed_kernel("skew_normal")
+def observed_skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Skew normal responses."""
+    return _skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_ordbeta = each_row(
+    observed(row_ordbeta, no_tail, 0.0),
+    4,
+    _ONE + (CONSTANT_REAL << 10) + (CONSTANT_LOG << 15),
+    all_given,
+)
+
+
+@observed_kernel("ordbeta")
+def observed_ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Fractions with zeros and ones."""
+    return _ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

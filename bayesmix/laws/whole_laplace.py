@@ -1,0 +1,174 @@
+"""Laplace's law of all linear predictors' coefficients and effects together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from bayesmix.gaussian.coordinates import factors_at
+from bayesmix.gaussian.density import flat_prior
+from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.laplace import inner_mode
+from bayesmix.inference.laplace_determined import mode_of
+from bayesmix.inference.laplace_error import Shift
+from bayesmix.inference.problems import glmm_problem
+from bayesmix.laws.laplace import LaplaceLaw
+from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
+from bayesmix.laws.values import Values, by_name
+from bayesmix.statement.stated import StatedModel
+
+__all__ = ["WholeLaplace"]
+
+_STEP = 1e-4
+
+
+class WholeLaplace(LaplaceLaw):
+    """The law of a model whose one predictor has the columns of all.
+
+    Parameters
+    ----------
+    model : StatedModel
+        With several linear predictors.
+    method : {"ml", "map"}
+    """
+
+    def __init__(self, model: StatedModel, method: Literal["ml", "map"]) -> None:
+        self._stated = model
+        whole = glmm_problem(model).stack.whole
+        stacked = model.with_parts(design=replace(model.design, predictors={"mu": whole}))
+        super().__init__(stacked, method)
+
+    def _glmm_problem(self) -> GlmmProblem:
+        return glmm_problem(self._stated)
+
+    # -- what is not known of several predictors ------------------------------
+
+    def _rises(self) -> np.ndarray:
+        return np.zeros(len(self.model.y))
+
+    @functools.cached_property
+    def _shifts(self) -> list[Shift]:
+        return []
+
+    @property
+    def residual_on_link(self) -> np.ndarray:
+        """There is none that is a number."""
+        return np.asarray(np.nan)
+
+    @property
+    def singular(self) -> str:
+        """Which component is at its boundary, in words; empty if none is."""
+        return super(LaplaceLaw, self).singular
+
+    @property
+    def mean_branch(self) -> str:
+        """Nothing is said of the mean's branches."""
+        return ""
+
+    @property
+    def notes(self) -> list[str]:
+        """On which scale effects are, and where the estimates say less than they seem to."""
+        links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
+        found = [f"Effects are on the scale of the link of their parameter ({links})."]
+        return [*found, f"Flat: {self.flat_in_words}."] if self.flat_in_words else found
+
+    # -- parameters -----------------------------------------------------------
+
+    def split(self, values: Values) -> Values:
+        """Values of all predictors together as mu's, with those of the others beside it."""
+        parts: dict[str, Values] = {}
+        for name, own in self._stated.design.predictors.items():
+            prefix = "" if name == "mu" else f"{name}: "
+            names = {g.name: prefix + g.name for g in own.groups}
+
+            def some(given: Mapping[str, Any], names: Mapping[str, str] = names) -> dict[str, Any]:
+                return {g: given[there] for g, there in names.items() if there in given}
+
+            parts[name] = Values(
+                beta=values.beta[..., self.gp.stack.columns[name]], sd=some(values.sd),
+                corr=some(values.corr), structure=some(values.structure),
+                parameters=values.parameters if name == "mu" else {},
+            )  # fmt: skip
+        mu = parts.pop("mu")
+        return replace(mu, others=parts)
+
+    def _named(self, values: Values) -> dict[str, np.ndarray]:
+        return by_name(self._stated, self.split(values))
+
+    # -- moments --------------------------------------------------------------
+
+    def _moves(self, beta_cov: np.ndarray, cross: np.ndarray) -> np.ndarray:
+        """How the mode of the working effects moves with working beta, by differences."""
+        gp, x, p = self.gp, self.laplace.x, self.problem.n_fixed
+        L, start = factors_at(self.co, x).L, gp.rows.u_start
+        phi, beta = gp.phi.values(self.phi), x[len(x) - p :]
+        out = np.empty(cross.shape)
+        for j in range(p):
+            sides = []
+            for sign in (1.0, -1.0):
+                moved = beta.copy()
+                moved[j] += sign * _STEP
+                mode = inner_mode(
+                    gp, L, phi, flat_prior(p), beta=moved, u=self.laplace.u, with_fixed=False
+                )
+                sides.append(mode.u)
+            out[:, j] = (sides[0] - sides[1]) / (2 * _STEP)
+        for f, q in enumerate(self.problem.equations.q.tolist()):
+            at = int(self.problem.equations.L_start[f])
+            block = L[at : at + q * q].reshape(q, q)
+            own = slice(int(start[f]), int(start[f + 1]))
+            out[own] = np.einsum("ij,gjp->gip", block, out[own].reshape(-1, q, p)).reshape(-1, p)
+        return out
+
+    @functools.cached_property
+    def row_variance(self) -> RowVariance:
+        """The factored precision of all effects, with what is known of the fixed ones.
+
+        A row's matrix of weights is a sum over its eigenvectors: each is a row whose columns
+        are those of the predictors, times the vector's entries.
+        """
+        whole, rows = self.model.design.mu, self.gp.rows
+        n, m = rows.n_obs, rows.n_predictors
+        lower = mode_of(self.gp, self.co, self.laplace).weights.reshape(-1, n)
+        W = np.empty((n, m, m))
+        for j in range(m):
+            for k in range(j + 1):
+                W[:, j, k] = W[:, k, j] = lower[j * (j + 1) // 2 + k]
+        values, vectors = np.linalg.eigh(W)
+        weights = values.T.ravel()
+        of = self.gp.stack.X_of
+        X = np.concatenate([whole.X * vectors[:, of, e] for e in range(m)])
+        position = {name: k for k, name in enumerate(self.gp.stack.predictors)}
+        groups = []
+        for g, parameter in zip(whole.groups, self.gp.stack.group_of, strict=True):
+            own = position[parameter]
+            Z = np.concatenate([g.Z * vectors[:, [own], e] for e in range(m)])
+            groups.append(replace(g, Z=Z, index=np.tile(g.index, m)))
+        pieces = replace(whole, X=X, groups=tuple(groups))
+        ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
+        return row_variance(pieces, self.roots, weights, ridge).with_fixed(
+            self.determined_fixed.covariance
+        )
+
+    # -- rows -----------------------------------------------------------------
+
+    def draw_normal(
+        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Draw beta, shape (p, S), and b by grouping factor, shape (q, levels, S)."""
+        return self._draw_effects(levels, n_draws, seed, "linear")
+
+    def linear_moments(
+        self, rows: Rows, request: PredictionRequest
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each row's linear predictor, shape (n,) each."""
+        asked = replace(request, kind="linear", parameter="")
+        mean, variance, size = self._moments_of(rows, asked)
+        with np.errstate(invalid="ignore"):
+            return mean, size * np.sqrt(variance)
