@@ -303,7 +303,7 @@ def _sample_fast(
             group_draws,
         )
     gp = glmm_problem(model)
-    predictors = model.design.predictors
+    predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(
         gp,

@@ -159,12 +159,13 @@ def _left_out_rows(
     """Rows of the whole data, as the refit sees them."""
     design, own = model.design, model.design.predictors[parameter]
     index, new_levels = {}, {}
-    for whole, part in zip(own.groups, refit.design.predictors[parameter].groups, strict=True):
+    there = refit.design.predictors[parameter].all_groups
+    for whole, part in zip(own.all_groups, there, strict=True):
         index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
     return Rows(
         X=own.X[test],
         offset=None if own.offset is None else own.offset[test],
-        Z={group.name: group.Z[test] for group in own.groups},
+        Z={group.name: group.Z[test] for group in own.all_groups},
         index=index,
         new_levels=new_levels,
         labels=design.row_labels[test],
