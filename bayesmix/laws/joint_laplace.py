@@ -362,7 +362,8 @@ class JointLaplace(Law):
         With a generator the groups are new ones.
         """
         values: dict[str, Any] = dict(self.whole.family_values)
-        eta, drawn = np.zeros(0), {}
+        eta = np.zeros(0)
+        drawn: dict[str, Any] = {}
         for name in self.predictors:
             own = rows if name == "mu" else rows.others[name]
             if rng is not None:
