@@ -75,6 +75,11 @@ _ELSEWHERE = {
         ("prior", "set_prior"), 'Model(..., priors={"sd": bayesmix.Prior("HalfNormal", sigma=1)})'
     ),
     "loo_compare": "compare({...})",
+    **dict.fromkeys(("powerCurve", "powerSim"), 'power(fit, test, levels={"subject": [20, 40]})'),
+    "makeLmer": "Scenario(formula, data, parameters)",
+    "makeGlmer": "Scenario(formula, data, parameters, family)",
+    "PBmodcomp": 'anova(a, b, test="bootstrap")',
+    "KRmodcomp": 'anova(a, b, test="kenward-roger")',
 }
 
 

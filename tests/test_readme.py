@@ -103,8 +103,17 @@ def test_tests_of_effects_run_as_they_are_written() -> None:
     sleep = bmx.load_dataset("sleepstudy")
     eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
     names: dict[str, Any] = {"bmx": bmx, "sleep": sleep, "eb": eb}
-    exec(text.replace("1000", "40"), names)  # noqa: S102
+    exec(text.replace("1000", "40").replace("n=200", "n=20"), names)  # noqa: S102
     assert len(names["boot"].fixed_effects()) == 2
+
+
+def test_simulation_and_power_run_as_they_are_written() -> None:
+    text = section("Simulation and power", "###").split("```python\n")[1].split("```")[0]
+    sleep = bmx.load_dataset("sleepstudy")
+    eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+    names: dict[str, Any] = {"bmx": bmx, "eb": eb}
+    exec(text.replace("n=20,", "n=4,"), names)  # noqa: S102
+    assert names["curve"].table["subject"].tolist() == [10, 20, 40]
 
 
 def test_marginal_means_run_as_they_are_written(

@@ -30,7 +30,7 @@ __all__ = [
     "start_of_residual", "start_point",
 ]  # fmt: skip
 
-Method = Literal["reml", "ml", "map"]
+Method = Literal["reml", "ml", "map", "mivque0"]
 
 _MANY = 600  # columns of the root
 _AGAIN_SECONDS = 0.3  # of further searches from a boundary

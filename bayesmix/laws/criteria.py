@@ -60,12 +60,14 @@ class Criteria(StructureIntervals):
     @property
     def deviance(self) -> float:
         """Minus twice the log-likelihood: of REML, or of ML at the estimates."""
-        if self.method == "map":
-            co, x = self.absolute
-            value = log_likelihood(self.problem.equations, co, x, False, np.empty(len(x)))
+        if self.method in ("map", "mivque0"):  # not at a maximum of the likelihood
+            (co, x), reml = self.absolute, self.is_restricted
+            value = log_likelihood(self.problem.equations, co, x, reml, np.empty(len(x)))
             # It leaves out n log(2 pi) / 2.
-            constant = self.problem.n_obs * float(np.log(2 * np.pi))
-            return -2 * value + constant + self.problem.criterion_offset(reml=False)
+            n = self.problem.n_obs - (self.problem.n_fixed if reml else 0)
+            return (
+                -2 * value + n * float(np.log(2 * np.pi)) + self.problem.criterion_offset(reml=reml)
+            )
         offset = self.problem.criterion_offset(reml=self.method == "reml")
         return self.optimum.criterion + offset
 
@@ -84,7 +86,8 @@ class Criteria(StructureIntervals):
     @property
     def method_in_words(self) -> str:
         """What was maximised."""
-        names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode"}
+        names = {"reml": "REML", "ml": "maximum likelihood", "map": "marginal posterior mode",
+                 "mivque0": "MIVQUE(0)"}  # fmt: skip
         return names[self.method]
 
     @property

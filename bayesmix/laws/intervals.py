@@ -77,6 +77,8 @@ class ModeIntervals(Mode):
     def theta_cov(self) -> np.ndarray:
         """Covariance of these coordinates, NaN at a boundary."""
         co, x = self.absolute
+        if self.method == "mivque0":  # which is no maximum, and has no curvature
+            return np.full((co.n_all, co.n_all), np.nan)
         free = away_from_boundaries(co, x, self.optimum.at_zero)
         n_sd = co.n_sd
         eq, reml = self.problem.equations, self.method == "reml"
@@ -157,7 +159,7 @@ class ModeIntervals(Mode):
 
         Counted are profiles of the standard deviations and of `n_more` further parameters.
         """
-        if self.method == "map":
+        if self.method in ("map", "mivque0"):
             return "wald"
         profiled = self.absolute[0].n_sd + 1 + n_more
         evaluations = _EVALUATIONS * profiled * len(self.absolute[1])
@@ -319,6 +321,10 @@ class ModeIntervals(Mode):
             raise NotSupportedError(
                 'ci_method="profile" is of the likelihood, which does not know the priors of '
                 'method="map"; take ci_method="wald", method="ml", or fit() for the posterior'
+            )
+        if self.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" has no intervals of variance parameters; take "reml"'
             )
 
 

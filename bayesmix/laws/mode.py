@@ -20,6 +20,7 @@ from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
 from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.levels import covariance_roots
+from bayesmix.laws.mivque import mivque0_optimum
 from bayesmix.laws.rows import Rows
 from bayesmix.laws.values import Values
 from bayesmix.statement.stated import StatedModel
@@ -33,7 +34,7 @@ class Mode:
     Parameters
     ----------
     model : StatedModel
-    method : {"reml", "ml", "map"}
+    method : {"reml", "ml", "map", "mivque0"}
 
     Attributes
     ----------
@@ -72,9 +73,17 @@ class Mode:
             self.optimum = maximise(search.problem, method, co, prior)
         else:
             self.prior = flat_prior(problem.n_fixed)
-            self.optimum = maximise(search.problem, method)
+            self.optimum = (
+                mivque0_optimum(model, problem) if method == "mivque0"
+                else maximise(search.problem, method)
+            )  # fmt: skip
         refuse_no_residual(problem, self.optimum)
         self.conditional = self.moments(fixed_uncertainty=True)
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the likelihood is the restricted one."""
+        return self.method in ("reml", "mivque0")
 
     def again(self, model: StatedModel, method: Method) -> Self:
         """Fit another model of the same rows and family in the same way."""
@@ -118,7 +127,8 @@ class Mode:
         assert scale is not None  # noqa: S101
         own = model.design.predictors["sigma"] if rows is None else rows.others["sigma"]
         eta = own.X @ self.residual_values[scale.variable]
-        return np.asarray(np.exp(eta if own.offset is None else eta + own.offset))
+        with np.errstate(over="ignore"):  # infinite far beyond the data
+            return np.asarray(np.exp(eta if own.offset is None else eta + own.offset))
 
     @property
     def values(self) -> Values:

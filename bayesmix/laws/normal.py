@@ -130,6 +130,11 @@ class NormalLaw(Criteria, ModeRows):
                 'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '
                 "ask hypothesis()"
             )
+        if self.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" has no covariance of the variance parameters, of which degrees '
+                'of freedom are made; fit by "reml"'
+            )
         ddf = "satterthwaite" if ddf is None else ddf
         one_of("ddf", ddf, get_args(DegreesOfFreedom))
         if ddf == "kenward-roger" and self.method != "reml":

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy import special
 
-from bayesmix.covariance import covariance_of
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
+from bayesmix.laws.linear_parameters import linear_entries
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
     from bayesmix.laws.intervals import ModeIntervals
 
 __all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
 
+_KENWARD_ROGER = ("Kenward and Roger's method", 'ddf="satterthwaite"')
 _STEP = 1e-4  # of a logarithm of a standard deviation
 
 
@@ -158,7 +158,9 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
-    wald = float(at @ np.linalg.solve(rows @ method.covariance @ rows.T, at))
+    named = np.flatnonzero(rows.any(axis=0))  # others may have run away, and no standard error
+    own, covariance = rows[:, named], method.covariance[np.ix_(named, named)]
+    wald = float(at @ np.linalg.solve(own @ covariance @ own.T, at))
     den_df, scale = method.test(rows)
     f = scale * wald / q
     # Where there are endless degrees of freedom it is a chi-square over its own.
@@ -223,30 +225,10 @@ def _kenward_roger(law: ModeIntervals) -> SmallSample:
     factors = [
         LinearFactor(
             index=group.index, n_levels=group.n_levels, Z=group.Z,
-            root=roots[group.name] / sigma, entries=_entries(group),
+            root=roots[group.name] / sigma, entries=linear_entries(group, *_KENWARD_ROGER),
         )
         for group in design.mu.groups
     ]  # fmt: skip
     return kenward_roger(
         design.mu.X, weights, factors, sigma=sigma, sigma_is_known=law.problem.sigma_is_known
     )
-
-
-def _entries(group: GroupingFactor) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """Parameters that the covariance of a level's effects is linear in."""
-    found: list[tuple[tuple[int, int], ...]] = []
-    for part in covariance_of(group).parts:
-        effects = range(part.start, part.stop)
-        if part.covariance.free_correlations:
-            found += [((a, b),) for a in effects for b in effects if a <= b]
-        elif part.covariance.n_coordinates:
-            raise NotSupportedError(
-                f"Kenward and Roger's method takes covariances that are linear in their "
-                f"parameters, and {part.covariance.word}(... | {group.name}) is not; take "
-                'ddf="satterthwaite"'
-            )
-        elif part.covariance.tied:
-            found.append(tuple((a, a) for a in effects))
-        else:
-            found += [((a, a),) for a in effects]
-    return tuple(found)

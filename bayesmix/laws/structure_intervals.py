@@ -143,7 +143,7 @@ class StructureIntervals(ModeIntervals):
 
     def _as_good(self, k: int, value: float) -> bool:
         """Whether the likelihood is no lower with another value of one coordinate."""
-        if self.method == "map":
+        if self.method in ("map", "mivque0"):
             return False
         eq, reml = self.problem.equations, self.method == "reml"
         co, x = self.absolute if self.optimum.centred is None else self.optimum.centred

@@ -35,7 +35,7 @@ __all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "w
 Engine = Literal["auto", "fast", "pymc"]
 Sampler = Literal["nutpie", "pymc"]
 GroupDraws = Literal["auto", "all", "moments"]
-Method = Literal["reml", "ml", "map"]
+Method = Literal["reml", "ml", "map", "mivque0"]
 
 _FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
 _DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
@@ -334,12 +334,12 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
 
     family, groups = model.family, model.design.mu.groups
     several = len(model.design.predictors) > 1
-    if method == "reml":
+    if method == "reml" or method == "mivque0":  # noqa: PLR1714, for mypy
         raise NotSupportedError(
-            f'method="reml" needs effects that integrate out, and here '
+            f'method="{method}" needs effects that integrate out, and here '
             f'{why_not_normal(family, model.rows) or "those on sigma do not"}: take "ml"'
             if family.is_normal
-            else f'method="reml" is for normal responses; the family is {family}: take "ml"'
+            else f'method="{method}" is for normal responses; the family is {family}: take "ml"'
         )
     if not (family.has_laplace or several):
         taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]

@@ -229,10 +229,13 @@ class Model(FittableModel, PoolingExtremes):
 
         Parameters
         ----------
-        method : {"reml", "ml", "map"}, optional
+        method : {"reml", "ml", "map", "mivque0"}, optional
             Restricted (normal responses only) or plain maximum likelihood, which do
             not look at the priors, or the marginal posterior mode of (sd, R, sigma),
             which does. By default "reml" for normal responses and "ml" for others.
+            "mivque0" is Rao's and SAS's estimate of variances from quadratic forms, without
+            iteration, for normal responses whose covariances are linear in their parameters;
+            negative estimates are zero, and there are no intervals of variance parameters.
         n_quadrature : int
             Points of adaptive Gauss-Hermite quadrature for a non-normal response with
             one scalar group term; 1 is Laplace's approximation.

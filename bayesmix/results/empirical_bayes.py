@@ -64,7 +64,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     Parameters
     ----------
     model : Model
-    method : {"reml", "ml", "map"}
+    method : {"reml", "ml", "map", "mivque0"}
 
     Attributes
     ----------
@@ -259,7 +259,9 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         footer += of_columns("", error, parts)
         limits = [parts[["sd_lower", "sd_upper"]], pairs[["lower", "upper"]]]
         unknown = any(bool(part.isna().any(axis=None)) for part in limits)
-        if unknown and self.method != "map" and law.affordable(law.n_beside) == "wald":
+        if self.method == "mivque0":
+            footer.append(f"{self.optimizer.message}; there are no intervals of components.")
+        elif unknown and self.method != "map" and law.affordable(law.n_beside) == "wald":
             footer.append(
                 "Limits left empty are not known by Wald's method: "
                 'variance_components(ci_method="profile") and correlations(ci_method="profile") '
@@ -275,7 +277,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         return footer + law.notes
 
     def _called(self) -> str:
-        name = {"reml": "REML", "ml": "ML", "map": "MAP"}[self.method]
+        name = {"reml": "REML", "ml": "ML", "map": "MAP", "mivque0": "MIVQUE(0)"}[self.method]
         return name if self._law.has_sigma else f"{name} (Laplace)"
 
     def _run(self) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ __all__ = ["OF_DRAWS", "OF_MODES", "Signposts"]
 
 # lme4's, brms's, statsmodels', bambi's.
 _OF_ALL: Mapping[str, str] = {
+    "REsim": "group_effects(), with exponentiate=True for odds",
+    "FEsim": "fixed_effects()",
     "VarCorr": "variance_components() and correlations()",
     "bayes_R2": "r2()",
     "bse": "the column sd of fixed_effects()",
@@ -31,6 +33,8 @@ _OF_ALL: Mapping[str, str] = {
     "fixef": "fixed_effects()",
     "marginal_effects": "slopes() and comparisons()",
     "params": "fixed_effects()",
+    "powerSim": "bayesmix.power(fit, test)",
+    "predictInterval": 'predict(include=("fixed", "groups", "residual"))',
     "posterior_epred": "predict_draws()",
     "posterior_linpred": 'predict_draws(kind="linear")',
     "pp_check": "check()",
@@ -58,6 +62,7 @@ OF_DRAWS: Mapping[str, str] = {
 _FROM_FIT = "that of fit(): it needs draws, which fit_eb() has none of"
 OF_MODES: Mapping[str, str] = {
     **_OF_ALL,
+    "bootMer": "bootstrap()",
     "AIC": "aic",
     "BIC": "bic",
     "diagnostics": "converged, singular and optimizer",

@@ -116,9 +116,10 @@ def anova(
     """
     if len(fits) < 2 or not all(isinstance(fit, EmpiricalBayes) for fit in fits):
         raise ArgumentError("anova compares two or more results of fit_eb()")
-    if any(fit.method == "map" for fit in fits):
+    if any(fit.method in ("map", "mivque0") for fit in fits):
         raise NotSupportedError(
-            'a posterior mode (method="map") has no likelihood-ratio test; fit by "ml"'
+            'a posterior mode (method="map") has no likelihood-ratio test, nor has MIVQUE(0), '
+            'which maximises no likelihood; fit by "ml"'
         )
     one_of("test", test, ("lrt", "kenward-roger", "bootstrap"))
     if test == "bootstrap" and len(fits) != 2:
@@ -150,7 +151,7 @@ def anova(
         chisq[i] = np.nan if same_size or reason else max(chisq[i], 0.0)
         if reason:
             warnings.warn(
-                f"`{small.model.formula}` is not nested in `{large.model.formula}`: {reason}; "
+                f"`{_formulas(small)}` is not nested in `{_formulas(large)}`: {reason}; "
                 "there is no likelihood-ratio test, compare aic or bic",
                 DataWarning,
                 stacklevel=2,
@@ -159,28 +160,10 @@ def anova(
     p = np.where(chisq_df > 0, special.chdtrc(np.maximum(chisq_df, 1), chisq), np.nan)
     beside = {}
     if test == "bootstrap":
-        if np.isnan(chisq[1]):
-            raise NotSupportedError(
-                f"`{ordered[0].model.formula}` is not nested in `{ordered[1].model.formula}`, and "
-                "responses of the former say nothing of the latter; compare aic or bic"
-            )
-        number = checked_seed(seed, 0)
-        size = whole_number("n", n, 1, 10_000_000)
-        drawn = null_statistics(
-            ordered[0]._law, ordered[1]._law, size, number, threads_of(cores), progress=progress
-        )
-        beside = _of_simulated(float(chisq[1]), drawn, p)
-        if len(drawn) < 0.95 * size:
-            warnings.warn(
-                f"{size - len(drawn)} of {size} pairs of refits did not converge or were not "
-                "reached, and are left out",
-                ConvergenceWarning,
-                stacklevel=2,
-                skip_file_prefixes=OWN_FILES,
-            )
+        beside = _by_bootstrap(ordered, chisq, p, n, seed, cores, progress=progress)
     table = pd.DataFrame(
         {
-            "model": text_column([str(fit.model.formula) for fit in ordered]),
+            "model": text_column([_formulas(fit) for fit in ordered]),
             "method": text_column([fit.method for fit in ordered]),
             "df": df,
             "aic": [fit.aic for fit in ordered],
@@ -195,6 +178,32 @@ def anova(
     return table.assign(**beside)
 
 
+def _by_bootstrap(
+    ordered: Sequence[EmpiricalBayes], chisq: np.ndarray, p_lrt: np.ndarray, n: int,
+    seed: int | None, cores: int | None, *, progress: bool,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Columns of the test of two fits by responses that the smaller one makes."""
+    small, large = ordered
+    if np.isnan(chisq[1]):
+        raise NotSupportedError(
+            f"`{small.model.formula}` is not nested in `{large.model.formula}`, and responses of "
+            "the former say nothing of the latter; compare aic or bic"
+        )
+    size = whole_number("n", n, 1, 10_000_000)
+    drawn = null_statistics(
+        small._law, large._law, size, checked_seed(seed, 0), threads_of(cores), progress=progress
+    )
+    if len(drawn) < 0.95 * size:
+        warnings.warn(
+            f"{size - len(drawn)} of {size} pairs of refits did not converge or were not reached, "
+            "and are left out",
+            ConvergenceWarning,
+            stacklevel=3,
+            skip_file_prefixes=OWN_FILES,
+        )
+    return _of_simulated(float(chisq[1]), drawn, p_lrt)
+
+
 def _of_simulated(chisq: float, drawn: np.ndarray, p_lrt: np.ndarray) -> dict[str, np.ndarray]:
     """Columns of a test whose law was simulated; the data count as one more response."""
     p = (float((drawn >= chisq - 1e-6).sum()) + 1) / (len(drawn) + 1)
@@ -206,7 +215,7 @@ def _of_simulated(chisq: float, drawn: np.ndarray, p_lrt: np.ndarray) -> dict[st
 
 def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
     """Say again of fits that ended before their optimum that their likelihood is none."""
-    names = [f"`{fit.model.formula}`" for fit in fits if not fit.converged]
+    names = [f"`{_formulas(fit)}`" for fit in fits if not fit.converged]
     if names:
         warnings.warn(
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} not converged: do not "
@@ -227,18 +236,17 @@ def _kenward_roger(fits: Sequence[EmpiricalBayes]) -> pd.DataFrame:
     if words[0] != words[1]:
         raise NotSupportedError(
             "Kenward and Roger's test compares fixed parts, and the group effects of "
-            f'`{small.model.formula}` and `{large.model.formula}` differ; take test="lrt"'
+            f'`{_formulas(small)}` and `{_formulas(large)}` differ; take test="lrt"'
         )
     _check_offsets(small.model, large.model)
     if one.X.shape[1] == other.X.shape[1] or not _spanned(one.X, other.X):
         raise DataError(
-            f"the fixed part of `{small.model.formula}` is not nested in that of "
-            f"`{large.model.formula}`"
+            f"the fixed part of `{_formulas(small)}` is not nested in that of `{_formulas(large)}`"
         )
     row = large._beyond(one.X)
     return pd.DataFrame(
         {
-            "model": text_column([str(fit.model.formula) for fit in (small, large)]),
+            "model": text_column([_formulas(fit) for fit in (small, large)]),
             "method": text_column([fit.method for fit in (small, large)]),
             "df": [small.df, large.df],
             "f": [np.nan, row.f],
@@ -354,3 +362,10 @@ def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:
     found = np.linalg.lstsq(scaled, columns, rcond=None)[0]
     left = np.abs(columns - scaled @ found).max(axis=0)
     return bool((left <= 1e-9 * np.abs(columns).max(axis=0)).all())
+
+
+def _formulas(fit: EmpiricalBayes) -> str:
+    """All formulas of a model: those with one first formula may differ in the others."""
+    given = fit.model.specification.formula
+    others = () if isinstance(given, str) else given[1:]
+    return "; ".join([str(fit.model.formula), *map(str, others)])

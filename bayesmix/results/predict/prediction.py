@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +24,7 @@ from bayesmix.results.predict.ordinal import (
     probability_table,
     with_categories,
 )
+from bayesmix.results.predict.parts import Part, asked_of_parts, without_fixed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,6 +48,7 @@ class Predicts(HasLaw):
         marginal: bool = False,
         forecast: bool = False,
         parameter: str | None = None,
+        include: Sequence[Part] | None = None,
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
@@ -91,6 +94,10 @@ class Predicts(HasLaw):
             has a formula: "sigma", "zi", ..., or "mu", the location that the first formula
             has, which of a zero-inflated response is not its mean. `kind` is then "mean", for
             values of the parameter, or "linear".
+        include : sequence of {"fixed", "groups", "residual"}, optional
+            The parts that the prediction is made of, as merTools' ``predictInterval(which=)``
+            has them: ``("fixed",)`` is `groups="population"`, with "residual" it is
+            `kind="response"`, and without "fixed" it is what the group effects add.
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional
@@ -174,6 +181,9 @@ class Predicts(HasLaw):
         >>> post = model.fit(seed=1, progress=False)  # doctest: +SKIP
         >>> post.predict({"Days": [10], "Subject": ["308"]})  # doctest: +SKIP
         """
+        fixed = True
+        if include is not None:
+            kind, groups, fixed = asked_of_parts(include, kind, groups, self.model.family)
         request = PredictionRequest(
             kind=kind, groups=groups, marginal=marginal, ci_prob=ci_prob, forecast=forecast,
             parameter=checked_parameter(self.model, parameter),
@@ -182,6 +192,7 @@ class Predicts(HasLaw):
             check_forecast(self.model, request)
         number = checked_seed(seed, self._law.seed)
         law, rows = self._law_and_rows(data, request)
+        rows = rows if fixed else without_fixed(rows)
         categories = self.model.family.categories(self.model.design.response)
         if categories and kind in {"probability", "response"}:
             predictor = law.predictor(rows, request, draws, number)

@@ -174,6 +174,7 @@ class Tables(HasLaw):
         diagnostics: bool | None = None,
         fixed_uncertainty: bool = True,
         wide: bool = False,
+        exponentiate: bool = False,
     ) -> pd.DataFrame:
         """Summarise the group effects: each level's deviation from the fixed effects.
 
@@ -189,6 +190,8 @@ class Tables(HasLaw):
         wide : bool
             Whether to return the estimates only, a row per level and a column
             per effect.
+        exponentiate : bool
+            Whether effects are factors of odds, rates or means, as in `fixed_effects`.
 
         Returns
         -------
@@ -203,7 +206,8 @@ class Tables(HasLaw):
         DataError
             If there is no such grouping factor.
         NotSupportedError
-            For a median or an "hdi" of effects whose draws were not kept, or an argument
+            If `exponentiate` means nothing under the model's link; for a median or an "hdi" of
+            effects whose draws were not kept, or an argument
             that only the other kind of fit has.
 
         Examples
@@ -218,7 +222,9 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point,
             diagnostics=False if wide else diagnostics, fixed_uncertainty=fixed_uncertainty,
         )  # fmt: skip
-        return self._group_tables(group, parameter, asked, wide=wide, with_fixed=False)
+        return self._group_tables(
+            group, parameter, asked, wide=wide, with_fixed=False, exponentiate=exponentiate
+        )
 
     @asks_the_law
     def group_coefficients(
@@ -403,8 +409,9 @@ class Tables(HasLaw):
         return pd.concat([rows for rows in found.values() if len(rows)], ignore_index=True)
 
     def _group_tables(
-        self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool
-    ) -> pd.DataFrame:
+        self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool,
+        exponentiate: bool = False,
+    ) -> pd.DataFrame:  # fmt: skip
         predictors = self.model.design.predictors
         one_of("parameter", parameter, (*predictors, "all"))
         whole = parameter == "all"
@@ -435,6 +442,8 @@ class Tables(HasLaw):
             if not found:
                 return pd.DataFrame()
             long = pd.concat(found, ignore_index=True)
+            if exponentiate:
+                long = tables.exponentiated(long, self.model.family, law.parameter)
             return tables.wide_table(long) if wide else long
 
         return self._by_predictor(parameter, table)

@@ -147,7 +147,9 @@ class TestsEffects(HasLaw):
         """
         method = self._tests(ddf)
         names = self.model.design.mu.fixed_effects
-        known = {name: name for name in names} | {f"beta({name})": name for name in names}
+        aliased = self.model.design.mu.aliased
+        every = (*names, *aliased)
+        known = {name: name for name in every} | {f"beta({name})": name for name in every}
         texts = [str(text) for text in one_or_several("hypotheses", hypotheses)]
         L, values = np.zeros((len(texts), len(names))), np.zeros(len(texts))
         for i, text in enumerate(texts):
@@ -157,6 +159,12 @@ class TestsEffects(HasLaw):
                 raise FormulaError(
                     f"`{text}` is no linear equation of coefficients, such as `x = 0`; "
                     "hypothesis() takes others"
+                )
+            left_out = [f"`{name}`" for name in linear[1] if name in aliased]
+            if left_out:
+                raise NotSupportedError(
+                    f"{' and '.join(left_out)} of `{text}` was left out, because the columns "
+                    "before it already determine it in the data, which tell nothing of it"
                 )
             values[i] = -linear[0]
             for name, weight in linear[1].items():
@@ -387,7 +395,7 @@ class TestsEffects(HasLaw):
         """How averages over a grid are held against zero; those of a posterior mode are not."""
         if ddf is not None:
             one_of("ddf", ddf, (*get_args(DegreesOfFreedom), "asymptotic"))
-        if self._law.method == "map":
+        if self._law.method in ("map", "mivque0"):
             if ddf is not None:
                 self._refuse_mode()
             return Judging(tests=False)
@@ -413,6 +421,10 @@ class TestsEffects(HasLaw):
                 "den_df": den_df, "f": f, "p": p}  # fmt: skip
 
     def _refuse_mode(self) -> None:
+        if self._law.method == "mivque0":
+            raise NotSupportedError(
+                'method="mivque0" maximises no likelihood that tests could compare; fit by "reml"'
+            )
         if self._law.method == "map":
             raise NotSupportedError(
                 'a posterior mode (method="map") has no tests of zero; fit by "reml" or "ml", or '

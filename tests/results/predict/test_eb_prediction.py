@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError
+from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from tests.gaussian.models import FORMULAS, MATRICES, dense_covariance, dense_Z, make_data
 
 
@@ -96,3 +96,32 @@ def test_a_missing_grouping_column_is_named() -> None:
     eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
     with pytest.raises(DataError, match="no column `Subject`"):
         eb.predict({"Days": [1.0]})
+
+
+def test_predictions_are_made_of_parts(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy).fit_eb()
+    whole = fit.predict()["estimate"]
+    fixed = fit.predict(include=("fixed",))
+    groups = fit.predict(include=("groups",))
+    np.testing.assert_allclose(fixed["estimate"] + groups["estimate"], whole)
+    pd.testing.assert_frame_equal(fixed, fit.predict(groups="population"))
+    pd.testing.assert_frame_equal(
+        fit.predict(include=("fixed", "groups", "residual")), fit.predict(kind="response")
+    )
+    both = fit.predict(include=("groups", "residual"))["sd"]
+    np.testing.assert_allclose(both**2, groups["sd"] ** 2 + fit.sigma**2)
+    with pytest.raises(ArgumentError, match="include"):
+        fit.predict(include=("random",))
+    with pytest.raises(ArgumentError, match="give one"):
+        fit.predict(groups="population", include=("fixed",))
+    slow = sleepstudy.assign(slow=sleepstudy["Reaction"] > 300)
+    binary = bmx.Model("slow ~ Days + (1 | Subject)", slow, family="bernoulli").fit_eb()
+    with pytest.raises(NotSupportedError, match="logit link"):
+        binary.predict(include=("groups",))
+    effects = binary.group_effects()["estimate"]
+    linear = binary.predict(kind="linear", include=("groups",))["estimate"]
+    np.testing.assert_allclose(linear.iloc[::10], effects)
+    odds = binary.group_effects(exponentiate=True)
+    np.testing.assert_allclose(odds["estimate"], np.exp(effects))
+    with pytest.raises(NotSupportedError, match="exponentiate"):
+        fit.group_effects(exponentiate=True)
