@@ -62,7 +62,7 @@ class GlmmProblem:
     constant : float
         What the row kernels leave out of the log density.
     means : ndarray, shape (p,)
-        Of the columns, which thresholds at the means lack of those of the formula: these are
+        Means of the columns, which thresholds at the means lack of the formula's: these are
         higher by means'beta. Zeros for other families.
     link_is_even : bool
         Whether a linear predictor and its negative have the same mean.
@@ -160,7 +160,7 @@ def build_glmm_problem(
     priors : ModelPriors
         For those of the family's parameters.
     lengths : mapping of str to int, optional
-        Of those that are vectors.
+        Those that are vectors.
 
     Returns
     -------

@@ -334,7 +334,7 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
 
     family, groups = model.family, model.design.mu.groups
     several = len(model.design.predictors) > 1
-    if method in ("reml", "mivque0"):
+    if method == "reml" or method == "mivque0":  # noqa: PLR1714, for mypy
         raise NotSupportedError(
             f'method="{method}" needs effects that integrate out, and here '
             f'{why_not_normal(family, model.rows) or "those on sigma do not"}: take "ml"'
