@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import bootstrap
 import frequentist
 import numpy as np
 import pandas as pd
@@ -136,6 +137,12 @@ def main() -> None:
         "bambi has none of these structures: it is given an approximated Gaussian process (hsgp).",
         "",
         *structures.compare(),
+        "",
+        "## Parametric bootstrap of sleepstudy beside lme4's bootMer",
+        "",
+        "Processor time of one thread, so that other work on the machine does not count.",
+        "",
+        *bootstrap.compare(),
         "",
     ]
     REPORT.write_text("\n".join(lines))

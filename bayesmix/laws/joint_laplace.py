@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
@@ -313,6 +314,43 @@ class JointLaplace(Law):
         number = checked_seed(seed, self.seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
 
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Exact for linear predictors; of parameters and means by the delta method."""
+        whole = self.whole
+        if request.marginal:
+            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+        estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
+        for part in parts:
+            of = [self.parameter] if request.kind == "linear" else list(self.predictors)
+            rows = {name: self._stacked(part.rows.others.get(name, part.rows), name) for name in of}
+            eta = {name: whole.means(own) for name, own in rows.items()}
+
+            def value(at: Mapping[str, np.ndarray], part: Averaged = part) -> np.ndarray:
+                if request.kind == "linear":
+                    own = at[self.parameter]
+                    return own if inverse is None else inverse(own)
+                values = dict(whole.family_values) | {
+                    name: np.asarray(self.model.links[name].inverse(NUMPY, own))
+                    for name, own in at.items()
+                    if name != "mu"
+                }
+                mean = self.model.family.mean(at["mu"], values, part.rows.per_row)
+                return np.asarray(mean, dtype=np.float64)
+
+            estimate += part.weights @ value(eta)
+            for name, own in rows.items():
+                step = 1e-5 * (1.0 + np.abs(eta[name]))
+                sides = [value(eta | {name: eta[name] + sign * step}) for sign in (1, -1)]
+                by_eta = part.weights @ sparse.diags_array((sides[0] - sides[1]) / (2 * step))
+                slopes.append(Averaged(rows=own, weights=sparse.csr_matrix(by_eta)))
+        names = {name for one in slopes for name in one.rows.Z}
+        if names:  # smooths: each predictor's rows have those of its own
+            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+        return normal_jointly(whole.normal_effects, slopes, estimate, whole.determined_fixed)
+
     # -- inside ---------------------------------------------------------------
 
     @property
@@ -362,7 +400,8 @@ class JointLaplace(Law):
         With a generator the groups are new ones.
         """
         values: dict[str, Any] = dict(self.whole.family_values)
-        eta, drawn = np.zeros(0), {}
+        eta = np.zeros(0)
+        drawn: dict[str, Any] = {}
         for name in self.predictors:
             own = rows if name == "mu" else rows.others[name]
             if rng is not None:

@@ -165,7 +165,7 @@ class Bootstraps(HasLaw):
         if method not in ("reml", "ml"):
             raise NotSupportedError(f'bootstrap() is of method="reml" or "ml", not of "{method}"')
         others = [name for name in self.model.design.predictors if name != "mu"]
-        if others and not (others == ["sigma"] and self.model.family.is_linear_normal):
+        if others and not (others == ["sigma"] and self._law.has_sigma):
             raise NotSupportedError(
                 f"bootstrap() does not know predictors of {', '.join(others)} yet; fit() has the "
                 "uncertainty of all parameters"
