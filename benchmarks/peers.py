@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-ENVIRONMENT = HERE / ".envs" / "bambi"
+ENVIRONMENT = Path(os.environ.get("BAMBI_ENVIRONMENT", HERE / ".envs" / "bambi"))
 
 
 @dataclass(frozen=True, kw_only=True)

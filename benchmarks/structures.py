@@ -132,8 +132,65 @@ def row(name: str, who: str, result: dict[str, float] | str) -> str:
     )
 
 
+LARGE = """
+import json, sys, time, warnings
+warnings.filterwarnings("ignore")
+import numpy as np, pandas as pd
+import bayesmix as bmx
+rng = np.random.default_rng(1)
+if sys.argv[1] == "related":
+    n, first = 2000, 250
+    pedigree = pd.DataFrame({
+        "animal": np.arange(n),
+        "sire": [None] * first + [int(rng.integers(0, i // 2)) for i in range(first, n)],
+        "dam": [None] * first + [int(rng.integers(i // 2, i)) for i in range(first, n)],
+    })
+    A = bmx.relationship(pedigree, hermaphrodites=True)
+    b = np.linalg.cholesky(A.matrix().to_numpy()) @ rng.normal(size=n)
+    data = pd.DataFrame({"animal": rng.integers(0, n, 2 * n), "x": rng.normal(size=2 * n)})
+    data["y"] = 0.5 * data["x"] + b[data["animal"]] + rng.normal(size=2 * n)
+    formula, more = "y ~ x + (1 | gr(animal, cov=A))", {"matrices": {"A": A}}
+else:
+    n = 1_000_000
+    data = pd.DataFrame({"x": rng.uniform(size=n), "z": rng.uniform(size=n)})
+    data["g"] = rng.integers(0, 1000, n)
+    data["y"] = np.sin(6 * data["x"]) + data["z"] ** 2 + rng.normal(size=n)
+    data["y"] += 0.5 * rng.normal(size=1000)[data["g"]]
+    formula, more = "y ~ s(x) + s(z) + (1 | g)", {}
+bmx.Model("y ~ s(x) + (1 | g)" if not more else "y ~ x", data.iloc[:500]).fit_eb()
+start = time.perf_counter()
+fit = bmx.Model(formula, data, **more).fit_eb()
+seconds = time.perf_counter() - start
+from bayesmix.gaussian.density import profiled_deviance
+from bayesmix.inference.problems import gaussian_problem
+problem = gaussian_problem(fit.model)
+co = problem.relative_coordinates()
+x, gradient = np.zeros(co.n_all), np.empty(co.n_all)
+start = time.perf_counter()
+for _ in range(20):
+    profiled_deviance(problem.equations, co, x, True, 0.0, gradient)
+print(json.dumps({"seconds": seconds, "evaluation": (time.perf_counter() - start) / 20}))
+"""
+
+
+def large() -> list[str]:
+    """Rows of the table of large models."""
+    rows = []
+    for name, which in (
+        ("a pedigree of 2,000, (1 \\| gr(animal, cov=A)), 4,000 rows", "related"),
+        ("1,000,000 rows, s(x) + s(z) + (1 \\| g), 1,000 groups", "smooths"),
+    ):
+        found = run([sys.executable, "-c", LARGE, which])
+        rows.append(
+            f"| {name} | {found} | |" if isinstance(found, str)
+            else f"| {name} | {found['seconds']:.2f} | {1e6 * found['evaluation']:.0f} |"
+        )  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
 def compare() -> list[str]:
-    """Two tables in Markdown: REML, and posteriors."""
+    """Three tables in Markdown: REML, posteriors, and large models."""
     folder = os.environ.get("BAYESMIX_REFERENCE", "")
     if not folder:
         return ["The comparison of structures needs the data in BAYESMIX_REFERENCE."]
@@ -166,6 +223,10 @@ def compare() -> list[str]:
         "| case | who | seconds | smallest bulk ESS | divergences | ESS per second |",
         "| --- | --- | --- | --- | --- | --- |",
         *posteriors,
+        "",
+        "| large model | model and REML, seconds | an evaluation with its gradient, microseconds |",
+        "| --- | --- | --- |",
+        *large(),
     ]
 
 

@@ -6,7 +6,7 @@
 
 Formulas, sizes, units, families and methods are drawn from the seed and a number, so that
 ``--only 123`` repeats one and a range of numbers goes on where another ended. Prints failures
-and slow models at once, how far it is every hundred models, and in the end how often each way
+and slow models at once, how far it is every twenty models, and in the end how often each way
 was taken.
 """
 
@@ -143,7 +143,7 @@ def main() -> int:
             ends[end.partition(":")[0]] += 1
             if end.startswith("FAILED") or seconds > SLOW or given.only is not None:
                 print(f"{what}: {end} ({seconds:.1f} s)", flush=True)
-            if sum(ends.values()) % 100 == 0:
+            if sum(ends.values()) % 20 == 0:
                 passed = time.perf_counter() - start
                 print(f"{sum(ends.values())} ({number}), {passed:.0f} s: {dict(ends)}", flush=True)
     print(f"{sum(ends.values())} models in {time.perf_counter() - start:.0f} s: {dict(ends)}")

@@ -37,7 +37,7 @@ EMPIRICAL_BAYES = """
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage
     plot_variance_components predict predict_draws predictions r2 ranova reml_criterion report
     residuals save shrinkage sigma simulate singular slopes summary test trends update
-    variance_components variance_partition vcov
+    to_marginaleffects variance_components variance_partition vcov
 """.split()  # noqa: SIM905
 LAPLACE_FIT = """
     approximation mean_branch separation

@@ -12,6 +12,8 @@ from bayesmix.errors import NotSupportedError
 
 __all__ = ["Toeplitz"]
 
+_MOST = 200  # steps
+
 
 class Toeplitz(Covariance):
     """``toep(time | g)``: an sd for each whole-number time, a correlation for each gap.
@@ -48,10 +50,16 @@ class Toeplitz(Covariance):
         """``partial_1``, ``partial_2`` and so on."""
         if self.size == 1:
             return ()
+        n_steps = int(self.lags().max())
+        if n_steps > _MOST:
+            raise NotSupportedError(
+                f"{self.word} has a correlation for each of {n_steps} steps between its positions, "
+                f"and at most {_MOST} are known; ar1 and ou have one parameter for any gap"
+            )
         return tuple(
             Parameter(name=f"partial_{k}", lower=-1.0, upper=1.0, distribution="Uniform",
                       prior={"lower": -1.0, "upper": 1.0})
-            for k in range(1, int(self.lags().max()) + 1)
+            for k in range(1, n_steps + 1)
         )  # fmt: skip
 
     def data(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
+from bayesmix.design.joined import joined_predictors
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
 from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
@@ -218,7 +219,7 @@ def build_design(
         for parameter, own in formulas.items()
     }
     return Design(
-        predictors=predictors,
+        predictors=joined_predictors(predictors),
         response=response,
         response_columns=response_columns,
         weights=beside.get("weights"),

@@ -12,7 +12,7 @@ from bayesmix.design.between import Matrices
 from bayesmix.design.by_level import by_levels, effects_there_are, repeated
 from bayesmix.design.groups import AnyColumns, Block, GroupingFactor
 from bayesmix.design.levels import Levels, learn_levels, levels_of_known_covariance
-from bayesmix.design.matrices import Columns, Functions, build_columns
+from bayesmix.design.matrices import Columns, Functions, OtherColumns, build_columns
 from bayesmix.design.membership import MembershipColumns, learn_membership
 from bayesmix.design.positions import PositionColumns, learn_positions
 from bayesmix.design.smooths import SmoothParts
@@ -75,7 +75,16 @@ def build_grouping_factors(
             levels, index = learn_levels(terms, frame, formula)
         else:
             levels, index = levels_of_known_covariance(between, terms[0], frame)
-        known = [columns for group in learned if group.name == name for columns in group.terms]
+        if len({term.joined for term in terms}) > 1:
+            raise FormulaError(
+                f"the effects by `{name}` are all joined with those of other formulas, or none: "
+                "write them into one term",
+                text=formula.text, start=terms[-1].start, stop=terms[-1].stop,
+            )  # fmt: skip
+        known = [
+            columns for group in learned if group.name == name for columns in group.terms
+            if not isinstance(columns, OtherColumns)
+        ]  # fmt: skip
         if known:
             built = [
                 _built_again(columns, term, frame, fixed)
@@ -116,6 +125,7 @@ def build_grouping_factors(
                 terms=tuple(columns for columns, _ in built),
                 between=between,
                 is_student=terms[0].grouping is not None and terms[0].grouping.dist == "student",
+                joined=terms[0].joined,
                 present=effects_there_are(
                     [columns for columns, _ in built], frame, index, levels.labels, name
                 ),

@@ -12,7 +12,7 @@ import pandas as pd
 from bayesmix.design.between import Between
 from bayesmix.design.by_level import LevelColumns
 from bayesmix.design.levels import Levels
-from bayesmix.design.matrices import Columns
+from bayesmix.design.matrices import Columns, OtherColumns
 from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.positions import PositionColumns
 from bayesmix.design.smooths import SmoothColumns
@@ -20,7 +20,7 @@ from bayesmix.formula.structures import STRUCTURE_WORDS
 
 __all__ = ["AnyColumns", "Block", "GroupingFactor"]
 
-AnyColumns = Columns | LevelColumns | MembershipColumns | PositionColumns
+AnyColumns = Columns | LevelColumns | MembershipColumns | OtherColumns | PositionColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +93,10 @@ class GroupingFactor:
         ``by=`` are in no row of it.
     is_student : bool
         Whether the effects of a level are multivariate t, and not normal.
+    joined : str
+        The word that joins its effects with those of other predictors; empty without.
+    owner : str
+        The predictor whose effects these are, where another one borrows them.
     """
 
     name: str
@@ -107,6 +111,8 @@ class GroupingFactor:
     between: Between | None = None
     present: np.ndarray | None = None
     is_student: bool = False
+    joined: str = ""
+    owner: str = ""
 
     @property
     def is_smooth(self) -> bool:

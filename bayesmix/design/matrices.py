@@ -21,7 +21,7 @@ from bayesmix.design.unseen import beyond_range, unseen_level
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.quoting import decode, encode
 
-__all__ = ["Columns", "build_columns", "expression_column", "expression_values"]
+__all__ = ["Columns", "OtherColumns", "build_columns", "expression_column", "expression_values"]
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -69,6 +69,24 @@ class Columns:
     def columns_of_terms(self) -> dict[str, list[int]]:
         """Positions of the columns that each term made."""
         return {decode(str(term)): list(at) for term, at in self.spec.term_indices.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherColumns:
+    """Columns of another predictor's effects, which are zero here.
+
+    Attributes
+    ----------
+    names : tuple of str, length k
+    """
+
+    names: tuple[str, ...]
+
+    def build(
+        self, frame: pd.DataFrame, labels: pd.Index[Any] | None = None
+    ) -> np.ndarray:  # fmt: skip
+        """Return zeros, shape (n, k)."""
+        return np.zeros((len(frame), len(self.names)))
 
 
 def build_columns(

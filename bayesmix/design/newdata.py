@@ -128,7 +128,7 @@ def design_rows(
         X = X[:, [predictor.fixed_columns.names.index(name) for name in predictor.fixed_effects]]
     check_finite(X, predictor.fixed_effects, labels, "the fixed effect")
     warn_of_extrapolation([one for one in predictor.smooths if effects or not one.at_levels], frame)
-    varying = [group for group in predictor.groups if effects or group.is_smooth]
+    varying = [group for group in predictor.all_groups if effects or group.is_smooth]
     Z = {group.name: group.build_Z(frame, labels) for group in varying}
     for group in varying:
         check_finite(Z[group.name], group.effects, labels, f"the effect by `{group.name}`")
@@ -168,7 +168,7 @@ def _levels(
     """Level of each row by grouping factor, and labels of those that are new."""
     index: dict[str, np.ndarray] = {}
     new_levels: dict[str, np.ndarray] = {}
-    for group in predictor.groups:
+    for group in predictor.all_groups:
         if group.is_smooth:
             index[group.name] = np.zeros(len(given), dtype=np.int32)
             new_levels[group.name] = np.zeros(0, dtype=object)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,8 @@ import pandas as pd
 from bayesmix.arguments import plain
 from bayesmix.design.dates import holds_dates
 from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
-from bayesmix.design.missing import check_finite
+from bayesmix.design.missing import check_finite, check_size
+from bayesmix.design.steps import ORDERED, factor_steps, warn_of_alphabet
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.quoting import decode
@@ -65,12 +65,13 @@ class PositionColumns:
             If a coordinate is not finite, or not whole where all are.
         """
         if self.column:
-            place = dict(zip(self.levels, _codes(self.levels), strict=True))
+            place = dict(zip(self.levels, factor_steps(self.levels), strict=True))
             return frame[self.column].astype(str).map(place).to_numpy(dtype=np.float64)[:, None]
         built = [column.build(frame, labels) for column in self.columns]
         values = np.concatenate(built, axis=1)
         rows = frame.index if labels is None else labels
         check_finite(values, (self.label,) * values.shape[1], rows, "the position of")
+        check_size(values, (self.label,) * values.shape[1], "the position of")
         bad = np.flatnonzero(values[:, 0] != np.floor(values[:, 0]))
         if self.whole and bad.size:
             raise DataError(
@@ -82,7 +83,7 @@ class PositionColumns:
 
     def index_of(self, coordinates: np.ndarray) -> np.ndarray:
         """Position of each row, -1 where it is new; shape (n,)."""
-        low, step = self.positions.min(axis=0), _steps(self.positions)
+        low, step = self.positions.min(axis=0), self._steps
         known = {key: k for k, key in enumerate(map(tuple, _keys(self.positions, low, step)))}
         given, inverse = np.unique(_keys(coordinates, low, step), axis=0, return_inverse=True)
         found = np.asarray([known.get(tuple(key), -1) for key in given], dtype=np.int64)
@@ -107,13 +108,23 @@ class PositionColumns:
         return self._at(np.concatenate([self.positions[np.unique(at[at >= 0])], own[at < 0]]))
 
     def _at(self, positions: np.ndarray) -> PositionColumns:
-        found = distinct(positions)
+        found = distinct(positions, steps=self._counted)
         return replace(self, positions=found, names=self.names_of(found))
+
+    @property
+    def _counted(self) -> bool:
+        """Whether positions are whole numbers or levels, which are the same or are not."""
+        return self.whole or bool(self.column)
+
+    @property
+    def _steps(self) -> np.ndarray:
+        """Distance in each coordinate below which two are the same."""
+        return np.ones(self.positions.shape[1]) if self._counted else _steps(self.positions)
 
     def names_of(self, positions: np.ndarray) -> tuple[str, ...]:
         """Names of the effects at positions of shape (m, d)."""
         if self.column:
-            label = dict(zip(_codes(self.levels), self.levels, strict=True))
+            label = dict(zip(factor_steps(self.levels), self.levels, strict=True))
             written = [label.get(value, f"{value:g}") for value in positions[:, 0].tolist()]
         else:
             for digits in (6, 9, 12, 17):
@@ -180,11 +191,14 @@ def learn_positions(
                     f"`{written}` of {label} holds dates, whose gaps a factor does not count: make "
                     "a column that counts the days, and write ou(days | g) where they are irregular"
                 )
-            place = dict(zip(levels, _codes(levels), strict=True))
+            if word in ORDERED:
+                warn_of_alphabet(label, given)
+            place = dict(zip(levels, factor_steps(levels), strict=True))
             values.append(given.astype(str).map(place).to_numpy(dtype=np.float64))
             continue
         own, numbers = expression_column(factor.expr, frame, functions)
         check_finite(numbers[:, None], (written,), labels, f"the position of {label},")
+        check_size(numbers[:, None], (written,), f"the position of {label},")
         bad = np.flatnonzero(numbers != np.floor(numbers)) if steps else np.zeros(0, dtype=np.int64)
         if bad.size:
             way_out = (
@@ -245,16 +259,6 @@ def _steps(positions: np.ndarray) -> np.ndarray:
 
 def _keys(coordinates: np.ndarray, low: np.ndarray, step: np.ndarray) -> np.ndarray:
     return np.round((coordinates - low) / step)
-
-
-def _codes(levels: tuple[str, ...]) -> list[float]:
-    """Positions of a factor's levels: whole numbers as they are, others in their order."""
-    try:
-        numbers = [float(level) for level in levels]
-    except ValueError:
-        numbers = [math.nan]
-    whole = all(number.is_integer() for number in numbers) and len(set(numbers)) == len(levels)
-    return numbers if whole else [float(k) for k in range(1, len(levels) + 1)]
 
 
 def _too_many(term: GroupTerm) -> str:

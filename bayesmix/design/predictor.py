@@ -66,6 +66,8 @@ class LinearPredictor:
         The same for each ``offset(...)``.
     aliasing : Aliasing or None
         What the left-out columns are in the data; None where none was left out.
+    borrowed : tuple of GroupingFactor
+        Factors of another predictor whose effects play a part here as well: `design.joined`.
     learned_means : ndarray, shape (p,), or None
         Where the default prior of the intercept holds, if not at the means of X: those
         of the whole data, of which these are some rows.
@@ -83,6 +85,12 @@ class LinearPredictor:
     offset_columns: tuple[Columns, ...] = ()
     aliasing: Aliasing | None = None
     learned_means: np.ndarray | None = None
+    borrowed: tuple[GroupingFactor, ...] = ()
+
+    @property
+    def all_groups(self) -> tuple[GroupingFactor, ...]:
+        """Every factor whose effects play a part, those of another predictor behind its own."""
+        return (*self.groups, *self.borrowed)
 
     @property
     def n_obs(self) -> int:
@@ -198,7 +206,7 @@ def build_predictor(
         X = np.concatenate([X, *(parts.fixed for parts in with_columns)], axis=1)
     check_finite(X, columns.names, labels, "the fixed effect")
     check_size(X, columns.names, "the fixed effect")
-    known_groups = () if learned is None else learned.groups
+    known_groups = () if learned is None else learned.all_groups
     groups = build_grouping_factors(
         formula, frame, functions, fixed, labels, known_groups, matrices
     )

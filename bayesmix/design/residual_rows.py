@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.design.dates import holds_dates
 from bayesmix.design.levels import Levels
+from bayesmix.design.missing import check_size
+from bayesmix.design.steps import ORDERED, factor_steps, warn_of_alphabet
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula
 from bayesmix.formula.residual import coordinates_of
@@ -135,6 +138,7 @@ def residual_rows(
     names = coordinates_of(formula)
     for name in names:
         if learned is None and isinstance(frame[name].dtype, pd.CategoricalDtype):
+            _check_categories(frame[name], formula)
             categories[name] = tuple(frame[name].cat.categories)
     found = ResidualRows(
         formula=formula, levels=levels, index=index, categories=categories,
@@ -159,9 +163,11 @@ def _coordinate(
     """Numbers of one coordinate: of a category its place among all of them."""
     word = formula.groups[0].structure
     if categories is not None:
-        place = {value: k for k, value in enumerate(categories)}
-        found = np.asarray([place.get(value, -1) for value in column], dtype=np.float64)
-        strange = np.flatnonzero(found < 0)
+        gaps = word in ORDERED
+        steps = factor_steps(tuple(map(str, categories))) if gaps else range(len(categories))
+        place = dict(zip(categories, steps, strict=True))
+        found = np.asarray([place.get(value, np.nan) for value in column], dtype=np.float64)
+        strange = np.flatnonzero(np.isnan(found))
         if strange.size:
             raise DataError(
                 f"`{column.name}` is {column.iloc[strange[0]]!r} in row {labels[strange[0]]}, "
@@ -181,7 +187,28 @@ def _coordinate(
             f"`{column.name}` of {word} is {values[bad[0]]} in row {labels[bad[0]]}; a number is "
             "wanted"
         )
+    check_size(values[:, None], (str(column.name),), f"the position of {word},")
     return values
+
+
+def _check_categories(column: pd.Series[Any], formula: Formula) -> None:
+    """Refuse categories where gaps between them mean nothing, and warn of a doubtful order."""
+    word, name, text = formula.groups[0].structure, column.name, formula.text.partition("~")[2]
+    levels = list(map(str, column.cat.categories))
+    if word == "us":
+        return
+    if holds_dates(levels):
+        raise DataError(
+            f"`{name}` of {word} holds dates, whose gaps a factor does not count: make a column "
+            f"that counts the days, and write exp(days | {formula.groups[0].name}) where they are "
+            "irregular"
+        )
+    if word not in ORDERED:
+        raise DataError(
+            f"`{name}` of {word} holds text such as {levels[0]!r}, and {word} needs numbers: give "
+            "its coordinates as columns of the data"
+        )
+    warn_of_alphabet(text.strip(), column)
 
 
 def _check(found: ResidualRows, labels: pd.Index[Any]) -> None:

@@ -78,7 +78,8 @@ def check_design_of_rows(design: Design, *, residual_is_estimated: bool) -> None
         # Warnings are for what a user can act on, and nobody chose these rows.
         warnings.simplefilter("ignore", BayesmixWarning)
         for parameter, predictor in design.predictors.items():
-            groups, X = predictor.groups, predictor.X
+            # Columns of other predictors are zero here, and tell nothing.
+            groups, X = tuple(g for g in predictor.groups if not g.joined), predictor.X
             estimated = residual_is_estimated and parameter == "mu"
             check_sizes(len(X), X.shape[1], groups, residual_is_estimated=estimated)
             # Effects that are fixed effects too may depend on each other in these rows.
@@ -121,6 +122,7 @@ def _predictor_of_rows(predictor: LinearPredictor, rows: np.ndarray) -> LinearPr
         learned_means=predictor.means,
         offset=_some(predictor.offset, rows),
         groups=tuple(_group_of_rows(group, rows) for group in predictor.groups),
+        borrowed=tuple(_group_of_rows(group, rows) for group in predictor.borrowed),
     )
 
 

@@ -135,6 +135,7 @@ class MixedOperatorResolver(DefaultOperatorResolver):
                 grouping=grouping,
                 structure=wrapped.word,
                 options=dict(wrapped.options),
+                joined=wrapped.joined,
                 start=start,
                 stop=stop,
             )

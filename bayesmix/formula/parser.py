@@ -37,7 +37,7 @@ from bayesmix.formula.tokens import (
 )  # fmt: skip
 from bayesmix.formula.translation import from_formulaic
 from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
-from bayesmix.formula.wrapped import unwrapped
+from bayesmix.formula.wrapped import joined_bars, unwrapped
 
 __all__ = ["parse_formula"]
 
@@ -135,6 +135,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         raw, self.operator_resolver.wrapped = unwrapped(
             formula, list(tokenize(formula)), self.functions
         )
+        raw = joined_bars(raw, self.operator_resolver.wrapped)
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:

@@ -56,6 +56,9 @@ class GroupTerm:
         What stands behind the grouping factor: ``d`` of ``rr``.
     grouping : Grouping, optional
         What is said of it in ``gr(...)`` or ``mm(...)``.
+    joined : str
+        The word between two bars, ``(x | p | g)``: effects of several formulas with the same
+        word are correlated.
     """
 
     effects: tuple[Term, ...]
@@ -65,6 +68,7 @@ class GroupTerm:
     stop: int
     options: Mapping[str, int] = field(default_factory=dict)
     grouping: Grouping | None = None
+    joined: str = ""
 
     @property
     def name(self) -> str:
@@ -91,6 +95,7 @@ class GroupTerm:
 
     def __str__(self) -> str:
         bar = "||" if self.structure == "diag" else "|"
+        bar = f"| {self.joined} |" if self.joined else bar
         word = "" if self.structure in {"us", "diag"} else self.structure
         options = "".join(f", {name}={value}" for name, value in self.options.items())
         left = self.left.replace(", ", " + ") if self.has_positions else self.left

@@ -15,7 +15,7 @@ from bayesmix.errors import FormulaError
 from bayesmix.formula.brackets import outside_brackets
 from bayesmix.formula.structures import STRUCTURE_WORDS, StructureWord
 
-__all__ = ["PLAIN", "Wrapped", "unwrapped"]
+__all__ = ["PLAIN", "Wrapped", "joined_bars", "unwrapped"]
 
 _WORD = re.compile(r"([A-Za-z_]\w*)\(")
 _OPTION = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.*?)\s*", re.DOTALL)
@@ -35,6 +35,8 @@ class Wrapped:
         Whether 1 stands in the place of a grouping factor.
     start, stop : int
         Half-open range of the whole term in the formula.
+    joined : str
+        The word between two bars, which joins effects of several formulas.
     """
 
     word: str
@@ -42,6 +44,7 @@ class Wrapped:
     one_series: bool = False
     start: int = 0
     stop: int = 0
+    joined: str = ""
 
     @property
     def known(self) -> StructureWord:
@@ -86,6 +89,34 @@ def unwrapped(
         else:
             out += _opened(text, *inner, found)
     return out, found
+
+
+def joined_bars(tokens: list[Token], found: dict[int, Wrapped]) -> list[Token]:
+    """Take the word out of each ``(x | p | g)``; `found` receives it by the bar that stays.
+
+    Parameters
+    ----------
+    tokens : list of Token
+    found : dict of int to Wrapped
+
+    Returns
+    -------
+    list of Token
+    """
+    out: list[Token] = []
+    for token in tokens:
+        is_bar = token.kind is Token.Kind.OPERATOR and token.token == "|"
+        before = out[-2] if len(out) > 1 else None
+        if (
+            is_bar and before is not None and before.kind is Token.Kind.OPERATOR
+            and before.token == "|" and out[-1].kind is Token.Kind.NAME
+            and (before.source_start or 0) not in found
+        ):  # fmt: skip
+            word = out.pop().token
+            out.pop()
+            found[token.source_start or 0] = Wrapped(word="us", joined=word)
+        out.append(token)
+    return out
 
 
 def _inside_of_word(

@@ -15,7 +15,7 @@ from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem
-from bayesmix.gaussian.scaling import Scaling, group_transform
+from bayesmix.gaussian.scaling import Scaling
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.parameters import ParameterCoordinates, parameter_prior_codes
@@ -62,7 +62,7 @@ class GlmmProblem:
     constant : float
         What the row kernels leave out of the log density.
     means : ndarray, shape (p,)
-        Of the columns, which thresholds at the means lack of those of the formula: these are
+        Means of the columns, which thresholds at the means lack of the formula's: these are
         higher by means'beta. Zeros for other families.
     link_is_even : bool
         Whether a linear predictor and its negative have the same mean.
@@ -160,7 +160,7 @@ def build_glmm_problem(
     priors : ModelPriors
         For those of the family's parameters.
     lengths : mapping of str to int, optional
-        Of those that are vectors.
+        Those that are vectors.
 
     Returns
     -------
@@ -173,6 +173,9 @@ def build_glmm_problem(
     NotSupportedError
         If crossed grouping factors are too large for the algebra.
     """
+    # Kernels take predictors in the order of the family's parameters.
+    order_of = [name for name in ("mu", *family.parameters) if name in predictors]
+    predictors = {name: predictors[name] for name in order_of}
     stack, name = stacked(predictors), kernel_name(family)
     if name not in (ROW_KERNELS if len(predictors) == 1 else JOINT_KERNELS):
         raise NotApplicableError(f"the rows of the family {family} have no compiled density")
@@ -180,7 +183,7 @@ def build_glmm_problem(
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
     X_shift, X_scale, TX = stack.column_transform()
-    Z = [group_transform(group) for group in predictor.groups]
+    Z = [stack.group_transform(k) for k in range(len(predictor.groups))]
     p = len(predictor.fixed_effects)
     scaling = Scaling(
         TX=TX, TZ=tuple(T for _, _, T in Z), X_shift=X_shift, X_scale=X_scale,
@@ -228,7 +231,7 @@ def build_glmm_problem(
     scale_of = [1 + j for j, k in enumerate(others) if family.parameters[k].is_scale]
     links = {k: family.parameter_link(k).name if k in predictors else None
              for k in family.parameters}  # fmt: skip
-    parameter_of = [list(predictors).index(stack.group_of[k]) for k in order]
+    parameter_of = [stack.columns_of[k] for k in order]
     data = RowData(
         sizes=[
             n,
@@ -246,7 +249,7 @@ def build_glmm_problem(
         first=first,
         phi_kind=phi.kinds,
         X_of=stack.X_of,
-        Z_of=np.repeat(parameter_of, q),
+        Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
         prior_kind=[code[0] for code in codes],
         y=y,
         trials=(

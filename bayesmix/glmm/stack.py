@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import block_diag
 
-from bayesmix.design import LinearPredictor
+from bayesmix.design import GroupingFactor, LinearPredictor
+from bayesmix.design.joined import columns_by_predictor
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.problem import Problem, working_prior
-from bayesmix.gaussian.scaling import column_transform
+from bayesmix.gaussian.scaling import column_transform, group_transform
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
 
 __all__ = ["Stack", "stacked"]
@@ -34,14 +35,14 @@ class Stack:
         With the columns and grouping factors of all; of one predictor itself.
     X_of : ndarray of int64, shape (p,)
         Position of the predictor that each fixed column belongs to.
-    group_of : tuple of str
-        Parameter of each grouping factor of `whole`.
+    columns_of : tuple of ndarray of int64, shape (q,)
+        The same for the columns of each grouping factor of `whole`.
     """
 
     predictors: Mapping[str, LinearPredictor]
     whole: LinearPredictor
     X_of: np.ndarray
-    group_of: tuple[str, ...]
+    columns_of: tuple[np.ndarray, ...]
 
     @property
     def columns(self) -> dict[str, slice]:
@@ -67,6 +68,14 @@ class Stack:
             parts.append(column_transform(own.X, at))
         shift, scale = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
         return shift, scale, block_diag(*(part[2] for part in parts))
+
+    def group_transform(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Shift, scale and T of a grouping factor's columns, of which no two predictors' mix."""
+        group: GroupingFactor = self.whole.groups[k]
+        if (self.columns_of[k] == self.columns_of[k][0]).all():
+            return group_transform(group)
+        shift, scale, _ = column_transform(group.Z, None)
+        return shift, scale, np.diag(scale)
 
     def priors(self, given: ModelPriors) -> ModelPriors:
         """Priors of `whole`: those of its grouping factors, by their names there."""
@@ -117,7 +126,12 @@ def stacked(predictors: Mapping[str, LinearPredictor]) -> Stack:
     X_of = np.repeat(
         np.arange(len(predictors)), [len(p.fixed_effects) for p in predictors.values()]
     )
-    group_of = tuple(name for name, own in predictors.items() for _ in own.groups)
+    groups, columns_of = [], []
+    for name, own in predictors.items():
+        for group in own.groups:
+            Z, of = columns_by_predictor(group, predictors, name)
+            columns_of.append(of)
+            groups.append(replace(group, name=_named(name, group.name), Z=Z))
     whole = mu
     if len(predictors) > 1:
         whole = replace(
@@ -127,15 +141,14 @@ def stacked(predictors: Mapping[str, LinearPredictor]) -> Stack:
                 _named(name, effect) for name, own in predictors.items()
                 for effect in own.fixed_effects
             ),
-            groups=tuple(
-                replace(group, name=_named(name, group.name)) for name, own in predictors.items()
-                for group in own.groups
-            ),
+            groups=tuple(groups),
             offset=None,
             aliasing=None,
             learned_means=None,
         )  # fmt: skip
-    return Stack(predictors=predictors, whole=whole, X_of=X_of.astype(np.int64), group_of=group_of)
+    return Stack(
+        predictors=predictors, whole=whole, X_of=X_of.astype(np.int64), columns_of=tuple(columns_of)
+    )
 
 
 def _named(parameter: str, name: str) -> str:

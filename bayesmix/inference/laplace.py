@@ -204,8 +204,7 @@ def linear_predictor(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndar
         block = L[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q)
         b = u[rows.u_start[f] : rows.u_start[f + 1]].reshape(-1, q) @ block.T
         Z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]]
-        if rows.Z_of[rows.z_start[f] : rows.z_start[f + 1]].any():
-            continue
+        Z = Z * (rows.Z_of[rows.z_start[f] : rows.z_start[f + 1]] == 0)[:, None]
         eta = eta + (b[rows.index[f] - rows.first[f]].T * Z).sum(axis=0)
     return np.asarray(eta)
 

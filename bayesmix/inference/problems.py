@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from bayesmix.design import Design
+from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
@@ -52,11 +53,21 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
     model : StatedModel
     design : Design
         That of the model, or the same in another order of the rows.
+
+    Raises
+    ------
+    NotSupportedError
+        If the predictor has no coefficient.
     """
     if "sigma" not in design.predictors or not model.family.is_normal:
         return None
     predictor = design.predictors["sigma"]
     n, p = predictor.X.shape
+    if not p:
+        raise NotSupportedError(
+            f"`{predictor.formula}` leaves no coefficient of sigma to estimate: keep the "
+            "intercept, or give known standard deviations by known_se="
+        )
     offset = np.zeros(n) if predictor.offset is None else predictor.offset
     found, stratum = np.unique(np.column_stack([predictor.X, offset]), axis=0, return_inverse=True)
     X, change = found[:, :p].copy(), np.eye(p)

@@ -213,12 +213,18 @@ def _information(
     for f, group in enumerate(gp.problem.groups):
         z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
         level = rows.index[f] - rows.first[f]
-        w = by_predictor[rows.Z_of[rows.z_start[f]]]
+        of = rows.Z_of[rows.z_start[f] : rows.z_start[f + 1]]
+        w = by_predictor[of[0]]
         if group.n_effects == 1:
             information.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
             continue
         L = mode.L[eq.L_start[f] : eq.L_start[f + 1]].reshape(group.n_effects, -1)
         weight = w * ((z @ L) ** 2).mean(axis=1)
+        if (of != of[0]).any():  # of several predictors
+            weight = np.sum(
+                [by_predictor[j] * (((z * (of == j)) @ L) ** 2).mean(axis=1) for j in set(of)],
+                axis=0,
+            )
         first = int(eq.q[:f].sum())
         sure = certain[effect_sd[first : first + group.n_effects]].all()
         added = np.bincount(level, weight, minlength=group.n_levels)

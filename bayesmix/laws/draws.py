@@ -354,10 +354,13 @@ class DrawsLaw(Law):
                 for name, found in levels.items()
                 if len(found)
             }
-        groups = self.linear_predictor.groups
+        groups = self.linear_predictor.all_groups
         scales = group_scales(groups, sd, corr, structure)
-        if self.parameter != "mu":  # new levels have other effects in each predictor
-            scales = {g: s.renamed(f"{self.parameter}: {g}") for g, s in scales.items()}
+        # New levels have other effects in each predictor, but for those that are joined.
+        owners = {g.name: g.owner or self.parameter for g in groups}
+        scales = {
+            g: s if owners[g] == "mu" else s.renamed(f"{owners[g]}: {g}") for g, s in scales.items()
+        }
         return ParameterDraws(
             beta=np.ascontiguousarray(beta.T),
             b=b,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
@@ -190,17 +191,21 @@ class JointLaplace(Law):
     ) -> ParameterDraws:
         """Draw coefficients and effects of all predictors from the normal law at the mode."""
         n_draws = _DRAWS if n is None else whole_number("draws", n, 1)
-        wanted = {self._names[name]: at for name, at in levels.items()}
+        wanted = {self._row_names[name]: at for name, at in levels.items()}
         others = [p for p in self.predictors if p != "mu"] if self.parameter == "mu" else []
         for name in others:
-            for group in self.model.design.predictors[name].groups:
-                wanted[f"{name}: {group.name}"] = np.arange(group.n_levels)
+            of_other: Any = self.of(name)
+            for group in of_other.linear_predictor.all_groups:
+                wanted[of_other._there(group)] = np.arange(group.n_levels)
         beta, b = self.whole.draw_normal(wanted, n_draws, seed)
-        found = self._drawn(beta, b, levels, n_draws)
+        shared = {g.name for p in others for g in self.model.design.predictors[p].borrowed}
+        every = {g.name: np.arange(g.n_levels) for g in self.linear_predictor.groups}
+        mine = {g: every[g] if g in shared else at for g, at in levels.items()}
+        found = self._drawn(beta, b, mine, n_draws)
         rest = {}
         for name in others:
             own: Any = self.of(name)
-            every = {g.name: np.arange(g.n_levels) for g in own.linear_predictor.groups}
+            every = {g.name: np.arange(g.n_levels) for g in own.linear_predictor.all_groups}
             rest[name] = own._drawn(beta, b, every, n_draws)
         return replace(found, others=rest)
 
@@ -208,15 +213,15 @@ class JointLaplace(Law):
         self, beta: np.ndarray, b: Mapping[str, np.ndarray], levels: Mapping[str, np.ndarray],
         n_draws: int,
     ) -> ParameterDraws:  # fmt: skip
-        groups, roots = self.linear_predictor.groups, self.whole.roots
+        groups, roots = self.linear_predictor.all_groups, self.whole.roots
         scales = {}
         for g in groups:
-            root = roots[self._names[g.name]]
+            root = roots[self._there(g)]
             own = np.broadcast_to(root, (n_draws, *root.shape))
-            scales[g.name] = GroupScale(self._names[g.name], own, g.between, g.mean_variance)
+            scales[g.name] = GroupScale(self._there(g), own, g.between, g.mean_variance)
         return ParameterDraws(
             beta=np.ascontiguousarray(beta[self._columns]),
-            b={name: b[self._names[name]] for name, at in levels.items() if len(at)},
+            b={name: b[self._row_names[name]] for name, at in levels.items() if len(at)},
             level_rows=placed_levels(groups, levels),
             scales=scales,
             family={
@@ -309,6 +314,43 @@ class JointLaplace(Law):
         number = checked_seed(seed, self.seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
 
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Exact for linear predictors; of parameters and means by the delta method."""
+        whole = self.whole
+        if request.marginal:
+            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+        estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
+        for part in parts:
+            of = [self.parameter] if request.kind == "linear" else list(self.predictors)
+            rows = {name: self._stacked(part.rows.others.get(name, part.rows), name) for name in of}
+            eta = {name: whole.means(own) for name, own in rows.items()}
+
+            def value(at: Mapping[str, np.ndarray], part: Averaged = part) -> np.ndarray:
+                if request.kind == "linear":
+                    own = at[self.parameter]
+                    return own if inverse is None else inverse(own)
+                values = dict(whole.family_values) | {
+                    name: np.asarray(self.model.links[name].inverse(NUMPY, own))
+                    for name, own in at.items()
+                    if name != "mu"
+                }
+                mean = self.model.family.mean(at["mu"], values, part.rows.per_row)
+                return np.asarray(mean, dtype=np.float64)
+
+            estimate += part.weights @ value(eta)
+            for name, own in rows.items():
+                step = 1e-5 * (1.0 + np.abs(eta[name]))
+                sides = [value(eta | {name: eta[name] + sign * step}) for sign in (1, -1)]
+                by_eta = part.weights @ sparse.diags_array((sides[0] - sides[1]) / (2 * step))
+                slopes.append(Averaged(rows=own, weights=sparse.csr_matrix(by_eta)))
+        names = {name for one in slopes for name in one.rows.Z}
+        if names:  # smooths: each predictor's rows have those of its own
+            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+        return normal_jointly(whole.normal_effects, slopes, estimate, whole.determined_fixed)
+
     # -- inside ---------------------------------------------------------------
 
     @property
@@ -319,8 +361,16 @@ class JointLaplace(Law):
     @property
     def _names(self) -> dict[str, str]:
         """Names of its grouping factors among those of all."""
-        prefix = "" if self.parameter == "mu" else f"{self.parameter}: "
-        return {g.name: prefix + g.name for g in self.linear_predictor.groups}
+        return {g.name: self._there(g) for g in self.linear_predictor.groups}
+
+    @property
+    def _row_names(self) -> dict[str, str]:
+        """The same with those whose effects it borrows."""
+        return {g.name: self._there(g) for g in self.linear_predictor.all_groups}
+
+    def _there(self, group: GroupingFactor) -> str:
+        owner = group.owner or self.parameter
+        return group.name if owner == "mu" else f"{owner}: {group.name}"
 
     def _own_rows(self, labels: Any, columns: Columns) -> tuple[list[tuple[str, ...]], Columns]:
         """Rows of a table that belong to this predictor, with its own names."""
@@ -334,7 +384,7 @@ class JointLaplace(Law):
         own: Any = self.of(parameter)
         X = np.zeros((rows.n_rows, self.whole.problem.n_fixed))
         X[:, own._columns] = rows.X
-        names = own._names
+        names = own._row_names
         return replace(
             rows, X=X, left_out=None, others={},
             Z={names[g]: Z for g, Z in rows.Z.items()},
@@ -351,27 +401,37 @@ class JointLaplace(Law):
         """
         values: dict[str, Any] = dict(self.whole.family_values)
         eta = np.zeros(0)
+        drawn: dict[str, Any] = {}
         for name in self.predictors:
             own = rows if name == "mu" else rows.others[name]
             if rng is not None:
                 own = own.with_new_groups(self.model.design, name)
             found = self.whole.means(self._stacked(own, name))
             if rng is not None:
-                found = found + self._new_effects(name, rng)
+                found = found + self._new_effects(name, rng, drawn)
             if name == "mu":
                 eta = found
             else:
                 values[name] = self.model.links[name].inverse(NUMPY, found)
         return eta, values
 
-    def _new_effects(self, parameter: str, rng: np.random.Generator) -> np.ndarray:
-        """Return z'b of each row of the fit, with effects drawn from their distributions."""
+    def _new_effects(
+        self, parameter: str, rng: np.random.Generator, drawn: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Return z'b of each row of the fit, with effects drawn from their distributions.
+
+        Those that predictors share are drawn once, and kept in `drawn`.
+        """
         own: Any = self.of(parameter)
         total = np.zeros(self.model.design.n_obs)
-        for group in own.linear_predictor.grouping:
-            u = rng.standard_normal((group.n_levels, group.n_effects))
-            if group.between is not None:
-                u = group.between.root @ u
-            b = u @ self.whole.roots[own._names[group.name]].T
-            total += np.einsum("nk,nk->n", group.Z, b[group.index])
+        for group in own.linear_predictor.all_groups:
+            there = own._there(group)
+            if group.is_smooth:
+                continue
+            if there not in drawn:
+                u = rng.standard_normal((group.n_levels, group.n_effects))
+                if group.between is not None:
+                    u = group.between.root @ u
+                drawn[there] = u @ self.whole.roots[there].T
+            total += np.einsum("nk,nk->n", group.Z, drawn[there][group.index])
         return total

@@ -78,10 +78,8 @@ class LaplaceMode(Limits):
 
     def again(self, model: StatedModel, method: Method) -> Self:
         """Fit another model of the same rows and family in the same way."""
-        if method == "reml":
-            raise ValueError("REML is of normal models")
-        if method == "mivque0":
-            raise ValueError("MIVQUE(0) is of normal models")
+        if method == "reml" or method == "mivque0":  # noqa: PLR1714, for mypy
+            raise ValueError(f"{method} is of normal models")
         return type(self)(model, method, self.n_quadrature)
 
     @property

@@ -127,7 +127,8 @@ class Mode:
         assert scale is not None  # noqa: S101
         own = model.design.predictors["sigma"] if rows is None else rows.others["sigma"]
         eta = own.X @ self.residual_values[scale.variable]
-        return np.asarray(np.exp(eta if own.offset is None else eta + own.offset))
+        with np.errstate(over="ignore"):  # infinite far beyond the data
+            return np.asarray(np.exp(eta if own.offset is None else eta + own.offset))
 
     @property
     def values(self) -> Values:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.families.functions import LOG_2PI, NUMPY
 from bayesmix.laws.family_draws import FamilyDraws
 from bayesmix.laws.forecast import Forecast
@@ -23,12 +24,27 @@ from bayesmix.residual import Correlated
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["NODES", "WEIGHTS", "Predictor", "row_summaries"]
+__all__ = ["NODES", "WEIGHTS", "Predictor", "refuse_joined", "row_summaries"]
 
 
 # Points and weights that integrate over a standard normal (Gauss and Hermite).
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
+
+
+def refuse_joined(model: StatedModel, what: str) -> None:
+    """Refuse what does not know effects that are joined across predictors.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    for predictor in model.design.predictors.values():
+        for group in predictor.borrowed:
+            raise NotSupportedError(
+                f"{what}, and those by `{group.name}` are joined across formulas; predict rows "
+                "with None for the group, whose effects are drawn together"
+            )
 
 
 class Predictor:
@@ -55,6 +71,8 @@ class Predictor:
         request: PredictionRequest,
         seed: int,
     ) -> None:
+        if request.marginal and not request.parameter:
+            refuse_joined(model, "marginal=True averages over groups of independent effects")
         self._model = model
         self._family = model.family
         self._residual = model.residual

@@ -88,7 +88,8 @@ class Rows:
         parameter : str
             Whose linear predictor they are of.
         """
-        grouping = [g for g in design.predictors[parameter].grouping if g.name in self.index]
+        every = design.predictors[parameter].all_groups
+        grouping = [g for g in every if not g.is_smooth and g.name in self.index]
         labels = {g.name: g.levels.labels[self.index[g.name]] for g in grouping}
         return replace(
             self,
@@ -192,8 +193,8 @@ def new_rows(
 
 def _rows_of_fit(design: Design, parameter: str, *, effects: bool, levels: bool) -> Rows:
     predictor = design.predictors[parameter]
-    varying = [g for g in predictor.groups if effects or g.is_smooth]
-    placed = [g for g in predictor.groups if levels or g.is_smooth]
+    varying = [g for g in predictor.all_groups if effects or g.is_smooth]
+    placed = [g for g in predictor.all_groups if levels or g.is_smooth]
     return Rows(
         X=predictor.X,
         offset=predictor.offset,

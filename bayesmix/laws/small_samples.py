@@ -158,7 +158,9 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
-    wald = float(at @ np.linalg.solve(rows @ method.covariance @ rows.T, at))
+    named = np.flatnonzero(rows.any(axis=0))  # others may have run away, and no standard error
+    own, covariance = rows[:, named], method.covariance[np.ix_(named, named)]
+    wald = float(at @ np.linalg.solve(own @ covariance @ own.T, at))
     den_df, scale = method.test(rows)
     f = scale * wald / q
     # Where there are endless degrees of freedom it is a chi-square over its own.

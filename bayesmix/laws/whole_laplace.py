@@ -144,11 +144,9 @@ class WholeLaplace(LaplaceLaw):
         weights = values.T.ravel()
         of = self.gp.stack.X_of
         X = np.concatenate([whole.X * vectors[:, of, e] for e in range(m)])
-        position = {name: k for k, name in enumerate(self.gp.stack.predictors)}
         groups = []
-        for g, parameter in zip(whole.groups, self.gp.stack.group_of, strict=True):
-            own = position[parameter]
-            Z = np.concatenate([g.Z * vectors[:, [own], e] for e in range(m)])
+        for g, own in zip(whole.groups, self.gp.stack.columns_of, strict=True):
+            Z = np.concatenate([g.Z * vectors[:, own, e] for e in range(m)])
             groups.append(replace(g, Z=Z, index=np.tile(g.index, m)))
         pieces = replace(whole, X=X, groups=tuple(groups))
         ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)

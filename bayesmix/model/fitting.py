@@ -303,7 +303,7 @@ def _sample_fast(
             group_draws,
         )
     gp = glmm_problem(model)
-    predictors = model.design.predictors
+    predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(
         gp,
@@ -334,17 +334,12 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
 
     family, groups = model.family, model.design.mu.groups
     several = len(model.design.predictors) > 1
-    if method == "mivque0":
+    if method == "reml" or method == "mivque0":  # noqa: PLR1714, for mypy
         raise NotSupportedError(
-            f'method="mivque0" is for normal responses whose effects integrate out; the family is '
-            f'{family}: take "ml"'
-        )
-    if method == "reml":
-        raise NotSupportedError(
-            f'method="reml" needs effects that integrate out, and here '
+            f'method="{method}" needs effects that integrate out, and here '
             f'{why_not_normal(family, model.rows) or "those on sigma do not"}: take "ml"'
             if family.is_normal
-            else f'method="reml" is for normal responses; the family is {family}: take "ml"'
+            else f'method="{method}" is for normal responses; the family is {family}: take "ml"'
         )
     if not (family.has_laplace or several):
         taken = [name for name, known in FAMILIES.items() if known.is_normal or known.has_laplace]

@@ -14,6 +14,7 @@ import numpy as np
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import OWN_FILES, DataWarning, FileError
 from bayesmix.model.model import Model
+from bayesmix.residual import Residual
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.files.saved_model import model_from_saved
 from bayesmix.results.files.storage import MODEL_GROUP, read_tree
@@ -191,20 +192,39 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
             if covariance.has_correlations:
                 name = called.corr(group.name)
                 dims = called.effect_dim(group.name), called.effect_dim_bis(group.name)
-                _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
-                corr = posterior[name].transpose(..., *dims).to_numpy()
-                if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
-                    raise FileError(f"the draws of {name} are no correlation matrices")
+                _check_correlations(posterior, name, dims)
     for name in model.parameters:
         support = family.parameters[name].support
         if support in {"positive", "unit"}:
             _check_range(posterior, name, 0.0, 1.0 if support == "unit" else np.inf)
         elif support == "ordered" and (posterior[name].diff(names.parameter_dim(name)) < 0).any():
             raise FileError(f"the draws of {name} are not in order")
-    for one in () if model.residual is None else model.residual.parameters:
-        if one.name in posterior and one.support != "real":
-            upper = one.upper if one.support == "interval" else np.inf
-            _check_range(posterior, one.name, one.lower, upper)
+    if model.residual is not None:
+        _check_residual(model.residual, posterior)
+
+
+def _check_residual(residual: Residual, posterior: xr.Dataset) -> None:
+    """The same for what a residual structure has in the posterior: numbers, vectors, matrices."""
+    known = {one.name: one for one in residual.parameters}
+    for name, dims in residual.dims.items():
+        if name in known:
+            one = known[name]
+            if one.support != "real":
+                upper = one.upper if one.support == "interval" else np.inf
+                _check_range(posterior, name, one.lower, upper)
+        elif len(dims) == 2:
+            _check_correlations(posterior, name, dims)
+        elif residual.scale_parameters:
+            _check_range(posterior, name, 0.0, np.inf)
+        else:
+            _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
+
+
+def _check_correlations(posterior: xr.Dataset, name: str, dims: tuple[str, ...]) -> None:
+    _check_range(posterior, name, -1 - _ROUNDING, 1 + _ROUNDING)
+    corr = posterior[name].transpose(..., *dims).to_numpy()
+    if (np.abs(np.diagonal(corr, axis1=-2, axis2=-1) - 1) > _ROUNDING).any():
+        raise FileError(f"the draws of {name} are no correlation matrices")
 
 
 def _check_range(posterior: xr.Dataset, name: str, lower: float, upper: float) -> None:

@@ -48,7 +48,8 @@ class Model(FittableModel, PoolingExtremes):
         Where there are several the first has the response, and each of the others a parameter
         of the family on its left, with fixed effects, group terms and smooths of its own:
         ``"zi ~ mined + (1 | site)"`` the logit of the probability of extra zeros,
-        ``"sigma ~ 0 + C(time)"`` the logarithm of a standard deviation.
+        ``"sigma ~ 0 + C(time)"`` the logarithm of a standard deviation. Group terms with the
+        same word between two bars, ``(1 | p | site)`` in both, have correlated effects.
         ``"residual ~ ar1(time | g)"`` says how the residuals of a normal response are
         correlated within the series g.
     data : pandas, polars or pyarrow table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +84,11 @@ def resolve_priors(
             link = family.parameter_link(name)
             own = _parameter_scale(defaults.pop(name), link, predictor)
             centers = predictor.has_intercept
-        predictors[name] = _of_predictor(predictor, own, chosen, centers=centers)
+        borrowed = [
+            (other, group) for other, one in design.predictors.items() for group in one.borrowed
+            if group.owner == name
+        ]  # fmt: skip
+        predictors[name] = _of_predictor(predictor, own, chosen, borrowed, centers=centers)
     parameters = {
         name: of_family(family, chosen.take(name, [name], default))
         for name, default in defaults.items()
@@ -125,8 +129,9 @@ def _parameter_scale(default: Prior, link: Link, predictor: LinearPredictor) -> 
 
 
 def _of_predictor(
-    predictor: LinearPredictor, scale: ResponseScale, chosen: Choices, *, centers: bool
-) -> PredictorPriors:
+    predictor: LinearPredictor, scale: ResponseScale, chosen: Choices,
+    borrowed: Sequence[tuple[str, GroupingFactor]], *, centers: bool,
+) -> PredictorPriors:  # fmt: skip
     """The priors of one predictor; `centers` says whether something stands for an intercept."""
     prefix = prefix_of(predictor.parameter)
 
@@ -158,11 +163,13 @@ def _of_predictor(
     structure = {}
     for group in predictor.groups:
         g, covariance = group.name, covariance_of(group)
+        of_sds = _sd_defaults(group, covariance, scale)
+        for other, lent in borrowed:
+            if lent.name == g:
+                _set_defaults_of_other(of_sds, other, lent)
         sd[g] = tuple(
             positive(take(name, [name, f"sd({g})", "sd"], default))
-            for name, default in zip(
-                covariance.sd_names(g), _sd_defaults(group, covariance, scale), strict=True
-            )
+            for name, default in zip(covariance.sd_names(g), of_sds, strict=True)
         )
         if covariance.has_correlations:
             default = Prior("LKJ", eta=LKJ_ETA)
@@ -187,6 +194,15 @@ def _of_predictor(
         corr=corr,
         structure=structure,
     )
+
+
+def _set_defaults_of_other(defaults: list[Prior], parameter: str, group: GroupingFactor) -> None:
+    """Standard deviations of another predictor's effects: in units of its own link."""
+    at = [k for k, effect in enumerate(group.effects) if effect.startswith(f"{parameter}: ")]
+    names = tuple(group.effects[k].removeprefix(f"{parameter}: ") for k in at)
+    scale = ResponseScale(center=0.0, sd=1.0, rms=1.0)
+    for k, prior in zip(at, sd_priors(group.Z[:, at], names, scale), strict=True):
+        defaults[k] = prior
 
 
 def _sd_defaults(

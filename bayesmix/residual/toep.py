@@ -63,11 +63,11 @@ class Toeplitz(Correlated):
         found -= {0}
         step = int(np.gcd.reduce(sorted(found))) if found else 1
         lags = max(found, default=step) // step
-        absent = [lag for lag in range(1, lags + 1) if lag * step not in found]
         if lags > _MOST:
             raise DataError(
                 f"{text} has {lags} lags, and at most {_MOST} are known; ar1 has one parameter"
             )
+        absent = [lag for lag in range(1, lags + 1) if lag * step not in found]
         if absent:
             raise DataError(
                 f"no two rows of a series are {absent[0] * step} apart, so that {text} has a "

@@ -15,6 +15,7 @@ from bayesmix.errors import NotApplicableError
 from bayesmix.inference.empirical import Method
 from bayesmix.laws.base import Asked, IntervalMethod
 from bayesmix.laws.normal import NormalLaw
+from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
 from bayesmix.results.signposts import OF_MODES
 from bayesmix.results.tabular.summary import of_columns, of_negative_shares
@@ -52,7 +53,7 @@ class OptimizerReport:
     seconds: float
 
 
-class EmpiricalBayes(TestsEffects, Bootstraps, Fit):
+class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
     Made by `Model.fit_eb`. The effects then have an exact normal distribution,

@@ -50,7 +50,8 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
         """Coefficients and effects of one linear predictor."""
         predictor, called = model.design.predictors[parameter], model.names.of(parameter)
         sd, free, structure = {}, {}, {}
-        for g in predictor.groups:
+        for g in predictor.all_groups:
+            called = model.names.of(g.owner or parameter)
             covariance = covariance_of(g)
             structure[g.name] = {
                 name: values(called.parameter(name, g.name)) for name in covariance.parameters()
@@ -58,15 +59,20 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
             sd[g.name] = covariance.by_effect(values(called.sd(g.name)), structure[g.name])
             if covariance.has_correlations:
                 free[g.name] = values(called.corr(g.name))
-        kept = [g.name for g in predictor.groups if parameter != "mu" or g.name not in moments]
+        called = model.names.of(parameter)
+        b = {
+            g.name: values(model.names.of(g.owner or parameter).b(g.name))
+            for g in predictor.all_groups
+            if parameter != "mu" or g.name not in moments
+        }
         return DrawsLaw(
             model=model,
             parameter=parameter,
             beta=values(called.beta) if predictor.fixed_effects else no_beta,
             sd=sd,
-            corr=Correlations(predictor.groups, free, structure),
+            corr=Correlations(predictor.all_groups, free, structure),
             structure=structure,
-            b={name: values(called.b(name)) for name in kept},
+            b=b,
             labels=(posterior["chain"].to_numpy(), posterior["draw"].to_numpy()),
             seed=int(tree.attrs.get("seed", 0)),
             is_prior=bool(tree.attrs.get("prior_only", False)),

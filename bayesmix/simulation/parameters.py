@@ -66,7 +66,7 @@ def parameters_from(model: StatedModel, given: Mapping[str, Any]) -> Values:
     Returns
     -------
     Values
-        With the shape ().
+        Shape ().
 
     Raises
     ------
@@ -107,7 +107,7 @@ def values_at(values: Values, k: int) -> Values:
     Parameters
     ----------
     values : Values
-        With the shape (chains, draws).
+        Shape (chains, draws).
     k : int
     """
     chains, draws = values.beta.shape[:2]

@@ -31,7 +31,7 @@ class Answer:
     success : bool
         Whether the effect is found.
     estimate : float
-        That of the coefficient which is asked about; NaN where it is no single one.
+        The coefficient that is asked about; NaN where it is no single one.
     """
 
     success: bool

@@ -85,11 +85,13 @@ class Smooth:
         # A column behind the other: what is asked of columns is many times as fast.
         found = tuple(np.empty((n, part.map.shape[1]), order="F") for part in self.parts)
         for rows in pieces(n, 4 * k):
-            X = self.basis.matrix(points[rows])
-            if by is not None:
-                X *= np.asarray(by, dtype=np.float64)[rows, None]
-            for part, columns in zip(self.parts, found, strict=True):
-                columns[rows] = own = X @ part.map
+            with np.errstate(over="ignore", invalid="ignore"):  # found below
+                X = self.basis.matrix(points[rows])
+                if by is not None:
+                    X *= np.asarray(by, dtype=np.float64)[rows, None]
+                own_columns = [X @ part.map for part in self.parts]
+            for columns, own in zip(found, own_columns, strict=True):
+                columns[rows] = own
                 if not np.isfinite(own).all():
                     raise DataError(
                         "the columns of a smooth overflow at some rows: its variables or their "

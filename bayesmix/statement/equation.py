@@ -63,12 +63,16 @@ def model_equation(
         if name in design.extras:
             likelihood += rf", \quad {where}"
     lines = [rf"{_text(design.formula.response.text)}_i &\sim {likelihood}"]
-    parts = []
+    parts: list[_Part] = []
+    known: dict[tuple[str, str], str] = {}
     n_letters = 0
     for name, predictor in design.predictors.items():
         letters = [_letter(n_letters + k) for k in range(len(predictor.groups))]
         n_letters += len(letters)
-        parts.append(_Part(predictor=predictor, letters=letters))
+        lent = {(name, g.name): x for g, x in zip(predictor.groups, letters, strict=True)}
+        known |= lent
+        borrowed = [(g, known[g.owner, g.name]) for g in predictor.borrowed]
+        parts.append(_Part(predictor=predictor, letters=letters, borrowed=borrowed))
         if name != "mu":
             inverse = family.parameter_link(name).latex.replace(r"\eta_i", parts[-1].eta)
             lines.append(rf"{_symbol(name)}_i &= {inverse}")
@@ -89,6 +93,7 @@ class _Part:
 
     predictor: LinearPredictor
     letters: Sequence[str]
+    borrowed: Sequence[tuple[GroupingFactor, str]] = ()
 
     @property
     def mark(self) -> str:
@@ -124,20 +129,32 @@ def _predictor_lines(part: _Part) -> list[str]:
             w = rf"w{part.mark}_{{{_text(group.name)},ik}}"
             terms.append(rf"\textstyle\sum_k {w}\,{letter}_k")
             continue
-        for block in group.blocks:
-            if block.positions is not None:  # an effect for each: that of the row's own
-                b = rf"{letter}_{{{_index(group)}[i],k}}"
-                where = _text(group.effects[block.start].partition(")[")[0] + ")")
-                terms.append(rf"\textstyle\sum_k {b}\,[{where}_i = t_k]")
-                continue
-            for k, effect in enumerate(group.effects[block.start : block.stop], block.start):
-                b = rf"{letter}_{{{_index(group)}[i],{k}}}"
-                terms.append(b if effect == "Intercept" else rf"{b}\,{_text(effect)}_i")
+        terms += _effect_terms(group, letter)
+    for group, letter in part.borrowed:
+        terms += _effect_terms(group, letter)
     if not terms:
         return [rf"{part.eta} &= 0"]
     rows = [terms[i : i + _PER_LINE] for i in range(0, len(terms), _PER_LINE)]
     lines = [rf"{part.eta} &= {' + '.join(rows[0])}"]
     return lines + [rf"&\quad + {' + '.join(row)}" for row in rows[1:]]
+
+
+def _effect_terms(group: GroupingFactor, letter: str) -> list[str]:
+    """A level's effects times their columns; those of another predictor's columns are not here."""
+    terms = []
+    for block in group.blocks:
+        if block.positions is not None:  # an effect for each: that of the row's own
+            b = rf"{letter}_{{{_index(group)}[i],k}}"
+            where = _text(group.effects[block.start].partition(")[")[0] + ")")
+            terms.append(rf"\textstyle\sum_k {b}\,[{where}_i = t_k]")
+            continue
+        for k, effect in enumerate(group.effects[block.start : block.stop], block.start):
+            if group.joined and not group.Z[:, k].any():
+                continue
+            b = rf"{letter}_{{{_index(group)}[i],{k}}}"
+            own = effect.rsplit(": ", 1)[-1] if group.joined else effect
+            terms.append(b if own == "Intercept" else rf"{b}\,{_text(own)}_i")
+    return terms
 
 
 def _of_level(group: GroupingFactor) -> str:

@@ -72,6 +72,13 @@ def build_pymc_model(
             etas[parameter], betas[parameter] = _linear_predictor(
                 predictor, priors.predictors[parameter], names.of(parameter), parametrization
             )
+            for group in predictor.borrowed:  # of an earlier predictor
+                here, there = names.of(parameter), names.of(group.owner)
+                effect = there.effect_dim(group.name)
+                Z = pm.Data(here.Z(group.name), group.Z, dims=(names.obs_dim, effect))
+                index = pm.Data(here.index(group.name), group.index, dims=names.obs_dim)
+                b = model[there.b(group.name)]
+                etas[parameter] = etas[parameter] + (Z * b[index]).sum(axis=1)
         parameters = {
             name: _thresholds(
                 name,

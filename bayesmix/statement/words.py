@@ -135,7 +135,9 @@ def _predictor_in_words(predictor: LinearPredictor) -> list[str]:
         lines += _item(f"offset: {pieces}")
     for group in predictor.groups:
         lines += _item(groups_in_words(group))
-    return lines if predictor.groups else [*lines, *_item("no group effects")]
+    for group in predictor.borrowed:
+        lines += _item(f"effects by {group.name} are joined with those of {group.owner}")
+    return lines if predictor.all_groups else [*lines, *_item("no group effects")]
 
 
 def _item(text: str) -> list[str]:

@@ -53,6 +53,28 @@ def test_a_factor_of_whole_numbers_is_these_numbers(table: pd.DataFrame, left: s
     np.testing.assert_array_equal(group.Z, want.Z)
 
 
+def test_text_whose_numbers_the_alphabet_disorders_is_warned_of(table: pd.DataFrame) -> None:
+    table["week"] = [f"w{t}" for t in table["t"]]  # w1, w10, w2, w4, w5
+    with pytest.warns(DataWarning, match=r"w1, w10, w2, w4, .* and not .* w1, w2, w4, w5, "):
+        built("ar1(week | g)", table)
+    ordered = pd.Categorical(table["week"], ["w1", "w2", "w4", "w5", "w10"], ordered=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        built("cs(week | g)", table)  # without an order
+        (group,) = built("ar1(week | g)", table.assign(week=ordered)).mu.groups
+    assert group.effects[-1] == "ar1(week)[w10]"
+
+
+def test_whole_numbers_far_apart_stay_apart(table: pd.DataFrame) -> None:
+    """However long the span, 1 and 2 are two times; of places, what is near is one."""
+    far = table.assign(t=table["t"].replace(10, 10**12))
+    (group,) = built("ar1(t | g)", far).mu.groups
+    assert group.effects == tuple(f"ar1(t)[{t}]" for t in ("1", "2", "4", "5", "1e+12"))
+    np.testing.assert_array_equal(group.Z.sum(axis=0), 8)
+    with pytest.raises(DataError, match="rescale"):
+        design_rows(built("ar1(t | g)", table), {"g": [1], "t": [1e300]})
+
+
 def test_positions_of_another_factor_are_its_levels_in_order(table: pd.DataFrame) -> None:
     (group,) = built("ar1(ordered | g)", table).mu.groups
     assert group.effects == tuple(f"ar1(ordered)[{level}]" for level in "edcba")
@@ -185,8 +207,8 @@ def test_a_series_along_the_groups_is_likely_the_other_way_round() -> None:
 
 
 def test_no_residual_beside_a_structure_says_the_formula_that_has_one() -> None:
-    rng = np.random.default_rng(2)
+    walks = np.random.default_rng(1).normal(size=(30, 4)).cumsum(axis=1)
     table = pd.DataFrame({"who": np.repeat(np.arange(30), 4), "when": np.tile(np.arange(4), 30)})
-    table["y"] = rng.normal(size=120) * (1 + table["when"])
+    table["y"] = walks.ravel()
     with pytest.raises(DataError, match=r"`residual ~ toep\(when \| who\)`"):
         bmx.Model("y ~ when + toep(when | who)", table).fit_eb()

@@ -12,11 +12,12 @@ import pytest
 from scipy import special
 
 import bayesmix as bmx
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import FormulaError, NotSupportedError
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.glmm.joint import joint_density
 from bayesmix.inference.laplace import value_at
 from bayesmix.inference.problems import glmm_problem
+from bayesmix.laws.request import PredictionRequest
 
 FAST = "FAST_COMPILE"
 MODELS: dict[str, tuple[list[str], str]] = {
@@ -41,6 +42,12 @@ def make_data(n: int = 240) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "z": z, "u": u, "y": y, "count": count, **names})
 
 
+def owner_and_name(name: str) -> tuple[str, str]:
+    """Parameter and own name of a grouping factor among those of all predictors."""
+    owner, _, own = name.rpartition(": ")
+    return owner or "mu", own
+
+
 def model_of(name: str) -> bmx.Model:
     formulas, family = MODELS[name]
     return bmx.Model(formulas, make_data(), family=family)
@@ -59,8 +66,7 @@ def test_the_joint_density_is_pymcs(name: str, rng: np.random.Generator) -> None
         point = {k: rng.normal(-0.2, 0.3, shape) for k, shape in shapes.items()}
         theirs.append(float(logp(point)))
         at: dict[str, Any] = {k.removesuffix("_log__"): v for k, v in point.items()}
-        order = [(gp.stack.group_of[k], gp.stack.whole.groups[k].name.split(": ")[-1])
-                 for k in (*gp.problem.plan.chain, *gp.problem.plan.rest)]  # fmt: skip
+        order = [owner_and_name(group.name) for group in gp.problem.groups]
         own = [model.names.of(parameter).own("") for parameter, _ in order]
         log_sd = [at[f"{p}sd_{g}"] for p, (_, g) in zip(own, order, strict=True)]
         v = [at[f"{p}z_{g}"].ravel() for p, (_, g) in zip(own, order, strict=True)]
@@ -187,7 +193,7 @@ def test_standard_errors_of_effects_are_those_of_the_dense_hessian() -> None:
     cross = Z[0].T @ (weights[1][:, None] * Z[1])
     M += cross + cross.T
     expected = np.sqrt(np.diag(np.linalg.inv(M)))
-    order = [gp.stack.group_of[k] for k in (*gp.problem.plan.chain, *gp.problem.plan.rest)]
+    order = [owner_and_name(group.name)[0] for group in gp.problem.groups]
     for f, parameter in enumerate(order):
         own = eb.group_effects(parameter=parameter, fixed_uncertainty=False)
         np.testing.assert_allclose(own["sd"], expected[8 * f : 8 * f + 8], rtol=1e-5)
@@ -217,8 +223,129 @@ def test_engines_agree(name: str) -> None:
     assert fast.diagnostics().divergences == 0
     for parameter in model.design.predictors:
         for part in ("fixed_effects", "variance_components"):
-            a, b = (getattr(post, part)(parameter=parameter, point="mean") for post in (fast, pymc))
+            # Medians: a standard deviation of few levels has a long tail.
+            asked = {"parameter": parameter, "point": "median"}
+            a, b = (getattr(post, part)(**asked) for post in (fast, pymc))
             value = "estimate" if part == "fixed_effects" else "sd"
-            spread = a["sd"] if part == "fixed_effects" else (a["sd_upper"] - a["sd_lower"]) / 4
+            low, high = ("lower", "upper") if part == "fixed_effects" else ("sd_lower", "sd_upper")
+            spread = 1.25 * (a[high] - a[low]) / 4
             error = spread * np.sqrt(1 / a["ess_bulk"] + 1 / b["ess_bulk"])
-            assert (np.abs(a[value] - b[value]) < 4.5 * error).all()
+            known = a[value].notna()
+            assert (np.abs(a[value] - b[value]) < 4.5 * error)[known].all()
+
+
+# -- effects that are joined across predictors ------------------------------------
+
+JOINED = ["count ~ x + (1 | p | g)", "zi ~ z + (x | p | g)"]
+
+
+def test_joined_effects_are_one_block_of_their_first_predictor() -> None:
+    model = bmx.Model(JOINED, make_data(), family="zero_inflated_poisson")
+    (group,) = model.design.mu.groups
+    assert group.effects == ("Intercept", "zi: Intercept", "zi: x")
+    assert not model.design.predictors["zi"].groups
+    (borrowed,) = model.design.predictors["zi"].borrowed
+    np.testing.assert_array_equal(group.Z, np.eye(3)[[0] * 240] * [1, 0, 0])
+    np.testing.assert_array_equal(borrowed.Z[:, 1:], np.stack([np.ones(240), make_data()["x"]]).T)
+    assert not borrowed.Z[:, 0].any()
+    names = model.priors["parameter"].tolist()
+    assert names[2:6] == ["sd(g, Intercept)", "sd(g, zi: Intercept)", "sd(g, zi: x)", "corr(g)"]
+    prior = model.priors.set_index("parameter").loc["sd(g, zi: Intercept)", "prior"]
+    assert prior == "HalfCauchy(beta=1)"
+    equation = model.equation()
+    assert r"\eta_i &= \beta_{0} + \beta_{1}\,\text{x}_i + b_{\text{g}[i],0} \\" in equation
+    assert r"+ b_{\text{g}[i],1} + b_{\text{g}[i],2}\,\text{x}_i \\" in equation
+    assert "effects by g are joined with those of mu" in repr(model)
+    some = bmx.Model(JOINED, make_data(), family="zero_inflated_poisson", learned_from=model)
+    assert some.priors.equals(model.priors)
+
+
+@pytest.mark.parametrize(
+    ("formulas", "message"),
+    [
+        (["count ~ x + (1 | p | g)", "zi ~ z"], "`p` joins the effects of several formulas"),
+        (["count ~ (1 | p | g)", "zi ~ (1 | p | h)"], "joins effects by `g` and by `h`"),
+        (["count ~ (1 | p | g) + (0 + x | g)", "zi ~ (1 | p | g)"], "all joined .* or none"),
+        (["count ~ (1 | p | gr(g, by=h))", "zi ~ (1 | p | g)"], "independent"),
+    ],
+)
+def test_what_cannot_be_joined(formulas: list[str], message: str) -> None:
+    data = make_data()
+    data["h"] = data["g"].str[-1].isin(list("0123"))  # constant within g
+    with pytest.raises((FormulaError, NotSupportedError), match=message):
+        bmx.Model(formulas, data, family="zero_inflated_poisson")
+
+
+def test_the_joint_density_of_joined_effects_is_pymcs(rng: np.random.Generator) -> None:
+    model = bmx.Model(JOINED, make_data(), family="zero_inflated_poisson")
+    gp, priors = glmm_problem(model), model.prior_entries
+    co, prior = gp.coordinates(priors), gp.fixed_prior(priors)
+    stated = model.pymc_model
+    logp = stated.compile_logp(jacobian=False, mode=FAST)
+    assert gp.rows.Z_of.tolist() == [0, 1, 1]
+    n_corr = co.n_x - 3
+    ours, theirs = [], []
+    for _ in range(4):
+        shapes = {k: v.shape for k, v in stated.initial_point().items()}
+        point = {k: rng.normal(0, 0.3, shape) for k, shape in shapes.items()}
+        name = next(k for k in shapes if "partial_corr" in k)
+        theirs.append(float(logp(point)))
+        log_sd = point["sd_g_log__"]
+        # PyMC's coordinate is the log odds of (r + 1) / 2, ours the inverse hyperbolic tangent.
+        r = 2 * special.expit(point[name]) - 1
+        beta = []
+        for prefix, own in (("", model.design.mu), ("zi_", model.design.predictors["zi"])):
+            slopes = point[f"{prefix}coefficients"]
+            center = float(point[f"{prefix}intercept_at_means"])
+            beta += [center - own.means[1:] @ slopes, *slopes]
+        inside = np.concatenate([point["z_g"].ravel(), gp.problem.scaling.TX @ beta])
+        t = np.concatenate([log_sd, np.arctanh(r)])
+        assert len(r) == n_corr
+        eq, rows = gp.problem.equations, gp.rows
+        value = joint_density(
+            eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
+            prior.precision, prior.mean, np.zeros(8), np.zeros(len(co.T)), t, inside,
+            np.empty(len(t)), np.empty(len(inside)),
+        )  # fmt: skip
+        ours.append(value - log_sd.sum() - np.log1p(-(r**2)).sum())
+    differences = np.diff(ours) - np.diff(theirs)
+    assert np.abs(differences).max() < 1e-8 * np.abs(theirs).max()
+
+
+def test_joined_effects_are_found_again() -> None:
+    """Correlated effects of the mean and of the zeros, at the mode and for new groups."""
+    rng, n_groups, n = np.random.default_rng(3), 60, 1800
+    g, x = rng.integers(0, n_groups, n), rng.normal(size=n)
+    b = rng.multivariate_normal([0, 0], [[0.36, -0.36], [-0.36, 0.64]], n_groups)
+    zero = rng.random(n) < special.expit(-0.7 + 0.5 * x + b[g, 1])
+    count = np.where(zero, 0, rng.poisson(np.exp(1 + 0.3 * x + b[g, 0]))).astype(float)
+    data = pd.DataFrame({"g": np.char.add("g", g.astype(str)), "x": x, "count": count})
+    formulas = ["count ~ x + (1 | p | g)", "zi ~ x + (1 | p | g)"]
+    eb = bmx.Model(formulas, data, family="zero_inflated_poisson").fit_eb()
+    assert eb.df == 7
+    table = eb.correlations()
+    assert table["effect_2"].tolist() == ["zi: Intercept"]
+    assert table["estimate"][0] == pytest.approx(-0.75, abs=0.2)
+    apart = bmx.Model(
+        [f.replace("| p |", "|") for f in formulas], data, family="zero_inflated_poisson"
+    ).fit_eb()
+    assert eb.loglik > apart.loglik + 5
+    effects = eb.group_effects(wide=True)
+    beta = eb.fixed_effects(parameter="zi")["estimate"].to_numpy()
+    of_zi = effects.set_index("level")["zi: Intercept"]
+    eta = beta[0] + beta[1] * x + of_zi[data["g"]].to_numpy()
+    np.testing.assert_allclose(eb.predict(parameter="zi", kind="linear")["estimate"], eta)
+    # A new group draws its two effects together.
+    row = pd.DataFrame({"x": [0.0], "g": ["new"]})
+    drawn = [
+        eb._law.predictor(*_request(eb, row, parameter), 4000, 1).all_draws(1, 4000)[:, 0]
+        for parameter in ("mu", "zi")
+    ]
+    assert np.corrcoef(*drawn)[0, 1] == pytest.approx(table["estimate"][0], abs=0.1)
+    with pytest.raises(NotSupportedError, match="joined across formulas"):
+        eb.predict(groups="population", marginal=True)
+
+
+def _request(fit: Any, rows: pd.DataFrame, parameter: str) -> tuple[Any, PredictionRequest]:
+    request = PredictionRequest(kind="linear", parameter=parameter)
+    return fit._law_and_rows(rows, request)[1], request

@@ -13,7 +13,7 @@ import pytest
 from scipy import linalg, stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, FormulaError, NotSupportedError
+from bayesmix.errors import DataError, DataWarning, FormulaError, NotSupportedError
 from bayesmix.formula.residual import parse_residual
 from bayesmix.gaussian import structured_problem
 from bayesmix.gaussian.density import log_density
@@ -510,6 +510,55 @@ def test_what_cannot_be_is_refused_with_the_way_out(
 ) -> None:
     with pytest.raises(error, match=match):
         bmx.Model(formulas, data)
+
+
+@pytest.mark.parametrize("word", ["ar1", "toep"])
+def test_levels_that_are_whole_numbers_are_these_numbers(word: str, data: pd.DataFrame) -> None:
+    """As in group terms: the gap from 2 to 4 counts, and 10 lies behind 9."""
+    late = data.assign(t=data["t"] + 5)
+    text = bmx.Model(["y ~ x", f"residual ~ {word}(t | g)"], late.assign(t=late["t"].astype(str)))
+    number = bmx.Model(["y ~ x", f"residual ~ {word}(t | g)"], late)
+    assert text.fit_eb().loglik == pytest.approx(number.fit_eb().loglik, abs=1e-9)
+
+
+@pytest.mark.parametrize("formula", ["sigma ~ 0", "sigma ~ 0 + offset(x)"])
+def test_a_predictor_of_sigma_without_a_coefficient_is_refused(
+    formula: str, data: pd.DataFrame
+) -> None:
+    with pytest.raises(NotSupportedError, match=r"no coefficient of sigma .* known_se="):
+        bmx.Model(["y ~ x + (1 | g)", formula], data).fit_eb()
+
+
+def test_text_is_in_an_order_or_refused(data: pd.DataFrame) -> None:
+    given = data.assign(
+        week=[f"w{t + 5}" for t in data["t"]],
+        day=(pd.Timestamp("2024-01-30") + pd.to_timedelta(data["t"], "D")).astype(str),
+    )
+    with pytest.warns(DataWarning, match="w10, w11, w5, w6"):
+        bmx.Model(["y ~ x", "residual ~ ar1(week | g)"], given)
+    with pytest.raises(DataError, match=r"holds text such as .* exp needs numbers"):
+        bmx.Model(["y ~ x", "residual ~ exp(week | g)"], given)
+    with pytest.raises(DataError, match="counts the days"):
+        bmx.Model(["y ~ x", "residual ~ ar1(day | g)"], given)
+
+
+def test_as_many_correlations_as_steps_of_a_huge_gap_are_refused(data: pd.DataFrame) -> None:
+    late = data.assign(t=data["t"].replace(6, 10**9))
+    with pytest.raises(NotSupportedError, match="each of 1000000000 steps"):
+        bmx.Model("y ~ x + toep(t | g)", late)
+    with pytest.raises(DataError, match="1000000000 lags"):
+        bmx.Model(["y ~ x", "residual ~ toep(t | g)"], late)
+    fit = bmx.Model("y ~ x + toep(t | g)", data).fit_eb("map")
+    with pytest.raises(NotSupportedError, match=r"has not seen|steps"):
+        fit.predict(pd.DataFrame({"x": [5.0], "g": [1], "t": [10**9]}))
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_positions_of_another_size_are_refused_by_name(size: float, data: pd.DataFrame) -> None:
+    far = data.assign(u=data["u"] * size)
+    for formula in (["y ~ x", "residual ~ exp(u | g)"], "y ~ x + gau(u | g)"):
+        with pytest.raises(DataError, match=r"the position of .* `u` is .* rescale"):
+            bmx.Model(formula, far)
 
 
 def test_other_families_are_refused_by_name(data: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ import pytest
 from scipy import linalg
 
 import bayesmix as bmx
+from bayesmix.errors import DataError
 from bayesmix.gaussian.rowvariance import _inverse
 from bayesmix.laws.predictor import row_summaries
 from tests.builders import fake_posterior
@@ -126,3 +127,17 @@ def test_a_ratio_per_unit_of_a_tiny_predictor_is_infinite() -> None:
     assert table["estimate"][1] == np.inf
     assert np.isfinite(table.iloc[0, 1:].to_numpy(dtype=float)).all()
     fit.plot_fixed_effects(exponentiate=True)
+
+
+def test_what_overflows_at_new_rows_is_infinite_or_named(rng: np.random.Generator) -> None:
+    """In the words of the package, and not in numpy's."""
+    data = pd.DataFrame({"x": rng.normal(size=60), "y": rng.normal(size=60)})
+    far = pd.DataFrame({"x": [1e308]})
+    spread = bmx.Model(["y ~ 1", "sigma ~ x"], data).fit_eb()
+    smooth = bmx.Model("y ~ s(x, k=5)", data).fit_eb()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        both = spread.predict(pd.concat([far, -far]), kind="response")["sd"]
+        assert np.isinf(both).sum() == 1  # the other way sigma is zero
+        with pytest.raises(DataError, match="overflow at some rows"):
+            smooth.predict(far)

@@ -116,6 +116,15 @@ def test_the_covariance_matrix_and_tests_know_the_rest(binary: LaplaceFit) -> No
     assert table["note"][2:].str.contains("flat").all()
 
 
+def test_a_joint_test_of_the_others_is_not_lost(binary: LaplaceFit) -> None:
+    row = binary.fixed_effects().set_index("term").loc["x"]
+    (found,) = binary.test(["x = 0"]).itertuples()
+    assert found.chisq == pytest.approx((row["estimate"] / row["sd"]) ** 2)
+    assert 0 < found.p < 1
+    assert binary.test(["x = 0", "c[T.b] = 0"])["p"].notna().all()
+    assert binary.test(["x = 0", "c[T.c] = 0"])["p"].isna().all()
+
+
 def test_predictions_of_other_rows_keep_their_intervals(
     binary: LaplaceFit, data: pd.DataFrame
 ) -> None:

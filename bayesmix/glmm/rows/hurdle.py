@@ -90,7 +90,7 @@ def row_hurdle_negative_binomial(y, trials, links, a, order, g, H):  # type: ign
     log_alpha = a[1] if links[1] == LOG else math.log(alpha)
     value = rising - (alpha + y) * spread + y * (log_mu - log_alpha)
     above, by, twice = given_above(-alpha * spread)
-    # Of the logarithm of the probability of a zero, -alpha log(1 + mu / alpha).
+    # Derivatives of the logarithm of the probability of a zero, -alpha log(1 + mu / alpha).
     zero_m, zero_a = -alpha / both, mu / both - spread
     square = both * both
     g[0] = y / mu - (alpha + y) / both + by * zero_m

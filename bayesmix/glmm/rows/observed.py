@@ -96,7 +96,7 @@ def observed(row: Any, tail: Any, step: float) -> Any:
         elif not upper < np.inf:
             value = tail(lower - step, given[0], links, a, order, by[0], twice[0], True)
         else:
-            # Of the tail in which the difference is not lost.
+            # The tail is taken in which the difference is not lost.
             middle = tail(lower - step, given[0], links, a, 0, by[0], twice[0], True)
             above = not middle > -0.6931471805599453
             far, near = (lower - step, upper) if above else (upper, lower - step)

@@ -177,7 +177,7 @@ def rows_acat(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
         s = own - top - math.log(scale)
         total += s
         if order > 0:
-            # Of the thresholds below a category: expectation and variance of the slopes' sum.
+            # For the thresholds below a category: expectation and variance of the slopes' sum.
             above, score, turn, mean, square, step = 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for j in range(last - 1):
                 above -= p[j] / scale

@@ -38,7 +38,7 @@ def row_tweedie(y, trials, links, at, order, g, H):  # type: ignore[no-untyped-d
     up = math.exp(rest * log_mu) / phi  # mu^(2 - p) / phi
     down = y * math.exp(-xi * log_mu) / phi  # y mu^(1 - p) / phi
     value = -up / rest - down / xi
-    # Of the exponent, by log mu, phi and xi.
+    # Derivatives of the exponent by log mu, phi and xi.
     g[0] = down - up
     g[1] = (up / rest + down / xi) / phi
     g[2] = up * (log_mu / rest - 1.0 / (rest * rest)) + down * (log_mu / xi + 1.0 / (xi * xi))

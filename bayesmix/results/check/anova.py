@@ -151,7 +151,7 @@ def anova(
         chisq[i] = np.nan if same_size or reason else max(chisq[i], 0.0)
         if reason:
             warnings.warn(
-                f"`{small.model.formula}` is not nested in `{large.model.formula}`: {reason}; "
+                f"`{_formulas(small)}` is not nested in `{_formulas(large)}`: {reason}; "
                 "there is no likelihood-ratio test, compare aic or bic",
                 DataWarning,
                 stacklevel=2,
@@ -163,7 +163,7 @@ def anova(
         beside = _by_bootstrap(ordered, chisq, p, n, seed, cores, progress=progress)
     table = pd.DataFrame(
         {
-            "model": text_column([str(fit.model.formula) for fit in ordered]),
+            "model": text_column([_formulas(fit) for fit in ordered]),
             "method": text_column([fit.method for fit in ordered]),
             "df": df,
             "aic": [fit.aic for fit in ordered],
@@ -215,7 +215,7 @@ def _of_simulated(chisq: float, drawn: np.ndarray, p_lrt: np.ndarray) -> dict[st
 
 def _warn_of_unconverged(fits: Sequence[EmpiricalBayes]) -> None:
     """Say again of fits that ended before their optimum that their likelihood is none."""
-    names = [f"`{fit.model.formula}`" for fit in fits if not fit.converged]
+    names = [f"`{_formulas(fit)}`" for fit in fits if not fit.converged]
     if names:
         warnings.warn(
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} not converged: do not "
@@ -236,18 +236,17 @@ def _kenward_roger(fits: Sequence[EmpiricalBayes]) -> pd.DataFrame:
     if words[0] != words[1]:
         raise NotSupportedError(
             "Kenward and Roger's test compares fixed parts, and the group effects of "
-            f'`{small.model.formula}` and `{large.model.formula}` differ; take test="lrt"'
+            f'`{_formulas(small)}` and `{_formulas(large)}` differ; take test="lrt"'
         )
     _check_offsets(small.model, large.model)
     if one.X.shape[1] == other.X.shape[1] or not _spanned(one.X, other.X):
         raise DataError(
-            f"the fixed part of `{small.model.formula}` is not nested in that of "
-            f"`{large.model.formula}`"
+            f"the fixed part of `{_formulas(small)}` is not nested in that of `{_formulas(large)}`"
         )
     row = large._beyond(one.X)
     return pd.DataFrame(
         {
-            "model": text_column([str(fit.model.formula) for fit in (small, large)]),
+            "model": text_column([_formulas(fit) for fit in (small, large)]),
             "method": text_column([fit.method for fit in (small, large)]),
             "df": [small.df, large.df],
             "f": [np.nan, row.f],
@@ -363,3 +362,10 @@ def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:
     found = np.linalg.lstsq(scaled, columns, rcond=None)[0]
     left = np.abs(columns - scaled @ found).max(axis=0)
     return bool((left <= 1e-9 * np.abs(columns).max(axis=0)).all())
+
+
+def _formulas(fit: EmpiricalBayes) -> str:
+    """All formulas of a model: those with one first formula may differ in the others."""
+    given = fit.model.specification.formula
+    others = () if isinstance(given, str) else given[1:]
+    return "; ".join([str(fit.model.formula), *map(str, others)])

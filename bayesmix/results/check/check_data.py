@@ -230,7 +230,7 @@ def statistic_data(
     values = np.empty((len(everything), factor.n_levels))
     with np.errstate(all="ignore"):
         for level, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            if name == "sd" and stop - start < 2:
+            if stop == start or (name == "sd" and stop - start < 2):  # relatives without rows
                 values[:, level] = np.nan
             else:
                 values[:, level] = function(everything[:, start:stop], axis=1)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix.arguments import plain
 from bayesmix.design.subset import levels_in_part
 from bayesmix.errors import ArgumentError, DataError, FormulaError, NotSupportedError
 from bayesmix.inference.announce import announce
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel, StatedModel
 
 __all__ = ["kfold"]
+
+_FEW = 20  # draws, on which a mean density should rest
 
 
 def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, progress: bool) -> Loo:
@@ -75,9 +78,9 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
         refit = model_of_rows(model, np.flatnonzero(fold != number)).fit(
             draws=draws, seed=seed + number, cores=1 if workers > 1 else None, progress=False
         )
-        problems[number] = refit.diagnostics().problems
         log_p = _log_density(model, refit._law, test, member[test], seed)
         units = np.unique(member[test])
+        problems[number] = [*refit.diagnostics().problems, *_few_draws(log_p, units, labels, name)]
         elpd[units] = special.logsumexp(log_p, axis=0) - np.log(len(log_p))
 
     # Filters of warnings are the whole process's: what the threads do to them ends here.
@@ -91,6 +94,24 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
             raise
     key = data_key(model.y, None if by is None else member)
     return _as_loo(elpd, labels, name, key, int(k), draws, _in_words(problems))
+
+
+def _few_draws(log_p: np.ndarray, units: np.ndarray, labels: Any, name: str) -> list[str]:
+    """Say which mean densities a handful of draws decide, so that elpd comes out too low.
+
+    The mean of p over draws has the relative error 1 / sqrt(effective number of draws).
+    """
+    n_draws = len(log_p)
+    effective = 1.0 / (special.softmax(log_p, axis=0) ** 2).sum(axis=0)
+    few = np.flatnonzero(effective < min(_FEW, n_draws / 10))
+    if not few.size:
+        return []
+    worst = few[np.argmin(effective[few])]
+    more = f" ({len(few) - 1} more have few)" if len(few) > 1 else ""
+    one = (
+        f"{effective[worst]:.0f} of {n_draws} draws decide on {name} {plain(labels[units[worst]])}"
+    )
+    return [f"{one}{more}, and elpd is too low: raise draws, or take loo()"]
 
 
 def _in_words(problems: dict[int, list[str]]) -> tuple[str, ...]:
@@ -138,12 +159,13 @@ def _left_out_rows(
     """Rows of the whole data, as the refit sees them."""
     design, own = model.design, model.design.predictors[parameter]
     index, new_levels = {}, {}
-    for whole, part in zip(own.groups, refit.design.predictors[parameter].groups, strict=True):
+    there = refit.design.predictors[parameter].all_groups
+    for whole, part in zip(own.all_groups, there, strict=True):
         index[whole.name], new_levels[whole.name] = levels_in_part(whole, part, test)
     return Rows(
         X=own.X[test],
         offset=None if own.offset is None else own.offset[test],
-        Z={group.name: group.Z[test] for group in own.groups},
+        Z={group.name: group.Z[test] for group in own.all_groups},
         index=index,
         new_levels=new_levels,
         labels=design.row_labels[test],

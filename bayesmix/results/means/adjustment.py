@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["ADJUSTMENTS", "Adjust", "adjusted", "critical_values"]
 
 Adjust = Literal["tukey", "mvt", "holm", "bonferroni", "sidak", "simultaneous"]
 ADJUSTMENTS = ("tukey", "mvt", "holm", "bonferroni", "sidak")
-_MOST_SOBOL = 21_201  # dimensions
+_NODES = 8  # degrees of freedom at which quantiles are searched
 
 
 def adjusted(
@@ -77,16 +78,37 @@ def critical_values(
     if not len(at):
         return out
     law = None if how == "tukey" else LargestT(_correlation(covariance, sd, at))
-    known: dict[float, float] = {}
-    for k in at.tolist():
-        own = round(float(df[k]), 6)
-        if own not in known:
-            known[own] = (
-                range_quantile(prob, n_means, own) / np.sqrt(2) if law is None
-                else law.quantile(prob, own)
-            )  # fmt: skip
-        out[k] = known[own]
+
+    def quantile(own: float) -> float:
+        if law is None:
+            return range_quantile(prob, n_means, own) / float(np.sqrt(2))
+        return law.quantile(prob, own)
+
+    out[at] = _over_df(quantile, df[at])
     return out
+
+
+def _over_df(quantile: Callable[[float], float], df: np.ndarray) -> np.ndarray:
+    """Quantiles at many degrees of freedom: between nodes where these are more than a few.
+
+    Their logarithms are smooth functions of the inverse of degrees of freedom.
+    """
+    distinct, place = np.unique(np.round(df, 6), return_inverse=True)
+    if len(distinct) <= _NODES:
+        return np.asarray([quantile(float(own)) for own in distinct])[place]
+    x = 1 / distinct
+    angle = np.pi * np.arange(_NODES) / (_NODES - 1)
+    nodes = x.min() + np.ptp(x) * (1 - np.cos(angle)) / 2
+    with np.errstate(divide="ignore"):
+        found = np.log([quantile(float(own)) for own in 1 / nodes])
+    # Barycentric interpolation between Chebyshev's points (Berrut and Trefethen 2004, eq. 5.4).
+    weight = (-1.0) ** np.arange(_NODES)
+    weight[[0, -1]] /= 2
+    gap = np.subtract.outer(x, nodes)
+    at_node = np.abs(gap) < 1e-14 * np.ptp(x)
+    share = weight / np.where(at_node, 1.0, gap)
+    between = share @ found / share.sum(axis=1)
+    return np.exp(np.where(at_node.any(axis=1), found[at_node.argmax(axis=1)], between))[place]
 
 
 def _correlation(covariance: np.ndarray, sd: np.ndarray, at: np.ndarray) -> np.ndarray:

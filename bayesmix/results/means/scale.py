@@ -90,7 +90,7 @@ def scale_of(model: StatedModel, parameter: str, kind: str) -> Scale:
         raise ArgumentError(f"kind={kind!r} is {ours} here")
     one_of("kind", kind, ("linear", "mean", "back_transformed"))
     family = model.family
-    link = family.link_functions if parameter == "mu" else family.parameter_link(parameter)
+    link = family.link_functions if parameter == "mu" else model.links[parameter]
     text = model.formula.response.text
     what = text if parameter == "mu" else parameter
     if kind == "mean":

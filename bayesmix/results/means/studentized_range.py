@@ -9,9 +9,9 @@ from scipy import optimize, special
 
 __all__ = ["range_quantile", "range_sf"]
 
-_Z = np.linspace(-8.5, 8.5, 171)  # where a normal density lies; the trapezoid rule is exact there
+_Z = np.linspace(-8.5, 8.5, 86)  # where a normal density lies; the trapezoid rule is exact there
 _SPACING = float(_Z[1] - _Z[0])
-_NODES = 160
+_FEW_DF, _NODES = 12, (160, 48)  # the density of few degrees of freedom is wide
 
 
 def range_sf(q: np.ndarray, k: int, df: np.ndarray) -> np.ndarray:
@@ -56,7 +56,7 @@ def _sf(q: float, k: int, df: float) -> float:
     # Over the logarithm of the standard deviation's estimate, whose density falls off smoothly.
     low, high = (0.5 * np.log(2 * special.gammaincinv(df / 2, 1e-15) / df),
                  0.5 * np.log(special.chdtri(df, 1e-15) / df))  # fmt: skip
-    log_s = np.linspace(low, high, _NODES)
+    log_s = np.linspace(low, high, _NODES[df > _FEW_DF])
     log_density = df * log_s - 0.5 * df * np.exp(2 * log_s)
     weight = np.exp(log_density - log_density.max())
     return float(weight @ _sf_of_normals(q * np.exp(log_s), k) / weight.sum())

@@ -47,8 +47,8 @@ class Predicts(HasLaw):
         *,
         marginal: bool = False,
         forecast: bool = False,
-        include: Sequence[Part] | None = None,
         parameter: str | None = None,
+        include: Sequence[Part] | None = None,
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
@@ -89,15 +89,15 @@ class Predicts(HasLaw):
             Where residuals are correlated within series, whether rows of a known series
             continue from its observed residuals; by default their residuals are new. Of
             empirical Bayes these predictions are draws given the variance parameters.
-        include : sequence of {"fixed", "groups", "residual"}, optional
-            The parts that the prediction is made of, as merTools' ``predictInterval(which=)``
-            has them: ``("fixed",)`` is `groups="population"`, with "residual" it is
-            `kind="response"`, and without "fixed" it is what the group effects add.
         parameter : str, optional
             The parameter of the family that is predicted in place of the response, where it
             has a formula: "sigma", "zi", ..., or "mu", the location that the first formula
             has, which of a zero-inflated response is not its mean. `kind` is then "mean", for
             values of the parameter, or "linear".
+        include : sequence of {"fixed", "groups", "residual"}, optional
+            The parts that the prediction is made of, as merTools' ``predictInterval(which=)``
+            has them: ``("fixed",)`` is `groups="population"`, with "residual" it is
+            `kind="response"`, and without "fixed" it is what the group effects add.
         ci_prob : float
             Probability inside the interval: equal-tailed of draws, else normal.
         draws : int, optional

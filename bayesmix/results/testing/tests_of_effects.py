@@ -147,7 +147,9 @@ class TestsEffects(HasLaw):
         """
         method = self._tests(ddf)
         names = self.model.design.mu.fixed_effects
-        known = {name: name for name in names} | {f"beta({name})": name for name in names}
+        aliased = self.model.design.mu.aliased
+        every = (*names, *aliased)
+        known = {name: name for name in every} | {f"beta({name})": name for name in every}
         texts = [str(text) for text in one_or_several("hypotheses", hypotheses)]
         L, values = np.zeros((len(texts), len(names))), np.zeros(len(texts))
         for i, text in enumerate(texts):
@@ -157,6 +159,12 @@ class TestsEffects(HasLaw):
                 raise FormulaError(
                     f"`{text}` is no linear equation of coefficients, such as `x = 0`; "
                     "hypothesis() takes others"
+                )
+            left_out = [f"`{name}`" for name in linear[1] if name in aliased]
+            if left_out:
+                raise NotSupportedError(
+                    f"{' and '.join(left_out)} of `{text}` was left out, because the columns "
+                    "before it already determine it in the data, which tell nothing of it"
                 )
             values[i] = -linear[0]
             for name, weight in linear[1].items():

@@ -295,3 +295,18 @@ def test_the_bootstrap_tests_counts_and_refuses_what_is_not_nested(
         bmx.anova(other, whole, test="bootstrap", n=20)
     with pytest.raises(ArgumentError, match="two fits"):
         bmx.anova(without, whole, other, test="bootstrap")
+
+
+def test_models_of_one_first_formula_are_told_apart(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"t": np.tile(range(4), 10), "g": np.repeat(range(10), 4)})
+    data["y"] = rng.normal(size=40)
+    fits = [
+        bmx.Model(["y ~ t", f"residual ~ {word}(t | g)"], data).fit_eb("ml")
+        for word in ("ar1", "toep")
+    ]
+    table = bmx.anova(*fits)
+    assert table["model"].tolist() == [
+        "y ~ t; residual ~ ar1(t | g)",
+        "y ~ t; residual ~ toep(t | g)",
+    ]
+    assert table["chisq_df"][1] == 2

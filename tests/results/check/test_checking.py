@@ -18,6 +18,7 @@ from bayesmix.errors import ConvergenceWarning, DataError, NotSupportedError
 from bayesmix.laws.calibration import _unreliable
 from bayesmix.results import Loo
 from bayesmix.results.check.check_data import check_data
+from bayesmix.results.check.kfold import _few_draws
 from bayesmix.results.check.loo import psis_loo
 from tests.builders import fake_posterior, non_normal
 
@@ -334,6 +335,15 @@ def test_compare_says_what_loo_says(overdispersed: dict[str, bmx.Posterior]) -> 
         with pytest.warns(ConvergenceWarning, match=f"not reliable: 'olre': {words}.*kfold"):
             table = bmx.compare(models)
         assert table.set_index("model").loc["olre", "bad_k"] == len(loos["olre"].bad)
+
+
+def test_mean_densities_that_few_draws_decide_are_too_low_and_named() -> None:
+    rng = np.random.default_rng(3)
+    log_p = rng.normal(0, [0.1, 1.0, 5.0, 8.0], size=(400, 4))
+    labels = np.array(["a", "b", "c", "d"], dtype=object)
+    (said,) = _few_draws(log_p, np.arange(4), labels, "t")
+    assert re.match(r"\d of 400 draws decide on t d \(1 more .* too low: raise draws", said)
+    assert not _few_draws(log_p[:, :2], np.arange(2), labels, "t")
 
 
 @pytest.mark.filterwarnings("ignore:do not trust these draws yet")

@@ -134,6 +134,34 @@ def test_probabilities_and_thresholds_have_their_ranges_too() -> None:
         check_supports(ordinal, -cuts)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "shape", "wrong"),
+    [("ar1(t | g)", "rho_residual", (), 1.5), ("exp(t | g)", "range_residual", (), -1.0),
+     ("toep(t | g)", "rho_residual", (3,), -1.5), ("us(t | g)", "sd_residual", (4,), -1.0),
+     ("us(t | g)", "corr_residual", (4, 4), 1.5)],
+)  # fmt: skip
+def test_parameters_of_residuals_have_their_ranges_too(
+    text: str, name: str, shape: tuple[int, ...], wrong: float
+) -> None:
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"t": np.tile(range(4), 10), "g": np.repeat(range(10), 4)})
+    model = bmx.Model(["y ~ 1", f"residual ~ {text}"], data.assign(y=rng.normal(size=40)))
+    assert model.residual is not None
+    inside = {"sigma": (("chain", "draw"), np.ones((2, 5)))}
+    for own, dims in model.residual.dims.items():
+        n = tuple(len(model.residual.coords[dims[0]]) for _ in dims)
+        values = np.full((2, 5, *n), 0.5)
+        if len(n) == 2:
+            values[..., range(4), range(4)] = 1.0
+        inside[own] = (("chain", "draw", *dims), values)
+    check_supports(model, xr.Dataset(inside))
+    spoiled = inside[name][1].copy()
+    assert spoiled.shape[2:] == shape
+    spoiled[(1, 2, *(k - 1 for k in shape))] = wrong
+    with pytest.raises(FileError, match=f"the draws of {name} cannot .* one is {wrong:g}"):
+        check_supports(model, xr.Dataset({**inside, name: (inside[name][0], spoiled)}))
+
+
 def test_one_turned_bit_of_any_array_is_found(folder: Path) -> None:
     path = folder / "fit.nc"
     with h5py.File(path, "a") as file:

@@ -386,3 +386,25 @@ def test_a_report_has_the_tables_that_are_asked_for(
     assert "<caption>Letters</caption>" in page
     with pytest.raises(ArgumentError, match="dict of tables"):
         eb.report(tmp_path / "fit.html", tables=[means])  # type: ignore[arg-type]
+
+
+def test_laplace_of_several_predictors_is_exact(reference_folder: Path) -> None:
+    frame = pd.read_csv(reference_folder / "data" / "salamanders.csv")
+    formulas = ["count ~ mined + (1 | site)", "zi ~ mined"]
+    eb = bmx.Model(formulas, frame, family="zero_inflated_poisson").fit_eb()
+    for parameter in ("mu", "zi"):
+        theirs = eb.fixed_effects(parameter=parameter)
+        means = eb.marginal_means("mined", parameter=parameter)
+        mine, slope = means.table, means.contrasts().table
+        np.testing.assert_allclose(mine[["estimate", "sd"]].iloc[0],
+                                   theirs[["estimate", "sd"]].iloc[0], rtol=1e-6)  # fmt: skip
+        assert slope["estimate"][0] == pytest.approx(-theirs["estimate"][1])
+        assert slope["sd"][0] == pytest.approx(theirs["sd"][1])
+    new = pd.DataFrame({"mined": ["no", "yes"]})
+    drawn = eb.predict(new, groups="population")
+    mean = eb.marginal_means("mined", kind="mean").table
+    np.testing.assert_allclose(mean["estimate"], drawn["estimate"], rtol=0.02)
+    np.testing.assert_allclose(mean["sd"], drawn["sd"], rtol=0.1)
+    averaged = eb.marginal_means("mined", kind="mean", marginal=True)
+    assert (averaged.table["estimate"] > mean["estimate"]).all()
+    assert "of draws around the mode" in str(averaged)

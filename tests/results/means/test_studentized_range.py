@@ -49,6 +49,17 @@ def test_one_statistic_and_independent_ones() -> None:
     assert three == pytest.approx(1 - (1 - 2 * stats.norm.sf(2.0)) ** 3, rel=3e-3)
 
 
+@pytest.mark.parametrize("how", ["tukey", "mvt"])
+def test_quantiles_at_many_degrees_of_freedom(how: str) -> None:
+    covariance = pairs(6)
+    sd = np.sqrt(np.diag(covariance))
+    df = np.r_[np.linspace(4.0, 60.0, 14), np.inf]
+    found = critical_values(0.95, df, sd, covariance, how, 6)
+    for k in (0, 3, 9, 14):
+        alone = critical_values(0.95, np.full(15, df[k]), sd, covariance, how, 6)
+        assert found[k] == pytest.approx(alone[k], rel=1e-6)
+
+
 def test_adjusted_values_and_intervals_decide_alike() -> None:
     rng = np.random.default_rng(3)
     A = rng.normal(size=(6, 4))

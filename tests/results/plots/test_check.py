@@ -50,6 +50,7 @@ def test_levels_that_replicates_do_not_reach_are_found(rng: np.random.Generator)
     assert spread.p_value[3] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_a_right_model_of_censored_values_is_calibrated(rng: np.random.Generator) -> None:
     g = np.repeat(np.arange(20), 30)
@@ -162,3 +163,17 @@ def test_estimates_have_the_same_picture(
     own = eb.check("mean").axes[0]
     low, high = own.get_xlim()
     assert low < eb.model.y.mean() < high
+
+
+def test_levels_without_rows_have_no_statistic(rng: np.random.Generator) -> None:
+    """Relatives that a known covariance has, and the data have not."""
+    table = pd.DataFrame({"g": rng.integers(0, 5, 60).astype(str), "y": rng.normal(size=60)})
+    labels = [str(k) for k in range(8)]
+    A = pd.DataFrame(0.5 * np.eye(8) + 0.5, index=labels, columns=labels)
+    model = bmx.Model("y ~ 1 + (1 | gr(g, cov=A))", table, matrices={"A": A})
+    factor = model.design.mu.groups[0]
+    assert factor.n_levels == 8
+    for stat in ("min", "mean", "sd", np.ptp):
+        found = statistic_data(stat, model.y, np.stack([model.y] * 3), factor)
+        assert found.levels.tolist() == labels[:5]
+    model.fit_eb().check()

@@ -256,6 +256,17 @@ def test_what_is_refused(rng: np.random.Generator) -> None:
         bmx.Model("y ~ x", frame).fit_eb().ranova()
 
 
+def test_what_was_left_out_is_said_to_be_so() -> None:
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=40), "g": np.repeat(range(8), 5)})
+    data["x2"], data["y"] = 2 * data["x"], rng.normal(size=40)
+    with pytest.warns(DataWarning, match="x2"):
+        fit = bmx.Model("y ~ x + x2 + (1 | g)", data).fit_eb()
+    for text in ("x2 = 0", "beta(x2) = x"):
+        with pytest.raises(NotSupportedError, match=r"`x2` of .* was left out"):
+            fit.test(text)
+
+
 def test_results_of_ml_and_of_no_groups(rng: np.random.Generator) -> None:
     frame = unbalanced(rng)
     ols = bmx.Model("y ~ a + x", frame).fit_eb()
