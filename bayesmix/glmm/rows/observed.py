@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.gaussian.linking import Kernel, inner, kernel, shifted
+from bayesmix.glmm.rows.angles import row_von_mises
 from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
 from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
 from bayesmix.glmm.rows.hurdle import (
@@ -88,65 +89,69 @@ def observed(row: Any, tail: Any, step: float) -> Any:
     """
 
     @inner
-    def add_interval(y, given, links, a, order, g, H, by, twice):  # type: ignore[no-untyped-def]
-        """Subtract the log probability of the interval from g and H; return it."""
-        lower, upper = given[2], given[3]
-        if not lower > -np.inf:
-            value = tail(upper, given[0], links, a, order, by[0], twice[0], False)
-        elif not upper < np.inf:
-            value = tail(lower - step, given[0], links, a, order, by[0], twice[0], True)
-        else:
-            # Of the tail in which the difference is not lost.
-            middle = tail(lower - step, given[0], links, a, 0, by[0], twice[0], True)
-            above = not middle > -0.6931471805599453
-            far, near = (lower - step, upper) if above else (upper, lower - step)
-            large = tail(far, given[0], links, a, order, by[0], twice[0], above)
-            small = tail(near, given[0], links, a, order, by[1], twice[1], above)
-            value = large
-            if small > -np.inf:
-                apart = small - large
-                if not apart < 0.0:
-                    return math.nan
-                odds = 1.0 / np.expm1(-apart)
-                value += math.log(-np.expm1(apart))
-                for k in range(len(g)):
-                    for j in range(k + 1):
-                        both = (by[0, k] - by[1, k]) * (by[0, j] - by[1, j])
-                        twice[0, k, j] += (
-                            odds * (twice[0, k, j] - twice[1, k, j]) - odds * (1.0 + odds) * both
-                        )
-                for k in range(len(g)):
-                    by[0, k] += odds * (by[0, k] - by[1, k])
-        if order > 0:
-            for k in range(len(g)):
-                g[k] -= by[0, k]
-                for j in range(k + 1):
-                    H[k, j] -= twice[0, k, j]
-        return value
-
-    @inner
     def rows(y, given, links, a, order, g, H):  # type: ignore[no-untyped-def]
-        status, exponent = given[1], given[4]
+        status, lower, upper, exponent = given[1], given[2], given[3], given[4]
+        K, cut = len(g), lower > -np.inf or upper < np.inf
+        s = 0.0
+        if exponent == 0.0:
+            for k in range(K):
+                g[k] = 0.0
+                for j in range(k + 1):
+                    H[k, j] = 0.0
+            return s
         if status == 0.0:
             s = row(y, given[0], links, a, order, g, H)
-        elif status > 0.0:
-            s = tail(y - step, given[0], links, a, order, g, H, True)
-        else:
-            s = tail(y, given[0], links, a, order, g, H, False)
-        if not s > -np.inf:
-            return s
-        if given[2] > -np.inf or given[3] < np.inf:
-            K = len(g)
-            s -= add_interval(
-                y, given, links, a, order, g, H, np.zeros((2, K)), np.zeros((2, K, K))
-            )
-        if exponent != 1.0:
-            s *= exponent
-            if order > 0:
-                for k in range(len(g)):
-                    g[k] *= exponent
-                    for j in range(k + 1):
-                        H[k, j] *= exponent
+            if not s > -np.inf:
+                return s
+            if not cut and exponent == 1.0:
+                return s
+        # Tails in turn: that of a censored value; the larger one of the interval, on the side
+        # where a difference is not lost; the smaller one. One call keeps the code short.
+        by, twice, found = np.zeros((3, K)), np.zeros((3, K, K)), np.zeros(3)
+        above, both = lower > -np.inf, lower > -np.inf and upper < np.inf
+        turn, last = 0 if status != 0.0 else 1, 2 if both else 1 if cut else 0
+        while turn <= last:
+            side, at = above, upper
+            if turn == 0:
+                side, at = status > 0.0, y - step if status > 0.0 else y
+            elif (turn == 1) == above:
+                at = lower - step
+            found[turn] = tail(at, given[0], links, a, order, by[turn], twice[turn], side)
+            if turn == 1 and both and above and found[1] > -0.6931471805599453:
+                above = False  # the lower limit lies left of the median
+            else:
+                turn += 1
+        if status != 0.0:
+            s = found[0]
+            if not s > -np.inf:
+                return s
+            for k in range(K):
+                g[k] = by[0, k]
+                for j in range(k + 1):
+                    H[k, j] = twice[0, k, j]
+        odds = 0.0
+        if both and found[2] > -np.inf:
+            apart = found[2] - found[1]
+            if not apart < 0.0:
+                return -np.inf
+            odds = 1.0 / np.expm1(-apart)
+            s -= math.log(-np.expm1(apart))
+        if cut:
+            s -= found[1]
+            for k in range(K):
+                gap = by[1, k] - by[2, k]
+                g[k] -= by[1, k] + odds * gap
+                for j in range(k + 1):
+                    other = by[1, j] - by[2, j]
+                    H[k, j] -= (
+                        twice[1, k, j] + odds * (twice[1, k, j] - twice[2, k, j])
+                        - odds * (1.0 + odds) * gap * other
+                    )  # fmt: skip
+        s *= exponent
+        for k in range(K):
+            g[k] *= exponent
+            for j in range(k + 1):
+                H[k, j] *= exponent
         return s
 
     return rows
@@ -423,3 +428,12 @@ _ordbeta = each_row(
 def observed_ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Fractions with zeros and ones."""
     return _ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_von_mises = each_row(observed(row_von_mises, no_tail, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("von_mises")
+def observed_von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Angles."""
+    return _von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
