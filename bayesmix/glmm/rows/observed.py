@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import Kernel, inner, kernel, shifted
+from bayesmix.gaussian.linking import Kernel, inner, kernel, pointer, shifted
 from bayesmix.glmm.rows.angles import row_von_mises
 from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
 from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
@@ -36,6 +36,7 @@ from bayesmix.glmm.rows.joint import (
 )
 from bayesmix.glmm.rows.kernels import SIGNATURE
 from bayesmix.glmm.rows.ordbeta import row_ordbeta
+from bayesmix.glmm.rows.ordinal import rows_acat, rows_cratio, rows_cumulative, rows_sratio
 from bayesmix.glmm.rows.positive import row_exponential, row_inverse_gaussian, row_weibull
 from bayesmix.glmm.rows.proportions import row_beta_binomial, row_binomial
 from bayesmix.glmm.rows.real import row_laplace, row_lognormal, row_skew_normal
@@ -163,11 +164,11 @@ def no_tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped
     return math.nan
 
 
-def observed_kernel(name: str) -> Callable[[Callable[..., Any]], Kernel]:
+def observed_kernel(name: str, *needs: Kernel) -> Callable[[Callable[..., Any]], Kernel]:
     """Register a kernel by the name that families give to that of their plain rows."""
 
     def register(function: Callable[..., Any]) -> Kernel:
-        made = kernel(*SIGNATURE, reorder=True)(function)
+        made = kernel(*SIGNATURE, needs=needs, reorder=True)(function)
         OBSERVED_KERNELS[name] = made
         return made
 
@@ -437,3 +438,75 @@ _von_mises = each_row(observed(row_von_mises, no_tail, 0.0), 2, _ONE, all_given)
 def observed_von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Angles."""
     return _von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+def weighted(plain: Kernel) -> Any:
+    """Make the loop of weighted rows of ordered categories, of the kernel of plain ones."""
+    one_row = plain.external
+
+    @inner
+    def rows(  # type: ignore[no-untyped-def]
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    ):
+        most = int(trials[0]) - 1 if n > 0 else 0
+        own, categories, three = np.zeros(most), np.zeros(1), np.zeros(3)
+        for k in range(most):
+            by_phi[k] = 0.0
+        total = 0.0
+        for i in range(n):
+            exponent = trials[5 * i + 4]
+            categories[0] = trials[5 * i]
+            s = one_row(
+                link, 1, shifted(y, i), categories.ctypes, shifted(eta, i), phi, order,
+                three.ctypes, shifted(pointer(three), 1), shifted(pointer(three), 2), own.ctypes,
+            )  # fmt: skip
+            if exponent == 0.0:
+                s, three[1], three[2] = 0.0, 0.0, 0.0
+            if not s > -np.inf:
+                return -np.inf
+            total += exponent * s
+            if order > 0:
+                first[i] = exponent * three[1]
+                for k in range(most):
+                    by_phi[k] += exponent * own[k]
+                if order > 1:
+                    value[i], second[i] = exponent * s, exponent * three[2]
+        return total
+
+    return rows
+
+
+_cumulative = weighted(rows_cumulative)
+
+
+@observed_kernel("cumulative", rows_cumulative)
+def observed_cumulative(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, cumulative."""
+    return _cumulative(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_sratio = weighted(rows_sratio)
+
+
+@observed_kernel("sratio", rows_sratio)
+def observed_sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, by stopping ratios."""
+    return _sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_cratio = weighted(rows_cratio)
+
+
+@observed_kernel("cratio", rows_cratio)
+def observed_cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, by continuation ratios."""
+    return _cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_acat = weighted(rows_acat)
+
+
+@observed_kernel("acat", rows_acat)
+def observed_acat(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, each against the one below."""
+    return _acat(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
