@@ -189,6 +189,7 @@ def test_thresholds_have_standard_errors_wherever_the_predictor_lies() -> None:
     np.testing.assert_allclose(two["estimate"], one["estimate"] + 100 * slope, atol=1e-2)
     assert list(one["parameter"]) == ["thresholds[0|1]", "thresholds[1|2]", "thresholds[2|3]"]
     se = float(here.fixed_effects()["sd"].iloc[0])
+    assert ((one["lower"] < one["estimate"]) & (one["estimate"] < one["upper"])).all()
     assert (two["sd"] > 90 * se).all()  # far from the data they are as uncertain as the slope
 
 
