@@ -37,6 +37,13 @@ def response(name: str) -> np.ndarray:
     return np.ascontiguousarray(y)
 
 
+def trials(family: Family) -> np.ndarray:
+    """Of the response, or the number of categories."""
+    if "trials" in family.accepts:
+        return DATA["m"].to_numpy(dtype=float)
+    return np.full(len(DATA), 4.0 if family.vector_parameters else 1.0)
+
+
 def packed(family: Family, parameters: dict[str, Any]) -> np.ndarray:
     parts = [np.atleast_1d(np.asarray(parameters[name], float)) for name in family.parameters]
     return np.concatenate([*parts, [1.0]])
@@ -83,8 +90,8 @@ def test_rows_are_the_familys_and_derivatives_are_differences(
     for link in FAMILIES[name].links:
         family, parameters = make(name, link)
         y, eta = response(name), linear_predictor(family, len(DATA), rng)
-        rows = {"trials": DATA["m"].to_numpy(dtype=float)}
-        given = np.full(len(y), 4.0) if family.vector_parameters else rows["trials"]
+        rows = {"trials": trials(family)}
+        given = rows["trials"]
         kernel, phi = ROW_KERNELS[family.row_kernel].kernel, packed(family, parameters)
         order = 1 if family.has_corner else 2
         total = run(kernel, link, y, given, eta, phi, order)[0]
@@ -116,7 +123,7 @@ def test_the_corner_of_a_laplace_density_is_rounded_for_modes_alone() -> None:
 def observed_rows(family: Family, y: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
     n = len(y)
     rows = {
-        "trials": np.full(n, 4.0) if family.vector_parameters else DATA["m"].to_numpy(dtype=float),
+        "trials": trials(family),
         "exponent": rng.choice([0.0, 0.5, 1.0, 2.5], n),
     }
     if "status" in family.accepts:
