@@ -10,10 +10,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 from scipy import stats
 
 from bayesmix.families import FAMILIES, Family
-from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
+from bayesmix.glmm.rows import (
+    LINKS,
+    OBSERVED_KERNELS,
+    ROW_KERNELS,
+    angles,
+    constant,
+    each,
+    given_rows,
+    hurdle,
+    inflated,
+    observed,
+    positive,
+    proportions,
+    real,
+    tails,
+)
 from tests.families.cases import LEFT_SIDE, family_data, linear_predictor, make
 
 DATA = family_data(80)
@@ -226,3 +242,15 @@ def test_linear_predictors_far_out_have_finite_derivatives(
         assert np.isfinite(found[0])
         for part in found[1:4]:
             assert np.isfinite(part).all()
+
+
+def test_closures_in_kernels_have_names_of_their_own() -> None:
+    """Kernels on disk are linked by name: alike ones would be taken for one another."""
+    names: dict[str, Any] = {}
+    for module in (angles, each, hurdle, inflated, observed, positive, proportions, real, tails):
+        for found in vars(module).values():
+            if not isinstance(found, Dispatcher):
+                continue
+            name = found.py_func.__qualname__
+            assert "<locals>" not in name
+            assert names.setdefault(name, found) is found

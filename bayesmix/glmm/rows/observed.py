@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import Kernel, inner, kernel, pointer, shifted
+from bayesmix.gaussian.linking import Kernel, inner, inner_called, kernel, pointer, shifted
 from bayesmix.glmm.rows.angles import row_von_mises
 from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
 from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
@@ -89,7 +89,7 @@ def observed(row: Any, tail: Any, step: float) -> Any:
         1 for counts, 0 for other responses: a censored count of y or more is above y - 1.
     """
 
-    @inner
+    @inner_called(f"observed_{row.__name__}")
     def rows(y, given, links, a, order, g, H):  # type: ignore[no-untyped-def]
         status, lower, upper, exponent = given[1], given[2], given[3], given[4]
         K, cut = len(g), lower > -np.inf or upper < np.inf
@@ -444,7 +444,7 @@ def weighted(plain: Kernel) -> Any:
     """Make the loop of weighted rows of ordered categories, of the kernel of plain ones."""
     one_row = plain.external
 
-    @inner
+    @inner_called(f"weighted_{plain.name}")
     def rows(  # type: ignore[no-untyped-def]
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
     ):
