@@ -6,6 +6,7 @@ import re
 
 from bayesmix.arguments import nearest
 from bayesmix.errors import ArgumentError
+from bayesmix.families.angles import VonMises
 from bayesmix.families.base import Family
 from bayesmix.families.counts import (
     GeneralizedPoisson,
@@ -65,6 +66,7 @@ __all__ = [
     "StoppingRatio",
     "StudentT",
     "Tweedie",
+    "VonMises",
     "Weibull",
     "ZeroInflatedBinomial",
     "ZeroInflatedNegativeBinomial",
@@ -80,6 +82,7 @@ FAMILIES: dict[str, type[Family]] = {
         LogNormal,
         Laplace,
         SkewNormal,
+        VonMises,
         Bernoulli,
         Binomial,
         BetaBinomial,
@@ -125,6 +128,7 @@ _OTHER_NAMES = {
     "genpois": "generalized_poisson",
     "ordered_beta": "ordbeta",
     "skewnormal": "skew_normal",
+    "vonmises": "von_mises",
     "betabinomial": "beta_binomial",
     "log_normal": "lognormal",
     "invgauss": "inverse_gaussian",

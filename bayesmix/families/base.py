@@ -59,6 +59,8 @@ class Family(ABC):
     row_kernel: ClassVar[str] = ""
     # Whether Laplace's approximation of the likelihood is offered.
     has_laplace: ClassVar[bool] = False
+    # Whether the response is an angle, and its mean and variance those of one.
+    is_circular: ClassVar[bool] = False
     # Name of the family that this one becomes at the end of a parameter's range.
     limit: ClassVar[str] = ""
     # Whether levels with a row each compete with a residual.

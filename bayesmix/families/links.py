@@ -115,6 +115,13 @@ LINKS: dict[str, Link] = {
             is_even=True,
         ),
         Link(
+            name="tan_half",
+            inverse=lambda f, eta: 2.0 * f.arctan2(eta, 1.0),
+            forward=lambda mu: np.tan(0.5 * np.asarray(mu)),
+            log_inverse=lambda f, eta: f.log(2.0 * f.arctan2(eta, 1.0)),
+            latex=r"2 \arctan(\eta_i)",
+        ),
+        Link(
             name="inverse",
             inverse=lambda _, eta: 1 / eta,
             forward=np.reciprocal,

@@ -253,6 +253,10 @@ class StoppingRatio(Ordinal):
     name: ClassVar[str] = "sratio"
     row_kernel: ClassVar[str] = "sratio"
 
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: no single latent variable stands behind the categories."""
+        return None
+
     def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
         """Return the thresholds of the frequencies of stopping."""
         return -_start_of_steps(self, y, n_thresholds, stops=True)
@@ -332,6 +336,10 @@ class AdjacentCategories(Ordinal):
 
     name: ClassVar[str] = "acat"
     row_kernel: ClassVar[str] = "acat"
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: no single latent variable stands behind the categories."""
+        return None
 
     def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
         """Return the thresholds of neighbours' frequencies."""

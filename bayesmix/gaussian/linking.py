@@ -22,7 +22,8 @@ from numba.extending import get_cython_function_address, intrinsic
 from bayesmix.gaussian.kernel_files import compiled_function, is_kept
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "f8", "floats_at", "i8", "inlined", "inner", "inner_sums",
+    "FLOATS", "INTS", "Kernel", "blas", "f8", "floats_at", "i8", "inlined", "inner", "inner_called",
+    "inner_sums",
     "kernel", "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
@@ -54,6 +55,20 @@ inner_sums = njit(
     nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True,
     fastmath=set(REORDER),
 )  # fmt: skip
+
+
+def inner_called(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a closure as `inner` does, under a name that tells what it closes over.
+
+    Kernels kept on disk are linked by name: two closures of one function that numba has
+    numbered alike in different processes would be taken for one another.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        function.__name__ = function.__qualname__ = name
+        return inner(function)
+
+    return compiled
 
 
 @intrinsic

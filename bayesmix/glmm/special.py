@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 from bayesmix.gaussian.linking import inner
 
 __all__ = [
-    "digamma", "exp", "inverse_mills", "log1mexp", "log_beta_tail", "log_gamma_tail",
+    "digamma", "exp", "inverse_mills", "log1mexp", "log_bessel", "log_beta_tail", "log_gamma_tail",
     "log_normal_cdf", "log_rising", "trigamma",
 ]  # fmt: skip
 
@@ -251,3 +251,41 @@ def log_beta_tail(a: float, b: float, x: float, rest: float, above: bool) -> flo
             break
     near = min(scale + math.log(h / a), 0.0)
     return near if turned == above else log1mexp(near)
+
+
+@inner
+def log_bessel(x: float) -> tuple[float, float, float]:
+    """Return log I0(x) - x, the ratio I1(x) / I0(x) and its derivative, of Bessel functions.
+
+    By the power series, and from 25 on by the asymptotic one (Abramowitz and Stegun 1964,
+    9.6.10 and 9.7.1).
+    """
+    zero, one = 1.0, 1.0
+    if x < 25.0:
+        term = 1.0
+        for k in range(1, 200):
+            term *= 0.25 * x * x / (k * k)
+            zero += term
+            one += term / (k + 1.0)
+            if term < 1e-18 * zero:
+                break
+        ratio = 0.5 * x * one / zero
+        slope = 1.0 - (ratio / x if x > 0.0 else 0.5) - ratio * ratio
+        return math.log(zero) - x, ratio, slope
+    u, v, by_zero, by_one = 1.0, 1.0, 0.0, 0.0
+    for k in range(1, 30):
+        odd = (2.0 * k - 1.0) * (2.0 * k - 1.0)
+        u *= odd / (8.0 * k * x)
+        v *= (odd - 4.0) / (8.0 * k * x)
+        zero += u
+        one += v
+        by_zero -= k * u / x
+        by_one -= k * v / x
+        if u < 1e-18:
+            break
+    ratio = one / zero
+    return (
+        math.log(zero) - 0.5 * math.log(2.0 * math.pi * x),
+        ratio,
+        (by_one - ratio * by_zero) / zero,
+    )

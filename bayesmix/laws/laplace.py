@@ -129,7 +129,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         if method == "profile":
             self._check_profile()
             for k in range(len(at)):
-                if phi.is_single(k):
+                if phi.is_single(k) and not phi.sizes[phi.names[k]]:  # not at the means
                     ends = self._profile_of_parameter(int(at[k]), asked.ci_prob)
                     for limits, end in zip((lower, upper), ends, strict=True):
                         moved = x.copy()

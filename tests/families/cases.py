@@ -41,6 +41,7 @@ LEFT_SIDE = {
     "skew_normal": "real",
     "tweedie": "positive_or_zero",
     "ordbeta": "any_fraction",
+    "von_mises": "angle",
 }
 PARAMETERS: dict[str, Any] = {
     "sigma": 0.8,
@@ -51,6 +52,7 @@ PARAMETERS: dict[str, Any] = {
     "zi": 0.23,
     "hu": 0.31,
     "delta": 0.27,
+    "kappa": 2.6,
     "xi": 0.45,
     "cut": -1.3,
     "gap": 2.6,
@@ -85,11 +87,12 @@ def family_data(n: int = 60, seed: int = 5) -> pd.DataFrame:
     )
     data["m"] = data["k"] + rng.integers(0, 4, n)
     data["positive_or_zero"] = np.where(rng.random(n) < 0.3, 0.0, data["positive"])
+    grades = ["poor", "fair", "good", "best"]
+    data["grade"] = pd.Categorical(rng.choice(grades, n), categories=grades, ordered=True)
     data["any_fraction"] = np.select(
         [rng.random(n) < 0.2, rng.random(n) < 0.2], [0.0, 1.0], data["fraction"]
     )
-    grades = ["poor", "fair", "good", "best"]
-    data["grade"] = pd.Categorical(rng.choice(grades, n), categories=grades, ordered=True)
+    data["angle"] = rng.vonmises(0.4, 2.0, n)
     return data
 
 
@@ -105,6 +108,7 @@ INVERSE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log": np.exp,
     "sqrt": np.square,
     "inverse": lambda e: 1 / e,
+    "tan_half": lambda e: 2 * np.arctan(e),
     "logit": special.expit,
     "probit": stats.norm.cdf,
     "cloglog": stats.gumbel_l.cdf,
@@ -123,6 +127,7 @@ def scipy_distribution(family: Family, eta: np.ndarray, trials: np.ndarray) -> A
     made: Mapping[str, Callable[[], Any]] = {
         "gaussian": lambda: stats.norm(mu, p["sigma"]),
         "student_t": lambda: stats.t(p["nu"], mu, p["sigma"]),
+        "von_mises": lambda: stats.vonmises(p["kappa"], mu),
         "laplace": lambda: stats.laplace(mu, p["sigma"]),
         "lognormal": lambda: stats.lognorm(p["sigma"], scale=np.exp(mu)),
         "bernoulli": lambda: stats.bernoulli(mu),

@@ -59,6 +59,11 @@ def test_replicates_have_the_mean_and_variance(
     mean, variance = family.mean(eta, parameters, rows), family.variance(eta, parameters, rows)
     assert y.shape == (draws, n)
     assert np.shape(mean) == np.shape(variance) == (n,)
+    if family.is_circular:
+        turned = np.exp(1j * (y - mean)).mean(axis=0)
+        assert np.abs(np.angle(turned)).max() < 0.02
+        assert 1 - np.abs(turned) == pytest.approx(variance, abs=0.01)
+        return
     error = y.std(axis=0) / np.sqrt(draws) + 1e-12
     assert np.all(np.abs(y.mean(axis=0) - mean) < 4.5 * error)
     squares = (y - mean) ** 2

@@ -3,13 +3,15 @@
 One kernel for each family, with one signature, so that Laplace's approximation
 and NUTS call any of them by its address. Constants that depend on the data alone
 are left out; `constant` gives them. Each file here has the kernels of the families
-in the file of its name in `bayesmix.families`.
+in the file of its name in `bayesmix.families`; those of hurdles stand apart, and `joint.py` has
+rows that several kernels share.
 
 Where further parameters of a family have linear predictors, `JOINT_KERNELS` has its kernel:
 the same signature, derivatives in all m of them (`each.py`).
 """
 
 from bayesmix.glmm.rows import (
+    angles,
     counts,
     hurdle,
     inflated,
@@ -32,6 +34,7 @@ __all__ = [
     "OBSERVED_KERNELS",
     "ROW_KERNELS",
     "RowKernel",
+    "angles",
     "call_rows",
     "constant",
     "counts",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import Kernel, inner, kernel
+from bayesmix.gaussian.linking import Kernel, inner, inner_called, kernel
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, Constant, RowKernel
 from bayesmix.glmm.rows.links import IDENTITY, LINKS, LOG, LOGIT
 
@@ -105,7 +105,7 @@ def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given
         what it calls could not be kept on disk.)
     """
 
-    @inner
+    @inner_called(f"each_{row.__name__}")
     def rows(  # type: ignore[no-untyped-def]
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
     ):

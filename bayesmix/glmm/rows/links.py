@@ -16,10 +16,20 @@ __all__ = [
 LINKS = {
     name: code
     for code, name in enumerate(
-        ("identity", "log", "logit", "probit", "cloglog", "cauchit", "sqrt", "inverse")
+        (
+            "identity",
+            "log",
+            "logit",
+            "probit",
+            "cloglog",
+            "cauchit",
+            "sqrt",
+            "inverse",
+            "tan_half",
+        )
     )
 }
-IDENTITY, LOG, LOGIT, PROBIT, CLOGLOG, CAUCHIT, SQRT, INVERSE = range(8)
+IDENTITY, LOG, LOGIT, PROBIT, CLOGLOG, CAUCHIT, SQRT, INVERSE, TAN_HALF = range(9)
 
 
 @inner
@@ -47,6 +57,9 @@ def mean_at(link: int, eta: float) -> tuple[float, float, float]:
         return math.atan2(1.0, -eta) / math.pi, slope, -2.0 * eta * slope / (1.0 + eta * eta)
     if link == SQRT:
         return eta * eta, 2.0 * eta, 2.0
+    if link == TAN_HALF:
+        slope = 2.0 / (1.0 + eta * eta)
+        return 2.0 * math.atan(eta), slope, -eta * slope * slope
     return 1.0 / eta, -1.0 / (eta * eta), 2.0 / (eta * eta * eta)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import Kernel, inner, kernel, shifted
+from bayesmix.gaussian.linking import Kernel, inner, inner_called, kernel, pointer, shifted
+from bayesmix.glmm.rows.angles import row_von_mises
 from bayesmix.glmm.rows.counts import row_generalized_poisson, row_negative_binomial1, row_poisson
 from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL, each_row
 from bayesmix.glmm.rows.hurdle import (
@@ -35,6 +36,7 @@ from bayesmix.glmm.rows.joint import (
 )
 from bayesmix.glmm.rows.kernels import SIGNATURE
 from bayesmix.glmm.rows.ordbeta import row_ordbeta
+from bayesmix.glmm.rows.ordinal import rows_acat, rows_cratio, rows_cumulative, rows_sratio
 from bayesmix.glmm.rows.positive import row_exponential, row_inverse_gaussian, row_weibull
 from bayesmix.glmm.rows.proportions import row_beta_binomial, row_binomial
 from bayesmix.glmm.rows.real import row_laplace, row_lognormal, row_skew_normal
@@ -87,66 +89,70 @@ def observed(row: Any, tail: Any, step: float) -> Any:
         1 for counts, 0 for other responses: a censored count of y or more is above y - 1.
     """
 
-    @inner
-    def add_interval(y, given, links, a, order, g, H, by, twice):  # type: ignore[no-untyped-def]
-        """Subtract the log probability of the interval from g and H; return it."""
-        lower, upper = given[2], given[3]
-        if not lower > -np.inf:
-            value = tail(upper, given[0], links, a, order, by[0], twice[0], False)
-        elif not upper < np.inf:
-            value = tail(lower - step, given[0], links, a, order, by[0], twice[0], True)
-        else:
-            # The tail is taken in which the difference is not lost.
-            middle = tail(lower - step, given[0], links, a, 0, by[0], twice[0], True)
-            above = not middle > -0.6931471805599453
-            far, near = (lower - step, upper) if above else (upper, lower - step)
-            large = tail(far, given[0], links, a, order, by[0], twice[0], above)
-            small = tail(near, given[0], links, a, order, by[1], twice[1], above)
-            value = large
-            if small > -np.inf:
-                apart = small - large
-                if not apart < 0.0:
-                    return math.nan
-                odds = 1.0 / np.expm1(-apart)
-                value += math.log(-np.expm1(apart))
-                for k in range(len(g)):
-                    for j in range(k + 1):
-                        both = (by[0, k] - by[1, k]) * (by[0, j] - by[1, j])
-                        twice[0, k, j] += (
-                            odds * (twice[0, k, j] - twice[1, k, j]) - odds * (1.0 + odds) * both
-                        )
-                for k in range(len(g)):
-                    by[0, k] += odds * (by[0, k] - by[1, k])
-        if order > 0:
-            for k in range(len(g)):
-                g[k] -= by[0, k]
-                for j in range(k + 1):
-                    H[k, j] -= twice[0, k, j]
-        return value
-
-    @inner
+    @inner_called(f"observed_{row.__name__}")
     def rows(y, given, links, a, order, g, H):  # type: ignore[no-untyped-def]
-        status, exponent = given[1], given[4]
+        status, lower, upper, exponent = given[1], given[2], given[3], given[4]
+        K, cut = len(g), lower > -np.inf or upper < np.inf
+        s = 0.0
+        if exponent == 0.0:
+            for k in range(K):
+                g[k] = 0.0
+                for j in range(k + 1):
+                    H[k, j] = 0.0
+            return s
         if status == 0.0:
             s = row(y, given[0], links, a, order, g, H)
-        elif status > 0.0:
-            s = tail(y - step, given[0], links, a, order, g, H, True)
-        else:
-            s = tail(y, given[0], links, a, order, g, H, False)
-        if not s > -np.inf:
-            return s
-        if given[2] > -np.inf or given[3] < np.inf:
-            K = len(g)
-            s -= add_interval(
-                y, given, links, a, order, g, H, np.zeros((2, K)), np.zeros((2, K, K))
-            )
-        if exponent != 1.0:
-            s *= exponent
-            if order > 0:
-                for k in range(len(g)):
-                    g[k] *= exponent
-                    for j in range(k + 1):
-                        H[k, j] *= exponent
+            if not s > -np.inf:
+                return s
+            if not cut and exponent == 1.0:
+                return s
+        # Tails in turn: that of a censored value; the larger one of the interval, on the side
+        # where a difference is not lost; the smaller one. One call keeps the code short.
+        by, twice, found = np.zeros((3, K)), np.zeros((3, K, K)), np.zeros(3)
+        above, both = lower > -np.inf, lower > -np.inf and upper < np.inf
+        turn, last = 0 if status != 0.0 else 1, 2 if both else 1 if cut else 0
+        while turn <= last:
+            side, at = above, upper
+            if turn == 0:
+                side, at = status > 0.0, y - step if status > 0.0 else y
+            elif (turn == 1) == above:
+                at = lower - step
+            found[turn] = tail(at, given[0], links, a, order, by[turn], twice[turn], side)
+            if turn == 1 and both and above and found[1] > -0.6931471805599453:
+                above = False  # the lower limit lies left of the median
+            else:
+                turn += 1
+        if status != 0.0:
+            s = found[0]
+            if not s > -np.inf:
+                return s
+            for k in range(K):
+                g[k] = by[0, k]
+                for j in range(k + 1):
+                    H[k, j] = twice[0, k, j]
+        odds = 0.0
+        if both and found[2] > -np.inf:
+            apart = found[2] - found[1]
+            if not apart < 0.0:
+                return -np.inf
+            odds = 1.0 / np.expm1(-apart)
+            s -= math.log(-np.expm1(apart))
+        if cut:
+            s -= found[1]
+            for k in range(K):
+                gap = by[1, k] - by[2, k]
+                g[k] -= by[1, k] + odds * gap
+                for j in range(k + 1):
+                    other = by[1, j] - by[2, j]
+                    H[k, j] -= (
+                        twice[1, k, j] + odds * (twice[1, k, j] - twice[2, k, j])
+                        - odds * (1.0 + odds) * gap * other
+                    )  # fmt: skip
+        s *= exponent
+        for k in range(K):
+            g[k] *= exponent
+            for j in range(k + 1):
+                H[k, j] *= exponent
         return s
 
     return rows
@@ -158,11 +164,11 @@ def no_tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped
     return math.nan
 
 
-def observed_kernel(name: str) -> Callable[[Callable[..., Any]], Kernel]:
+def observed_kernel(name: str, *needs: Kernel) -> Callable[[Callable[..., Any]], Kernel]:
     """Register a kernel by the name that families give to that of their plain rows."""
 
     def register(function: Callable[..., Any]) -> Kernel:
-        made = kernel(*SIGNATURE, reorder=True)(function)
+        made = kernel(*SIGNATURE, needs=needs, reorder=True)(function)
         OBSERVED_KERNELS[name] = made
         return made
 
@@ -423,3 +429,84 @@ _ordbeta = each_row(
 def observed_ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Fractions with zeros and ones."""
     return _ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_von_mises = each_row(observed(row_von_mises, no_tail, 0.0), 2, _ONE, all_given)
+
+
+@observed_kernel("von_mises")
+def observed_von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Angles."""
+    return _von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+def weighted(plain: Kernel) -> Any:
+    """Make the loop of weighted rows of ordered categories, of the kernel of plain ones."""
+    one_row = plain.external
+
+    @inner_called(f"weighted_{plain.name}")
+    def rows(  # type: ignore[no-untyped-def]
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    ):
+        most = int(trials[0]) - 1 if n > 0 else 0
+        own, categories, three = np.zeros(most), np.zeros(1), np.zeros(3)
+        for k in range(most):
+            by_phi[k] = 0.0
+        total = 0.0
+        for i in range(n):
+            exponent = trials[5 * i + 4]
+            categories[0] = trials[5 * i]
+            s = one_row(
+                link, 1, shifted(y, i), categories.ctypes, shifted(eta, i), phi, order,
+                three.ctypes, shifted(pointer(three), 1), shifted(pointer(three), 2), own.ctypes,
+            )  # fmt: skip
+            if exponent == 0.0:
+                s, three[1], three[2] = 0.0, 0.0, 0.0
+            if not s > -np.inf:
+                return -np.inf
+            total += exponent * s
+            if order > 0:
+                first[i] = exponent * three[1]
+                for k in range(most):
+                    by_phi[k] += exponent * own[k]
+                if order > 1:
+                    value[i], second[i] = exponent * s, exponent * three[2]
+        return total
+
+    return rows
+
+
+_cumulative = weighted(rows_cumulative)
+
+
+@observed_kernel("cumulative", rows_cumulative)
+def observed_cumulative(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, cumulative."""
+    return _cumulative(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_sratio = weighted(rows_sratio)
+
+
+@observed_kernel("sratio", rows_sratio)
+def observed_sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, by stopping ratios."""
+    return _sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_cratio = weighted(rows_cratio)
+
+
+@observed_kernel("cratio", rows_cratio)
+def observed_cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, by continuation ratios."""
+    return _cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+
+
+_acat = weighted(rows_acat)
+
+
+@observed_kernel("acat", rows_acat)
+def observed_acat(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
+    """Ordered categories, each against the one below."""
+    return _acat(link, n, y, trials, eta, phi, order, value, first, second, by_phi)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner
+from bayesmix.gaussian.linking import inner, inner_called
 from bayesmix.glmm.rows.counts import row_poisson
 from bayesmix.glmm.rows.each import chain
 from bayesmix.glmm.rows.joint import (
@@ -153,7 +153,7 @@ def complement(value, order, g, H):  # type: ignore[no-untyped-def]
 def differences(value: Any, first: int) -> Any:
     """Make derivatives by the link-scale values from the first-th on, as differences."""
 
-    @inner
+    @inner_called(f"differences_{value.__name__}_{first}")
     def add(y, links, a, above, order, g, H):  # type: ignore[no-untyped-def]
         center = value(y, links, a, above) if order > 1 else 0.0
         for k in range(first, len(a)):
@@ -189,7 +189,7 @@ def differences(value: Any, first: int) -> Any:
 def location(value: Any, row: Any, shape: Any) -> Any:
     """Make the tail of a location and a scale, the last parameter; `shape` does the others."""
 
-    @inner
+    @inner_called(f"location_{value.__name__}")
     def tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped-def]
         found = value(y, links, a, above)
         if not found > -np.inf or order == 0:
@@ -221,7 +221,7 @@ def location(value: Any, row: Any, shape: Any) -> Any:
 def scaled(value: Any, row: Any, shape: Any) -> Any:
     """Make the tail of a response that is mu times a variable of its own."""
 
-    @inner
+    @inner_called(f"scaled_{value.__name__}")
     def tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped-def]
         if not y > 0.0:
             clear(order, g, H)
@@ -246,7 +246,7 @@ def scaled(value: Any, row: Any, shape: Any) -> Any:
 def of_counts(value: Any, row: Any, shape: Any) -> Any:
     """Make the tail of counts, of which the density gives the derivative by mu."""
 
-    @inner
+    @inner_called(f"of_counts_{value.__name__}")
     def tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped-def]
         if y < 0.0:
             clear(order, g, H)
@@ -280,7 +280,7 @@ def by_differences(value: Any) -> Any:
     """Make a tail whose derivatives are all differences."""
     every = differences(value, 0)
 
-    @inner
+    @inner_called(f"by_differences_{value.__name__}")
     def tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped-def]
         found = value(y, links, a, above)
         clear(order, g, H)
