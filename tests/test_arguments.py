@@ -126,7 +126,3 @@ def test_what_another_model_would_answer_is_no_wrong_argument(eb: bmx.EmpiricalB
 def test_priors_that_are_no_dict_are_refused_by_an_update(eb: bmx.EmpiricalBayes) -> None:
     with pytest.raises(PriorError, match="priors= takes a dict, not int"):
         eb.model.update(priors=3)
-
-
-def test_a_family_without_a_row_kernel_has_no_such_problem(eb: bmx.EmpiricalBayes) -> None:
-    assert not hasattr(eb.model, "glmm_problem")

@@ -163,7 +163,7 @@ class InverseGaussian(Positive):
         """Write both tails (Giner and Smyth 2016)."""
         lam = parameters["lam"]
         mu = self.link_functions.inverse(f, eta)
-        x = f.maximum(y, 1e-300)
+        x = f.minimum(f.maximum(y, 1e-300), 1e200)  # an endless limit has tails, too
         root = f.sqrt(lam / x)
         z = root * (x / mu - 1)
         mirrored = 2 * lam / mu + f.log_ndtr(-root * (x / mu + 1))

@@ -217,7 +217,7 @@ def test_a_name_with_a_dot_is_a_column() -> None:
         ("y ~ (x || g) + (0 + x | g)", r"`x` varies by `g` in two terms", "g"),
         ("y ~ (1 | a:b) + (1 | b:a)", r"in two terms", "b:a"),
         ("y ~ x * (1 | g)", r"cannot be multiplied", "g"),
-        ("y ~ (1 | id | g)", r"two bars", "|"),
+        ("y ~ (1 | id | h | g)", r"two bars", "|"),
         ("y ~ x + (1 / g)", r"nested in the number 1: write \(1 \| g\)", "/"),
         ("y ~ (1 | np.log(g))", r"made of columns", "np.log(g)"),
         ("y ~ (1 | 2)", r"not the literal 2", "2"),

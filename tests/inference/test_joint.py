@@ -184,8 +184,10 @@ def test_the_python_way_is_the_same_density(
 @pytest.mark.parametrize(
     ("text", "options", "match"),
     [
-        ("weighted(count, trials) ~ x + (1 | g)", {"family": "poisson"}, "weighted"),
-        ("count ~ x + (1 | g)", {"family": "zero_inflated_poisson"}, "zero_inflated_poisson"),
+        ("count ~ x + (1 | g)",
+         {"family": "zero_inflated_poisson",
+          "priors": {"zi": bmx.Prior("Uniform", lower=0, upper=1)}},
+         "zi"),
         ("count ~ x + (1 | g)",
          {"family": "poisson", "priors": {"x": bmx.Prior("StudentT", nu=4, mu=0, sigma=1)}},
          "StudentT"),

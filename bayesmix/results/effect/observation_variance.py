@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.families import Family
 from bayesmix.residual import Residual
 
@@ -58,6 +59,11 @@ def observation_variance(
     -------
     ndarray, shape (S,) or ()
 
+    Raises
+    ------
+    NotSupportedError
+        For angles, and for ordered categories without a latent variable.
+
     References
     ----------
     Nakagawa, S., Johnson, P. C. D. and Schielzeth, H. (2017). The coefficient of
@@ -65,11 +71,21 @@ def observation_variance(
     mixed-effects models revisited and expanded. Journal of the Royal Society Interface
     14, 20170213 (table 1 and appendix S1).
     """
+    if family.is_circular:
+        raise NotSupportedError(
+            f"the {family.name} family has angles, whose variance has no parts that add up: R2 and "
+            "icc() are not defined for it; variance_components() has the standard deviations"
+        )
     own = family.residual_variance(parameters)
     if residual is not None and family.is_linear_normal:
         own = residual.mean_variance(parameters, rows)
     if own is not None:
         return np.asarray(own, dtype=np.float64)
+    if family.replaces_intercept:
+        raise NotSupportedError(
+            f"the {family.name} family has no single latent variable with a variance: R2 and icc() "
+            "are not defined for it; the cumulative family has one"
+        )
     columns = {name: np.asarray(values)[:, None] for name, values in parameters.items()}
     n_draws = max((len(values) for values in columns.values()), default=1)
     trials, share = _trials(rows)
