@@ -66,7 +66,7 @@ def test_every_family_has_an_observation_variance(name: str, link: str) -> None:
     rows = {"trials": data["m"].to_numpy(dtype=float)} if "trials" in family.needs else {}
     draws = {key: np.stack([np.asarray(v), np.asarray(v)]) for key, v in parameters.items()}
     if family.is_circular or name in {"sratio", "cratio", "acat"}:
-        with pytest.raises(NotSupportedError, match="angles|no single latent variable"):
+        with pytest.raises(NotSupportedError, match=r"angles|no single latent variable"):
             observation_variance(family, draws, rows, y)
         return
     found = np.broadcast_to(observation_variance(family, draws, rows, y), (2,))
