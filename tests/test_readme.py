@@ -98,6 +98,29 @@ def test_residuals_run_as_they_are_written(namespace: dict[str, Any]) -> None:
     assert abs(one - other) > 1e-4
 
 
+def test_a_formula_for_every_parameter_runs_as_it_is_written(rng: np.random.Generator) -> None:
+    text = section("A formula for every parameter", "###")
+    (code,) = re.findall("```python\n(.*?)```", text.split("\n### ")[0], flags=re.S)
+    site = np.repeat(np.arange(12), 15)
+    mined = np.where(site < 6, "yes", "no")
+    mean = np.exp(1.0 - 0.8 * (site < 6) + 0.3 * rng.normal(size=12)[site])
+    seen = rng.uniform(size=len(site)) > np.where(site < 6, 0.6, 0.2)
+    frame = pd.DataFrame({"count": rng.poisson(mean) * seen, "site": site, "mined": mined})
+    names: dict[str, Any] = {"bmx": bmx, "salamanders": frame}
+    exec(code, names)  # noqa: S102
+    fit: Any = names["zip_fit"]
+    zi = fit.predict(parameter="zi")["estimate"].to_numpy()
+    assert zi.min() > 0
+    assert zi.max() < 1
+    assert fit.fixed_effects(parameter="zi")["term"].tolist() == ["Intercept", "mined[T.yes]"]
+    means = fit.predictions(by="mined").set_index("mined")["estimate"]
+    difference = fit.comparisons("mined")["estimate"][0]
+    assert difference == pytest.approx(means["yes"] - means["no"], rel=0.2)
+    rows = [line for line in section("Families").splitlines() if line.startswith("| `")]
+    named = [name for line in rows for name in re.findall("`([a-z_0-9]+)`", line.split("|")[1])]
+    assert {name for name in named if not name.endswith("_")} <= set(bmx.families.FAMILIES)
+
+
 def test_tests_of_effects_run_as_they_are_written() -> None:
     text = section("Tests of effects", "###").split("```python\n")[1].split("```")[0]
     sleep = bmx.load_dataset("sleepstudy")
