@@ -367,6 +367,11 @@ def test_every_family_has_effects(name: str, rng: np.random.Generator) -> None:
     low = draws_of(post, data.assign(x=0.999)).mean(axis=1)
     slope = post.slopes("x", at={"x": 0.9995}, **these)["estimate"][0]
     assert slope == pytest.approx((expected - low).mean() / 1e-3, rel=1e-4)
+    if name in {"sratio", "cratio", "acat", "von_mises"}:
+        for ask in (post.r2, post.icc, post.variance_partition):
+            with pytest.raises(NotSupportedError, match="not defined for it"):
+                ask()
+        return
     r2 = post.r2()
     assert r2[NUMBERS].notna().all(axis=None)
     assert r2["estimate"].between(0, 1).all()
