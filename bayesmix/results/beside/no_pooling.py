@@ -183,6 +183,14 @@ def _check(model: FittableModel, ci_prob: float) -> None:
             f"regressions without pooling have no penalties, and the model has {smooths[0].name}; "
             "put bs(x, df=...) in the place of s(x)"
         )
+    others = [f"{name} ~ ..." for name in model.design.predictors if name != "mu"]
+    if model.residual is not None and model.residual.correlated:
+        others.append("residual ~ ...")
+    if others:
+        raise NotSupportedError(
+            "regressions without pooling have independent rows of one distribution, and the model "
+            f"has {' and '.join(others)}; ask a model of its first formula alone"
+        )
     categories = model.family.categories(model.design.response)
     for k, category in enumerate(categories, start=1):
         if not np.any(model.y == k):

@@ -335,3 +335,18 @@ def test_each_level_has_the_knots_and_scales_of_all_rows(rng: np.random.Generato
         rows = (data["g"] == level).to_numpy()
         right = np.linalg.lstsq(model.design.mu.X[rows], data["y"][rows], rcond=None)[0]
         np.testing.assert_allclose(table[str(level)].to_numpy(), right, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [("residual ~ ar1(t | g)", r"residual ~ \.\.\."), ("sigma ~ t", r"sigma ~ \.\.\.")],
+)
+def test_other_formulas_are_not_dropped_without_a_word(second: str, said: str) -> None:
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"t": np.tile(range(4), 8), "g": np.repeat(range(8), 4)})
+    data["y"] = rng.normal(size=32)
+    model = bmx.Model(["y ~ t + (1 | g)", second], data)
+    for regress in (model.no_pooling, model.complete_pooling):
+        with pytest.raises(NotSupportedError, match=said):
+            regress()
+    assert len(bmx.Model("y ~ t + (1 | g)", data).no_pooling())
