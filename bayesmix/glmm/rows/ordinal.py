@@ -6,10 +6,11 @@ phi holds the thresholds; in the place of the trials stands the number of catego
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner
+from bayesmix.gaussian.linking import inner, inner_called
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import CLOGLOG, LOGIT, log_failure, log_success
 from bayesmix.glmm.special import log1mexp, log_normal_cdf
@@ -91,56 +92,61 @@ def rows_cumulative(link, n, y, trials, eta, phi, order, value, first, second, b
     return total
 
 
+def sequential(name: str, sign: float) -> Any:
+    """Make the loop of ratios: categories are passed one after another.
+
+    Parameters
+    ----------
+    name : str
+    sign : float
+        -1 where the link's inverse is the probability of stopping, at tau - eta; 1 where it is that
+        of going on, at eta - tau.
+    """
+    stops = sign < 0.0
+
+    @inner_called(f"rows_{name}")
+    def rows(  # type: ignore[no-untyped-def]
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    ):
+        total = 0.0
+        if order > 0 and n > 0:
+            for k in range(int(trials[0]) - 1):
+                by_phi[k] = 0.0
+        for i in range(n):
+            k, last = int(y[i]), int(trials[i])
+            s, slope, bend = 0.0, 0.0, 0.0
+            for j in range(min(k, last - 1)):
+                x = sign * (eta[i] - phi[j])
+                succeeds = stops if j == k - 1 else not stops
+                v, d, dd = log_success(link, x) if succeeds else log_failure(link, x)
+                s += v
+                slope += sign * d
+                bend += dd
+                if order > 0:
+                    by_phi[j] -= sign * d
+            total += s
+            if order > 0:
+                first[i] = slope
+                if order > 1:
+                    second[i], value[i] = bend, s
+        return total
+
+    return rows
+
+
+_stopping, _going_on = sequential("stopping", -1.0), sequential("going_on", 1.0)
+
+
 @row_kernel("sratio")
 def rows_sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Stopping ratios: P(Y = k | Y >= k) = F(tau_k - eta)."""
-    total = 0.0
-    if order > 0 and n > 0:
-        for k in range(int(trials[0]) - 1):
-            by_phi[k] = 0.0
-    for i in range(n):
-        k, last = int(y[i]), int(trials[i])
-        s, slope, bend = 0.0, 0.0, 0.0
-        for j in range(min(k, last - 1)):
-            x = phi[j] - eta[i]
-            v, d, dd = log_success(link, x) if j == k - 1 else log_failure(link, x)
-            s += v
-            slope -= d
-            bend += dd
-            if order > 0:
-                by_phi[j] += d
-        total += s
-        if order > 0:
-            first[i] = slope
-            if order > 1:
-                second[i], value[i] = bend, s
-    return total
+    return _stopping(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @row_kernel("cratio")
 def rows_cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Continuation ratios: P(Y > k | Y >= k) = F(eta - tau_k)."""
-    total = 0.0
-    if order > 0 and n > 0:
-        for k in range(int(trials[0]) - 1):
-            by_phi[k] = 0.0
-    for i in range(n):
-        k, last = int(y[i]), int(trials[i])
-        s, slope, bend = 0.0, 0.0, 0.0
-        for j in range(min(k, last - 1)):
-            x = eta[i] - phi[j]
-            v, d, dd = log_failure(link, x) if j == k - 1 else log_success(link, x)
-            s += v
-            slope += d
-            bend += dd
-            if order > 0:
-                by_phi[j] -= d
-        total += s
-        if order > 0:
-            first[i] = slope
-            if order > 1:
-                second[i], value[i] = bend, s
-    return total
+    return _going_on(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @row_kernel("acat")
