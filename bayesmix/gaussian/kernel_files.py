@@ -45,6 +45,20 @@ class _KernelFiles(FunctionCache):
         self.folder = Path(self.cache_path)
         drop_stale_kernels(self.folder)
 
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        """What one source is compiled for: the signature, the machine, what a closure holds.
+
+        Compiled functions count by name: numba would pickle them, with a number of the process.
+        """
+        function = self._py_func
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        held = [
+            cell.py_func.__qualname__ if hasattr(cell, "py_func") else getattr(cell, "symbol", cell)
+            for cell in cells
+        ]
+        code = hashlib.sha256(function.__code__.co_code).hexdigest()
+        return sig, codegen.magic_tuple(), code, held
+
     def place(self, signature: Any, codegen: Any) -> tuple[Path, bytes]:
         """Where the machine code of a signature is kept, and what it is made of."""
         made_of = repr((

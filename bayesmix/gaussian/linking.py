@@ -22,9 +22,8 @@ from numba.extending import get_cython_function_address, intrinsic
 from bayesmix.gaussian.kernel_files import compiled_function, is_kept
 
 __all__ = [
-    "FLOATS", "INTS", "Kernel", "blas", "f8", "floats_at", "i8", "inlined", "inner", "inner_called",
-    "inner_sums",
-    "kernel", "lapack", "pointer", "shifted",
+    "FLOATS", "INTS", "Kernel", "blas", "called", "f8", "floats_at", "i8", "inlined", "inner",
+    "inner_called", "inner_sums", "kernel", "lapack", "pointer", "shifted",
 ]  # fmt: skip
 
 i8, f8 = types.int64, types.float64
@@ -57,18 +56,23 @@ inner_sums = njit(
 )  # fmt: skip
 
 
-def inner_called(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a closure as `inner` does, under a name that tells what it closes over.
+def called(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Give a closure a name that tells what it closes over.
 
-    Kernels kept on disk are linked by name: two closures of one function that numba has
-    numbered alike in different processes would be taken for one another.
+    Kernels kept on disk are found and linked by name: two closures of one function that
+    numba has numbered alike in different processes would be taken for one another.
     """
 
-    def compiled(function: Callable[..., Any]) -> Any:
+    def renamed(function: Callable[..., Any]) -> Any:
         function.__name__ = function.__qualname__ = name
-        return inner(function)
+        return function
 
-    return compiled
+    return renamed
+
+
+def inner_called(name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a closure as `inner` does, under a name of its own."""
+    return lambda function: inner(called(name)(function))
 
 
 @intrinsic

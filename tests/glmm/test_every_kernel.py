@@ -6,6 +6,8 @@ scipy.stats.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,20 +17,12 @@ from scipy import stats
 
 from bayesmix.families import FAMILIES, Family
 from bayesmix.glmm.rows import (
+    JOINT_KERNELS,
     LINKS,
     OBSERVED_KERNELS,
     ROW_KERNELS,
-    angles,
     constant,
-    each,
     given_rows,
-    hurdle,
-    inflated,
-    observed,
-    positive,
-    proportions,
-    real,
-    tails,
 )
 from tests.families.cases import LEFT_SIDE, family_data, linear_predictor, make
 
@@ -244,13 +238,38 @@ def test_linear_predictors_far_out_have_finite_derivatives(
             assert np.isfinite(part).all()
 
 
+def _compiled_in(function: Any) -> list[Any]:
+    """What a kernel's function holds that is compiled, and what that holds."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    found = [cell for cell in cells if isinstance(cell, Dispatcher)]
+    return found + [inner for one in found for inner in _compiled_in(one.py_func)]
+
+
 def test_closures_in_kernels_have_names_of_their_own() -> None:
-    """Kernels on disk are linked by name: alike ones would be taken for one another."""
-    names: dict[str, Any] = {}
-    for module in (angles, each, hurdle, inflated, observed, positive, proportions, real, tails):
-        for found in vars(module).values():
-            if not isinstance(found, Dispatcher):
-                continue
-            name = found.py_func.__qualname__
+    """Kernels on disk are found and linked by name: alike ones would be taken for one another."""
+    kernels = [*(one.kernel for one in ROW_KERNELS.values()), *JOINT_KERNELS.values()]
+    kernels += OBSERVED_KERNELS.values()
+    functions: dict[str, Any] = {}
+    for made in {id(one): one for one in kernels}.values():
+        held = [one.py_func for one in _compiled_in(made._function)]
+        for function in (made._function, *held):
+            name = function.__qualname__
             assert "<locals>" not in name
-            assert names.setdefault(name, found) is found
+            assert functions.setdefault(name, function.__code__) is function.__code__
+            assert name == made.name or name not in {one.name for one in kernels}
+    assert len({one.name for one in kernels}) == len({id(one) for one in kernels})
+    assert any(name.startswith("observed_row_") for name in functions)
+
+
+def test_kernels_made_of_closures_are_found_again_by_another_process() -> None:
+    names = ("exponential", "acat")
+    for name in names:
+        OBSERVED_KERNELS[name].load()
+    code = (
+        "from bayesmix.glmm.rows import OBSERVED_KERNELS as found; "
+        f"print([found[name].is_compiled() for name in {names}])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert run.stdout.strip() == "[True, True]"

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
-from bayesmix.glmm.rows.links import mean_at
+from bayesmix.glmm.rows.each import chain, joint_kernel
+from bayesmix.glmm.rows.links import LOG, mean_at
 from bayesmix.glmm.special import log_bessel
 
-__all__ = ["row_von_mises", "rows_von_mises"]
+__all__ = ["row_von_mises"]
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -35,10 +35,4 @@ def row_von_mises(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-
     return -kappa * short - scaled - _LOG_2PI
 
 
-_von_mises = each_row(row_von_mises, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("von_mises", alone=True)
-def rows_von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Angles around a direction."""
-    return _von_mises(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("von_mises", row_von_mises, (LOG,), alone=True)

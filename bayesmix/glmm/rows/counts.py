@@ -8,20 +8,21 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inner, inner_sums
 from bayesmix.glmm.rows.each import (
-    CONSTANT_LOG,
-    CONSTANT_LOGIT,
     chain,
-    each_row,
     joint_kernel,
 )
 from bayesmix.glmm.rows.kernels import row_kernel
-from bayesmix.glmm.rows.links import IDENTITY, LOG, complement_at, log_failure, mean_at
+from bayesmix.glmm.rows.links import IDENTITY, LOG, LOGIT, complement_at, log_failure, mean_at
 from bayesmix.glmm.special import exp, log_rising
 
 __all__ = [
-    "factorials", "row_generalized_poisson", "row_negative_binomial1", "row_poisson",
-    "rows_generalized_poisson", "rows_negative_binomial", "rows_negative_binomial1", "rows_poisson",
-]  # fmt: skip
+    "factorials",
+    "row_generalized_poisson",
+    "row_negative_binomial1",
+    "row_poisson",
+    "rows_negative_binomial",
+    "rows_poisson",
+]
 
 
 def factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
@@ -146,13 +147,7 @@ def row_negative_binomial1(y, trials, links, a, order, g, H):  # type: ignore[no
     return rising - size * spread + (y * (math.log(alpha) - spread) if y > 0.0 else 0.0)
 
 
-_negative_binomial1 = each_row(row_negative_binomial1, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("negative_binomial1", factorials, alone=True)
-def rows_negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Counts whose variance is a multiple of their mean."""
-    return _negative_binomial1(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("negative_binomial1", row_negative_binomial1, (LOG,), factorials, alone=True)
 
 
 @inner
@@ -185,10 +180,4 @@ def row_generalized_poisson(y, trials, links, a, order, g, H):  # type: ignore[n
     return value
 
 
-_generalized_poisson = each_row(row_generalized_poisson, 2, CONSTANT_LOGIT << 5)
-
-
-@joint_kernel("generalized_poisson", factorials, alone=True)
-def rows_generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Counts from chains of offspring."""
-    return _generalized_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("generalized_poisson", row_generalized_poisson, (LOGIT,), factorials, alone=True)

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bayesmix.gaussian.linking import Kernel, inner, inner_called, kernel
+from bayesmix.gaussian.linking import Kernel, called, inner, kernel
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, Constant, RowKernel
-from bayesmix.glmm.rows.links import IDENTITY, LINKS, LOG, LOGIT
+from bayesmix.glmm.rows.links import IDENTITY, LINKS, LOGIT
 
-__all__ = ["JOINT_KERNELS", "chain", "each_row", "joint_kernel", "link_of_mu", "packed_links"]
+__all__ = [
+    "JOINT_KERNELS", "JOINT_ROWS", "JointRow", "chain", "each_row", "joint_kernel", "link_of_mu",
+    "packed_links",
+]  # fmt: skip
 
 # By the name of a family's `row_kernel`: kernels that take any of its parameters by predictors.
 JOINT_KERNELS: dict[str, Kernel] = {}
@@ -26,26 +30,51 @@ JOINT_KERNELS: dict[str, Kernel] = {}
 _BITS, _MASK = 5, 31
 
 
+@dataclass(frozen=True, slots=True)
+class JointRow:
+    """A family's row, of which its kernels are made.
+
+    Attributes
+    ----------
+    function : compiled function
+        See `each_row`.
+    constants : tuple of int
+        Codes of the links of the family's parameters where they have no predictor.
+    """
+
+    function: Any
+    constants: tuple[int, ...]
+
+
+JOINT_ROWS: dict[str, JointRow] = {}
+
+
 def joint_kernel(
-    name: str, constant: Constant | None = None, *, alone: bool = False
-) -> Callable[[Callable[..., Any]], Kernel]:
-    """Register a kernel of several predictors by the name that families give.
+    name: str, row: Any, constants: tuple[int, ...], constant: Constant | None = None, *,
+    alone: bool = False,
+) -> None:  # fmt: skip
+    """Make a row's kernel of several predictors, by the name that families give.
 
     It has the signature of every row kernel. With m predictors eta and `first` have shape
     (m, n), `second` (m (m + 1) / 2, n): the lower triangle row by row. `link` is what
     `packed_links` makes. phi and `by_phi` have those of the family's parameters that have no
-    predictor, in their order. `alone` says that it is the kernel of one predictor as well, and
-    `constant` then what it leaves out.
+    predictor, in their order.
+
+    Parameters
+    ----------
+    name : str
+    row, constants
+        See `JointRow`.
+    constant : callable, optional
+        What the kernel leaves out, if it is `alone`.
+    alone : bool
+        Whether it is the kernel of one predictor as well.
     """
-
-    def register(function: Callable[..., Any]) -> Kernel:
-        made = kernel(*SIGNATURE, reorder=True)(function)
-        JOINT_KERNELS[name] = made
-        if alone:
-            ROW_KERNELS[name] = RowKernel(made, constant, -1)
-        return made
-
-    return register
+    JOINT_ROWS[name] = JointRow(row, constants)
+    made = kernel(*SIGNATURE)(each_row(f"joint_{name}", row, constants))
+    JOINT_KERNELS[name] = made
+    if alone:
+        ROW_KERNELS[name] = RowKernel(made, constant, -1)
 
 
 def packed_links(mu: str, parameters: Mapping[str, str | None]) -> int:
@@ -81,31 +110,34 @@ def one_given(trials, i):  # type: ignore[no-untyped-def]
     return trials[i]
 
 
-def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given) -> Any:
-    """Make the loop of a kernel: the sum of rows' log densities, with derivatives as asked for.
+def each_row(
+    name: str, row: Any, constants: tuple[int, ...], given: Any = one_given
+) -> Callable[..., float]:
+    """Make a kernel's function: the sum of rows' log densities, with derivatives as asked for.
 
     Parameters
     ----------
+    name : str
+        The kernel's.
     row : compiled function
         ``row(y, trials, links, a, order, g, H)``: log density of a row at the link-scale
         values a of mu and the family's parameters. From order 1 it fills the gradient g,
         from order 2 the lower triangle of the Hessian H.
-    n_parameters : int
-        Mu and the family's parameters.
-    constants : int
-        Links of the parameters without a predictor, as `packed_links` makes them: "log",
-        "logit" or "identity".
+    constants : tuple of int
+        Codes of the links of the family's parameters where they have no predictor: LOG, LOGIT or
+        IDENTITY.
     given : compiled function
         ``given(trials, i)``: what row i is given beside its response.
 
     Returns
     -------
-    compiled function
-        That takes the arguments of the kernel. (A kernel with a function among the arguments of
-        what it calls could not be kept on disk.)
+    callable
+        For `kernel` to compile.
     """
+    n_parameters = 1 + len(constants)
+    without = sum((1 + link) << (_BITS * k) for k, link in enumerate(constants, start=1))
 
-    @inner_called(f"each_{row.__name__}")
+    @called(name)
     def rows(  # type: ignore[no-untyped-def]
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
     ):
@@ -125,7 +157,7 @@ def each_row(row: Any, n_parameters: int, constants: int, given: Any = one_given
                 links[k], place[k] = code - 1, m
                 m += 1
                 continue
-            links[k], place[k] = ((constants >> (_BITS * k)) & _MASK) - 1, -1
+            links[k], place[k] = ((without >> (_BITS * k)) & _MASK) - 1, -1
             x = phi[n_phi]
             constant[k], by_phi[n_phi] = n_phi, 0.0
             n_phi += 1
@@ -174,6 +206,3 @@ def chain(k: int, slope: float, bend: float, order: int, g: np.ndarray, H: np.nd
             H[j, k] *= slope
         H[k, k] = H[k, k] * slope * slope + g[k] * bend
     g[k] *= slope
-
-
-CONSTANT_LOG, CONSTANT_LOGIT, CONSTANT_REAL = 1 + LOG, 1 + LOGIT, 1 + IDENTITY

@@ -8,12 +8,12 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inner
 from bayesmix.glmm.rows.counts import factorials
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.joint import row_gamma
-from bayesmix.glmm.rows.links import LOG, log_failure, log_success, mean_at
+from bayesmix.glmm.rows.links import LOG, LOGIT, log_failure, log_success, mean_at
 from bayesmix.glmm.special import log_rising
 
-__all__ = ["rows_hurdle_gamma", "rows_hurdle_negative_binomial", "rows_hurdle_poisson"]
+__all__ = ["row_hurdle_gamma", "row_hurdle_negative_binomial", "row_hurdle_poisson"]
 
 
 @inner
@@ -66,13 +66,7 @@ def row_hurdle_poisson(y, trials, links, a, order, g, H):  # type: ignore[no-unt
     return zeros_apart(y, y * log_mu - mu + above, links, a, 1, order, g, H)
 
 
-_hurdle_poisson = each_row(row_hurdle_poisson, 2, CONSTANT_LOGIT << 5)
-
-
-@joint_kernel("hurdle_poisson", factorials, alone=True)
-def rows_hurdle_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Zeros apart from Poisson counts."""
-    return _hurdle_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("hurdle_poisson", row_hurdle_poisson, (LOGIT,), factorials, alone=True)
 
 
 @inner
@@ -109,19 +103,9 @@ def row_hurdle_negative_binomial(y, trials, links, a, order, g, H):  # type: ign
     return zeros_apart(y, value + above, links, a, 2, order, g, H)
 
 
-_hurdle_negative_binomial = each_row(
-    row_hurdle_negative_binomial, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10)
+joint_kernel(
+    "hurdle_negative_binomial", row_hurdle_negative_binomial, (LOG, LOGIT), factorials, alone=True
 )
-
-
-@joint_kernel("hurdle_negative_binomial", factorials, alone=True)
-def rows_hurdle_negative_binomial(  # type: ignore[no-untyped-def]
-    link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):
-    """Zeros apart from negative binomial counts."""
-    return _hurdle_negative_binomial(
-        link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
 
 
 @inner
@@ -131,10 +115,4 @@ def row_hurdle_gamma(y, trials, links, a, order, g, H):  # type: ignore[no-untyp
     return zeros_apart(y, s, links, a, 2, order, g, H) if s > -np.inf else s
 
 
-_hurdle_gamma = each_row(row_hurdle_gamma, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10))
-
-
-@joint_kernel("hurdle_gamma", alone=True)
-def rows_hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Zeros apart from gamma distributed values."""
-    return _hurdle_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("hurdle_gamma", row_hurdle_gamma, (LOG, LOGIT), alone=True)

@@ -8,15 +8,17 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inner
 from bayesmix.glmm.rows.counts import factorials, row_poisson
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, each_row, joint_kernel
+from bayesmix.glmm.rows.each import joint_kernel
 from bayesmix.glmm.rows.joint import row_negative_binomial
-from bayesmix.glmm.rows.links import log_failure, log_success
+from bayesmix.glmm.rows.links import LOG, LOGIT, log_failure, log_success
 from bayesmix.glmm.rows.proportions import choices, row_binomial
 
 __all__ = [
-    "inflated", "joint_zero_inflated_negative_binomial", "joint_zero_inflated_poisson",
-    "rows_zero_inflated_binomial",
-]  # fmt: skip
+    "inflated",
+    "row_zero_inflated_binomial",
+    "row_zero_inflated_negative_binomial",
+    "row_zero_inflated_poisson",
+]
 
 
 @inner
@@ -71,13 +73,7 @@ def row_zero_inflated_poisson(y, trials, links, a, order, g, H):  # type: ignore
     return inflated(y, s, links, a, 1, order, g, H)
 
 
-_zero_inflated_poisson = each_row(row_zero_inflated_poisson, 2, CONSTANT_LOGIT << 5)
-
-
-@joint_kernel("zero_inflated_poisson", factorials, alone=True)
-def joint_zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Zero-inflated Poisson counts."""
-    return _zero_inflated_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("zero_inflated_poisson", row_zero_inflated_poisson, (LOGIT,), factorials, alone=True)
 
 
 @inner
@@ -89,19 +85,13 @@ def row_zero_inflated_negative_binomial(y, trials, links, a, order, g, H):  # ty
     return inflated(y, s, links, a, 2, order, g, H)
 
 
-_zero_inflated_negative_binomial = each_row(
-    row_zero_inflated_negative_binomial, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10)
+joint_kernel(
+    "zero_inflated_negative_binomial",
+    row_zero_inflated_negative_binomial,
+    (LOG, LOGIT),
+    factorials,
+    alone=True,
 )
-
-
-@joint_kernel("zero_inflated_negative_binomial", factorials, alone=True)
-def joint_zero_inflated_negative_binomial(  # type: ignore[no-untyped-def]
-    link, n, y, trials, eta, phi, order, value, first, second, by_phi
-):
-    """Zero-inflated negative binomial counts."""
-    return _zero_inflated_negative_binomial(
-        link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
 
 
 @inner
@@ -111,12 +101,4 @@ def row_zero_inflated_binomial(y, trials, links, a, order, g, H):  # type: ignor
     return inflated(y, s, links, a, 1, order, g, H)
 
 
-_zero_inflated_binomial = each_row(row_zero_inflated_binomial, 2, CONSTANT_LOGIT << 5)
-
-
-@joint_kernel("zero_inflated_binomial", choices, alone=True)
-def rows_zero_inflated_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Zero-inflated successes of trials."""
-    return _zero_inflated_binomial(
-        link, n, y, trials, eta, phi, order, value, first, second, by_phi
-    )
+joint_kernel("zero_inflated_binomial", row_zero_inflated_binomial, (LOGIT,), choices, alone=True)

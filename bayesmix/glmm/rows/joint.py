@@ -7,18 +7,13 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.links import LOG, complement_at, mean_at
 from bayesmix.glmm.special import digamma, log_rising, trigamma
 
-__all__ = [
-    "joint_beta", "joint_gamma", "joint_gaussian", "joint_negative_binomial", "joint_student_t",
-    "row_negative_binomial",
-]  # fmt: skip
+__all__ = ["row_beta", "row_gamma", "row_gaussian", "row_negative_binomial", "row_student_t"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
-_ONE_LOG = CONSTANT_LOG << 5
-_TWO_LOGS = _ONE_LOG + (CONSTANT_LOG << 10)
 
 
 @inner
@@ -42,13 +37,8 @@ def row_gaussian(y, weight, links, a, order, g, H):  # type: ignore[no-untyped-d
     return math.log(root) - log_sigma - 0.5 * z * z - _HALF_LOG_2PI
 
 
-_gaussian = each_row(row_gaussian, 2, _ONE_LOG)
-
-
-@joint_kernel("gaussian", alone=True)
-def joint_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Normal responses; the weights stand in the place of trials."""
-    return _gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+# The weights stand in the place of trials.
+joint_kernel("gaussian", row_gaussian, (LOG,), alone=True)
 
 
 @inner
@@ -91,13 +81,7 @@ def row_student_t(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-
     return value
 
 
-_student_t = each_row(row_student_t, 3, _TWO_LOGS)
-
-
-@joint_kernel("student_t")
-def joint_student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Responses with Student's t distribution."""
-    return _student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("student_t", row_student_t, (LOG, LOG))
 
 
 @inner
@@ -133,13 +117,7 @@ def row_negative_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-
     return value
 
 
-_negative_binomial = each_row(row_negative_binomial, 2, _ONE_LOG)
-
-
-@joint_kernel("negative_binomial")
-def joint_negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Counts that vary more than Poisson's."""
-    return _negative_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("negative_binomial", row_negative_binomial, (LOG,))
 
 
 @inner
@@ -166,13 +144,7 @@ def row_gamma(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
     return alpha * log_alpha - math.lgamma(alpha) + alpha * (log_y - log_mu - ratio) - log_y
 
 
-_gamma = each_row(row_gamma, 2, _ONE_LOG)
-
-
-@joint_kernel("gamma")
-def joint_gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Positive responses with a gamma distribution."""
-    return _gamma(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("gamma", row_gamma, (LOG,))
 
 
 @inner
@@ -202,10 +174,4 @@ def row_beta(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-_beta = each_row(row_beta, 2, _ONE_LOG)
-
-
-@joint_kernel("beta")
-def joint_beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Fractions with a beta distribution."""
-    return _beta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("beta", row_beta, (LOG,))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_REAL, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.joint import row_beta
-from bayesmix.glmm.rows.links import log_failure, log_success, mean_at
+from bayesmix.glmm.rows.links import IDENTITY, LOG, log_failure, log_success, mean_at
 from bayesmix.glmm.rows.ordinal import log_between, log_slope
 
-__all__ = ["row_ordbeta", "rows_ordbeta"]
+__all__ = ["row_ordbeta"]
 
 
 @inner
@@ -49,12 +49,4 @@ def row_ordbeta(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-de
     return value
 
 
-_ordbeta = each_row(
-    row_ordbeta, 4, (CONSTANT_LOG << 5) + (CONSTANT_REAL << 10) + (CONSTANT_LOG << 15)
-)
-
-
-@joint_kernel("ordbeta", alone=True)
-def rows_ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Fractions with zeros and ones."""
-    return _ordbeta(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("ordbeta", row_ordbeta, (LOG, IDENTITY, LOG), alone=True)

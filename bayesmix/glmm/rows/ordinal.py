@@ -6,11 +6,11 @@ phi holds the thresholds; in the place of the trials stands the number of catego
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from bayesmix.gaussian.linking import inner, inner_called
+from bayesmix.gaussian.linking import called, inner
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import CLOGLOG, LOGIT, log_failure, log_success
 from bayesmix.glmm.special import log1mexp, log_normal_cdf
@@ -92,19 +92,20 @@ def rows_cumulative(link, n, y, trials, eta, phi, order, value, first, second, b
     return total
 
 
-def sequential(name: str, sign: float) -> Any:
-    """Make the loop of ratios: categories are passed one after another.
+def sequential(name: str, sign: float) -> Callable[..., float]:
+    """Make a kernel's function of ratios: categories are passed one after another.
 
     Parameters
     ----------
     name : str
+        The kernel's.
     sign : float
         -1 where the link's inverse is the probability of stopping, at tau - eta; 1 where it is that
         of going on, at eta - tau.
     """
     stops = sign < 0.0
 
-    @inner_called(f"rows_{name}")
+    @called(name)
     def rows(  # type: ignore[no-untyped-def]
         link, n, y, trials, eta, phi, order, value, first, second, by_phi
     ):
@@ -134,19 +135,9 @@ def sequential(name: str, sign: float) -> Any:
     return rows
 
 
-_stopping, _going_on = sequential("stopping", -1.0), sequential("going_on", 1.0)
-
-
-@row_kernel("sratio")
-def rows_sratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Stopping ratios: P(Y = k | Y >= k) = F(tau_k - eta)."""
-    return _stopping(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
-
-
-@row_kernel("cratio")
-def rows_cratio(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Continuation ratios: P(Y > k | Y >= k) = F(eta - tau_k)."""
-    return _going_on(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+# P(Y = k | Y >= k) = F(tau_k - eta), and P(Y > k | Y >= k) = F(eta - tau_k).
+rows_sratio = row_kernel("sratio")(sequential("rows_sratio", -1.0))
+rows_cratio = row_kernel("cratio")(sequential("rows_cratio", 1.0))
 
 
 @row_kernel("acat")

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import LOG, log_mean_at, mean_at
 from bayesmix.glmm.special import digamma, trigamma
 
-__all__ = ["rows_exponential", "rows_gamma", "rows_inverse_gaussian", "rows_weibull"]
+__all__ = ["row_exponential", "row_inverse_gaussian", "row_weibull", "rows_gamma"]
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -61,13 +61,7 @@ def row_exponential(y, trials, links, a, order, g, H):  # type: ignore[no-untype
     return -log_mu - ratio
 
 
-_exponential = each_row(row_exponential, 1, 0)
-
-
-@joint_kernel("exponential", alone=True)
-def rows_exponential(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Times with a constant hazard."""
-    return _exponential(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("exponential", row_exponential, (), alone=True)
 
 
 @inner
@@ -94,13 +88,7 @@ def row_weibull(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-de
     return math.log(alpha) - log_y + alpha * at - power
 
 
-_weibull = each_row(row_weibull, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("weibull", alone=True)
-def rows_weibull(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Times whose hazard rises or falls as a power."""
-    return _weibull(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("weibull", row_weibull, (LOG,), alone=True)
 
 
 @inner
@@ -124,10 +112,4 @@ def row_inverse_gaussian(y, trials, links, a, order, g, H):  # type: ignore[no-u
     return 0.5 * (math.log(lam) - _LOG_2PI - 3.0 * log_y) - lam * apart
 
 
-_inverse_gaussian = each_row(row_inverse_gaussian, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("inverse_gaussian", alone=True)
-def rows_inverse_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Responses with an inverse Gaussian distribution."""
-    return _inverse_gaussian(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("inverse_gaussian", row_inverse_gaussian, (LOG,), alone=True)

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner, inner_sums
-from bayesmix.glmm.rows.each import CONSTANT_LOG, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.kernels import row_kernel
-from bayesmix.glmm.rows.links import LOGIT, complement_at, log_failure, log_success, mean_at
+from bayesmix.glmm.rows.links import LOG, LOGIT, complement_at, log_failure, log_success, mean_at
 from bayesmix.glmm.special import digamma, exp, log_rising, trigamma
 
-__all__ = ["choices", "row_binomial", "rows_beta", "rows_beta_binomial", "rows_binomial"]
+__all__ = ["choices", "row_beta_binomial", "row_binomial", "rows_beta", "rows_binomial"]
 
 
 def choices(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
@@ -141,10 +141,4 @@ def row_beta_binomial(y, trials, links, a, order, g, H):  # type: ignore[no-unty
     return up + down - both
 
 
-_beta_binomial = each_row(row_beta_binomial, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("beta_binomial", choices, alone=True)
-def rows_beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Successes of trials that vary more than the binomial's."""
-    return _beta_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("beta_binomial", row_beta_binomial, (LOG,), choices, alone=True)

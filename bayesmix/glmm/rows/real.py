@@ -7,13 +7,13 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_REAL, chain, each_row, joint_kernel
+from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.joint import row_gaussian
 from bayesmix.glmm.rows.kernels import row_kernel
-from bayesmix.glmm.rows.links import mean_at
+from bayesmix.glmm.rows.links import IDENTITY, LOG, mean_at
 from bayesmix.glmm.special import digamma, inverse_mills, log_normal_cdf
 
-__all__ = ["rows_laplace", "rows_lognormal", "rows_skew_normal", "rows_student_t"]
+__all__ = ["row_laplace", "row_lognormal", "row_skew_normal", "rows_student_t"]
 
 _LOG_SQRT_PI_HALF = 0.5 * math.log(0.5 * math.pi)  # of sqrt(2 pi) over 2
 _C = 2.0 / math.pi
@@ -55,13 +55,7 @@ def row_lognormal(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-
     return row_gaussian(log_y, 1.0, links, a, order, g, H) - log_y
 
 
-_lognormal = each_row(row_lognormal, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("lognormal", alone=True)
-def rows_lognormal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Responses whose logarithm is normal."""
-    return _lognormal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("lognormal", row_lognormal, (LOG,), alone=True)
 
 
 @inner
@@ -91,13 +85,7 @@ def row_laplace(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-de
     return -size - math.log(2.0 * sigma)
 
 
-_laplace = each_row(row_laplace, 2, CONSTANT_LOG << 5)
-
-
-@joint_kernel("laplace", alone=True)
-def rows_laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Responses with double exponential tails."""
-    return _laplace(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("laplace", row_laplace, (LOG,), alone=True)
 
 
 @inner
@@ -145,10 +133,4 @@ def row_skew_normal(y, trials, links, a, order, g, H):  # type: ignore[no-untype
     )  # fmt: skip
 
 
-_skew_normal = each_row(row_skew_normal, 3, (CONSTANT_LOG << 5) + (CONSTANT_REAL << 10))
-
-
-@joint_kernel("skew_normal", alone=True)
-def rows_skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Real responses that lean to one side."""
-    return _skew_normal(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("skew_normal", row_skew_normal, (LOG, IDENTITY), alone=True)

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
-from bayesmix.glmm.rows.each import CONSTANT_LOG, CONSTANT_LOGIT, chain, each_row, joint_kernel
-from bayesmix.glmm.rows.links import complement_at, log_mean_at, mean_at
+from bayesmix.glmm.rows.each import chain, joint_kernel
+from bayesmix.glmm.rows.links import LOG, LOGIT, complement_at, log_mean_at, mean_at
 from bayesmix.glmm.special import digamma, trigamma
 
-__all__ = ["row_tweedie", "rows_tweedie"]
+__all__ = ["row_tweedie"]
 
 _NOTHING = 37.0  # logarithms below the largest term: beyond what a double holds
 
@@ -100,10 +100,4 @@ def row_tweedie(y, trials, links, at, order, g, H):  # type: ignore[no-untyped-d
     return value
 
 
-_tweedie = each_row(row_tweedie, 3, (CONSTANT_LOG << 5) + (CONSTANT_LOGIT << 10))
-
-
-@joint_kernel("tweedie", alone=True)
-def rows_tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Amounts with zeros."""
-    return _tweedie(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
+joint_kernel("tweedie", row_tweedie, (LOG, LOGIT), alone=True)
