@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.gaussian.structured_problem import structured_equations
 from bayesmix.gaussian.turned import may_be_turned, turned_equations
 from bayesmix.priors.distributions import check_sizes, standard_parameters
-from bayesmix.priors.model_priors import ModelPriors, PredictorPriors
+from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.residual import Independent, Residual, ResidualParameter, Rows, RowScale
 
@@ -221,32 +221,28 @@ def build_problem(
 
 def unsupported_priors(priors: ModelPriors) -> list[str]:
     """Priors for which the algebra is not exact, or that its kernels do not know."""
-    found = []
-    of_structures = {
-        e.parameter
-        for predictor in priors.predictors.values()
-        for own in predictor.structure.values()
-        for e in own.values()
-    }
-    scales = of_structures | set(priors.family)
-    of_residual = {entry.parameter for entry in priors.residual.values()}
-    for entry in priors:
-        name = entry.parameter.split(": ", 1)[-1]  # without the predictor's
-        if name.startswith("corr("):
-            continue
-        of_family = entry.parameter in priors.family
-        is_scale = name.startswith("sd(") or entry.parameter in scales
-        known = set(_SCALE_PRIORS) if is_scale else {"Normal", "Flat"}
-        if of_family:
-            known |= {"Beta", "Normal", "StudentT"}
-        if entry.parameter in of_structures:  # within its range, as has been checked
-            known |= {"Normal", "Flat"}
-        if entry.parameter in of_residual:
-            # Uniform over part of a range has another coordinate.
-            own = {"Uniform"} if entry.origin == "user" else set()
-            known = {"LKJ", *known, *_SCALE_PRIORS} - own
-        if entry.prior.distribution not in known:
-            found.append(f"{entry.parameter} ~ {entry.prior}")
+    found: list[str] = []
+
+    def look(entries: Iterable[PriorInForce], known: Set[str]) -> None:
+        found.extend(
+            f"{entry.parameter} ~ {entry.prior}"
+            for entry in entries
+            if entry.prior.distribution not in known
+        )
+
+    fixed, scales = {"Normal", "Flat"}, set(_SCALE_PRIORS)
+    for own in priors.predictors.values():
+        look([own.intercept] if own.intercept is not None else [], fixed)
+        look(own.coefficients, fixed)
+        for group, entries in own.sd.items():
+            look(entries, scales)
+            # Within its range, as has been checked.
+            look(own.structure.get(group, {}).values(), scales | fixed)
+    look(priors.family.values(), scales | {"Beta", "Normal", "StudentT"})
+    for entry in priors.residual.values():
+        known = {"LKJ"} | scales if entry.parameter.startswith("sd(") else {"LKJ"} | scales | fixed
+        # Uniform over part of a range has another coordinate.
+        look([entry], known - {"Uniform"} if entry.origin == "user" else known)
     return found
 
 

@@ -16,6 +16,7 @@ import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, FormulaError, NotSupportedError
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.glmm.joint import joint_density
+from bayesmix.inference.engines import why_not_joint
 from bayesmix.inference.laplace import value_at
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.request import PredictionRequest
@@ -215,10 +216,31 @@ def test_auto_takes_the_fast_engine() -> None:
         model.fit_eb("reml")
 
 
+@pytest.mark.parametrize(
+    ("formulas", "family"),
+    [
+        (["count ~ x + (1 | p | g)", "zi ~ z + (x | p | g)"], "zero_inflated_poisson"),
+        (["count ~ `x: y` + (1 + `x: y` | `g: h`)"], "poisson"),
+    ],
+)
+def test_priors_are_known_whatever_effects_are_called(formulas: list[str], family: str) -> None:
+    data = make_data().rename(columns={"u": "x: y"}).assign(**{"g: h": make_data()["g"]})
+    model = bmx.Model(formulas, data, family=family)
+    assert not why_not_joint(model.design, model.family, {}, model.prior_entries)
+    (sd, *_) = [name for name in model.priors["parameter"] if name.startswith("sd(")]
+    other = bmx.Model(
+        formulas, data, family=family, priors={sd: bmx.Prior("Weibull", alpha=2, beta=1)}
+    )
+    said = why_not_joint(other.design, other.family, {}, other.prior_entries)
+    assert said.startswith(f"of the prior {sd} ~ ")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zeros", "sizes", "sigma"])
+@pytest.mark.parametrize("name", ["zeros", "sizes", "sigma", "joined"])
 def test_engines_agree(name: str) -> None:
-    model = model_of(name)
+    model = bmx.Model(JOINED, make_data(), family="zero_inflated_poisson")
+    if name != "joined":
+        model = model_of(name)
     # Eight levels are few: a step or two in thousands ends in a funnel.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
