@@ -30,9 +30,9 @@ import bayesmix as bmx
 from bayesmix.errors import BayesmixError
 
 STEPS = ("ar1", "hetar1", "cs", "homcs", "toep", "homtoep")
-PLACES = ("exp", "gau", "mat")
+PLACES = ("exp", "exp", "gau", "gau", "mat")  # a Matern function costs ten of the others
 FAMILIES = ("gaussian", "gaussian", "gaussian", "gaussian", "poisson", "bernoulli", "gamma")
-SHARE_OF_LARGE, SHARE_OF_SUMMARIES = 0.02, 0.01  # both take their time
+SHARE_OF_LARGE, SHARE_OF_SUMMARIES = 0.01, 0.01  # both take their time
 SLOW = 30.0  # seconds
 
 
@@ -58,7 +58,7 @@ def random_term(rng: np.random.Generator) -> str:
 
 def random_table(rng: np.random.Generator, family: str) -> pd.DataFrame:
     """Draw rows of groups by times, some of them missing or twice, in odd units."""
-    most_g, most_t = (20, 9) if rng.random() < SHARE_OF_LARGE else (7, 5)
+    most_g, most_t = (20, 9) if rng.random() < SHARE_OF_LARGE else (6, 5)
     n_g, n_t = int(rng.integers(2, most_g)), int(rng.integers(1, most_t))
     t = np.cumsum(rng.choice([1, 1, 1, 2, 5], n_t)) - rng.integers(0, 3)
     g = np.repeat(np.arange(n_g), n_t)
@@ -91,7 +91,7 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
     rng = np.random.default_rng([seed, number])
     family = str(rng.choice(FAMILIES))
     table = random_table(rng, family)
-    terms = " + ".join(random_term(rng) for _ in range(rng.choice([1, 1, 2, 3])))
+    terms = " + ".join(random_term(rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3])))
     formula = f"y ~ {rng.choice(['t', '1', 'x'])} + {terms}"
     methods = ["reml", "ml", "map"] if family == "gaussian" else ["ml", "map"]
     method = "draws" if rng.random() < share_of_draws else str(rng.choice(methods))
@@ -102,7 +102,7 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
             fit = model.fit(seed=1, chains=1, draws=20, tune=50, progress=False)
         else:
             fit = model.fit_eb(method)
-        new = table.iloc[:3].assign(t=table["t"].max() + 2, g=[0, 1, 99])
+        new = table.iloc[:1].assign(t=table["t"].max() + 2, g=rng.choice([0, 1, 99]))
         estimate = fit.fixed_effects().set_index("term")["estimate"]
         if not np.isfinite(estimate[list(model.design.mu.fixed_effects)]).all():
             return what, "FAILED: an estimate is not finite"
@@ -110,7 +110,7 @@ def one(seed: int, number: int, share_of_draws: float) -> tuple[str, str]:
         if not np.isfinite(expected).all():
             return what, "FAILED: a fitted value is not finite"
         if "f" not in model.formula.columns:
-            fit.predict(new[:1])
+            fit.predict(new)
         if rng.random() < SHARE_OF_SUMMARIES:
             fit.summary()
             with tempfile.TemporaryDirectory() as folder:
