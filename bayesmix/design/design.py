@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,8 @@ def build_design(
     drop_intercept: bool = False,
     learned: Design | None = None,
     matrices: Matrices | None = None,
+    read_response: Callable[[Any, Formula, Any], Any] | None = None,
+    further: Callable[[Any], Mapping[str, Formula]] | None = None,
 ) -> Design:
     """Evaluate formulas over a table.
 
@@ -149,6 +151,12 @@ def build_design(
         ranges and scales are kept, as for new rows that are predicted.
     matrices : Matrices, optional
         Known covariances between levels.
+    read_response : callable, optional
+        ``read_response(response, formula, learned)``: the left-hand side as the design keeps it,
+        in the categories of that of other data.
+    further : callable, optional
+        ``further(response)``: by parameter, in order, the formulas of predictors beside mu's; those
+        that are not among `others` have the columns of mu's.
 
     Returns
     -------
@@ -198,6 +206,9 @@ def build_design(
         frame = _as_learned(frame, learned, row_labels)
 
     response, response_columns = _response(formula, frame, functions, learned)
+    if read_response is not None:
+        of_other = None if learned is None else learned.response
+        response = read_response(response, formula, of_other)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
@@ -218,6 +229,12 @@ def build_design(
         )
         for parameter, own in formulas.items()
     }
+    asked = {} if further is None else further(response)
+    if asked:
+        predictors = {
+            name: predictors.get(name) or replace(predictors["mu"], parameter=name, formula=own)
+            for name, own in {"mu": formula, **asked}.items()
+        }
     return Design(
         predictors=joined_predictors(predictors),
         response=response,

@@ -20,7 +20,7 @@ from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
-from bayesmix.formula import Formula, parse_formulas, whole_formula
+from bayesmix.formula import Formula, parse_formula, parse_formulas, whole_formula
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.resolve import kept_priors, resolve_priors
 from bayesmix.residual import Residual, residual_by_rows, residual_structure
@@ -120,20 +120,40 @@ class StatedModel(Answers):
         self._check_formulas(formulas, of_residual)
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
-        _check_predictors(self.family, formulas)
+        if not self.family.is_nominal:  # else its parameters are known with the response
+            _check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = learned_from.learned_from or learned_from
             known = learned_from.specification.formula, learned_from.family
-            if known != (self.specification.formula, self.family):
+            own = self.family.with_response(learned_from.design.response, self.formula)
+            if known != (self.specification.formula, own):
                 raise ArgumentError(
                     f"learned_from= is a model {learned_from.formula} of the family "
                     f"{learned_from.family}; it must have the same formula and family"
                 )
         self.learned_from: StatedModel | None = learned_from
+
+        def further(response: Any) -> dict[str, Formula]:
+            """Formulas of the predictors that the response asks for: their own, or mu's."""
+            self.family = self.family.with_response(response, self.formula)
+            if not self.family.is_nominal:
+                return {}
+            _check_predictors(self.family, formulas)
+            text, of_response = self.formula.text, self.formula.columns_of("response")
+            right = text[text.find("~", self.formula.response.stop) + 1 :]
+            available = [name for name in column_names(data) if name not in of_response]
+            return {
+                name: formulas.get(name)
+                or parse_formula(f"{name} ~{right}", available=available, functions=functions)
+                for name in self.family.parameters
+            }
+
         self.design: Design = build_design(
             self.formula,
             data,
             others=formulas,
+            read_response=self.family.read_response,
+            further=further,
             residual=of_residual,
             functions=functions,
             missing=missing,
@@ -211,6 +231,7 @@ class StatedModel(Answers):
         *,
         design: Design | None = None,
         y: np.ndarray | None = None,
+        family: Family | None = None,
         priors: ModelPriors | None = None,
         specification: Specification | None = None,
         data: Any = None,
@@ -224,6 +245,8 @@ class StatedModel(Answers):
             For the same formula and family.
         y : ndarray, shape (n,), optional
             The response of its rows, in numbers.
+        family : Family, optional
+            One with the same parameters.
         priors : ModelPriors, optional
         specification : Specification, optional
         data : table, optional
@@ -261,6 +284,7 @@ class StatedModel(Answers):
             found.design, found.rows = design, design.row_data
             found.names = model_names(design, self.family, self.residual)
         found.y = self.y if y is None else y
+        found.family = self.family if family is None else family
         found._priors = self._priors if priors is None else priors
         found.specification = specification or self.specification
         found._data = self._data if data is None else data
