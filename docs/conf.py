@@ -9,7 +9,7 @@ from pathlib import Path
 import bayesmix
 
 sys.path.insert(0, str(Path(__file__).parent))
-import made_tables  # noqa: E402
+import made_tables
 
 project = "bayesmix"
 author = "The bayesmix developers"
@@ -30,6 +30,7 @@ nb_execution_mode = "off"  # the notebooks hold their outputs, which tests keep 
 nb_remove_code_source = False
 suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
 autosummary_generate = True
+templates_path = ["_templates"]
 autodoc_typehints = "none"
 autodoc_member_order = "alphabetical"
 napoleon_numpy_docstring = True
