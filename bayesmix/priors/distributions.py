@@ -18,6 +18,7 @@ __all__ = [
     "check_parameters",
     "check_pymc_distribution",
     "check_sizes",
+    "in_order",
     "is_improper",
     "is_known",
     "lower_bound",
@@ -94,6 +95,27 @@ _KNOWN: dict[str, Distribution] = {
     ),
     "LKJ": Distribution(positive=("eta",), required=("eta",)),
 }  # fmt: skip
+
+_IN_ORDER: dict[str, tuple[str, ...]] = {
+    "StudentT": ("nu", "mu", "sigma"), "HalfStudentT": ("nu", "sigma"), "Exponential": ("lam",),
+    "Laplace": ("mu", "b"), "Gamma": ("alpha", "beta"), "InverseGamma": ("alpha", "beta"),
+    "Beta": ("alpha", "beta"), "Normal": ("mu", "sigma"), "LogNormal": ("mu", "sigma"),
+    "HalfNormal": ("sigma",), "HalfCauchy": ("beta",), "Cauchy": ("alpha", "beta"),
+    "Logistic": ("mu", "s"), "Weibull": ("alpha", "beta"), "Uniform": ("lower", "upper"),
+    "LKJ": ("eta",),
+}  # fmt: skip
+
+
+def in_order(name: str) -> tuple[str, ...]:
+    """Return the parameters in the order in which PyMC takes numbers without names.
+
+    Parameters
+    ----------
+    name : str
+        A distribution; of one that is not known here nothing is returned.
+    """
+    return _IN_ORDER.get(name, ())
+
 
 # Their squares are numbers still, and so is what a density makes of them.
 _LEAST, _MOST = 1e-100, 1e100
