@@ -5,17 +5,16 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bayesmix.arguments import refusing
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError, NotSupportedError
 from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.pooling import PoolingExtremes
-from bayesmix.model.words_of_others import OF_FIT, OF_FIT_EB
 from bayesmix.statement.pymc_model import Parametrization
 from bayesmix.statement.stated import FittableModel
+from bayesmix.words_of_others import OF_MODEL
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
@@ -106,7 +105,6 @@ class Model(FittableModel, PoolingExtremes):
     ['corr(Subject)', 'LKJ(eta=2)']
     """
 
-    @refusing(OF_FIT)
     def fit(
         self,
         draws: int = 1000,
@@ -221,7 +219,6 @@ class Model(FittableModel, PoolingExtremes):
             progress=progress,
         )
 
-    @refusing(OF_FIT_EB)
     def fit_eb(
         self,
         method: Method | None = None,
@@ -407,6 +404,8 @@ class Model(FittableModel, PoolingExtremes):
                 DataWarning,
                 skip_file_prefixes=OWN_FILES,
             )
+
+    _signposts: ClassVar[Mapping[str, str]] = OF_MODEL
 
     @property
     def glmm_problem(self) -> GlmmProblem:

@@ -17,9 +17,9 @@ from bayesmix.results.check.draws_checking import ChecksDraws
 from bayesmix.results.files.report import Picture
 from bayesmix.results.fit import Fit
 from bayesmix.results.pictures.posterior_plots import PosteriorPlots
-from bayesmix.results.signposts import OF_DRAWS
 from bayesmix.results.tabular.summary import Summary, of_columns, of_negative_shares
 from bayesmix.results.tabular.tree import build_tree, versions
+from bayesmix.words_of_others import OF_DRAWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,10 +145,14 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
         >>> post = model.fit(seed=1, progress=False)
         >>> post.warn_if_unconverged()
         """
-        problems = self.diagnostics().problems
-        if problems:
+        found = self.diagnostics()
+        if found.problems:
+            head = (
+                "do not trust these draws yet: " if found.alarming
+                else "the run is short, and its last digits are rough: "
+            )  # fmt: skip
             warnings.warn(
-                "do not trust these draws yet: " + "; ".join(problems),
+                head + "; ".join(found.problems),
                 ConvergenceWarning,
                 skip_file_prefixes=OWN_FILES,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.answering import Answers
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.between import Matrices
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["FittableModel", "StatedModel"]
 
 
-class StatedModel:
+class StatedModel(Answers):
     """A mixed model as it is stated: all that results and engines know of a model.
 
     `Model`, which users make, is one that can also be fitted and updated.
@@ -378,9 +379,10 @@ class StatedModel:
         Returns
         -------
         ModelGraph
-            A graphviz.Digraph by its attributes. Notebooks show it where the graphviz
-            program is installed, and the variables as text elsewhere; its ``source`` is
-            text that any graphviz reads.
+            A graphviz.Digraph by its attributes. Drawing it takes the program ``dot`` of
+            graphviz: notebooks show the picture where that is installed, and elsewhere the
+            variables as text with a line that says so. Its ``source`` is text that any
+            graphviz reads.
 
         Examples
         --------
