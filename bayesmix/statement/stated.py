@@ -136,38 +136,8 @@ class StatedModel(Answers):
                 )
         self.learned_from: StatedModel | None = learned_from
 
-        def further(response: Any) -> dict[str, Formula]:
-            """Formulas of the predictors that the response asks for: their own, or mu's."""
-            self.family = self.family.with_response(response, self.formula)
-            if not self.family.is_nominal:
-                return {}
-            _check_predictors(self.family, formulas)
-            text, of_response = self.formula.text, self.formula.columns_of("response")
-            right = text[text.find("~", self.formula.response.stop) + 1 :]
-            available = [name for name in column_names(data) if name not in of_response]
-            return {
-                name: formulas.get(name)
-                or parse_formula(f"{name} ~{right}", available=available, functions=functions)
-                for name in self.family.parameters
-            }
-
         if source is None:
-            self.design: Design = build_design(
-                self.formula,
-                data,
-                others=formulas,
-                read_response=self.family.read_response,
-                further=further,
-                residual=of_residual,
-                functions=functions,
-                missing=missing,
-                residual_is_estimated=self.family.residual_is_estimated,
-                weights=weights,
-                known_se=known_se,
-                drop_intercept=self.family.replaces_intercept,
-                learned=None if learned_from is None else learned_from.design,
-                matrices=self.specification.matrices,
-            )
+            self.design: Design = self._design_of(data, formulas, of_residual)
         else:
             self._check_streamed([*formulas, *([] if of_residual is None else ["residual"])])
             self.design = self._streamed_design(source)
@@ -181,9 +151,7 @@ class StatedModel(Answers):
         check_row_data(self.family, self.formula, self.rows)
         if source is None:
             self.y = self._numbers(self.design.response, self.design.row_labels, self.rows)
-            check_limits(
-                self.family, self.y, self.rows, self.formula, self.design.row_labels
-            )
+            check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
         else:
             self.y = self.design.response  # sums of it
         self.residual: Residual | None = _residual(
@@ -201,6 +169,44 @@ class StatedModel(Answers):
             )
             self._priors = kept_priors(learned, self._priors)
 
+    def _design_of(
+        self, data: Any, formulas: Mapping[str, Formula], of_residual: Formula | None
+    ) -> Design:
+        """The design of a frame, whose response may say what the family is."""
+        given = self.specification
+
+        def further(response: Any) -> dict[str, Formula]:
+            """Formulas of the predictors that the response asks for: their own, or mu's."""
+            self.family = self.family.with_response(response, self.formula)
+            if not self.family.is_nominal:
+                return {}
+            _check_predictors(self.family, formulas)
+            text, of_response = self.formula.text, self.formula.columns_of("response")
+            right = text[text.find("~", self.formula.response.stop) + 1 :]
+            available = [name for name in column_names(data) if name not in of_response]
+            return {
+                name: formulas.get(name)
+                or parse_formula(f"{name} ~{right}", available=available, functions=given.functions)
+                for name in self.family.parameters
+            }
+
+        return build_design(
+            self.formula,
+            data,
+            others=formulas,
+            read_response=self.family.read_response,
+            further=further,
+            residual=of_residual,
+            functions=given.functions,
+            missing=given.missing,
+            residual_is_estimated=self.family.residual_is_estimated,
+            weights=given.weights,
+            known_se=given.known_se,
+            drop_intercept=self.family.replaces_intercept,
+            learned=None if self.learned_from is None else self.learned_from.design,
+            matrices=given.matrices,
+        )
+
     def _numbers(
         self, response: Any, labels: pd.Index[Any], rows: Mapping[str, np.ndarray] | None = None
     ) -> np.ndarray:
@@ -209,8 +215,6 @@ class StatedModel(Answers):
 
     def _streamed_design(self, source: Source) -> Design:
         """Read a source as often as its sums need."""
-        from bayesmix.streaming import streamed_design
-
         given = self.specification
         return streamed_design(
             self.formula,

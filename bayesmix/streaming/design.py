@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -259,8 +259,7 @@ def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool
         groups=_around_fixed(groups, rows, sums, kept, fixed),
     )
     beside = {
-        argument: own.summed(0, f"{argument}=", name)
-        for argument, own in sums.beside.items()
+        argument: own.summed(0, f"{argument}=", name) for argument, own in sums.beside.items()
     }
     nothing = Summed(n=n, what="the data frame", source=name)
     return replace(
@@ -278,9 +277,7 @@ def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool
     )
 
 
-def _ranks(
-    sums: _Sums, mu: LinearPredictor, n: int
-) -> tuple[list[int], tuple[str, ...], Any]:
+def _ranks(sums: _Sums, mu: LinearPredictor, n: int) -> tuple[list[int], tuple[str, ...], Any]:
     """Which columns are kept, those left out, and what these are: of all rows."""
     columns = mu.fixed_columns
     if len(columns.names) >= n:
