@@ -83,9 +83,11 @@ class Summed:
             products=products[np.ix_(j, j)], tops=tops[j], flat=flat,
         )  # fmt: skip
 
-    def mean(self) -> float:
+    def mean(self, *args: Any, **kwargs: Any) -> float:
         """Mean of one column."""
-        return float(self._sums()[0][0]) if self.flat else self.refuse()
+        if not self.flat or args or kwargs:
+            self.refuse()
+        return float(self._sums()[0][0])
 
     def mean_square(self, center: float = 0.0) -> float:
         """Mean square of one column, less `center`."""
@@ -96,6 +98,10 @@ class Summed:
         """Mean products of the columns as they are, shape (k, k)."""
         means, products, _ = self._sums()
         return products + np.outer(means, means)
+
+    def centred_products(self) -> np.ndarray:
+        """Sums of products of the columns less their means, shape (k, k)."""
+        return self._sums()[1] * self.n
 
     def largest(self) -> np.ndarray:
         """Largest absolute value of each column, or of the one."""
@@ -127,8 +133,7 @@ class Summed:
             raise AttributeError(name)
         return self.refuse()
 
-    __array_ufunc__ = None
-    __array__ = __iter__ = __bool__ = refuse
+    __array__ = __array_ufunc__ = __array_function__ = __iter__ = __bool__ = refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = refuse
     __rtruediv__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __neg__ = __abs__ = refuse
     __lt__ = __le__ = __gt__ = __ge__ = refuse

@@ -223,7 +223,12 @@ def warm_up_steps(model: FittableModel) -> int:
     from bayesmix.gaussian.structure import plan_elimination
 
     groups = model.design.mu.groups
-    rest = plan_elimination(groups).rest
+    if model.design.streamed is not None:
+        from bayesmix.inference.problems import gaussian_problem
+
+        rest = gaussian_problem(model).plan.rest
+    else:
+        rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
     return _DEAR_TUNE if dear and _is_collapsed(model) else _FAST_TUNE
 
