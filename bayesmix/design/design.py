@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -127,7 +127,7 @@ def build_design(
     residual_is_estimated: bool = True,
     weights: Any = None,
     known_se: Any = None,
-    drop_intercept: bool = False,
+    drop_intercept: Collection[str] = (),
     learned: Design | None = None,
     matrices: Matrices | None = None,
     read_response: Callable[[Any, Formula, Any], Any] | None = None,
@@ -155,8 +155,8 @@ def build_design(
     weights, known_se : str or array_like, shape (n,), optional
         Precision weights and known residual standard errors: a column's name or
         an array.
-    drop_intercept : bool
-        Whether the constant column is taken out after X was coded with it: where
+    drop_intercept : collection of str
+        Parameters whose constant column is taken out after X was coded with it: where
         thresholds stand in its place, a factor must not get a column per level.
     learned : Design, optional
         A design of the same formula and other data, whose levels, contrasts, knots,
@@ -235,7 +235,7 @@ def build_design(
             row_labels,
             # An effect of each row competes with a residual around mu, and around nothing else.
             residual_is_estimated=residual_is_estimated and parameter == "mu",
-            drop_intercept=drop_intercept and parameter == "mu",
+            drop_intercept=parameter in drop_intercept,
             learned=None if learned is None else learned.predictors[parameter],
             matrices=matrices,
         )

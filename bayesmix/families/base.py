@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -75,6 +75,9 @@ class Family(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     # Whether parameters of the family stand in the intercept's place.
     replaces_intercept: ClassVar[bool] = False
+    # Parameters that the family has only where they have a linear predictor: without an intercept,
+    # because they are 1 where all columns are zero.
+    optional_parameters: ClassVar[tuple[str, ...]] = ()
     # Whether the response is one of several categories in no order, each with a predictor.
     is_nominal: ClassVar[bool] = False
 
@@ -213,6 +216,10 @@ class Family(ABC):
 
     def with_response(self, response: Any, formula: Formula) -> Family:
         """Return the family for a response, which may decide how many predictors there are."""
+        return self
+
+    def with_predictors(self, names: Collection[str]) -> Family:
+        """Return the family whose parameters of these names have a linear predictor."""
         return self
 
     def response_in_words(self, response: Any) -> str:

@@ -139,8 +139,8 @@ class Categorical(Family):
     def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
         """Return the probability of each category, shape (..., n, K)."""
         every = [np.asarray(eta), *(np.asarray(parameters[name]) for name in self.parameters)]
-        every = np.broadcast_arrays(*every)
-        odds = np.stack([np.zeros(every[0].shape), *every], axis=-1)
+        alike = np.broadcast_arrays(*every)
+        odds = np.stack([np.zeros(alike[0].shape), *alike], axis=-1)
         odds -= odds.max(axis=-1, keepdims=True)
         np.exp(odds, out=odds)
         odds /= odds.sum(axis=-1, keepdims=True)

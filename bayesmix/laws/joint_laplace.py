@@ -225,7 +225,7 @@ class JointLaplace(Law):
             level_rows=placed_levels(groups, levels),
             scales=scales,
             family={
-                name: np.full(n_draws, float(value))
+                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
                 for name, value in self.whole.family_values.items()
             },
             n_draws=n_draws,

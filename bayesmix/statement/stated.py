@@ -123,6 +123,14 @@ class StatedModel(Answers):
         self._check_formulas(formulas, of_residual)
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
+        self.family = self.family.with_predictors(formulas)
+        for name in self.family.optional_parameters:
+            if name in formulas and not formulas[name].has_intercept:
+                raise FormulaError(
+                    f"{name} is 1 where its columns are zero, and the thresholds take the place of "
+                    "its intercept; take the 0 or -1 out",
+                    text=formulas[name].text,
+                )
         if not self.family.is_nominal:  # else its parameters are known with the response
             _check_predictors(self.family, formulas)
         if learned_from is not None:
@@ -202,7 +210,10 @@ class StatedModel(Answers):
             residual_is_estimated=self.family.residual_is_estimated,
             weights=given.weights,
             known_se=given.known_se,
-            drop_intercept=self.family.replaces_intercept,
+            drop_intercept=(
+                *(("mu",) if self.family.replaces_intercept else ()),
+                *self.family.optional_parameters,
+            ),
             learned=None if self.learned_from is None else self.learned_from.design,
             matrices=given.matrices,
         )
@@ -559,7 +570,8 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
     """
     for name, formula in formulas.items():
         if name not in family.parameters:
-            known = [known for known in family.parameters if known not in family.vector_parameters]
+            known = [*family.parameters, *family.optional_parameters]
+            known = [one for one in dict.fromkeys(known) if one not in family.vector_parameters]
             known += ["residual"] if family.is_linear_normal else []
             raise FormulaError(
                 f"the {family.name} family has no parameter {name}; "
