@@ -158,7 +158,7 @@ class Model(FittableModel, PoolingExtremes):
             How the fast engine draws the variance parameters of a normal response.
             "independent" proposes each point from a multivariate t that is fitted once for
             all chains, and accepts it or stays (independence Metropolis). It takes up to 8
-            variance parameters, at least half of the proposals accepted, and a Pareto k of
+            variance parameters, at least 0.4 of the proposals accepted, and a Pareto k of
             their weights of at most 0.7, and is refused elsewhere with the reason. "auto"
             takes it where it can be had and NUTS elsewhere; the choice stands in the
             summary. Every other word is NUTS: "nuts" and "nutpie" nutpie's, and "pymc"

@@ -76,12 +76,13 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             "tune": draws.tune,
             "prior_only": int(draws.prior_only),
             "interrupted": int(draws.interrupted),
-            "choice": draws.choice,
             "fit_options": json.dumps({} if options is None else options, default=int),
             "seconds": float(sum(draws.seconds.values())),
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
             **versions(),
         }
+        if draws.choice:
+            attributes["choice"] = draws.choice
         changes = model.pymc_changes
         if changes:
             attributes |= {"pymc_changes": changes.words, "pymc_rows_changed": int(changes.of_rows)}

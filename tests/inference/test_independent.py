@@ -15,7 +15,7 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError, SamplingWarning
 from bayesmix.inference import independent
-from bayesmix.inference.proposal import Proposal, fit_proposal, judge
+from bayesmix.inference.proposal import Proposal, Quality, fit_proposal, judge
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -159,7 +159,8 @@ def test_a_proposal_is_judged_by_its_weights(rng: np.random.Generator) -> None:
     assert judge(log_w).accepted == pytest.approx(float(w @ pairs.mean(axis=1)))
     heavy = judge(rng.standard_exponential(4000) * 0.95)  # weights with a Pareto tail
     assert heavy.pareto_k == pytest.approx(0.95, abs=0.2)
-    assert "Pareto k" in heavy.why_not
+    assert heavy.why_not
+    assert "Pareto k of 0.90" in Quality(accepted=0.8, pareto_k=0.9).why_not
     assert judge(np.full(10, -np.inf)).why_not
 
 
