@@ -183,17 +183,18 @@ class Predictor:
         """Return draws of the probability of each category, shape (K, rows, S)."""
         eta = self._linear.block(rows)
         if not self._request.marginal:
-            return self._probabilities(eta)
+            return self._probabilities(eta, self.of_family(rows))
         spread = np.sqrt(self._linear.group_variance(rows))
         return np.asarray(
             sum(
-                weight * self._probabilities(eta + node * spread)
+                part * weight * self._probabilities(eta + node * spread, family)
+                for part, family in self._own.nodes(rows)
                 for node, weight in zip(NODES, WEIGHTS, strict=True)
             )
         )
 
-    def _probabilities(self, eta: np.ndarray) -> np.ndarray:
-        found = self._family.probabilities(eta.T, self._parameters)
+    def _probabilities(self, eta: np.ndarray, family: Mapping[str, np.ndarray]) -> np.ndarray:
+        found = self._family.probabilities(eta.T, family)
         return np.ascontiguousarray(np.moveaxis(found, (0, 1, 2), (2, 1, 0)))
 
     def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:

@@ -74,8 +74,12 @@ class WholeLaplace(LaplaceLaw):
     @property
     def notes(self) -> list[str]:
         """On which scale effects are, and where the estimates say less than they seem to."""
-        links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
-        found = [f"Effects are on the scale of the link of their parameter ({links})."]
+        family = self._stated.family
+        if family.is_nominal:
+            found = [f"Effects are on {family.scale_in_words}."]
+        else:
+            links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
+            found = [f"Effects are on the scale of the link of their parameter ({links})."]
         return [*found, f"Flat: {self.flat_in_words}."] if self.flat_in_words else found
 
     # -- parameters -----------------------------------------------------------

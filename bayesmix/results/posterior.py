@@ -76,6 +76,7 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             "tune": draws.tune,
             "prior_only": int(draws.prior_only),
             "interrupted": int(draws.interrupted),
+            "choice": draws.choice,
             "fit_options": json.dumps({} if options is None else options, default=int),
             "seconds": float(sum(draws.seconds.values())),
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
@@ -214,10 +215,13 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
         interrupted = bool(self.idata.attrs["interrupted"])
-        return [*words, text + (" (interrupted)" if interrupted else "")]
+        choice = str(attributes.get("choice", ""))  # older files have none
+        own = [text + (" (interrupted)" if interrupted else "")]
+        return [*words, *own, *([choice] if choice else [])]
 
     def _called(self) -> str:
-        return f"NUTS ({str(self.idata.attrs['engine']).split()[0]})"
+        engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
+        return f"{'draws' if 'independent' in how else 'NUTS'} ({engine})"
 
     def _run(self) -> Mapping[str, Any]:
         return {str(name): value for name, value in self.idata.attrs.items()}

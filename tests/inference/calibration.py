@@ -132,6 +132,63 @@ def structured_ranks(word: str, n_simulations: int, seed: int) -> dict[str, np.n
     return {key: np.asarray(of_name) for key, of_name in found.items()}
 
 
+POOR = ("four levels", "no variance", "three effects")
+
+
+def poor_ranks(case: str, n_simulations: int, seed: int) -> tuple[dict[str, np.ndarray], float]:
+    """Ranks where the data say little, and the share of fits that had independent draws."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[int]] = {}
+    n_levels, q = {"four levels": (4, 1), "no variance": (6, 1), "three effects": (8, 3)}[case]
+    scale = 0.1 if case == "no variance" else 0.7
+    heavy = case == "four levels"
+    priors = {
+        "Intercept": bmx.Prior("Normal", mu=0.3, sigma=0.7),
+        "sd": bmx.Prior("HalfCauchy", beta=0.5) if heavy else bmx.Prior("HalfNormal", sigma=scale),
+        "sigma": bmx.Prior("HalfNormal", sigma=1.0),
+    }
+    g = np.repeat(np.arange(n_levels), 6)
+    Z = np.column_stack([np.ones(len(g)), rng.normal(size=(len(g), 2))])[:, :q]
+    independent = 0
+    for simulation in range(n_simulations):
+        sd = np.abs(0.5 * rng.standard_cauchy(q) if heavy else scale * rng.normal(size=q))
+        sigma, mean = abs(rng.normal()), rng.normal(0.3, 0.7)
+        C = np.eye(q)
+        if q == 3:  # the C-vine of LKJ(2): partial correlations 2 Beta(a, a) - 1
+            r1, r2 = 2 * rng.beta(2.5, 2.5, 2) - 1
+            z = 2 * rng.beta(2.0, 2.0) - 1
+            C[1, :2] = r1, np.sqrt(1 - r1**2)
+            left = np.sqrt(1 - r2**2)
+            C[2] = r2, z * left, left * np.sqrt(1 - z**2)
+        b = rng.normal(size=(n_levels, q)) @ C.T * sd
+        y = rng.normal(mean + (Z * b[g]).sum(axis=1), sigma)
+        data = pd.DataFrame({"y": y, "g": [f"g{i}" for i in g]})
+        text = "y ~ 1 + (1 | g)"
+        if q == 3:
+            data["x"], data["z"] = Z[:, 1], Z[:, 2]
+            text = "y ~ 1 + (x + z | g)"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+            post = bmx.Model(text, data, priors=priors).fit(
+                draws=495, chains=2, cores=2, seed=simulation, sampler="auto", progress=False
+            )
+        independent += "independent" in post.idata.attrs["engine"]
+        draws = post.idata["posterior"]
+        truth = {"Intercept": mean, "sd": sd[-1], "sigma": sigma, "b": b[0, 0]}
+        values = {
+            "Intercept": draws["beta"].values[..., 0], "sd": draws["sd_g"].values[..., -1],
+            "sigma": draws["sigma"].values, "b": draws["b_g"].values[:, :, 0, 0],
+        }  # fmt: skip
+        if q == 3:
+            truth["corr"] = (C @ C.T)[2, 1]
+            values["corr"] = draws["corr_g"].values[..., 2, 1]
+        for name, of_name in values.items():
+            thinned = of_name.reshape(-1)[::10]
+            found.setdefault(name, []).append(int((thinned < truth[name]).sum()))
+    ranks_of = {name: np.asarray(of_name) for name, of_name in found.items()}
+    return ranks_of, independent / n_simulations
+
+
 def histogram(of_ranks: np.ndarray) -> np.ndarray:
     return np.bincount(of_ranks * N_BINS // (N_RANKS + 1), minlength=N_BINS)
 

@@ -10,9 +10,11 @@ import pytest
 from .calibration import (
     FAMILIES,
     KEPT,
+    POOR,
     STRUCTURED,
     histogram,
     p_value,
+    poor_ranks,
     ranks,
     structured_ranks,
 )
@@ -44,5 +46,16 @@ def test_ranks_of_a_structures_parameters_are_uniform(word: str) -> None:
     for name, of_name in structured_ranks(word, 160, 7).items():
         counts = np.bincount(of_name // 20, minlength=5)
         assert p_value(counts) > 1e-3, name
+        inside = ((of_name >= 25) & (of_name < 75)).mean()
+        assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 160), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", POOR)
+def test_ranks_are_uniform_where_the_data_say_little(case: str) -> None:
+    found, independent = poor_ranks(case, 160, 11)
+    assert independent > 0.5
+    for name, of_name in found.items():
+        assert p_value(np.bincount(of_name // 20, minlength=5)) > 1e-3, name
         inside = ((of_name >= 25) & (of_name < 75)).mean()
         assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 160), name
