@@ -96,27 +96,6 @@ _KNOWN: dict[str, Distribution] = {
     "LKJ": Distribution(positive=("eta",), required=("eta",)),
 }  # fmt: skip
 
-_IN_ORDER: dict[str, tuple[str, ...]] = {
-    "StudentT": ("nu", "mu", "sigma"), "HalfStudentT": ("nu", "sigma"), "Exponential": ("lam",),
-    "Laplace": ("mu", "b"), "Gamma": ("alpha", "beta"), "InverseGamma": ("alpha", "beta"),
-    "Beta": ("alpha", "beta"), "Normal": ("mu", "sigma"), "LogNormal": ("mu", "sigma"),
-    "HalfNormal": ("sigma",), "HalfCauchy": ("beta",), "Cauchy": ("alpha", "beta"),
-    "Logistic": ("mu", "s"), "Weibull": ("alpha", "beta"), "Uniform": ("lower", "upper"),
-    "LKJ": ("eta",),
-}  # fmt: skip
-
-
-def in_order(name: str) -> tuple[str, ...]:
-    """Return the parameters in the order in which PyMC takes numbers without names.
-
-    Parameters
-    ----------
-    name : str
-        A distribution; of one that is not known here nothing is returned.
-    """
-    return _IN_ORDER.get(name, ())
-
-
 # Their squares are numbers still, and so is what a density makes of them.
 _LEAST, _MOST = 1e-100, 1e100
 
@@ -154,9 +133,15 @@ def _called_here(name: str) -> str:
     return "" if meant == name else meant
 
 
-def _usual_parameters(name: str) -> tuple[str, ...]:
-    """The parameters that a distribution is mostly written with."""
-    known = _KNOWN[name]
+def in_order(name: str) -> tuple[str, ...]:
+    """Return the parameters that a distribution is mostly written with, in PyMC's order.
+
+    Parameters
+    ----------
+    name : str
+        A distribution; for one that only PyMC knows nothing is returned.
+    """
+    known = _KNOWN.get(name, Distribution())
     unusual = {key for way in known.ways[1:] for key in way} - set(*known.ways[:1])
     every = (*known.real, *known.positive)
     first = ("nu",) if "nu" in known.required else ()
@@ -373,7 +358,7 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
     """
     meant = _called_here(name)
     if meant:
-        parameters_go = ", ".join(f"{key}=..." for key in _usual_parameters(meant))
+        parameters_go = ", ".join(f"{key}=..." for key in in_order(meant))
         raise PriorError(
             f"there is no distribution {name!r}; PyMC calls it {meant}: "
             f'Prior("{meant}"{parameters_go and ", "}{parameters_go})'

@@ -99,6 +99,8 @@ class Prior:
         if found is None:
             raise PriorError(f'{text!r} is no prior: write it as "HalfNormal(1)" or "Normal(0, 2)"')
         name, order = found["name"], in_order(found["name"])
+        if not is_known(name):
+            check_pymc_distribution(name, {})
         values: dict[str, float] = {}
         inside = (found["inside"] or "").strip()
         for k, part in enumerate(inside.split(",") if inside else []):
