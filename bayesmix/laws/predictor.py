@@ -18,6 +18,7 @@ from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.residual_draws import ResidualDraws
 from bayesmix.laws.rows import Rows
+from bayesmix.laws.summaries import FEWEST
 from bayesmix.memory import check_memory
 from bayesmix.residual import Correlated
 
@@ -350,7 +351,7 @@ def row_summaries(
     Returns
     -------
     mean, sd, lower, upper : ndarray, shape (rows,)
-        The quantiles are numpy's, interpolated between neighbours.
+        The quantiles are numpy's, interpolated between neighbours; of fewer than 20 draws NaN.
     """
     n = draws.shape[1]
     tail = (1 - ci_prob) / 2
@@ -375,6 +376,8 @@ def row_summaries(
         sd = np.sqrt(np.einsum("ij,ij->i", draws, draws) / (n - 1))
     if wide.size:
         mean[wide], sd[wide] = _moments_of_far(far)
+    if n < FEWEST:
+        ends = [np.full(len(draws), np.nan) for _ in ends]
     return mean, sd, ends[0], ends[1]
 
 

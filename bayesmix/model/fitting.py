@@ -403,6 +403,8 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         _say(ConvergenceWarning, model, fit.mean_branch)
     if fit.separation:
         _say(SeparationWarning, model, fit.separation)
+    elif fit._law.flat_in_words:
+        _say(SeparationWarning, model, fit._law.flat_in_words)
     if fit._law.is_rough:
         _say(ApproximationWarning, model, fit.approximation)
     return _warned(fit)
