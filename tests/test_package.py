@@ -19,8 +19,9 @@ PACKAGE = Path(bmx.__file__).parent
 # at the top, inside functions and for typing.
 ORDER = [
     "errors", "arguments", "summed", "spread", "memory", "threads", "shorten", "smooths", "formula",
-    "sources", "design", "streaming", "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
-    "inference", "laws", "results", "model", "simulation", "datasets", "demo", "cli",
+    "sources", "design", "streaming", "pedigree", "families", "covariance", "residual", "priors",
+    "statement", "gaussian", "glmm", "inference", "laws", "results", "model", "simulation",
+    "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

@@ -91,7 +91,9 @@ def _no_worse_beyond(problem: Problem, optimum: Optimum) -> bool:
     return False
 
 
-def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarray | Summed) -> None:
+def refuse_perfect_fit(
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray | Summed
+) -> None:
     """Refuse a response of which fixed and group effects together leave nothing.
 
     Its likelihood grows without bound as sigma goes to zero, and the posterior of sigma

@@ -9,9 +9,9 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
-from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
+from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
 
