@@ -115,7 +115,11 @@ def _normal_matrix(problem: Problem) -> sparse.csr_matrix:
                     add(row, base + c, eq.panel[at + column])
                     column += 1
             for c in range(p):
-                add(row, np.full(len(row), starts[-1] + c), eq.panel[at + eq.width[nodes] - p - 1 + c])
+                add(
+                    row,
+                    np.full(len(row), starts[-1] + c),
+                    eq.panel[at + eq.width[nodes] - p - 1 + c],
+                )
             lengths = eq.list_start[nodes + 1] - eq.list_start[nodes] if n_rest else np.zeros(0)
             if lengths.sum():
                 here = slice(int(eq.list_start[nodes[0]]), int(eq.list_start[nodes[-1] + 1]))

@@ -18,6 +18,7 @@ from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
 from bayesmix.families import Family, Gaussian, get_family
+from bayesmix.families.checks import numeric_response, refuse_constant
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formula, parse_formulas, whole_formula
@@ -158,10 +159,13 @@ class StatedModel(Answers):
         }
         check_row_data(self.family, self.formula, self.rows)
         if source is None:
-            self.y = self._numbers(self.design.response, self.design.row_labels, self.rows)
+            self.y = self.family.response_values(
+                self.design.response, self.formula, self.rows, self.design.row_labels
+            )
             check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
         else:
             self.y = self.design.response  # sums of it
+            refuse_constant(self.design.response, self.formula)
         self.residual: Residual | None = _residual(
             self.design, self.family, learned_from,
             self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
@@ -218,19 +222,13 @@ class StatedModel(Answers):
             matrices=given.matrices,
         )
 
-    def _numbers(
-        self, response: Any, labels: pd.Index[Any], rows: Mapping[str, np.ndarray] | None = None
-    ) -> np.ndarray:
-        """The response of some rows in numbers."""
-        return self.family.response_values(response, self.formula, rows or {}, labels)
-
     def _streamed_design(self, source: Source) -> Design:
         """Read a source as often as its sums need."""
         given = self.specification
         return streamed_design(
             self.formula,
             source,
-            numbers=self._numbers,
+            numbers=lambda response: numeric_response(response, self.formula),
             functions=given.functions,
             missing=given.missing,
             residual_is_estimated=self.family.residual_is_estimated,

@@ -70,8 +70,9 @@ def raw_batches(source: Source, columns: Sequence[str]) -> Iterator[RawBatch]:
         if holes:
             keep = np.flatnonzero(~incomplete)
             table, labels = table.take(keep), labels[keep]
-        frame = pd.DataFrame({name: _values(table.column(name), name) for name in columns})
-        yield RawBatch(frame=frame.set_axis(labels), n_given=n, holes=holes)
+        values = {name: _values(table.column(name), name) for name in columns}
+        frame = pd.DataFrame(values, index=labels, copy=False)
+        yield RawBatch(frame=frame, n_given=n, holes=holes)
         start += n
 
 

@@ -51,7 +51,7 @@ def streamed_design(
     formula : Formula
     source : Source
     numbers : callable
-        Makes numbers of a response, given its labels.
+        Makes numbers of a response.
     functions, missing, residual_is_estimated, weights, known_se
         As of `build_design`; weights and standard errors are names of columns.
 
@@ -157,7 +157,7 @@ class _Sums:
         mu = rows.design.mu
         names = mu.fixed_columns.names
         X = mu.fixed_columns.build(rows.design.frame)
-        y = rows.numbers(rows.design.response, rows.design.row_labels)
+        y = rows.numbers(rows.design.response)
         has_constant = bool(mu.formula.has_intercept)
         shift = X.mean(axis=0) if has_constant else np.zeros(len(names))
         if "Intercept" in names and has_constant:
@@ -165,7 +165,12 @@ class _Sums:
         y_shift = float(y.mean()) if has_constant else 0.0
         self.sample_X = X
         self.X, self.y = ColumnSums(len(names)), ColumnSums(3)
-        self.Z = [ColumnSums(group.n_effects) for group in mu.groups]
+        # Of effects whose columns are those of X the sums are X's.
+        own = mu.fixed_columns.terms
+        self.Z = [
+            self.X if len(g.terms) == 1 and g.terms[0] is own else ColumnSums(g.n_effects)
+            for g in mu.groups
+        ]
         self.beside = {argument: ColumnSums(1) for argument in rows.beside}
         self.ends: dict[str, list[tuple[float, Any]]] = {argument: [] for argument in rows.beside}
         self.log_weights = 0.0
@@ -180,7 +185,8 @@ class _Sums:
         self.X.update(batch.X)
         self.y.update(np.column_stack([batch.z, batch.y, offset]))
         for own, Z in zip(self.Z, batch.Z, strict=True):
-            own.update(Z)
+            if own is not self.X:
+                own.update(Z)
         self.plain.update(batch.X, batch.z, None)
         for argument, values in batch.beside.items():
             precision = values if argument == "weights" else values**-2.0
@@ -328,6 +334,6 @@ class Streamed:
 
     def batches(self) -> Iterator[Batch]:
         """Read all rows once more; X without the columns that are left out."""
-        for batch in self._rows.batches():
+        for batch in self._rows.batches(checked=True):
             every = len(self._kept) == batch.X.shape[1]
             yield batch if every else replace(batch, X=batch.X[:, self._kept])

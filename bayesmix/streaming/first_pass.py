@@ -45,22 +45,32 @@ class _Seen:
     """Values, or combinations of them, with how often they were seen."""
 
     def __init__(self) -> None:
-        self._code: dict[Any, int] = {}
+        self._known: pd.Index[Any] | None = None
+        self._new: dict[Any, int] = {}  # those that are not in the index yet
         self._count = np.zeros(0, dtype=np.int64)
 
     def codes(self, values: Any) -> np.ndarray:
         """Number of each value in the order of first appearance."""
         local, unique = pd.factorize(values)
-        found = self._code
-        at = np.asarray(
-            [found.setdefault(value, len(found)) for value in unique.tolist()], dtype=np.int64
-        )
+        if isinstance(unique, pd.CategoricalIndex):
+            unique = unique.astype(object)
+        known, new = self._known, self._new
+        size = 0 if known is None else len(known)
+        at = np.full(len(unique), -1, dtype=np.int64)
+        if known is not None:
+            at = known.get_indexer(unique).astype(np.int64)
+        for k in np.flatnonzero(at < 0).tolist():
+            at[k] = new.setdefault(unique[k], size + len(new))
+        if len(new) > size // 2:  # seldom, so that the whole is not made anew each time
+            added = pd.Index(list(new), dtype=unique.dtype)
+            self._known, self._new = added if known is None else known.append(added), {}
         return at[local]
 
     def rare(self, codes: np.ndarray) -> np.ndarray:
         """Positions of rows whose value has been kept fewer than a few times."""
-        if len(self._count) < len(self._code):
-            grown = np.zeros(max(len(self._code), 2 * len(self._count)), dtype=np.int64)
+        n = int(codes.max()) + 1
+        if len(self._count) < n:
+            grown = np.zeros(max(n, 2 * len(self._count)), dtype=np.int64)
             grown[: len(self._count)] = self._count
             self._count = grown
         at = np.flatnonzero(self._count[codes] < _OF_VALUE)
@@ -78,6 +88,52 @@ class _Categories:
     known: dict[Any, None] = field(default_factory=dict)
     ordered: bool = False
     is_text: bool = False
+
+
+class _Watch:
+    """Finds rows of a batch that say something new."""
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        groups: Sequence[tuple[str, ...]],
+        categorical: Collection[str],
+    ) -> None:
+        self.texts = {name: _Categories() for name in columns}
+        self._seen: dict[tuple[str, ...], _Seen] = {}
+        self._combined = [own for own in dict.fromkeys(groups) if len(own) > 1]
+        self._single = dict.fromkeys([*(name for own in groups for name in own), *categorical])
+
+    def rows(self, frame: pd.DataFrame) -> list[np.ndarray]:
+        """Positions of rows with a rare level, or the least or the largest number."""
+        keep, codes = [], {}
+        for name in frame.columns:
+            column = frame[name]
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                own = self.texts[name]
+                own.ordered = bool(column.cat.ordered)
+                own.known |= dict.fromkeys(column.cat.categories.tolist())
+                self._single.setdefault(name, None)
+            elif column.dtype.kind in "iuf" and name not in self._single:
+                values = column.to_numpy()
+                keep.append(np.asarray([values.argmin(), values.argmax()]))
+            if name in self._single:
+                seen = self._seen.setdefault((name,), _Seen())
+                codes[name] = seen.codes(column)
+                keep.append(seen.rare(codes[name]))
+        for group in self._combined:
+            code = codes[group[0]]
+            for k in range(1, len(group)):
+                seen = self._seen.setdefault(group[: k + 1], _Seen())
+                code = seen.codes(code << 32 | codes[group[k]])
+            keep.append(seen.rare(code))
+        return keep
+
+
+def _is_category(source: Source, name: str) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(source.schema.field(name).type))
 
 
 def first_pass(
@@ -116,13 +172,7 @@ def first_pass(
     DataWarning
         With the number of missing values by column.
     """
-    import pyarrow as pa
-
-    types = {name: source.schema.field(name).type for name in columns}
-    texts = {name: _Categories() for name in columns}
-    seen: dict[tuple[str, ...], _Seen] = {}
-    tracked = [own for own in dict.fromkeys(groups) if len(own) > 1]
-    single = dict.fromkeys([*(name for own in groups for name in own), *categorical])
+    watch = _Watch(columns, groups, categorical)
     parts: list[pd.DataFrame] = []
     holes: dict[str, int] = dict.fromkeys(columns, 0)
     n_given = n_obs = 0
@@ -136,30 +186,13 @@ def first_pass(
         keep = [np.arange(min(len(frame), max(0, _FIRST - n_obs)))]
         keep.append(np.linspace(0, len(frame) - 1, _SPREAD).astype(np.int64))
         n_obs += len(frame)
-        codes: dict[str, np.ndarray] = {}
-        for name in columns:
-            column = frame[name]
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                own = texts[name]
-                own.ordered = bool(column.cat.ordered)
-                own.is_text = not pa.types.is_dictionary(types[name])
-                own.known |= dict.fromkeys(column.cat.categories.tolist())
-                single.setdefault(name, None)
-            elif column.dtype.kind in "iuf" and name not in single:
-                keep.append(np.asarray([column.argmin(), column.argmax()]))
-            if name in single:
-                own_seen = seen.setdefault((name,), _Seen())
-                codes[name] = own_seen.codes(column)
-                keep.append(own_seen.rare(codes[name]))
-        for group in tracked:
-            code = codes[group[0]]
-            for k in range(1, len(group)):
-                own_seen = seen.setdefault(group[: k + 1], _Seen())
-                code = own_seen.codes(code << 32 | codes[group[k]])
-            keep.append(own_seen.rare(code))
+        keep += watch.rows(frame)
         parts.append(frame.iloc[np.unique(np.concatenate(keep))])
     _refuse_missing(n_given, n_obs, holes, missing, beside)
+    texts = watch.texts
     sample = pd.concat([part.astype({n: object for n in part if texts[n].known}) for part in parts])
+    for name in columns:
+        texts[name].is_text = not _is_category(source, name)
     for name, own in texts.items():
         if own.known and not own.is_text:
             sample[name] = pd.Categorical(

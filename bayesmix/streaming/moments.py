@@ -30,10 +30,11 @@ class ColumnSums:
         """Add rows, shape (n, k)."""
         own = ColumnSums(columns.shape[1])
         own.n = len(columns)
-        own.means = np.asarray([column.mean() for column in columns.T])
-        own.tops = np.asarray([max(c.max(), -c.min()) for c in columns.T])
-        apart = columns - own.means
-        own.products = apart.T @ apart
+        across = np.ascontiguousarray(columns.T)
+        own.tops = np.maximum(across.max(axis=1), -across.min(axis=1))
+        own.means = across.mean(axis=1)
+        across = across - own.means[:, None]
+        own.products = across @ across.T
         self.merge(own)
 
     def merge(self, other: ColumnSums) -> None:

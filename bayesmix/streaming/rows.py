@@ -21,7 +21,7 @@ from bayesmix.streaming.kinds import as_fitted, level_finder
 
 __all__ = ["Batch", "Frame", "StreamedRows"]
 
-Numbers = Callable[[Any, Any], np.ndarray]  # of a response and its labels
+Numbers = Callable[[Any], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class StreamedRows:
     beside : mapping of str to str
         Columns of "weights" and "known_se".
     numbers : callable
-        Makes numbers of a response and its labels, or refuses it.
+        Makes numbers of a response, or refuses it.
     """
 
     source: Source
@@ -102,8 +102,13 @@ class StreamedRows:
             if len(batch.frame):
                 yield Frame(frame=as_fitted(batch.frame, self.design.frame), raw=batch.frame)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, *, checked: bool = False) -> Iterator[Batch]:
         """Read all rows once and build their arrays.
+
+        Parameters
+        ----------
+        checked : bool
+            Whether all of them have been found to be numbers.
 
         Raises
         ------
@@ -111,13 +116,14 @@ class StreamedRows:
             Naming the row with a value that is not possible.
         """
         for one in self.frames():
-            yield self._arrays(one)
+            yield self._arrays(one, checked=checked)
 
-    def _arrays(self, one: Frame) -> Batch:
+    def _arrays(self, one: Frame, *, checked: bool) -> Batch:
         frame, labels, mu = one.frame, one.raw.index, self.design.mu
         frame = frame.reset_index(drop=True)
         X = mu.fixed_columns.build(frame, labels)
-        check_finite(X, mu.fixed_columns.names, labels, "the fixed effect")
+        if not checked:
+            check_finite(X, mu.fixed_columns.names, labels, "the fixed effect")
         offset = None
         for piece, columns in zip(mu.formula.offsets, mu.offset_columns, strict=True):
             values = columns.build(frame, labels)
@@ -134,7 +140,7 @@ class StreamedRows:
             y=self._response(frame, labels),
             offset=offset,
             beside=beside,
-            Z=tuple(self._effects(group, frame, labels, X) for group in mu.groups),
+            Z=tuple(self._effects(group, frame, labels, X, checked=checked) for group in mu.groups),
             index=tuple(self._levels(group)(frame) for group in mu.groups),
             labels=labels,
         )
@@ -148,16 +154,20 @@ class StreamedRows:
             values = design.response_columns.build(frame, labels)[:, 0]
         if getattr(values.dtype, "kind", "O") == "f":
             check_finite(np.asarray(values)[:, None], (response.text,), labels, "the response")
-        return self.numbers(values, labels)
+        return self.numbers(values)
 
     def _effects(
-        self, group: GroupingFactor, frame: pd.DataFrame, labels: pd.Index[Any], X: np.ndarray
-    ) -> np.ndarray:
+        self, group: GroupingFactor, frame: pd.DataFrame, labels: pd.Index[Any], X: np.ndarray,
+        *, checked: bool,
+    ) -> np.ndarray:  # fmt: skip
         if group.effects == ("Intercept",):
             return np.ones((len(frame), 1))
         own = self.design.mu.fixed_columns.terms
-        Z = X if len(group.terms) == 1 and group.terms[0] is own else group.build_Z(frame, labels)
-        check_finite(Z, group.effects, labels, f"the effect by `{group.name}`")
+        if len(group.terms) == 1 and group.terms[0] is own:
+            return X
+        Z = group.build_Z(frame, labels)
+        if not checked:
+            check_finite(Z, group.effects, labels, f"the effect by `{group.name}`")
         return Z
 
     def _levels(self, group: GroupingFactor) -> Callable[[pd.DataFrame], np.ndarray]:

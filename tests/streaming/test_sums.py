@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.design.rank import aliased_columns
+from bayesmix.errors import NotSupportedError
 from bayesmix.spread import largest, root_mean_square, sample_sd
 from bayesmix.streaming.moments import ColumnSums, Triangle
 from bayesmix.summed import Summed
 
 
 @pytest.fixture
-def X(rng: np.random.Generator) -> np.ndarray:  # noqa: N802
-    X = rng.normal(size=(500, 3)) + [1e6, 0.0, -3.0]
+def X(rng: np.random.Generator) -> np.ndarray:
+    X = rng.normal(size=(500, 3)) + np.asarray([1e6, 0.0, -3.0])
     return np.column_stack([np.ones(500), X, 2 * X[:, 0] - 7])
 
 
@@ -59,5 +59,5 @@ def test_sums_are_no_rows() -> None:
         lambda: np.asarray(column), lambda: list(column), lambda: column[0],
         lambda: column.astype(float), lambda: np.mean(column), lambda: column > 0, column.mean,
     ):  # fmt: skip
-        with pytest.raises(NotSupportedError, match="the response.* a file only sums"):
+        with pytest.raises(NotSupportedError, match=r"the response.* a file only sums"):
             use()
