@@ -135,14 +135,7 @@ class StatedModel(Answers):
         if not self.family.is_nominal:  # else its parameters are known with the response
             _check_predictors(self.family, formulas)
         if learned_from is not None:
-            learned_from = learned_from.learned_from or learned_from
-            known = learned_from.specification.formula, learned_from.family
-            own = self.family.with_response(learned_from.design.response, self.formula)
-            if known != (self.specification.formula, own):
-                raise ArgumentError(
-                    f"learned_from= is a model {learned_from.formula} of the family "
-                    f"{learned_from.family}; it must have the same formula and family"
-                )
+            learned_from = self._source_of_state(learned_from)
         self.learned_from: StatedModel | None = learned_from
 
         if source is None:
@@ -180,6 +173,18 @@ class StatedModel(Answers):
                 learned_from.design, self.family, learned_from.y, priors, self.residual
             )
             self._priors = kept_priors(learned, self._priors)
+
+    def _source_of_state(self, given: StatedModel) -> StatedModel:
+        """The model that has learned, which must be of the same formula and family."""
+        first = given.learned_from or given
+        known = first.specification.formula, first.family
+        own = self.family.with_response(first.design.response, self.formula)
+        if known != (self.specification.formula, own):
+            raise ArgumentError(
+                f"learned_from= is a model {first.formula} of the family "
+                f"{first.family}; it must have the same formula and family"
+            )
+        return first
 
     def _design_of(
         self, data: Any, formulas: Mapping[str, Formula], of_residual: Formula | None
