@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,8 +193,9 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
     if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":
         return np.asarray([_label(value) for value in column], dtype=object)
     codes, values = pd.factorize(column)  # a label is written once for all of its rows
-    whole = values.dtype.kind in "iu"
-    written = map(str, values.tolist()) if whole else map(_label, values.astype(object))
+    written: Iterable[str | None] = map(_label, values.astype(object))
+    if values.dtype.kind in "iu":
+        written = map(str, values.tolist())
     return np.asarray([*written, None], dtype=object)[codes]
 
 
