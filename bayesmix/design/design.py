@@ -51,6 +51,11 @@ class Design:
         What the functions of the left-hand side give per row.
     residual : ResidualRows or None
         What the formula of the residuals says of the rows.
+    kinds : DataFrame, no rows, or None
+        Kinds and categories of the columns, where there is no frame of rows.
+    streamed : object or None
+        Where the rows are, if they are read in batches and not here: what stands in their
+        places is `Summed` then.
     """
 
     predictors: Mapping[str, LinearPredictor]
@@ -65,6 +70,13 @@ class Design:
     functions: Functions = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
     residual: ResidualRows | None = None
+    kinds: pd.DataFrame | None = None
+    streamed: Any = None
+
+    @property
+    def fitted_columns(self) -> pd.DataFrame:
+        """Columns by which new ones are told to be alike; their rows do not matter."""
+        return self.frame if self.kinds is None else self.kinds
 
     @property
     def mu(self) -> LinearPredictor:
@@ -260,7 +272,7 @@ def _as_learned(frame: pd.DataFrame, learned: Design, labels: pd.Index[Any]) -> 
     free = _columns_of(formulas, "group") - _columns_of(formulas, "fixed", "effect", "offset")
     return frame.assign(
         **{
-            name: like_fitted(frame[name], learned.frame[name], labels)
+            name: like_fitted(frame[name], learned.fitted_columns[name], labels)
             for name in frame.columns
             if name not in free
         }

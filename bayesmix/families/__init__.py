@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from bayesmix.arguments import nearest
 from bayesmix.errors import ArgumentError
@@ -135,6 +136,10 @@ _OTHER_NAMES = {
     "betabinomial": "beta_binomial",
     "log_normal": "lognormal",
     "invgauss": "inverse_gaussian",
+    "beta_family": "beta",
+    "negbinomial2": "negative_binomial",
+    "lognorm": "lognormal",
+    "gamma_family": "gamma",
     "logistic": "bernoulli",
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
@@ -176,13 +181,17 @@ _INSTEAD = {
 }
 
 
+_CALLED = re.compile(r"""(?P<name>[\w.]+)\((?:(?:link\s*=\s*)?["']?(?P<link>\w+)["']?)?\)""")
+
+
 def get_family(family: str | Family | type[Family]) -> Family:
     """Find a family by name.
 
     Parameters
     ----------
     family : str or Family
-        ``"gaussian"``, or a family object, which is returned as it is.
+        ``"gaussian"``, ``'binomial(link="probit")'``, or a family object, which is returned
+        as it is.
 
     Returns
     -------
@@ -197,6 +206,10 @@ def get_family(family: str | Family | type[Family]) -> Family:
         return family
     if isinstance(family, type) and issubclass(family, Family):
         return family()
+    called = _CALLED.fullmatch(str(family).strip())
+    if called is not None:  # as R calls them: binomial(link = "probit")
+        found = get_family(called["name"])
+        return type(found)(link=called["link"]) if called["link"] else found
     name = re.sub(r"[ .-]", "_", str(family).lower())
     name = _OTHER_NAMES.get(name, name)
     if name not in FAMILIES:
@@ -209,3 +222,14 @@ def get_family(family: str | Family | type[Family]) -> Family:
             advice = f"did you mean {' or '.join(map(repr, near))}?"
         raise ArgumentError(f"there is no family {family!r}; {advice}")
     return FAMILIES[name]()
+
+
+def __getattr__(name: str) -> Any:
+    """Name the class that a word of R or another spelling stands for."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        ours = type(get_family(name)).__name__
+    except ArgumentError as error:
+        raise AttributeError(f"bayesmix.families has no {name!r}: {error}") from None
+    raise AttributeError(f"bayesmix.families has no {name!r}; take bayesmix.families.{ours}")

@@ -86,6 +86,8 @@ def why_not_collapsed(
         return why_not
     correlated = residual is not None and residual.correlated
     pairs = residual.pairs(rows, design.n_obs) if residual is not None and correlated else None
+    if design.streamed is not None:  # asked of the levels that are met together, by the algebra
+        return _unknown_prior(unsupported_priors(priors))
     return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups, pairs)
 
 

@@ -16,9 +16,9 @@ from bayesmix.laws.base import Asked
 from bayesmix.laws.refits_law import Interval, RefitsLaw, limits_of
 from bayesmix.laws.values import by_name
 from bayesmix.results.fit import Fit
-from bayesmix.results.signposts import OF_DRAWS
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.tree import versions
+from bayesmix.words_of_others import OF_DRAWS
 
 __all__ = ["Bootstrap", "Replicates"]
 
