@@ -125,13 +125,6 @@ class StatedModel(Answers):
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
         self.family = self.family.with_predictors(formulas)
-        for name in self.family.optional_parameters:
-            if name in formulas and not formulas[name].has_intercept:
-                raise FormulaError(
-                    f"{name} is 1 where its columns are zero, and the thresholds take the place of "
-                    "its intercept; take the 0 or -1 out",
-                    text=formulas[name].text,
-                )
         if not self.family.is_nominal:  # else its parameters are known with the response
             _check_predictors(self.family, formulas)
         if learned_from is not None:
@@ -567,7 +560,7 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
     Raises
     ------
     FormulaError
-        If the family has no such parameter.
+        If the family has no such parameter, or the parameter must have an intercept.
     NotSupportedError
         If it is a vector.
     """
@@ -585,6 +578,12 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
             )
         if name in family.vector_parameters:
             raise NotSupportedError(f"{name} is a vector and has no linear predictor")
+        if name in family.optional_parameters and not formula.has_intercept:
+            raise FormulaError(
+                f"{name} is 1 where its columns are zero, and the thresholds take the place of "
+                "its intercept; take the 0 or -1 out",
+                text=formula.text,
+            )
 
 
 def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:

@@ -187,7 +187,7 @@ def test_words_and_mathematics() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(FormulaError, match="take the 0 or -1 out"):
         bmx.Model(["y ~ x", "disc ~ 0 + f"], DATA, family="cumulative")
-    with pytest.raises(FormulaError, match="no parameter disk; did you mean disc"):
+    with pytest.raises(FormulaError, match="no parameter disk; did you mean 'disc'"):
         bmx.Model(["y ~ x", "disk ~ f"], DATA, family="cumulative")
     weighted = bmx.Model(
         ["weighted(y, w) ~ x", "disc ~ f"], DATA.assign(w=1.0), family="cumulative"
