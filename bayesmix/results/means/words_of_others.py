@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 __all__ = ["OF_CONTRASTS", "OF_MARGINAL_MEANS", "OF_MEANS", "OF_TRENDS"]
 
-_KIND = 'kind="linear", "mean" or "back_transformed"'
+_KIND = 'kind="linear", "mean", "back_transformed" or "probability"'
 
 
 def _renamed(names: Mapping[str, str]) -> dict[str, str]:
