@@ -112,7 +112,9 @@ _STATED = "Model(formula, data, {}=...), as it is a matter of the model"
 _OF_GRIDS = {
     "adjust": "contrasts(adjust=...)", "infer": "table", "specs": "factors= and by=",
     "data": "at=, or predictions(data=...), which averages over rows", "newdata": "at=",
-    **_renamed("mode type scale transform", 'kind="linear", "mean" or "back_transformed"'),
+    **_renamed(
+        "mode type scale transform", 'kind="linear", "mean", "back_transformed" or "probability"'
+    ),
     "regrid": 'kind="mean"',
 }  # fmt: skip
 _OF_FITTING = {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +75,15 @@ def test_the_parser_sees_what_is_missing() -> None:
     parts = sections("Say it.\n\nParameters\n----------\na, b : int\n    Two.\nc\n    One.\n")
     assert documented(parts["Parameters"]) == ["a", "b", "c"]
     assert "Raises" not in parts
+
+
+def test_no_sentence_begins_with_of() -> None:
+    """Docstrings, footers, captions and messages say who does what."""
+    package, found = Path(bmx.__file__).parent, []
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value.lstrip()
+                if re.match(r"Of (?:the|a|an|two|several|each|what|those|these|this) ", text):
+                    found.append(f"{path.name}:{node.lineno}: {text[:40]}")
+    assert not found

@@ -17,8 +17,8 @@ MODEL = """
     no_pooling prior_entries priors pymc_changes pymc_model update with_parts
 """.split()  # noqa: SIM905
 POSTERIOR = """
-    check comparisons correlations covariance_parameters diagnostics family_parameters fitted
-    fixed_effects from_tree
+    check comparisons convergence_table correlations covariance_parameters diagnostics
+    family_parameters fitted fixed_effects from_tree
     group_coefficients group_effects hypothesis icc is_prior kfold log_likelihood log_prior loo
     marginal_covariance marginal_means plot_covariance_parameters plot_fixed_effects
     plot_group_effects

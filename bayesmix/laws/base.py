@@ -20,7 +20,7 @@ from bayesmix.arguments import checked_seed
 from bayesmix.design.reach import design_reaching
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.forecast import check_forecast, observed_rows
-from bayesmix.laws.jointly import Averaged, DrawnJointly, Inverse, Jointly
+from bayesmix.laws.jointly import Averaged, DrawnJointly, Inverse, Jointly, of_categories
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
@@ -400,6 +400,9 @@ class Law(ABC):
     ) -> Jointly:  # fmt: skip
         """Sums of averages of rows, with their joint law.
 
+        Of probabilities of categories each average has one quantity for each category, one
+        behind the other.
+
         Parameters
         ----------
         parts : sequence of Averaged
@@ -413,6 +416,9 @@ class Law(ABC):
         total: np.ndarray | float = 0.0
         for part in parts:
             predictor = self.predictor(part.rows, request, draws, seed)
+            if request.kind == "probability":
+                total = total + of_categories(predictor, part)
+                continue
             drawn = predictor.all_draws(part.rows.n_rows, predictor.n_draws).T
             total = total + part.weights @ (drawn if inverse is None else inverse(drawn))
         return DrawnJointly(draws=np.asarray(total))

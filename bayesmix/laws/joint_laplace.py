@@ -12,12 +12,13 @@ from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.design import GroupingFactor
+from bayesmix.errors import NotSupportedError
 from bayesmix.families.functions import NUMPY
 from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
-from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import NO_THRESHOLDS, Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
@@ -326,7 +327,9 @@ class JointLaplace(Law):
     ) -> Jointly:  # fmt: skip
         """Exact for linear predictors; of parameters and means by the delta method."""
         whole = self.whole
-        if request.marginal:
+        if request.kind == "probability" and self.model.family.vector_parameters:
+            raise NotSupportedError(NO_THRESHOLDS)
+        if request.marginal or request.kind == "probability":
             return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:

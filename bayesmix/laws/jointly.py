@@ -16,8 +16,10 @@ from bayesmix.laws.rows import Rows
 if TYPE_CHECKING:
     from bayesmix.inference.determined import Determined
     from bayesmix.laws.combinations import NormalEffects
+    from bayesmix.laws.predictor import Predictor
 
 __all__ = [
+    "NO_THRESHOLDS",
     "Averaged",
     "DrawnJointly",
     "Inverse",
@@ -25,9 +27,14 @@ __all__ = [
     "NormalJointly",
     "coefficients_jointly",
     "normal_jointly",
+    "of_categories",
 ]
 
 _ROUNDING = 1e-11
+NO_THRESHOLDS = (
+    'kind="probability" of a fit by fit_eb() would leave out how uncertain the thresholds are; '
+    "take fit(), or bootstrap(), whose fits have their own"
+)
 Inverse = Callable[[np.ndarray], np.ndarray]
 
 
@@ -179,6 +186,25 @@ def normal_jointly(
         rest=np.concatenate([np.zeros((len(total.X), 0)), *dense], axis=1),
         determined=determined,
     )
+
+
+def of_categories(predictor: Predictor, part: Averaged) -> np.ndarray:
+    """Draws of averages of each category's probability.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    part : Averaged
+        K averages.
+
+    Returns
+    -------
+    ndarray, shape (K C, S)
+        The C categories of an average behind each other.
+    """
+    P = predictor.category_block(slice(0, part.rows.n_rows))
+    averages = np.stack([part.weights @ draws for draws in P], axis=1)
+    return np.asarray(averages.reshape(-1, P.shape[-1]))
 
 
 def coefficients_jointly(

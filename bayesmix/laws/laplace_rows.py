@@ -10,13 +10,14 @@ import numpy as np
 from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
+from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Linear
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
-from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import NO_THRESHOLDS, Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.laplace_mode import LaplaceMode
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
@@ -79,6 +80,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
         effects, determined = self.normal_effects, self.determined_fixed
         if request.kind == "linear":
             return normal_jointly(effects, parts, determined=determined)
+        if request.kind == "probability":
+            raise NotSupportedError(NO_THRESHOLDS)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             eta, rows = self.means(part.rows), part.rows

@@ -18,6 +18,7 @@ __all__ = [
     "SummaryOptions",
     "diagnose",
     "ess_of_limits",
+    "monte_carlo_errors",
     "summarise",
     "varying",
 ]
@@ -145,6 +146,31 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
     )
     if n_chains > 1:
         out["r_hat"][varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+    return out
+
+
+def monte_carlo_errors(draws: np.ndarray) -> dict[str, np.ndarray]:
+    """Monte Carlo standard errors of means, medians and standard deviations.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (chains, draws, k)
+
+    Returns
+    -------
+    dict of str to ndarray, shape (k,)
+        mcse_mean, mcse_median, mcse_sd. NaN where `diagnose` has it.
+    """
+    from arviz_stats.base import array_stats
+
+    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
+    out = {}
+    for method in ("mean", "median", "sd"):
+        found = np.full(draws.shape[2], np.nan)
+        if draws.shape[1] >= LEAST_DRAWS and varies.size:
+            moving: Any = draws[:, :, varies]
+            found[varies] = array_stats.mcse(moving, chain_axis=0, draw_axis=1, method=method)
+        out[f"mcse_{method}"] = found
     return out
 
 

@@ -14,11 +14,12 @@ from bayesmix.inference.draws import GroupMoments
 from bayesmix.laws.correlations import Correlations
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.results.having_law import HasLaw
-from bayesmix.results.tabular.diagnostics import Diagnostics, diagnose_sampling
+from bayesmix.results.tabular.diagnostics import Diagnostics, convergence_of, diagnose_sampling
 from bayesmix.results.tabular.named import named_parameters
 from bayesmix.results.tabular.tree import MOMENTS_GROUP
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayesmix.statement.stated import StatedModel
@@ -139,13 +140,49 @@ class HasDraws(HasLaw):
         """
         return self._diagnostics
 
+    def convergence_table(self) -> pd.DataFrame:
+        """Set every parameter's estimate beside how sure the chains make it.
+
+        Returns
+        -------
+        DataFrame
+            One row per fixed effect, variance parameter and parameter of the family:
+            parameter, estimate (the mean), sd, the Monte Carlo standard errors mcse_mean,
+            mcse_median and mcse_sd, ess_bulk, ess_tail, r_hat, divergences (those of the run,
+            the same in every row) and divergences_at, the mean of the divergent draws less the
+            estimate, in sd: parameters of which it is far from zero are where to look. NaN
+            where nothing diverged, and where chains are too short to judge.
+
+        References
+        ----------
+        Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Buerkner, P.-C. (2021).
+        Rank-normalization, folding, and localization: an improved R-hat for assessing
+        convergence of MCMC. Bayesian Analysis 16, 667-718.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> model = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep)
+        >>> table = model.fit(seed=1, progress=False).convergence_table()
+        >>> bool((table["r_hat"] < 1.01).all())
+        True
+        """
+        return convergence_of(
+            named_parameters(self.model, self._law.values), self._stats.get("diverging")
+        )
+
+    @functools.cached_property
+    def _stats(self) -> dict[str, np.ndarray]:
+        """What the sampler said of each draw, under ArviZ's names."""
+        if "sample_stats" not in self.idata.children:
+            return {}
+        found = self.idata["sample_stats"].to_dataset()
+        return {str(name): values.to_numpy() for name, values in found.items()}
+
     @functools.cached_property
     def _diagnostics(self) -> Diagnostics:
-        stats = {}
-        if "sample_stats" in self.idata.children:
-            found = self.idata["sample_stats"].to_dataset()
-            stats = {str(name): values.to_numpy() for name, values in found.items()}
-        return diagnose_sampling(named_parameters(self.model, self._law.values), stats)
+        return diagnose_sampling(named_parameters(self.model, self._law.values), self._stats)
 
     def _seed(self, seed: int | None) -> int:
         return checked_seed(seed, int(self.idata.attrs.get("seed", 0)))

@@ -190,6 +190,42 @@ def test_diagnostics_find_what_is_wrong(rng: np.random.Generator) -> None:
     assert "<li>" in found._repr_html_()
 
 
+def test_convergence_is_told_of_each_parameter(
+    sleepstudy: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    post = fake_posterior(bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy), rng)
+    post.idata["sample_stats"]["diverging"][0, :30] = True
+    table = post.convergence_table()
+    draws = post.idata["posterior"]["beta"].to_numpy()[:, :, 1]
+    row = table.set_index("parameter").loc["Days"]
+    ess = row["ess_bulk"]
+    assert row["estimate"] == pytest.approx(draws.mean())
+    assert row["mcse_mean"] == pytest.approx(draws.std(ddof=1) / np.sqrt(ess), rel=0.05)
+    assert row["mcse_sd"] < row["mcse_mean"] < row["mcse_median"]
+    assert row["divergences"] == 30
+    shift = (draws[0, :30].mean() - draws.mean()) / draws.std(ddof=1)
+    assert row["divergences_at"] == pytest.approx(shift)
+    known = post.diagnostics().parameters
+    assert table[["parameter", "ess_tail", "r_hat"]].equals(
+        known[["parameter", "ess_tail", "r_hat"]]
+    )
+
+
+def test_group_effects_have_a_median_beside_the_mean(
+    sleepstudy: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    post = fake_posterior(model, rng)
+    table = post.group_effects(median=True, diagnostics=False)
+    assert list(table.columns[:6]) == ["group", "level", "effect", "estimate", "median", "sd"]
+    assert table["median"].equals(post.group_effects(point="median", diagnostics=False)["estimate"])
+    assert table.drop(columns="median").equals(post.group_effects(diagnostics=False))
+    eb = model.fit_eb().group_effects(median=True)
+    assert eb["median"].tolist() == eb["estimate"].tolist()
+    with pytest.raises(NotSupportedError, match="exponentiate=True"):
+        post.group_effects(odds=True)
+
+
 def test_diagnostics_escape_the_names_of_columns(rng: np.random.Generator) -> None:
     stuck = np.arange(4.0)[:, None] + rng.normal(size=(4, 100))
     html = diagnose_sampling({"sd(g, <b>)": stuck}, {})._repr_html_()

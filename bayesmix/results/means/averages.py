@@ -14,11 +14,12 @@ from bayesmix.design.aliasing import Departure
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.base import Law
 from bayesmix.laws.jointly import Averaged, DrawnJointly
-from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.rows import Rows, new_rows
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.means.asked import factors_and_by
 from bayesmix.results.means.averaging import Averaging, Weights, averaging
+from bayesmix.results.means.categories import each_category
 from bayesmix.results.means.estimable import Estimable, estimable
 from bayesmix.results.means.grid import ReferenceGrid, reference_grid, step_of
 from bayesmix.results.means.judged import Judging, Rope
@@ -70,17 +71,18 @@ class AveragesOverGrids(HasLaw):
             Levels that are averaged over count equally; as often as their combination occurs
             in the data; or as often as it occurs there with the levels of the mean. Nested
             levels are averaged within theirs first.
-        kind : {"linear", "mean", "back_transformed"}
+        kind : {"linear", "mean", "back_transformed", "probability"}
             What is averaged: the linear predictor, on the scale of the link; or the expected
-            response. Or the inverse link of averages of the linear predictor, whose contrasts
-            are ratios under a log or logit link (odds ratios) and else stay on the scale of
-            the link, as those of R's emmeans with ``type="response"``; of a response
-            ``log(y)`` that is exp.
+            response; or, of a response of categories, the probability of each, which adds the
+            column category to those within which means are compared. Or the inverse link of
+            averages of the linear predictor, whose contrasts are ratios under a log or logit
+            link (odds ratios) and else stay on the scale of the link, as those of R's emmeans
+            with ``type="response"``; of a response ``log(y)`` that is exp.
         parameter : str
             Whose linear predictor: "mu", or a parameter of the family with a formula of its own.
         marginal : bool
-            For ``kind="mean"``, whether to average over the distribution of the group effects,
-            instead of having them at zero.
+            For ``kind="mean"`` and "probability", whether to average over the distribution of
+            the group effects, instead of having them at zero.
         ddf : {"satterthwaite", "kenward-roger", "asymptotic"}, optional
             Degrees of freedom of t tests and intervals, of fits to a normal response by REML or
             ML; the first by default. Beyond it they are endless.
@@ -106,7 +108,8 @@ class AveragesOverGrids(HasLaw):
         ArgumentError
             For an argument out of its range.
         NotSupportedError
-            For `ddf` of another kind of fit.
+            For `ddf` of another kind of fit; for probabilities where there are no categories, or
+            of ordered ones by ``fit_eb()``, whose thresholds are held at their estimates.
 
         References
         ----------
@@ -144,7 +147,7 @@ class AveragesOverGrids(HasLaw):
         *,
         at: Mapping[str, Any] | None = None,
         weights: Weights = "equal",
-        kind: Literal["linear", "mean"] = "linear",
+        kind: Literal["linear", "mean", "probability"] = "linear",
         parameter: str = "mu",
         marginal: bool = False,
         ddf: MeansDdf | None = None,
@@ -232,13 +235,17 @@ class AveragesOverGrids(HasLaw):
             )
         scale = scale_of(model, parameter, kind)
         check_probability("ci_prob", ci_prob)
-        if marginal and (scale.kind != "mean" or parameter != "mu"):
+        kind_of_rows: Kind = "linear"
+        if scale.kind == "probability":
+            kind_of_rows = "probability"
+        elif scale.kind == "mean" and parameter == "mu":
+            kind_of_rows = "mean"
+        if marginal and kind_of_rows == "linear":
             raise ArgumentError(
                 'marginal=True averages expected responses over the groups: take kind="mean"'
             )
-        of_response = scale.kind == "mean" and parameter == "mu"
         return PredictionRequest(
-            kind="mean" if of_response else "linear", groups="population", marginal=marginal,
+            kind=kind_of_rows, groups="population", marginal=marginal,
             ci_prob=ci_prob,
         ), scale  # fmt: skip
 
@@ -246,7 +253,7 @@ class AveragesOverGrids(HasLaw):
         self, named: Sequence[str], at: Any, request: PredictionRequest, parameter: str,
         variable: str | None = None,
     ) -> ReferenceGrid:  # fmt: skip
-        whole = request.kind == "mean"
+        whole = request.kind != "linear"
         parameters = tuple(self.model.design.predictors) if whole else (parameter,)
         grid = reference_grid(
             self.model, parameters, named, at, effects=request.uses_effects, variable=variable
@@ -269,11 +276,16 @@ class AveragesOverGrids(HasLaw):
             inverse = _inverse_of(self.model, parameter)
         own = law.of(parameter) if parameter != "mu" else law
         jointly = own.jointly(parts, request, inverse, draws, seed)
+        keys = averages.keys
+        if request.kind == "probability":
+            names = self.model.family.categories(self.model.design.response)
+            keys, known = each_category(keys, known, names)
+            by = (*by, keys.columns[-1])
         if judging.tests and isinstance(jointly, DrawnJointly):
             judging = Judging(tests=False, words="of draws around the mode")
         return MarginalMeans(
             Quantities(
-                jointly=jointly, estimable=known, keys=averages.keys, factors=factors, by=by,
+                jointly=jointly, estimable=known, keys=keys, factors=factors, by=by,
                 scale=scale, judging=judging, ci_prob=request.ci_prob, what=what, signs=signs,
                 notes=_notes(grid, averages, weights, request),
             )
@@ -330,7 +342,9 @@ def _estimable(
     law: Law, parameter: str, weights: sparse.csr_matrix, scale: Scale, *rows: Rows
 ) -> Estimable:
     aliasing = law.model.design.predictors[parameter].aliasing
-    linear = scale.kind != "mean" or law.model.family.mean_is_linear
+    linear = scale.kind not in {"mean", "probability"} or (
+        scale.kind == "mean" and law.model.family.mean_is_linear
+    )
     departure: Departure | None = None
     if aliasing is not None and all(one.left_out is not None for one in rows):
         columns = [(one.X, np.asarray(one.left_out)) for one in rows]

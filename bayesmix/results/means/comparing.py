@@ -52,7 +52,8 @@ def contrasts_between(
     table = pd.concat(keys, ignore_index=True)
     table.insert(0, label, text_column(names))
     sums = bool((np.abs(C.sum(axis=1)) < 1e-9 * np.abs(C).sum(axis=1)).all())
-    of = f"Of the {own.what[:1].lower()}{own.what[1:]} by {' and '.join(compared)}."
+    of = f"These are contrasts of the {own.what[:1].lower()}{own.what[1:]} "
+    of += f"by {' and '.join(compared)}."
     known = ~own.estimable.unknown
     return replace(
         own, jointly=own.jointly.combined(C), estimable=own.estimable.combined(C), keys=table,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MeanKind", "Scale", "scale_of"]
 
-MeanKind = Literal["linear", "mean", "back_transformed"]
+MeanKind = Literal["linear", "mean", "back_transformed", "probability"]
 _LOG = re.compile(r"(?:np\.)?log\((.+)\)\Z")
 
 
@@ -29,7 +29,7 @@ class Scale:
 
     Attributes
     ----------
-    kind : {"linear", "mean", "back_transformed"}
+    kind : {"linear", "mean", "back_transformed", "probability"}
     words : str
         What the estimates are.
     inverse : callable or None
@@ -80,19 +80,26 @@ def scale_of(model: StatedModel, parameter: str, kind: str) -> Scale:
     NotSupportedError
         Where there is nothing to transform back by.
     """
-    if kind in {"response", "link", "lp"}:
+    if kind in {"response", "link", "lp", "prob"}:
         ours = {
-            "link": '"linear"', "lp": '"linear"',
+            "link": '"linear"', "lp": '"linear"', "prob": '"probability"',
             "response": '"mean" (expected responses, averaged), or "back_transformed" (the inverse '
             "link of averages on the link scale, whose contrasts are ratios under log and logit "
             "links, as emmeans has them)",
         }[kind]  # fmt: skip
         raise ArgumentError(f"kind={kind!r} is {ours} here")
-    one_of("kind", kind, ("linear", "mean", "back_transformed"))
+    one_of("kind", kind, ("linear", "mean", "back_transformed", "probability"))
     family = model.family
     link = family.link_functions if parameter == "mu" else model.links[parameter]
     text = model.formula.response.text
     what = text if parameter == "mu" else parameter
+    if kind == "probability":
+        if parameter != "mu" or not family.categories(model.design.response):
+            raise NotSupportedError(
+                f'kind="probability" is for the categories of a response, as of '
+                f'family="cumulative"; take kind="mean" for {what}'
+            )
+        return Scale(kind="probability", words=f"probabilities of the categories of {text}")
     if kind == "mean":
         words = "expected responses" if parameter == "mu" else f"values of {parameter}"
         if parameter == "mu" and family.categories(model.design.response):

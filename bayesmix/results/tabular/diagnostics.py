@@ -10,10 +10,19 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.inference.announce import counted
-from bayesmix.laws.summaries import LEAST_DRAWS, diagnose, ess_of_limits, varying
+from bayesmix.laws.summaries import (
+    LEAST_DRAWS,
+    SummaryOptions,
+    diagnose,
+    ess_of_limits,
+    monte_carlo_errors,
+    summarise,
+    varying,
+)
+from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import html_block
 
-__all__ = ["Diagnostics", "diagnose_sampling"]
+__all__ = ["Diagnostics", "convergence_of", "diagnose_sampling"]
 
 _R_HAT = 1.01  # Vehtari et al. (2021)
 # Beyond this the chains are in different places; below it they are short.
@@ -234,6 +243,46 @@ def diagnose_sampling(
         unjudged=unjudged,
         chains=stacked.shape[0],
         draws=stacked.shape[1],
+    )
+
+
+def convergence_of(
+    parameters: Mapping[str, np.ndarray], diverging: np.ndarray | None
+) -> pd.DataFrame:
+    """Set estimates of parameters beside how sure the chains make them.
+
+    Parameters
+    ----------
+    parameters : mapping of str to ndarray, shape (chains, draws)
+        By label.
+    diverging : ndarray of bool, shape (chains, draws), optional
+        Transitions that diverged; None where the draws are independent.
+
+    Returns
+    -------
+    DataFrame
+    """
+    stacked = np.stack(list(parameters.values()), axis=-1)
+    options = SummaryOptions(diagnostics=False)
+    found = summarise(stacked, options)
+    shift = np.full(stacked.shape[2], np.nan)
+    n = 0
+    if diverging is not None:
+        chosen = np.asarray(diverging, dtype=bool)
+        n = int(chosen.sum())
+        if 0 < n < chosen.size:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                shift = (stacked[chosen].mean(axis=0) - found["estimate"]) / found["sd"]
+    return pd.DataFrame(
+        {
+            "parameter": text_column(list(parameters)),
+            "estimate": found["estimate"],
+            "sd": found["sd"],
+            **monte_carlo_errors(stacked),
+            **diagnose(stacked),
+            "divergences": n,
+            "divergences_at": shift,
+        }
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 
-from bayesmix.arguments import one_of
+from bayesmix.arguments import one_of, refusing
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod, Law, asks_the_law
@@ -162,6 +163,7 @@ class Tables(HasLaw):
         )  # fmt: skip
         return tables.family_parameters_table(self._law, asked)
 
+    @refusing({"odds": "has no odds=; take exponentiate=True"})
     @asks_the_law
     def group_effects(
         self,
@@ -175,6 +177,7 @@ class Tables(HasLaw):
         fixed_uncertainty: bool = True,
         wide: bool = False,
         exponentiate: bool = False,
+        median: bool = False,
     ) -> pd.DataFrame:
         """Summarise the group effects: each level's deviation from the fixed effects.
 
@@ -192,6 +195,9 @@ class Tables(HasLaw):
             per effect.
         exponentiate : bool
             Whether effects are factors of odds, rates or means, as in `fixed_effects`.
+        median : bool
+            Whether the column median stands behind estimate, as merTools' ``REsim`` has it; of
+            empirical Bayes it is the estimate.
 
         Returns
         -------
@@ -199,7 +205,7 @@ class Tables(HasLaw):
             One row per level and effect: group, level, effect, estimate, sd, lower, upper;
             of a posterior also ess_bulk, ess_tail, r_hat. `level` is always text. Of
             empirical Bayes the estimates are the conditional modes, with prediction errors
-            given the variance parameters.
+            given the variance parameters. With `median`, that is the fifth column.
 
         Raises
         ------
@@ -223,8 +229,9 @@ class Tables(HasLaw):
             diagnostics=False if wide else diagnostics, fixed_uncertainty=fixed_uncertainty,
         )  # fmt: skip
         return self._group_tables(
-            group, parameter, asked, wide=wide, with_fixed=False, exponentiate=exponentiate
-        )
+            group, parameter, asked, wide=wide, with_fixed=False, exponentiate=exponentiate,
+            median=median,
+        )  # fmt: skip
 
     @asks_the_law
     def group_coefficients(
@@ -410,7 +417,7 @@ class Tables(HasLaw):
 
     def _group_tables(
         self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool,
-        exponentiate: bool = False,
+        exponentiate: bool = False, median: bool = False,
     ) -> pd.DataFrame:  # fmt: skip
         predictors = self.model.design.predictors
         one_of("parameter", parameter, (*predictors, "all"))
@@ -442,6 +449,14 @@ class Tables(HasLaw):
             if not found:
                 return pd.DataFrame()
             long = pd.concat(found, ignore_index=True)
+            if median:
+                middle = replace(asked, point="median", diagnostics=False)
+                of_groups = (
+                    tables.group_table(law, g, middle, with_fixed=with_fixed)["estimate"]
+                    for g in chosen[law.parameter]
+                )
+                at = long.columns.get_loc("estimate")
+                long.insert(int(at) + 1, "median", pd.concat(of_groups, ignore_index=True))
             if exponentiate:
                 long = tables.exponentiated(long, self.model.family, law.parameter)
             return tables.wide_table(long) if wide else long

@@ -157,7 +157,9 @@ def exponentiated(table: pd.DataFrame, family: Family, parameter: str = "mu") ->
         )
     ratios = table.copy()
     with np.errstate(over="ignore"):  # per unit of a predictor of tiny values a ratio is infinite
-        for name in ("estimate", "lower", "upper"):
+        for name in ("estimate", "median", "lower", "upper"):
+            if name not in table:
+                continue
             ratios[name] = np.exp(table[name])
     ratios["sd"] = ratios["estimate"] * table["sd"]
     return ratios
