@@ -43,7 +43,7 @@ class IndependentDraws:
     stats : dict of str to ndarray, shape (chains, draws)
         Under ArviZ's names.
     quality : Quality
-        Of all points that the chains were offered; of the fit's where they are few.
+        Judged by all points that the chains were offered, or by the fit's where they are few.
     """
 
     X: np.ndarray
