@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,7 +182,7 @@ def _together(
     """
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        running = []
+        running: list[Future[None]] = []
         try:
             for item in items:  # an interrupt may come while a thread starts
                 running.append(pool.submit(work, item, stop))  # noqa: PERF401
