@@ -24,6 +24,7 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
+from bayesmix.families.nominal import Categorical
 from bayesmix.families.ordbeta import OrderedBeta
 from bayesmix.families.ordinal import (
     AdjacentCategories,
@@ -44,6 +45,7 @@ __all__ = [
     "Beta",
     "BetaBinomial",
     "Binomial",
+    "Categorical",
     "ContinuationRatio",
     "Cumulative",
     "Exponential",
@@ -102,6 +104,7 @@ FAMILIES: dict[str, type[Family]] = {
         StoppingRatio,
         ContinuationRatio,
         AdjacentCategories,
+        Categorical,
         ZeroInflatedPoisson,
         ZeroInflatedNegativeBinomial,
         ZeroInflatedBinomial,
@@ -143,6 +146,9 @@ _OTHER_NAMES = {
     "ordered": "cumulative",
     "stopping_ratio": "sratio",
     "sequential": "sratio",
+    "nominal": "categorical",
+    "multinomial_logit": "categorical",
+    "multinom": "categorical",
     "continuation_ratio": "cratio",
     "adjacent_categories": "acat",
     "zip": "zero_inflated_poisson",
@@ -153,10 +159,6 @@ _OTHER_NAMES = {
 }
 
 
-_CATEGORIES = (
-    "for two categories take 'bernoulli', for ordered ones 'cumulative'; for others fit each "
-    "against one of them"
-)
 _TRUNCATED = "write truncated(y, 1) ~ ... with family={!r}"
 _BY_LINK = "it is a link: family=bmx.families.Bernoulli(link={!r})"
 _UNIT = "for fractions with zeros and ones take 'ordbeta'"
@@ -167,8 +169,7 @@ _INSTEAD = {
     "quasi": "for overdispersion take 'negative_binomial' or 'beta_binomial'",
     "compois": "for overdispersed counts take 'negative_binomial'",
     "geometric": "take 'negative_binomial', which it is at alpha = 1",
-    "multinomial": _CATEGORIES,
-    "categorical": _CATEGORIES,
+    "multinomial": "for a category in each row take 'categorical'",
     "ordered_logit": "take 'cumulative', whose link is the logit",
     "logit": _BY_LINK.format("logit"),
     "probit": _BY_LINK.format("probit"),

@@ -225,7 +225,12 @@ def warm_up_steps(model: FittableModel) -> int:
     from bayesmix.gaussian.structure import plan_elimination
 
     groups = model.design.mu.groups
-    rest = plan_elimination(groups).rest
+    if model.design.streamed is not None:
+        from bayesmix.inference.problems import gaussian_problem
+
+        rest = gaussian_problem(model).plan.rest
+    else:
+        rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
     return _DEAR_TUNE if dear and _is_collapsed(model) else _FAST_TUNE
 
@@ -400,6 +405,8 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         _say(ConvergenceWarning, model, fit.mean_branch)
     if fit.separation:
         _say(SeparationWarning, model, fit.separation)
+    elif fit._law.flat_in_words:
+        _say(SeparationWarning, model, fit._law.flat_in_words)
     if fit._law.is_rough:
         _say(ApproximationWarning, model, fit.approximation)
     return _warned(fit)

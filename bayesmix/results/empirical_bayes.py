@@ -174,7 +174,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
     @property
     def df(self) -> int:
-        """Number of parameters: fixed effects, covariance parameters, the family's own."""
+        """Number of fixed effects, covariance parameters and parameters of the family."""
         return self._law.df
 
     @property
