@@ -8,6 +8,7 @@ two change places, so that (beta, b) of every draw come from a factor that is at
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import carray
@@ -222,7 +223,7 @@ class ValueDensity:
         size += 0 if eq.classes is None else int(eq.classes.sizes[2])
         return size + (eq.K.size + eq.panel.size if self.how == WHOLE else 0)
 
-    def arguments(self) -> tuple:  # type: ignore[type-arg]
+    def arguments(self) -> tuple[Any, ...]:
         """Return what kernels take first."""
         eq, co, classes, phi = self.eq, self.co, self.eq.classes, self.co.phi
         if classes is None or phi is None:

@@ -230,7 +230,7 @@ def factored_value(  # type: ignore[no-untyped-def]
     known : float
         Residual precision where it is known, or 0.
     prior_precision, prior_mean : ndarray
-        Of the fixed effects.
+        What is known of the fixed effects beforehand.
     how : int
         LEVELS, PATTERNS or WHOLE.
     x : ndarray

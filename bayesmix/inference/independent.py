@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ _DEAR_POINTS = 150  # where one takes long
 _DEAR = 5e-3  # seconds of a value
 _CHEAP = 2e-5
 _FEWEST_POINTS = 50
+_ENOUGH = 1000  # points of the chains from which their k is taken: of fewer it is noise
 _BEFORE = 4  # steps of a chain that are not kept: it begins at a weighted point of the fit
 _STRETCH = 0.1  # seconds of a call, after which an interrupt is heard
 
@@ -42,7 +43,7 @@ class IndependentDraws:
     stats : dict of str to ndarray, shape (chains, draws)
         Under ArviZ's names.
     quality : Quality
-        Of all points that the chains were offered.
+        Judged by all points that the chains were offered, or by the fit's where they are few.
     """
 
     X: np.ndarray
@@ -160,9 +161,10 @@ def take_draws(
 
     _together(one_chain, range(n_chains), settings.cores, until_stopped=True)
     weights = [part for own in log_w for part in own]
+    enough = sum(map(len, weights)) >= _ENOUGH
     return IndependentDraws(
         X=X, beta=beta, b=b, stats={"acceptance_rate": acceptance, "lp": lp},
-        quality=judge(np.concatenate(weights) if weights else np.zeros(1)),
+        quality=judge(np.concatenate(weights)) if enough else fitted.quality,
     )  # fmt: skip
 
 
@@ -180,8 +182,10 @@ def _together(
     """
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        running = [pool.submit(work, item, stop) for item in items]
+        running: list[Future[None]] = []
         try:
+            for item in items:  # an interrupt may come while a thread starts
+                running.append(pool.submit(work, item, stop))  # noqa: PERF401
             wait(running, return_when=FIRST_EXCEPTION)
         except KeyboardInterrupt:
             if not until_stopped:

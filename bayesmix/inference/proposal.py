@@ -106,7 +106,7 @@ class Fitted:
     ----------
     proposal : Proposal
     quality : Quality
-        Of the last stage's points, which were drawn from the proposal before this one.
+        Judged by the last stage's points, which were drawn from the proposal before this one.
     points : ndarray, shape (m, d)
         Those points, and their normalised weights.
     weights : ndarray, shape (m,)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.inference.collapsed import CollapsedSampler
     from bayesmix.inference.draws import Draws
+    from bayesmix.inference.pymc_engine import SamplerName
     from bayesmix.inference.settings import SamplerSettings
     from bayesmix.inference.theta_draws import GroupVariables
     from bayesmix.results import EmpiricalBayes, Posterior
@@ -113,15 +114,16 @@ def sample(
         )
     if fast:
         # A step size is a matter of NUTS: who gives target_accept asks for it.
-        asks_nuts = sampler not in ("auto", "independent") or target_accept is not None
+        how: CollapsedSampler = "nuts"
+        if target_accept is None and (sampler == "auto" or sampler == "independent"):  # noqa: PLR1714, for mypy
+            how = sampler
         draws = _sample_fast(
-            model, checked, group_draws, "nuts" if asks_nuts else sampler, tune,
-            careful=target_accept is None,
+            model, checked, group_draws, how, tune, careful=target_accept is None
         )  # fmt: skip
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-        whose = "pymc" if sampler == "pymc" else "nutpie"
+        whose: SamplerName = "pymc" if sampler == "pymc" else "nutpie"
         draws = sample_nuts(model.pymc_model, _variables_to_keep(model), checked, whose)
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()

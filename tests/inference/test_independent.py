@@ -59,6 +59,7 @@ def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
     assert sleep.diagnostics().min_ess_bulk > 2000
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_chains_are_their_own_and_cores_change_nothing(sleep: bmx.Posterior) -> None:
     one, two = (
         sleep.model.fit(50, seed=4, cores=cores, sampler="independent", progress=False)
@@ -101,6 +102,7 @@ def test_a_bad_proposal_is_refused_by_name(
         sleep.model.fit(20, seed=1, sampler="independent", progress=False)
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_moments_and_files(sleep: bmx.Posterior, tmp_path: Path) -> None:
     post = sleep.model.fit(
         400, seed=3, sampler="independent", group_draws="moments", progress=False
@@ -114,6 +116,7 @@ def test_moments_and_files(sleep: bmx.Posterior, tmp_path: Path) -> None:
     assert back.update(draws=20).idata.attrs["engine"] == post.idata.attrs["engine"]
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_an_interrupt_returns_the_draws_so_far(
     sleep: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
