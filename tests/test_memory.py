@@ -112,3 +112,16 @@ def test_what_memory_does_not_hold_now_is_refused(
 def test_what_is_free_is_at_most_what_there_is() -> None:
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < memory.available_bytes() <= total
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"subject": 10**12}, "subject=1000000000000 would take"),
+        ({"day": range(10**12)}, "day= of 1,000,000,000,000 values would take"),
+        ({"a": range(10**6), "b": range(10**6)}, "a 1,000,000 x b 1,000,000 = 1,000,000,000,000"),
+    ],
+)
+def test_a_design_that_memory_does_not_hold_is_refused(columns: Any, words: str) -> None:
+    with pytest.raises(NotSupportedError, match=words):
+        bmx.design(columns)

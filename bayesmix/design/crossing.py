@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean, whole_number
 from bayesmix.errors import ArgumentError
+from bayesmix.memory import check_memory
 
 __all__ = ["design"]
+
+_NUMBERS_PER_LEVEL = 10  # the size of a short text, in numbers
 
 
 def design(
@@ -46,6 +50,8 @@ def design(
     ------
     ArgumentError
         If a factor has no level, or lies within one that is not there, or within itself.
+    NotSupportedError
+        If memory does not hold so many rows, naming the size in GB.
 
     Examples
     --------
@@ -69,6 +75,11 @@ def design(
                     f"{did_you_mean(name, columns)}there are {', '.join(columns)}"
                 )
     levels = {name: _levels(name, given) for name, given in columns.items()}
+    n_rows = math.prod(len(own) for own in levels.values()) * replicates
+    sizes = " x ".join(f"{name} {len(own):,}" for name, own in levels.items())
+    check_memory(
+        f"design() of {sizes} = {n_rows:,} rows", 2 * n_rows * len(levels), "take fewer levels"
+    )
     rows = pd.MultiIndex.from_product(list(levels.values()), names=list(levels))
     frame = rows.to_frame(index=False)
     for name in _outermost_first(within):
@@ -85,9 +96,12 @@ def _levels(name: str, given: Any) -> list[Any]:
         )
     if isinstance(given, int | np.integer):
         n = whole_number(name, given, 1)
+        check_memory(f"{name}={n}", _NUMBERS_PER_LEVEL * n, "take fewer levels")
         return [f"{k:0{len(str(n))}d}" for k in range(1, n + 1)]
     if isinstance(given, str):
         raise ArgumentError(f"{name}={given!r} is one text; give a list of values")
+    if isinstance(given, Sized):
+        check_memory(f"{name}= of {len(given):,} values", 5 * len(given), "take fewer levels")
     values = list(given)
     if not values:
         raise ArgumentError(f"{name}= has no level")

@@ -155,17 +155,25 @@ class _Hurdle(_ExtraZeros):
         """Write log P(Y = 0) under the base family."""
         return self.base.log_zero(self, f, eta, parameters, rows)
 
+    @large_is_infinite
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return (1 - hu) times the base mean of values above 0."""
         m = self.base.mean(self, eta, parameters, rows)
-        return np.asarray((1 - parameters["hu"]) * m / self._positive_part(eta, parameters, rows))
+        return np.asarray((1 - parameters["hu"]) * self._among_positive(m, eta, parameters, rows))
+
+    def _among_positive(
+        self, of_all: np.ndarray, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> np.ndarray:
+        """E[y] or E[y^2] given y > 0: as the base mean falls to 0 counts above 0 are ones."""
+        part = self._positive_part(eta, parameters, rows)
+        return np.where(part > 0, of_all / np.where(part > 0, part, 1.0), 1.0)
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return E[y^2] - E[y]^2."""
         m = self.base.mean(self, eta, parameters, rows)
         v = self.base.variance(self, eta, parameters, rows)
-        square = (1 - parameters["hu"]) * (v + m**2) / self._positive_part(eta, parameters, rows)
+        square = (1 - parameters["hu"]) * self._among_positive(v + m**2, eta, parameters, rows)
         return np.asarray(square - self.mean(eta, parameters, rows) ** 2)
 
     def log_density(

@@ -133,8 +133,17 @@ class Limits(Mode):
     # -- inside ---------------------------------------------------------------
 
     def _rises(self) -> np.ndarray:
-        """Which way each row's likelihood rises for ever, shape (n,)."""
-        return self.model.family.rises(self.model.y, self.model.rows)
+        """Which way each row's likelihood rises for ever, shape (n,).
+
+        What is known to be at least y has a probability that rises to 1 with the mean.
+        """
+        family, rows = self.model.family, self.model.rows
+        found = family.rises(self.model.y, rows)
+        grows = family.link_functions.is_log or family.link_functions.is_identity
+        if "status" not in rows or not grows or {"lower", "upper"} & set(rows):
+            return found
+        status = np.sign(rows["status"])
+        return np.where(status == 0, found, status)
 
     @functools.cached_property
     def separated(self) -> np.ndarray:

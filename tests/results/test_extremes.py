@@ -141,3 +141,14 @@ def test_what_overflows_at_new_rows_is_infinite_or_named(rng: np.random.Generato
         assert np.isinf(both).sum() == 1  # the other way sigma is zero
         with pytest.raises(DataError, match="overflow at some rows"):
             smooth.predict(far)
+
+
+@pytest.mark.parametrize("name", ["hurdle_poisson", "hurdle_negative_binomial"])
+def test_counts_above_zero_are_ones_where_the_mean_of_all_falls_to_zero(name: str) -> None:
+    family, values = bmx.families.get_family(name), {"hu": 0.25, "alpha": 2.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mean = family.mean(np.asarray([-800.0, -40.0, 800.0]), values)
+        variance = family.variance(np.asarray([-800.0, -40.0]), values)
+    np.testing.assert_allclose(mean, [0.75, 0.75, np.inf])
+    np.testing.assert_allclose(variance, 0.75 * 0.25)

@@ -411,3 +411,21 @@ def test_a_zero_inflation_that_is_nowhere_has_no_standard_error() -> None:
     assert np.isfinite(held.fixed_effects(parameter="zi")["sd"]).all()
     assert bmx.Model(formulas, data[f != "c"], family="zero_inflated_poisson").fit_eb(
     ).separation == ""  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["exponential", "weibull", "lognormal", "gamma", "gaussian"])
+def test_a_level_without_an_event_has_no_finite_mean(family: str) -> None:
+    rng = np.random.default_rng(2)
+    f, g = rng.choice(list("abc"), 150), rng.integers(0, 8, 150)
+    t, end = rng.exponential(5, 150), rng.uniform(0, 10, 150)
+    status = np.where(f == "c", 0, t < end)
+    data = pd.DataFrame({"t": np.minimum(t, end), "status": status, "f": f, "g": g})
+    formula = "event(t, status) ~ f + (1 | g)"
+    with pytest.warns(SeparationWarning, match=r"f\[T\.c\] separates"):
+        fit = bmx.Model(formula, data, family=family).fit_eb()
+    others = bmx.Model(formula, data[f != "c"], family=family).fit_eb()
+    assert others.separation == ""
+    found, wanted = fit.fixed_effects(), others.fixed_effects()
+    assert np.isnan(found["sd"][2])
+    np.testing.assert_allclose(found["estimate"][:2], wanted["estimate"], atol=2e-3)
+    np.testing.assert_allclose(found["sd"][:2], wanted["sd"], rtol=0.02)

@@ -71,7 +71,7 @@ class TestsEffects(HasLaw):
         Warns
         -----
         DataWarning
-            Where a hypothesis of type 3 is not told by the data.
+            Where a hypothesis is not told by the data.
 
         References
         ----------
@@ -93,12 +93,14 @@ class TestsEffects(HasLaw):
         found = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
         beta, nothing = self._law.conditional.beta, FTest(num_df=0, den_df=np.nan, f=np.nan,
                                                           p=np.nan)  # fmt: skip
+        found = {t: None if L is None or not L.any() else L for t, L in found.items()}
         rows = [nothing if L is None else tested(method, beta, L) for L in found.values()]
         lost = [term for term, L in found.items() if L is None]
         if lost:
+            way = "; type=2 or type=1 tests what they tell" if type == 3 else ""
             warnings.warn(
-                f"the data do not tell the hypotheses of type 3 of {', '.join(lost)}: a "
-                "combination of levels has no rows; type=2 or type=1 tests what they tell",
+                f"the data do not tell the hypotheses of type {type} of {', '.join(lost)}: a "
+                f"combination of levels has no rows, or others determine a column{way}",
                 DataWarning,
                 stacklevel=2,
                 skip_file_prefixes=OWN_FILES,

@@ -19,6 +19,7 @@ from bayesmix.errors import (
     FormulaError,
     NotSupportedError,
 )
+from tests.builders import nested_data
 
 LEFT_OUT = [2, 3, 4, 30, 31, 76, 77, 78, 79, 119]
 CASES = {
@@ -349,3 +350,18 @@ def test_kenward_roger_keeps_the_level_with_eight_groups() -> None:
         fit = model.with_parts(y=y).fit_eb()
         rejected += fit.test("treatment[T.b] = 0", ddf="kenward-roger")["p"][0] < 0.05
     assert 0.04 < rejected / n < 0.06
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_a_term_that_others_determine_leaves_the_others_tests(
+    kind: Any, rng: np.random.Generator
+) -> None:
+    data = nested_data(rng).assign(x2=lambda d: 2 * d["x"])
+    with pytest.warns(DataWarning, match="x2"):
+        fit = bmx.Model("y ~ x + x2 + z + (1 | g)", data).fit_eb()
+    with pytest.warns(DataWarning, match=f"of type {kind} of x2: .* others determine a column"):
+        found = fit.anova(kind).set_index("term")
+    wanted = bmx.Model("y ~ x + z + (1 | g)", data).fit_eb().anova(kind).set_index("term")
+    assert found.loc["x2", "num_df"] == 0
+    assert np.isnan(found.loc["x2", "p"])
+    pd.testing.assert_frame_equal(found.loc[["x", "z"]], wanted.loc[["x", "z"]], rtol=1e-6)
