@@ -36,7 +36,7 @@ class Summed:
     flat : bool
         Whether it is one column, of shape (n,).
     less_offset : Summed or None
-        Of a response, the same less the offset.
+        The same less the offset, if it is a response.
     """
 
     n: int

@@ -37,6 +37,7 @@ class ResponseScale:
 
 def data_scale(y: np.ndarray | Summed, offset: np.ndarray | None) -> ResponseScale:
     """Mean, sample standard deviation and root mean square of y minus the offset."""
+    z: np.ndarray | Summed
     if isinstance(y, Summed):
         z = y if y.less_offset is None else y.less_offset
     else:

@@ -165,7 +165,7 @@ class _Sums:
         y_shift = float(y.mean()) if has_constant else 0.0
         self.sample_X = X
         self.X, self.y = ColumnSums(len(names)), ColumnSums(3)
-        # Of effects whose columns are those of X the sums are X's.
+        # Where the columns of effects are those of X the sums are X's.
         own = mu.fixed_columns.terms
         self.Z = [
             self.X if len(g.terms) == 1 and g.terms[0] is own else ColumnSums(g.n_effects)
@@ -314,7 +314,7 @@ class Streamed:
     Attributes
     ----------
     triangle : Triangle
-        Of weighted rows, where there are weights.
+        R of the rows, weighted where there are weights.
     combinations : tuple of ndarray
         Levels that are met together.
     log_weights : float

@@ -198,9 +198,6 @@ def first_pass(
             sample[name] = pd.Categorical(
                 sample[name], categories=list(own.known), ordered=own.ordered
             )
-        # As in memory, where a hole makes whole numbers doubles.
-        elif holes[name] and sample[name].dtype.kind in "iu":
-            sample[name] = sample[name].astype(np.float64)
     return FirstPass(sample=sample, n_given=n_given, n_obs=n_obs)
 
 

@@ -72,6 +72,7 @@ def level_finder(group: GroupingFactor) -> Callable[[pd.DataFrame], np.ndarray]:
         return lambda frame: np.zeros(len(frame), dtype=np.int64)
     finders = [_value_finder(values[name]) for name in columns]
     sizes = [size for size, _ in finders]
+    n_values, *_ = sizes
 
     def combined(frame: pd.DataFrame) -> np.ndarray:
         code = finders[0][1](frame[columns[0]])
@@ -88,7 +89,7 @@ def level_finder(group: GroupingFactor) -> Callable[[pd.DataFrame], np.ndarray]:
 
     def find(frame: pd.DataFrame) -> np.ndarray:
         code = combined(frame)
-        if len(columns) == 1 and len(known) == sizes[0]:
+        if len(columns) == 1 and len(known) == n_values:
             level = order[code]  # every value is a level
         else:
             place = np.minimum(np.searchsorted(known, code), len(known) - 1)

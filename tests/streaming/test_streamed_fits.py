@@ -132,8 +132,11 @@ def test_other_estimates(data: pd.DataFrame, method: Any) -> None:
 def test_the_posterior_of_sums_is_that_of_the_rows(data: pd.DataFrame) -> None:
     rows, sums = compare(data, Batches(data), "y ~ x + (1 | g)")
     one, other = (m.fit(600, chains=4, seed=1, progress=False) for m in (rows, sums))
-    assert_same(one.fixed_effects(), other.fixed_effects())
-    assert_same(one.predict(data.iloc[:3]), other.predict(data.iloc[:3]))
+    for table in (lambda m: m.fixed_effects(), lambda m: m.predict(data.iloc[:3])):
+        a, b = table(one), table(other)
+        # Rounding moves chains apart in the end: equal within Monte Carlo error.
+        assert (np.abs(a["estimate"] - b["estimate"]) < 0.15 * a["sd"]).all()
+        assert b["sd"].to_numpy() == pytest.approx(a["sd"].to_numpy(), rel=0.1)
     assert "Fixed effects" in str(other.summary())
     with pytest.raises(NotSupportedError, match="needs the rows of the data"):
         other.loo()
