@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bayesmix.summed import Summed
+
 __all__ = ["chunks", "largest", "root_mean_square", "sample_sd"]
 
 _ROWS = 65_536
@@ -21,7 +23,7 @@ def chunks(values: np.ndarray) -> Iterator[np.ndarray]:
         yield values[start : start + _ROWS]
 
 
-def largest(values: np.ndarray) -> np.ndarray:
+def largest(values: np.ndarray | Summed) -> np.ndarray:
     """Largest absolute value of each column.
 
     Parameters
@@ -32,13 +34,15 @@ def largest(values: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape () or (k,)
     """
+    if isinstance(values, Summed):
+        return values.largest()
     if values.ndim == 1:
         return np.maximum(values.max(), -values.min())
     # A column at a time: numpy is 20 times as slow along the first axis of narrow rows.
     return np.asarray([max(column.max(), -column.min()) for column in values.T], dtype=float)
 
 
-def sample_sd(column: np.ndarray) -> float:
+def sample_sd(column: np.ndarray | Summed) -> float:
     """Sample standard deviation, 0 of a single value.
 
     Parameters
@@ -50,16 +54,19 @@ def sample_sd(column: np.ndarray) -> float:
     float
         In units of the column.
     """
-    n, top = len(column), _unit(column)
+    n = len(column)
     if n < 2:
         return 0.0
+    if isinstance(column, Summed):
+        return float(np.sqrt(column.mean_square(column.mean()) * n / (n - 1)))
+    top = _unit(column)
     mean = sum(float((rows / top).sum()) for rows in chunks(column)) / n
     squares = sum(float(((rows / top - mean) ** 2).sum()) for rows in chunks(column))
     return top * float(np.sqrt(squares / (n - 1)))
 
 
 def root_mean_square(
-    column: np.ndarray, center: float = 0.0, *, unit: float | None = None
+    column: np.ndarray | Summed, center: float = 0.0, *, unit: float | None = None
 ) -> float:
     """Root of the mean square.
 
@@ -76,6 +83,8 @@ def root_mean_square(
     float
         In units of the column.
     """
+    if isinstance(column, Summed):
+        return float(np.sqrt(column.mean_square(center)))
     top = _unit(column) if unit is None else unit
     squares = sum(float((((rows - center) / top) ** 2).sum()) for rows in chunks(column))
     return top * float(np.sqrt(squares / len(column)))

@@ -17,6 +17,7 @@ from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.positions import PositionColumns
 from bayesmix.design.smooths import SmoothColumns
 from bayesmix.formula.structures import STRUCTURE_WORDS
+from bayesmix.summed import Summed
 
 __all__ = ["AnyColumns", "Block", "GroupingFactor"]
 
@@ -153,6 +154,14 @@ class GroupingFactor:
     def variance_of_rows(self) -> np.ndarray | float:
         """What the variance of a level's effects is multiplied by in each row, shape (n,) or 1."""
         return 1.0 if self.between is None else self.between.variances[self.index]
+
+    @property
+    def second_moments(self) -> np.ndarray:
+        """Mean products of the columns over the rows, by variance of the levels, shape (q, q)."""
+        if isinstance(self.Z, Summed):
+            return self.Z.second_moments()
+        found: np.ndarray = (self.Z.T * self.variance_of_rows) @ self.Z / len(self.Z)
+        return found
 
     @property
     def mean_variance(self) -> float:

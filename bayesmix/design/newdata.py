@@ -114,7 +114,7 @@ def design_rows(
     labels = given.index
     given = given.reset_index(drop=True)
     frame = pd.DataFrame(
-        {name: like_fitted(given[name], design.frame[name], labels) for name in needed},
+        {name: like_fitted(given[name], design.fitted_columns[name], labels) for name in needed},
         index=given.index,
     )
     frame = frame.assign(**{name: given[name] for name in members})

@@ -31,7 +31,7 @@ from bayesmix.design.smooths import FixedColumns, SmoothColumns, build_smooths
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula
 
-__all__ = ["LinearPredictor", "build_predictor", "shared_columns"]
+__all__ = ["LinearPredictor", "build_predictor", "full_rank", "shared_columns"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -174,8 +174,10 @@ def build_predictor(
         The caller's own.
     labels : Index, length n
         Labels of the rows in the caller's data, for messages.
-    residual_is_estimated, drop_intercept
+    residual_is_estimated : bool
         As of `build_design`.
+    drop_intercept : bool
+        Whether the constant column is taken out after X was coded with it.
     learned : LinearPredictor, optional
         The same of other data, whose columns are to be built again.
     matrices : Matrices, optional
@@ -215,10 +217,10 @@ def build_predictor(
     for group in groups:
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")
-    kept, aliased = _full_rank(X, columns)
+    kept, aliased = full_rank(X, columns)
     known_offsets = () if learned is None else learned.offset_columns
     offset, offset_columns = _offset(formula, frame, functions, labels, known_offsets)
-    full_rank = X[:, kept] if aliased else X
+    independent_X = X[:, kept] if aliased else X
     independent = kept
     if drop_intercept:
         kept = [j for j in kept if columns.names[j] != "Intercept"]
@@ -226,9 +228,9 @@ def build_predictor(
     warn_of_swapped_positions(groups, columns.names)
     names = tuple(columns.names[j] for j in kept)
     combined = aliasing(X, columns.names, kept, independent) if aliased else None
-    X = full_rank if len(kept) == full_rank.shape[1] else X[:, kept]
+    X = independent_X if len(kept) == independent_X.shape[1] else X[:, kept]
     groups = tuple(replace(group, fixed_column=shared_columns(group, X, names)) for group in groups)
-    check_identified(groups, full_rank, formula)
+    check_identified(groups, independent_X, formula)
     return LinearPredictor(
         parameter=parameter,
         formula=formula,
@@ -290,7 +292,7 @@ def shared_columns(
     return tuple(found)
 
 
-def _full_rank(X: np.ndarray, columns: FixedColumns) -> tuple[list[int], tuple[str, ...]]:
+def full_rank(X: np.ndarray, columns: FixedColumns) -> tuple[list[int], tuple[str, ...]]:
     """Positions of the columns to keep, and the names of the others."""
     everything = list(range(X.shape[1]))
     # With more columns than rows only the priors can tell them apart: all stay.

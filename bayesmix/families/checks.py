@@ -10,6 +10,8 @@ import pandas as pd
 from bayesmix.design.numerals import not_numbers
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula import Formula
+from bayesmix.spread import sample_sd
+from bayesmix.summed import Summed
 
 __all__ = ["numeric_response", "refuse_constant", "refuse_where"]
 
@@ -33,16 +35,21 @@ def numeric_response(response: Any, formula: Formula) -> np.ndarray:
     return np.ascontiguousarray(response, dtype=np.float64)
 
 
-def refuse_constant(y: np.ndarray, formula: Formula) -> None:
+def refuse_constant(y: np.ndarray | Summed, formula: Formula) -> None:
     """Refuse a response of a location-scale family that is the same in all rows.
 
     Raises
     ------
     DataError
     """
-    if np.ptp(y) == 0:
+    if isinstance(y, Summed):
+        value = y.mean()
+        constant = sample_sd(y) <= 1e-13 * abs(value)
+    else:
+        value, constant = y[0], np.ptp(y) == 0
+    if constant:
         raise DataError(
-            f"the response `{formula.response.text}` is constant ({y[0]:g} in all {len(y)} "
+            f"the response `{formula.response.text}` is constant ({value:g} in all {len(y)} "
             "rows): there is nothing to explain"
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.spread import root_mean_square, sample_sd
+from bayesmix.summed import Summed
 
 __all__ = ["ResponseScale", "data_scale", "link_scale"]
 
@@ -34,9 +35,12 @@ class ResponseScale:
     response_sd: float = 1.0
 
 
-def data_scale(y: np.ndarray, offset: np.ndarray | None) -> ResponseScale:
+def data_scale(y: np.ndarray | Summed, offset: np.ndarray | None) -> ResponseScale:
     """Mean, sample standard deviation and root mean square of y minus the offset."""
-    z = y if offset is None else y - offset
+    if isinstance(y, Summed):
+        z = y if y.less_offset is None else y.less_offset
+    else:
+        z = y if offset is None else y - offset
     mean, spread = _moments(y)
     return ResponseScale(
         center=float(z.mean()),
@@ -58,5 +62,5 @@ def link_scale(
     )
 
 
-def _moments(y: np.ndarray) -> tuple[float, float]:
+def _moments(y: np.ndarray | Summed) -> tuple[float, float]:
     return float(y.mean()), sample_sd(y) or 1.0

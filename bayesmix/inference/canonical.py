@@ -62,7 +62,8 @@ def canonical(model: StatedModel) -> Canonical:
     mu, y, priors = model.design.mu, model.y, model.prior_entries
     n, p = mu.X.shape
     effects = p + sum(g.n_levels * g.n_effects for g in mu.groups)
-    if not mu.groups or n > min(_MOST_ROWS, _FEW_ROWS * effects):
+    many = model.design.streamed is not None or n > min(_MOST_ROWS, _FEW_ROWS * effects)
+    if not mu.groups or many:
         return Canonical(problem=gaussian_problem(model), predictor=mu, y=y, priors=priors)
     order = np.argsort(_ranks(model.design, y), kind="stable")
     there = design_of_rows(model.design, order)

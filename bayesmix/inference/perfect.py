@@ -10,6 +10,7 @@ from bayesmix.formula.structures import as_residual
 from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.empirical import Optimum, log_units, start_of_residual
+from bayesmix.summed import Summed
 
 __all__ = ["refuse_no_residual", "refuse_perfect_fit", "refuse_saturated"]
 
@@ -90,7 +91,9 @@ def _no_worse_beyond(problem: Problem, optimum: Optimum) -> bool:
     return False
 
 
-def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarray) -> None:
+def refuse_perfect_fit(
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray | Summed
+) -> None:
     """Refuse a response of which fixed and group effects together leave nothing.
 
     Its likelihood grows without bound as sigma goes to zero, and the posterior of sigma
@@ -127,7 +130,7 @@ def refuse_perfect_fit(problem: Problem, predictor: LinearPredictor, y: np.ndarr
     if not variance < _NOTHING:
         return
     advice = "is one of the predictors a copy of it?"
-    for group in predictor.groups:
+    for group in () if isinstance(y, Summed) else predictor.groups:
         order = np.argsort(group.index, kind="stable")
         first = np.searchsorted(group.index[order], np.arange(group.n_levels))
         if np.array_equal(np.maximum.reduceat(y[order], first),

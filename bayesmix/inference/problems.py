@@ -11,6 +11,7 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
+from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
 
@@ -36,6 +37,9 @@ def gaussian_problem(model: StatedModel) -> Problem:
         structure = model.residual
         structured = scale is not None or (structure is not None and bool(structure.parameters))
         announce_compilation(normal=True, structured=structured)
+        if model.design.streamed is not None and structure is not None:
+            _GAUSSIAN[model] = streamed_problem(model.design.mu, model.design.streamed, structure)
+            return _GAUSSIAN[model]
         _GAUSSIAN[model] = build_problem(
             model.design.mu, model.y, residual=structure, rows=model.rows, scale=scale
         )

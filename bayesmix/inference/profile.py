@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,6 +24,8 @@ __all__ = ["Around", "Likelihood", "absolute_coordinates", "likelihood_at", "obs
 
 _FAR = 25.0  # in logarithms: 7e10 times the estimate
 _HOLD = 0.01  # of a coefficient's standard error, how far it may stray
+_ROUNDING = 1e-13  # of a sum of squares, what is lost of it
+_FAR_BELOW = np.log(1e-2)  # of the estimated sigma
 
 
 class Around(Protocol):
@@ -46,7 +49,7 @@ class Around(Protocol):
     def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Likelihood:
     """The ML deviance around its best theta, sigma among the coordinates.
 
@@ -86,19 +89,39 @@ class Likelihood:
         """How far the coordinates of R may go."""
         return phi_edges(self.problem.phi, 2 * LARGEST_CORRELATION)
 
+    @functools.cached_property
+    def least_sigma(self) -> float:
+        """Log of the sigma below which rounding decides: sums of squares are divided by its square.
+
+        Minus infinity where sigma is known.
+        """
+        co, problem = self.coordinates, self.problem
+        if not co.n_sigma:
+            return -np.inf
+        lost = 0.5 * np.log(problem.n_obs * _ROUNDING) + np.log(problem.scaling.y_scale)
+        return float(min(lost, self.x[co.n_x - 1] + _FAR_BELOW))
+
     def deviance(
         self, x: np.ndarray, gradient: np.ndarray, prior: FixedPrior | None = None
     ) -> float:
         """ML deviance up to a constant, with its gradient.
 
-        A prior of the working fixed effects adds the length of what strays from it.
+        A prior of the working fixed effects adds the length of what strays from it. Below
+        `least_sigma` it stays what it is there.
         """
         held = flat_prior(self.problem.n_fixed) if prior is None else prior
+        at = self.coordinates.n_x - 1
+        below = x[at] < self.least_sigma
+        if below:
+            x = x.copy()
+            x[at] = self.least_sigma
         value = evaluate(
             self.problem.equations, self.coordinates, held, np.ascontiguousarray(x), 0, 0.0,
             gradient, np.empty(1),
         )  # fmt: skip
         gradient *= -2.0
+        if below:
+            gradient[at] = 0.0
         return -2.0 * value if np.isfinite(value) else HUGE
 
 
@@ -211,7 +234,7 @@ def observed_covariance(
 
 
 def profile_theta(
-    likelihood: Around, k: int, ci_prob: float, *, may_be_zero: bool
+    likelihood: Around, k: int, ci_prob: float, *, may_be_zero: bool, below: float = np.nan
 ) -> tuple[float, float]:
     """Interval of one coordinate of theta by the profile of the deviance.
 
@@ -223,6 +246,8 @@ def profile_theta(
     ci_prob : float
     may_be_zero : bool
         Whether minus infinity (a standard deviation of zero) is a possible end.
+    below : float
+        The lower end where the profile is still low far below; NaN says that it is not known.
 
     Returns
     -------
@@ -260,7 +285,7 @@ def profile_theta(
         profile.put(center, x[rest], 0.0)
         if may_be_zero and profile.inside(ZERO + float(likelihood.unit[k])):
             return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
-        lower = profile_end(profile, center, -0.5, _FAR)
+        lower = profile_end(profile, center, -0.5, _FAR, below)
         return lower, profile_end(profile, center, 0.5, _FAR, np.inf)
     for log_unit in (1e-3, 1e-5, 1e-7, 1e-9):
         center = float(np.log(log_unit) + likelihood.unit[k])

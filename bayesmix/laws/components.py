@@ -71,7 +71,7 @@ def variance_parts(
     """
     effects = {}
     for group in groups:
-        M = (group.Z.T * group.variance_of_rows) @ group.Z / len(group.Z)
+        M = group.second_moments
         s = sd[group.name]
         apart = len(M) > _MANY and np.count_nonzero(M) == np.count_nonzero(np.diag(M))
         if group.name in corr and not apart:

@@ -286,7 +286,11 @@ class ModeIntervals(Mode):
         if self._centre is not None and may_be_zero:
             factor = float(self._centre.factors_of_sds()[k])
         if np.isnan(factor):
-            return profile_theta(self._surroundings, k, ci_prob, may_be_zero=may_be_zero)
+            # The deviance is flat below a sigma that is nothing beside the response's.
+            below = np.nan if may_be_zero else -np.inf
+            return profile_theta(
+                self._surroundings, k, ci_prob, may_be_zero=may_be_zero, below=below
+            )
         low, high = profile_theta(self._centred_likelihood, k, ci_prob, may_be_zero=may_be_zero)
         return low - float(np.log(factor)), high - float(np.log(factor))
 

@@ -23,6 +23,7 @@ from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.summed_variance import row_variance_of_sums
 from bayesmix.residual import Correlated
 
 __all__ = ["ModeRows"]
@@ -237,9 +238,15 @@ class ModeRows(Mode, Law):
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects."""
         problem, design = self.problem, self.model.design
-        rows = rows_of_fit(self.model, "response")
         to_working = problem.scaling.TX / problem.scaling.y_scale
         prior = to_working.T @ self.prior.precision @ to_working
+        if design.streamed is not None:
+            spread = [np.sum(g.second_moments * (self.roots[g.name] @ self.roots[g.name].T))
+                      for g in problem.groups]  # fmt: skip
+            variance = 1.0 if problem.sigma_is_known else self.optimum.sigma**2
+            precision = 1.0 / max(variance, _LEAST_RESIDUAL * sum(spread))
+            return row_variance_of_sums(problem, self.roots, precision, prior)
+        rows = rows_of_fit(self.model, "response")
         structure, whitening = self.model.residual, None
         if isinstance(structure, Correlated):
             values = self._values_of_rows(rows)

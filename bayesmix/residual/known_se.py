@@ -11,6 +11,7 @@ import numpy as np
 from bayesmix.residual.base import Rows
 from bayesmix.residual.independent import Independent
 from bayesmix.residual.pairs import PairClasses
+from bayesmix.summed import Summed
 
 __all__ = ["KnownStandardErrors"]
 
@@ -33,7 +34,10 @@ class KnownStandardErrors(Independent):
 
     def mean_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
         """The mean over the rows."""
-        return np.asarray(np.mean(np.square(rows["known_se"])))
+        known = rows["known_se"]
+        if isinstance(known, Summed):
+            return np.asarray(known.mean_square())
+        return np.asarray(np.mean(np.square(known)))
 
     @property
     def in_words(self) -> str:

@@ -35,6 +35,20 @@ def two_of_one_row(n: int = 90) -> pd.DataFrame:
     return pd.DataFrame({"level": level, "x": x, "y": 1 + x + rng.normal(size=n)})
 
 
+def states(seed: int) -> pd.DataFrame:
+    """Twelve series of four states, each seen with an error."""
+    rng = np.random.default_rng(seed)
+    effects = np.zeros((12, 4))
+    for level in effects:
+        state = rng.normal()
+        for k in range(4):
+            state = 0.7 * state + 0.7 * rng.normal()
+            level[k] = state
+    data = pd.DataFrame({"g": np.repeat(np.arange(12), 4), "t": np.tile(np.arange(4), 12)})
+    data["y"] = 1 + effects.ravel() + 0.5 * rng.normal(size=48)
+    return data
+
+
 @pytest.mark.parametrize("seed", [0, 4, 16, 28])  # where one warm start stops short
 def test_the_deviance_rises_by_the_threshold_to_each_end_of_a_coefficient(seed: int) -> None:
     data = few_levels(seed)
@@ -200,3 +214,47 @@ def test_intervals_do_not_mind_where_a_predictor_has_its_zero(method: Any, mean:
         )
     row = far.correlations().iloc[0]
     assert -1 <= row["lower"] < row["estimate"] < row["upper"] < -0.9999
+
+
+@pytest.mark.parametrize("seed", [21, 30, 31, 33])
+def test_a_profile_does_not_go_where_rounding_decides(seed: int) -> None:
+    """A positions' structure may carry all variance: sigma goes to zero along the profile of rho.
+
+    Below a sigma of 1e-6 the deviance is noise, so that a limit was lost in one of two
+    models that differ by a position without rows, and hence have the same likelihood.
+    """
+    data = states(seed)
+    fewer = data[data["t"] != 3]
+    formula = "y ~ 1 + ar1(t | g)"
+    updated = bmx.Model(formula, data).update(data=fewer).fit_eb()
+    fresh = bmx.Model(formula, fewer).fit_eb()
+    tables = [fit.covariance_parameters().set_index("parameter") for fit in (updated, fresh)]
+    limits = [t.loc["rho", ["lower", "upper"]].to_numpy(dtype=float) for t in tables]
+    np.testing.assert_allclose(limits[0], limits[1], rtol=0, atol=1e-3)
+    # The limit of rho is where the deviance, at the best other parameters, has risen by 3.84.
+    y = fewer["y"].to_numpy().reshape(12, 3)
+
+    def deviance(logs: np.ndarray, rho: float) -> float:
+        steps = np.abs(np.subtract.outer(np.arange(3), np.arange(3)))
+        V = np.exp(2 * logs[0]) * rho**steps + np.exp(2 * logs[1]) * np.eye(3)
+        W = np.linalg.inv(V)
+        mean = (W @ y.T).sum() / (12 * W.sum())
+        z = y - mean
+        return float(12 * np.linalg.slogdet(V)[1] + np.einsum("ij,jk,ik", z, W, z))
+
+    def lowest(rho: float) -> float:
+        return min(
+            optimize.minimize(deviance, start, (rho,), bounds=[(-7, 5)] * 2).fun
+            for start in ([0.0, 0.0], [0.0, -3.0], [-3.0, 0.0])
+        )
+
+    best = min(lowest(rho) for rho in np.linspace(-0.95, 0.9999, 80))
+    assert lowest(limits[1][0]) - best == pytest.approx(3.8415, abs=0.05)
+
+
+def test_a_residual_that_may_be_nothing_has_zero_in_its_interval() -> None:
+    data = states(21)
+    table = bmx.Model("y ~ 1 + ar1(t | g)", data[data["t"] != 3]).fit_eb().variance_components()
+    residual = table.set_index("group").loc["Residual"]
+    assert residual["sd_lower"] == 0.0
+    assert 0.3 < residual["sd"] < residual["sd_upper"] < 1.5

@@ -16,6 +16,7 @@ from bayesmix.laws.in_order import InOrder
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.rows import Rows
+from bayesmix.summed import Summed
 
 __all__ = ["LinkVariance", "bayesian_r2", "link_variance"]
 
@@ -96,8 +97,12 @@ def link_variance(
     n, p = X.shape
     fixed = np.zeros(beta.shape[:-1])
     if p and n > 1:
-        X = X - X.mean(axis=0)
-        fixed = np.einsum("...i,ij,...j->...", beta, X.T @ X / (n - 1), beta)
+        if isinstance(X, Summed):
+            products = X.centred_products()
+        else:
+            X = X - X.mean(axis=0)
+            products = X.T @ X
+        fixed = np.einsum("...i,ij,...j->...", beta, products / (n - 1), beta)
     parts = variance_parts(design.mu.grouping, sd, corr, residual)
     groups = {name: np.sum(part, axis=-1) for name, part in parts.effects.items()}
     return LinkVariance(

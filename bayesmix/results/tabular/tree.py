@@ -61,7 +61,8 @@ def build_tree(
     -------
     DataTree
         With the groups posterior (prior for draws from the prior),
-        sample_stats, observed_data and constant_data.
+        sample_stats, observed_data and constant_data; without the latter two where no rows are
+        kept.
     """
     import arviz_base
 
@@ -83,8 +84,9 @@ def build_tree(
     with without_shape_warnings():
         tree = arviz_base.from_dict(groups, dims=dims, coords=coords)
     # Without ArviZ's copies, which are several times the data where these are large.
-    tree["observed_data"] = _data_node({names.observed: y}, dims, coords)
-    tree["constant_data"] = _data_node(constant, dims, coords)
+    if design.streamed is None:
+        tree["observed_data"] = _data_node({names.observed: y}, dims, coords)
+        tree["constant_data"] = _data_node(constant, dims, coords)
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
@@ -141,9 +143,11 @@ def versions() -> dict[str, str]:
 
 def coordinates(design: Design, names: Names) -> dict[str, Any]:
     """Labels along each dimension of a tree, chain and draw apart."""
-    # A range for all rows: it takes no memory, and a million of them are not searched.
-    rows = pd.RangeIndex(design.n_obs) if design.rows is None else design.rows
-    coords: dict[str, Any] = {names.obs_dim: rows}
+    coords: dict[str, Any] = {}
+    if design.streamed is None:
+        # A range for all rows: it takes no memory, and a million of them are not searched.
+        rows = pd.RangeIndex(design.n_obs) if design.rows is None else design.rows
+        coords[names.obs_dim] = rows
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = np.asarray(labels, dtype=object)
     for dim, labels in names.residual_coords.items():

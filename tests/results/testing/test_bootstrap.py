@@ -209,6 +209,23 @@ def test_tables_and_predictions_have_the_intervals_that_are_chosen(
     assert own["estimate"].equals(bca.fixed_effects()["estimate"])
 
 
+def test_few_refits_have_no_limits_and_the_footer_says_why(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    for n, known in ((1, False), (19, False), (20, True)):
+        boot = fit.bootstrap(n, seed=1, progress=False)
+        for table in (
+            boot.fixed_effects(), boot.variance_components(), boot.group_effects(), boot.predict(),
+            boot.predict(kind="response"), boot.predictions(by=True), boot.comparisons("Days"),
+            boot.icc(), boot.marginal_means("Days", at={"Days": [0.0, 9.0]}).table,
+        ):  # fmt: skip
+            limits = table.filter(regex="lower|upper").to_numpy(dtype=float)
+            assert limits.size
+            assert np.isfinite(limits).all() if known else np.isnan(limits).all()
+            assert np.isfinite(table.filter(regex="^(estimate|sd)$").iloc[:, 0]).all()
+        why = f"limits need 20 refits or more, and there are {n}"
+        assert (why in " ".join(str(boot.summary()).split())) is not known
+
+
 def test_acceleration_of_a_mean_is_the_jackknifes_skewness(rng: np.random.Generator) -> None:
     y = rng.exponential(size=25)
     fit = bmx.Model("y ~ 1", pd.DataFrame({"y": y})).fit_eb()

@@ -1,0 +1,6 @@
+"""Data that are read batch by batch: what a table may be that no memory holds."""
+
+from bayesmix.sources.opening import is_source, open_source
+from bayesmix.sources.source import Source
+
+__all__ = ["Source", "is_source", "open_source"]

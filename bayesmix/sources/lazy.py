@@ -1,0 +1,70 @@
+"""Queries of polars and DuckDB, which are run anew for each pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bayesmix.sources.source import ROWS, Source
+
+__all__ = ["DuckSource", "PolarsSource"]
+
+
+class PolarsSource(Source):
+    """A polars LazyFrame.
+
+    Parameters
+    ----------
+    query : polars.LazyFrame
+    """
+
+    def __init__(self, query: Any) -> None:
+        self._query = query
+        self._schema = query.head(0).collect().to_arrow().schema
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "the LazyFrame"
+
+    @property
+    def schema(self) -> Any:
+        """Names and types of the columns."""
+        return self._schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Run the query and read its columns."""
+        for frame in self._query.select(list(columns)).collect_batches(chunk_size=ROWS):
+            yield frame.to_arrow()
+
+
+class DuckSource(Source):
+    """A DuckDB relation.
+
+    Parameters
+    ----------
+    relation : duckdb.DuckDBPyRelation
+    """
+
+    def __init__(self, relation: Any) -> None:
+        self._relation = relation
+        self._schema = self._reader(relation.limit(0)).schema
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return "the DuckDB relation"
+
+    @property
+    def schema(self) -> Any:
+        """Names and types of the columns."""
+        return self._schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """Run the query and read its columns."""
+        quoted = ('"' + name.replace('"', '""') + '"' for name in columns)
+        yield from self._reader(self._relation.project(", ".join(quoted)))
+
+    @staticmethod
+    def _reader(relation: Any) -> Any:
+        return relation.fetch_arrow_reader(ROWS)
