@@ -141,7 +141,7 @@ def main() -> None:
         "",
         "## Parametric bootstrap of sleepstudy beside lme4's bootMer",
         "",
-        "Processor time of one thread, so that other work on the machine does not count.",
+        "Milliseconds a refit, of processor and by the clock.",
         "",
         *bootstrap.compare(),
         "",

@@ -222,7 +222,7 @@ def test_group_effects_have_a_median_beside_the_mean(
     assert table.drop(columns="median").equals(post.group_effects(diagnostics=False))
     eb = model.fit_eb().group_effects(median=True)
     assert eb["median"].tolist() == eb["estimate"].tolist()
-    with pytest.raises(NotSupportedError, match="exponentiate=True"):
+    with pytest.raises(NotSupportedError, match="take exponentiate="):
         post.group_effects(odds=True)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from bayesmix.arguments import one_of, refusing
+from bayesmix.arguments import one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.inference.announce import announce
 from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod, Law, asks_the_law
@@ -163,7 +163,6 @@ class Tables(HasLaw):
         )  # fmt: skip
         return tables.family_parameters_table(self._law, asked)
 
-    @refusing({"odds": "has no odds=; take exponentiate=True"})
     @asks_the_law
     def group_effects(
         self,
