@@ -161,7 +161,7 @@ def fit_proposal(
         # The variance of this t is twice the square of its scale: with the density's sd as its
         # scale it is wider everywhere.
         scale = np.sqrt(np.maximum(found, _NARROWEST**2)) * _WIDER
-        proposal = Proposal(center=middle, root=vectors * scale)
+        proposal = Proposal(center=np.asarray(middle), root=vectors * scale)
         if stage >= _STAGES - 1 and not quality.why_not:
             break
     return Fitted(
