@@ -132,7 +132,7 @@ def test_columns_are_wanted_where_their_predictor_has_a_part() -> None:
 
 
 def test_an_unknown_group_has_effects_of_its_own_in_each_predictor() -> None:
-    post = posterior(SIGMA)
+    post = posterior(SIGMA, n=10)
     new = make_data().head(2).assign(g=["new", "new"], x=0.0, z=0.0)
     law = post._law
     rows = law.draw({}, None, 1).others["sigma"]
