@@ -20,6 +20,7 @@ help:
 	@echo "make test-slow  the Monte Carlo checks that take minutes"
 	@echo "make lint       ruff and mypy      make format   ruff format and fixes"
 	@echo "make notebooks  run the notebooks and keep their outputs"
+	@echo "make docs       build the site in docs/_build/html      make docs-serve  show it"
 	@echo "make bench      side-by-side timings, written to benchmarks/README.md"
 
 $(BIN)/python:
@@ -56,6 +57,18 @@ format: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	@echo "Installing bayesmix with the docs extras into $(VENV) ..."
+	@$(PIP) --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
+.PHONY: docs docs-serve
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
 
 .PHONY: notebooks
 notebooks: $(VENV)/.installed-test

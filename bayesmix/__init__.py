@@ -62,33 +62,14 @@ _WHERE = {
 }
 
 
-# What other packages call it.
-_ELSEWHERE = {
-    **dict.fromkeys(("brm", "stan_glmer", "stan_lmer"), "Model(formula, data).fit()"),
-    **dict.fromkeys(
-        ("lme", "lmer", "mixedlm", "MixedLM"), "Model(formula, data).fit_eb() or .fit()"
-    ),
-    **dict.fromkeys(
-        ("glmer", "glmmTMB"), 'Model(formula, data, family="bernoulli").fit_eb() or .fit()'
-    ),
-    **dict.fromkeys(
-        ("prior", "set_prior"), 'Model(..., priors={"sd": bayesmix.Prior("HalfNormal", sigma=1)})'
-    ),
-    "loo_compare": "compare({...})",
-    **dict.fromkeys(("powerCurve", "powerSim"), 'power(fit, test, levels={"subject": [20, 40]})'),
-    "makeLmer": "Scenario(formula, data, parameters)",
-    "makeGlmer": "Scenario(formula, data, parameters, family)",
-    "PBmodcomp": 'anova(a, b, test="bootstrap")',
-    "KRmodcomp": 'anova(a, b, test="kenward-roger")',
-}
-
-
 def __getattr__(name: str) -> Any:
-    if name in _ELSEWHERE:
-        raise AttributeError(
-            f"module 'bayesmix' has no attribute {name!r}; take bayesmix.{_ELSEWHERE[name]}"
-        )
     if name not in _WHERE:
+        from bayesmix.words_of_others import OF_PACKAGE
+
+        if name in OF_PACKAGE:
+            raise AttributeError(
+                f"module 'bayesmix' has no attribute {name!r}; take bayesmix.{OF_PACKAGE[name]}"
+            )
         raise AttributeError(f"module 'bayesmix' has no attribute {name!r}")
     module = importlib.import_module(_WHERE[name])
     value = module if module.__name__ == f"bayesmix.{name}" else getattr(module, name)

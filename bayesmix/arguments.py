@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from bayesmix.errors import ArgumentError, NotSupportedError
+from bayesmix.errors import ArgumentError
 
 __all__ = [
     "check_probability",
@@ -21,7 +19,6 @@ __all__ = [
     "one_of",
     "one_or_several",
     "plain",
-    "refusing",
     "whole_number",
 ]
 
@@ -109,38 +106,6 @@ def one_of(name: str, value: Any, known: Iterable[str]) -> None:
             f"{name}={value!r} is not one of {listed(known, len(known))}"
             + (f"; {near}" if near else "")
         )
-
-
-def refusing[**P, R](words: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function refuse, with the reason, arguments that it does not have.
-
-    Its signature stays as it is; any other unknown argument is Python's `TypeError`.
-
-    Parameters
-    ----------
-    words : mapping of str to str
-        What to say of each argument, behind the function's name with "()".
-
-    Returns
-    -------
-    callable
-        A decorator. What it makes raises `NotSupportedError`.
-    """
-
-    def decorated(function: Callable[P, R]) -> Callable[P, R]:
-        own = inspect.signature(function).parameters
-        name = getattr(function, "__name__", "")
-
-        @functools.wraps(function)
-        def asked(*args: P.args, **kwargs: P.kwargs) -> R:
-            for argument in kwargs:
-                if argument in words and argument not in own:
-                    raise NotSupportedError(f"{name}() {words[argument]}")
-            return function(*args, **kwargs)
-
-        return asked
-
-    return decorated
 
 
 def one_or_several(name: str, value: Any) -> list[Any]:

@@ -1,4 +1,7 @@
-"""Structured terms and smooths beside glmmTMB, mgcv and bambi, each run in a new process."""
+"""Structured terms and smooths beside glmmTMB, mgcv and bambi, each run in a new process.
+
+Seconds are of processor time, all threads together, so that other work on the machine does not count.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import pandas as pd
 import peers
 
 HERE = Path(__file__).parent
-LIMIT = 600  # seconds that a run is given
+LIMIT = int(os.environ.get("BENCH_LIMIT", "600"))  # seconds that a run is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +65,17 @@ for text in ("y ~ 1 + (1 | g)", "y ~ t + ar1(t | g)", "y ~ 1 + exp(t | g)"):
     model.fit_eb()
     if how == "nuts":
         model.fit(draws=50, tune=50, chains=1, seed=1, progress=False)
-start = time.perf_counter()
+start = time.process_time()
 if how == "reml":
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         fit = bmx.Model(formula, data).fit_eb()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     print(json.dumps({"seconds": float(np.median(seconds)), "loglik": fit.loglik}))
 else:
     post = bmx.Model(formula, data).fit(draws=1000, chains=4, seed=1, progress=False)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     found = post.diagnostics()
     ess = min(found.min_ess_bulk, post.group_effects()["ess_bulk"].min())
     print(json.dumps({"seconds": seconds, "ess": ess, "divergences": found.divergences}))
@@ -117,18 +120,20 @@ def one_case(name: str, case: Case, path: str, python: str) -> tuple[list[str], 
     ]  # fmt: skip
     drawn = {"bayesmix": run([*ours, "nuts"])}
     if case.bambi:
+        # By PyMC's sampler: nutpie's trace of hsgp() cannot be read by ArviZ.
         command = [python, str(HERE / "peer_bambi.py"), path, case.bambi, case.groups, "gaussian"]
-        run([*command, "nutpie", "10"])  # fills PyTensor's cache
-        drawn["bambi (nutpie)"] = run([*command, "nutpie", "1000"])
+        run([*command, "pymc", "10"])  # fills PyTensor's cache
+        drawn["bambi (pymc), hsgp"] = run([*command, "pymc", "1000"])
     return likelihoods, [row(name, who, result) for who, result in drawn.items()]
 
 
 def row(name: str, who: str, result: dict[str, float] | str) -> str:
     if isinstance(result, str):
         return f"| {name} | {who} | {result} | | | |"
+    seconds = result.get("cpu", result["seconds"])
     return (
-        f"| {name} | {who} | {result['seconds']:.2f} | {result['ess']:.0f} | "
-        f"{result['divergences']:.0f} | {result['ess'] / result['seconds']:.0f} |"
+        f"| {name} | {who} | {seconds:.2f} | {result['ess']:.0f} | "
+        f"{result['divergences']:.0f} | {result['ess'] / seconds:.0f} |"
     )
 
 
@@ -158,18 +163,18 @@ else:
     data["y"] += 0.5 * rng.normal(size=1000)[data["g"]]
     formula, more = "y ~ s(x) + s(z) + (1 | g)", {}
 bmx.Model("y ~ s(x) + (1 | g)" if not more else "y ~ x", data.iloc[:500]).fit_eb()
-start = time.perf_counter()
+start = time.process_time()
 fit = bmx.Model(formula, data, **more).fit_eb()
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 from bayesmix.gaussian.density import profiled_deviance
 from bayesmix.inference.problems import gaussian_problem
 problem = gaussian_problem(fit.model)
 co = problem.relative_coordinates()
 x, gradient = np.zeros(co.n_all), np.empty(co.n_all)
-start = time.perf_counter()
+start = time.process_time()
 for _ in range(20):
     profiled_deviance(problem.equations, co, x, True, 0.0, gradient)
-print(json.dumps({"seconds": seconds, "evaluation": (time.perf_counter() - start) / 20}))
+print(json.dumps({"seconds": seconds, "evaluation": (time.process_time() - start) / 20}))
 """
 
 

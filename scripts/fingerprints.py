@@ -116,7 +116,9 @@ def fitted(name: str, data: pd.DataFrame) -> Any:
     model = bmx.Model(formula, data, **options)
     if "eb" in how:
         return model.fit_eb(**how["eb"])
-    return model.fit(**{"seed": 7, "draws": 300, "progress": False, **how["fit"]})
+    # NUTS by name: what the fast engine chooses may change, and its draws with it.
+    asked = {"seed": 7, "draws": 300, "sampler": "nuts", "progress": False, **how["fit"]}
+    return model.fit(**asked)
 
 
 def parts(fit: Any, data: pd.DataFrame) -> Iterator[tuple[str, Callable[[], Any]]]:

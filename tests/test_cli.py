@@ -15,6 +15,8 @@ import xarray as xr
 
 import bayesmix as bmx
 from bayesmix import cli, demo
+from bayesmix.cli.reading import read_table, with_identifiers
+from bayesmix.cli.saying import in_shell_words
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def test_decimal_commas_are_read(
         (["fit", "Reaction ~ Days", "DATA", "--family", "gausian"], "did you mean 'gaussian'"),
         (["fit", "Reaction ~ Days", "DATA", "--link", "probit"], "no link 'probit'"),
         (["fit", "Reaction ~ Days", "DATA", "--family", "beta"], "the beta family wants"),
-        (["fit", "Reaction ~ Days", "DATA", "--engine", "stan"], "engine='stan'"),
-        (["fit", "Reaction ~ Days", "DATA", "--draws", "0"], "draws=0"),
+        (["fit", "Reaction ~ Days", "DATA", "--engine", "stan"], "--engine 'stan'"),
+        (["fit", "Reaction ~ Days", "DATA", "--draws", "0"], "--draws 0"),
         (["fit", "Reaction ~ Days", "DATA", "--output", "/no/such/folder/x.nc"], "no folder"),
         (["fit", "Reaction ~ Days", "EMPTY"], "not a CSV file"),
         (["fit", "y ~ x", "SHIFTED"], "more fields than its header"),
@@ -146,7 +148,7 @@ def read(csv: Path, formula: str, codes: list[str], *options: str) -> pd.Series:
     lines = [separator.join(row) for row in zip(map(str, range(len(codes))), codes, strict=True)]
     csv.write_text("\n".join([separator.join(["y", "code"]), *lines]) + "\n")
     given = cli._parser().parse_args(["fit", formula, str(csv), *options])
-    return cli._with_identifiers(cli._read_csv(given), given)["code"]
+    return with_identifiers(read_table(given), given)["code"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_data_may_come_through_a_pipe(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as beside:
         beside.submit(pipe.write_text, text)
         given = cli._parser().parse_args(["fit", "y ~ 1 + (1 | code)", str(pipe), "--sep", ";"])
-        assert cli._with_identifiers(cli._read_csv(given), given)["code"].tolist() == ["001", "01"]
+        assert with_identifiers(read_table(given), given)["code"].tolist() == ["001", "01"]
 
 
 def test_numbers_stay_numbers_where_nothing_is_lost(csv: Path) -> None:
@@ -281,3 +283,99 @@ def test_an_old_python_ends_in_one_line_that_says_what_is_needed(tmp_path: Path)
 def test_a_python_that_is_new_enough_is_found(tmp_path: Path) -> None:
     (tmp_path / "python3").symlink_to(sys.executable)
     assert find_python(str(tmp_path)).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("formula", "codes", "expected"),
+    [
+        ("y ~ 1 + cs(code | g)", ["001", "01", "1"], ["001", "01", "1"]),
+        ("y ~ 1 + homcs(code | g)", ["003", "02", "1"], ["003", "02", "1"]),
+        ("y ~ 1 + cs(code | g)", ["3", "1", "10"], [3, 1, 10]),
+        ("y ~ 1 + ar1(code | g)", ["01", "02", "10"], [1, 2, 10]),
+    ],
+)
+def test_codes_within_structures_are_taken_as_they_are_written(
+    csv: Path, formula: str, codes: list[str], expected: list[object]
+) -> None:
+    assert read(csv, formula, codes).tolist() == expected
+
+
+def test_codes_of_further_formulas_are_taken_as_they_are_written(csv: Path) -> None:
+    assert read_further(csv, "sigma ~ 1 + (1 | code)") == ["001", "01"]
+    assert read_further(csv, "residual ~ cs(code)") == ["001", "01"]
+
+
+def read_further(csv: Path, formula: str) -> list[str]:
+    csv.write_text("y,code\n1,001\n2,01\n")
+    given = cli._parser().parse_args(["fit", "y ~ 1", str(csv), "--formula", formula])
+    return [str(code) for code in with_identifiers(read_table(given), given)["code"]]
+
+
+def test_reml_priors_and_predictions_from_the_shell(
+    csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new, out, saved = (csv.parent / name for name in ("new.csv", "out.csv", "fit.nc"))
+    new.write_text("Days,Subject,estimate\n3,308,1\n12,new,2\n")
+    formula = "Reaction ~ Days + (Days | Subject)"
+    given = ["fit", formula, str(csv), "--eb", "--output", str(saved)]
+    assert cli.main([*given, "--predict", str(new), "--to", str(out)]) == 0
+    assert "REML criterion 1743.63" in capsys.readouterr().out
+    table = pd.read_csv(out)
+    eb = bmx.Model(formula, sleepstudy).fit_eb()
+    expected = eb.predict({"Days": [3, 12], "Subject": ["308", "new"]})["estimate"]
+    assert table["predicted_estimate"].tolist() == pytest.approx(expected.tolist())
+    assert table["Subject"].tolist() == ["308", "new"]
+    priors = ["--prior", "sd(Subject)=HalfNormal(1)", "--prior", "Days=Normal(mu=0, sigma=2)"]
+    assert cli.main(["fit", formula, str(csv), "--method", "map", *priors]) == 0
+    assert "posterior mode" in capsys.readouterr().out
+    picture, page = csv.parent / "check.png", csv.parent / "fit.html"
+    assert cli.main(["check", str(saved), "--to", str(picture)]) == 0
+    assert "Nothing was found wrong." in capsys.readouterr().out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["report", str(saved)]) == 0
+    assert "<math" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("default::bayesmix.errors.BayesmixWarning")
+def test_parquet_missing_texts_and_further_formulas(
+    csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = csv.parent / "data.parquet"
+    sleepstudy.to_parquet(parquet)
+    given = ["--eb", "--formula", "sigma ~ Days"]
+    assert cli.main(["fit", "Reaction ~ Days + (1 | Subject)", str(parquet), *given]) == 0
+    assert "sigma: Fixed effects" in capsys.readouterr().out
+    csv.write_text("y,x\n1,2\n2,-999\n4,3\n3,1\n2,2\n")
+    assert cli.main(["fit", "y ~ x", str(csv), "--eb", "--na-values", "-999"]) == 0
+    said = capsys.readouterr()
+    assert "4 rows" in said.out
+    assert "missing" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prior", "sd"], "must be a name, = and a prior"),
+        (["--prior", "sd=HalfNormal(one)"], "'one' is not a number"),
+        (["--prior", "sd=HalfNormal 1"], "is no prior: write it as"),
+        (["--prior", "sd=HalfNorml(1)"], "HalfNormal"),
+        (["--to", "out.csv"], "say of which rows, --predict NEW.csv"),
+        (["--method", "mle"], "--method 'mle'"),
+    ],
+)
+def test_wrong_options_are_said(
+    arguments: list[str], message: str, csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["fit", "Reaction ~ Days + (1 | Subject)", str(csv), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_advice_is_in_shell_words() -> None:
+    said = in_shell_words(
+        "3 divergent transitions: raise target_accept (0.95, 0.99); the chains disagree; raise "
+        'tune and draws; about draws=1500 would be enough; write Model(..., weights="w")'
+    )
+    assert "raise --target-accept (0.95, 0.99)" in said
+    assert "raise --tune and --draws" in said
+    assert "about --draws 1500" in said
+    assert said.endswith("write --weights w")

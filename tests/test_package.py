@@ -18,10 +18,10 @@ PACKAGE = Path(bmx.__file__).parent
 # The stations of the flow: a module imports from its own folder and from those before it,
 # at the top, inside functions and for typing.
 ORDER = [
-    "errors", "arguments", "summed", "spread", "memory", "threads", "shorten", "smooths", "formula",
-    "sources", "design", "streaming", "pedigree", "families", "covariance", "residual", "priors",
-    "statement", "gaussian", "glmm", "inference", "laws", "results", "model", "simulation",
-    "datasets", "demo", "cli",
+    "errors", "arguments", "words_of_others", "answering", "summed", "spread", "memory", "threads",
+    "shorten", "smooths", "formula", "sources", "design", "streaming",
+    "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
+    "inference", "laws", "results", "model", "simulation", "datasets", "demo", "cli",
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import importlib.resources
 
 import pandas as pd
 
+from bayesmix.answering import answering
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError
 
@@ -23,6 +24,7 @@ DATASETS: dict[str, str] = {
 _TEXT = {"sleepstudy": ["Subject"]}
 
 
+@answering
 def load_dataset(name: str) -> pd.DataFrame:
     """Load a data set that ships with the package.
 

@@ -15,6 +15,7 @@ __all__ = ["day_alone", "holds_dates", "warn_of_dates"]
 
 _ISO = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./]\d{1,2}[./]\d{4}")
 _MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d) 00:00:00$")
+_END = " 00:00:00"  # asked first: there may be a hundred thousand levels
 _MANY_LEVELS = 10  # dates as text: fewer may well be meant as categories
 
 
@@ -30,7 +31,7 @@ def day_alone(label: str) -> str:
     -------
     str
     """
-    return _MIDNIGHT.sub(r"\1", label)
+    return _MIDNIGHT.sub(r"\1", label) if label.endswith(_END) else label
 
 
 def warn_of_dates(given: pd.Series[Any], column: pd.Series[Any]) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -127,9 +127,11 @@ def build_design(
     residual_is_estimated: bool = True,
     weights: Any = None,
     known_se: Any = None,
-    drop_intercept: bool = False,
+    drop_intercept: Collection[str] = (),
     learned: Design | None = None,
     matrices: Matrices | None = None,
+    read_response: Callable[[Any, Formula, Any], Any] | None = None,
+    further: Callable[[Any], Mapping[str, Formula]] | None = None,
 ) -> Design:
     """Evaluate formulas over a table.
 
@@ -153,14 +155,20 @@ def build_design(
     weights, known_se : str or array_like, shape (n,), optional
         Precision weights and known residual standard errors: a column's name or
         an array.
-    drop_intercept : bool
-        Whether the constant column is taken out after X was coded with it: where
+    drop_intercept : collection of str
+        Parameters whose constant column is taken out after X was coded with it: where
         thresholds stand in its place, a factor must not get a column per level.
     learned : Design, optional
         A design of the same formula and other data, whose levels, contrasts, knots,
         ranges and scales are kept, as for new rows that are predicted.
     matrices : Matrices, optional
         Known covariances between levels.
+    read_response : callable, optional
+        ``read_response(response, formula, learned)``: the left-hand side as the design keeps it,
+        in the categories of that of other data.
+    further : callable, optional
+        ``further(response)``: by parameter, in order, the formulas of predictors beside mu's; those
+        that are not among `others` have the columns of mu's.
 
     Returns
     -------
@@ -210,6 +218,9 @@ def build_design(
         frame = _as_learned(frame, learned, row_labels)
 
     response, response_columns = _response(formula, frame, functions, learned)
+    if read_response is not None:
+        of_other = None if learned is None else learned.response
+        response = read_response(response, formula, of_other)
     if getattr(response.dtype, "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
@@ -224,12 +235,18 @@ def build_design(
             row_labels,
             # An effect of each row competes with a residual around mu, and around nothing else.
             residual_is_estimated=residual_is_estimated and parameter == "mu",
-            drop_intercept=drop_intercept and parameter == "mu",
+            drop_intercept=parameter in drop_intercept,
             learned=None if learned is None else learned.predictors[parameter],
             matrices=matrices,
         )
         for parameter, own in formulas.items()
     }
+    asked = {} if further is None else further(response)
+    if asked:
+        predictors = {
+            name: predictors.get(name) or replace(predictors["mu"], parameter=name, formula=own)
+            for name, own in {"mu": formula, **asked}.items()
+        }
     return Design(
         predictors=joined_predictors(predictors),
         response=response,

@@ -152,9 +152,10 @@ class Evaluator:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         function = self.functions.get(name)
         if function is None:
-            function = TRANSFORMS[name]
             if name in BARE_NUMPY_FUNCTIONS:
-                return self._row_wise(function, node, [as_number(value) for value in args])
+                numbers = [as_number(value) for value in args]
+                return self._row_wise(getattr(np, name), node, numbers)
+            function = TRANSFORMS[name]
             if name not in _AS_THEY_ARE:
                 args = [as_number(value) for value in args]
             args, kwargs = self._within_bounds(name, node, args, kwargs)

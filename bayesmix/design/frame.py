@@ -121,11 +121,13 @@ def _as_table(data: Any) -> Any:
         return data
     if isinstance(data, Mapping):
         try:
+            if data and all(np.ndim(value) == 0 for value in data.values()):
+                return pd.DataFrame([dict(data)])  # one row
             return pd.DataFrame(dict(data))
         except (ValueError, TypeError) as error:
             raise DataError(
                 "the columns of the mapping do not make a table, each a list with a value per "
-                f"row: {error}"
+                f"row, or each one value for one row: {error}"
             ) from error
     if isinstance(data, str | Path):
         advice = (

@@ -88,7 +88,7 @@ def build_grouping_factors(
         if known:
             built = [
                 _built_again(columns, term, frame, fixed)
-                for columns, term in zip(known, terms, strict=True)
+                for columns, term in zip(known, repeated(terms, len(known)), strict=True)
             ]
         else:
             built = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,8 +120,10 @@ def learn_levels(
     first = np.zeros(n_levels, dtype=np.int64)
     first[code[::-1]] = np.arange(len(frame) - 1, -1, -1)
     values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
-    parts = [_labels(values[column]).astype(str) for column in term.columns]
-    labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
+    parts = [_labels(values[column]) for column in term.columns]
+    labels = parts[0]
+    if len(parts) > 1:
+        labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
     one_series = all(STRUCTURE_WORDS[term.structure].one_series for term in terms)
     if n_levels < 2 and not one_series:
         raise DataError(
@@ -191,7 +193,10 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
     if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":
         return np.asarray([_label(value) for value in column], dtype=object)
     codes, values = pd.factorize(column)  # a label is written once for all of its rows
-    return np.asarray([*map(_label, values.astype(object)), None], dtype=object)[codes]
+    written: Iterable[str | None] = map(_label, values.astype(object))
+    if values.dtype.kind in "iu":
+        written = map(str, values.tolist())
+    return np.asarray([*written, None], dtype=object)[codes]
 
 
 def _label(value: Any) -> str | None:

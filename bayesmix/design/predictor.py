@@ -174,8 +174,10 @@ def build_predictor(
         The caller's own.
     labels : Index, length n
         Labels of the rows in the caller's data, for messages.
-    residual_is_estimated, drop_intercept
+    residual_is_estimated : bool
         As of `build_design`.
+    drop_intercept : bool
+        Whether the constant column is taken out after X was coded with it.
     learned : LinearPredictor, optional
         The same of other data, whose columns are to be built again.
     matrices : Matrices, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from bayesmix.arguments import nearest
 from bayesmix.errors import ArgumentError
@@ -23,6 +24,7 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
+from bayesmix.families.nominal import Categorical
 from bayesmix.families.ordbeta import OrderedBeta
 from bayesmix.families.ordinal import (
     AdjacentCategories,
@@ -43,6 +45,7 @@ __all__ = [
     "Beta",
     "BetaBinomial",
     "Binomial",
+    "Categorical",
     "ContinuationRatio",
     "Cumulative",
     "Exponential",
@@ -101,6 +104,7 @@ FAMILIES: dict[str, type[Family]] = {
         StoppingRatio,
         ContinuationRatio,
         AdjacentCategories,
+        Categorical,
         ZeroInflatedPoisson,
         ZeroInflatedNegativeBinomial,
         ZeroInflatedBinomial,
@@ -132,12 +136,19 @@ _OTHER_NAMES = {
     "betabinomial": "beta_binomial",
     "log_normal": "lognormal",
     "invgauss": "inverse_gaussian",
+    "beta_family": "beta",
+    "negbinomial2": "negative_binomial",
+    "lognorm": "lognormal",
+    "gamma_family": "gamma",
     "logistic": "bernoulli",
     "wald": "inverse_gaussian",
     "ordinal": "cumulative",
     "ordered": "cumulative",
     "stopping_ratio": "sratio",
     "sequential": "sratio",
+    "nominal": "categorical",
+    "multinomial_logit": "categorical",
+    "multinom": "categorical",
     "continuation_ratio": "cratio",
     "adjacent_categories": "acat",
     "zip": "zero_inflated_poisson",
@@ -148,10 +159,6 @@ _OTHER_NAMES = {
 }
 
 
-_CATEGORIES = (
-    "for two categories take 'bernoulli', for ordered ones 'cumulative'; for others fit each "
-    "against one of them"
-)
 _TRUNCATED = "write truncated(y, 1) ~ ... with family={!r}"
 _BY_LINK = "it is a link: family=bmx.families.Bernoulli(link={!r})"
 _UNIT = "for fractions with zeros and ones take 'ordbeta'"
@@ -162,8 +169,7 @@ _INSTEAD = {
     "quasi": "for overdispersion take 'negative_binomial' or 'beta_binomial'",
     "compois": "for overdispersed counts take 'negative_binomial'",
     "geometric": "take 'negative_binomial', which it is at alpha = 1",
-    "multinomial": _CATEGORIES,
-    "categorical": _CATEGORIES,
+    "multinomial": "for a category in each row take 'categorical'",
     "ordered_logit": "take 'cumulative', whose link is the logit",
     "logit": _BY_LINK.format("logit"),
     "probit": _BY_LINK.format("probit"),
@@ -175,13 +181,17 @@ _INSTEAD = {
 }
 
 
+_CALLED = re.compile(r"""(?P<name>[\w.]+)\((?:(?:link\s*=\s*)?["']?(?P<link>\w+)["']?)?\)""")
+
+
 def get_family(family: str | Family | type[Family]) -> Family:
     """Find a family by name.
 
     Parameters
     ----------
     family : str or Family
-        ``"gaussian"``, or a family object, which is returned as it is.
+        ``"gaussian"``, ``'binomial(link="probit")'``, or a family object, which is returned
+        as it is.
 
     Returns
     -------
@@ -196,6 +206,10 @@ def get_family(family: str | Family | type[Family]) -> Family:
         return family
     if isinstance(family, type) and issubclass(family, Family):
         return family()
+    called = _CALLED.fullmatch(str(family).strip())
+    if called is not None:  # as R calls them: binomial(link = "probit")
+        found = get_family(called["name"])
+        return type(found)(link=called["link"]) if called["link"] else found
     name = re.sub(r"[ .-]", "_", str(family).lower())
     name = _OTHER_NAMES.get(name, name)
     if name not in FAMILIES:
@@ -208,3 +222,14 @@ def get_family(family: str | Family | type[Family]) -> Family:
             advice = f"did you mean {' or '.join(map(repr, near))}?"
         raise ArgumentError(f"there is no family {family!r}; {advice}")
     return FAMILIES[name]()
+
+
+def __getattr__(name: str) -> Any:
+    """Name the class that a word of R or another spelling stands for."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        ours = type(get_family(name)).__name__
+    except ArgumentError as error:
+        raise AttributeError(f"bayesmix.families has no {name!r}: {error}") from None
+    raise AttributeError(f"bayesmix.families has no {name!r}; take bayesmix.families.{ours}")

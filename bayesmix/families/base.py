@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -75,6 +75,11 @@ class Family(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     # Whether parameters of the family stand in the intercept's place.
     replaces_intercept: ClassVar[bool] = False
+    # Parameters that the family has only where they have a linear predictor: without an intercept,
+    # because they are 1 where all columns are zero.
+    optional_parameters: ClassVar[tuple[str, ...]] = ()
+    # Whether the response is one of several categories in no order, each with a predictor.
+    is_nominal: ClassVar[bool] = False
 
     link: str = ""
 
@@ -205,16 +210,32 @@ class Family(ABC):
         refuse_where(~possible, y, formula, labels, f"the {self.name} family wants {wants}")
         return y
 
+    def read_response(self, response: Any, formula: Formula, learned: Any = None) -> Any:
+        """Return the left-hand side as the design keeps it; `learned` is that of other data."""
+        return response
+
+    def with_response(self, response: Any, formula: Formula) -> Family:
+        """Return the family for a response, which may decide how many predictors there are."""
+        return self
+
+    def with_predictors(self, names: Collection[str]) -> Family:
+        """Return the family whose parameters of these names have a linear predictor."""
+        return self
+
     def response_in_words(self, response: Any) -> str:
         """Say how the response is read, where that needs saying."""
         return ""
+
+    def predictor_in_words(self, name: str) -> str:
+        """Say what the linear predictor of a parameter is."""
+        return f"{name} ({self.parameter_link(name).name} link)"
 
     def parameter_labels(self, response: Any) -> Mapping[str, tuple[str, ...]]:
         """Return the labels of each parameter that is a vector."""
         return {}
 
     def categories(self, response: Any) -> tuple[Any, ...]:
-        """Return the categories of an ordered response, the lowest first; else nothing."""
+        """Return the categories of the response, the lowest first; nothing for numbers."""
         return ()
 
     def parameter_starts(self, y: np.ndarray) -> Mapping[str, float]:

@@ -62,6 +62,10 @@ class OrderedBeta(Beta):
         upper = center - self.link_function(np.clip(ones, 0.01, 0.99))
         return {"phi": 3.0, "cut": float(cut), "gap": float(max(upper - cut, 0.1))}
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Up for a one, down for a zero."""
+        return np.where(y == 1, 1.0, 0.0) - np.where(y == 0, 1.0, 0.0)
+
     def _ends(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         """Log probabilities of 0, of what lies between, and of 1."""
         lower = eta - parameters["cut"]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FormulaError
-from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
+from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import NUMPY, Functions
 from bayesmix.families.observation import custom_distribution
-from bayesmix.families.parameters import ORDERED, REALS, ParameterSpec
+from bayesmix.families.parameters import ORDERED, POSITIVE, REALS, ParameterSpec
 from bayesmix.families.proportions import Unit
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
@@ -28,18 +28,34 @@ class Ordinal(Unit):
     """What the families of ordered categories share: K - 1 thresholds and eta.
 
     The thresholds take the place of the intercept. A positive coefficient moves the
-    response towards higher categories.
+    response towards higher categories. Where a formula ``disc ~ ...`` says how well
+    rows tell categories apart, thresholds less eta are multiplied by disc = exp(its predictor).
 
     Parameters
     ----------
     link : {"logit", "probit", "cloglog"}
+    has_disc : bool
+        Whether disc has a linear predictor, which the model reads from its formulas.
     """
 
-    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": REALS}
+    thresholds: ClassVar[ParameterSpec] = REALS
+    optional_parameters: ClassVar[tuple[str, ...]] = ("disc",)
     mean_is_fraction: ClassVar[bool] = False
     discrete: ClassVar[bool] = True
     has_laplace: ClassVar[bool] = True
     replaces_intercept: ClassVar[bool] = True
+
+    has_disc: bool = False
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterSpec]:  # type: ignore[override]
+        """Thresholds, and disc where it has a predictor."""
+        own = {"thresholds": self.thresholds}
+        return own | {"disc": POSITIVE} if self.has_disc else own
+
+    def with_predictors(self, names: Collection[str]) -> Family:
+        """Return the family with disc, if that has a predictor."""
+        return replace(self, has_disc=True) if "disc" in names else self
 
     def response_values(
         self,
@@ -93,7 +109,10 @@ class Ordinal(Unit):
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Student t with 3 degrees of freedom and scale 2.5 on each threshold, as brms."""
-        return {"thresholds": ("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5})}
+        own: dict[str, PriorSpec] = {
+            "thresholds": ("StudentT", {"nu": 3.0, "mu": 0.0, "sigma": 2.5})
+        }
+        return own | {"disc": ("LogNormal", {"mu": 0.0, "sigma": 1.0})} if self.has_disc else own
 
     def thresholds_start(self, y: np.ndarray, n_thresholds: int) -> np.ndarray:
         """Return the thresholds of the categories' frequencies."""
@@ -125,8 +144,14 @@ class Ordinal(Unit):
         return [above[..., k] for k in range(above.shape[-1])]
 
     def _over(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> Any:
-        """Thresholds less eta, shape (..., n, K - 1)."""
-        return f.thresholds_less(parameters["thresholds"], eta)
+        """Thresholds less eta, times disc, shape (..., n, K - 1)."""
+        over = f.thresholds_less(parameters["thresholds"], eta)
+        return over * f.column(parameters["disc"]) if self.has_disc else over
+
+    def _distance_latex(self, *, turned: bool = False) -> str:
+        """Threshold less eta, or the other way round, times disc."""
+        distance = r"\eta_i - \tau_k" if turned else r"\tau_k - \eta_i"
+        return rf"\text{{disc}} ({distance})" if self.has_disc else distance
 
     def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return the expected category, between 1 and K."""
@@ -176,16 +201,17 @@ class Cumulative(Ordinal):
 
     name: ClassVar[str] = "cumulative"
     row_kernel: ClassVar[str] = "cumulative"
-    parameters: ClassVar[Mapping[str, ParameterSpec]] = {"thresholds": ORDERED}
+    thresholds: ClassVar[ParameterSpec] = ORDERED
 
     def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
         """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
         thresholds = np.asarray(parameters["thresholds"], dtype=np.float64)
         eta = np.asarray(eta, dtype=np.float64)
         complement = self.unit_link.log_complement
+        disc = parameters["disc"] if self.has_disc else 1.0
         with np.errstate(over="ignore"):
             return [
-                np.exp(complement(NUMPY, thresholds[..., k] - eta))
+                np.exp(complement(NUMPY, disc * (thresholds[..., k] - eta)))
                 for k in range(thresholds.shape[-1])
             ]
 
@@ -207,6 +233,8 @@ class Cumulative(Ordinal):
         middle = (y > 1) & (y < last)
         upper = f.pick(thresholds, f.minimum(y, last - 1) - 1) - eta
         lower = f.pick(thresholds, f.maximum(y, 2) - 2) - eta
+        if self.has_disc:
+            upper, lower = parameters["disc"] * upper, parameters["disc"] * lower
         link = self.unit_link
         # Where one of the two is not there, the difference must not be 0 in the gradient.
         between = self._log_between(f, upper, f.where(middle, lower, upper - 1.0))
@@ -230,7 +258,7 @@ class Cumulative(Ordinal):
 
     def latex(self) -> str:
         """Return Cumulative(tau, eta_i)."""
-        F = self.link_functions.latex.replace(r"\eta_i", r"\tau_k - \eta_i")
+        F = self.link_functions.latex.replace(r"\eta_i", self._distance_latex())
         return rf"\operatorname{{Cumulative}}, \quad P(y_i \le k) = {F}"
 
 
@@ -281,7 +309,7 @@ class StoppingRatio(Ordinal):
 
     def latex(self) -> str:
         """Return StoppingRatio(tau, eta_i)."""
-        F = self.link_functions.latex.replace(r"\eta_i", r"\tau_k - \eta_i")
+        F = self.link_functions.latex.replace(r"\eta_i", self._distance_latex())
         return rf"\operatorname{{StoppingRatio}}, \quad P(y_i = k \mid y_i \ge k) = {F}"
 
 
@@ -315,7 +343,7 @@ class ContinuationRatio(StoppingRatio):
 
     def latex(self) -> str:
         """Return ContinuationRatio(tau, eta_i)."""
-        F = self.link_functions.latex.replace(r"\eta_i", r"\eta_i - \tau_k")
+        F = self.link_functions.latex.replace(r"\eta_i", self._distance_latex(turned=True))
         return rf"\operatorname{{ContinuationRatio}}, \quad P(y_i > k \mid y_i \ge k) = {F}"
 
 
@@ -368,7 +396,7 @@ class AdjacentCategories(Ordinal):
 
     def latex(self) -> str:
         """Return AdjacentCategories(tau, eta_i)."""
-        F = self.link_functions.latex.replace(r"\eta_i", r"\eta_i - \tau_k")
+        F = self.link_functions.latex.replace(r"\eta_i", self._distance_latex(turned=True))
         return (
             rf"\operatorname{{AdjacentCategories}}, \quad "
             rf"P(y_i = k + 1 \mid y_i \in \{{k, k + 1\}}) = {F}"

@@ -44,8 +44,10 @@ NUMPY_FUNCTIONS: MappingProxyType[str, tuple[int, int]] = MappingProxyType(
 
 NUMPY_CONSTANTS: frozenset[str] = frozenset({"e", "pi"})
 
-# Bare names that formulaic offers beside its transforms: all take one argument.
-BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset({"exp", "exp2", "log", "log10", "log2"})
+# Names that need no np. in front: all take one argument.
+BARE_NUMPY_FUNCTIONS: frozenset[str] = frozenset(
+    {"abs", "exp", "exp2", "log", "log10", "log2", "sqrt"}
+)
 
 _NUMERIC = 'write x if it holds numbers; if text, data["x"] = pd.to_numeric(data["x"]) before'
 _SMOOTH = "write s(x) for a smooth curve, t2(x, z) for a surface"

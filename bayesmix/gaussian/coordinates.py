@@ -25,8 +25,8 @@ from bayesmix.gaussian.vine import vine_pull_back, vine_root
 __all__ = [
     "EXPONENTIAL", "GAMMA", "HALF_CAUCHY", "HALF_FLAT", "HALF_NORMAL", "HALF_STUDENT_T",
     "INVERSE_GAMMA", "LOG_NORMAL", "UNIFORM", "Coordinates", "Factors", "chain_rule",
-    "correlation_matrices", "expand", "factors_at", "scale_prior", "structure_values", "theta_at",
-    "unpack_theta",
+    "correlation_matrices", "expand", "factors_at", "scale_at", "scale_prior", "structure_values",
+    "theta_at", "unpack_theta", "value_at",
 ]  # fmt: skip
 
 (
@@ -168,7 +168,7 @@ def scale_prior(kind: int, a: float, b: float, s: float, out: np.ndarray) -> Non
 
 
 @inner
-def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
+def scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
     """Standard deviation at x, d log s / dx, log |ds/dx|, and its derivative."""
     if kind == UNIFORM:
         if x >= 0:
@@ -187,7 +187,7 @@ def _scale_at(kind: int, a: float, b: float, x: float, out: np.ndarray) -> None:
 
 
 @inner
-def _value_at(co, k, x, out):  # type: ignore[no-untyped-def]
+def value_at(co, k, x, out):  # type: ignore[no-untyped-def]
     """Value of a parameter at x, its distance from either end, and its derivative.
 
     Then log |dvalue / dx| and the derivative of that.
@@ -220,7 +220,7 @@ def _values_at(co, block, x, values):  # type: ignore[no-untyped-def]
     """Values of a block's parameters, each with its distances from the ends of its range."""
     six, first = np.empty(6), co.block_value[block]
     for k in range(co.block_n[block]):
-        _value_at(co, first + k, x[co.block_x[block] + k], six)
+        value_at(co, first + k, x[co.block_x[block] + k], six)
         for i in range(3):
             values[3 * (first + k) + i] = six[i]
 
@@ -265,12 +265,12 @@ def _expand(co, x, sd, C, L, values, own):  # type: ignore[no-untyped-def]
     n_sd, n_effects = co.sizes[1], co.n_effects
     for i in range(n_effects):
         k = co.effect_sd[i]
-        _scale_at(co.prior_kind[k], co.prior_a[k], co.prior_b[k], x[k], four)
+        scale_at(co.prior_kind[k], co.prior_a[k], co.prior_b[k], x[k], four)
         sd[i] = four[0]
     sd[n_effects] = 1.0
     if co.sizes[3] == 1:
         last = co.sizes[0] - 1
-        _scale_at(co.prior_kind[n_sd], co.prior_a[n_sd], co.prior_b[n_sd], x[last], four)
+        scale_at(co.prior_kind[n_sd], co.prior_a[n_sd], co.prior_b[n_sd], x[last], four)
         sd[n_effects] = four[0]
     for i in range(co.L_size):
         C[i] = 0.0
@@ -374,7 +374,7 @@ def _chain_rule(  # type: ignore[no-untyped-def]
         if k == n_sd:
             gradient[at_x] = by_log_sigma
         kind, a, b = co.prior_kind[k], co.prior_a[k], co.prior_b[k]
-        _scale_at(kind, a, b, x[at_x], four)
+        scale_at(kind, a, b, x[at_x], four)
         by_log = gradient[at_x]
         if priors:
             scale_prior(kind, a, b, four[0], two)
@@ -399,7 +399,7 @@ def _by_structure(co, block, x, C, E, inverse, priors, jacobian, gradient):  # t
     two, six = np.empty(2), np.empty(6)
     for k in range(n):
         at_x = co.block_x[block] + k
-        _value_at(co, first + k, x[at_x], six)
+        value_at(co, first + k, x[at_x], six)
         gradient[at_x] = by_values[first + k] * six[3]
         if not priors:
             continue

@@ -20,10 +20,48 @@ from bayesmix.gaussian.moments import WITH_FIXED, moments
 from bayesmix.gaussian.patterns import draw_by_pattern
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
 
-__all__ = ["draw_effects", "draw_fixed"]
+__all__ = ["draw_effects", "draw_fixed", "draw_levels"]
 
 _expand, _factorise, _backward = expand.external, factorise.external, backward_solve.external
 _moments, _factor_root = moments.external, factor_root.external
+
+
+@inner
+def draw_levels(eq, L, precision, beta, b):  # type: ignore[no-untyped-def]
+    """Draw b of one grouping factor with one or two effects, each level by itself given beta.
+
+    `b` holds standard normals, and receives the draws.
+    """
+    p, q, n_levels = eq.sizes[4], eq.q[0], eq.n_levels[0]
+    m = p + 1
+    for g in range(n_levels):
+        at, panel = q * g, q * m * g
+        r0 = eq.panel[panel + p]
+        for j in range(p):
+            r0 -= eq.panel[panel + j] * beta[j]
+        if q == 1:
+            k = 1.0 + L[0] * L[0] * precision * eq.K[g]
+            r0 *= L[0] * precision
+            b[at] = L[0] * (r0 / k + b[at] / np.sqrt(k))
+            continue
+        r1 = eq.panel[panel + m + p]
+        for j in range(p):
+            r1 -= eq.panel[panel + m + j] * beta[j]
+        # With L lower triangular: u = M^-1 L'r and noise, through M = C C'.
+        a00, a10, a11 = eq.K[4 * g], eq.K[4 * g + 2], eq.K[4 * g + 3]
+        l00, l10, l11 = L[0], L[2], L[3]
+        c00, c10 = a00 * l00 + a10 * l10, a10 * l00 + a11 * l10
+        k00 = 1.0 + precision * (l00 * c00 + l10 * c10)
+        k10 = precision * l11 * c10
+        k11 = 1.0 + precision * l11 * a11 * l11
+        f00 = np.sqrt(k00)
+        f10 = k10 / f00
+        f11 = np.sqrt(k11 - f10 * f10)
+        t0 = precision * (l00 * r0 + l10 * r1) / f00
+        t1 = (precision * l11 * r1 - f10 * t0) / f11
+        u1 = (t1 + b[at + 1]) / f11
+        u0 = (t0 + b[at] - f10 * u1) / f00
+        b[at], b[at + 1] = l00 * u0, l10 * u0 + l11 * u1
 
 
 @inner
@@ -33,7 +71,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
     """One grouping factor with few effects or patterns: beta first, then each level by itself."""
     eq, co = equations_at(eq_ints, eq_floats), theta_at(co_ints, co_floats)
     p, q, d, n_L = eq.sizes[4], eq.q[0], co.sizes[0], co.L_size
-    n_levels, m = eq.n_levels[0], eq.sizes[4] + 1
+    n_levels = eq.n_levels[0]
     X_, beta_ = carray(X, (n_draws, d)), carray(beta, (n_draws, p))
     b_ = carray(b, (n_draws, n_levels * q))
     sd = np.empty(co.n_effects + 1)
@@ -60,34 +98,7 @@ def _draw_one_factor(  # type: ignore[no-untyped-def]
             if not draw_by_pattern(eq, pointer(L), precision, beta_[s], square, A, room, b_[s]):
                 return 0
             continue
-        for g in range(n_levels):
-            at, panel = q * g, q * m * g
-            r0 = eq.panel[panel + p]
-            for j in range(p):
-                r0 -= eq.panel[panel + j] * beta_[s, j]
-            if q == 1:
-                k = 1.0 + L[0] * L[0] * precision * eq.K[g]
-                r0 *= L[0] * precision
-                b_[s, at] = L[0] * (r0 / k + b_[s, at] / np.sqrt(k))
-                continue
-            r1 = eq.panel[panel + m + p]
-            for j in range(p):
-                r1 -= eq.panel[panel + m + j] * beta_[s, j]
-            # With L lower triangular: u = M^-1 L'r and noise, through M = C C'.
-            a00, a10, a11 = eq.K[4 * g], eq.K[4 * g + 2], eq.K[4 * g + 3]
-            l00, l10, l11 = L[0], L[2], L[3]
-            c00, c10 = a00 * l00 + a10 * l10, a10 * l00 + a11 * l10
-            k00 = 1.0 + precision * (l00 * c00 + l10 * c10)
-            k10 = precision * l11 * c10
-            k11 = 1.0 + precision * l11 * a11 * l11
-            f00 = np.sqrt(k00)
-            f10 = k10 / f00
-            f11 = np.sqrt(k11 - f10 * f10)
-            t0 = precision * (l00 * r0 + l10 * r1) / f00
-            t1 = (precision * l11 * r1 - f10 * t0) / f11
-            u1 = (t1 + b_[s, at + 1]) / f11
-            u0 = (t0 + b_[s, at] - f10 * u1) / f00
-            b_[s, at], b_[s, at + 1] = l00 * u0, l10 * u0 + l11 * u1
+        draw_levels(eq, pointer(L), precision, pointer(beta_[s]), pointer(b_[s]))
     return 1
 
 

@@ -59,7 +59,10 @@ _factor_root = factor_root.external
 
 @inlined
 def _scale_node(eq, f, node, L, precision, K, V, row):  # type: ignore[no-untyped-def]
-    """Bring a node's raw cross-products to the scale of u: L' Z'W [...] L / s2."""
+    """Bring a node's raw cross-products to the scale of u: L' Z'W [...] L / s2.
+
+    `row` is room for its effects or columns.
+    """
     q, m = eq.q[f], eq.width[node]
     n_chain, p = eq.sizes[0], eq.sizes[4]
     own = shifted(L, eq.L_start[f])
@@ -70,17 +73,19 @@ def _scale_node(eq, f, node, L, precision, K, V, row):  # type: ignore[no-untype
         for c in range(m):
             V[c] = panel[c] * scale
     else:
-        for i in range(q):
-            for j in range(i + 1):
+        for j in range(q):  # a column of Z'WZ L at a time
+            for a in range(q):
+                t = 0.0
+                for b in range(q):
+                    t += raw[a * q + b] * own[b * q + j]
+                row[a] = t
+            for i in range(j, q):
                 s = 0.0
                 for a in range(q):
-                    t = 0.0
-                    for b in range(q):
-                        t += raw[a * q + b] * own[b * q + j]
-                    s += own[a * q + i] * t
+                    s += own[a * q + i] * row[a]
                 K[i * q + j] = s * precision
                 K[j * q + i] = s * precision
-            K[i * q + i] += 1.0
+            K[j * q + j] += 1.0
         for i in range(q):
             for c in range(m):
                 V[i * m + c] = 0.0
@@ -238,7 +243,10 @@ def factorise(eq_ints, eq_floats, L, precision, prior, prior_y, K, panels, root,
     eq = equations_at(eq_ints, eq_floats)
     m_max, entries_max = widest(eq)
     products = np.empty(m_max * m_max if m_max >= WIDE else 1)
-    room = np.empty(max(m_max, eq.n_root))
+    widest_row = max(m_max, eq.n_root)
+    for f in range(eq.sizes[0]):
+        widest_row = max(widest_row, eq.q[f])
+    room = np.empty(widest_row)
     where, entry = np.empty(m_max, dtype=np.int64), np.empty(entries_max, dtype=np.int64)
     _scale_root(eq, L, precision, prior, prior_y, root, root_y, room)
     log_det, length = _eliminate(

@@ -20,7 +20,10 @@ from bayesmix.gaussian.dense import (
 from bayesmix.gaussian.equations import Arrays, Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
 
-__all__ = ["draw_by_pattern", "pattern_moments", "share_patterns", "sum_responses"]
+__all__ = [
+    "draw_by_pattern", "factor_pattern", "pattern_moments", "share_patterns", "sum_responses",
+    "whiten_pattern",
+]  # fmt: skip
 
 _FEWEST_EFFECTS = 3  # fewer have a kernel of their own
 _DIGITS = 2.0**40  # to which products are compared: rows in another order round otherwise
@@ -88,7 +91,7 @@ def sum_responses(equations: Equations) -> None:
 
 
 @inner
-def _factor_pattern(eq: Arrays, k, L, precision, room, C, A):  # type: ignore[no-untyped-def]
+def factor_pattern(eq: Arrays, k, L, precision, room, C, A):  # type: ignore[no-untyped-def]
     """Factor C C' = I + L'Z'WZ L / s2 of a pattern, and make A = L C'^-1.
 
     Parameters
@@ -156,7 +159,7 @@ def pattern_moments(  # type: ignore[no-untyped-def]
     reduced = np.zeros((m, m))
     log_det, length = 0.0, 0.0
     for k in range(n_patterns):
-        if not _factor_pattern(eq, k, L, precision, pointer(room), pointer(C), pointer(A)):
+        if not factor_pattern(eq, k, L, precision, pointer(room), pointer(C), pointer(A)):
             return 0
         count = float(eq.pattern_count[k])
         half, V = shifted(pointer(kept), k * size), shifted(pointer(kept), k * size + q * q)
@@ -164,7 +167,7 @@ def pattern_moments(  # type: ignore[no-untyped-def]
             log_det += 2.0 * count * np.log(C[i * q + i])
             for j in range(q):
                 half[i * q + j] = room[i * q + j] if j <= i else 0.0
-        length += _whiten(eq, k, A, precision, V)
+        length += whiten_pattern(eq, k, A, precision, V)
         for i in range(q):
             for c in range(m):
                 for d in range(c + 1):
@@ -204,7 +207,7 @@ def pattern_moments(  # type: ignore[no-untyped-def]
 
 
 @inner
-def _whiten(eq, k, A, precision, V):  # type: ignore[no-untyped-def]
+def whiten_pattern(eq, k, A, precision, V):  # type: ignore[no-untyped-def]
     """V = A'[Z'WX, sum of Z'Wy] / s2; returns the squared length of all A'Z'Wy / s2."""
     p, q = eq.sizes[4], eq.q[0]
     m = p + 1
@@ -314,7 +317,7 @@ def draw_by_pattern(eq, L, precision, beta, C, A, room, b):  # type: ignore[no-u
     m = p + 1
     for k in range(n_patterns):
         own, X = A[k], shifted(eq.pattern_panel, k * q * p)
-        if not _factor_pattern(eq, k, L, precision, pointer(room), pointer(C), pointer(own)):
+        if not factor_pattern(eq, k, L, precision, pointer(room), pointer(C), pointer(own)):
             return False
         for i in range(q):
             own[q * q + i] = 0.0

@@ -31,7 +31,7 @@ from bayesmix.gaussian.pairwise import contract_pairs
 from bayesmix.gaussian.residual_classes import classes_at
 from bayesmix.gaussian.residual_coordinates import NORMAL, POSITIVE, VINE, parameter_at, phi_at
 
-__all__ = ["structured_criterion"]
+__all__ = ["add_phi_priors", "structured_criterion"]
 
 LOG_2 = float(np.log(2.0))
 
@@ -186,7 +186,7 @@ _expected = expected_products.external
 
 
 @inner
-def _add_priors(co, n_phi, x, jacobian, gradient):  # type: ignore[no-untyped-def]
+def add_phi_priors(co, n_phi, x, jacobian, gradient):  # type: ignore[no-untyped-def]
     """Log density of the priors of phi; their gradient is added."""
     value = 0.0
     two, four = np.empty(2), np.empty(4)
@@ -282,7 +282,7 @@ def _criterion(  # type: ignore[no-untyped-def]
         return value - log_det_R[0]
     value += 0.5 * log_det_R[0]
     if flags & PRIORS != 0:
-        value += _add_priors(phi, n_phi, shifted(x, d), flags & JACOBIAN != 0, by_phi)
+        value += add_phi_priors(phi, n_phi, shifted(x, d), flags & JACOBIAN != 0, by_phi)
     return value
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inner
 
-__all__ = ["vine_pull_back", "vine_root"]
+__all__ = ["vine_log_prior", "vine_pull_back", "vine_root"]
 
 
 @inner
@@ -66,6 +66,19 @@ def vine_pull_back(  # type: ignore[no-untyped-def]
                     power = eta + 0.5 * (size - 2 - j)
                 value -= 2.0 * power * _log_cosh(x[position + j])
                 gradient[position + j] -= 2.0 * power * z
+        position += i
+    return value
+
+
+@inner
+def vine_log_prior(co, block, x):  # type: ignore[no-untyped-def]
+    """Log density of a block's coordinates, up to a constant."""
+    size, position = co.block_size[block], co.block_x[block]
+    value = 0.0
+    for i in range(1, size):
+        for j in range(i):
+            power = co.eta[block] + 0.5 * (size - 2 - j)
+            value -= 2.0 * power * _log_cosh(x[position + j])
         position += i
     return value
 

@@ -213,6 +213,8 @@ def build_glmm_problem(
             X_shift = X_shift.copy()
             X_shift[stack.columns["mu"]] = means[stack.columns["mu"]] = mu.means
             scaling = replace(scaling, X_shift=X_shift)
+    if family.is_nominal:
+        rows = {**rows, "trials": np.full(n, 1.0 + len(predictors))}
     codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
     scale = family.response_scale(y, mu.offset, rows)
     scale_sd = scale.sd if family.link_functions.is_identity else scale.response_sd
@@ -238,7 +240,8 @@ def build_glmm_problem(
             p,
             int(q.sum()),
             len(phi),
-            packed_links(family.link, links),
+            # Predictors of categories are as many as there are, and all on one scale.
+            0 if family.is_nominal else packed_links(family.link, links),
             scale_at,
             len(predictors),
             scale_of[0] if scale_of else -1,

@@ -1,8 +1,8 @@
-"""The fast engine for normal models: NUTS on the collapsed density, then exact effects.
+"""The fast engine for normal models: draws from the collapsed density, and exact effects.
 
-With all effects integrated out only the variance parameters are left to sample.
-The effects are then drawn from their exact conditional normal, which gives the
-same posterior as sampling everything.
+With all effects integrated out only the variance parameters are left to sample: by
+independent proposals where these are good, and by NUTS elsewhere. The effects are drawn
+from their exact conditional normal, which gives the same posterior as sampling everything.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from bayesmix.gaussian.conditional import conditional_moments, split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.effect_draws import draw_effects, draw_fixed
+from bayesmix.gaussian.independence import ValueDensity
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
+from bayesmix.inference.cost import seconds_of_value
 from bayesmix.inference.draws import Draws, GroupMoments
+from bayesmix.inference.independent import propose, take_draws, why_too_many
 from bayesmix.inference.nutpie_run import complete_or_warn, run_nutpie
 from bayesmix.inference.settings import SamplerSettings
 from bayesmix.inference.theta_draws import (
@@ -31,8 +34,9 @@ from bayesmix.inference.theta_draws import (
 )
 from bayesmix.threads import one_blas_thread
 
-__all__ = ["GroupDraws", "sample_collapsed"]
+__all__ = ["CollapsedSampler", "GroupDraws", "sample_collapsed"]
 
+CollapsedSampler = Literal["auto", "independent", "nuts"]
 GroupDraws = Literal["auto", "all", "moments"]
 
 MAX_GROUP_DRAWS = 40_000_000  # numbers, 320 MB: above it "auto" keeps moments only
@@ -46,8 +50,10 @@ def sample_collapsed(
     settings: SamplerSettings,
     names: Mapping[str, GroupVariables],
     group_draws: GroupDraws = "auto",
+    sampler: CollapsedSampler = "nuts",
+    tune: int | None = None,
 ) -> Draws:
-    """Sample theta with NUTS and the effects exactly.
+    """Sample theta, and the effects exactly.
 
     Parameters
     ----------
@@ -61,6 +67,10 @@ def sample_collapsed(
     group_draws : {"auto", "all", "moments"}
         Whether draws of the group effects are kept, or their means and standard
         deviations only.
+    sampler : {"auto", "independent", "nuts"}
+        "auto" takes independent proposals where they are good.
+    tune : int, optional
+        Points for each chain to which proposals are fitted.
 
     Returns
     -------
@@ -69,23 +79,45 @@ def sample_collapsed(
     Raises
     ------
     NotSupportedError
-        If the model has no parameters.
+        If the model has no parameters, or independent proposals are asked for and not good.
     SamplingError
         If the equations cannot be factored.
     """
     if not co.n_all and not problem.n_fixed:
         raise NotSupportedError("there is nothing to sample: the model has no parameters")
     seconds: dict[str, float] = {}
+    choice = ""
     with one_blas_thread():
         if co.n_all:
+            density = ValueDensity(
+                eq=problem.equations, co=co, prior=prior, known=problem.known_precision
+            )
+            # What the user hears of it is said once.
+            keep = _keeps_effects(problem, settings, group_draws)
+            choice = why_too_many(co.n_all) if sampler != "nuts" else ""
+            at_mode = None
+            if sampler != "nuts" and not choice:
+                with stage(seconds, "prepare"):
+                    at_mode = _whitening(problem, co, prior)
+                found = _sample_independent(
+                    problem, density, at_mode, settings, names, keep, seconds, tune
+                )
+                if isinstance(found, Draws):
+                    return found
+                choice = found
+            if choice and sampler == "independent":
+                raise NotSupportedError(
+                    f'sampler="independent" is not possible: {choice}; take sampler="nuts"'
+                )
             with stage(seconds, "prepare"):
-                center, A = _whitening(problem, co, prior)
+                center, A = at_mode or _whitening(problem, co, prior)
             z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
             X = center + z @ A.T
         else:  # known standard errors and no group effects: all that is left is drawn exactly
             X, stats, interrupted = np.empty((settings.chains, settings.draws, 0)), {}, False
+            keep = True
         with stage(seconds, "effects"):
-            posterior, moments = _effects(problem, co, prior, X, settings, names, group_draws)
+            posterior, moments = _effects(problem, co, prior, X, settings, names, keep)
     return Draws(
         posterior=posterior,
         sample_stats=stats,
@@ -95,6 +127,48 @@ def sample_collapsed(
         tune=settings.tune,
         interrupted=interrupted,
         group_moments=moments,
+        choice=f"NUTS in place of independent draws: {choice}" if choice else "",
+    )
+
+
+def _sample_independent(
+    problem: Problem, density: ValueDensity, at_mode: tuple[np.ndarray, np.ndarray],
+    settings: SamplerSettings, names: Mapping[str, GroupVariables], keep: bool,
+    seconds: dict[str, float], tune: int | None,
+) -> Draws | str:  # fmt: skip
+    """Draw by independent proposals, or say in words why they will not do."""
+    one = seconds_of_value(problem)
+    with stage(seconds, "prepare"):
+        fitted = propose(density, *at_mode, settings, one, tune)
+    if fitted.quality.why_not:
+        return fitted.quality.why_not
+    with stage(seconds, "sample"):
+        n_b = _number_of_effects(problem) if keep else 0
+        run = take_draws(density, fitted, settings, n_b, one)
+    order = np.arange(settings.chains * settings.draws, dtype=float)
+    drawn = np.where(np.isnan(run.stats["lp"]), np.nan, order.reshape(run.stats["lp"].shape))
+    kept, stats, interrupted = complete_or_warn({"at": drawn}, run.stats, settings)
+    if run.quality.why_not and not interrupted:
+        return run.quality.why_not
+    X, beta, b = run.X, run.beta, run.b
+    if interrupted:
+        chain, at = np.divmod(kept["at"].astype(int), settings.draws)
+        X, beta, b = X[chain, at], beta[chain, at], b[chain, at]
+    with stage(seconds, "effects"):
+        posterior, moments = _named(problem, density.co, density.prior, X, beta, b, names, keep)
+    return Draws(
+        posterior=posterior,
+        sample_stats=stats,
+        engine="fast (collapsed, independent draws)",
+        seconds=seconds,
+        seed=settings.seed,
+        tune=-(-fitted.n_points // settings.chains),
+        interrupted=interrupted,
+        group_moments=moments,
+        choice=(
+            f"{run.quality.accepted:.0%} of the independent proposals accepted, "
+            f"Pareto k {run.quality.pareto_k:.2f}"
+        ),
     )
 
 
@@ -148,45 +222,47 @@ def _sample(
     return posterior["z"], stats, interrupted
 
 
-def _effects(
-    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray,
-    settings: SamplerSettings, names: Mapping[str, GroupVariables],
-    group_draws: GroupDraws,
-) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
-    """Draws of everything, from the draws of theta's coordinates."""
-    n_chains, n_draws = X.shape[:2]
-    n_u = int((problem.equations.q * problem.equations.n_levels).sum())
-    n_numbers = n_chains * n_draws * n_u
-    keep = group_draws == "all" or (group_draws == "auto" and n_numbers <= MAX_GROUP_DRAWS)
+def _number_of_effects(problem: Problem) -> int:
+    return int((problem.equations.q * problem.equations.n_levels).sum())
+
+
+def _keeps_effects(problem: Problem, settings: SamplerSettings, group_draws: GroupDraws) -> bool:
+    """Whether draws of the group effects are kept; says so where "auto" keeps none."""
+    n_u, n_draws = _number_of_effects(problem), settings.chains * settings.draws
+    keep = group_draws == "all" or (group_draws == "auto" and n_u * n_draws <= MAX_GROUP_DRAWS)
     if group_draws == "auto" and not keep:
         announce(
-            f"{n_u} group effects x {n_chains * n_draws} draws would take "
-            f"{n_numbers * 8 / 1e9:.1f} GB: keeping their means and standard deviations "
+            f"{n_u} group effects x {n_draws} draws would take "
+            f"{n_u * n_draws * 8 / 1e9:.1f} GB: keeping their means and standard deviations "
             '(group_draws="all" keeps the draws).',
             progress=True,
         )
-    posterior, sd, _ = theta_variables(problem, co, X, names)
-    if not problem.sigma_is_known:
-        posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
-    posterior |= residual_variables(problem, X[..., co.n_x :])
+    return keep
+
+
+def _effects(
+    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray,
+    settings: SamplerSettings, names: Mapping[str, GroupVariables], keep: bool,
+) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
+    """Draws of everything, from the draws of theta's coordinates."""
+    n_chains, n_draws = X.shape[:2]
+    n_u = _number_of_effects(problem)
     p = problem.n_fixed
-    scaling = problem.scaling
-    back = np.linalg.inv(scaling.TX) * scaling.y_scale
     beta = np.empty((n_chains, n_draws, p))
-    b = np.empty((n_chains, n_draws, n_u)) if keep else None
+    b = np.empty((n_chains, n_draws, n_u if keep else 0))
     known = problem.known_precision
     seeds = np.random.SeedSequence(settings.seed).spawn(n_chains)
 
     def one_chain(c: int) -> bool:
         rng = np.random.default_rng(seeds[c])
         noise = rng.normal(size=(n_draws, p))
-        chain_b = rng.normal(size=(n_draws, n_u)) if keep else np.empty((0, n_u))
-        if b is not None:
+        if keep:
+            chain_b = rng.normal(size=(n_draws, n_u))
             fine = draw_effects(problem.equations, co, known, prior, X[c], noise, chain_b)
             b[c] = chain_b
         else:
             fine = draw_fixed(problem.equations, co, known, prior, X[c], noise)
-        beta[c] = (noise + scaling.beta_0) @ back.T
+        beta[c] = noise
         return fine
 
     with ThreadPoolExecutor(max_workers=min(settings.cores, n_chains)) as pool:
@@ -195,13 +271,29 @@ def _effects(
                 "the equations could not be factored at a draw of theta: with flat priors and as "
                 "many effects as rows there may be no posterior at all"
             )
-    if p:
-        posterior["beta"] = beta
-    if b is not None:
-        for group, values in split_by_group(problem, b).items():
-            posterior[names[group].b] = values
-        return posterior, {}
-    return posterior, _average_moments(problem, co, prior, np.concatenate(X))
+    return _named(problem, co, prior, X, beta, b, names, keep)
+
+
+def _named(
+    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray, beta: np.ndarray,
+    b: np.ndarray, names: Mapping[str, GroupVariables], keep: bool,
+) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
+    """Variables of the posterior, from coordinates of theta and effects in working units."""
+    n_chains, n_draws = X.shape[:2]
+    posterior, sd, _ = theta_variables(problem, co, X, names)
+    if not problem.sigma_is_known:
+        posterior["sigma"] = sd[:, -1].reshape(n_chains, n_draws)
+    posterior |= residual_variables(problem, X[..., co.n_x :])
+    if problem.n_fixed:
+        scaling = problem.scaling
+        back = np.linalg.inv(scaling.TX) * scaling.y_scale
+        # Chain by chain: rounding is that of a product of this size.
+        posterior["beta"] = np.stack([(own + scaling.beta_0) @ back.T for own in beta])
+    if not keep:
+        return posterior, _average_moments(problem, co, prior, np.concatenate(X))
+    for group, values in split_by_group(problem, b).items():
+        posterior[names[group].b] = values
+    return posterior, {}
 
 
 def _average_moments(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["seconds_of_evaluation"]
+__all__ = ["seconds_of_evaluation", "seconds_of_value"]
 
 
 def seconds_of_evaluation(problem: Problem) -> float:
@@ -21,3 +21,14 @@ def seconds_of_evaluation(problem: Problem) -> float:
     parts = [part for group in problem.groups for part in covariance_of(group).parts]
     structures = sum(part.size**3 for part in parts if part.named_parameters())
     return float(6e-5 + levels / 5e8 + root**3 / 2e9 + structures / 5e7)
+
+
+def seconds_of_value(problem: Problem) -> float:
+    """Roughly what the likelihood takes without its gradient, called from compiled code."""
+    beside = problem.n_fixed + 1
+    levels = sum(g.n_levels * g.n_effects * (g.n_effects + beside) ** 2 for g in problem.groups)
+    crossed = problem.groups[len(problem.plan.chain) :]
+    root = beside + sum(g.n_levels * g.n_effects for g in crossed)
+    parts = [part for group in problem.groups for part in covariance_of(group).parts]
+    structures = sum(part.size**3 for part in parts if part.named_parameters())
+    return float(1e-6 + levels / 1e9 + root**3 / 4e10 + structures / 5e8)

@@ -53,6 +53,8 @@ class Draws:
         Whether these are draws from the prior.
     group_moments : mapping of str to GroupMoments
         By grouping factor, where draws of the group effects are not kept.
+    choice : str
+        What speaks for this sampler, in words; empty where there was no choice.
     """
 
     posterior: Mapping[str, np.ndarray]
@@ -64,6 +66,7 @@ class Draws:
     interrupted: bool = False
     prior_only: bool = False
     group_moments: Mapping[str, GroupMoments] = field(default_factory=dict)
+    choice: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from bayesmix.inference.search import LARGEST_CORRELATION, Point, Search
 from bayesmix.threads import one_blas_thread
 
 __all__ = [
-    "Method", "Optimum", "blas_threads", "log_units", "maximise", "optimum_at",
+    "Method", "Optimum", "blas_threads", "correlated_starts", "log_units", "maximise", "optimum_at",
     "start_of_residual", "start_point",
 ]  # fmt: skip
 
@@ -166,7 +166,7 @@ def _maximise(
     ends = [best]
     # At a boundary there may be another optimum, and rounding decides which one is found.
     spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
-    others = _correlated_starts(co, start)
+    others = correlated_starts(co, start)
     if not best.converged or (search.at_boundary(best) and spare > 1):
         others += _other_starts(search, start, best)[: max(3, int(spare))]
     if others:
@@ -182,10 +182,21 @@ def _maximise(
     return replace(out, flat=_flat(search, best, ends)[co.effect_sd])
 
 
-def _correlated_starts(co: Coordinates, start: np.ndarray) -> list[np.ndarray]:
+def correlated_starts(co: Coordinates, start: np.ndarray) -> list[np.ndarray]:
     """Where effects are correlated by a rule: strongly, and half as much as their rows vary.
 
     A search from uncorrelated effects may end where these take the place of residuals.
+
+    Parameters
+    ----------
+    co : Coordinates
+    start : ndarray
+        Where the first search begins.
+
+    Returns
+    -------
+    list of ndarray
+        Empty where there are no such effects.
     """
     ranges = [
         co.coordinates_of_block(block)

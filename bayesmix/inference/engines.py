@@ -114,6 +114,8 @@ def why_not_joint(
         if several and family.row_kernel:
             return why_not_one_predictor(design)
         return f"the family is {family}"
+    if several and family.vector_parameters and _why_not_plain(rows):
+        return f"{_why_not_plain(rows)} beside thresholds and {why_not_one_predictor(design)}"
     why_not = _why_not_weighted(rows) or why_not_normal_effects(design)
     if why_not:
         return why_not

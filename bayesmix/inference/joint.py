@@ -97,27 +97,9 @@ def _posterior(
     gp, co, problem = w.gp, w.co, w.gp.problem
     t, inside = w.back(z.reshape(n_chains * n_draws, -1))
     d, n_u = co.n_x, gp.n_effects
-    posterior, sd, C = theta_variables(problem, co, t[:, :d].reshape(n_chains, n_draws, d), names)
-    b = np.empty((len(t), n_u))
-    T = np.asarray(co.T)
-    level = 0
-    for f, group in enumerate(problem.groups):
-        q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
-        values = sd[:, first : first + q]
-        factor = C[:, at : at + q * q].reshape(-1, q, q)
-        L = T[at : at + q * q].reshape(q, q) @ (values[:, :, None] * factor)
-        rows = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
-        v = inside[:, rows].reshape(len(t), -1, q)
-        information = w.information[level : level + group.n_levels]
-        L_hat = w.L_hat[at : at + q * q].reshape(q, q)
-        level += group.n_levels
-        effect = v @ np.swapaxes(L, 1, 2)
-        if q == 1:
-            ratio = (1 + L_hat[0, 0] ** 2 * information) / (1 + L[:, 0, :] ** 2 * information)
-            effect *= np.sqrt(ratio)[:, :, None]
-        else:
-            effect[:, information > 0] = v[:, information > 0] @ L_hat.T
-        b[:, rows] = effect.reshape(len(t), -1)
+    x = t[:, :d].reshape(n_chains, n_draws, d)
+    posterior = theta_variables(problem, co, x, names)[0]
+    b = inside[:, :n_u]
     for group_name, effect in split_by_group(problem, b.reshape(n_chains, n_draws, n_u)).items():
         posterior[names[group_name].b] = effect
     if problem.n_fixed:

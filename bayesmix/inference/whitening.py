@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,14 @@ import numpy as np
 from bayesmix.errors import SamplingError
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior
-from bayesmix.gaussian.triangular import backward_solve, forward_solve
-from bayesmix.glmm.joint import joint_density, unwhiten
+from bayesmix.gaussian.equations import Equations
+from bayesmix.glmm.cascade import FOLLOWS, PLAIN, UNLINKED
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.whitened import unwhiten, whitened_joint
 from bayesmix.inference.laplace import (
     InnerMode,
-    LaplaceOptimum,
     hessian,
     inner_mode,
-    log_posterior,
     maximise_laplace,
 )
 from bayesmix.inference.laplace_determined import own_weights
@@ -27,15 +26,13 @@ __all__ = ["Whitening", "find_whitening"]
 
 _STEP = 1e-4
 _WELL = 0.3  # posterior sd of log sd: about twenty levels with enough data
-_NO_ROOM = 8.0  # of the log density, at a twentieth of the standard deviation
+_WIDE = 16  # effects of a level, beyond which its own matrices cost more than they save
+_WIDEST = 40  # the same where there is one level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whitening:
-    """A map from whitened coordinates z to (t, v, beta), with a constant Jacobian.
-
-    ``t = center + A z_t`` and ``(v, beta) = center + C'^-1 z + B drift(t - center)``,
-    with C the blocked factor of minus the Hessian of (v, beta) at the mode.
+    """A map from whitened coordinates z to (t, b, beta); see `glmm/whitened.py`.
 
     Attributes
     ----------
@@ -43,15 +40,17 @@ class Whitening:
     co : Coordinates
     prior : FixedPrior
     K, panels, root : ndarray
-        The factor C.
+        The blocked factor of minus the Hessian of (u, beta) at the mode.
+    kind : ndarray of int, shape (n_factors,)
+        How each factor's effects are stated.
     information : ndarray
-        What each level's rows know, which decides how its effects are stated.
+        What each level's rows know of its effects.
     L_hat : ndarray
-        Each factor's L at the mode.
+        Each factor's upper L at the mode.
     well_determined : bool
         Whether the data determine the logarithm of every standard deviation well.
     n_sd, n_t, n_inside : int
-    center, A, B : ndarray
+    center, base, A, B : ndarray
     """
 
     gp: GlmmProblem
@@ -60,6 +59,7 @@ class Whitening:
     K: np.ndarray
     panels: np.ndarray
     root: np.ndarray
+    kind: np.ndarray
     information: np.ndarray
     L_hat: np.ndarray
     well_determined: bool
@@ -67,6 +67,7 @@ class Whitening:
     n_t: int
     n_inside: int
     center: np.ndarray
+    base: np.ndarray
     A: np.ndarray
     B: np.ndarray
 
@@ -75,9 +76,9 @@ class Whitening:
         eq, rows, co = self.gp.problem.equations, self.gp.rows, self.co
         return [
             eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, self.gp.address(),
-            self.prior.precision, self.prior.mean, self.information, self.L_hat, self.K,
-            self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center, self.A,
-            self.B,
+            self.prior.precision, self.prior.mean, self.kind, self.information, self.L_hat,
+            self.K, self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center,
+            self.base, self.A, self.B,
         ]  # fmt: skip
 
     def back(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,14 +92,15 @@ class Whitening:
         -------
         t : ndarray, shape (S, n_t)
         inside : ndarray, shape (S, n_inside)
-            v, then the working beta.
+            The working b, then the working beta.
         """
         z = np.ascontiguousarray(z)
         t, inside = np.empty((len(z), self.n_t)), np.empty((len(z), self.n_inside))
-        eq = self.gp.problem.equations
+        eq, co = self.gp.problem.equations, self.co
         unwhiten(
-            eq.ints, eq.floats, self.K, self.panels, self.root, self.n_sd, self.n_t,
-            self.n_inside, self.center, self.A, self.B, len(z), z, t, inside,
+            eq.ints, eq.floats, co.ints, co.floats, self.kind, self.information, self.L_hat,
+            self.K, self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center,
+            self.base, self.A, self.B, len(z), z, t, inside,
         )  # fmt: skip
         return t, inside
 
@@ -142,94 +144,113 @@ def find_whitening(
     A = outer_vectors * np.sqrt(np.clip(outer, 1e-8, 4.0))
 
     at = factors_at(co, x)
-    L_hat = _untriangular(gp, at.L, at.Q)
+    L_hat, rotation = _upper(gp, at.L)
     mode = inner_mode(
         gp, L_hat, gp.phi.values(x[d:n_t]), prior, beta=x[n_t:],
-        u=_rotated(gp, best.u, at.Q), with_fixed=True,
+        u=_rotated(gp, best.u, rotation), with_fixed=True,
     )  # fmt: skip
     if mode.status != 1:
         raise SamplingError('the Hessian at the mode is not negative definite; take engine="pymc"')
     inside = np.concatenate([mode.u, mode.beta])
-    t = np.ascontiguousarray(x[:n_t])
     n_inside = len(inside)
-    n_nodes = n_inside - len(eq.root_y)
     # The (approximate) posterior sd of each log standard deviation.
     spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
-    certain = _far_from_zero(gp, co, prior, best)
-    information = _information(gp, mode, certain, co.effect_sd)
-    B = np.empty((n_inside, n_t))
-    rows = gp.rows
+    factors = _factors(eq, mode)
+    kind = _kinds(gp)
+    w = Whitening(
+        gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root, kind=kind,
+        information=_information(gp, mode, kind, factors), L_hat=L_hat,
+        well_determined=bool((spread < _WELL).all()), n_sd=n_sd, n_t=n_t, n_inside=n_inside,
+        center=np.concatenate([x[:n_t], inside]), base=_base(gp, factors, mode.u),
+        A=np.eye(n_t), B=np.zeros((n_inside, n_t)),
+    )  # fmt: skip
+    # Minus the Hessian in the effects' z is the identity: the gradient says how the mode moves.
+    B, z, arguments = np.empty((n_inside, n_t)), np.zeros(n_t + n_inside), w.arguments()
     for k in range(n_t):
         sides = []
-        for sign in (1.0, -1.0):
-            moved = t.copy()
-            moved[k] += sign * _STEP
-            by_t, by_inside = np.empty(n_t), np.empty(n_inside)
-            joint_density(
-                eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-                prior.precision, prior.mean, information, L_hat, moved, inside, by_t, by_inside,
-            )  # fmt: skip
-            sides.append(by_inside)
-        change = (sides[0] - sides[1]) / (2 * _STEP)
-        u, values = change[:n_nodes].copy(), change[n_nodes:].copy()
-        for solve in (forward_solve, backward_solve):
-            solve(eq.ints, eq.floats, mode.K, mode.panels, mode.root, 1, u, values)
-        B[:, k] = np.concatenate([u, values])
+        for step in (_STEP, -_STEP):
+            z[k], gradient = step, np.empty(len(z))
+            whitened_joint(*arguments, z, gradient)
+            sides.append(gradient[n_t:])
+        z[k] = 0.0
+        B[:, k] = (sides[0] - sides[1]) / (2 * _STEP)
     B = np.where(np.isfinite(B), B, 0.0)
-    return Whitening(
-        gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root,
-        information=information, L_hat=L_hat, well_determined=bool((spread < _WELL).all()),
-        n_sd=n_sd, n_t=n_t, n_inside=n_inside, center=np.concatenate([t, inside]),
-        A=np.ascontiguousarray(A), B=np.ascontiguousarray(B),
-    )  # fmt: skip
+    return replace(w, A=np.ascontiguousarray(A), B=B)
 
 
-def _far_from_zero(
-    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, best: LaplaceOptimum
-) -> np.ndarray:
-    """For each standard deviation whether the posterior leaves no room for one near zero."""
-    n_sd = co.n_sd
-    out = np.zeros(n_sd, dtype=bool)
-    for k in range(n_sd):
-        x = best.x.copy()
-        x[k] -= 3.0
-        value = log_posterior(gp, co, prior, x, best.u)
-        out[k] = not value > best.loglik - _NO_ROOM
+def _kinds(gp: GlmmProblem) -> np.ndarray:
+    """How each factor's effects are stated."""
+    out = []
+    for group in gp.problem.groups:
+        wide = group.n_effects > (_WIDEST if group.n_levels == 1 else _WIDE)
+        if group.between is not None:
+            out.append(UNLINKED if group.n_effects == 1 else PLAIN)
+        else:
+            out.append(PLAIN if wide else FOLLOWS)
+    return np.asarray(out, dtype=np.int64)
+
+
+def _factors(eq: Equations, mode: InnerMode) -> list[np.ndarray]:
+    """Diagonal blocks of the factor at the mode, shape (n_levels, q, q) for each factor."""
+    out, n_chain, first, node = [], int(eq.sizes[0]), 0, 0
+    for f, (q, n_levels) in enumerate(zip(eq.q.tolist(), eq.n_levels.tolist(), strict=True)):
+        if f < n_chain:
+            at = eq.K_start[node] + np.arange(n_levels * q * q)
+            block = mode.K[at].reshape(n_levels, q, q)
+            node += n_levels
+        else:
+            at = first + q * np.arange(n_levels)[:, None] + np.arange(q)
+            block = mode.root[at[:, :, None], at[:, None, :]]
+            first += q * n_levels
+        out.append(np.tril(block))
     return out
 
 
 def _information(
-    gp: GlmmProblem, mode: InnerMode, certain: np.ndarray, effect_sd: np.ndarray
+    gp: GlmmProblem, mode: InnerMode, kind: np.ndarray, factors: list[np.ndarray]
 ) -> np.ndarray:
-    """What each level's rows know of its effects at the mode.
+    """What each level's rows know of its effects at the mode, given those of coarser levels.
 
-    For a scalar effect its information. For several, 1 where the rows weigh more than
-    twice what the group's distribution does, and 0 elsewhere; always 0 where a
-    standard deviation may be close to zero: there a centred effect is a funnel.
+    For several effects a matrix, then the lower factor of I + L' information L.
     """
     eq, information = gp.problem.equations, []
-    rows = gp.rows
-    by_predictor = np.maximum(own_weights(gp, mode.weights), 0.0)
     for f, group in enumerate(gp.problem.groups):
-        z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]].T
-        level = rows.index[f] - rows.first[f]
-        of = rows.Z_of[rows.z_start[f] : rows.z_start[f + 1]]
-        w = by_predictor[of[0]]
-        if group.n_effects == 1:
-            information.append(np.bincount(level, w * z[:, 0] ** 2, minlength=group.n_levels))
+        q, n_levels = group.n_effects, group.n_levels
+        L = mode.L[eq.L_start[f] : eq.L_start[f] + q * q].reshape(q, q)
+        if kind[f] == PLAIN:
+            information.append(np.zeros(n_levels * (1 if q == 1 else 2 * q * q)))
             continue
-        L = mode.L[eq.L_start[f] : eq.L_start[f + 1]].reshape(group.n_effects, -1)
-        weight = w * ((z @ L) ** 2).mean(axis=1)
-        if (of != of[0]).any():  # of several predictors
-            weight = np.sum(
-                [by_predictor[j] * (((z * (of == j)) @ L) ** 2).mean(axis=1) for j in set(of)],
-                axis=0,
-            )
-        first = int(eq.q[:f].sum())
-        sure = certain[effect_sd[first : first + group.n_effects]].all()
-        added = np.bincount(level, weight, minlength=group.n_levels)
-        information.append(((added > 2.0) & sure).astype(np.float64))
+        if kind[f] == UNLINKED:
+            information.append(_of_rows(gp, mode, f))
+            continue
+        known = factors[f] @ np.swapaxes(factors[f], 1, 2) - np.eye(q)
+        if q == 1:
+            information.append(np.maximum(known[:, 0, 0], 0.0) / L[0, 0] ** 2)
+            continue
+        values, vectors = np.linalg.eigh(known)
+        half = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        known = half @ np.swapaxes(half, 1, 2)
+        back = np.linalg.solve(L.T, half)
+        parts = [back @ np.swapaxes(back, 1, 2), np.linalg.cholesky(np.eye(q) + known)]
+        information.append(np.concatenate([a.reshape(n_levels, -1) for a in parts], 1).ravel())
     return np.concatenate(information) if information else np.zeros(0)
+
+
+def _of_rows(gp: GlmmProblem, mode: InnerMode, f: int) -> np.ndarray:
+    """What the rows of each level know of its one effect, given all others."""
+    rows, group = gp.rows, gp.problem.groups[f]
+    z, own = rows.Z[rows.z_start[f]], rows.Z_of[rows.z_start[f]]
+    weight = np.maximum(own_weights(gp, mode.weights), 0.0)[own]
+    return np.bincount(rows.index[f] - rows.first[f], weight * z**2, minlength=group.n_levels)
+
+
+def _base(gp: GlmmProblem, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
+    """K' u, level by level."""
+    start, out = gp.rows.u_start, np.empty(len(u))
+    for f, block in enumerate(factors):
+        own = slice(start[f], start[f + 1])
+        out[own] = np.einsum("gki,gk->gi", block, u[own].reshape(len(block), -1)).ravel()
+    return out
 
 
 def _blocks(gp: GlmmProblem, values: np.ndarray) -> list[np.ndarray]:
@@ -239,17 +260,24 @@ def _blocks(gp: GlmmProblem, values: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _untriangular(gp: GlmmProblem, L: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    """L as it was before it was made triangular, which is what the joint density uses."""
-    parts = [(a @ b).ravel() for a, b in zip(_blocks(gp, L), _blocks(gp, Q), strict=True)]
-    return np.concatenate(parts) if parts else np.zeros(0)
+def _upper(gp: GlmmProblem, L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Upper roots U and rotations R with L = U R."""
+    U, R = [], []
+    for block in _blocks(gp, L):
+        # L' = Q T reversed: rows and columns from the last to the first.
+        Q, T = np.linalg.qr(block[::-1].T)
+        sign = np.where(np.diag(T) < 0, -1.0, 1.0)
+        U.append((sign[:, None] * T).T[::-1, ::-1].ravel())
+        R.append((Q * sign).T[::-1].ravel())
+    empty = np.zeros(0)
+    return np.concatenate([empty, *U]), np.concatenate([empty, *R])
 
 
-def _rotated(gp: GlmmProblem, u: np.ndarray, Q: np.ndarray) -> np.ndarray:
-    """Bring effects of the triangular L to those of the other: Q' u by level."""
+def _rotated(gp: GlmmProblem, u: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Bring effects of the lower L to those of the upper: R u by level."""
     out = u.copy()
     start = gp.rows.u_start
-    for f, rotation in enumerate(_blocks(gp, Q)):
+    for f, rotation in enumerate(_blocks(gp, R)):
         part = u[start[f] : start[f + 1]].reshape(-1, len(rotation))
-        out[start[f] : start[f + 1]] = (part @ rotation).ravel()
+        out[start[f] : start[f + 1]] = (part @ rotation.T).ravel()
     return out

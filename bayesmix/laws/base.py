@@ -343,6 +343,24 @@ class Law(ABC):
             return self
         return self._reaching(self.model.with_parts(design=design))
 
+    def seen_as(self, model: StatedModel) -> Law:
+        """Return the law of another model with the same parameters.
+
+        Parameters
+        ----------
+        model : StatedModel
+            That of the fit with another view of its response.
+
+        Raises
+        ------
+        NotSupportedError
+            If the law goes by the family's own likelihood.
+        """
+        raise NotSupportedError(
+            "of empirical Bayes this is known where each category has a linear predictor; fit() "
+            "has it for ordered categories as well"
+        )
+
     @abstractmethod
     def _reaching(self, model: StatedModel) -> Law:
         """The law of the same model with further positions."""

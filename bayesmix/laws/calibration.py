@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
+from bayesmix.families.one_category import OneCategory
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.predictor import Predictor
 from bayesmix.laws.residuals import share_below
 from bayesmix.laws.weights import LEAST_FOR_WEIGHTS, kept_apart
 
-__all__ = ["Calibration", "calibration_of_draws", "calibration_of_residuals"]
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
+
+__all__ = [
+    "Calibration", "calibration_of_draws", "calibration_of_residuals", "commonest_category",
+]  # fmt: skip
 
 _LOOKED_AT = 150  # rows whose weights are judged: 2 ms each
 
@@ -40,6 +47,15 @@ class Calibration:
     quantile: np.ndarray
     fitted: np.ndarray
     note: str = ""
+
+
+def commonest_category(model: StatedModel) -> StatedModel:
+    """The model whose response is whether it is the commonest category."""
+    number = int(np.argmax(np.bincount(model.y.astype(np.int64))))
+    return model.with_parts(
+        family=OneCategory(of=model.family, number=number),
+        y=np.asarray(model.y == number, dtype=np.float64),
+    )
 
 
 def calibration_of_residuals(quantile: np.ndarray, fitted: np.ndarray, name: str) -> Calibration:

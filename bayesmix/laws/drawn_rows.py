@@ -11,7 +11,12 @@ import numpy as np
 from bayesmix.arguments import checked_seed
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Law
-from bayesmix.laws.calibration import Calibration, calibration_of_draws, calibration_of_residuals
+from bayesmix.laws.calibration import (
+    Calibration,
+    calibration_of_draws,
+    calibration_of_residuals,
+    commonest_category,
+)
 from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.levels import group_scales
 from bayesmix.laws.linear import for_each_block
@@ -180,6 +185,11 @@ class DrawnRows(Law):
             {name: _in_one_row(values, chosen) for name, values in own.items()},
         )
 
+    def seen_as(self, model: StatedModel) -> Self:
+        """The same draws, with the model's view of the response."""
+        others = {name: replace(own, model=model) for name, own in self.others.items()}
+        return replace(self, model=model, others=others)
+
     def _reaching(self, model: StatedModel) -> Self:
         return replace(self, model=model, of_fit=self)
 
@@ -242,11 +252,12 @@ class DrawnRows(Law):
         """As if each row had been left out; of draws from the prior, where rows lie in it."""
         if self.is_prior:
             rows, quantile = self.residuals("quantile", seed)
-            fitted = self.summaries(rows, PredictionRequest(), None, None)[0]
+            by = self._fitted_by(rows, None, None)
+            fitted = by.summaries(rows.n_rows, by.n_draws, 0.95)[0]
             return calibration_of_residuals(quantile, fitted, "prior")
         rows, number = rows_of_fit(self.model, "response"), checked_seed(seed, self.seed)
         responses = self.predictor(rows, PredictionRequest(kind="response"), _CALIBRATED, number)
-        means = self.predictor(rows, PredictionRequest(), _CALIBRATED, number)
+        means = self._fitted_by(rows, _CALIBRATED, number)
         return calibration_of_draws(self.model.y, responses, means, number)
 
     def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -266,6 +277,11 @@ class DrawnRows(Law):
         return np.concatenate(found, axis=1)
 
     # -- inside ---------------------------------------------------------------
+
+    def _fitted_by(self, rows: Rows, draws: int | None, seed: int | None) -> Predictor:
+        """What residuals are held against: means, or the commonest category's probability."""
+        law = self.seen_as(commonest_category(self.model)) if self.model.family.is_nominal else self
+        return law.predictor(rows, PredictionRequest(), draws, seed)
 
     def _mean_of_squares(self, name: str) -> np.ndarray:
         """Mean over the rows of the square of a parameter with a predictor, (chains, draws)."""

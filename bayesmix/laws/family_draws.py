@@ -20,6 +20,7 @@ __all__ = ["FamilyDraws"]
 # Points and weights that integrate over a standard normal (Gauss and Hermite).
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_MOST_AVERAGED = 2  # predictors beside mu
 
 
 class FamilyDraws:
@@ -91,7 +92,19 @@ class FamilyDraws:
         return self.block(rows, deviation)
 
     def nodes(self, rows: slice) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
-        """Weights and draws whose sum is the average over groups; one where there are none."""
+        """Weights and draws whose sum is the average over groups; one where there are none.
+
+        Raises
+        ------
+        NotSupportedError
+            For so many predictors with groups that the sum takes too long.
+        """
+        if len(self._averaged) > _MOST_AVERAGED:
+            raise NotSupportedError(
+                f"marginal=True averages over the groups of {1 + len(self._averaged)} linear "
+                "predictors, and of so many the sum is too long; predict rows with None for the "
+                "group, whose effects are drawn"
+            )
         for chosen in itertools.product(range(len(_NODES)), repeat=len(self._averaged)):
             deviation = {n: _NODES[k] for n, k in zip(self._averaged, chosen, strict=True)}
             yield math.prod(_WEIGHTS[k] for k in chosen), self.block(rows, deviation)

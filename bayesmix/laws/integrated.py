@@ -32,7 +32,8 @@ from bayesmix.laws.unit_integral import (
 from bayesmix.threads import one_blas_thread
 
 __all__ = [
-    "expected_seconds", "integrated_log_density", "levels_of_one_unit", "refuse_student",
+    "expected_seconds", "in_order", "integrated_log_density", "levels_of_one_unit",
+    "refuse_student", "without_own",
 ]  # fmt: skip
 
 _AT_ONCE = 131_072  # numbers: 1 MB, which caches hold
@@ -130,15 +131,10 @@ def integrated_log_density(
     Merkle, E. C., Furr, D. and Rabe-Hesketh, S. (2019). Bayesian comparison of latent
     variable models: conditional versus marginal likelihoods. Psychometrika 84, 802-829.
     """
-    if rows.others:
-        raise NotSupportedError(
-            "effects of more than one linear predictor are not integrated out; loo() and kfold() "
-            "leave rows out"
-        )
     refuse_student(parameters.scales, rows)
     order = np.argsort(member, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(member))])
-    given = _in_order(_without_own(rows, own), order)
+    given = in_order(without_own(rows, own), order)
     linear = LinearDraws(parameters, given, seed)
     labels = {name: label[order] for name, label in own.items() if (label >= 0).any()}
     Z = {name: rows.Z[name][order] for name in labels}
@@ -207,7 +203,7 @@ def refuse_student(scales: Mapping[str, GroupScale], rows: Rows) -> None:
             )
 
 
-def _without_own(rows: Rows, own: Mapping[str, np.ndarray]) -> Rows:
+def without_own(rows: Rows, own: Mapping[str, np.ndarray]) -> Rows:
     """Leave effects that are integrated out at zero."""
     mixed = {}
     for name, index in rows.index.items():
@@ -225,7 +221,8 @@ def _without_own(rows: Rows, own: Mapping[str, np.ndarray]) -> Rows:
     )
 
 
-def _in_order(rows: Rows, order: np.ndarray) -> Rows:
+def in_order(rows: Rows, order: np.ndarray) -> Rows:
+    """The same rows in another order."""
     new_levels = {}
     for name, index in rows.index.items():
         labels = np.full(len(index), None, dtype=object)

@@ -16,7 +16,7 @@ from bayesmix.families.functions import NUMPY
 from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
-from bayesmix.laws.calibration import Calibration, calibration_of_residuals
+from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
 from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
@@ -225,16 +225,20 @@ class JointLaplace(Law):
             level_rows=placed_levels(groups, levels),
             scales=scales,
             family={
-                name: np.full(n_draws, float(value))
+                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
                 for name, value in self.whole.family_values.items()
             },
             n_draws=n_draws,
         )
 
-    def _reaching(self, model: StatedModel) -> Law:
+    def seen_as(self, model: StatedModel) -> Law:
+        """The same law, with the model's view of the response."""
         found = copy.copy(self)
         found.model = model
         return found
+
+    def _reaching(self, model: StatedModel) -> Law:
+        return self.seen_as(model)
 
     # -- rows -----------------------------------------------------------------
 
@@ -307,7 +311,9 @@ class JointLaplace(Law):
     def calibration(self, seed: int | None) -> Calibration:
         """Where the rows lie that the fit has seen."""
         rows, quantile = self.residuals("quantile", seed)
-        return calibration_of_residuals(quantile, self.mean_of_rows(rows, "mean"), "in sample")
+        nominal = self.model.family.is_nominal
+        law = self.seen_as(commonest_category(self.model)) if nominal else self
+        return calibration_of_residuals(quantile, law.mean_of_rows(rows, "mean"), "in sample")
 
     def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
         """The response and replicates at the estimates."""

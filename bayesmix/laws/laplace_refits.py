@@ -61,7 +61,7 @@ class LaplaceRefits:
         self.start[: co.n_sd] = np.maximum(self.start[: co.n_sd], unit + _LEAST)
         self.start[co.n_sd : co.n_x] = np.clip(self.start[co.n_sd : co.n_x], -3.0, 3.0)
 
-    def worker(self) -> LaplaceWorker:
+    def worker(self, own: range) -> LaplaceWorker:
         """Return a worker with arrays of its own."""
         return LaplaceWorker(self)
 
@@ -80,9 +80,9 @@ class LaplaceCases:
     def __init__(self, law: LaplaceLaw, model_of: Callable[[int], StatedModel]) -> None:
         self._of, self.model_of = LaplaceRefits(law, law.model.y[:, None]), model_of
 
-    def worker(self) -> OneCase:
+    def worker(self, own: range) -> OneCase:
         """Return a worker with arrays of its own."""
-        return OneCase(self._of.worker(), self.model_of)
+        return OneCase(self._of.worker(own), self.model_of)
 
 
 class OneCase:

@@ -63,7 +63,13 @@ class Limits(Mode):
 
     @functools.cached_property
     def runaway(self) -> list[str]:
-        """Names of the coefficients without a finite estimate."""
+        """Names of the coefficients without a finite estimate.
+
+        With thresholds in the place of an intercept a flat direction is one of separation,
+        for their likelihoods are concave.
+        """
+        if self.model.family.replaces_intercept and not self.separated.shape[1]:
+            return self._flat_names
         moves = np.linalg.inv(self.problem.scaling.TX) @ self.separated
         size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.mu.X).max(axis=0)
         far = size > 1e-7 * size.max(initial=0.0)
@@ -100,13 +106,19 @@ class Limits(Mode):
     @property
     def flat_in_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
-        names = self.model.design.mu.fixed_effects
-        lost = self.determined_fixed.lost(np.eye(len(names)))
-        flat = [n for n, is_lost in zip(names, lost, strict=True) if is_lost]
-        flat = [n for n in flat if n not in self.runaway] if not self.reproduced.shape[1] else []
+        if self.reproduced.shape[1]:
+            return ""
+        flat = [name for name in self._flat_names if name not in self.runaway]
         if not flat:
             return ""
-        return f"the likelihood is flat in {', '.join(flat)}, which have no standard errors"
+        has = "has no standard error" if len(flat) == 1 else "have no standard errors"
+        return f"the likelihood is flat in {', '.join(flat)}, which {has}"
+
+    @property
+    def _flat_names(self) -> list[str]:
+        names = self.model.design.mu.fixed_effects
+        lost = self.determined_fixed.lost(np.eye(len(names)))
+        return [name for name, is_lost in zip(names, lost, strict=True) if is_lost]
 
     @functools.cached_property
     def _shifts(self) -> list[Shift]:

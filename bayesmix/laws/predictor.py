@@ -18,6 +18,7 @@ from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.residual_draws import ResidualDraws
 from bayesmix.laws.rows import Rows
+from bayesmix.laws.summaries import FEWEST
 from bayesmix.memory import check_memory
 from bayesmix.residual import Correlated
 
@@ -183,17 +184,18 @@ class Predictor:
         """Return draws of the probability of each category, shape (K, rows, S)."""
         eta = self._linear.block(rows)
         if not self._request.marginal:
-            return self._probabilities(eta)
+            return self._probabilities(eta, self.of_family(rows))
         spread = np.sqrt(self._linear.group_variance(rows))
         return np.asarray(
             sum(
-                weight * self._probabilities(eta + node * spread)
+                part * weight * self._probabilities(eta + node * spread, family)
+                for part, family in self._own.nodes(rows)
                 for node, weight in zip(NODES, WEIGHTS, strict=True)
             )
         )
 
-    def _probabilities(self, eta: np.ndarray) -> np.ndarray:
-        found = self._family.probabilities(eta.T, self._parameters)
+    def _probabilities(self, eta: np.ndarray, family: Mapping[str, np.ndarray]) -> np.ndarray:
+        found = self._family.probabilities(eta.T, family)
         return np.ascontiguousarray(np.moveaxis(found, (0, 1, 2), (2, 1, 0)))
 
     def moments(self, eta: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -349,7 +351,7 @@ def row_summaries(
     Returns
     -------
     mean, sd, lower, upper : ndarray, shape (rows,)
-        The quantiles are numpy's, interpolated between neighbours.
+        The quantiles are numpy's, interpolated between neighbours; of fewer than 20 draws NaN.
     """
     n = draws.shape[1]
     tail = (1 - ci_prob) / 2
@@ -374,6 +376,8 @@ def row_summaries(
         sd = np.sqrt(np.einsum("ij,ij->i", draws, draws) / (n - 1))
     if wide.size:
         mean[wide], sd[wide] = _moments_of_far(far)
+    if n < FEWEST:
+        ends = [np.full(len(draws), np.nan) for _ in ends]
     return mean, sd, ends[0], ends[1]
 
 

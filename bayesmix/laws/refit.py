@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from bayesmix.gaussian.conditional import Conditional, split_by_group
+from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.effect_draws import draw_effects
@@ -66,8 +67,8 @@ class Worker(Protocol):
 class Refitting(Protocol):
     """Responses that a model is to be fitted to."""
 
-    def worker(self) -> Worker:
-        """Return a worker with arrays of its own."""
+    def worker(self, own: range) -> Worker:
+        """Return a worker for some of them, in order, with arrays of its own."""
 
 
 def effects_given(
@@ -76,7 +77,8 @@ def effects_given(
     known: float,
     at: np.ndarray,
     beta: np.ndarray,
-    moments: Conditional,
+    beta_cov: np.ndarray,
+    cross: Mapping[str, np.ndarray],
     rng: np.random.Generator | None,
 ) -> dict[str, np.ndarray]:
     """Draw group effects given a refit's estimates and the data that were seen.
@@ -95,7 +97,8 @@ def effects_given(
         Those of the refit's variance parameters.
     beta : ndarray, shape (p,)
         Its fixed effects.
-    moments : Conditional
+    beta_cov : ndarray, shape (p, p)
+    cross : mapping of str to ndarray, shape (G, q, p)
         Covariances at these coordinates.
     rng : Generator or None
         None for their means.
@@ -121,5 +124,5 @@ def effects_given(
         return found
     back = np.linalg.inv(problem.scaling.TX) * problem.scaling.y_scale
     drawn = back @ (fixed[0] + problem.scaling.beta_0)
-    moved = np.linalg.solve(moments.beta_cov, beta - drawn)
-    return {name: values + moments.cross[name] @ moved for name, values in found.items()}
+    moved = np.linalg.solve(beta_cov, beta - drawn)
+    return {name: values + cross[name] @ moved for name, values in found.items()}

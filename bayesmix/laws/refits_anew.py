@@ -35,7 +35,7 @@ class RefitsAnew:
     def __init__(self, law: NormalLaw, model_of: Callable[[int], StatedModel]) -> None:
         self.law, self.model_of = law, model_of
 
-    def worker(self) -> RefitsAnew:
+    def worker(self, own: range) -> RefitsAnew:
         """Return itself: models share nothing that is changed."""
         return self
 
@@ -86,7 +86,9 @@ class RefitsAnew:
             problem.absolute_coordinates(), flat_prior(problem.n_fixed), problem.known_precision,
         )  # fmt: skip
         moments = conditional_moments(problem, co, at, prior, known=known)
-        drawn = effects_given(problem, co, known, at, found.conditional.beta, moments, rng)
+        drawn = effects_given(
+            problem, co, known, at, found.conditional.beta, moments.beta_cov, moments.cross, rng
+        )
         for name, values in drawn.items():  # zero is zero, not 1e-300
             values[:, sd[name] == 0] = 0.0
         return drawn

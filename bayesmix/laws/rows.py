@@ -151,9 +151,11 @@ def rows_to_predict(
         If probabilities of categories are asked for where there are none.
     """
     design = model.design
+    if kind == "mean" and model.family.is_nominal and not parameter:
+        model.family.mean(np.zeros(0), {})  # refuses
     if kind == "probability" and not model.family.categories(design.response):
         raise NotSupportedError(
-            'kind="probability" is for ordered categories, family="cumulative"; the family is '
+            'kind="probability" is for categories, as of family="cumulative"; the family is '
             f'{model.family}: kind="mean" is the expected response (of a bernoulli response the '
             "probability of 1)"
         )

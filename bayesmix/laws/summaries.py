@@ -11,6 +11,7 @@ from bayesmix.arguments import check_probability, one_of
 
 __all__ = [
     "DIAGNOSTICS",
+    "FEWEST",
     "LEAST_DRAWS",
     "IntervalKind",
     "Point",
@@ -24,6 +25,7 @@ __all__ = [
 IntervalKind = Literal["eti", "hdi"]
 Point = Literal["mean", "median"]
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat")
+FEWEST = 20  # draws that have limits; those of fewer would be mere extremes of chance
 LEAST_DRAWS = 4  # of a chain: each is split in two to be diagnosed
 _TAILS = (0.05, 0.95)  # of the tail effective sample size (Vehtari et al. 2021)
 
@@ -70,7 +72,8 @@ def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarra
     -------
     dict of str to ndarray, shape (k,)
         estimate, sd, lower, upper; with diagnostics also ess_bulk, ess_tail and
-        r_hat, which are NaN for a quantity that is the same in every draw.
+        r_hat, which are NaN for a quantity that is the same in every draw. Fewer than
+        20 draws have no limits: NaN.
     """
     flat = _pooled(draws)
     center = flat.mean(axis=0) if options.point == "mean" else np.median(flat, axis=0)
@@ -86,6 +89,9 @@ def _pooled(draws: np.ndarray) -> np.ndarray:
 
 
 def _interval(flat: np.ndarray, options: SummaryOptions) -> tuple[np.ndarray, np.ndarray]:
+    if len(flat) < FEWEST:
+        unknown = np.full(flat.shape[1], np.nan)
+        return unknown, unknown.copy()
     if options.ci_kind == "hdi":
         from arviz_stats.base import array_stats
 

@@ -116,12 +116,16 @@ class EffectsIntegral:
         Derivative of the linear predictor by the effects.
     step : float
         Step of differences, in standard deviations of a row's part.
+    n_predictors : int
+        Number m of linear predictors of a row, which `eta` and `A` then have one behind the
+        other: n is m times the number of rows.
     """
 
     log_prob: LogProb
     eta: np.ndarray
     A: np.ndarray
     step: float
+    n_predictors: int = 1
 
     def log_integral(
         self, pilot: np.ndarray | None, rng: np.random.Generator
@@ -135,6 +139,7 @@ class EffectsIntegral:
                 eta=self.eta[middle],
                 A=self.A[middle],
                 step=self.step,
+                n_predictors=self.n_predictors,
             )
             pilot = one.mode(np.zeros((1, d)))[0][0]
         u, H = self.mode(np.broadcast_to(pilot, (n_draws, d)).copy())
@@ -159,13 +164,8 @@ class EffectsIntegral:
         h = self.step * np.sqrt(np.einsum("snd,snd->sn", self.A, self.A))
         h = np.where(h > 0, h, 1.0)
         for _ in range(_MOST_STEPS):
-            up = self.log_prob(eta + h, every)
-            down = self.log_prob(eta - h, every)
-            with np.errstate(invalid="ignore"):
-                first = _finite((up - down) / (2 * h))
-                weight = np.maximum(_finite((2 * row - up - down) / h**2), 0.0)
-            gradient = (first[:, None, :] @ self.A)[:, 0] - u
-            H = np.swapaxes(self.A, 1, 2) @ (weight[:, :, None] * self.A) + np.eye(d)
+            gradient, H = self._derivatives(eta, row, h)
+            gradient, H = gradient - u, H + np.eye(d)
             step = np.linalg.solve(H, gradient[:, :, None])[:, :, 0]
             length = np.sqrt(np.maximum(np.einsum("sd,sd->s", step, gradient), 0.0))
             size = np.ones(n_draws)
@@ -184,6 +184,45 @@ class EffectsIntegral:
             if (length[~worse] < _CLOSE).all():
                 break
         return u, H
+
+    def _derivatives(
+        self, eta: np.ndarray, row: np.ndarray, h: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient of the log density by the effects, and minus its Hessian, by differences."""
+        every, m = slice(None), self.n_predictors
+        if m == 1:
+            up = self.log_prob(eta + h, every)
+            down = self.log_prob(eta - h, every)
+            with np.errstate(invalid="ignore"):
+                first = _finite((up - down) / (2 * h))
+                weight = np.maximum(_finite((2 * row - up - down) / h**2), 0.0)
+            gradient = (first[:, None, :] @ self.A)[:, 0]
+            return gradient, np.swapaxes(self.A, 1, 2) @ (weight[:, :, None] * self.A)
+        n_draws, n = row.shape
+        moves = h.reshape(n_draws, m, n)
+        first, W = np.empty((n_draws, m, n)), np.empty((n_draws, n, m, m))
+
+        def moved(*steps: tuple[int, float]) -> np.ndarray:
+            at = eta.reshape(n_draws, m, n).copy()
+            for j, sign in steps:
+                at[:, j] += sign * moves[:, j]
+            return self.log_prob(at.reshape(n_draws, m * n), every)
+
+        with np.errstate(invalid="ignore"):
+            for j in range(m):
+                up, down = moved((j, 1.0)), moved((j, -1.0))
+                first[:, j] = _finite((up - down) / (2 * moves[:, j]))
+                W[..., j, j] = _finite((2 * row - up - down) / moves[:, j] ** 2)
+                for k in range(j):
+                    alike = moved((j, 1.0), (k, 1.0)) + moved((j, -1.0), (k, -1.0))
+                    apart = moved((j, 1.0), (k, -1.0)) + moved((j, -1.0), (k, 1.0))
+                    mixed = _finite((apart - alike) / (4 * moves[:, j] * moves[:, k]))
+                    W[..., j, k] = W[..., k, j] = mixed
+        values, vectors = np.linalg.eigh(W)
+        W = np.einsum("snie,sne,snje->snij", vectors, np.maximum(values, 0.0), vectors)
+        A = self.A.reshape(n_draws, m, n, -1)
+        gradient = np.einsum("sjn,sjnd->sd", first, A)
+        return gradient, np.einsum("sjnd,snjk,skne->sde", A, W, A, optimize=True)
 
     def _at(self, u: np.ndarray, some: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         """Linear predictor with effects u, and the rows' log densities."""

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from scipy import linalg
 
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.laplace import inner_mode
-from bayesmix.inference.laplace_determined import mode_of
+from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.laplace import LaplaceLaw
@@ -26,6 +27,7 @@ from bayesmix.statement.stated import StatedModel
 __all__ = ["WholeLaplace"]
 
 _STEP = 1e-4
+_FLAT = 1e-4  # information on a linear predictor: a standard error of 100
 
 
 class WholeLaplace(LaplaceLaw):
@@ -53,6 +55,46 @@ class WholeLaplace(LaplaceLaw):
         return np.zeros(len(self.model.y))
 
     @functools.cached_property
+    def separated(self) -> np.ndarray:
+        """Directions of each predictor that the rows say nothing of where the search has ended.
+
+        Rows without zeros separate in zi, and so do those whose zeros are as the counts have
+        them: zi falls for ever towards 0. A linear predictor that could move by a hundred on
+        the scale of a link with a limit is nothing that is estimated.
+        """
+        gp, n = self.gp, self.gp.rows.n_obs
+        found = [np.zeros((self.problem.n_fixed, 0))]
+        if not np.isfinite(self.laplace.x).all():
+            return found[0]
+        W = own_weights(gp, np.abs(mode_of(gp, self.co, self.laplace).weights))
+        for k, (name, at) in enumerate(gp.stack.columns.items()):
+            X = gp.rows.X[at]
+            if self._stated.links[name].is_identity or not len(X) or not np.isfinite(W[k]).all():
+                continue
+            information = (X * W[k]) @ X.T
+            if self.method == "map":
+                information = information + self.prior.precision[at, at]
+            values, vectors = linalg.eigh(information, X @ X.T / n)
+            own = np.zeros((self.problem.n_fixed, int((values < _FLAT).sum())))
+            own[at] = np.linalg.qr(vectors[:, values < _FLAT])[0]
+            found.append(own)
+        return np.concatenate(found, axis=1)
+
+    @property
+    def separation(self) -> str:
+        """Coefficients that run away, in words; empty if none does."""
+        names = self.runaway
+        if not names:
+            return ""
+        one = len(names) == 1
+        return (
+            f"the likelihood sets no bound to {', '.join(names)}: the estimate"
+            f"{'' if one else 's'} ran away and {'has' if one else 'have'} no standard error; take "
+            f'method="map" or fit(), whose priors hold {"it" if one else "them"}, or a shorter '
+            "formula for that parameter"
+        )
+
+    @functools.cached_property
     def _shifts(self) -> list[Shift]:
         return []
 
@@ -74,9 +116,17 @@ class WholeLaplace(LaplaceLaw):
     @property
     def notes(self) -> list[str]:
         """On which scale effects are, and where the estimates say less than they seem to."""
-        links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
-        found = [f"Effects are on the scale of the link of their parameter ({links})."]
-        return [*found, f"Flat: {self.flat_in_words}."] if self.flat_in_words else found
+        family = self._stated.family
+        if family.is_nominal:
+            found = [f"Effects are on {family.scale_in_words}."]
+        else:
+            links = ", ".join(f"{name}: {link.name}" for name, link in self._stated.links.items())
+            found = [f"Effects are on the scale of the link of their parameter ({links})."]
+        if self.separation:
+            found.append(f"Separation: {self.separation}.")
+        if self.flat_in_words:
+            found.append(f"Flat: {self.flat_in_words}.")
+        return found
 
     # -- parameters -----------------------------------------------------------
 
@@ -169,4 +219,5 @@ class WholeLaplace(LaplaceLaw):
         asked = replace(request, kind="linear", parameter="")
         mean, variance, size = self._moments_of(rows, asked)
         with np.errstate(invalid="ignore"):
-            return mean, size * np.sqrt(variance)
+            sd = size * np.sqrt(variance)
+        return mean, np.where(self.determined_fixed.lost(rows.X), np.nan, sd)

@@ -23,6 +23,7 @@ from bayesmix.statement.pymc_changes import added_variables, statement_of
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.inference.collapsed import CollapsedSampler
     from bayesmix.inference.draws import Draws
     from bayesmix.inference.settings import SamplerSettings
     from bayesmix.inference.theta_draws import GroupVariables
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "warm_up_steps"]
 
 Engine = Literal["auto", "fast", "pymc"]
-Sampler = Literal["nutpie", "pymc"]
+Sampler = Literal["auto", "independent", "nuts", "nutpie", "pymc"]
 GroupDraws = Literal["auto", "all", "moments"]
 Method = Literal["reml", "ml", "map", "mivque0"]
 
@@ -82,16 +83,17 @@ def sample(
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
+    if sampler == "independent":
+        _refuse_independent(model, why_not, engine, target_accept, prior_only=prior_only)
     _warn_of_far_columns(model)
     if group_draws == "moments" and not (fast and _is_collapsed(model)):
         raise NotSupportedError(
             'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
             'response; take "all"'
         )
-    if tune is None:
-        tune = warm_up_steps(model) if fast else _PYMC_TUNE
+    usual = warm_up_steps(model) if fast else _PYMC_TUNE
     checked = SamplerSettings.checked(
-        tune=tune,
+        tune=usual if tune is None else tune,
         target_accept=0.8 if target_accept is None else target_accept,
         progress=progress,
         **settings,
@@ -110,14 +112,39 @@ def sample(
             model, sample_prior(model.pymc_model, _variables_to_keep(model), checked), asked
         )
     if fast:
-        draws = _sample_fast(model, checked, group_draws, careful=target_accept is None)
+        # A step size is a matter of NUTS: who gives target_accept asks for it.
+        asks_nuts = sampler not in ("auto", "independent") or target_accept is not None
+        draws = _sample_fast(
+            model, checked, group_draws, "nuts" if asks_nuts else sampler, tune,
+            careful=target_accept is None,
+        )  # fmt: skip
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
-        draws = sample_nuts(model.pymc_model, _variables_to_keep(model), checked, sampler)
+        whose = "pymc" if sampler == "pymc" else "nutpie"
+        draws = sample_nuts(model.pymc_model, _variables_to_keep(model), checked, whose)
     posterior = Posterior(model, draws, asked)
     posterior.warn_if_unconverged()
     return posterior
+
+
+def _refuse_independent(
+    model: FittableModel, why_not: str, engine: Engine, target_accept: float | None, *,
+    prior_only: bool,
+) -> None:  # fmt: skip
+    """Say by name why there are no independent draws of what is asked for, if there are none."""
+    if not _is_collapsed(model):
+        why_not = "it needs effects that integrate out, those of a normal response"
+    elif prior_only:
+        why_not = "draws from the prior have no sampler: leave sampler= out"
+    elif engine == "pymc":
+        why_not = "it is one of the fast engine"
+    elif target_accept is not None:
+        why_not = "it has no step size, which target_accept= is about"
+    if why_not:
+        raise NotSupportedError(
+            f'sampler="independent" is not possible: {why_not}; take sampler="nuts"'
+        )
 
 
 def _variables_to_keep(model: FittableModel) -> list[str]:
@@ -286,8 +313,9 @@ def _why_not_fast(model: FittableModel) -> str:
 
 
 def _sample_fast(
-    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws, *, careful: bool
-) -> Draws:
+    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws,
+    sampler: CollapsedSampler, tune: int | None, *, careful: bool,
+) -> Draws:  # fmt: skip
     from bayesmix.inference.collapsed import sample_collapsed
     from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
@@ -306,6 +334,8 @@ def _sample_fast(
             settings,
             {g.name: _variables(names, g) for g in mu.groups},
             group_draws,
+            sampler,
+            tune,
         )
     gp = glmm_problem(model)
     predictors = gp.stack.predictors
@@ -373,6 +403,8 @@ def _maximise_laplace(model: FittableModel, method: Method, n_quadrature: int) -
         _say(ConvergenceWarning, model, fit.mean_branch)
     if fit.separation:
         _say(SeparationWarning, model, fit.separation)
+    elif fit._law.flat_in_words:
+        _say(SeparationWarning, model, fit._law.flat_in_words)
     if fit._law.is_rough:
         _say(ApproximationWarning, model, fit.approximation)
     return _warned(fit)

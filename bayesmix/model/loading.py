@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.answering import answering
 from bayesmix.covariance import covariance_of
 from bayesmix.errors import OWN_FILES, DataWarning, FileError
 from bayesmix.model.model import Model
@@ -31,6 +32,7 @@ __all__ = ["check_supports", "load"]
 _ROUNDING = 1e-6  # of correlations, which may be held in single precision
 
 
+@answering
 def load(
     path: str | os.PathLike[str], *, functions: Mapping[str, Callable[..., Any]] | None = None
 ) -> Posterior | EmpiricalBayes:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import html
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bayesmix.arguments import refusing
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError, NotSupportedError
 from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.pooling import PoolingExtremes
-from bayesmix.model.words_of_others import OF_FIT, OF_FIT_EB
 from bayesmix.statement.pymc_model import Parametrization
 from bayesmix.statement.stated import FittableModel
+from bayesmix.words_of_others import OF_MODEL
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.problem import Problem
@@ -106,7 +105,6 @@ class Model(FittableModel, PoolingExtremes):
     ['corr(Subject)', 'LKJ(eta=2)']
     """
 
-    @refusing(OF_FIT)
     def fit(
         self,
         draws: int = 1000,
@@ -122,7 +120,7 @@ class Model(FittableModel, PoolingExtremes):
         prior_only: bool = False,
         progress: bool = True,
     ) -> Posterior:
-        """Sample the posterior with NUTS.
+        """Sample the posterior, with NUTS or by independent proposals.
 
         Interrupting (Ctrl-C) returns what was drawn so far, with a warning.
 
@@ -133,6 +131,8 @@ class Model(FittableModel, PoolingExtremes):
         tune : int, optional
             Warm-up steps per chain, at least 20; by default 1000 for PyMC, 300 for
             the fast engine, and 100 there where crossed factors have over 500 columns.
+            For independent draws the points per chain to which the proposal is fitted, by
+            default 1000 in all and 300 where one takes over 5 milliseconds.
         chains : int
             Number of independent chains.
         cores : int, optional
@@ -143,7 +143,8 @@ class Model(FittableModel, PoolingExtremes):
         target_accept : float, optional
             Mean acceptance probability that the step size is tuned to; by default
             0.8, and 0.95 where the fast engine samples a non-normal model whose data
-            say little about a standard deviation.
+            say little about a standard deviation. Independent draws have no step size:
+            who gives it asks for NUTS.
         engine : {"auto", "fast", "pymc"}
             How the posterior is computed. "fast" compiles nothing per model. For a
             normal response it integrates all effects out, samples the variance
@@ -153,8 +154,15 @@ class Model(FittableModel, PoolingExtremes):
             whitened at the mode of Laplace's approximation.
             "pymc" samples the PyMC model. "auto" takes "fast" where that is exact, and
             "pymc" where `pymc_model` was changed by hand.
-        sampler : {"nutpie", "pymc"}
-            Which NUTS the PyMC engine runs.
+        sampler : {"auto", "independent", "nuts", "nutpie", "pymc"}
+            How the fast engine draws the variance parameters of a normal response.
+            "independent" proposes each point from a multivariate t that is fitted once for
+            all chains, and accepts it or stays (independence Metropolis). It takes up to 8
+            variance parameters, at least 0.4 of the proposals accepted, and a Pareto k of
+            their weights of at most 0.7, and is refused elsewhere with the reason. "auto"
+            takes it where it can be had and NUTS elsewhere; the choice stands in the
+            summary. Every other word is NUTS: "nuts" and "nutpie" nutpie's, and "pymc"
+            PyMC's for the PyMC engine.
         group_draws : {"auto", "all", "moments"}
             For the fast engine, whether draws of the group effects are kept, or
             their posterior means and standard deviations only. "auto" keeps the
@@ -211,7 +219,6 @@ class Model(FittableModel, PoolingExtremes):
             progress=progress,
         )
 
-    @refusing(OF_FIT_EB)
     def fit_eb(
         self,
         method: Method | None = None,
@@ -397,6 +404,8 @@ class Model(FittableModel, PoolingExtremes):
                 DataWarning,
                 skip_file_prefixes=OWN_FILES,
             )
+
+    _signposts: ClassVar[Mapping[str, str]] = OF_MODEL
 
     @property
     def glmm_problem(self) -> GlmmProblem:

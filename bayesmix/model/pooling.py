@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import pandas as pd
 
+from bayesmix.answering import Answers
+
 if TYPE_CHECKING:
     from bayesmix.statement.stated import FittableModel
 
 __all__ = ["PoolingExtremes"]
 
 
-class PoolingExtremes:
+class PoolingExtremes(Answers):
     """What a model's data say without pooling and with complete pooling."""
 
     def no_pooling(

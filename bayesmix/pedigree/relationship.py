@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.answering import answering
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import DataError
 from bayesmix.memory import check_memory
@@ -146,6 +147,7 @@ class Relationship:
         return f"<table><caption>Additive relationships</caption>{rows}</table>"
 
 
+@answering
 def relationship(
     pedigree: Any, *, animal: str = "animal", sire: str = "sire", dam: str = "dam",
     hermaphrodites: bool = False,

@@ -18,6 +18,7 @@ __all__ = [
     "check_parameters",
     "check_pymc_distribution",
     "check_sizes",
+    "in_order",
     "is_improper",
     "is_known",
     "lower_bound",
@@ -132,9 +133,15 @@ def _called_here(name: str) -> str:
     return "" if meant == name else meant
 
 
-def _usual_parameters(name: str) -> tuple[str, ...]:
-    """The parameters that a distribution is mostly written with."""
-    known = _KNOWN[name]
+def in_order(name: str) -> tuple[str, ...]:
+    """Return the parameters that a distribution is mostly written with, in PyMC's order.
+
+    Parameters
+    ----------
+    name : str
+        A distribution; for one that only PyMC knows nothing is returned.
+    """
+    known = _KNOWN.get(name, Distribution())
     unusual = {key for way in known.ways[1:] for key in way} - set(*known.ways[:1])
     every = (*known.real, *known.positive)
     first = ("nu",) if "nu" in known.required else ()
@@ -351,7 +358,7 @@ def check_pymc_distribution(name: str, parameters: Mapping[str, float]) -> None:
     """
     meant = _called_here(name)
     if meant:
-        parameters_go = ", ".join(f"{key}=..." for key in _usual_parameters(meant))
+        parameters_go = ", ".join(f"{key}=..." for key in in_order(meant))
         raise PriorError(
             f"there is no distribution {name!r}; PyMC calls it {meant}: "
             f'Prior("{meant}"{parameters_go and ", "}{parameters_go})'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,9 +11,17 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import PriorError
-from bayesmix.priors.distributions import check_parameters, check_pymc_distribution, is_known
+from bayesmix.priors.distributions import (
+    check_parameters,
+    check_pymc_distribution,
+    in_order,
+    is_known,
+)
 
 __all__ = ["Prior"]
+
+
+_WRITTEN = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<inside>[^()]*)\))?\s*")
 
 
 class Prior:
@@ -62,6 +71,47 @@ class Prior:
             check_pymc_distribution(name, values)
         object.__setattr__(self, "distribution", name)
         object.__setattr__(self, "parameters", MappingProxyType(values))
+
+    @classmethod
+    def from_text(cls, text: str) -> Prior:
+        """Read a prior as it is printed, or with numbers in PyMC's order.
+
+        Parameters
+        ----------
+        text : str
+            Such as ``"HalfNormal(1)"``, ``"Normal(mu=0, sigma=2)"`` or ``"Flat"``.
+
+        Returns
+        -------
+        Prior
+
+        Raises
+        ------
+        PriorError
+            If it is no such text, or there is no such prior.
+
+        Examples
+        --------
+        >>> Prior.from_text("StudentT(3, 0, 2.5)")
+        Prior("StudentT", nu=3, mu=0, sigma=2.5)
+        """
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
+            raise PriorError(f'{text!r} is no prior: write it as "HalfNormal(1)" or "Normal(0, 2)"')
+        name, order = found["name"], in_order(found["name"])
+        if not is_known(name):
+            check_pymc_distribution(name, {})
+        values: dict[str, float] = {}
+        inside = (found["inside"] or "").strip()
+        for k, part in enumerate(inside.split(",") if inside else []):
+            key, _, number = part.rpartition("=")
+            if not key and k >= len(order):
+                raise PriorError(f"{text!r}: write the parameters of {name} with their names")
+            try:
+                values[key.strip() or order[k]] = float(number)
+            except ValueError:
+                raise PriorError(f"{text!r}: {number.strip()!r} is not a number") from None
+        return cls(name, **values)
 
     @classmethod
     def from_any(cls, prior: Any, name: str) -> Prior:

@@ -83,7 +83,7 @@ def resolve_priors(
         else:
             link = family.parameter_link(name)
             own = _parameter_scale(defaults.pop(name), link, predictor)
-            centers = predictor.has_intercept
+            centers = predictor.has_intercept or name in family.optional_parameters
         borrowed = [
             (other, group) for other, one in design.predictors.items() for group in one.borrowed
             if group.owner == name

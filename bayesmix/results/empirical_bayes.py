@@ -17,11 +17,11 @@ from bayesmix.laws.base import Asked, IntervalMethod
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
-from bayesmix.results.signposts import OF_MODES
 from bayesmix.results.tabular.summary import of_columns, of_negative_shares
 from bayesmix.results.tabular.tree import versions
 from bayesmix.results.testing.bootstrapping import Bootstraps
 from bayesmix.results.testing.tests_of_effects import TestsEffects
+from bayesmix.words_of_others import OF_MODES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -174,7 +174,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
     @property
     def df(self) -> int:
-        """Number of parameters: fixed effects, covariance parameters, the family's own."""
+        """Number of fixed effects, covariance parameters and parameters of the family."""
         return self._law.df
 
     @property

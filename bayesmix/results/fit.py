@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 from bayesmix.results.effect.effects import Effects
 from bayesmix.results.effect.explained import ExplainedVariance
 from bayesmix.results.effect.hypothesis import WeighsHypotheses
+from bayesmix.results.effect.of_category import HasCategories
 from bayesmix.results.files.reporting import Reports
 from bayesmix.results.files.saving import Saves
 from bayesmix.results.means.averages import AveragesOverGrids
-from bayesmix.results.signposts import Signposts
 from bayesmix.results.tabular.smooths import SmoothTables
+from bayesmix.results.tabular.tidying import Tidies
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
@@ -22,8 +23,8 @@ __all__ = ["Fit"]
 
 
 class Fit(
-    Reports, SmoothTables, Effects, AveragesOverGrids, ExplainedVariance, WeighsHypotheses, Saves,
-    Signposts,
+    Reports, SmoothTables, Tidies, Effects, HasCategories, AveragesOverGrids, ExplainedVariance,
+    WeighsHypotheses, Saves,
 ):  # fmt: skip
     """A mixed model whose parameters have a law: draws, or a distribution around a mode.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bayesmix.answering import Answers
+
 if TYPE_CHECKING:
     from bayesmix.laws.base import Law
     from bayesmix.statement.stated import FittableModel
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["HasLaw"]
 
 
-class HasLaw:
+class HasLaw(Answers):
     """A model whose parameters have a law.
 
     Attributes

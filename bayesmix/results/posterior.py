@@ -17,9 +17,9 @@ from bayesmix.results.check.draws_checking import ChecksDraws
 from bayesmix.results.files.report import Picture
 from bayesmix.results.fit import Fit
 from bayesmix.results.pictures.posterior_plots import PosteriorPlots
-from bayesmix.results.signposts import OF_DRAWS
 from bayesmix.results.tabular.summary import Summary, of_columns, of_negative_shares
 from bayesmix.results.tabular.tree import build_tree, versions
+from bayesmix.words_of_others import OF_DRAWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +81,8 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             **{f"seconds_{name}": value for name, value in draws.seconds.items()},
             **versions(),
         }
+        if draws.choice:
+            attributes["choice"] = draws.choice
         changes = model.pymc_changes
         if changes:
             attributes |= {"pymc_changes": changes.words, "pymc_rows_changed": int(changes.of_rows)}
@@ -144,10 +146,14 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
         >>> post = model.fit(seed=1, progress=False)
         >>> post.warn_if_unconverged()
         """
-        problems = self.diagnostics().problems
-        if problems:
+        found = self.diagnostics()
+        if found.problems:
+            head = (
+                "do not trust these draws yet: " if found.alarming
+                else "the run is short, and its last digits are rough: "
+            )  # fmt: skip
             warnings.warn(
-                "do not trust these draws yet: " + "; ".join(problems),
+                head + "; ".join(found.problems),
                 ConvergenceWarning,
                 skip_file_prefixes=OWN_FILES,
             )
@@ -210,10 +216,13 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             f"{self.seconds:.1f} s, seed {attributes['seed']}"
         )
         interrupted = bool(self.idata.attrs["interrupted"])
-        return [*words, text + (" (interrupted)" if interrupted else "")]
+        choice = str(attributes.get("choice", ""))  # older files have none
+        own = [text + (" (interrupted)" if interrupted else "")]
+        return [*words, *own, *([choice] if choice else [])]
 
     def _called(self) -> str:
-        return f"NUTS ({str(self.idata.attrs['engine']).split()[0]})"
+        engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
+        return f"{'draws' if 'independent' in how else 'NUTS'} ({engine})"
 
     def _run(self) -> Mapping[str, Any]:
         return {str(name): value for name, value in self.idata.attrs.items()}

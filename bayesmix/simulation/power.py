@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from bayesmix.answering import answering
 from bayesmix.arguments import check_probability, checked_seed, one_of, whole_number
 from bayesmix.errors import ArgumentError, BayesmixError, BayesmixWarning
 from bayesmix.model import Model
@@ -93,6 +94,7 @@ class Power:
         return draw_power(self.table, self.factors, self.question)
 
 
+@answering
 def power(
     model: Scenario | EmpiricalBayes | Posterior,
     test: str | Sequence[str] | Callable[[Any], Any],

@@ -249,7 +249,9 @@ class Scenario:
         categories = self.model.family.categories(self.model.design.response)
         values: Any = y
         if categories:
-            values = _ordered(y.astype(np.int64) - 1, list(categories))
+            values = _categories(
+                y.astype(np.int64) - 1, list(categories), ordered=not self.model.family.is_nominal
+            )
         elif self.family.discrete:
             values = y.astype(np.int64)
         return self.data.assign(**{self._response: values})
@@ -388,8 +390,10 @@ def _as_frame(data: Any) -> pd.DataFrame:
     return nw.from_native(data, eager_only=True).to_pandas().reset_index(drop=True)
 
 
-def _ordered(codes: np.ndarray, categories: list[Any]) -> pd.Categorical[Any]:
-    return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=True)
+def _categories(
+    codes: np.ndarray, categories: list[Any], *, ordered: bool = True
+) -> pd.Categorical[Any]:
+    return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)
 
 
 def _response_column(formula: str, text: str) -> str:
@@ -420,7 +424,12 @@ def _with_response(
                 f"parameters= has no thresholds, which name the categories of `{name}`: "
                 "'thresholds[low|mid]', 'thresholds[mid|high]'"
             )
-        return name, frame.assign(**{name: _ordered(np.arange(n) % len(levels), levels)})
+        return name, frame.assign(**{name: _categories(np.arange(n) % len(levels), levels)})
+    if family.is_nominal:
+        raise ArgumentError(
+            f"the data have no column `{name}`, from which the {family.name} family reads its "
+            "categories; add one that has each of them"
+        )
     rng = np.random.default_rng(0)
     whole = [np.arange(n) % 2, 1 + np.arange(n) % 2]
     real = [rng.normal(size=n), rng.uniform(0.2, 0.8, n), 0.5 + rng.exponential(size=n)]

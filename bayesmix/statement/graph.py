@@ -68,7 +68,9 @@ class ModelGraph:
             return None
 
     def __repr__(self) -> str:
-        return self.text
+        import shutil
+
+        return self.text if shutil.which("dot") else f"{self.text}\n\n({_ADVICE})"
 
     def __str__(self) -> str:
         return self.source

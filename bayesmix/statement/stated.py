@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, get_args
 import numpy as np
 import pandas as pd
 
+from bayesmix.answering import Answers
 from bayesmix.arguments import did_you_mean, one_of
 from bayesmix.design import Design, build_design
 from bayesmix.design.between import Matrices
@@ -20,7 +21,7 @@ from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.checks import numeric_response, refuse_constant
 from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
 from bayesmix.families.links import Link
-from bayesmix.formula import Formula, parse_formulas, whole_formula
+from bayesmix.formula import Formula, parse_formula, parse_formulas, whole_formula
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.resolve import kept_priors, resolve_priors
 from bayesmix.residual import Residual, residual_by_rows, residual_structure
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["FittableModel", "StatedModel"]
 
 
-class StatedModel:
+class StatedModel(Answers):
     """A mixed model as it is stated: all that results and engines know of a model.
 
     `Model`, which users make, is one that can also be fitted and updated.
@@ -123,31 +124,15 @@ class StatedModel:
         self._check_formulas(formulas, of_residual)
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
-        _check_predictors(self.family, formulas)
+        self.family = self.family.with_predictors(formulas)
+        if not self.family.is_nominal:  # else its parameters are known with the response
+            _check_predictors(self.family, formulas)
         if learned_from is not None:
-            learned_from = learned_from.learned_from or learned_from
-            known = learned_from.specification.formula, learned_from.family
-            if known != (self.specification.formula, self.family):
-                raise ArgumentError(
-                    f"learned_from= is a model {learned_from.formula} of the family "
-                    f"{learned_from.family}; it must have the same formula and family"
-                )
+            learned_from = self._source_of_state(learned_from)
         self.learned_from: StatedModel | None = learned_from
+
         if source is None:
-            self.design: Design = build_design(
-                self.formula,
-                data,
-                others=formulas,
-                residual=of_residual,
-                functions=functions,
-                missing=missing,
-                residual_is_estimated=self.family.residual_is_estimated,
-                weights=weights,
-                known_se=known_se,
-                drop_intercept=self.family.replaces_intercept,
-                learned=None if learned_from is None else learned_from.design,
-                matrices=self.specification.matrices,
-            )
+            self.design: Design = self._design_of(data, formulas, of_residual)
         else:
             self._check_streamed([*formulas, *([] if of_residual is None else ["residual"])])
             self.design = self._streamed_design(source)
@@ -181,6 +166,59 @@ class StatedModel:
                 learned_from.design, self.family, learned_from.y, priors, self.residual
             )
             self._priors = kept_priors(learned, self._priors)
+
+    def _source_of_state(self, given: StatedModel) -> StatedModel:
+        """The model that has learned, which must be of the same formula and family."""
+        first = given.learned_from or given
+        known = first.specification.formula, first.family
+        own = self.family.with_response(first.design.response, self.formula)
+        if known != (self.specification.formula, own):
+            raise ArgumentError(
+                f"learned_from= is a model {first.formula} of the family "
+                f"{first.family}; it must have the same formula and family"
+            )
+        return first
+
+    def _design_of(
+        self, data: Any, formulas: Mapping[str, Formula], of_residual: Formula | None
+    ) -> Design:
+        """The design of a frame, whose response may say what the family is."""
+        given = self.specification
+
+        def further(response: Any) -> dict[str, Formula]:
+            """Formulas of the predictors that the response asks for: their own, or mu's."""
+            self.family = self.family.with_response(response, self.formula)
+            if not self.family.is_nominal:
+                return {}
+            _check_predictors(self.family, formulas)
+            text, of_response = self.formula.text, self.formula.columns_of("response")
+            right = text[text.find("~", self.formula.response.stop) + 1 :]
+            available = [name for name in column_names(data) if name not in of_response]
+            return {
+                name: formulas.get(name)
+                or parse_formula(f"{name} ~{right}", available=available, functions=given.functions)
+                for name in self.family.parameters
+            }
+
+        return build_design(
+            self.formula,
+            data,
+            others=formulas,
+            read_response=self.family.read_response,
+            further=further,
+            residual=of_residual,
+            functions=given.functions,
+            missing=given.missing,
+            residual_is_estimated=self.family.residual_is_estimated,
+            weights=given.weights,
+            known_se=given.known_se,
+            drop_intercept=(
+                *(("mu",) if self.family.replaces_intercept else ()),
+                *self.family.optional_parameters,
+            ),
+            learned=None if self.learned_from is None else self.learned_from.design,
+            matrices=given.matrices,
+        )
 
     def _streamed_design(self, source: Source) -> Design:
         """Read a source as often as its sums need."""
@@ -264,6 +302,7 @@ class StatedModel:
         *,
         design: Design | None = None,
         y: np.ndarray | None = None,
+        family: Family | None = None,
         priors: ModelPriors | None = None,
         specification: Specification | None = None,
         data: Any = None,
@@ -277,6 +316,8 @@ class StatedModel:
             For the same formula and family.
         y : ndarray, shape (n,), optional
             The response of its rows, in numbers.
+        family : Family, optional
+            One with the same parameters.
         priors : ModelPriors, optional
         specification : Specification, optional
         data : table, optional
@@ -314,6 +355,7 @@ class StatedModel:
             found.design, found.rows = design, design.row_data
             found.names = model_names(design, self.family, self.residual)
         found.y = self.y if y is None else y
+        found.family = self.family if family is None else family
         found._priors = self._priors if priors is None else priors
         found.specification = specification or self.specification
         found._data = self._data if data is None else data
@@ -432,9 +474,10 @@ class StatedModel:
         Returns
         -------
         ModelGraph
-            A graphviz.Digraph by its attributes. Notebooks show it where the graphviz
-            program is installed, and the variables as text elsewhere; its ``source`` is
-            text that any graphviz reads.
+            A graphviz.Digraph by its attributes. Drawing it takes the program ``dot`` of
+            graphviz: notebooks show the picture where that is installed, and elsewhere the
+            variables as text with a line that says so. Its ``source`` is text that any
+            graphviz reads.
 
         Examples
         --------
@@ -517,13 +560,14 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
     Raises
     ------
     FormulaError
-        If the family has no such parameter.
+        If the family has no such parameter, or the parameter must have an intercept.
     NotSupportedError
         If it is a vector.
     """
     for name, formula in formulas.items():
         if name not in family.parameters:
-            known = [known for known in family.parameters if known not in family.vector_parameters]
+            known = [*family.parameters, *family.optional_parameters]
+            known = [one for one in dict.fromkeys(known) if one not in family.vector_parameters]
             known += ["residual"] if family.is_linear_normal else []
             raise FormulaError(
                 f"the {family.name} family has no parameter {name}; "
@@ -534,6 +578,12 @@ def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
             )
         if name in family.vector_parameters:
             raise NotSupportedError(f"{name} is a vector and has no linear predictor")
+        if name in family.optional_parameters and not formula.has_intercept:
+            raise FormulaError(
+                f"{name} is 1 where its columns are zero, and the thresholds take the place of "
+                "its intercept; take the 0 or -1 out",
+                text=formula.text,
+            )
 
 
 def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:

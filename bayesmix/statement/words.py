@@ -114,8 +114,8 @@ def model_in_words(
         if not line.startswith("groups: "):
             lines += _item(line)
     for parameter, predictor in design.predictors.items():
-        if parameter != "mu":
-            lines.append(f"{parameter} ({family.parameter_link(parameter).name} link):")
+        if parameter != "mu" or family.is_nominal:
+            lines += textwrap.wrap(f"{family.predictor_in_words(parameter)}:", _WIDTH)
         lines += _predictor_in_words(predictor)
     lines.append("priors:")
     for entry in priors:

@@ -149,6 +149,27 @@ def test_the_criterion_is_that_of_dense_algebra(
             assert ours == pytest.approx(dense_deviance(model, problem, co, x, reml, w), rel=1e-8)
 
 
+def test_a_field_of_more_places_than_columns_is_that_of_dense_algebra(
+    rng: np.random.Generator,
+) -> None:
+    """One level whose effects are many more than the fixed columns beside them."""
+    rows = pd.DataFrame(rng.uniform(size=(30, 2)), columns=["u", "v"])
+    rows["y"] = rows["u"] + rng.normal(size=30)
+    model = bmx.Model("y ~ 1 + exp(u + v | 1)", rows)
+    problem = gaussian_problem(model)
+    co, relative = problem.absolute_coordinates(), problem.relative_coordinates()
+    n = problem.n_obs - problem.n_fixed
+    for x in rng.normal(size=(3, co.n_x)):
+        ours = -2 * log_likelihood(problem.equations, co, x, True, np.empty(co.n_x))
+        ours += problem.criterion_offset(reml=True) + n * np.log(2 * np.pi)
+        dense = dense_deviance(model, problem, co, x, True, np.ones(30))
+        assert ours == pytest.approx(dense, rel=1e-8)
+        check_gradient(
+            lambda z, g: profiled_deviance(problem.equations, relative, z, True, 0.0, g),
+            x[: relative.n_x], 1e-6,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(("word", "kind"), EACH)
 def test_gradients_are_those_of_differences(
     word: str, kind: str, data: pd.DataFrame, rng: np.random.Generator

@@ -62,6 +62,14 @@ def test_tables_have_the_effects_that_there_are(data: pd.DataFrame) -> None:
     assert added == pytest.approx(sd**2)
 
 
+def test_an_update_with_another_group_is_the_fit_of_all_rows(data: pd.DataFrame) -> None:
+    text = "y ~ x + (x | gr(g, by=f))"
+    more = pd.concat([data, data.iloc[:6].assign(g=77, f="a")], ignore_index=True)
+    again = bmx.Model(text, data).fit_eb().update(data=more)
+    assert again.loglik == pytest.approx(bmx.Model(text, more).fit_eb().loglik, abs=1e-6)
+    assert "77" in again.group_effects()["level"].astype(str).tolist()
+
+
 def test_priors_are_those_without_by(data: pd.DataFrame) -> None:
     plain = bmx.Model("y ~ x + (1 | g)", data).priors.set_index("parameter")["prior"]
     divided = bmx.Model("y ~ x + (1 | gr(g, by=f))", data).priors.set_index("parameter")["prior"]

@@ -124,7 +124,7 @@ def test_the_refused_piece_is_named_and_pointed_at() -> None:
     ("text", "advice"),
     [
         ("y ~ factor(x)", r"C\(x\)"),
-        ("y ~ sqrt(x)", r"np\.sqrt"),
+        ("y ~ tanh(x)", r"np\.tanh"),
         ("y ~ ns(x, 3)", r"cr\(x"),
         ("y ~ np.mean(x)", r"center\(x\)"),
         ("y ~ I(x^2)", r"write \*\*"),

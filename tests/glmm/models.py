@@ -13,9 +13,10 @@ from bayesmix.design import build_design
 from bayesmix.design.between import Matrices
 from bayesmix.families import FAMILIES
 from bayesmix.formula import parse_formula
-from bayesmix.gaussian.coordinates import Coordinates
+from bayesmix.gaussian.coordinates import Coordinates, unpack_theta
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.problem import _coordinates
+from bayesmix.glmm.joint import joint_density
 from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.priors.prior import Prior
 
@@ -107,3 +108,23 @@ def prior_covariance(gp: GlmmProblem) -> np.ndarray:
         for g in gp.problem.groups
     ]
     return linalg.block_diag(*blocks) if blocks else np.zeros((0, 0))
+
+
+def non_centred_density(
+    gp: GlmmProblem, co: Coordinates, prior: FixedPrior, t: np.ndarray, inside: np.ndarray
+) -> float:
+    """Joint log density of (t, v, beta), where b = T diag(sd) C v by level and T is the scaling."""
+    sd, C = unpack_theta(co, np.ascontiguousarray(t[: co.n_x]))
+    b, value = inside.copy(), 0.0
+    for f, group in enumerate(gp.problem.groups):
+        q, at, first = group.n_effects, int(co.L_start[f]), int(co.sd_start[f])
+        T, factor = (np.reshape(a[at : at + q * q], (q, q)) for a in (co.T, C))
+        L = T @ (sd[first : first + q, None] * factor)
+        own = slice(int(gp.rows.u_start[f]), int(gp.rows.u_start[f + 1]))
+        b[own] = (inside[own].reshape(-1, q) @ L.T).ravel()
+        value += group.n_levels * np.linalg.slogdet(L)[1]
+    eq, rows = gp.problem.equations, gp.rows
+    return value + joint_density(
+        eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
+        prior.precision, prior.mean, t, b, np.empty(len(t)), np.empty(len(b)),
+    )  # fmt: skip

@@ -8,10 +8,11 @@ import pytest
 from bayesmix.families import FAMILIES
 from bayesmix.families.functions import NUMPY
 from bayesmix.glmm.rows import JOINT_KERNELS, LINKS, ROW_KERNELS, constant, packed_links
+from bayesmix.glmm.rows.each import JOINT_ROWS
 
 N = 60
 Found = tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-NAMES = [name for name in JOINT_KERNELS if not FAMILIES[name].has_corner]
+NAMES = [name for name in JOINT_ROWS if not FAMILIES[name].has_corner]
 CASES = [(name, link) for name in NAMES for link in FAMILIES[name].links if link in LINKS]
 
 

@@ -10,9 +10,14 @@ import pytest
 from .calibration import (
     FAMILIES,
     KEPT,
+    KINDS,
+    POOR,
+    POOR_NORMAL,
     STRUCTURED,
     histogram,
+    kind_ranks,
     p_value,
+    poor_ranks,
     ranks,
     structured_ranks,
 )
@@ -46,3 +51,26 @@ def test_ranks_of_a_structures_parameters_are_uniform(word: str) -> None:
         assert p_value(counts) > 1e-3, name
         inside = ((of_name >= 25) & (of_name < 75)).mean()
         assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 160), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", POOR_NORMAL)
+def test_ranks_are_uniform_where_the_data_say_little(case: str) -> None:
+    found, independent = poor_ranks(case, 160, 11)
+    assert independent > 0.5
+    for name, of_name in found.items():
+        assert p_value(np.bincount(of_name // 20, minlength=5)) > 1e-3, name
+        inside = ((of_name >= 25) & (of_name < 75)).mean()
+        assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / 160), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*POOR, *KINDS])
+def test_data_poor_models_and_other_kinds_are_calibrated_and_hardly_diverge(kind: str) -> None:
+    n = 100
+    ranks_of, n_diverged = kind_ranks(kind, n, 11)
+    assert n_diverged <= 2
+    for name, of_name in ranks_of.items():
+        assert p_value(np.bincount(of_name // 20, minlength=5)) > 1e-3, name
+        inside = ((of_name >= 25) & (of_name < 75)).mean()
+        assert abs(inside - 0.5) < 4 * np.sqrt(0.25 / n), name

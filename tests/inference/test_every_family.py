@@ -13,10 +13,10 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.density import flat_prior
-from bayesmix.glmm.joint import joint_density
 from bayesmix.inference.laplace import value_at
 from bayesmix.inference.problems import glmm_problem
 from tests.families.cases import family_data
+from tests.glmm.models import non_centred_density
 
 MODELS: dict[str, tuple[str, str]] = {
     "beta_binomial": ("proportion(k, m)", "beta_binomial"),
@@ -71,12 +71,7 @@ def test_the_joint_density_is_pymcs(name: str, rng: np.random.Generator) -> None
             center = float(point["intercept_at_means"]) - predictor.means[1:] @ slopes
             beta = np.append(center, slopes)
         inside = np.concatenate([point["z_g"].ravel(), gp.problem.scaling.TX @ beta])
-        eq, rows = gp.problem.equations, gp.rows
-        value = joint_density(
-            eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-            prior.precision, prior.mean, np.zeros(gp.n_effects), np.zeros(1), t, inside,
-            np.empty(len(t)), np.empty(len(inside)),
-        )  # fmt: skip
+        value = non_centred_density(gp, co, prior, t, inside)
         ours.append(value)
     assert np.diff(ours) == pytest.approx(np.diff(theirs), rel=1e-8, abs=1e-7)
 

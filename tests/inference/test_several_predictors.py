@@ -15,11 +15,11 @@ from scipy import special
 import bayesmix as bmx
 from bayesmix.errors import ConvergenceWarning, FormulaError, NotSupportedError
 from bayesmix.gaussian.density import flat_prior
-from bayesmix.glmm.joint import joint_density
 from bayesmix.inference.engines import why_not_joint
 from bayesmix.inference.laplace import value_at
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.request import PredictionRequest
+from tests.glmm.models import non_centred_density
 
 FAST = "FAST_COMPILE"
 MODELS: dict[str, tuple[list[str], str]] = {
@@ -81,13 +81,7 @@ def test_the_joint_density_is_pymcs(name: str, rng: np.random.Generator) -> None
             center = float(point[f"{prefix}intercept_at_means"])
             beta += [center - predictor.means[1:] @ slopes, *slopes]
         inside = np.concatenate([*v, gp.problem.scaling.TX @ beta])
-        eq, rows = gp.problem.equations, gp.rows
-        n_levels = sum(group.n_levels for group in gp.problem.groups)
-        value = joint_density(
-            eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-            prior.precision, prior.mean, np.zeros(n_levels), np.zeros(len(co.T)), t, inside,
-            np.empty(len(t)), np.empty(len(inside)),
-        )  # fmt: skip
+        value = non_centred_density(gp, co, prior, t, inside)
         jacobian = np.concatenate(log_sd).sum()
         for n in gp.parameters:
             x = np.concatenate([point[k].ravel() for k in point if k.startswith(f"{n}_lo")])
@@ -331,12 +325,7 @@ def test_the_joint_density_of_joined_effects_is_pymcs(rng: np.random.Generator) 
         inside = np.concatenate([point["z_g"].ravel(), gp.problem.scaling.TX @ beta])
         t = np.concatenate([log_sd, np.arctanh(r)])
         assert len(r) == n_corr
-        eq, rows = gp.problem.equations, gp.rows
-        value = joint_density(
-            eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
-            prior.precision, prior.mean, np.zeros(8), np.zeros(len(co.T)), t, inside,
-            np.empty(len(t)), np.empty(len(inside)),
-        )  # fmt: skip
+        value = non_centred_density(gp, co, prior, t, inside)
         ours.append(value - log_sd.sum() - np.log1p(-(r**2)).sum())
     differences = np.diff(ours) - np.diff(theirs)
     assert np.abs(differences).max() < 1e-8 * np.abs(theirs).max()

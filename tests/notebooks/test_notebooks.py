@@ -29,6 +29,13 @@ def test_it_is_committed_with_outputs(path: Path) -> None:
     assert not [o for o in outputs if o.output_type == "stream" and o.name == "stderr"]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_readers_see_no_asserts(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "remove-cell" not in cell.metadata.get("tags", []):
+            assert not any(line.startswith("assert ") for line in cell.source.splitlines())
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("path", RUNS)
 def test_it_runs(path: Path) -> None:

@@ -189,7 +189,7 @@ def test_prediction_errors_are_those_of_the_dense_model(name: str, data: pd.Data
     assert response == pytest.approx(np.sqrt(np.diag(variance) + R), rel=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:do not trust")
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 @pytest.mark.parametrize("name", ["ar1", "ar1 with strata", "cs with strata", "covariate", "exp"])
 def test_the_pymc_model_is_the_collapsed_density(name: str, data: pd.DataFrame) -> None:
     """Joint density less the conditional normal's is the collapsed one, up to a constant."""
@@ -361,7 +361,7 @@ def test_engines_agree(data: pd.DataFrame) -> None:
         assert one.std(axis=0) == pytest.approx(other.std(axis=0), rel=0.2)
 
 
-@pytest.mark.filterwarnings("ignore:do not trust")
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_a_row_is_left_out_given_the_others_of_its_series(data: pd.DataFrame) -> None:
     model = bmx.Model(["y ~ x + (1 | g)", "residual ~ ar1(t | g)"], data)
     post = model.fit(draws=5, tune=50, chains=1, seed=1, progress=False)
@@ -467,7 +467,7 @@ def test_pearson_residuals_are_divided_by_each_rows_own_sd(data: pd.DataFrame) -
     assert eb.residuals("pearson").to_numpy() == pytest.approx(plain / sd)
 
 
-@pytest.mark.filterwarnings("ignore:do not trust")
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_files_updates_and_words(data: pd.DataFrame, tmp_path: Path) -> None:
     formulas = ["y ~ x + (1 | g)", "residual ~ ar1(t | g)", "sigma ~ f"]
     model = bmx.Model(formulas, data)

@@ -355,3 +355,59 @@ def test_the_report_says_so(binary: LaplaceFit, tmp_path: Any) -> None:
     path = tmp_path / "report.html"
     binary.report(path)
     assert "separates the outcomes" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio", "cratio", "acat"])
+def test_a_level_of_the_lowest_category_alone_separates(family: str) -> None:
+    rng = np.random.default_rng(2)
+    n, f, g = 450, np.tile(list("abc"), 150), rng.integers(0, 15, 450)
+    eta = (f == "b") * 0.8 + rng.normal(0, 0.5, 15)[g]
+    y = np.where(f == "c", 0, np.digitize(eta + rng.logistic(size=n), [-0.5, 0.8]))
+    names = ["lo", "mid", "hi"]
+    data = pd.DataFrame({"y": pd.Categorical.from_codes(y, names, ordered=True), "f": f, "g": g})
+    with pytest.warns(SeparationWarning, match=r"f\[T\.c\] separates the outcomes"):
+        fit = bmx.Model("y ~ f + (1 | g)", data, family=family).fit_eb()
+    assert "f[T.c] separates" in fit.separation
+    others = bmx.Model("y ~ f + (1 | g)", data[f != "c"], family=family).fit_eb()
+    assert others.separation == ""
+    found, wanted = fit.fixed_effects(), others.fixed_effects()
+    assert np.isnan(found["sd"][1])
+    np.testing.assert_allclose(
+        found.loc[0, ["estimate", "sd"]].astype(float),
+        wanted.loc[0, ["estimate", "sd"]].astype(float), rtol=1e-4,
+    )  # fmt: skip
+
+
+def test_a_zero_inflation_that_is_nowhere_has_no_standard_error() -> None:
+    """Level c has no zeros: its rows have the likelihood of plain counts."""
+    rng = np.random.default_rng(1)
+    f, g = np.repeat(list("abc"), 200), np.tile(np.arange(20), 30)
+    mu = np.exp(1.5 + rng.normal(0, 0.3, 20)[g])
+    zi = np.select([f == "a", f == "b"], [0.2, 0.4], 0.0)
+    y = np.where(rng.random(600) < zi, 0, rng.poisson(mu))
+    y = np.where((f == "c") & (y == 0), 1, y)
+    data = pd.DataFrame({"y": y, "f": f, "g": g})
+    formulas = ["y ~ 1 + (1 | g)", "zi ~ f"]
+    model = bmx.Model(formulas, data, family="zero_inflated_poisson")
+    with pytest.warns(SeparationWarning, match=r"no bound to zi: f\[T\.c\]"):
+        fit = model.fit_eb()
+    assert "f[T.c]" in fit.separation
+    assert "f[T.b]" not in fit.separation
+    assert fit.separation in " ".join(str(fit.summary()).split())
+    table = fit.fixed_effects(parameter="zi")
+    assert np.isnan(table.loc[2, ["sd", "lower", "upper"]].astype(float)).all()
+    assert np.isfinite(table.loc[:1, "sd"]).all()
+    row = data.iloc[[450]]
+    of_zi = fit.predict(row, parameter="zi")
+    assert of_zi.loc[450, "estimate"] < 1e-6
+    assert np.isnan(of_zi.loc[450, ["sd", "lower", "upper"]].astype(float)).all()
+    # The mean of c is that of its counts, with an error of their size.
+    mean = fit.predictions(by="f").set_index("f").loc["c"]
+    ratio = mean["estimate"] / y[f == "c"].mean()
+    assert 0.9 < ratio < 1.1
+    assert 0.05 < mean["sd"] < 0.5
+    held = model.fit_eb("map")
+    assert held.separation == ""
+    assert np.isfinite(held.fixed_effects(parameter="zi")["sd"]).all()
+    assert bmx.Model(formulas, data[f != "c"], family="zero_inflated_poisson").fit_eb(
+    ).separation == ""  # fmt: skip

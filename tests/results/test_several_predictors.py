@@ -369,3 +369,15 @@ def test_a_model_is_fitted_saved_and_updated(tmp_path: Path) -> None:
     assert loaded.simulate(2, seed=1).equals(post.simulate(2, seed=1))
     more = model.update(". ~ . + (1 | g)")
     assert more.specification.formula == ("count ~ x + (1 | g)", "zi ~ z")
+
+
+def test_means_by_a_column_of_another_predictor_name_the_predictor() -> None:
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=200), "a": rng.choice(["p", "q"], 200)})
+    data["y"] = rng.poisson(3.0, 200) * (rng.random(200) < 0.7)
+    model = bmx.Model(["y ~ x", "zi ~ a"], data, family="zero_inflated_poisson")
+    fit = model.fit_eb(method="map")
+    with pytest.raises(DataError, match="no predictor of mu, but of 'zi': parameter='zi'"):
+        fit.marginal_means("a")
+    assert len(fit.marginal_means("a", parameter="zi").table) == 2
+    assert len(fit.marginal_means("a", kind="mean").table) == 2

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix import answering, words_of_others
 from bayesmix.errors import ConvergenceWarning, NotApplicableError, NotSupportedError
-from bayesmix.results import signposts
 from tests.builders import fake_posterior
 
 
@@ -75,8 +75,8 @@ def test_other_words_have_the_usual_error(eb: Any, post: Any) -> None:
 
 
 def test_an_error_inside_a_property_is_not_hidden() -> None:
-    class Broken(signposts.Signposts):
-        _signposts = signposts.OF_DRAWS
+    class Broken(answering.Answers):
+        _signposts = words_of_others.OF_DRAWS
 
         @property
         def sigma(self) -> float:

@@ -3,7 +3,8 @@
 One kernel for each family, with one signature, so that Laplace's approximation
 and NUTS call any of them by its address. Constants that depend on the data alone
 are left out; `constant` gives them. Each file here has the kernels of the families
-in the file of its name in `bayesmix.families`; those of hurdles stand apart, and `joint.py` has
+in the file of its name in `bayesmix.families`; those of hurdles and of
+`disc` stand apart, and `joint.py` has
 rows that several kernels share.
 
 Where further parameters of a family have linear predictors, `JOINT_KERNELS` has its kernel:
@@ -13,9 +14,11 @@ the same signature, derivatives in all m of them (`each.py`).
 from bayesmix.glmm.rows import (
     angles,
     counts,
+    disc,
     hurdle,
     inflated,
     joint,
+    nominal,
     ordbeta,
     ordinal,
     positive,
@@ -38,11 +41,13 @@ __all__ = [
     "call_rows",
     "constant",
     "counts",
+    "disc",
     "given_rows",
     "hurdle",
     "inflated",
     "joint",
     "link_of_mu",
+    "nominal",
     "ordbeta",
     "ordinal",
     "packed_links",

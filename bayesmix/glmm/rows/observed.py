@@ -25,6 +25,7 @@ from bayesmix.gaussian.linking import (
 from bayesmix.glmm.rows.counts import row_poisson
 from bayesmix.glmm.rows.each import JOINT_ROWS, JointRow, each_row
 from bayesmix.glmm.rows.kernels import SIGNATURE
+from bayesmix.glmm.rows.nominal import NOMINAL
 from bayesmix.glmm.rows.ordinal import rows_acat, rows_cratio, rows_cumulative, rows_sratio
 from bayesmix.glmm.rows.proportions import row_binomial
 from bayesmix.glmm.rows.tails import (
@@ -217,3 +218,4 @@ for _name, _plain in _ORDERED.items():
     OBSERVED_KERNELS[_name] = kernel(*SIGNATURE, needs=(_plain,))(
         weighted(f"observed_{_name}", _plain)
     )
+OBSERVED_KERNELS |= NOMINAL

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmix.answering import answering
 from bayesmix.arguments import check_probability
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning
 from bayesmix.results.beside.estimate_comparison import EstimateComparison
@@ -24,6 +25,7 @@ from bayesmix.results.fit import Fit
 __all__ = ["compare_estimates"]
 
 
+@answering
 def compare_estimates(*fits: Any, ci_prob: float = 0.95, **named: Any) -> EstimateComparison:
     """Set the estimates of several fits side by side, with their intervals.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from bayesmix.answering import answering
 from bayesmix.arguments import checked_seed, one_of, whole_number
 from bayesmix.errors import (
     OWN_FILES,
@@ -34,6 +35,7 @@ __all__ = ["anova"]
 _RISE = 1e-3  # of the deviance, beyond what the optimiser leaves
 
 
+@answering
 def anova(
     *fits: EmpiricalBayes,
     test: Literal["lrt", "kenward-roger", "bootstrap"] = "lrt",

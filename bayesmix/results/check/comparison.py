@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayesmix.answering import answering
 from bayesmix.errors import OWN_FILES, ArgumentError, ConvergenceWarning, DataError
 from bayesmix.results.check.loo import Loo
 from bayesmix.results.having_law import HasLaw
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
+@answering
 def compare(models: Mapping[str, Posterior | Loo], by: Any = None) -> pd.DataFrame:
     """Compare models of the same data by leave-one-out cross-validation.
 

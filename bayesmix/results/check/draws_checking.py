@@ -259,7 +259,7 @@ class ChecksDraws(HasDraws):
         groups, through Pareto-smoothed importance sampling. With `by`, whole groups are
         left out: how well would a new group be predicted?
 
-        For normal models that the fast engine takes p(y_g | y_-g, theta) is exact, all
+        For normal models that the fast engine takes ``p(y_g | y_-g, theta)`` is exact, all
         effects integrated out, also where other factors cross, and only the variance
         parameters are weighted. For every other model the effects of levels that occur in
         the left-out group alone (its own, and those nested in it) are integrated out at

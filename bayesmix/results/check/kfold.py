@@ -184,7 +184,15 @@ def _integrated_units(
 ) -> np.ndarray:
     """Effects of new levels are integrated out, those of known ones are the draws'."""
     from bayesmix.laws.integrated import integrated_log_density
+    from bayesmix.laws.integrated_several import integrated_of_several
 
+    if rows.others:
+        every = {g.name: np.arange(g.n_levels) for g in law.model.design.mu.groups}
+        labels = {"mu": _new_labels(rows)}
+        labels |= {name: _new_labels(other) for name, other in rows.others.items()}
+        return integrated_of_several(
+            law.model, law.draw(every, None, seed), rows, y, member, labels, seed
+        )
     parameters = law.draw(levels_of(rows), None, seed)
     return integrated_log_density(
         law.model.family, parameters, rows, y, member, _new_labels(rows), seed

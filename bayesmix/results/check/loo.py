@@ -236,7 +236,8 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     """
     design = model.design
     if isinstance(by, str):
-        for group in design.mu.grouping:
+        every = [g for predictor in design.predictors.values() for g in predictor.grouping]
+        for group in every:
             if group.name == by and group.is_membership:
                 raise DataError(
                     f"rows belong to several levels of {by}, so none can be left out with all of "
@@ -246,7 +247,7 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
                 there, member = np.unique(group.index, return_inverse=True)
                 return by, group.levels.labels[there], member.astype(np.int64)
         if by not in design.frame.columns:
-            known = [g.name for g in design.mu.grouping]
+            known = list(dict.fromkeys(g.name for g in every))
             known += [c for c in design.frame.columns if c not in known]
             raise DataError(
                 f"by={by!r} is neither a grouping factor nor a column of the formula; "
@@ -301,26 +302,42 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         integrated_log_density,
         levels_of_one_unit,
     )
+    from bayesmix.laws.integrated_several import integrated_of_several
 
     model, (n_chains, n_draws) = law.model, law.beta.shape[:2]
     rows = rows_of_fit(model, "linear")
-    own, shared = {}, {}
-    for group in model.design.mu.groups:
-        whole = levels_of_one_unit(group.index, member, group.n_levels)
-        if not group.integrates:  # the draws' effects, with importance weights
-            whole[:] = False
-        own[group.name] = np.where(whole[group.index], group.index, -1)
-        if not whole.all():
-            shared[group.name] = np.flatnonzero(~whole)
+    several = len(model.design.predictors) > 1
+    labels: dict[str, dict[str, np.ndarray]] = {}
+    shared = {}
+    for name, predictor in model.design.predictors.items():
+        labels[name] = {}
+        for group in predictor.all_groups:
+            whole = levels_of_one_unit(group.index, member, group.n_levels)
+            if not group.integrates:  # the draws' effects, with importance weights
+                whole[:] = False
+            labels[name][group.name] = np.where(whole[group.index], group.index, -1)
+            if name == "mu" and (several or not whole.all()):
+                kept = np.arange(group.n_levels) if several else np.flatnonzero(~whole)
+                shared[group.name] = kept
     parameters = law.draw(shared, None, law.seed)
-    effects = {group.name: group.n_effects for group in model.design.mu.groups}
-    seconds = expected_seconds(model.family, own, effects, member, parameters.n_draws)
+    every = {f"{name}: {g}": label for name, own in labels.items() for g, label in own.items()}
+    effects = {
+        f"{name}: {group.name}": group.n_effects
+        for name, predictor in model.design.predictors.items()
+        for group in predictor.all_groups
+    }
+    seconds = expected_seconds(model.family, every, effects, member, parameters.n_draws)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {parameters.n_draws} draws, about "
         f"{seconds:.0f} s ...",
         progress=seconds > _SLOW,
     )
-    found = integrated_log_density(model.family, parameters, rows, model.y, member, own, law.seed)
+    if several:
+        found = integrated_of_several(model, parameters, rows, model.y, member, labels, law.seed)
+    else:
+        found = integrated_log_density(
+            model.family, parameters, rows, model.y, member, labels["mu"], law.seed
+        )
     wrong = ~np.isfinite(found)
     if wrong.any():
         raise NotSupportedError(

@@ -68,7 +68,7 @@ def _statistics(
     one: Refitting, other: Refitting
 ) -> Callable[[range, threading.Event], list[float]]:
     def some(own: range, stop: threading.Event) -> list[float]:
-        workers, out = (one.worker(), other.worker()), []
+        workers, out = (one.worker(own), other.worker(own)), []
         for k in own:
             if stop.is_set():
                 break

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 Compare = Literal["difference", "ratio", "lnratio", "odds_ratio", "lnor"]
-_OF_LEVELS = ("reference", "pairwise", "sequential")
+_REVERSED = ("revreference", "revpairwise", "revsequential")
+_OF_LEVELS = ("reference", "pairwise", "sequential", *_REVERSED)
 _OF_NUMBERS = ("sd", "2sd", "iqr", "minmax")
 _MOST = 1000  # comparisons of levels
 _STEP = 1e-5  # of a derivative, in ranges of the predictor
@@ -212,7 +213,9 @@ def _of_levels(name: str, levels: list[Any], contrast: Any) -> list[Contrast]:
             "reference": [(levels[0], level) for level in levels[1:]],
             "pairwise": list(itertools.combinations(levels, 2)),
             "sequential": list(itertools.pairwise(levels)),
-        }[contrast]
+        }[contrast.removeprefix("rev")]
+        if contrast.startswith("rev"):
+            pairs = [(high, low) for low, high in pairs]
     elif not isinstance(contrast, str) and np.ndim(contrast) == 1 and len(contrast) == 2:
         for level in contrast:
             if level not in levels:

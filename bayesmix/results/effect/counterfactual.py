@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import did_you_mean, one_of
+from bayesmix.arguments import did_you_mean, listed, one_of
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.inference.announce import announce
@@ -225,10 +225,10 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
             raise no_predictor(model, str(name))
         scalar = _is_one(given)
         counts.append(1 if scalar else len(given))
-        listed = [given] if scalar else list(itertools.islice(given, _MOST_POINTS + 1))
-        if not listed:
+        points = [given] if scalar else list(itertools.islice(given, _MOST_POINTS + 1))
+        if not points:
             raise ArgumentError(f"at= names no value of `{name}`")
-        values[str(name)] = listed
+        values[str(name)] = points
     n_points = math.prod(counts)
     if n_points > _MOST_POINTS:
         shown = " x ".join(map(str, counts)) + f" = {n_points}" * (len(counts) > 1)
@@ -247,8 +247,17 @@ def _points(model: StatedModel, frame: pd.DataFrame, at: Any) -> tuple[dict[str,
 def no_predictor(model: StatedModel, name: str) -> DataError:
     """Build the error for a column that the model does not use."""
     known = list(model.whole_formula.columns_of(*_ROLES, "group"))
+    if name in known:
+        parameters = [
+            p for p, own in model.design.predictors.items() if name in own.formula.columns
+        ]
+        return DataError(
+            f"`{name}` is no predictor of mu, but of {listed(parameters)}: "
+            f"parameter={parameters[0]!r} is about that"
+        )
+    meant = did_you_mean(name, known, "`")
     return DataError(
-        f"`{name}` is no predictor of `{model.formula}`; {did_you_mean(name, known, '`')}there are "
+        f"`{name}` is no predictor of `{model.formula}`; {meant}there are "
         f"{', '.join(f'`{column}`' for column in known) or 'none'}"
     )
 
@@ -256,9 +265,9 @@ def no_predictor(model: StatedModel, name: str) -> DataError:
 def _by_columns(by: Any, frame: pd.DataFrame) -> list[str]:
     if isinstance(by, bool):
         return []
-    listed = isinstance(by, Iterable) and not isinstance(by, Mapping)
-    names = [by] if isinstance(by, str) else list(by) if listed else []
-    if not listed or not all(isinstance(name, Hashable) for name in names):
+    several = isinstance(by, Iterable) and not isinstance(by, Mapping)
+    names = [by] if isinstance(by, str) else list(by) if several else []
+    if not several or not all(isinstance(name, Hashable) for name in names):
         raise ArgumentError(
             f"by={by!r} must be a column's name, several of them, True for the average over "
             "all rows, or False for a row each"

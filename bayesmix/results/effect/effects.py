@@ -197,7 +197,8 @@ class Effects(HasLaw):
             a column of 0 and 1 the default is the pair (0, 1)), a
             pair (low, high) of values, or one of "sd", "2sd" (around the mean of the
             fit's rows), "iqr", "minmax". For a factor: "reference", each level against
-            the first (the default), "pairwise", "sequential", or a pair of levels.
+            the first (the default), "pairwise", "sequential", or a pair of levels; with "rev"
+            in front ("revpairwise") the other way round, the earlier level less the later.
         compare : {"difference", "ratio", "lnratio", "odds_ratio", "lnor"}
             What is made of the two averages; "lnor" is the log odds ratio. For
             responses of trials the odds are those of one trial.

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from bayesmix.arguments import check_probability, one_of, refusing
+from bayesmix.arguments import check_probability, one_of
 from bayesmix.design.aliasing import Departure
 from bayesmix.errors import ArgumentError, DataError, NotSupportedError
 from bayesmix.laws.base import Law
@@ -25,7 +25,6 @@ from bayesmix.results.means.judged import Judging, Rope
 from bayesmix.results.means.marginal_means import MarginalMeans
 from bayesmix.results.means.quantities import Quantities
 from bayesmix.results.means.scale import MeanKind, Scale, scale_of
-from bayesmix.results.means.words_of_others import OF_MARGINAL_MEANS, OF_TRENDS
 
 __all__ = ["AveragesOverGrids"]
 
@@ -35,7 +34,6 @@ MeansDdf = Literal["satterthwaite", "kenward-roger", "asymptotic"]
 class AveragesOverGrids(HasLaw):
     """What a fit says of levels of factors, all else being balanced."""
 
-    @refusing(OF_MARGINAL_MEANS)
     def marginal_means(
         self,
         factors: str | Sequence[str] | None = None,
@@ -138,7 +136,6 @@ class AveragesOverGrids(HasLaw):
             what="Marginal means", weights=weights, ddf=ddf, draws=draws, seed=seed,
         )  # fmt: skip
 
-    @refusing(OF_TRENDS)
     def trends(
         self,
         variable: str,

@@ -25,7 +25,7 @@ _UNKNOWN_ADJUSTMENTS = ("scheffe", "fdr", "BH", "dunnettx", "multivariate", "hoc
 
 def contrasts_between(
     own: Quantities, kind: Any, *, by: Any, adjust: str | None, reference: Any, interaction: bool,
-    rope: Any, ci_prob: float,
+    rope: Any, ci_prob: float, reverse: bool = False,
 ) -> Quantities:  # fmt: skip
     """Compare means; the arguments are those of `MarginalMeans.contrasts`."""
     within = own.by if by is None else names_within(own, by)
@@ -38,7 +38,9 @@ def contrasts_between(
     rows, keys, rows_of = [], [], []
     how = _adjustment(own, adjust, kind, single=not interaction or len(compared) == 1)
     for at in families:
-        labels, C = _family(own, kind, at, compared, reference, interaction=interaction)
+        labels, C = _family(
+            own, kind, at, compared, reference, interaction=interaction, reverse=reverse
+        )
         names += labels
         rows_of.append(labels)
         full = np.zeros((len(C), len(own.keys)))
@@ -83,7 +85,7 @@ def names_within(own: Quantities, by: Any) -> tuple[str, ...]:
 
 def _family(
     own: Quantities, kind: Any, at: np.ndarray, compared: tuple[str, ...], reference: Any, *,
-    interaction: bool,
+    interaction: bool, reverse: bool,
 ) -> tuple[list[str], np.ndarray]:  # fmt: skip
     """Names and weights of the contrasts of one family."""
     keys = own.keys.iloc[at][list(compared)]
@@ -91,7 +93,11 @@ def _family(
     labels = mean_labels(keys)
     if not interaction or len(compared) == 1:
         values = keys.iloc[:, 0].tolist() if len(compared) == 1 else labels
-        return contrast_weights(kind, labels, values, reference=reference, ratio=ratio)
+        return contrast_weights(
+            kind, labels, values, reference=reference, ratio=ratio, reverse=reverse
+        )
+    if reverse:
+        raise ArgumentError("interaction=True has no reverse=True; take kind= a dict of weights")
     if isinstance(kind, Mapping):
         raise ArgumentError("interaction=True takes a word, not a dict of weights")
     levels = [keys[[name]].drop_duplicates() for name in compared]

@@ -18,7 +18,7 @@ ContrastKind = Literal["pairwise", "reference", "consecutive", "polynomial", "ef
 _MOST = 5000
 _NAMES = ("linear", "quadratic", "cubic", "quartic")
 _OF_OTHERS = {
-    "revpairwise": '"pairwise" (whose first is the earlier level)', "tukey": '"pairwise"',
+    "revpairwise": '"pairwise" with reverse=True', "tukey": '"pairwise"',
     "pairs": '"pairwise"', "trt.vs.ctrl": '"reference"', "trt.vs.ctrl1": '"reference"',
     "dunnett": '"reference"', "treatment": '"reference"', "consec": '"consecutive"',
     "sequential": '"consecutive"', "poly": '"polynomial"', "eff": '"effects"',
@@ -43,7 +43,7 @@ def mean_labels(keys: pd.DataFrame) -> list[str]:
 
 def contrast_weights(
     kind: Any, labels: Sequence[str], values: Sequence[Any], *, reference: Any = None,
-    ratio: bool = False,
+    ratio: bool = False, reverse: bool = False,
 ) -> tuple[list[str], np.ndarray]:  # fmt: skip
     """Names and weights of contrasts.
 
@@ -58,6 +58,8 @@ def contrast_weights(
         The mean that others are held against; the first by default.
     ratio : bool
         Whether differences are shown as ratios.
+    reverse : bool
+        Whether differences of two means are the other way round.
 
     Returns
     -------
@@ -71,6 +73,8 @@ def contrast_weights(
     """
     K = len(labels)
     if isinstance(kind, Mapping):
+        if reverse:
+            raise ArgumentError("reverse=True goes with a word; turn the weights of the dict")
         return _of_caller(kind, labels)
     if isinstance(kind, str) and kind in _OF_OTHERS:
         raise ArgumentError(f"kind={kind!r} is {_OF_OTHERS[kind]} here")
@@ -90,7 +94,10 @@ def contrast_weights(
         "reference": [(k, base) for k in range(K) if k != base],
         "consecutive": [(k + 1, k) for k in range(K - 1)],
     }.get(kind)
+    if reverse and pairs is None:
+        raise ArgumentError(f"reverse=True turns differences of two means, not those of {kind!r}")
     if pairs is not None:
+        pairs = [(b, a) for a, b in pairs] if reverse else pairs
         if len(pairs) > _MOST:
             raise NotSupportedError(
                 f"{K} means have {len(pairs):,} differences, more than {_MOST:,}; compare within "

@@ -6,12 +6,13 @@ import html
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.arguments import check_probability, one_of, refusing
+from bayesmix.answering import Answers
+from bayesmix.arguments import check_probability, one_of
 from bayesmix.results.means.comparing import contrasts_between, region_of
 from bayesmix.results.means.contrast_weights import ContrastKind, level_text
 from bayesmix.results.means.joint import joint_tests
@@ -20,16 +21,16 @@ from bayesmix.results.means.letters import compact_letters
 from bayesmix.results.means.pairs import compared_pairs
 from bayesmix.results.means.pictures import draw_contrasts, draw_means
 from bayesmix.results.means.quantities import Quantities
-from bayesmix.results.means.words_of_others import OF_CONTRASTS, OF_MEANS
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
+from bayesmix.words_of_others import OF_MEANS
 
 __all__ = ["MarginalMeans"]
 
 _ADJUSTED = {"mvt": "the multivariate t", "tukey": "Tukey's studentized range"}
 
 
-class MarginalMeans:
+class MarginalMeans(Answers):
     """Averages over a reference grid, or their contrasts, with intervals and tests.
 
     Made by `marginal_means` and `trends` of a fit, and by `contrasts` of such means.
@@ -54,14 +55,7 @@ class MarginalMeans:
         self.factors, self.by = quantities.factors, quantities.by
         self.why_nan = quantities.estimable.why()
 
-    if not TYPE_CHECKING:  # or a type checker would take every attribute for one
-
-        def __getattr__(self, name: str) -> Any:
-            """Raise the usual error, or for a word of R or pandas one that names ours."""
-            advice = OF_MEANS.get(name)
-            if advice is None:
-                return object.__getattribute__(self, name)
-            raise AttributeError(f"'MarginalMeans' has no {name!r}; take {advice}")
+    _signposts: ClassVar[Mapping[str, str]] = OF_MEANS
 
     def __len__(self) -> int:
         return len(self.table)
@@ -115,7 +109,6 @@ class MarginalMeans:
 
     # -- comparisons ----------------------------------------------------------
 
-    @refusing(OF_CONTRASTS)
     def contrasts(
         self,
         kind: ContrastKind | Mapping[str, Any] = "pairwise",
@@ -124,6 +117,7 @@ class MarginalMeans:
         adjust: str | None = "auto",
         reference: Any = None,
         interaction: bool = False,
+        reverse: bool = False,
         rope: Rope | None = None,
         ci_prob: float | None = None,
     ) -> MarginalMeans:
@@ -152,6 +146,9 @@ class MarginalMeans:
         interaction : bool
             Whether contrasts are taken in each factor and multiplied: differences of
             differences.
+        reverse : bool
+            Whether each contrast is the other way round: each later mean minus each earlier
+            one, the first minus each.
         rope : tuple of (float, float), optional
             Region of practical equivalence, on the scale of the linear predictor where
             contrasts are shown as ratios; the probability of it is the column rope.
@@ -192,7 +189,8 @@ class MarginalMeans:
         return MarginalMeans(
             contrasts_between(
                 self._own, kind, by=by, adjust=adjust, reference=reference,
-                interaction=interaction, rope=rope, ci_prob=self._prob(ci_prob),
+                interaction=interaction, reverse=reverse, rope=rope,
+                ci_prob=self._prob(ci_prob),
             )
         )  # fmt: skip
 

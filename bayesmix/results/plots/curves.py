@@ -211,8 +211,10 @@ def _draw_intervals(
                     zorder=4, gid="unknown")  # fmt: skip
     if not known.all():
         _mark_unknown(axis, x[~known], color)
+    # A mean lies outside of its interval where the tail is long.
+    arms = np.maximum([estimate - start, stop - estimate], 0.0)
     return axis.errorbar(
-        x, estimate, [estimate - start, stop - estimate], fmt=marker, color=color, markersize=4.5,
+        x, estimate, arms, fmt=marker, color=color, markersize=4.5,
         elinewidth=1.6, capsize=5, capthick=1.6, zorder=4, label=label, gid="population",
     )  # fmt: skip
 

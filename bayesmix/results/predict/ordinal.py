@@ -1,4 +1,4 @@
-"""Predictions of ordered categories: their probabilities, and the categories themselves."""
+"""Predictions of categories: their probabilities, and the categories themselves."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ _NAMES = ("estimate", "sd", "lower", "upper")
 
 
 def probability_table(
-    predictor: Predictor, rows: Rows, n_draws: int, categories: Sequence[Any], ci_prob: float
-) -> pd.DataFrame:
+    predictor: Predictor, rows: Rows, n_draws: int, categories: Sequence[Any], ci_prob: float, *,
+    ordered: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     """One row per row and category: category, estimate, sd, lower, upper.
 
     Parameters
@@ -42,6 +43,8 @@ def probability_table(
     categories : sequence
         The lowest first.
     ci_prob : float
+    ordered : bool
+        Whether they have an order.
     """
     n, K = rows.n_rows, len(categories)
     out = np.empty((4, n, K))
@@ -53,27 +56,32 @@ def probability_table(
     for_each_block(n, n_draws * K, summarise)
     numbers = np.tile(np.arange(K), n)
     columns = {
-        "category": _categorical(numbers, categories),
+        "category": _categorical(numbers, categories, ordered=ordered),
         **dict(zip(_NAMES, out.reshape(4, -1), strict=True)),
     }
     return pd.DataFrame(columns, index=rows.labels.repeat(K))
 
 
 def category_table(
-    predictor: Predictor, rows: Rows, n_draws: int, categories: Sequence[Any], ci_prob: float
-) -> pd.DataFrame:
-    """One row per row: the category drawn most often, and summaries of its number."""
+    predictor: Predictor, rows: Rows, n_draws: int, categories: Sequence[Any], ci_prob: float, *,
+    ordered: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """One row per row: the category drawn most often, and summaries of its number.
+
+    Where categories have no order, the share of the draws that are this category.
+    """
     out = np.empty((4, rows.n_rows))
-    most = np.empty(rows.n_rows, dtype=np.int64)
+    most, share = np.empty(rows.n_rows, dtype=np.int64), np.empty(rows.n_rows)
 
     def summarise(number: int, block: slice) -> None:
         draws = predictor.block(number, block)
         counts = [(draws == k + 1).sum(axis=1) for k in range(len(categories))]
-        most[block] = np.argmax(counts, axis=0)
+        most[block], share[block] = np.argmax(counts, axis=0), np.max(counts, axis=0) / n_draws
         out[:, block] = row_summaries(draws, ci_prob)
 
     for_each_block(rows.n_rows, n_draws, summarise)
-    columns = {"category": _categorical(most, categories), **dict(zip(_NAMES, out, strict=True))}
+    summary = dict(zip(_NAMES, out, strict=True)) if ordered else {"share": share}
+    columns = {"category": _categorical(most, categories, ordered=ordered), **summary}
     return pd.DataFrame(columns, index=rows.labels)
 
 
@@ -124,15 +132,19 @@ def with_categories(
     )
 
 
-def as_categories(table: pd.DataFrame, categories: Sequence[Any]) -> pd.DataFrame:
-    """Turn columns of category numbers, from 1, into ordered categories."""
+def as_categories(
+    table: pd.DataFrame, categories: Sequence[Any], *, ordered: bool = True
+) -> pd.DataFrame:
+    """Turn columns of category numbers, from 1, into categories."""
     columns = {
-        name: _categorical(values.to_numpy().astype(np.int64) - 1, categories)
+        name: _categorical(values.to_numpy().astype(np.int64) - 1, categories, ordered=ordered)
         for name, values in table.items()
     }
     return pd.DataFrame(columns, index=table.index)
 
 
-def _categorical(numbers: np.ndarray, categories: Sequence[Any]) -> pd.Categorical:
-    dtype = pd.CategoricalDtype(list(categories), ordered=True)
+def _categorical(
+    numbers: np.ndarray, categories: Sequence[Any], *, ordered: bool
+) -> pd.Categorical:
+    dtype = pd.CategoricalDtype(list(categories), ordered=ordered)
     return pd.Categorical.from_codes(numbers.tolist(), dtype=dtype)

@@ -197,7 +197,10 @@ class Predicts(HasLaw):
         if categories and kind in {"probability", "response"}:
             predictor = law.predictor(rows, request, draws, number)
             of_rows = probability_table if kind == "probability" else category_table
-            table = of_rows(predictor, rows, predictor.n_draws, categories, ci_prob)
+            table = of_rows(
+                predictor, rows, predictor.n_draws, categories, ci_prob,
+                ordered=not self.model.family.is_nominal,
+            )  # fmt: skip
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
@@ -401,7 +404,9 @@ class Predicts(HasLaw):
         names = [f"sim_{k + 1}" for k in range(n)]
         table = pd.DataFrame(out, index=rows.labels, columns=names)
         categories = self.model.family.categories(self.model.design.response)
-        return as_categories(table, categories) if categories else table
+        if not categories:
+            return table
+        return as_categories(table, categories, ordered=not self.model.family.is_nominal)
 
     # -- inside ---------------------------------------------------------------
 

@@ -16,8 +16,13 @@ from bayesmix.results.tabular.text import html_block
 __all__ = ["Diagnostics", "diagnose_sampling"]
 
 _R_HAT = 1.01  # Vehtari et al. (2021)
+# Beyond this the chains are in different places; below it they are short.
+_R_HAT_ALARM = 1.05
 # Vehtari et al. (2021). With 400 in all, a limit that is to leave 2.5 % outside leaves 1 to 4 %.
 _ESS_PER_CHAIN = 100
+# Fewer than these and estimates themselves are not to be trusted.
+_ESS_ALARM_PER_CHAIN = 25
+_MOST_DRAWS = 20_000  # beyond these other advice helps more
 _BFMI = 0.3  # Betancourt (2016)
 
 
@@ -70,32 +75,57 @@ class Diagnostics:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong, each with what to do about it; empty where all is well."""
-        found = []
+        """What is wrong, each with what to do about it; empty where all is well.
+
+        Alarms come first.
+        """
+        return self._found(alarming=True) + self._found(alarming=False)
+
+    @property
+    def alarming(self) -> bool:
+        """Whether the draws are not to be trusted, or are just fewer than one would have.
+
+        Divergences, chains that disagree (r_hat above 1.05), fewer than 25 effective draws
+        for each chain, low BFMI. What a longer run mends by itself is no alarm.
+        """
+        return bool(self._found(alarming=True))
+
+    def _found(self, *, alarming: bool) -> list[str]:
+        return [words for alarm, words in self._judgements() if alarm == alarming]
+
+    def _judgements(self) -> list[tuple[bool, str]]:
+        """What is wrong, and whether it is alarming."""
+        found: list[tuple[bool, str]] = []
         if self.unjudged:
-            found.append(self._not_judged())
+            found.append((True, self._not_judged()))
         if self.divergences:
-            found.append(
+            found.append((
+                True,
                 f"{counted(self.divergences, 'divergent transition')}: raise target_accept "
-                "(0.95, 0.99), or give the standard deviations a tighter prior"
-            )
+                "(0.95, 0.99), or give the standard deviations a tighter prior",
+            ))  # fmt: skip
         if self.max_r_hat > _R_HAT:
             worst = self.parameters.sort_values("r_hat")["parameter"].iloc[-1]
-            found.append(
-                f"r_hat of {worst} is {self.max_r_hat:.3f} (above {_R_HAT}): the chains "
-                "disagree; raise tune and draws"
-            )
+            alarm = self.max_r_hat > _R_HAT_ALARM
+            what = "the chains disagree" if alarm else "the chains are short"
+            found.append((
+                alarm,
+                f"r_hat of {worst} is {self.max_r_hat:.3f} (above {_R_HAT}): {what}; raise tune "
+                "and draws",
+            ))  # fmt: skip
         found += self._too_few_effective()
         if self.bfmi.size and self.bfmi.min() < _BFMI:
-            found.append(
+            found.append((
+                True,
                 f"BFMI is {self.bfmi.min():.2f} (below {_BFMI}): the tails are explored slowly; "
-                "raise tune, or give heavy-tailed priors a tighter scale"
-            )
+                "raise tune, or give heavy-tailed priors a tighter scale",
+            ))  # fmt: skip
         if self.max_treedepth_hits:
-            found.append(
+            found.append((
+                False,
                 f"{counted(self.max_treedepth_hits, 'transition')} reached the largest tree: "
-                "raise tune, or bring predictors to similar scales with scale(x)"
-            )
+                "raise tune, or bring predictors to similar scales with scale(x)",
+            ))  # fmt: skip
         return found
 
     @property
@@ -118,9 +148,9 @@ class Diagnostics:
 
     __repr__ = __str__
 
-    def _too_few_effective(self) -> list[str]:
-        """Name what rests on too few effective draws: estimates, or reported limits."""
-        least = _ESS_PER_CHAIN * self.chains
+    def _too_few_effective(self) -> list[tuple[bool, str]]:
+        """Name what rests on too few effective draws, and how many draws would be enough."""
+        least, alarm = _ESS_PER_CHAIN * self.chains, _ESS_ALARM_PER_CHAIN * self.chains
         found = []
         tail = np.fmin(self.parameters["ess_tail"].to_numpy(), self.ess_limits)
         for values, what in (
@@ -132,10 +162,16 @@ class Diagnostics:
                 worst = few[np.argmin(values[few])]
                 name = str(self.parameters["parameter"].iloc[worst])
                 others = f" ({few.size - 1} more have fewer than {least})" if few.size > 1 else ""
-                found.append(
+                # A little more than in proportion, in round numbers.
+                enough = 1.2 * self.draws * least / max(float(values[worst]), 1.0)
+                unit = 10.0 ** max(np.floor(np.log10(enough)) - 1, 1)
+                enough = int(np.ceil(enough / unit) * unit)
+                found.append((
+                    bool(values[worst] < alarm),
                     f"the {what.format(name)} on an effective sample size of "
                     f"{values[worst]:.0f} (below {least}){others}: raise draws"
-                )
+                    + (f"; about draws={enough} would be enough" if enough <= _MOST_DRAWS else ""),
+                ))  # fmt: skip
         return found
 
     def _not_judged(self) -> str:

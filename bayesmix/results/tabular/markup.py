@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -29,13 +30,15 @@ def latex_text(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in one_line(text))
 
 
-def _cells(table: pd.DataFrame) -> list[list[str]]:
+def _cells(table: pd.DataFrame, digits: int | None = None) -> list[list[str]]:
     columns = [str(c) for c in table.columns]
     rows = table.itertuples(index=False, name=None)
-    return [[cell(v, c) for c, v in zip(columns, row, strict=True)] for row in rows]
+    return [[cell(v, c, digits) for c, v in zip(columns, row, strict=True)] for row in rows]
 
 
-def markdown_table(table: pd.DataFrame, text_columns: Sequence[str]) -> str:
+def markdown_table(
+    table: pd.DataFrame, text_columns: Sequence[str], *, digits: int | None = None
+) -> str:
     """Write a table with pipes; names to the left, numbers to the right.
 
     Parameters
@@ -43,6 +46,8 @@ def markdown_table(table: pd.DataFrame, text_columns: Sequence[str]) -> str:
     table : DataFrame
     text_columns : sequence of str
         Columns of names.
+    digits : int, optional
+        Decimals of numbers; four significant digits by default.
 
     Returns
     -------
@@ -53,11 +58,14 @@ def markdown_table(table: pd.DataFrame, text_columns: Sequence[str]) -> str:
         "| " + " | ".join(markdown_text(c) for c in columns) + " |",
         "| " + " | ".join(":---" if c in text_columns else "---:" for c in columns) + " |",
     ]
-    lines += ["| " + " | ".join(markdown_text(v) for v in row) + " |" for row in _cells(table)]
+    lines += ["| " + " | ".join(map(markdown_text, row)) + " |" for row in _cells(table, digits)]
     return "\n".join(lines)
 
 
-def latex_table(table: pd.DataFrame, text_columns: Sequence[str], caption: str) -> str:
+def latex_table(
+    table: pd.DataFrame, text_columns: Sequence[str], caption: str, *,
+    digits: int | None = None, label: str | None = None,
+) -> str:  # fmt: skip
     r"""Write a table environment with the rules of booktabs.
 
     Parameters
@@ -66,6 +74,10 @@ def latex_table(table: pd.DataFrame, text_columns: Sequence[str], caption: str) 
     text_columns : sequence of str
         Columns of names, aligned to the left.
     caption : str
+    digits : int, optional
+        Decimals of numbers; four significant digits by default.
+    label : str, optional
+        What ``\\ref`` names; letters, digits, ``:``, ``-``, ``_`` and ``.`` stay of it.
 
     Returns
     -------
@@ -77,12 +89,13 @@ def latex_table(table: pd.DataFrame, text_columns: Sequence[str], caption: str) 
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex_text(caption)}}}",
+        *([] if label is None else [rf"\label{{{re.sub(r'[^\w:.-]', '', label)}}}"]),
         rf"\begin{{tabular}}{{{''.join('l' if c in text_columns else 'r' for c in columns)}}}",
         r"\toprule",
         " & ".join(latex_text(c) for c in columns) + r" \\",
         r"\midrule",
     ]
-    for row in _cells(table):
+    for row in _cells(table, digits):
         numbers = [
             v if c in text_columns or not v.startswith("-") else f"${v}$"
             for c, v in zip(columns, row, strict=True)

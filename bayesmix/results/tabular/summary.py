@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from bayesmix.arguments import whole_number
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
 from bayesmix.results.tabular.text import (
@@ -17,6 +18,7 @@ from bayesmix.results.tabular.text import (
     html_block,
     html_table,
     text_table,
+    with_intervals,
     wrapped_title,
 )
 
@@ -62,12 +64,15 @@ class Summary:
     sections : tuple of Section
     footer : tuple of str
         Diagnostics and remarks.
+    ci_prob : float
+        Probability inside the intervals.
     """
 
     title: str
     lines: tuple[str, ...]
     sections: tuple[Section, ...]
     footer: tuple[str, ...]
+    ci_prob: float = 0.95
 
     def __str__(self) -> str:
         out = [*wrapped_title(self.title), *_wrapped(self.lines)]
@@ -109,32 +114,84 @@ class Summary:
             tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, *, digits: int | None = None, intervals: bool = False) -> str:
         """Write the summary as Markdown, with pipe tables.
+
+        Parameters
+        ----------
+        digits, intervals
+            As in `to_latex`.
 
         Returns
         -------
         str
+
+        Raises
+        ------
+        ArgumentError
+            If `digits` is no whole number from 0 to 15.
         """
+        if digits is not None:
+            whole_number("digits", digits, 0, 15)
         out = [f"#### {markdown_text(self.title)}", *_bullets(self.lines)]
         for section in self.sections:
-            table = markdown_table(compact(section.table), section.text_columns)
+            shown = compact(section.table)
+            if intervals:
+                shown = with_intervals(shown, self.ci_prob, digits)
+            table = markdown_table(shown, section.text_columns, digits=digits)
             out += [f"**{markdown_text(section.title)}**", table]
             if section.note:
                 out.append(markdown_text(section.note))
         return "\n\n".join([*out, *_bullets(self.footer)]) + "\n"
 
-    def to_latex(self) -> str:
+    def to_latex(
+        self,
+        *,
+        caption: str | None = None,
+        label: str | None = None,
+        digits: int | None = None,
+        intervals: bool = False,
+    ) -> str:
         r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``.
+
+        Parameters
+        ----------
+        caption : str, optional
+            What stands in front of each table's own title, such as "Sleep study".
+        label : str, optional
+            The label of the first table, such as "tab:sleep"; the others have "-2", "-3"
+            behind it.
+        digits : int, optional
+            Decimals of numbers; four significant digits by default.
+        intervals : bool
+            Whether limits stand in one column, as in "10.47 [7.44, 13.50]", and diagnostics
+            are left out: a table for a paper.
 
         Returns
         -------
         str
             One table environment per section; notes and diagnostics as text.
+
+        Raises
+        ------
+        ArgumentError
+            If `digits` is no whole number from 0 to 15.
         """
+        if digits is not None:
+            whole_number("digits", digits, 0, 15)
         out = [" ".join(latex_text(line.rstrip(".")) + "." for line in (self.title, *self.lines))]
-        for section in self.sections:
-            out.append(latex_table(compact(section.table), section.text_columns, section.title))
+        for number, section in enumerate(self.sections, start=1):
+            table = compact(section.table)
+            if intervals:
+                table = with_intervals(table, self.ci_prob, digits)
+            title = section.title if caption is None else f"{caption}. {section.title}"
+            behind = "" if number == 1 else f"-{number}"
+            out.append(
+                latex_table(
+                    table, section.text_columns, title, digits=digits,
+                    label=None if label is None else label + behind,
+                )
+            )  # fmt: skip
             if section.note:
                 out.append(latex_text(section.note))
         out.append(" ".join(latex_text(line) for line in self.footer))

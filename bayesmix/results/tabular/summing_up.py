@@ -36,6 +36,7 @@ class SumsUp(HasLaw):
         point: Point | None = None,
         ddf: DegreesOfFreedom | None = None,
         tests: bool = False,
+        groups: bool = True,
     ) -> Summary:
         """Gather all tables as one object that prints within 80 columns.
 
@@ -48,6 +49,8 @@ class SumsUp(HasLaw):
             draws from the prior, whose means need not exist.
         ddf, tests
             As in `fixed_effects`; a line below the table says what the tests rest on.
+        groups : bool
+            Whether the first levels of each grouping factor are shown with their effects.
 
         Returns
         -------
@@ -99,14 +102,16 @@ class SumsUp(HasLaw):
             table = tables.family_parameters_table(law, asked)
             own = [Section(title="Family parameters", table=table, text_columns=("parameter",))]
         sections += [*own, *variances] if self._own_first else [*variances, *own]
-        sections += [self._first_levels(law, group, asked) for group in design.mu.grouping]
+        shown = design.mu.grouping if groups else ()
+        sections += [self._first_levels(law, group, asked) for group in shown]
         for parameter in law.predictors[1:]:
-            sections += self._of_predictor(parameter, asked)
+            sections += self._of_predictor(parameter, asked, groups=groups)
         return Summary(
             title=str(self.model.formula),
             lines=(*self.model.facts(), *self._run_in_words()),
             sections=tuple(section for section in sections if len(section.table)),
             footer=tuple(self._remarks(asked, parts, pairs)),
+            ci_prob=ci_prob,
         )
 
     def __repr__(self) -> str:
@@ -129,7 +134,7 @@ class SumsUp(HasLaw):
         """What is to be said of the tables, and of what is wrong."""
         raise NotImplementedError
 
-    def _of_predictor(self, parameter: str, asked: Asked) -> list[Section]:
+    def _of_predictor(self, parameter: str, asked: Asked, *, groups: bool) -> list[Section]:
         """The tables of a linear predictor beside mu's."""
         law = self._law.of(parameter)
         found = [
@@ -139,7 +144,8 @@ class SumsUp(HasLaw):
                     table=tables.variance_components_table(law, asked)),
             Section(title="Correlations", text_columns=("group", "effect_1", "effect_2"),
                     table=tables.correlations_table(law, asked)),
-            *(self._first_levels(law, group, asked) for group in law.linear_predictor.grouping),
+            *(self._first_levels(law, group, asked)
+              for group in (law.linear_predictor.grouping if groups else ())),
         ]  # fmt: skip
         return [replace(section, title=f"{parameter}: {section.title}") for section in found]
 

@@ -147,7 +147,8 @@ def exponentiated(table: pd.DataFrame, family: Family, parameter: str = "mu") ->
     NotSupportedError
         If exp(coefficient) means nothing under the family's link.
     """
-    ratio = family.ratio if parameter == "mu" else family.parameter_link(parameter).ratio
+    of_response = parameter == "mu" or family.is_nominal
+    ratio = family.ratio if of_response else family.parameter_link(parameter).ratio
     if not ratio:
         whose = "its coefficients" if parameter == "mu" else f"the coefficients of {parameter}"
         raise NotSupportedError(

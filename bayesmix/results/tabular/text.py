@@ -14,14 +14,17 @@ from bayesmix.shorten import one_line, shorten
 
 __all__ = [
     "WIDTH", "cell", "compact", "html_block", "html_table", "text_table",
-    "wrapped_title",
+    "with_intervals", "wrapped_title",
 ]  # fmt: skip
 
 WIDTH = 80
 
 
-def cell(value: Any, column: str = "") -> str:
-    """Write one value: four significant digits, counts as integers, r_hat to 0.001."""
+def cell(value: Any, column: str = "", digits: int | None = None) -> str:
+    """Write one value: four significant digits, counts as integers, r_hat to 0.001.
+
+    With `digits` a number has so many decimals.
+    """
     if isinstance(value, str):
         return one_line(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -32,6 +35,8 @@ def cell(value: Any, column: str = "") -> str:
         return f"{value:.3f}"
     if isinstance(value, int):
         return str(value)
+    if digits is not None:
+        return f"{value:.{digits}f}"
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         decimals = 3 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
         return f"{value:.{min(decimals, 7)}f}"
@@ -54,6 +59,38 @@ def compact(table: pd.DataFrame) -> pd.DataFrame:
         shown = shown.drop(columns="ess_tail").assign(ess_bulk=smaller)
         shown = shown.rename(columns={"ess_bulk": "ess"})
     return shown
+
+
+def with_intervals(table: pd.DataFrame, ci_prob: float, digits: int | None = None) -> pd.DataFrame:
+    """Write an estimate and its limits in one column, as papers do; leave diagnostics out.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `compact` makes it.
+    ci_prob : float
+    digits : int, optional
+
+    Returns
+    -------
+    DataFrame
+        With a column of text such as "estimate [95 % CI]" in the place of three.
+    """
+    if not {"lower", "upper"} <= set(table.columns):
+        return table
+    what = "estimate" if "estimate" in table.columns else "sd"
+    texts = [
+        text if not (low or high) else f"{text} [{low}, {high}]"
+        for text, low, high in zip(
+            *([cell(v, name, digits) for v in table[name]] for name in (what, "lower", "upper")),
+            strict=True,
+        )
+    ]
+    heading = f"{what.upper() if what == 'sd' else what} [{100 * ci_prob:g} % CI]"
+    gone = [name for name in ("lower", "upper", "ess", "r_hat") if name in table.columns]
+    shown = table.drop(columns=gone)
+    shown[what] = pd.Series(texts, dtype="str", index=shown.index)
+    return shown.rename(columns={what: heading})
 
 
 def wrapped_title(text: str) -> list[str]:

@@ -14,15 +14,15 @@ from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.base import Asked
 from bayesmix.laws.refits_law import Interval, RefitsLaw, limits_of
+from bayesmix.laws.summaries import FEWEST
 from bayesmix.laws.values import by_name
 from bayesmix.results.fit import Fit
-from bayesmix.results.signposts import OF_DRAWS
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.tree import versions
+from bayesmix.words_of_others import OF_DRAWS
 
 __all__ = ["Bootstrap", "Replicates"]
 
-_LEAST = 20  # refits, for intervals
 _IN_WORDS: Mapping[str, str] = {
     "bc": "bias-corrected", "bca": "bias-corrected and accelerated",
     **{name: name for name in ("percentile", "basic", "normal")},
@@ -260,9 +260,9 @@ class Bootstrap(Fit):
         return self._replicates.left_out()
 
     def _check_enough(self) -> None:
-        if self.n_refits < _LEAST:
+        if self.n_refits < FEWEST:
             raise NotSupportedError(
-                f"intervals need {_LEAST} refits or more, and there are {self.n_refits}"
+                f"intervals need {FEWEST} refits or more, and there are {self.n_refits}"
             )
 
     def _columns_of(self, law: RefitsLaw, own: np.ndarray | None) -> np.ndarray:
@@ -280,6 +280,11 @@ class Bootstrap(Fit):
         return [f"{words}, {self.seconds:.1f} s, seed {self._replicates.seed}"]
 
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+        if self.n_refits < FEWEST:
+            return [
+                f"Estimates are means over the refits (medians of components); limits need "
+                f"{FEWEST} refits or more, and there are {self.n_refits}."
+            ]
         return [
             f"Estimates are means over the refits (medians of components), with "
             f"{100 * asked.ci_prob:g} % {_IN_WORDS[self.interval]} intervals; intervals() has the "

@@ -209,7 +209,7 @@ def _refits(
     refitting: Refitting, seed: tuple[int, ...] | None
 ) -> Callable[[range, threading.Event], list[Refit | None]]:
     def some(own: range, stop: threading.Event) -> list[Refit | None]:
-        worker = refitting.worker()
+        worker = refitting.worker(own)
         out: list[Refit | None] = []
         for k in own:
             if stop.is_set():

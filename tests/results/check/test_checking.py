@@ -346,7 +346,7 @@ def test_mean_densities_that_few_draws_decide_are_too_low_and_named() -> None:
     assert not _few_draws(log_p[:, :2], np.arange(2), labels, "t")
 
 
-@pytest.mark.filterwarnings("ignore:do not trust these draws yet")
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_loo_and_kfold_say_what_the_diagnostics_say(
     sleep_post: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:

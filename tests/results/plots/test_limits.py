@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -299,3 +300,13 @@ def test_values_of_a_million_overprint_nothing() -> None:
         for axes in figure.axes:
             assert not axes.xaxis.get_offset_text().get_text()
             assert not axes.yaxis.get_offset_text().get_text()
+
+
+def test_a_mean_beyond_its_interval_is_drawn() -> None:
+    """Draws with a long tail have their mean above the upper limit."""
+    given = curves(("a", "b", "c", "d"))
+    table = given.population.assign(estimate=0.9, lower=[0.1, 0.2, 0.3, 0.4], upper=0.6)
+    (axis,) = plot_curves(replace(given, population=table)).axes
+    (arms,) = axis.containers[0][2]
+    ends = [(segment[0, 1], segment[-1, 1]) for segment in arms.get_segments()]
+    np.testing.assert_allclose(ends, [(low, 0.9) for low in table["lower"]])

@@ -13,7 +13,7 @@ from bayesmix.laws.cases import Cases
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.laws.refit import Refit
-from bayesmix.laws.refits import OneResponse, Refits
+from bayesmix.laws.refits import Refits, SomeResponses
 from bayesmix.laws.resampled import resampled
 from bayesmix.laws.resampling import Resampling
 from bayesmix.results.testing.running import Progress
@@ -35,12 +35,10 @@ def test_refits_are_fits(formula: str, method: str, rng: np.random.Generator) ->
     frame["y"] += 3 * rng.normal(size=8)[pd.factorize(frame["g"])[0]]
     model = bmx.Model(formula, frame)
     law = model.fit_eb(method=method)._law
-    refits = Refits(law)
     Y = resampled(law, "parametric", 5, rng)
-    products, yy = refits.products(Y)
-    equations = refits.equations()
+    worker = Refits(law).refitting(Y).worker(range(5))
     for k in range(5):
-        mine = refits.fit(equations, products[k], float(yy[k]), rng)
+        mine = worker.fit(k, rng)
         theirs = NormalLaw(model.with_parts(y=Y[:, k].copy()), method)
         assert mine.converged
         assert mine.deviance == pytest.approx(theirs.deviance, abs=1e-5)
@@ -211,6 +209,23 @@ def test_tables_and_predictions_have_the_intervals_that_are_chosen(
     assert own["estimate"].equals(bca.fixed_effects()["estimate"])
 
 
+def test_few_refits_have_no_limits_and_the_footer_says_why(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    for n, known in ((1, False), (19, False), (20, True)):
+        boot = fit.bootstrap(n, seed=1, progress=False)
+        for table in (
+            boot.fixed_effects(), boot.variance_components(), boot.group_effects(), boot.predict(),
+            boot.predict(kind="response"), boot.predictions(by=True), boot.comparisons("Days"),
+            boot.icc(), boot.marginal_means("Days", at={"Days": [0.0, 9.0]}).table,
+        ):  # fmt: skip
+            limits = table.filter(regex="lower|upper").to_numpy(dtype=float)
+            assert limits.size
+            assert np.isfinite(limits).all() if known else np.isnan(limits).all()
+            assert np.isfinite(table.filter(regex="^(estimate|sd)$").iloc[:, 0]).all()
+        why = f"limits need 20 refits or more, and there are {n}"
+        assert (why in " ".join(str(boot.summary()).split())) is not known
+
+
 def test_acceleration_of_a_mean_is_the_jackknifes_skewness(rng: np.random.Generator) -> None:
     y = rng.exponential(size=25)
     fit = bmx.Model("y ~ 1", pd.DataFrame({"y": y})).fit_eb()
@@ -250,7 +265,7 @@ def test_counts_are_refitted_by_laplace(rng: np.random.Generator) -> None:
     fit = bmx.Model("k ~ z + (1 | g)", frame, family="poisson").fit_eb()
     resampling = Resampling(fit._law)
     Y = resampling.responses("parametric", 3, (1,))
-    worker = resampling.to(Y).worker()
+    worker = resampling.to(Y).worker(range(3))
     for k in range(3):
         mine = worker.fit(k, rng)
         theirs = LaplaceLaw(fit.model.with_parts(y=Y[:, k].copy()), "ml")
@@ -287,14 +302,14 @@ def test_refits_that_fail_are_counted(
     sleepstudy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
-    own = OneResponse.fit
+    own = SomeResponses.fit
 
-    def fails(self: OneResponse, k: int, rng: np.random.Generator | None) -> Refit:
+    def fails(self: SomeResponses, k: int, rng: np.random.Generator | None) -> Refit:
         if k % 4 == 0:
             raise FloatingPointError
         return own(self, k, rng)
 
-    monkeypatch.setattr(OneResponse, "fit", fails)
+    monkeypatch.setattr(SomeResponses, "fit", fails)
     with pytest.warns(ConvergenceWarning, match="10 of 40"):
         boot = fit.bootstrap(40, seed=1, progress=False)
     assert (boot.n_refits, boot.n_failed) == (30, 10)

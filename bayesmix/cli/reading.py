@@ -1,0 +1,203 @@
+"""Tables from files, as the command line names them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from bayesmix.cli.saying import show_warning
+from bayesmix.errors import DataError, FormulaError
+
+__all__ = ["formulas_of", "read_table", "separator", "with_identifiers"]
+
+_PARQUET = {".parquet", ".pq"}
+# Structures whose positions are names: neither their order nor their gaps matter.
+_OF_NAMES = {"cs", "homcs"}
+
+
+def separator(text: str) -> str:
+    """One character; a tab may be written as it is in most languages."""
+    text = "\t" if text in {"\\t", "tab"} else text
+    if len(text) != 1 or text in '"\r\n':
+        raise argparse.ArgumentTypeError(f"{text!r} must be one character, such as ',', ';' or \\t")
+    return text
+
+
+def read_table(options: argparse.Namespace) -> Any:
+    """Read the file of `options.data`: parquet by its ending, else text with separators.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or cannot be read.
+    """
+    import pandas as pd
+
+    if options.data.suffix.lower() in _PARQUET:
+        return _read_parquet(options.data)
+    path, separator, decimal = options.data, options.sep, options.decimal
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a CSV file in it")
+    if separator == decimal:
+        raise DataError(
+            f"--sep {separator!r} is what numbers are written with, too (--decimal {decimal!r}): "
+            "take another of the two"
+        )
+    try:
+        with warnings.catch_warnings():
+            # Lines longer than the header would shift every column.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            if path.exists() and not path.is_file():  # a pipe can be read once
+                options.content = path.read_bytes()
+            data = pd.read_csv(
+                _source(options), index_col=False, sep=separator, decimal=decimal,
+                na_values=_missing_texts(options),
+            )  # fmt: skip
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except OSError as error:
+        raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror or error}") from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"lines of {path} have more fields than its header{_other_separator(options)}"
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} is not a CSV file that can be read: {str(error).strip()}"
+            + _other_separator(options)
+        ) from error
+    if len(data.columns) == 1 and (advice := _other_separator(options)):
+        show_warning(f"{path} has one column{advice}")
+    if decimal == "." and separator != ",":
+        with_commas = [str(name) for name in data if _has_decimal_commas(data[name])]
+        if with_commas:
+            show_warning(
+                f"{', '.join(with_commas)} of {path} hold{'s' if len(with_commas) == 1 else ''} "
+                "decimal commas and would be text; --decimal , reads numbers"
+            )
+    return data
+
+
+def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
+    """Take codes of groups and factors as they are written: 001, 01 and 1 are three.
+
+    Whole numbers that are written in one way only stay numbers, and so in their order. A file
+    of parquet says itself what is text.
+    """
+    import pandas as pd
+
+    from bayesmix.formula import parse_formulas
+
+    if options.data.suffix.lower() in _PARQUET:
+        return data
+    columns = [str(name) for name in data]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come again with the model
+            formulas = parse_formulas(formulas_of(options), available=columns)
+    except FormulaError:  # that comes again as well
+        return data
+    names: set[str] = set()
+    numeric: set[str] = set()
+    for formula in formulas.values():
+        named = set(_positions_that_are_names(formula))
+        names |= {*formula.columns_of("group"), *formula.categorical, *named}
+        numeric |= formula.numeric - named
+    names &= set(columns)
+    if not names:
+        return data
+    at = sorted(columns.index(name) for name in names)
+    written = pd.read_csv(
+        _source(options),
+        index_col=False,
+        sep=options.sep,
+        usecols=at,
+        dtype=str,
+        na_values=_missing_texts(options),
+    ).set_axis([data.columns[k] for k in at], axis=1)
+    for name in written:
+        if _say_the_same(data[name], written[name], options.decimal):
+            continue
+        if name in numeric and data[name].dtype.kind in "iuf":
+            if data[name].nunique() == written[name].nunique():
+                continue
+            raise DataError(
+                f"column `{name}` of {options.data} is a number in one term of the formula and "
+                "names groups in another, and has numbers that are written in more than one way, "
+                "such as 01 and 1; give the file a column for each"
+            )
+        data[name] = written[name]
+    return data
+
+
+def formulas_of(options: argparse.Namespace) -> list[str]:
+    """The formula, and further ones for the family's parameters and the residuals."""
+    return [options.formula, *(getattr(options, "formulas", None) or [])]
+
+
+def _positions_that_are_names(formula: Any) -> list[str]:
+    """Columns that are nothing but the positions of such structures."""
+    found = [
+        str(term) for group in formula.groups if group.structure in _OF_NAMES
+        for term in group.effects
+    ]  # fmt: skip
+    only = {"effect", "position"}
+    return [name for name in found if set(formula.columns.get(name, ())) == only]
+
+
+def _read_parquet(path: Path) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except Exception as error:  # pyarrow has many kinds of its own
+        raise DataError(f"{path} is not a parquet file that can be read: {error}") from error
+
+
+def _say_the_same(values: Any, written: Any, decimal: str) -> bool:
+    """Whether a column that pandas has read tells its texts apart, and has them in their form."""
+    if values.nunique() != written.nunique():
+        return False
+    if values.dtype.kind not in "iuf":
+        return values.dtype.kind == "b"  # as text: what stands in the file, in one type
+    plain = rf"-?(0|[1-9]\d*)({re.escape(decimal)}\d+)?"
+    texts = written.dropna().str.strip()
+    # Beyond 2^53 a double no longer has every whole number.
+    exact = values.dtype.kind in "iu" or bool((values.dropna().abs() < 2**53).all())
+    return exact and bool(texts.str.fullmatch(plain).all())
+
+
+def _missing_texts(options: argparse.Namespace) -> list[str]:
+    return list(getattr(options, "na_values", None) or [])
+
+
+def _source(options: argparse.Namespace) -> Any:
+    """The file, or what came through a pipe, from its beginning."""
+    content = getattr(options, "content", None)
+    return options.data if content is None else io.BytesIO(content)
+
+
+def _other_separator(options: argparse.Namespace) -> str:
+    """What seems to stand between the names of the header, if it is another; else nothing."""
+    source = _source(options)
+    with open(source, "rb") if isinstance(source, Path) else source as file:
+        header = file.readline(100_000).decode("utf-8", "replace")
+    found = [s for s in (";", "\t", ",", "|") if s != options.sep and s in header]
+    if options.sep in header or not found:
+        return ""
+    return f"; its header has {found[0]!r} between the names: --sep {found[0]!r} reads it"
+
+
+def _has_decimal_commas(column: Any) -> bool:
+    texts = column.dropna().astype(str).str.strip()
+    return (
+        column.dtype.kind not in "biufc"
+        and bool(texts.str.fullmatch(r"[+-]?\d*,?\d+([eE][+-]?\d+)?").all())
+        and bool(texts.str.contains(",").any())
+    )

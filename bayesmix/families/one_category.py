@@ -1,0 +1,113 @@
+"""One category of several: whether the response is it, whose mean is its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bayesmix.families.base import NO_ROWS, Family, Rows
+from bayesmix.families.functions import Functions
+from bayesmix.families.links import Link
+from bayesmix.families.observation import custom_distribution
+from bayesmix.families.parameters import ParameterSpec
+from bayesmix.families.scale import ResponseScale
+
+__all__ = ["OneCategory"]
+
+
+@dataclass(frozen=True, slots=True)
+class OneCategory(Family):
+    """Whether a response with categories is one of them: 1 or 0.
+
+    It has the predictors and parameters of the family that it is of.
+
+    Parameters
+    ----------
+    of : Family
+        One with categories.
+    number : int
+        The category, from 1.
+    """
+
+    name: ClassVar[str] = "category"
+    discrete: ClassVar[bool] = True
+    binary: ClassVar[bool] = True
+    mean_is_fraction: ClassVar[bool] = True
+
+    of: Family = field(kw_only=True)
+    number: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "link", self.of.link)
+
+    @property
+    def links(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the family that it is of."""
+        return self.of.links
+
+    @property
+    def parameters(self) -> Mapping[str, ParameterSpec]:  # type: ignore[override]
+        """Those of the family that it is of."""
+        return self.of.parameters
+
+    @property
+    def replaces_intercept(self) -> bool:  # type: ignore[override]
+        """Whether thresholds stand in the intercept's place."""
+        return self.of.replaces_intercept
+
+    @property
+    def link_functions(self) -> Link:
+        """The link of the family that it is of."""
+        return self.of.link_functions
+
+    def parameter_link(self, name: str) -> Link:
+        """Return the link of a parameter's predictor."""
+        return self.of.parameter_link(name)
+
+    def response_scale(
+        self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
+    ) -> ResponseScale:
+        """One unit on the scale of the link."""
+        return ResponseScale(center=0.0, sd=1.0, rms=1.0)
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return the probability of the category."""
+        return np.asarray(self.of.probabilities(eta, parameters)[..., self.number - 1])
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return p (1 - p)."""
+        p = self.mean(eta, parameters, rows)
+        return p * (1 - p)
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the log probability of the category, or of all others."""
+        log_p = self.of.log_density(f, 0.0 * y + self.number, eta, parameters, rows)
+        return f.where(y > 0, log_p, f.log1mexp(log_p))
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw categories, and say which are this one."""
+        return np.asarray(self.of.draw(eta, parameters, rows, rng) == self.number, np.float64)
+
+    def pymc_distribution(
+        self, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return a custom distribution of these formulas."""
+        return custom_distribution(self, eta, parameters, {})
+
+    def latex(self) -> str:
+        """Return the distribution that it is of."""
+        return self.of.latex()
+
+    def __str__(self) -> str:
+        return f"category {self.number} of {self.of}"

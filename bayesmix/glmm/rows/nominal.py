@@ -1,0 +1,84 @@
+"""Rows of categories in no order.
+
+In the place of the trials stands the number K of categories; the predictors are those of the
+second category to the last, of which each is the log odds against the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bayesmix.gaussian.linking import Kernel, called, inner, kernel
+from bayesmix.glmm.rows.each import JOINT_KERNELS
+from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, RowKernel
+
+__all__ = ["NOMINAL"]
+
+
+@inner
+def odds_of_row(i, n, m, eta, p):  # type: ignore[no-untyped-def]
+    """Fill the probabilities of all categories but the first; the logarithm of the odds' sum."""
+    top = 0.0
+    for k in range(m):
+        top = max(top, eta[k * n + i])
+    total = math.exp(-top)
+    for k in range(m):
+        p[k] = math.exp(eta[k * n + i] - top)
+        total += p[k]
+    for k in range(m):
+        p[k] /= total
+    return top + math.log(total)
+
+
+def categories(name: str, width: int) -> Callable[..., float]:
+    """Make a kernel's function.
+
+    Parameters
+    ----------
+    name : str
+        The kernel's.
+    width : int
+        How many numbers are given per row: K alone, or those of weighted rows, the exponent last.
+    """
+
+    @called(name)
+    def rows(  # type: ignore[no-untyped-def]
+        link, n, y, trials, eta, phi, order, value, first, second, by_phi
+    ):
+        m = int(trials[0]) - 1 if n > 0 else 1
+        p = np.empty(m)
+        total = 0.0
+        for i in range(n):
+            weight = 1.0 if width == 1 else trials[width * i + width - 1]
+            k = int(y[i]) - 2
+            s = -odds_of_row(i, n, m, eta, p)
+            if k >= 0:
+                s += eta[k * n + i]
+            s = weight * s if weight > 0.0 else 0.0
+            if not s > -np.inf:
+                return -np.inf
+            total += s
+            if order > 0:
+                for a in range(m):
+                    first[a * n + i] = weight * ((1.0 if a == k else 0.0) - p[a])
+            if order > 1:
+                value[i] = s
+                for a in range(m):
+                    for b in range(a):
+                        second[(a * (a + 1) // 2 + b) * n + i] = weight * p[a] * p[b]
+                    second[(a * (a + 1) // 2 + a) * n + i] = -weight * p[a] * (1.0 - p[a])
+        return total
+
+    return rows
+
+
+JOINT_KERNELS["categorical"] = kernel(*SIGNATURE)(categories("rows_categorical", 1))
+ROW_KERNELS["categorical"] = RowKernel(JOINT_KERNELS["categorical"], None, -1)
+
+# Those of rows with an exponent.
+NOMINAL: dict[str, Kernel] = {
+    "categorical": kernel(*SIGNATURE)(categories("observed_categorical", 5))
+}

@@ -1,0 +1,195 @@
+"""Independent proposals for the collapsed density, accepted or not: no warm-up of a chain.
+
+A t that is fitted once for all chains proposes every point, so that a draw costs one value
+of the density and no gradient, and chains forget where they were at each accepted point.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import SamplingError
+from bayesmix.gaussian.independence import Chain, ValueDensity
+from bayesmix.inference.proposal import MOST_PARAMETERS, Fitted, Quality, fit_proposal, judge
+from bayesmix.inference.settings import SamplerSettings
+
+__all__ = ["IndependentDraws", "propose", "take_draws", "why_too_many"]
+
+_POINTS = 500  # of each stage, to which the proposal is fitted
+_DEAR_POINTS = 150  # where one takes long
+_DEAR = 5e-3  # seconds of a value
+_CHEAP = 2e-5
+_FEWEST_POINTS = 50
+_BEFORE = 4  # steps of a chain that are not kept: it begins at a weighted point of the fit
+_STRETCH = 0.1  # seconds of a call, after which an interrupt is heard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndependentDraws:
+    """Draws of the chains; interrupted ones end with NaN.
+
+    Attributes
+    ----------
+    X : ndarray, shape (chains, draws, d)
+    beta, b : ndarray, shape (chains, draws, ...)
+        In working units.
+    stats : dict of str to ndarray, shape (chains, draws)
+        Under ArviZ's names.
+    quality : Quality
+        Of all points that the chains were offered.
+    """
+
+    X: np.ndarray
+    beta: np.ndarray
+    b: np.ndarray
+    stats: dict[str, np.ndarray]
+    quality: Quality
+
+
+def why_too_many(n_parameters: int) -> str:
+    """Why a density has too many coordinates for one proposal, in words; empty if it has not."""
+    if n_parameters <= MOST_PARAMETERS:
+        return ""
+    return f"{n_parameters} variance parameters (at most {MOST_PARAMETERS})"
+
+
+def propose(
+    density: ValueDensity, center: np.ndarray, root: np.ndarray, settings: SamplerSettings,
+    seconds: float, tune: int | None,
+) -> Fitted:  # fmt: skip
+    """Fit the proposal.
+
+    Parameters
+    ----------
+    density : ValueDensity
+    center, root : ndarray
+        Mode and a root of the inverse of the Hessian there.
+    settings : SamplerSettings
+    seconds : float
+        Roughly what a value takes.
+    tune : int or None
+        Points for each chain, in two stages; None for a number that depends on their cost.
+
+    Returns
+    -------
+    Fitted
+    """
+    n = _DEAR_POINTS if seconds > _DEAR else _POINTS
+    if tune is not None:
+        n = max(_FEWEST_POINTS, tune * settings.chains // 2)
+    seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains + 1)
+    rng = np.random.default_rng(seeds[-1])
+
+    def values(X: np.ndarray) -> np.ndarray:
+        size = int(np.clip(_STRETCH / seconds, 1, -(-len(X) // settings.cores)))
+        out = np.empty(len(X))
+
+        def part(at: slice, stop: threading.Event) -> None:
+            if not stop.is_set():
+                out[at] = density.values(X[at])
+
+        parts = [slice(k, k + size) for k in range(0, len(X), size)]
+        _together(part, parts, settings.cores)
+        return out
+
+    return fit_proposal(values, center, root, rng, n)
+
+
+def take_draws(
+    density: ValueDensity, fitted: Fitted, settings: SamplerSettings, n_b: int, seconds: float
+) -> IndependentDraws:
+    """Run the chains.
+
+    Parameters
+    ----------
+    density : ValueDensity
+    fitted : Fitted
+    settings : SamplerSettings
+    n_b : int
+        Group effects that are drawn, 0 for none.
+    seconds : float
+        Roughly what a value takes.
+
+    Returns
+    -------
+    IndependentDraws
+
+    Raises
+    ------
+    SamplingError
+        If effects cannot be drawn.
+    """
+    n_chains, n_draws, d = settings.chains, settings.draws, density.n_coordinates
+    p = density.eq.n_fixed
+    each = 2 if seconds < _CHEAP else 1
+    X = np.full((n_chains, n_draws, d), np.nan)
+    lp, acceptance = np.full((2, n_chains, n_draws), np.nan)
+    beta, b = np.empty((n_chains, n_draws, p)), np.empty((n_chains, n_draws, n_b))
+    log_w: list[list[np.ndarray]] = [[] for _ in range(n_chains)]
+    seeds = np.random.SeedSequence(settings.seed).spawn(n_chains + 1)[:n_chains]
+    stretch = int(np.clip(_STRETCH / (seconds * each), 1, n_draws))
+
+    def one_chain(c: int, stop: threading.Event) -> None:
+        rng, chain = np.random.default_rng(seeds[c]), Chain(density)
+        points, log_q = fitted.proposal.points(rng, 1 + _BEFORE)
+        points[0] = fitted.points[rng.choice(len(fitted.points), p=fitted.weights)]
+        log_q[0] = fitted.proposal.log_density(points[:1])[0]
+        none = np.empty((0, p)), np.empty((0, n_b))
+        chain.steps(points, log_q, _log_uniform(rng, len(points)), 1, *none)
+        for first in range(0, n_draws, stretch):
+            if stop.is_set():
+                return
+            at = slice(first, min(first + stretch, n_draws))
+            size = at.stop - first
+            rng.standard_normal(out=beta[c, at])
+            rng.standard_normal(out=b[c, at])
+            points, log_q = fitted.proposal.points(rng, size * each)
+            found = chain.steps(
+                points, log_q, _log_uniform(rng, len(points)), each, beta[c, at], b[c, at]
+            )
+            if found is None:
+                raise SamplingError("effects could not be drawn at a draw of theta")
+            X[c, at], lp[c, at], acceptance[c, at], own = found
+            log_w[c].append(own)
+
+    _together(one_chain, range(n_chains), settings.cores, until_stopped=True)
+    weights = [part for own in log_w for part in own]
+    return IndependentDraws(
+        X=X, beta=beta, b=b, stats={"acceptance_rate": acceptance, "lp": lp},
+        quality=judge(np.concatenate(weights) if weights else np.zeros(1)),
+    )  # fmt: skip
+
+
+def _log_uniform(rng: np.random.Generator, n: int) -> np.ndarray:
+    return -1.0 * rng.standard_exponential(n)
+
+
+def _together(
+    work: Callable[[Any, threading.Event], None], items: Sequence[Any] | Iterator[Any], cores: int,
+    *, until_stopped: bool = False,
+) -> None:  # fmt: skip
+    """Do work on each item, some at the same time; an interrupt lets what runs come to its end.
+
+    It is raised again, if it is not only to end the work early.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        running = [pool.submit(work, item, stop) for item in items]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            if not until_stopped:
+                raise
+        finally:
+            stop.set()
+            for one in running:
+                one.cancel()
+    for one in running:
+        if not one.cancelled():
+            one.result()

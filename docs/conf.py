@@ -1,0 +1,69 @@
+"""How the site is built: `make docs`. Nothing is fetched from a network."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import bayesmix
+
+sys.path.insert(0, str(Path(__file__).parent))
+import made_tables
+
+project = "bayesmix"
+author = "The bayesmix developers"
+copyright = "the bayesmix developers; Apache-2.0"  # noqa: A001
+version = release = bayesmix.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "myst_nb",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks hold their outputs, which tests keep true
+nb_remove_code_source = False
+suppress_warnings = ["mystnb.unknown_mime_type", "myst.header"]
+autosummary_generate = True
+templates_path = ["_templates"]
+autodoc_typehints = "none"
+autodoc_member_order = "alphabetical"
+napoleon_numpy_docstring = True
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+default_role = "code"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "bayesmix"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "show_nav_level": 1,
+    "navigation_depth": 2,
+    "navbar_align": "left",
+    "show_prev_next": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sourcelink = False
+html_extra_path = ["llms.txt"]
+# Formulas are drawn where MathJax can be reached; without a network they stay as LaTeX.
+
+HERE = Path(__file__).parent
+_COPIED = HERE / "gallery"
+
+
+def setup(app: object) -> None:
+    """Take the notebooks from where they are kept, and make the tables of the package."""
+    _COPIED.mkdir(exist_ok=True)
+    for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        shutil.copyfile(notebook, _COPIED / notebook.name)
+    made_tables.write(HERE / "reference" / "made")

@@ -1,0 +1,179 @@
+"""Independent draws: the posterior of NUTS, chosen where they are good and refused by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import NotSupportedError, SamplingWarning
+from bayesmix.inference import independent
+from bayesmix.inference.proposal import Proposal, Quality, fit_proposal, judge
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+
+
+@pytest.fixture(scope="module")
+def sleep() -> bmx.Posterior:
+    model = bmx.Model(SLEEP, bmx.load_dataset("sleepstudy"))
+    return model.fit(seed=1, sampler="independent", progress=False)
+
+
+def draws_of(post: bmx.Posterior) -> dict[str, np.ndarray]:
+    found = post.idata["posterior"]
+    return {name: found[name].values for name in found.data_vars}
+
+
+def check_alike(a: bmx.Posterior, b: bmx.Posterior, ess: float = 1500) -> None:
+    """Means within 5 standard errors, standard deviations within 15 %."""
+    for name, ours in draws_of(a).items():
+        x = ours.reshape(-1, *ours.shape[2:])
+        y = draws_of(b)[name].reshape(-1, *ours.shape[2:])
+        spread = np.sqrt((x.var(axis=0) + y.var(axis=0)) / 2)
+        moves = spread > 1e-12
+        apart = np.abs(x.mean(axis=0) - y.mean(axis=0))[moves]
+        assert (apart < 5 * spread[moves] * np.sqrt(2 / ess)).all(), name
+        np.testing.assert_allclose(x.std(axis=0)[moves], y.std(axis=0)[moves], rtol=0.15)
+
+
+def test_they_have_the_posterior_of_nuts(sleep: bmx.Posterior) -> None:
+    check_alike(sleep, sleep.model.fit(seed=2, sampler="nuts", progress=False))
+
+
+def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
+    assert sleep.idata.attrs["engine"] == "fast (collapsed, independent draws)"
+    text = str(sleep.summary())
+    assert "engine fast (collapsed, independent draws)" in text
+    assert "% of the independent proposals accepted, Pareto k" in text
+    stats = sleep.idata["sample_stats"]
+    assert set(stats.data_vars) == {"acceptance_rate", "lp"}
+    assert 0.5 < float(stats["acceptance_rate"].mean()) < 1
+    assert sleep.diagnostics().ok
+    assert sleep.diagnostics().min_ess_bulk > 2000
+
+
+def test_chains_are_their_own_and_cores_change_nothing(sleep: bmx.Posterior) -> None:
+    one, two = (
+        sleep.model.fit(50, seed=4, cores=cores, sampler="independent", progress=False)
+        for cores in (1, 2)
+    )
+    for name, values in draws_of(one).items():
+        np.testing.assert_array_equal(values, draws_of(two)[name])
+    sigma = draws_of(one)["sigma"]
+    assert len(np.unique(sigma[:, 0])) == len(sigma)
+
+
+def test_too_many_parameters_are_left_to_nuts(rng: np.random.Generator) -> None:
+    data = pd.DataFrame(rng.normal(size=(120, 4)), columns=list("yabc"))
+    data["g"] = np.arange(120) % 12
+    model = bmx.Model("y ~ (a + b + c | g)", data)
+    with pytest.raises(NotSupportedError, match=r"11 variance parameters \(at most 8\)"):
+        model.fit(20, sampler="independent", progress=False)
+
+
+def test_what_has_no_independent_draws_says_why(sleepstudy: pd.DataFrame) -> None:
+    model = bmx.Model(SLEEP, sleepstudy)
+    for options, why in (
+        ({"engine": "pymc"}, "fast engine"), ({"target_accept": 0.9}, "no step size"),
+        ({"prior_only": True}, "no sampler"),
+    ):  # fmt: skip
+        with pytest.raises(NotSupportedError, match=why):
+            model.fit(20, sampler="independent", progress=False, **options)
+    slow = sleepstudy.assign(slow=sleepstudy["Reaction"] > 300)
+    with pytest.raises(NotSupportedError, match="normal response"):
+        bmx.Model("slow ~ (1 | Subject)", slow, family="bernoulli").fit(
+            20, sampler="independent", progress=False
+        )
+
+
+def test_a_bad_proposal_is_refused_by_name(
+    sleep: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bayesmix.inference.proposal.LEAST_ACCEPTED", 0.99)
+    with pytest.raises(NotSupportedError, match=r"proposals accepted .* take sampler=.nuts."):
+        sleep.model.fit(20, seed=1, sampler="independent", progress=False)
+
+
+def test_moments_and_files(sleep: bmx.Posterior, tmp_path: Path) -> None:
+    post = sleep.model.fit(
+        400, seed=3, sampler="independent", group_draws="moments", progress=False
+    )
+    a = post.group_effects(diagnostics=False)["estimate"]
+    b = sleep.group_effects(diagnostics=False)["estimate"]
+    np.testing.assert_allclose(a, b, atol=0.1 * b.std())
+    post.save(tmp_path / "post.nc")
+    back = bmx.load(tmp_path / "post.nc")
+    assert str(back.summary()) == str(post.summary())
+    assert back.update(draws=20).idata.attrs["engine"] == post.idata.attrs["engine"]
+
+
+def test_an_interrupt_returns_the_draws_so_far(
+    sleep: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(independent, "_STRETCH", 1e-4)
+    drawn = threading.Event()
+    steps = independent.Chain.steps
+
+    def slow_steps(self: Any, *arguments: Any) -> Any:
+        if self.accepted > 200:
+            drawn.set()
+        return steps(self, *arguments)
+
+    monkeypatch.setattr(independent.Chain, "steps", slow_steps)
+
+    def interrupt() -> None:
+        if drawn.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread.start()
+    try:
+        with pytest.warns(SamplingWarning, match="interrupted"):
+            post = sleep.model.fit(
+                200_000, chains=2, seed=1, sampler="independent", group_draws="moments",
+                progress=False,
+            )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+        thread.join()
+    assert 0 < post.idata["posterior"].sizes["draw"] < 200_000
+    assert np.isfinite(draws_of(post)["beta"]).all()
+
+
+def test_a_proposal_is_judged_by_its_weights(rng: np.random.Generator) -> None:
+    same = judge(np.zeros(1000))
+    assert same.accepted == pytest.approx(1.0)
+    assert not same.why_not
+    # min(1, w'/w) averaged over pairs, the present one by its weight.
+    log_w = rng.normal(size=300)
+    w = np.exp(log_w) / np.exp(log_w).sum()
+    pairs = np.minimum(1.0, w[None] / w[:, None])
+    assert judge(log_w).accepted == pytest.approx(float(w @ pairs.mean(axis=1)))
+    heavy = judge(rng.standard_exponential(4000) * 0.95)  # weights with a Pareto tail
+    assert heavy.pareto_k == pytest.approx(0.95, abs=0.2)
+    assert heavy.why_not
+    assert "Pareto k of 0.90" in Quality(accepted=0.8, pareto_k=0.9).why_not
+    assert judge(np.full(10, -np.inf)).why_not
+
+
+def test_a_fit_finds_center_and_spread(rng: np.random.Generator) -> None:
+    root = np.array([[1.0, 0.0], [0.8, 0.3]])
+
+    def values(X: np.ndarray) -> np.ndarray:
+        z = np.linalg.solve(root, (X - [3.0, -1.0]).T)
+        return -0.5 * (z**2).sum(axis=0)
+
+    fitted = fit_proposal(values, np.array([2.5, -1.2]), np.eye(2), rng, 1000)
+    assert not fitted.quality.why_not
+    np.testing.assert_allclose(fitted.proposal.center, [3.0, -1.0], atol=0.1)
+    X, log_q = fitted.proposal.points(rng, 20)
+    np.testing.assert_allclose(fitted.proposal.log_density(X), log_q, rtol=1e-8)
+    assert isinstance(fitted.proposal, Proposal)

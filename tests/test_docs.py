@@ -1,0 +1,157 @@
+"""Every block of Python of the site runs, and every line of its tables of other packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(
+    path for path in DOCS.rglob("*.md")
+    if not {"_build", "gallery", "api"} & set(path.relative_to(DOCS).parts)
+)  # fmt: skip
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]+)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(DOCS).as_posix()
+
+
+def rows_of(path: Path) -> list[str]:
+    """The code in the last column of tables: what to type here."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith("| `")]
+    cells = [re.split(r"(?<!\\)\|", line)[-2].replace("\\|", "|") for line in lines]
+    return [code for cell in cells for code in re.findall(r"`([^`]+)`", cell)]
+
+
+@cache
+def kept_fit(sampled: bool) -> Any:
+    """The fits that many pages begin with, made once; tables of them are made anew."""
+    model = bmx.Model("Reaction ~ Days + (Days | Subject)", bmx.load_dataset("sleepstudy"))
+    return model.fit(seed=1, progress=False) if sampled else model.fit_eb()
+
+
+@pytest.fixture
+def own_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages fit the first model again and again: one fit serves all of them."""
+    whole = bmx.Model.fit
+
+    def fit(model: bmx.Model, *args: Any, **options: Any) -> Any:
+        plain = str(model.formula) == "Reaction ~ Days + (Days | Subject)" and options == {
+            "seed": 1
+        }
+        given = model.specification.priors or model.design.n_obs != 180
+        if plain and not args and not given:
+            return kept_fit(sampled=True)
+        return whole(model, *args, **{"progress": False, **options})
+
+    if kept_fit(sampled=True) is not None:
+        monkeypatch.setattr(bmx.Model, "fit", fit)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files that pages read, invented, in a folder that they may write to."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    school = np.repeat(list("abcdefgh"), 12)
+    hours = rng.uniform(0, 5, 96)
+    effect = dict(zip("abcdefgh", 3 * rng.normal(size=8), strict=True))
+    score = 50 + 4 * hours + np.array([effect[s] for s in school]) + 5 * rng.normal(size=96)
+    pd.DataFrame({"score": score, "hours": hours, "school": school}).to_csv("data.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name_of)
+@pytest.mark.usefixtures("own_fits", "files")
+def test_the_blocks_of_a_page_run(path: Path) -> None:
+    names: dict[str, Any] = {"__name__": name_of(path)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+        for block in BLOCK.findall(path.read_text()):
+            exec(compile(block, name_of(path), "exec"), names)  # noqa: S102
+
+
+@cache
+def namespace() -> dict[str, Any]:
+    """What the tables of other packages speak of."""
+    rng = np.random.default_rng(2)
+    n = 240
+    data = pd.DataFrame(
+        {
+            "x": rng.normal(size=n), "z": rng.normal(size=n),
+            "g": np.repeat(np.arange(24), 10), "h": np.tile(np.arange(10), 24),
+            "f": rng.choice(list("abc"), n), "time": np.tile(np.arange(10), 24),
+            "w": rng.uniform(0.5, 2, n), "size": rng.integers(5, 20, n),
+        }
+    )  # fmt: skip
+    effect = rng.normal(size=24)[data["g"]]
+    data["y"] = 1 + data["x"] + effect + rng.normal(size=n)
+    data["p"] = (rng.uniform(size=n) < 1 / (1 + np.exp(-effect))).astype(int)
+    data["count"] = rng.poisson(np.exp(0.5 + 0.3 * effect)) * (rng.uniform(size=n) < 0.8)
+    data["k"] = rng.binomial(data["size"], 0.4)
+    data["se"] = 0.5
+    model = bmx.Model("y ~ x + f + (x | g)", data)
+    return {
+        "bmx": bmx, "np": np, "pd": pd, "data": data, "new": data.head(4), "model": model,
+        "eb": model.fit_eb(), "smaller": bmx.Model("y ~ x + (1 | g)", data).fit_eb("ml"),
+        "larger": bmx.Model("y ~ x + (x | g)", data).fit_eb("ml"),
+        "post": model.fit(draws=300, chains=2, seed=1, progress=False),
+    }  # fmt: skip
+
+
+TABLES = [
+    (path, code) for path in sorted((DOCS / "coming_from").glob("*.md")) for code in rows_of(path)
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), TABLES, ids=[f"{path.stem}-{code[:40]}" for path, code in TABLES]
+)
+@pytest.mark.usefixtures("files")
+def test_each_line_of_the_tables_runs(path: Path, code: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+        exec(compile(code, name_of(path), "exec"), dict(namespace()))  # noqa: S102
+
+
+def test_there_are_tables_and_pages() -> None:
+    assert len(TABLES) > 80
+    assert len(PAGES) > 25
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_links_lead_to_pages(path: Path) -> None:
+    for link in LINK.findall(path.read_text()):
+        target = (path.parent / link).resolve()
+        is_notebook = target.parent == DOCS / "gallery"
+        if is_notebook:
+            target = DOCS.parent / "notebooks" / target.name
+        assert target.exists(), (path, link)
+
+
+def test_the_tables_of_the_reference_name_all_there_is() -> None:
+    spec = importlib.util.spec_from_file_location("made_tables", DOCS / "made_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    families, structures, errors = (
+        made.TABLES[k]() for k in ("families", "structures", "errors")
+    )  # fmt: skip
+    assert all(f"| `{name}` |" in families for name in bmx.families.FAMILIES)
+    assert "| `ar1(... \\| g)` |" in structures
+    assert "| `ConvergenceWarning` |" in errors
+    for table in (families, structures, errors):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
