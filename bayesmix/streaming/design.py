@@ -246,8 +246,8 @@ def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool
     for group, own in zip(mu.groups, sums.Z, strict=True):
         Z = own.summed(slice(None), f"the columns that vary by `{group.name}`", name)
         check_size(Z, group.effects, f"the effect by `{group.name}`")
-        nothing = Summed(n=n, what=f"the levels of `{group.name}`", source=name, flat=True)
-        groups.append(replace(group, Z=Z, index=nothing))
+        no_index: Any = Summed(n=n, what=f"the levels of `{group.name}`", source=name, flat=True)
+        groups.append(replace(group, Z=Z, index=no_index))
     kept, aliased, combined = _ranks(sums, mu, n)
     fixed = tuple(names[j] for j in kept)
     check_sizes(n, len(kept), tuple(groups), residual_is_estimated=residual_is_estimated)
@@ -267,7 +267,7 @@ def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool
     beside = {
         argument: own.summed(0, f"{argument}=", name) for argument, own in sums.beside.items()
     }
-    nothing = Summed(n=n, what="the data frame", source=name)
+    nothing: Any = Summed(n=n, what="the data frame", source=name)
     return replace(
         rows.design,
         predictors={"mu": predictor},

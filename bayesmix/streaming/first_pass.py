@@ -190,7 +190,8 @@ def first_pass(
         parts.append(frame.iloc[np.unique(np.concatenate(keep))])
     _refuse_missing(n_given, n_obs, holes, missing, beside)
     texts = watch.texts
-    sample = pd.concat([part.astype({n: object for n in part if texts[n].known}) for part in parts])
+    plain: Any = dict.fromkeys((name for name in columns if texts[name].known), object)
+    sample = pd.concat([part.astype(plain) for part in parts])
     for name in columns:
         texts[name].is_text = not _is_category(source, name)
     for name, own in texts.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bayesmix.summed import Summed
@@ -47,7 +49,7 @@ class ColumnSums:
         self.tops = np.maximum(self.tops, other.tops)
         self.n = total
 
-    def summed(self, columns: slice | int, what: str, source: str) -> Summed:
+    def summed(self, columns: slice | int, what: str, source: str) -> Any:
         """Return some of the columns, in place of their rows; of one number a flat one."""
         at = slice(columns, columns + 1) if isinstance(columns, int) else columns
         return Summed(
