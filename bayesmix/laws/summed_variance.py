@@ -120,7 +120,9 @@ def _normal_matrix(problem: Problem) -> sparse.csr_matrix:
                     np.full(len(row), starts[-1] + c),
                     eq.panel[at + eq.width[nodes] - p - 1 + c],
                 )
-            lengths = eq.list_start[nodes + 1] - eq.list_start[nodes] if n_rest else np.zeros(0)
+            lengths = np.zeros(0, dtype=np.int64)
+            if n_rest:
+                lengths = eq.list_start[nodes + 1] - eq.list_start[nodes]
             if lengths.sum():
                 here = slice(int(eq.list_start[nodes[0]]), int(eq.list_start[nodes[-1] + 1]))
                 block, of_node = eq.list_block[here], np.repeat(np.arange(len(nodes)), lengths)

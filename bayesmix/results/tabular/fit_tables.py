@@ -454,8 +454,8 @@ class Tables(HasLaw):
                     tables.group_table(law, g, middle, with_fixed=with_fixed)["estimate"]
                     for g in chosen[law.parameter]
                 )
-                at = long.columns.get_loc("estimate")
-                long.insert(int(at) + 1, "median", pd.concat(of_groups, ignore_index=True))
+                at = long.columns.tolist().index("estimate")
+                long.insert(at + 1, "median", pd.concat(of_groups, ignore_index=True))
             if exponentiate:
                 long = tables.exponentiated(long, self.model.family, law.parameter)
             return tables.wide_table(long) if wide else long
