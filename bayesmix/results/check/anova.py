@@ -22,6 +22,7 @@ from bayesmix.errors import (
     NotSupportedError,
 )
 from bayesmix.results.check.nested import covariance_is_nested, same_levels
+from bayesmix.results.check.nested_beside import beside_not_nested, spanned
 from bayesmix.results.check.null_ratios import null_statistics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.tabular.tables import text_column
@@ -241,7 +242,7 @@ def _kenward_roger(fits: Sequence[EmpiricalBayes]) -> pd.DataFrame:
             f'`{_formulas(small)}` and `{_formulas(large)}` differ; take test="lrt"'
         )
     _check_offsets(small.model, large.model)
-    if one.X.shape[1] == other.X.shape[1] or not _spanned(one.X, other.X):
+    if one.X.shape[1] == other.X.shape[1] or not spanned(one.X, other.X):
         raise DataError(
             f"the fixed part of `{_formulas(small)}` is not nested in that of `{_formulas(large)}`"
         )
@@ -316,7 +317,7 @@ def _check_offsets(small: FittableModel, large: FittableModel) -> None:
     if _same(*offsets):
         return
     one, other = (np.zeros(n) if values is None else values for values in offsets)
-    if not _spanned((one - other)[:, None], large.design.mu.X):
+    if not spanned((one - other)[:, None], large.design.mu.X):
         raise DataError(
             f"`{small.formula}` and `{large.formula}` have different offsets; "
             "anova compares models with the same offset"
@@ -330,8 +331,10 @@ def _not_nested(small: FittableModel, large: FittableModel, chisq: float) -> str
     gone = [g.name for g in one.groups if not any(same_levels(g, k) for k in other.groups)]
     if nested == "no" and gone:
         return f"the latter has no effects by {', '.join(gone)}"
-    if not {*one.fixed_effects} <= {*other.fixed_effects} and not _spanned(one.X, other.X):
+    if not {*one.fixed_effects} <= {*other.fixed_effects} and not spanned(one.X, other.X):
         return "the latter lacks fixed effects of the former"
+    if reason := beside_not_nested(small, large):
+        return reason
     if nested == "no":
         return "the effects of the latter cannot have each covariance that the former's can"
     if chisq < -_RISE:
@@ -353,17 +356,6 @@ def _residual(model: FittableModel) -> np.ndarray | None:
         return None
     weights = model.design.weights
     return np.ones(len(model.y)) if weights is None else 1.0 / weights
-
-
-def _spanned(columns: np.ndarray, X: np.ndarray) -> bool:
-    """Whether columns are linear combinations of others."""
-    if X.shape[1] == 0:
-        return not columns.any()
-    scale = np.abs(X).max(axis=0)
-    scaled = X / np.where(scale > 0, scale, 1.0)
-    found = np.linalg.lstsq(scaled, columns, rcond=None)[0]
-    left = np.abs(columns - scaled @ found).max(axis=0)
-    return bool((left <= 1e-9 * np.abs(columns).max(axis=0)).all())
 
 
 def _formulas(fit: EmpiricalBayes) -> str:

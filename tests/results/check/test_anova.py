@@ -310,3 +310,57 @@ def test_models_of_one_first_formula_are_told_apart(rng: np.random.Generator) ->
         "y ~ t; residual ~ toep(t | g)",
     ]
     assert table["chisq_df"][1] == 2
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "reason"),
+    [
+        ([], ["residual ~ ar1(t | g)"], ""),
+        (["residual ~ ar1(t | g)"], ["residual ~ toep(t | g)"], ""),
+        (["residual ~ ar1(t | g)"], ["residual ~ toep(age | g)"], ""),
+        (["residual ~ ar1(s | g)"], ["residual ~ us(t | g)"], ""),
+        (["residual ~ cs(g)"], ["residual ~ toep(t | g)"], ""),
+        (["residual ~ exp(t | g)"], ["residual ~ us(t | g)"], ""),
+        (["sigma ~ C(t)"], ["residual ~ us(t | g)"], ""),
+        (["sigma ~ x"], ["sigma ~ x + C(t)"], ""),
+        ([], ["sigma ~ 0 + C(t)"], ""),
+        (["residual ~ ar1(t | g)"], ["sigma ~ C(t)"], "residuals of the latter are independent"),
+        (["residual ~ cs(g)"], ["sigma ~ x", "residual ~ ar1(t | g)"], "cannot have each corr"),
+        (["residual ~ ar1(t | g)"], ["residual ~ toep(s | g)"], "cannot have each correlation"),
+        (["sigma ~ x"], ["residual ~ toep(t | g)"], "has no formula of sigma"),
+        (["sigma ~ x"], ["residual ~ us(t | g)"], "has no formula of sigma"),
+        (["sigma ~ x"], ["sigma ~ C(t)"], "sigma of the latter lacks columns"),
+        ([], ["sigma ~ 0 + x + s"], "cannot be one number"),
+    ],
+)
+def test_residuals_and_sigma_are_nested_or_not(
+    small: list[str], large: list[str], reason: str, rng: np.random.Generator
+) -> None:
+    data = pd.DataFrame({"t": np.tile(range(4), 30), "g": np.repeat(range(30), 4)})
+    data["s"] = data["t"].map({0: 0, 1: 2, 2: 1, 3: 3})
+    data["age"] = 7 + data["g"] % 5 - data["t"]
+    data["x"] = rng.normal(size=120)
+    data["y"] = rng.normal(size=120) + rng.normal(size=30)[data["g"]]
+    fits = [bmx.Model(["y ~ t", *more], data).fit_eb("ml") for more in (small, large)]
+    if not reason:
+        table = bmx.anova(*fits)
+        assert table["chisq"][1] >= 0
+        assert 0 < table["p_value"][1] <= 1
+        return
+    with pytest.warns(DataWarning, match=reason):
+        table = bmx.anova(*fits)
+    assert np.isnan(table["p_value"][1])
+
+
+def test_formulas_of_other_parameters_are_nested_or_not(rng: np.random.Generator) -> None:
+    data = pd.DataFrame({"x": rng.normal(size=200), "g": np.arange(200) % 8})
+    data["y"] = np.where(rng.random(200) < 0.3, 0, rng.poisson(3, 200))
+    fits = {
+        text: bmx.Model(["y ~ x", text], data, family="zero_inflated_poisson").fit_eb()
+        for text in ("zi ~ 1", "zi ~ x", "zi ~ 1 + (1 | g)")
+    }
+    assert 0 < bmx.anova(fits["zi ~ 1"], fits["zi ~ x"])["p_value"][1] <= 1
+    other = bmx.Model(["y ~ x + (1 | g)", "zi ~ 1"], data, family="zero_inflated_poisson")
+    with pytest.warns(DataWarning, match="zi of the latter lacks columns"):
+        table = bmx.anova(fits["zi ~ x"], other.update("y ~ x + (x | g)").fit_eb())
+    assert np.isnan(table["p_value"]).all()
