@@ -192,7 +192,7 @@ def _kinds(gp: GlmmProblem) -> np.ndarray:
 
 def _factors(eq: Equations, mode: InnerMode) -> list[np.ndarray]:
     """Diagonal blocks of the factor at the mode, shape (n_levels, q, q) for each factor."""
-    out, n_chain, first, node = [], int(eq.sizes[0]), 0, 0
+    out, n_chain, first, node = [], eq.n_chain, 0, 0
     for f, (q, n_levels) in enumerate(zip(eq.q.tolist(), eq.n_levels.tolist(), strict=True)):
         if f < n_chain:
             at = eq.K_start[node] + np.arange(n_levels * q * q)

@@ -400,7 +400,7 @@ class Law(ABC):
     ) -> Jointly:  # fmt: skip
         """Sums of averages of rows, with their joint law.
 
-        Of probabilities of categories each average has one quantity for each category, one
+        An average of probabilities of categories has one quantity for each category, one
         behind the other.
 
         Parameters

@@ -93,7 +93,7 @@ class Prior:
         Examples
         --------
         >>> Prior.from_text("StudentT(3, 0, 2.5)")
-        Prior("StudentT", nu=3, mu=0, sigma=2.5)
+        Prior("StudentT", nu=3.0, mu=0.0, sigma=2.5)
         """
         found = _WRITTEN.fullmatch(text)
         if found is None:

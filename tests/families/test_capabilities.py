@@ -17,7 +17,9 @@ from bayesmix.glmm.rows import ROW_KERNELS
 PACKAGE = Path(bayesmix.__file__).parent
 CLASSES = {family.__name__ for family in FAMILIES.values()} | {"Unit", "Real", "Positive", "Count"}
 # Names that are nobody else's: not of a prior, a transform or a function.
-NAMES = set(FAMILIES) - {"beta", "exponential", "gamma", "laplace", "lognormal", "weibull"}
+NAMES = set(FAMILIES) - {
+    "beta", "categorical", "exponential", "gamma", "laplace", "lognormal", "weibull",
+}  # fmt: skip
 LINK_WORDS = set(LINKS) - {"log", "sqrt", "identity", "logit"}
 
 

@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayesmix.families import FAMILIES
 from bayesmix.families.functions import NUMPY
 from bayesmix.statement.stated import StatedModel
-from tests.families.cases import LEFT_SIDE, family_data
+from tests.families.cases import LEFT_SIDE, ORDINARY, family_data
 
 DATA = family_data(12)
 WITH_PARAMETERS = [
     name
-    for name, family in FAMILIES.items()
+    for name, family in ORDINARY.items()
     if not all(spec.is_vector for spec in family.parameters.values())
 ]
 
 
 def stated(name: str) -> StatedModel:
     """A model in which every parameter that is one number has a predictor."""
-    family = FAMILIES[name]()
+    family = ORDINARY[name]()
     own = [p for p in family.parameters if p not in family.vector_parameters]
     formulas = [f"{LEFT_SIDE[name]} ~ x", *(f"{p} ~ x" for p in own)]
     return StatedModel(formulas, DATA, family=name)

@@ -24,10 +24,10 @@ from bayesmix.glmm.rows import (
     constant,
     given_rows,
 )
-from tests.families.cases import LEFT_SIDE, family_data, linear_predictor, make
+from tests.families.cases import LEFT_SIDE, ORDINARY, family_data, linear_predictor, make
 
 DATA = family_data(80)
-WITH_KERNEL = [name for name, family in FAMILIES.items() if family.row_kernel]
+WITH_KERNEL = [name for name, family in ORDINARY.items() if family.row_kernel]
 # Those with tails, and two without: the others' exponents are the same lines of code.
 OBSERVED = [
     name

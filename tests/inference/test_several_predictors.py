@@ -195,6 +195,7 @@ def test_standard_errors_of_effects_are_those_of_the_dense_hessian() -> None:
         np.testing.assert_allclose(own["sd"], expected[8 * f : 8 * f + 8], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:the run is short")
 def test_auto_takes_the_fast_engine() -> None:
     model = model_of("sigma")
     post = model.fit(draws=400, tune=200, chains=2, seed=2, progress=False)

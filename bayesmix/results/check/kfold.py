@@ -41,11 +41,6 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
             f"here are {model.residual.in_words.removeprefix('residuals ')}: a fold that cuts a "
             "series knows of its other rows; loo() leaves out each row given these"
         )
-    if by is not None and len(model.design.predictors) > 1 and not model.family.is_linear_normal:
-        raise NotSupportedError(
-            "kfold(by=...) beyond a normal response knows models of one linear predictor; kfold() "
-            "leaves rows out"
-        )
     n = model.design.n_obs
     labels: Any
     if by is None:

@@ -108,5 +108,5 @@ def test_other_families_say_what_they_have(data: pd.DataFrame, rng: np.random.Ge
     post = fake_posterior(bmx.Model("y ~ x + (1 | g)", data), rng)
     eb = bmx.Model("y ~ x + (1 | g)", data).fit_eb()
     for predict in (post.predict, post.predict_draws, eb.predict, eb.predict_draws):
-        with pytest.raises(NotSupportedError, match="ordered categories"):
+        with pytest.raises(NotSupportedError, match="is for categories"):
             predict(kind="probability")  # type: ignore[operator]
