@@ -12,13 +12,12 @@ from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.design import GroupingFactor
-from bayesmix.errors import NotSupportedError
 from bayesmix.families.functions import NUMPY
 from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
-from bayesmix.laws.jointly import NO_THRESHOLDS, Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
@@ -198,38 +197,33 @@ class JointLaplace(Law):
             of_other: Any = self.of(name)
             for group in of_other.linear_predictor.all_groups:
                 wanted[of_other._there(group)] = np.arange(group.n_levels)
-        beta, b = self.whole.draw_normal(wanted, n_draws, seed)
+        drawn = self.whole.draw_all(wanted, n_draws, seed)
         shared = {g.name for p in others for g in self.model.design.predictors[p].borrowed}
         every = {g.name: np.arange(g.n_levels) for g in self.linear_predictor.groups}
         mine = {g: every[g] if g in shared else at for g, at in levels.items()}
-        found = self._drawn(beta, b, mine, n_draws)
+        found = self._drawn(drawn, mine)
         rest = {}
         for name in others:
             own: Any = self.of(name)
             every = {g.name: np.arange(g.n_levels) for g in own.linear_predictor.all_groups}
-            rest[name] = own._drawn(beta, b, every, n_draws)
+            rest[name] = own._drawn(drawn, every)
         return replace(found, others=rest)
 
-    def _drawn(
-        self, beta: np.ndarray, b: Mapping[str, np.ndarray], levels: Mapping[str, np.ndarray],
-        n_draws: int,
-    ) -> ParameterDraws:  # fmt: skip
+    def _drawn(self, drawn: ParameterDraws, levels: Mapping[str, np.ndarray]) -> ParameterDraws:
+        """Take the own part of draws of all predictors."""
         groups, roots = self.linear_predictor.all_groups, self.whole.roots
         scales = {}
         for g in groups:
             root = roots[self._there(g)]
-            own = np.broadcast_to(root, (n_draws, *root.shape))
+            own = np.broadcast_to(root, (drawn.n_draws, *root.shape))
             scales[g.name] = GroupScale(self._there(g), own, g.between, g.mean_variance)
         return ParameterDraws(
-            beta=np.ascontiguousarray(beta[self._columns]),
-            b={name: b[self._row_names[name]] for name, at in levels.items() if len(at)},
+            beta=np.ascontiguousarray(drawn.beta[self._columns]),
+            b={name: drawn.b[self._row_names[name]] for name, at in levels.items() if len(at)},
             level_rows=placed_levels(groups, levels),
             scales=scales,
-            family={
-                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
-                for name, value in self.whole.family_values.items()
-            },
-            n_draws=n_draws,
+            family=drawn.family,
+            n_draws=drawn.n_draws,
         )
 
     def seen_as(self, model: StatedModel) -> Law:
@@ -327,9 +321,9 @@ class JointLaplace(Law):
     ) -> Jointly:  # fmt: skip
         """Exact for linear predictors; of parameters and means by the delta method."""
         whole = self.whole
-        if request.kind == "probability" and self.model.family.vector_parameters:
-            raise NotSupportedError(NO_THRESHOLDS)
-        if request.marginal or request.kind == "probability":
+        # No function of the linear predictors alone where there are thresholds.
+        by_draws = request.kind != "linear" and bool(self.model.family.vector_parameters)
+        if request.marginal or request.kind == "probability" or by_draws:
             return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from bayesmix.laws.predictor import Predictor
 
 __all__ = [
-    "NO_THRESHOLDS",
     "Averaged",
     "DrawnJointly",
     "Inverse",
@@ -31,10 +30,6 @@ __all__ = [
 ]
 
 _ROUNDING = 1e-11
-NO_THRESHOLDS = (
-    'kind="probability" of a fit by fit_eb() would leave out how uncertain the thresholds are; '
-    "take fit(), or bootstrap(), whose fits have their own"
-)
 Inverse = Callable[[np.ndarray], np.ndarray]
 
 

@@ -10,21 +10,22 @@ import numpy as np
 from scipy import sparse, special
 
 from bayesmix.arguments import checked_seed, whole_number
-from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import DrawSource, Source
-from bayesmix.laws.base import Linear
+from bayesmix.laws.base import Law, Linear
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
-from bayesmix.laws.jointly import NO_THRESHOLDS, Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.laplace_mode import LaplaceMode
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.predictor import NODES, WEIGHTS
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.threshold_draws import with_thresholds
 
 __all__ = ["LaplaceRows"]
 
@@ -41,12 +42,22 @@ class LaplaceRows(LaplaceMode, ModeRows):
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n); responses are drawn."""
-        if request.kind != "response":
+        of_thresholds = request.kind != "linear" and self.gp.phi.has_vectors
+        if request.kind != "response" and not of_thresholds:
             return np.stack(self.exact_summaries(rows, request))
         predictor = self.predictor(rows, request, draws, seed)
         drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
+        if request.kind != "response":  # the spread alone is of draws
+            drawn[0] = self.exact_summaries(rows, request)[0]
         drawn[1:, self.determined_fixed.lost(rows.X)] = np.nan
         return drawn
+
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
+    ) -> ParameterDraws:
+        """Draw coefficients and effects, and thresholds with them, which are intercepts."""
+        found = super().draw(levels, n, seed, kind)
+        return with_thresholds(self, found, levels, seed) if self.gp.phi.has_vectors else found
 
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Linear predictor at the modes, or expected mean given the data, shape (n,)."""
@@ -80,8 +91,8 @@ class LaplaceRows(LaplaceMode, ModeRows):
         effects, determined = self.normal_effects, self.determined_fixed
         if request.kind == "linear":
             return normal_jointly(effects, parts, determined=determined)
-        if request.kind == "probability":
-            raise NotSupportedError(NO_THRESHOLDS)
+        if self.gp.phi.has_vectors:  # no function of the linear predictor alone
+            return Law.jointly(self, parts, request, inverse, draws or _MANY, seed)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             eta, rows = self.means(part.rows), part.rows

@@ -19,8 +19,10 @@ from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.laplace import LaplaceLaw
+from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
+from bayesmix.laws.threshold_draws import with_thresholds
 from bayesmix.laws.values import Values, by_name
 from bayesmix.statement.stated import StatedModel
 
@@ -206,11 +208,17 @@ class WholeLaplace(LaplaceLaw):
 
     # -- rows -----------------------------------------------------------------
 
-    def draw_normal(
-        self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Draw beta, shape (p, S), and b by grouping factor, shape (q, levels, S)."""
-        return self._draw_effects(levels, n_draws, seed, "linear")
+    def draw_all(self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int) -> ParameterDraws:
+        """Draw beta, shape (p, S), b by grouping factor, shape (q, levels, S), and thresholds."""
+        beta, b = self._draw_effects(levels, n_draws, seed, "linear")
+        family = {
+            name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
+            for name, value in self.family_values.items()
+        }
+        drawn = ParameterDraws(
+            beta=beta, b=b, level_rows={}, scales={}, family=family, n_draws=n_draws
+        )
+        return with_thresholds(self, drawn, levels, seed) if self.gp.phi.has_vectors else drawn
 
     def linear_moments(
         self, rows: Rows, request: PredictionRequest

@@ -90,6 +90,3 @@ def test_what_has_no_categories_is_refused(sleepstudy: pd.DataFrame, post: bmx.P
         fit.marginal_means(kind="probability")
     with pytest.raises(ArgumentError, match="probability"):
         post.marginal_means("a", kind="prob")
-    eb = post.model.fit_eb()
-    with pytest.raises(NotSupportedError, match="thresholds"):
-        eb.marginal_means("a", kind="probability")
