@@ -62,8 +62,6 @@ def answering[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         It raises `NotSupportedError` for such arguments.
     """
     own = inspect.signature(function).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in own.values()):
-        return function  # what it does not know by name it hands on, or takes as names
     its_name = getattr(function, "__name__", "")
 
     @functools.wraps(function)

@@ -162,6 +162,7 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
             "sample_prior": "prior_only", "backend": "sampler",
         }.items()},
     },
+    "compare_estimates": {"vcov": ""},  # where names are those of the fits, as of any
     "fit": {
         **_OF_FITTING,
         **_renamed("adapt_delta max_treedepth nuts", "target_accept="),

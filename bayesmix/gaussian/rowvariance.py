@@ -132,6 +132,7 @@ class RowVariance:
         p = len(fixed)
         at = slice(len(self.covariance) - p, None)
         moves = np.linalg.solve(self.covariance[at, at], self.covariance[at]).T
+        moves[at] = np.eye(p)  # to the last digit, however little a column's rows say
         difference = fixed - self.covariance[at, at]
         return replace(self, covariance=self.covariance + moves @ difference @ moves.T)
 

@@ -278,7 +278,7 @@ def descend(  # type: ignore[no-untyped-def]
         The mode of (u, beta), and K' times that of u, level by level.
     S : ndarray
     z : ndarray
-        Of the effects, then of beta.
+        The effects, then beta.
     moved : ndarray
         Receives by how much what finer levels see, and beta, has left its mode.
     c, v, y : ndarray

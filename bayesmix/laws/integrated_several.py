@@ -42,7 +42,7 @@ def integrated_of_several(
     model : StatedModel
         For its family, and for the effects that predictors share.
     parameters, rows : ParameterDraws and Rows
-        Of all predictors.
+        For all predictors.
     y : ndarray, shape (n,)
     member : ndarray of int, shape (n,)
         Unit of each row, from 0 without gaps.

@@ -19,6 +19,7 @@ from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
 from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
+from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
@@ -248,7 +249,12 @@ class JointLaplace(Law):
         if request.kind != "linear" and not (request.parameter and not request.marginal):
             n = _DRAWS_OF_AVERAGES if draws is None else draws
             predictor = self.predictor(rows, request, n, seed)
-            return predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
+            drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
+            known = self.whole.determined_fixed
+            of = self._columns_of_all(rows)
+            if known.flat.shape[1]:  # what stands at its estimate, unknown, has no spread
+                drawn[1:, np.logical_or.reduce([known.lost(X) for X in of])] = np.nan
+            return drawn
         parameter = request.parameter or "mu"
         mean, sd = self.whole.linear_moments(self._stacked(rows, parameter), request)
         z = special.ndtri((1 + request.ci_prob) / 2)
@@ -271,8 +277,17 @@ class JointLaplace(Law):
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages draw by draw."""
         n = _DRAWS_OF_AVERAGES if draws is None else whole_number("draws", draws, 1)
-        own, number = self.of(parameter or "mu"), checked_seed(seed, self.seed)
-        return DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
+        own: Any = self.of(parameter or "mu")
+        number = checked_seed(seed, self.seed)
+        drawn = DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
+        return DeterminedCells(drawn, self.whole.determined_fixed, own._columns_of_all)
+
+    def _columns_of_all(self, rows: Rows) -> list[np.ndarray]:
+        """Columns of all fixed effects that rows of each predictor have, mu's or the own first."""
+        return [
+            self._stacked(rows.others.get(name, rows), name).X
+            for name in (self.predictors if self.parameter == "mu" else (self.parameter,))
+        ]
 
     def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
         """Exact mean and covariance of this predictor's rows."""

@@ -27,11 +27,12 @@ from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.threshold_draws import with_thresholds
 
-__all__ = ["LaplaceRows"]
+__all__ = ["LaplaceRows", "ridge_of"]
 
 Mean = Callable[[np.ndarray], np.ndarray]
 
 _MANY, _FEWEST = 2000, 400  # draws that the spread of an average rests on
+_SHARE = 1e-9  # of the largest weight
 _WORK = 20_000_000  # rows x draws up to which there are as many
 
 
@@ -198,8 +199,7 @@ class LaplaceRows(LaplaceMode, ModeRows):
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
         X, weights = self.model.design.mu.X, self.row_precision()
-        # It does not matter to what is kept, and keeps the equations well conditioned.
-        ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
+        ridge = ridge_of(X, weights)
         # Along flat directions nothing moves: rows that change there have no variance.
         return row_variance(self.model.design.mu, self.roots, weights, ridge).with_fixed(
             self.determined_fixed.covariance
@@ -260,3 +260,14 @@ class LaplaceRows(LaplaceMode, ModeRows):
                 low = np.where(around_zero, high, low)
                 high = np.where(around_zero, np.inf, high)
             return mean(eta), np.abs(slope) * sd, low, high
+
+
+def ridge_of(X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A precision of the fixed effects that keeps the equations well conditioned.
+
+    It does not matter to what is kept. A column whose rows say nothing at all, as those of a
+    hurdle that is never taken, gets a small share of what the others say.
+    """
+    size = np.abs(weights)
+    least = _SHARE * float(size.max(initial=0.0)) * np.einsum("ni,ni->i", X, X)
+    return np.diag(np.maximum(np.einsum("ni,n,ni->i", X, size, X), least) + 1e-300)

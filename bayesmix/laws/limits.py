@@ -106,8 +106,8 @@ class Limits(Mode):
     @property
     def flat_in_words(self) -> str:
         """Coefficients without a standard error that have not run away; empty if there are none."""
-        if self.reproduced.shape[1] or not np.isfinite(self.laplace.loglik):
-            return ""  # without a likelihood nothing is flat
+        if self.reproduced.shape[1] or not self.optimum.converged:
+            return ""  # which is said first
         flat = [name for name in self._flat_names if name not in self.runaway]
         if not flat:
             return ""

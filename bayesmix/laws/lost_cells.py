@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy import sparse
 
 from bayesmix.inference.determined import Determined
 from bayesmix.laws.averages import Cells, Source
 from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.rows import Rows
 
 __all__ = ["DeterminedCells"]
 
@@ -25,11 +28,18 @@ class DeterminedCells:
     source : Source
     determined : Determined
         What is known of the fixed effects.
+    columns : callable, optional
+        The columns of all fixed effects for some rows, of the predictor that is asked for first;
+        of the rows' own predictor by default.
     """
 
-    def __init__(self, source: Source, determined: Determined) -> None:
+    def __init__(
+        self, source: Source, determined: Determined,
+        columns: Callable[[Rows], Sequence[np.ndarray]] = lambda rows: (rows.X,),
+    ) -> None:  # fmt: skip
         self._source = source
         self._determined = determined
+        self._columns = columns
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
@@ -37,14 +47,15 @@ class DeterminedCells:
         if not self._determined.flat.shape[1]:
             return out
         if request.kind == "linear" and cells.name in {"identity", "difference"}:
-            X = [_averaged(cells, rows.X) for rows in cells.parts]
+            X = [_averaged(cells, self._columns(rows)[0]) for rows in cells.parts]
             lost = self._determined.lost(X[0] - X[1] if len(X) == 2 else X[0])
         else:
             lost = np.zeros(cells.n_cells, dtype=bool)
             for rows in cells.parts:
-                there = self._determined.lost(rows.X)
+                columns = self._columns(rows)
+                there = np.logical_or.reduce([self._determined.lost(X) for X in columns])
                 if request.kind == "linear":
-                    lost |= self._determined.lost(_averaged(cells, rows.X))
+                    lost |= self._determined.lost(_averaged(cells, columns[0]))
                 elif cells.cell is None:
                     lost |= there
                 else:

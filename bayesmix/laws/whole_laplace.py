@@ -19,6 +19,7 @@ from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.laplace import LaplaceLaw
+from bayesmix.laws.laplace_rows import ridge_of
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
@@ -201,8 +202,7 @@ class WholeLaplace(LaplaceLaw):
             Z = np.concatenate([g.Z * vectors[:, own, e] for e in range(m)])
             groups.append(replace(g, Z=Z, index=np.tile(g.index, m)))
         pieces = replace(whole, X=X, groups=tuple(groups))
-        ridge = np.diag(np.einsum("ni,n,ni->i", X, np.abs(weights), X) + 1e-300)
-        return row_variance(pieces, self.roots, weights, ridge).with_fixed(
+        return row_variance(pieces, self.roots, weights, ridge_of(X, weights)).with_fixed(
             self.determined_fixed.covariance
         )
 

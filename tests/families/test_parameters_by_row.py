@@ -15,7 +15,7 @@ DATA = family_data(12)
 WITH_PARAMETERS = [
     name
     for name, family in ORDINARY.items()
-    if not all(spec.is_vector for spec in family.parameters.values())
+    if not all(spec.is_vector for spec in family().parameters.values())
 ]
 
 

@@ -229,3 +229,27 @@ def test_an_average_is_that_of_predict_in_every_family(left: str, family: str) -
         assert linear["estimate"][0] == pytest.approx(
             eb.predict(new, kind="linear")["estimate"].mean()
         )
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+@pytest.mark.parametrize("hurdle", ["hu ~ f", "hu ~ 1"])
+def test_a_level_that_says_nothing_spoils_no_other(hurdle: str) -> None:
+    """Every response of level c is zero: nothing is known there of what lies behind the hurdle."""
+    rng = np.random.default_rng(4)
+    f = np.repeat(list("abc"), 50)
+    y = np.where(rng.random(150) < 0.3, 0, rng.poisson(3, 150) + 1)
+    y[f == "c"] = 0
+    data = pd.DataFrame({"y": y, "f": f})
+    eb = bmx.Model(["y ~ f", hurdle], data, family="hurdle_poisson").fit_eb()
+    known = bmx.Model(["y ~ f", hurdle], data.query("f != 'c'"), family="hurdle_poisson").fit_eb()
+    rows = data.iloc[[0, 50, 100]]
+    for found in (eb.predict(rows), eb.predictions(by="f")):
+        assert found.loc[found.index[2], ["sd", "lower", "upper"]].isna().all()
+        if hurdle == "hu ~ f":  # else c takes part in it
+            expected = known.predict(rows.iloc[:2])
+            np.testing.assert_allclose(found["estimate"][:2], expected["estimate"], rtol=0.02)
+            np.testing.assert_allclose(found["sd"][:2], expected["sd"], rtol=0.08)
+        assert np.isfinite(found.iloc[:2][["estimate", "sd", "lower", "upper"]]).all(axis=None)
+    table = eb.comparisons("f")
+    assert np.isfinite(table.loc[0, ["estimate", "sd"]].astype(float)).all()
+    assert np.isnan(table.loc[1, "sd"])

@@ -244,12 +244,6 @@ def test_new_observations_of_the_population_have_a_sigma_of_a_new_group() -> Non
     np.testing.assert_allclose(found["upper"] - found["lower"], high - low, rtol=0.1)
 
 
-def test_what_is_not_known_of_several_predictors_is_refused_by_name() -> None:
-    counts = posterior(ZEROS, "zero_inflated_poisson")
-    with pytest.raises(NotSupportedError, match=r"kfold\(by=...\) .* one linear predictor"):
-        counts.kfold(by="g")
-
-
 @pytest.mark.parametrize("by", [None, "g"])
 def test_rows_that_a_refit_has_not_seen_have_their_own_sigma(by: str | None) -> None:
     formulas = ["y ~ x + (1 | g)", "sigma ~ z"]
