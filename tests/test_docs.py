@@ -73,7 +73,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("path", [p for p in PAGES if BLOCK.search(p.read_text())], ids=name_of)
+# Pages whose fits take seconds run with the slow checks.
+LONG = {"reporting", "zero_inflation"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, marks=pytest.mark.slow if p.stem in LONG else (), id=name_of(p))
+        for p in PAGES
+        if BLOCK.search(p.read_text())
+    ],
+)
 @pytest.mark.usefixtures("own_fits", "files")
 def test_the_blocks_of_a_page_run(path: Path) -> None:
     names: dict[str, Any] = {"__name__": name_of(path)}

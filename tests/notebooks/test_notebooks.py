@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 # Their stories need refits, many draws or many rows: they run with the slow checks.
-LONG = {"checking", "glmm_decision", "heritability", "million_rows", "new_groups"}
+LONG = {"checking", "glmm_decision", "heritability", "million_rows", "new_groups", "crossed_and_nested"}
 RUNS = [
     pytest.param(path, marks=pytest.mark.slow if path.stem in LONG else (), id=path.stem)
     for path in NOTEBOOKS

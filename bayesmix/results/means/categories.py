@@ -22,7 +22,7 @@ def each_category(
     ----------
     keys : DataFrame, K rows
     known : Estimable
-        Of the K averages.
+        The K averages.
     categories : sequence, length C
 
     Returns
