@@ -283,11 +283,8 @@ class JointLaplace(Law):
         return DeterminedCells(drawn, self.whole.determined_fixed, own._columns_of_all)
 
     def _columns_of_all(self, rows: Rows) -> list[np.ndarray]:
-        """Columns of all fixed effects that rows of each predictor have, mu's or the own first."""
-        return [
-            self._stacked(rows.others.get(name, rows), name).X
-            for name in (self.predictors if self.parameter == "mu" else (self.parameter,))
-        ]
+        """Columns of all fixed effects that rows have: what runs away elsewhere has a limit."""
+        return [self._stacked(rows, self.parameter).X]
 
     def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
         """Exact mean and covariance of this predictor's rows."""
