@@ -192,7 +192,6 @@ def poor_ranks(case: str, n_simulations: int, seed: int) -> tuple[dict[str, np.n
 NORMAL = bmx.Prior("Normal", mu=0, sigma=1.5)
 UNIT = bmx.Prior("Beta", alpha=2, beta=2)
 POOR = ("poisson slopes", "poisson observations", "bernoulli slopes")
-# By hand until they have been seen to the end: kind_ranks(kind, 100, 11).
 KINDS = ("zero-inflated", "hurdle", "ordinal", "heteroscedastic", "groups of sigma")
 
 
@@ -226,7 +225,7 @@ def simulated(kind: str, rng: np.random.Generator) -> tuple[Any, ...]:  # noqa: 
         family = "zero_inflated_poisson" if name == "zi" else "hurdle_poisson"
         priors[name] = UNIT
         truth[name, 0] = zero = rng.beta(2, 2)
-        above = rng.uniform(np.exp(-mean) if name == "hu" else 0.0, 1.0)
+        above = rng.uniform(np.exp(-mean) if name == "hu" else np.zeros(N_ROWS), 1.0)
         y: Any = np.where(rng.random(N_ROWS) < zero, 0, stats.poisson.ppf(above, mean))
     elif kind == "ordinal":
         family, priors = "cumulative", {"x": PRIORS["x"], "sd": PRIORS["sd"], "thresholds": NORMAL}

@@ -10,6 +10,7 @@ import pytest
 from .calibration import (
     FAMILIES,
     KEPT,
+    KINDS,
     POOR,
     POOR_NORMAL,
     STRUCTURED,
@@ -64,8 +65,8 @@ def test_ranks_are_uniform_where_the_data_say_little(case: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", POOR)
-def test_data_poor_models_are_calibrated_and_hardly_diverge(kind: str) -> None:
+@pytest.mark.parametrize("kind", [*POOR, *KINDS])
+def test_data_poor_models_and_other_kinds_are_calibrated_and_hardly_diverge(kind: str) -> None:
     n = 100
     ranks_of, n_diverged = kind_ranks(kind, n, 11)
     assert n_diverged <= 2
