@@ -11,28 +11,34 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.answering import Answers
-from bayesmix.arguments import did_you_mean, one_of
-from bayesmix.design import Design, build_design
+from bayesmix.arguments import one_of
+from bayesmix.design import Design
 from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
+from bayesmix.errors import ArgumentError, FormulaError
 from bayesmix.families import Family, Gaussian, get_family
-from bayesmix.families.checks import numeric_response, refuse_constant
-from bayesmix.families.left_hand_side import as_proportion, check_limits, check_row_data
+from bayesmix.families.checks import refuse_constant
+from bayesmix.families.left_hand_side import check_limits, check_row_data
 from bayesmix.families.links import Link
-from bayesmix.formula import Formula, parse_formula, parse_formulas, whole_formula
+from bayesmix.formula import Formula, parse_formulas, whole_formula
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.priors.resolve import kept_priors, resolve_priors
-from bayesmix.residual import Residual, residual_by_rows, residual_structure
-from bayesmix.sources import Source, is_source, open_source
+from bayesmix.residual import Residual
+from bayesmix.sources import is_source, open_source
+from bayesmix.statement.combinations import (
+    check_predictors,
+    check_residual_formula,
+    check_streamed,
+    with_row_data,
+)
+from bayesmix.statement.designing import design_of, residual_of, streamed_design_of
 from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
 from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
 from bayesmix.statement.pymc_model import Parametrization, build_pymc_model
 from bayesmix.statement.specification import Specification
 from bayesmix.statement.words import facts_in_words, model_in_words
-from bayesmix.streaming import streamed_design
 
 if TYPE_CHECKING:
     from bayesmix.priors.prior import Prior
@@ -113,7 +119,7 @@ class StatedModel(Answers):
         self.formula: Formula = formulas.pop("mu")
         of_residual = formulas.pop("residual", None)
         if known_se is not None or weights is not None:
-            self.family = _with_row_data(self.family, self.formula, weights, known_se)
+            self.family = with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:
             raise FormulaError(
                 f"the thresholds of the {self.family.name} family take the place of the "
@@ -121,21 +127,26 @@ class StatedModel(Answers):
                 text=self.formula.text,
             )
         self.whole_formula: Formula = whole_formula([self.formula, *formulas.values()])
-        self._check_formulas(formulas, of_residual)
+        check_residual_formula(self.formula, self.family, formulas, of_residual)
         if of_residual is not None and of_residual.groups[0].structure == "us":
             self.family = cast("Gaussian", self.family).with_own_scale()
         self.family = self.family.with_predictors(formulas)
         if not self.family.is_nominal:  # else its parameters are known with the response
-            _check_predictors(self.family, formulas)
+            check_predictors(self.family, formulas)
         if learned_from is not None:
             learned_from = self._source_of_state(learned_from)
         self.learned_from: StatedModel | None = learned_from
 
         if source is None:
-            self.design: Design = self._design_of(data, formulas, of_residual)
+            self.design: Design
+            self.design, self.family = design_of(
+                self.formula, data, formulas, of_residual, self.family, self.specification,
+                None if learned_from is None else learned_from.design,
+            )  # fmt: skip
         else:
-            self._check_streamed([*formulas, *([] if of_residual is None else ["residual"])])
-            self.design = self._streamed_design(source)
+            others = [*formulas, *([] if of_residual is None else ["residual"])]
+            check_streamed(self.family, others, self.specification, learns=learned_from is None)
+            self.design = streamed_design_of(self.formula, source, self.family, self.specification)
         self.rows: Mapping[str, np.ndarray] = self.design.row_data
         # Where new data hold the same, if that was said by a column's name.
         self.row_columns: dict[str, str] = {
@@ -152,8 +163,8 @@ class StatedModel(Answers):
         else:
             self.y = self.design.response  # sums of it
             refuse_constant(self.design.response, self.formula)
-        self.residual: Residual | None = _residual(
-            self.design, self.family, learned_from,
+        self.residual: Residual | None = residual_of(
+            self.design, self.family, None if learned_from is None else learned_from.residual,
             self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
         )  # fmt: skip
         self.names = model_names(self.design, self.family, self.residual)
@@ -178,124 +189,6 @@ class StatedModel(Answers):
                 f"{first.family}; it must have the same formula and family"
             )
         return first
-
-    def _design_of(
-        self, data: Any, formulas: Mapping[str, Formula], of_residual: Formula | None
-    ) -> Design:
-        """The design of a frame, whose response may say what the family is."""
-        given = self.specification
-
-        def further(response: Any) -> dict[str, Formula]:
-            """Formulas of the predictors that the response asks for: their own, or mu's."""
-            self.family = self.family.with_response(response, self.formula)
-            if not self.family.is_nominal:
-                return {}
-            _check_predictors(self.family, formulas)
-            text, of_response = self.formula.text, self.formula.columns_of("response")
-            right = text[text.find("~", self.formula.response.stop) + 1 :]
-            available = [name for name in column_names(data) if name not in of_response]
-            return {
-                name: formulas.get(name)
-                or parse_formula(f"{name} ~{right}", available=available, functions=given.functions)
-                for name in self.family.parameters
-            }
-
-        return build_design(
-            self.formula,
-            data,
-            others=formulas,
-            read_response=self.family.read_response,
-            further=further,
-            residual=of_residual,
-            functions=given.functions,
-            missing=given.missing,
-            residual_is_estimated=self.family.residual_is_estimated,
-            weights=given.weights,
-            known_se=given.known_se,
-            drop_intercept=(
-                *(("mu",) if self.family.replaces_intercept else ()),
-                *self.family.optional_parameters,
-            ),
-            learned=None if self.learned_from is None else self.learned_from.design,
-            matrices=given.matrices,
-        )
-
-    def _streamed_design(self, source: Source) -> Design:
-        """Read a source as often as its sums need."""
-        given = self.specification
-        return streamed_design(
-            self.formula,
-            source,
-            numbers=lambda response: numeric_response(response, self.formula),
-            functions=given.functions,
-            missing=given.missing,
-            residual_is_estimated=self.family.residual_is_estimated,
-            weights=given.weights,
-            known_se=given.known_se,
-        )
-
-    def _check_streamed(self, others: Sequence[str]) -> None:
-        """Refuse what data that are read in batches cannot have.
-
-        Parameters
-        ----------
-        others : sequence of str
-            What has formulas beside mu.
-
-        Raises
-        ------
-        NotSupportedError
-        """
-        given = self.specification
-        what = ""
-        if not self.family.is_linear_normal:
-            what = f"the family {self.family}: only a normal response with an identity link is sums"
-        elif others:
-            what = f"a formula of {others[0]}"
-        elif self.learned_from is not None:
-            what = 'what another model has learned: update(". ~ .", data=...) learns anew'
-        elif given.matrices is not None and given.matrices.given:
-            what = "matrices="
-        if what:
-            raise NotSupportedError(
-                f"data that are read in batches cannot have {what}; read the columns that the "
-                "model uses into a frame, as by pd.read_parquet(path, columns=[...])"
-            )
-
-    def _check_formulas(self, others: Mapping[str, Formula], residual: Formula | None) -> None:
-        """Refuse what can be read and not be stated.
-
-        Parameters
-        ----------
-        others : mapping of str to Formula
-            By parameter of the family.
-        residual : Formula or None
-
-        Raises
-        ------
-        NotSupportedError
-        """
-        if residual is None:
-            return
-        if residual.groups[0].structure == "us" and "sigma" in others:
-            raise NotSupportedError(
-                "`residual ~ us(...)` has a standard deviation for each place, and there is no "
-                "sigma beside; leave its formula out, or take another structure"
-            )
-        plain = "status" not in self.formula.extras and "exponent" not in self.formula.extras
-        plain = plain and not {"lower", "upper", "event"} & set(self.formula.extras)
-        word = residual.groups[0].structure
-        if not self.family.is_linear_normal or not plain:
-            raise NotSupportedError(
-                f"`residual ~ {word}(...)` is for a normal response with an identity link, seen as "
-                f"it is; the family is {self.family}: a group term, such as (1 | g), is what its "
-                "rows may have in common"
-            )
-        if not self.family.residual_is_estimated:
-            raise NotSupportedError(
-                f"`residual ~ {word}(...)` beside known_se= is not known: a group term, such as "
-                "(1 | g), is what rows with known standard errors may have in common"
-            )
 
     def with_parts(
         self,
@@ -534,70 +427,3 @@ class FittableModel(StatedModel, ABC):
     @abstractmethod
     def update(self, *args: Any, **changes: Any) -> Any:
         """Make a changed model."""
-
-
-def _residual(
-    design: Design, family: Family, learned_from: StatedModel | None, unit: float
-) -> Residual | None:
-    """The residual structure: that of the formula, or the one that data per row decide on."""
-    if not family.is_normal:
-        return None
-    if design.residual is None:
-        return residual_by_rows(design.row_data)
-    if learned_from is not None:
-        return learned_from.residual
-    given = design.residual
-    categories = [given.categories.get(name) for name in given.coordinates]
-    return residual_structure(
-        given.word, given.text, given.row_data, len(given.coordinates),
-        categories[0] if len(categories) == 1 else None, unit,
-    )  # fmt: skip
-
-
-def _check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
-    """Check that what has a formula of its own is a parameter of the family.
-
-    Raises
-    ------
-    FormulaError
-        If the family has no such parameter, or the parameter must have an intercept.
-    NotSupportedError
-        If it is a vector.
-    """
-    for name, formula in formulas.items():
-        if name not in family.parameters:
-            known = [*family.parameters, *family.optional_parameters]
-            known = [one for one in dict.fromkeys(known) if one not in family.vector_parameters]
-            known += ["residual"] if family.is_linear_normal else []
-            raise FormulaError(
-                f"the {family.name} family has no parameter {name}; "
-                f"{did_you_mean(name, known)}there is {', '.join(known) or 'none'}",
-                text=formula.text,
-                start=formula.response.start,
-                stop=formula.response.stop,
-            )
-        if name in family.vector_parameters:
-            raise NotSupportedError(f"{name} is a vector and has no linear predictor")
-        if name in family.optional_parameters and not formula.has_intercept:
-            raise FormulaError(
-                f"{name} is 1 where its columns are zero, and the thresholds take the place of "
-                "its intercept; take the 0 or -1 out",
-                text=formula.text,
-            )
-
-
-def _with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
-    """Check that weights and standard errors belong to this family."""
-    argument = "weights" if known_se is None else "known_se"
-    if argument not in family.accepts:
-        advice = ""
-        if argument == "weights" and "trials" in family.needs and "trials" not in formula.extras:
-            advice = (
-                f"; trials stand on the left-hand side: {as_proportion(formula, weights)} ~ ..."
-            )
-        elif argument == "weights":
-            advice = "; weighted(y, w) ~ ... is an exponent of any likelihood"
-        raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
-    if weights is not None and known_se is not None:
-        raise ArgumentError("give weights= or known_se=, not both")
-    return family if known_se is None else family.with_known_se()
