@@ -6,9 +6,9 @@ from numba import types
 
 from bayesmix.gaussian.dense import solve_lower, solve_upper
 from bayesmix.gaussian.equations import equations_at, node_starts
-from bayesmix.gaussian.linking import FLOATS, INTS, i8, inner, kernel, pointer
+from bayesmix.gaussian.linking import FLOATS, INTS, i8, inlined, inner, kernel, pointer
 
-__all__ = ["add_half_solved", "backward_solve", "forward_solve"]
+__all__ = ["add_half_solved", "backward_solve", "forward_solve", "less_row", "take_row"]
 
 
 @kernel(types.void, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS)
@@ -52,15 +52,73 @@ def add_half_solved(eq, panels, u):  # type: ignore[no-untyped-def]
                 at += 1
 
 
+@inlined
+def take_row(eq, panels, f, node, row, m, with_fixed, start, t, u, values):  # type: ignore[no-untyped-def]
+    """Take t times a row of a node's panel from what stands in its columns.
+
+    Parameters
+    ----------
+    eq, panels
+        As in `forward_solve`.
+    f, node : int
+    row, m : int
+        Where the row begins, and its length.
+    with_fixed : bool
+        Whether the columns of the fixed effects take part.
+    start : pointer to int
+        From `node_starts`.
+    t : float
+    u, values : pointer
+        Columns of the nodes, and of the root.
+    """
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    column, ancestor = 0, node
+    for g in range(f + 1, n_chain):
+        ancestor = eq.parent[ancestor]
+        to = start[g] + eq.q[g] * (ancestor - eq.node_start[g])
+        for c in range(eq.q[g]):
+            u[to + c] -= panels[row + column] * t
+            column += 1
+    if m > column + p + 1:
+        for e in range(eq.list_start[node], eq.list_start[node + 1]):
+            block = eq.list_block[e]
+            to, at_column = eq.block_column[block], row + eq.list_column[e]
+            for c in range(eq.q[n_chain + eq.block_factor[block]]):
+                values[to + c] -= panels[at_column + c] * t
+    if with_fixed:
+        for c in range(p):
+            values[r + c] -= panels[row + m - p - 1 + c] * t
+
+
+@inlined
+def less_row(eq, panels, f, node, row, m, with_fixed, start, s, u, values):  # type: ignore[no-untyped-def]
+    """Return s less the product of a row of a node's panel and its columns; see `take_row`."""
+    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    column, ancestor = 0, node
+    for g in range(f + 1, n_chain):
+        ancestor = eq.parent[ancestor]
+        to = start[g] + eq.q[g] * (ancestor - eq.node_start[g])
+        for c in range(eq.q[g]):
+            s -= panels[row + column] * u[to + c]
+            column += 1
+    if m > column + p + 1:
+        for e in range(eq.list_start[node], eq.list_start[node + 1]):
+            block = eq.list_block[e]
+            to, at_column = eq.block_column[block], row + eq.list_column[e]
+            for c in range(eq.q[n_chain + eq.block_factor[block]]):
+                s -= panels[at_column + c] * values[to + c]
+    if with_fixed:
+        for c in range(p):
+            s -= panels[row + m - p - 1 + c] * values[r + c]
+    return s
+
+
 @inner
 def _forward(eq, K, panels, root, with_fixed, u, values, start):  # type: ignore[no-untyped-def]
     n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
     start = pointer(start)
     for f in range(n_chain):
         q = eq.q[f]
-        first = 0
-        for g in range(f + 1, n_chain):
-            first += eq.q[g]
         for node in range(eq.node_start[f], eq.node_start[f + 1]):
             m = eq.width[node]
             C, V = eq.K_start[node], eq.panel_start[node]
@@ -71,24 +129,7 @@ def _forward(eq, K, panels, root, with_fixed, u, values, start):  # type: ignore
                     s -= K[C + i * q + k] * u[at + k]
                 u[at + i] = s / K[C + i * q + i]
             for i in range(q):
-                t, row = u[at + i], V + i * m
-                column = 0
-                ancestor = node
-                for g in range(f + 1, n_chain):
-                    ancestor = eq.parent[ancestor]
-                    to = start[g] + eq.q[g] * (ancestor - eq.node_start[g])
-                    for c in range(eq.q[g]):
-                        u[to + c] -= panels[row + column] * t
-                        column += 1
-                if m > first + p + 1:
-                    for e in range(eq.list_start[node], eq.list_start[node + 1]):
-                        block = eq.list_block[e]
-                        to, at_column = eq.block_column[block], row + eq.list_column[e]
-                        for c in range(eq.q[n_chain + eq.block_factor[block]]):
-                            values[to + c] -= panels[at_column + c] * t
-                if with_fixed:
-                    for c in range(p):
-                        values[r + c] -= panels[row + m - p - 1 + c] * t
+                take_row(eq, panels, f, node, V + i * m, m, with_fixed, start, u[at + i], u, values)
     solve_lower(root, r + p, r + p if with_fixed else r, values)
 
 
@@ -104,25 +145,9 @@ def _backward(eq, K, panels, root, with_fixed, u, values, start):  # type: ignor
             C, V = eq.K_start[node], eq.panel_start[node]
             at = start[f] + q * (node - eq.node_start[f])
             for i in range(q):
-                s, row = u[at + i], V + i * m
-                column = 0
-                ancestor = node
-                for g in range(f + 1, n_chain):
-                    ancestor = eq.parent[ancestor]
-                    to = start[g] + eq.q[g] * (ancestor - eq.node_start[g])
-                    for c in range(eq.q[g]):
-                        s -= panels[row + column] * u[to + c]
-                        column += 1
-                if m > column + p + 1:
-                    for e in range(eq.list_start[node], eq.list_start[node + 1]):
-                        block = eq.list_block[e]
-                        to, at_column = eq.block_column[block], row + eq.list_column[e]
-                        for c in range(eq.q[n_chain + eq.block_factor[block]]):
-                            s -= panels[at_column + c] * values[to + c]
-                if with_fixed:
-                    for c in range(p):
-                        s -= panels[row + m - p - 1 + c] * values[r + c]
-                u[at + i] = s
+                u[at + i] = less_row(
+                    eq, panels, f, node, V + i * m, m, with_fixed, start, u[at + i], u, values
+                )
             for i in range(q - 1, -1, -1):
                 s = u[at + i]
                 for k in range(i + 1, q):

@@ -15,9 +15,11 @@ from numba import types
 from bayesmix.gaussian.coordinates import chain_rule, expand, theta_at
 from bayesmix.gaussian.equations import equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
-from bayesmix.glmm.cascade import ascend, by_roots, descend, stretch, upper_roots
+from bayesmix.gaussian.rotation import rotate
+from bayesmix.glmm.cascade import ascend, descend
 from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.joint import density_of_effects, density_of_rows
+from bayesmix.glmm.stretch import by_roots, stretch, upper_roots
 
 __all__ = ["unwhiten", "whitened_joint"]
 
@@ -75,7 +77,7 @@ def unwhiten(  # type: ignore[no-untyped-def]
     kind : ndarray of int
         How each factor's effects are stated.
     information : ndarray
-        By level; see `cascade.stretch`.
+        By level; see `stretch.stretch`.
     L_hat : ndarray
         Each factor's upper L at the mode.
     K, panels, root : ndarray
@@ -218,18 +220,9 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     half = np.empty((q_max, q_max))
     for f in range(eq.n_factors):  # L = U R: E of L has R' E R
         q, start = eq.q[f], eq.L_start[f]
-        for i in range(q):
-            for j in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += E_upper[start + i * q + k] * R[start + k * q + j]
-                half[i, j] = s
-        for i in range(q):
-            for j in range(q):
-                s = 0.0
-                for k in range(q):
-                    s += R[start + k * q + i] * half[k, j]
-                E[start + i * q + j] += s
+        rotate(q, shifted(pointer(E_upper), start), shifted(pointer(R), start), half)
+        for i in range(start, start + q * q):
+            E[i] += E_upper[i]
     value += _chain_rule(
         co_ints, co_floats, t.ctypes, C.ctypes, Q.ctypes, E.ctypes, 0.0, 1, 1, by_t.ctypes
     )

@@ -11,8 +11,8 @@ from bayesmix.errors import SamplingError
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.equations import Equations
-from bayesmix.glmm.cascade import FOLLOWS, PLAIN, UNLINKED
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.stretch import FOLLOWS, PLAIN, UNLINKED
 from bayesmix.glmm.whitened import unwhiten, whitened_joint
 from bayesmix.inference.laplace import (
     InnerMode,
