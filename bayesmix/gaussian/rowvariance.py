@@ -11,7 +11,7 @@ from scipy import linalg, sparse
 from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["MAX_DENSE", "RowVariance", "row_variance"]
+__all__ = ["MAX_DENSE", "RowVariance", "check_dense", "eliminated", "row_variance"]
 
 MAX_DENSE = 6000  # columns of what is left when the largest factor is eliminated
 _CHUNK = 4_000_000  # numbers
@@ -225,11 +225,7 @@ def row_variance(
     first = whole[0] if whole else None
     others = tuple(g for g in order if g is not first)
     m = sum(g.n_levels * g.n_effects for g in others) + predictor.X.shape[1]
-    if m > MAX_DENSE:
-        raise NotSupportedError(
-            f"the prediction error needs the covariance of {m} effects at once, and at most "
-            f'{MAX_DENSE} are held in memory; take groups="population", or predict from fit()'
-        )
+    check_dense(m)
     if whitening is not None:
         precision = np.ones(len(precision))
     weights = sparse.diags(precision)
@@ -247,10 +243,8 @@ def row_variance(
             M[np.ix_(at, at)] += np.kron(g.between.precision, np.eye(g.n_effects))
     M[m - p :, m - p :] += prior_precision
     if first is None:
-        return RowVariance(
-            first=None, others=others, roots=roots, K_inverse=np.zeros((0, 0, 0)),
-            B=sparse.csr_matrix((0, m)), covariance=_inverse(M),
-        )  # fmt: skip
+        none = np.zeros((0, 0, 0)), sparse.csr_matrix((0, m))
+        return eliminated(None, others, roots, *none, M)
     V = W @ (first.Z @ roots[first.name])
     q = first.n_effects
     K = np.zeros((first.n_levels, q, q))
@@ -260,13 +254,50 @@ def row_variance(
                 first.index, precision * V[:, i] * V[:, j], minlength=first.n_levels
             )
     K[:, range(q), range(q)] += 1.0
-    K_inverse = np.linalg.inv(K)
     B = (_columns(first, V, first.index).T @ weights @ A).tocsr()
-    solved = sparse.bsr_matrix(
-        (K_inverse, np.arange(first.n_levels), np.arange(first.n_levels + 1)),
-        shape=(first.n_levels * q, first.n_levels * q),
-    )
-    M -= (B.T @ (solved @ B)).toarray()
+    return eliminated(first, others, roots, K, B, M)
+
+
+def check_dense(m: int) -> None:
+    """Refuse to hold the covariance of more effects than memory should.
+
+    Raises
+    ------
+    NotSupportedError
+    """
+    if m > MAX_DENSE:
+        raise NotSupportedError(
+            f"the prediction error needs the covariance of {m} effects at once, and at most "
+            f'{MAX_DENSE} are held in memory; take groups="population", or predict from fit()'
+        )
+
+
+def eliminated(
+    first: GroupingFactor | None, others: tuple[GroupingFactor, ...],
+    roots: Mapping[str, np.ndarray], K: np.ndarray, B: sparse.csr_matrix, M: np.ndarray,
+) -> RowVariance:  # fmt: skip
+    """Eliminate a factor's effects from the precision matrix of all.
+
+    Parameters
+    ----------
+    first : GroupingFactor or None
+        The factor, if there is one.
+    others : tuple of GroupingFactor
+    roots : mapping of str to ndarray
+    K : ndarray, shape (levels, q, q)
+        Its blocks of the precision matrix.
+    B : sparse matrix, shape (levels x q, m)
+        What they have in common with the effects that are left.
+    M : ndarray, shape (m, m)
+        The precision matrix of the latter, then of the fixed effects; changed.
+    """
+    K_inverse = np.linalg.inv(K)
+    if first is not None:
+        n_blocks, size = first.n_levels, first.n_levels * first.n_effects
+        solved = sparse.bsr_matrix(
+            (K_inverse, np.arange(n_blocks), np.arange(n_blocks + 1)), shape=(size, size)
+        )
+        M -= (B.T @ (solved @ B)).toarray()
     return RowVariance(
         first=first, others=others, roots=roots, K_inverse=K_inverse, B=B, covariance=_inverse(M)
     )

@@ -250,10 +250,8 @@ class JointLaplace(Law):
             n = _DRAWS_OF_AVERAGES if draws is None else draws
             predictor = self.predictor(rows, request, n, seed)
             drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
-            known = self.whole.determined_fixed
-            of = self._columns_of_all(rows)
-            if known.flat.shape[1]:  # what stands at its estimate, unknown, has no spread
-                drawn[1:, np.logical_or.reduce([known.lost(X) for X in of])] = np.nan
+            # What stands at its estimate, unknown, has no spread; elsewhere it has a limit.
+            drawn[1:, self.whole.determined_fixed.lost(self._columns_of_all(rows))] = np.nan
             return drawn
         parameter = request.parameter or "mu"
         mean, sd = self.whole.linear_moments(self._stacked(rows, parameter), request)
@@ -282,9 +280,8 @@ class JointLaplace(Law):
         drawn = DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
         return DeterminedCells(drawn, self.whole.determined_fixed, own._columns_of_all)
 
-    def _columns_of_all(self, rows: Rows) -> list[np.ndarray]:
-        """Columns of all fixed effects that rows have: what runs away elsewhere has a limit."""
-        return [self._stacked(rows, self.parameter).X]
+    def _columns_of_all(self, rows: Rows) -> np.ndarray:
+        return self._stacked(rows, self.parameter).X
 
     def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
         """Exact mean and covariance of this predictor's rows."""

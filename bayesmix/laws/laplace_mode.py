@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from bayesmix.glmm.problem import GlmmProblem
 
 __all__ = ["LaplaceMode"]
+
+_STEP = 1e-4
 
 
 class LaplaceMode(Limits):
@@ -102,17 +105,29 @@ class LaplaceMode(Limits):
         """Curvature of each row's log density at the mode."""
         return mode_of(self.gp, self.co, self.laplace).weights
 
-    def working_effects(self) -> np.ndarray:
-        """Working group effects b = L u, factor behind factor."""
+    def working_effects(self, u: np.ndarray) -> np.ndarray:
+        """Working group effects b = L u of some u, factor behind factor."""
         co, eq = self.co, self.problem.equations
         L = factors_at(co, self.laplace.x).L
         out = np.empty(self.gp.n_effects)
         start = self.gp.rows.u_start
         for f, q in enumerate(eq.q.tolist()):
             block = L[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q)
-            u = self.laplace.u[start[f] : start[f + 1]].reshape(-1, q)
-            out[start[f] : start[f + 1]] = (u @ block.T).ravel()
+            own = u[start[f] : start[f + 1]].reshape(-1, q)
+            out[start[f] : start[f + 1]] = (own @ block.T).ravel()
         return out
+
+    @functools.cached_property
+    def moves_with_phi(self) -> dict[str, np.ndarray]:
+        """How the modes of effects move with the family's coordinates, shape (levels, q, n_phi)."""
+        found, ends = self.laplace, []
+        for k in range(self.co.n_x, self.n_outer):
+            x = np.stack([found.x, found.x])
+            x[:, k] += _STEP, -_STEP
+            up, down = (np.array(mode_of(self.gp, self.co, replace(found, x=at)).u) for at in x)
+            b = self.working_effects((up - down) / (2 * _STEP))
+            ends.append(split_by_group(self.problem, b))
+        return {name: np.stack([one[name] for one in ends], axis=-1) for name in ends[0]}
 
     def moments(self, *, fixed_uncertainty: bool) -> Conditional:
         """Moments of the effects given the variance parameters and the family's own."""
@@ -146,7 +161,7 @@ class LaplaceMode(Limits):
         elif p:
             moves = self._moves(beta_cov, cross)
         back = np.linalg.inv(problem.scaling.TX)
-        b = split_by_group(problem, self.working_effects())
+        b = split_by_group(problem, self.working_effects(self.laplace.u))
         variances, crossed = variances_by_group(problem, b_cov), {}
         moves_by_group = split_by_group(problem, np.ascontiguousarray(moves.T))
         for group in problem.groups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
@@ -29,13 +29,12 @@ class DeterminedCells:
     determined : Determined
         What is known of the fixed effects.
     columns : callable, optional
-        The columns of all fixed effects for some rows, of the predictor that is asked for first;
-        of the rows' own predictor by default.
+        The columns of all fixed effects for some rows; those of the rows by default.
     """
 
     def __init__(
         self, source: Source, determined: Determined,
-        columns: Callable[[Rows], Sequence[np.ndarray]] = lambda rows: (rows.X,),
+        columns: Callable[[Rows], np.ndarray] = lambda rows: rows.X,
     ) -> None:  # fmt: skip
         self._source = source
         self._determined = determined
@@ -47,15 +46,15 @@ class DeterminedCells:
         if not self._determined.flat.shape[1]:
             return out
         if request.kind == "linear" and cells.name in {"identity", "difference"}:
-            X = [_averaged(cells, self._columns(rows)[0]) for rows in cells.parts]
+            X = [_averaged(cells, self._columns(rows)) for rows in cells.parts]
             lost = self._determined.lost(X[0] - X[1] if len(X) == 2 else X[0])
         else:
             lost = np.zeros(cells.n_cells, dtype=bool)
             for rows in cells.parts:
-                columns = self._columns(rows)
-                there = np.logical_or.reduce([self._determined.lost(X) for X in columns])
+                X_of_rows = self._columns(rows)
+                there = self._determined.lost(X_of_rows)
                 if request.kind == "linear":
-                    lost |= self._determined.lost(_averaged(cells, columns[0]))
+                    lost |= self._determined.lost(_averaged(cells, X_of_rows))
                 elif cells.cell is None:
                     lost |= there
                 else:

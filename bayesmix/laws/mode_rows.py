@@ -19,7 +19,7 @@ from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale, name_key
 from bayesmix.laws.mode import Mode
-from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels
+from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels, repeated
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
@@ -72,10 +72,7 @@ class ModeRows(Mode, Law):
                 )
                 for g in self.model.design.mu.groups
             },
-            family={
-                name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
-                for name, value in self.family_values.items()
-            },
+            family=repeated(self.family_values, n_draws),
             n_draws=n_draws,
             others=self._draws_of_sigma(n_draws),
         )

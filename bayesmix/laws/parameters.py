@@ -22,6 +22,7 @@ __all__ = [
     "chosen_draws",
     "levels_first",
     "placed_levels",
+    "repeated",
 ]
 
 
@@ -130,3 +131,8 @@ def levels_first(b: np.ndarray, chosen: np.ndarray, levels: np.ndarray) -> np.nd
         for k in range(q):
             out[k, :, columns] = b[c, :, :, k].T[np.ix_(levels, chosen)]
     return out
+
+
+def repeated(values: Mapping[str, np.ndarray], n_draws: int) -> dict[str, np.ndarray]:
+    """Put estimates of a family's parameters in the place of draws, shape (S, ...) each."""
+    return {name: np.repeat(np.asarray(own)[None], n_draws, axis=0) for name, own in values.items()}

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import sparse
 
-from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem
-from bayesmix.gaussian.rowvariance import MAX_DENSE, RowVariance
+from bayesmix.gaussian.rowvariance import RowVariance, check_dense, eliminated
 
 __all__ = ["row_variance_of_sums"]
 
@@ -53,11 +52,7 @@ def row_variance_of_sums(
     # As `row_variance` orders them: the larger first.
     others.sort(key=lambda k: -sizes[k])
     m = sum(sizes[k] for k in others) + p
-    if m > MAX_DENSE:
-        raise NotSupportedError(
-            f"the prediction error needs the covariance of {m} effects at once, and at most "
-            f'{MAX_DENSE} are held in memory; take groups="population", or predict from fit()'
-        )
+    check_dense(m)
     left = np.concatenate(
         [*(np.arange(starts[k], starts[k + 1]) for k in others), starts[-1] + np.arange(p)]
     ).astype(np.int64)
@@ -66,25 +61,13 @@ def row_variance_of_sums(
     M[m - p :, m - p :] += prior
     kept = tuple(groups[k] for k in others)
     if biggest < 0:
-        return RowVariance(
-            first=None, others=kept, roots=roots, K_inverse=np.zeros((0, 0, 0)),
-            B=sparse.csr_matrix((0, m)), covariance=_inverse(M),
-        )  # fmt: skip
+        return eliminated(None, kept, roots, np.zeros((0, 0, 0)), sparse.csr_matrix((0, m)), M)
     first = groups[biggest]
     own, q = slice(int(starts[biggest]), int(starts[biggest + 1])), first.n_effects
     within = N[own, own].tocoo()
     K = np.tile(np.eye(q), (first.n_levels, 1, 1))
     np.add.at(K, (within.row // q, within.row % q, within.col % q), within.data)
-    K_inverse = np.linalg.inv(K)
-    B = N[own][:, left].tocsr()
-    solved = sparse.bsr_matrix(
-        (K_inverse, np.arange(first.n_levels), np.arange(first.n_levels + 1)),
-        shape=(first.n_levels * q, first.n_levels * q),
-    )
-    M -= (B.T @ (solved @ B)).toarray()
-    return RowVariance(
-        first=first, others=kept, roots=roots, K_inverse=K_inverse, B=B, covariance=_inverse(M)
-    )
+    return eliminated(first, kept, roots, K, N[own][:, left].tocsr(), M)
 
 
 def _normal_matrix(problem: Problem) -> sparse.csr_matrix:
@@ -141,13 +124,3 @@ def _normal_matrix(problem: Problem) -> sparse.csr_matrix:
     size = int(starts[-1]) + p
     half = sparse.coo_matrix((values, (rows, columns)), shape=(size, size)).tocsr()
     return half + half.T
-
-
-def _inverse(M: np.ndarray) -> np.ndarray:
-    """Inverse of a positive definite matrix, NaN where rounding left none."""
-    size = 1.0 / np.sqrt(np.diag(M))
-    try:
-        found: np.ndarray = np.linalg.inv(M * size[:, None] * size) * size[:, None] * size
-    except np.linalg.LinAlgError:
-        return np.full_like(M, np.nan)
-    return (found + found.T) / 2

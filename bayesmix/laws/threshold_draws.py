@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.gaussian.conditional import split_by_group
-from bayesmix.gaussian.coordinates import factors_at
-from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.parameters import ParameterDraws
 
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
     from bayesmix.laws.laplace_mode import LaplaceMode
 
 __all__ = ["with_thresholds"]
-
-_STEP = 1e-4
 
 
 def with_thresholds(
@@ -61,29 +56,7 @@ def with_thresholds(
     family = gp.parameter_values((x[own][:, None] + moved).T, drawn.beta.T)
     b = dict(drawn.b)
     if any(map(np.size, b.values())):
-        for name, J in _moves_of_modes(law).items():
+        for name, J in law.moves_with_phi.items():
             if name in b and len(levels.get(name, ())):
                 b[name] = b[name] + np.einsum("iqk,ks->qis", J[levels[name]], moved)
     return replace(drawn, family={**drawn.family, **family}, b=b)
-
-
-def _moves_of_modes(law: LaplaceMode) -> dict[str, np.ndarray]:
-    """How the modes of effects move with coordinates of thresholds, shape (levels, q, n_phi)."""
-    gp, co, found = law.gp, law.co, law.laplace
-    eq, start = law.problem.equations, law.gp.rows.u_start
-    L = factors_at(co, found.x).L
-    columns: list[dict[str, np.ndarray]] = []
-    for k in range(co.n_x, law.n_outer):
-        ends = []
-        for sign in (1.0, -1.0):
-            x = found.x.copy()
-            x[k] += sign * _STEP
-            ends.append(np.array(mode_of(gp, co, replace(found, x=x)).u))
-        u = (ends[0] - ends[1]) / (2 * _STEP)
-        b = np.empty_like(u)
-        for f, q in enumerate(eq.q.tolist()):
-            block = L[eq.L_start[f] : eq.L_start[f + 1]].reshape(q, q)
-            here = slice(start[f], start[f + 1])
-            b[here] = (u[here].reshape(-1, q) @ block.T).ravel()
-        columns.append(split_by_group(law.problem, b))
-    return {name: np.stack([one[name] for one in columns], axis=-1) for name in columns[0]}

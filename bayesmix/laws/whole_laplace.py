@@ -20,7 +20,7 @@ from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.laplace_rows import ridge_of
-from bayesmix.laws.parameters import ParameterDraws
+from bayesmix.laws.parameters import ParameterDraws, repeated
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
 from bayesmix.laws.threshold_draws import with_thresholds
@@ -211,13 +211,10 @@ class WholeLaplace(LaplaceLaw):
     def draw_all(self, levels: Mapping[str, np.ndarray], n_draws: int, seed: int) -> ParameterDraws:
         """Draw beta, shape (p, S), b by grouping factor, shape (q, levels, S), and thresholds."""
         beta, b = self._draw_effects(levels, n_draws, seed, "linear")
-        family = {
-            name: np.repeat(np.asarray(value)[None], n_draws, axis=0)
-            for name, value in self.family_values.items()
-        }
         drawn = ParameterDraws(
-            beta=beta, b=b, level_rows={}, scales={}, family=family, n_draws=n_draws
-        )
+            beta=beta, b=b, level_rows={}, scales={},
+            family=repeated(self.family_values, n_draws), n_draws=n_draws,
+        )  # fmt: skip
         return with_thresholds(self, drawn, levels, seed) if self.gp.phi.has_vectors else drawn
 
     def linear_moments(

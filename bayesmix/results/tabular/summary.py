@@ -131,13 +131,8 @@ class Summary:
         ArgumentError
             If `digits` is no whole number from 0 to 15.
         """
-        if digits is not None:
-            whole_number("digits", digits, 0, 15)
         out = [f"#### {markdown_text(self.title)}", *_bullets(self.lines)]
-        for section in self.sections:
-            shown = compact(section.table)
-            if intervals:
-                shown = with_intervals(shown, self.ci_prob, digits)
+        for section, shown in self._shown(digits, intervals=intervals):
             table = markdown_table(shown, section.text_columns, digits=digits)
             out += [f"**{markdown_text(section.title)}**", table]
             if section.note:
@@ -177,13 +172,9 @@ class Summary:
         ArgumentError
             If `digits` is no whole number from 0 to 15.
         """
-        if digits is not None:
-            whole_number("digits", digits, 0, 15)
         out = [" ".join(latex_text(line.rstrip(".")) + "." for line in (self.title, *self.lines))]
-        for number, section in enumerate(self.sections, start=1):
-            table = compact(section.table)
-            if intervals:
-                table = with_intervals(table, self.ci_prob, digits)
+        shown = self._shown(digits, intervals=intervals)
+        for number, (section, table) in enumerate(shown, start=1):
             title = section.title if caption is None else f"{caption}. {section.title}"
             behind = "" if number == 1 else f"-{number}"
             out.append(
@@ -196,6 +187,15 @@ class Summary:
                 out.append(latex_text(section.note))
         out.append(" ".join(latex_text(line) for line in self.footer))
         return "\n\n".join(out) + "\n"
+
+    def _shown(self, digits: int | None, *, intervals: bool) -> list[tuple[Section, pd.DataFrame]]:
+        """Each section with its table as it is to be written."""
+        if digits is not None:
+            whole_number("digits", digits, 0, 15)
+        tables = [compact(section.table) for section in self.sections]
+        if intervals:
+            tables = [with_intervals(table, self.ci_prob, digits) for table in tables]
+        return list(zip(self.sections, tables, strict=True))
 
 
 def more_levels(group: str, rest: int) -> str:
