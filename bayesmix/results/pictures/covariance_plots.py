@@ -81,7 +81,7 @@ class CovariancePlots(CovarianceTables, FitPlots):
 
     def plot_marginal_covariance(
         self,
-        level: Any,
+        level: Any = None,
         group: str | None = None,
         *,
         correlation: bool = False,
