@@ -159,7 +159,7 @@ def _sample_independent(
     return Draws(
         posterior=posterior,
         sample_stats=stats,
-        engine="fast (collapsed, independent draws)",
+        engine="fast (independent draws)",
         seconds=seconds,
         seed=settings.seed,
         tune=-(-fitted.n_points // settings.chains),
