@@ -112,6 +112,57 @@ def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
     assert sleep.diagnostics().min_ess_bulk > 2000
 
 
+def check_tail(post: bmx.Posterior, log_sd: np.ndarray, density: np.ndarray) -> None:
+    """Share of draws beyond quantiles of the density of log sd on a grid, to 5 errors."""
+    below = np.cumsum(density) / density.sum()
+    x = np.log(draws_of(post)["sd_g"][..., 0])
+    n = float(post.diagnostics().min_ess_bulk)
+    assert n > 40_000
+    for p in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999):
+        at = np.interp(p, below, log_sd + (log_sd[1] - log_sd[0]) / 2)
+        assert abs((x < at).mean() - p) < 5 * np.sqrt(p * (1 - p) / n), p
+
+
+HEAVY = {"sd": bmx.Prior("HalfCauchy", beta=1.0), "sigma": bmx.Prior("HalfCauchy", beta=1.0)}
+
+
+def test_two_groups_and_a_half_cauchy_prior_have_the_tail_of_quadrature() -> None:
+    """In log sd the posterior falls off as exp(-2 log sd), the proposal as a power."""
+    data = pd.DataFrame({"y": [-0.4, 1.1, 0.2, 2.9, 1.7, 3.0], "g": list("aaabbb")})
+    priors = HEAVY | {"Intercept": bmx.Prior("Normal", mu=0, sigma=10)}
+    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors).fit(
+        25_000, seed=1, sampler="independent", progress=False
+    )
+    u, s = np.linspace(-12, 12, 500), np.linspace(-5, 6, 250)
+    tau, sigma = (np.exp(2 * v) for v in np.meshgrid(u, s, indexing="ij"))
+    # Balanced: sums of squares within, between and of the mean, each with its variance.
+    y = data["y"].to_numpy().reshape(2, 3)
+    means = y.mean(axis=1)
+    log_p = -2 * np.log(sigma) - 0.5 * ((y - means[:, None]) ** 2).sum() / sigma
+    for square, variance in (
+        (3 * ((means - means.mean()) ** 2).sum(), sigma + 3 * tau),
+        (6 * means.mean() ** 2, sigma + 3 * tau + 600),
+    ):
+        log_p += -0.5 * np.log(variance) - 0.5 * square / variance
+    log_p += 0.5 * np.log(tau) - np.log1p(tau) + 0.5 * np.log(sigma) - np.log1p(sigma)
+    check_tail(post, u, np.exp(log_p).sum(axis=1))
+
+
+def test_what_only_the_prior_knows_has_its_tail() -> None:
+    """Three groups whose errors are 50 times the prior's scale."""
+    data = pd.DataFrame({"y": [-30.0, 10.0, 25.0], "g": list("abc"), "se": 50.0})
+    priors = {"sd": HEAVY["sd"], "Intercept": bmx.Prior("Normal", mu=0, sigma=30)}
+    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors, known_se="se").fit(
+        25_000, seed=2, sampler="independent", progress=False
+    )
+    u = np.linspace(-16, 14, 6000)
+    tau, y = np.exp(2 * u), data["y"].to_numpy()
+    between, of_mean = 2500 + tau, 2500 + tau + 3 * 900
+    log_p = -np.log(between) - 0.5 * ((y - y.mean()) ** 2).sum() / between
+    log_p += -0.5 * np.log(of_mean) - 0.5 * 3 * y.mean() ** 2 / of_mean + u - np.log1p(tau)
+    check_tail(post, u, np.exp(log_p))
+
+
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 def test_chains_are_their_own_and_cores_change_nothing(sleep: bmx.Posterior) -> None:
     one, two = (
