@@ -222,7 +222,7 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
 
     def _called(self) -> str:
         engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
-        return f"{'draws' if 'independent' in how else 'NUTS'} ({engine})"
+        return f"{'draws' if 'draws' in how else 'NUTS'} ({engine})"
 
     def _run(self) -> Mapping[str, Any]:
         return {str(name): value for name, value in self.idata.attrs.items()}

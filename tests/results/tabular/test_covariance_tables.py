@@ -198,7 +198,7 @@ def test_it_is_in_summary_report_comparison_sensitivity_and_hypotheses(
     assert page.count("Covariance parameters") == 3  # the table, and the picture's two
     both = bmx.compare_estimates(post, eb)
     table = both.covariance_parameters
-    assert table["fit"].tolist() == ["NUTS (fast)", "REML"]
+    assert table["fit"].tolist() == ["draws (fast)", "REML"]
     assert table["parameter"].tolist() == ["rho", "rho"]
     wide = both.table("covariance_parameters").iloc[0]
     assert wide["REML"] == eb.covariance_parameters()["estimate"][0]
