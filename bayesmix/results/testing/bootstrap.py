@@ -291,6 +291,24 @@ class Bootstrap(Fit):
             "fit's own estimates, their bias, and other kinds."
         ]
 
+    @property
+    def _has_priors(self) -> bool:
+        return self.fit.method == "map"
+
+    def _estimation(self) -> list[str]:
+        own = self.fit.methods().sentences
+        how = next((text for text in own if text.startswith("Variance parameters were")), "")
+        return [
+            *([how] if how else []),
+            f"Intervals are {_IN_WORDS[self.interval]} intervals of a {self.kind} bootstrap with "
+            f"{self.n_refits} refits (seed {self._replicates.seed}).",
+        ]
+
+    def _convergence(self) -> list[str]:
+        if not self.n_failed:
+            return ["All refits converged."]
+        return [f"{self.n_failed} further refits did not converge and were left out."]
+
     def _called(self) -> str:
         return "bootstrap"
 
