@@ -274,7 +274,8 @@ class Bootstrap(Fit):
     def _run_in_words(self) -> list[str]:
         words = f"{self.kind} bootstrap, {self.n_refits} refits"
         if self.n_failed:
-            words += f" ({self.n_failed} more did not converge and are left out)"
+            lacked = ", or drew no row of some level," if self.kind == "cases" else ""
+            words += f" ({self.n_failed} more did not converge{lacked} and are left out)"
         if self.interrupted:
             words += f" of {self._replicates.asked} (interrupted)"
         return [f"{words}, {self.seconds:.1f} s, seed {self._replicates.seed}"]
