@@ -10,7 +10,8 @@ from scipy import sparse
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.residual_coordinates import phi_start, phi_values, phi_x
 from bayesmix.laws.quadratic_forms import Form
-from bayesmix.residual import Correlated, Unstructured
+from bayesmix.residual import Correlated
+from bayesmix.residual.us import Unstructured
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
@@ -20,6 +21,8 @@ __all__ = ["ResidualForms"]
 _FEW = 2  # parameters beside sigma: a search over so few makes the whole form each time
 _MOST = 200  # pairs of places, a form of each of which is kept
 _LARGEST = 1 - 1e-6  # correlation
+
+Key = tuple[tuple[float, ...], ...]  # no places: the diagonal; else two
 
 
 class ResidualForms:
@@ -129,19 +132,21 @@ class ResidualForms:
         n_pairs = sum(len(times) ** 2 for times in series.of_pattern)
         if n_pairs > 50 * _MOST:
             return
-        found: dict[tuple[tuple[float, ...], ...], list[np.ndarray]] = {}
+        found: dict[Key, list[np.ndarray]] = {}
         by_place = self.problem.scale is not None
         for k, times in enumerate(series.of_pattern):
             own, places = series.rows_of_pattern(k), [tuple(t) for t in times.tolist()]
             for i, one in enumerate(places):
                 for j, other in enumerate(places):
-                    key = () if i == j and not by_place else tuple(sorted((one, other)))
+                    key: Key = () if i == j and not by_place else tuple(sorted((one, other)))
                     found.setdefault(key, []).append(own[:, [i, j]])
         if by_place:
-            known = (
+            known: list[tuple[float, ...]] = (
                 [(t,) for t in structure.positions] if isinstance(structure, Unstructured) else []
             )
-            keys = [(known[a], known[b]) for a in range(len(known)) for b in range(a, len(known))]
+            keys: list[Key] = [
+                (known[a], known[b]) for a in range(len(known)) for b in range(a, len(known))
+            ]
         else:
             keys = [(), *(key for key in found if key)]
         if len(keys) > _MOST:
