@@ -277,7 +277,8 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             if np.isfinite(value)
         ]
         if found.bfmi.size:  # there are transitions
-            many = counted(found.divergences, "divergent transition")
+            words = counted(found.divergences, "divergent transition")
+            many = words if found.divergences else "no divergent transition"
             figures.insert(0, f"{many} occurred after warm-up")
         text = f"{', '.join(figures[:-1])} and {figures[-1]}" if len(figures) > 1 else figures[0]
         judged = [f"There were problems: {'; '.join(found.problems)}."] if found.problems else []
