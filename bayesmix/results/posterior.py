@@ -224,7 +224,7 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
 
     def _called(self) -> str:
         engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
-        return f"{'draws' if 'independent' in how else 'NUTS'} ({engine})"
+        return f"{'draws' if 'draws' in how else 'NUTS'} ({engine})"
 
     def _estimation(self) -> list[str]:
         attributes, sizes = self.idata.attrs, self.idata["posterior"].sizes

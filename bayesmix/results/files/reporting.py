@@ -78,7 +78,8 @@ class Reports(TellsMethods, SumsUp, CovariancePlots, SmoothPlots, Checks):
         versions = [
             (str(k).removeprefix(start), str(v)) for k, v in run.items() if k.startswith(start)
         ]
-        facts = [(k, str(run[k])) for k in ("method", "engine", "seed", "tune") if k in run]
+        about = ("method", "engine", "choice", "seed", "tune")
+        facts = [(k, str(run[k])) for k in about if k in run]
         groups = [
             Section(
                 title=f"Group effects of {group.name}",

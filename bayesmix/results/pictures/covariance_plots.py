@@ -85,7 +85,7 @@ class CovariancePlots(CovarianceTables, FitPlots):
     @picture
     def plot_marginal_covariance(
         self,
-        level: Any,
+        level: Any = None,
         group: str | None = None,
         *,
         correlation: bool = False,
