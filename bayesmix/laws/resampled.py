@@ -150,6 +150,8 @@ def _with_signs(law: NormalLaw, fixed: np.ndarray, n: int, rng: np.random.Genera
         index = min(groups, key=lambda g: g.n_levels).index
     X = law.model.design.mu.X
     leverage = (np.linalg.qr(X)[0] ** 2).sum(axis=1) if X.shape[1] else np.zeros(len(fixed))
-    left = (law.model.y - fixed) / np.sqrt(np.maximum(1 - leverage, 1e-6))
+    # A row with a coefficient of its own has no residual of which a variance could be told.
+    own = np.where(leverage < 1 - 1e-6, 1 - leverage, 1.0)
+    left = (law.model.y - fixed) / np.sqrt(own)
     signs = rng.choice(np.asarray([-1.0, 1.0]), size=(int(index.max()) + 1, n))
     return np.asarray(fixed[:, None] + left[:, None] * signs[index])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bayesmix.laws.calibration import commonest_category
 from bayesmix.results.check.check_data import check_data, replicates_wanted
 from bayesmix.results.check.drawing import draw_check
 from bayesmix.results.having_law import HasLaw
+from bayesmix.results.plots.look import Look, picture
 
 __all__ = ["Checks"]
 
@@ -18,12 +19,14 @@ __all__ = ["Checks"]
 class Checks(HasLaw):
     """What any fit can be held against: replicates of the data."""
 
+    @picture
     def check(
         self,
         stat: Callable[[np.ndarray], float] | str | None = None,
         group: str | None = None,
         *,
         seed: int | None = None,
+        **look: Unpack[Look],
     ) -> Any:
         """Draw how the data look beside replicates from the fit.
 

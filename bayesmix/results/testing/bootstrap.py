@@ -274,7 +274,8 @@ class Bootstrap(Fit):
     def _run_in_words(self) -> list[str]:
         words = f"{self.kind} bootstrap, {self.n_refits} refits"
         if self.n_failed:
-            words += f" ({self.n_failed} more did not converge and are left out)"
+            lacked = ", or drew no row of some level," if self.kind == "cases" else ""
+            words += f" ({self.n_failed} more did not converge{lacked} and are left out)"
         if self.interrupted:
             words += f" of {self._replicates.asked} (interrupted)"
         return [f"{words}, {self.seconds:.1f} s, seed {self._replicates.seed}"]
@@ -290,6 +291,24 @@ class Bootstrap(Fit):
             f"{100 * asked.ci_prob:g} % {_IN_WORDS[self.interval]} intervals; intervals() has the "
             "fit's own estimates, their bias, and other kinds."
         ]
+
+    @property
+    def _has_priors(self) -> bool:
+        return self.fit.method == "map"
+
+    def _estimation(self) -> list[str]:
+        own = self.fit.methods().sentences
+        how = next((text for text in own if text.startswith("Variance parameters were")), "")
+        return [
+            *([how] if how else []),
+            f"Intervals are {_IN_WORDS[self.interval]} intervals of a {self.kind} bootstrap with "
+            f"{self.n_refits} refits (seed {self._replicates.seed}).",
+        ]
+
+    def _convergence(self) -> list[str]:
+        if not self.n_failed:
+            return ["All refits converged."]
+        return [f"{self.n_failed} further refits did not converge and were left out."]
 
     def _called(self) -> str:
         return "bootstrap"
