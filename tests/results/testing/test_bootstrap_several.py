@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.resampling import Resampling
 from bayesmix.laws.values import by_name
 from bayesmix.results.testing.running import Progress
@@ -148,3 +148,27 @@ def test_an_interrupted_run_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -
     assert boot.interrupted
     assert 20 < boot.n_refits < 100
     assert len(boot.fixed_effects(parameter="all")) == 4
+
+
+@pytest.mark.parametrize("small", [["k ~ x", "zi ~ 1"], "k ~ x"])
+def test_likelihood_ratios_of_other_predictors_are_bootstrapped(small: Any) -> None:
+    settings = {"data": DATA, "family": "zero_inflated_poisson"}
+    null = bmx.Model(small, **settings).fit_eb("ml")
+    fit = bmx.Model(["k ~ x", "zi ~ x"], **settings).fit_eb("ml")
+    plain = bmx.anova(null, fit).iloc[-1]
+    drawn = bmx.anova(null, fit, test="bootstrap", n=100, seed=1, progress=False).iloc[-1]
+    assert drawn["chisq"] == pytest.approx(plain["chisq"])
+    assert drawn["p_value"] == pytest.approx(plain["p_value"], abs=0.07)
+
+
+def test_each_predictor_has_the_covariance_of_its_coefficients() -> None:
+    for name, parameter in (("zero-inflated", "zi"), ("multinomial", "mu3"), ("sigma", "sigma")):
+        fit = fitted(name)
+        found = fit.vcov(parameter)
+        table = fit.fixed_effects(parameter=parameter)
+        assert found.columns.tolist() == table["term"].tolist()
+        np.testing.assert_allclose(np.sqrt(np.diag(found)), table["sd"], rtol=1e-6)
+        with pytest.raises(NotSupportedError, match="fixed effects of mu"):
+            fit.vcov(parameter, ddf="kenward-roger")
+        with pytest.raises(ArgumentError, match="parameter"):
+            fit.vcov("nu")
