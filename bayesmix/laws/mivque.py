@@ -255,7 +255,9 @@ class _LeastSquares:
         if not len(start):
             return self.at(start)
         found, evaluations = None, 0
-        for shift in _STARTS:
+        # Where a matrix is made and multiplied anew at each step one search has to do.
+        costly = any(not piece.forms for piece in self.pieces)
+        for shift in _STARTS[: 1 if costly else len(_STARTS)]:
             place = optimize.minimize(
                 lambda x: self.at(x, checked=False).loss, start + shift, method="L-BFGS-B",
                 jac="3-point", bounds=[(-_FAR, _FAR)] * len(start),
