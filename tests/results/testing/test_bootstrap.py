@@ -313,3 +313,11 @@ def test_refits_that_fail_are_counted(
     with pytest.warns(ConvergenceWarning, match="10 of 40"):
         boot = fit.bootstrap(40, seed=1, progress=False)
     assert (boot.n_refits, boot.n_failed) == (30, 10)
+
+
+def test_a_statistic_of_a_fit_is_told_what_refits_have(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    with pytest.raises(ArgumentError, match=r"no 'fixed_effects': they are beta, sd, .* and sigma"):
+        fit.bootstrap(5, statistic=lambda refit: refit.fixed_effects(), seed=1, progress=False)
+    with pytest.raises(AttributeError, match="'float' object has no attribute 'shape'"):
+        fit.bootstrap(5, statistic=lambda refit: refit.sigma.shape, seed=1, progress=False)
