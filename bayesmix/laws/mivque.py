@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import optimize
@@ -254,8 +254,11 @@ class _LeastSquares:
         start = np.concatenate(self.starts)
         if not len(start):
             return self.at(start)
-        found, evaluations = None, 0
-        for shift in _STARTS:
+        found: Any = None
+        evaluations = 0
+        # Where a matrix is made and multiplied anew at each step one search has to do.
+        costly = any(not piece.forms for piece in self.pieces)
+        for shift in _STARTS[: 1 if costly else len(_STARTS)]:
             place = optimize.minimize(
                 lambda x: self.at(x, checked=False).loss, start + shift, method="L-BFGS-B",
                 jac="3-point", bounds=[(-_FAR, _FAR)] * len(start),
@@ -264,7 +267,6 @@ class _LeastSquares:
             evaluations += int(place.nfev)
             if found is None or place.fun < found.fun - 1e-12:
                 found = place
-        assert found is not None  # noqa: S101
         inside = np.abs(found.x) < _FAR
         steep = np.abs(found.jac[inside]).max(initial=0.0)
         at = self.at(found.x)
