@@ -27,7 +27,6 @@ _GROUPS = 'groups="population", as NA is there; "conditional", the default, is a
 _TYPE = (_KIND, "exponentiate=, for the scale of odds or rates")
 _RATIOS = ("exponentiate=", 'kind="mean" or "back_transformed"')
 _ADJUST = 'marginal_means(...).contrasts(adjust="holm"), which adjusts for several comparisons'
-_FIGURE = f"{_ALWAYS} the figure that is returned takes them, as in figure.set_size_inches(6, 4)"
 _NAMES = ("var_names=", "terms=", "group=", "variables=", "the rows of the table")
 _SD = f"{_ALWAYS} the column sd is always there"
 
@@ -94,7 +93,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "grouping": ("group=", "by="),
     "method": ("ci_method=",),
     **dict.fromkeys(("lmer_df", "df", "df_method", "ddof"), ("ddf=",)),
-    **dict.fromkeys(("ax", "figsize", "axes", "fig"), (_FIGURE,)),
+    **dict.fromkeys(("axes", "axs"), ("ax=",)),
+    "fig": ("ax=, with axes of that figure",),
     "digits": (f"{_ALWAYS} tables are at full precision; summary().to_latex(digits=3) rounds",),
     **dict.fromkeys(("file", "filename", "file_name", "fname"), ("path=",)),
 }

@@ -70,7 +70,7 @@ def test_every_public_method_answers_words_of_others(name: str) -> None:
         ("simulate", "allow_new_levels", "new_groups="),
         ("residuals", "type", "pearson"),
         ("plot_predictions", "condition", "x= and by="),
-        ("plot_fixed_effects", "figsize", "set_size_inches"),
+        ("plot_predictions", "axes", "ax="),
         ("bootstrap", "nsim", "n="),
         ("bootstrap", "parallel", "cores="),
     ],

@@ -80,6 +80,8 @@ class Family(ABC):
     optional_parameters: ClassVar[tuple[str, ...]] = ()
     # Whether the response is one of several categories in no order, each with a predictor.
     is_nominal: ClassVar[bool] = False
+    # Whether a row has a count of each category, so that y and draws have an axis of them behind.
+    has_counts: ClassVar[bool] = False
 
     link: str = ""
 

@@ -7,8 +7,10 @@ import numpy as np
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
 from bayesmix.formula.structures import as_residual
+from bayesmix.gaussian.combine import separate_theta
 from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.inference.empirical import Optimum, log_units, start_of_residual
 from bayesmix.summed import Summed
 
@@ -42,6 +44,8 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     ------
     DataError
     """
+    if problem.scale is not None:
+        _refuse_row_without_residual(problem, optimum)
     if problem.sigma_is_known:
         return
     effects = sum(g.n_levels * g.n_effects for g in problem.groups)
@@ -68,6 +72,26 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
         f"the residual variance is estimated as zero: {problem.n_fixed} fixed and {effects} group "
         f"effects for {problem.n_obs} rows leave nothing; {instead}, or fit(), whose priors keep "
         "it from zero"
+    )
+
+
+def _refuse_row_without_residual(problem: Problem, optimum: Optimum) -> None:
+    """Refuse a sigma of nothing in some rows alone, which other effects then reproduce."""
+    co, scale = optimum.coordinates, problem.scale
+    if co.n_sigma or scale is None:  # of the posterior mode priors take care
+        return
+    phi = separate_theta(co, optimum.x)[1]
+    values = phi_values(problem.phi, phi)
+    beta = np.stack([values[one.name] for one in scale.parameters])
+    log_sigma = (scale.X @ beta + scale.offset)[scale.stratum]
+    small = np.flatnonzero(log_sigma < np.log(_LEAST_SIGMA * problem.scaling.y_scale))
+    if not small.size:
+        return
+    where = f"row {small[0]}" if small.size == 1 else f"{small.size} rows (first: row {small[0]})"
+    raise DataError(
+        f"sigma is estimated as zero in {where}, which the other effects reproduce: the likelihood "
+        "rises for ever as sigma falls there; leave a term out of the formula of sigma or of the "
+        'response, or take method="map" or fit(), whose priors keep sigma from zero'
     )
 
 

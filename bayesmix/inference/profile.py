@@ -16,15 +16,19 @@ from bayesmix.gaussian.density import FixedPrior, evaluate, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.residual_coordinates import phi_edges
 from bayesmix.inference.branches import Profile, off_zero, profile_end
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.empirical import Optimum, log_units, start_point
 from bayesmix.inference.search import HUGE, LARGEST_CORRELATION, ZERO, Point, Search
 
-__all__ = ["Around", "Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
-           "profile_coefficient", "profile_theta", "zero_there"]  # fmt: skip
+__all__ = [
+    "Around", "Likelihood", "absolute_coordinates", "likelihood_at", "observed_covariance",
+    "observed_information", "profile_coefficient", "profile_theta", "zero_there",
+]  # fmt: skip
 
 _FAR = 25.0  # in logarithms: 7e10 times the estimate
 _HOLD = 0.01  # of a coefficient's standard error, how far it may stray
 _ROUNDING = 1e-13  # of a sum of squares, what is lost of it
+_REACH = 1e-2  # of what moves along a flat direction, as in `Determined`
 _FAR_BELOW = np.log(1e-2)  # of the estimated sigma
 
 
@@ -207,10 +211,34 @@ def observed_covariance(
     ndarray, shape (n_x, n_x)
         Infinite variances where nothing is known.
     """
-    at = np.flatnonzero(free)
     out = np.full((len(x), len(x)), np.nan)
-    if at.size == 0:
+    found = observed_information(gradient_at, x, free)
+    if found is None:
         return out
+    at = np.flatnonzero(free)
+    inverse = found.covariance[np.ix_(at, at)]
+    unknown = (np.abs(found.flat[at]) > 1e-3).any(axis=1)
+    inverse[unknown], inverse[:, unknown] = np.nan, np.nan
+    inverse[unknown, unknown] = np.inf
+    out[np.ix_(at, at)] = inverse
+    return out
+
+
+def observed_information(
+    gradient_at: Callable[[np.ndarray, np.ndarray], object], x: np.ndarray, free: np.ndarray
+) -> Determined | None:
+    """Say what is known of coordinates at a maximum, and along which directions nothing is.
+
+    Parameters are those of `observed_covariance`.
+
+    Returns
+    -------
+    Determined or None
+        What is not free counts as known; None where the curvature is no number.
+    """
+    at = np.flatnonzero(free)
+    if at.size == 0:
+        return None
     H = np.empty((at.size, at.size))
     up, down = np.empty(len(x)), np.empty(len(x))
     for i, k in enumerate(at):
@@ -220,17 +248,16 @@ def observed_covariance(
         gradient_at(x - step, down)
         H[i] = -(up[at] - down[at]) / 2e-4
     if not np.isfinite(H).all():
-        return out
+        return None
     values, vectors = np.linalg.eigh((H + H.T) / 2)
     # A flat direction has a curvature of either sign, of the size of rounding.
     known = values > max(1e-6, 1e-10 * float(values.max()))
     kept = vectors[:, known]
-    inverse = (kept / values[known]) @ kept.T
-    unknown = (np.abs(vectors[:, ~known]) > 1e-3).any(axis=1)
-    inverse[unknown], inverse[:, unknown] = np.nan, np.nan
-    inverse[unknown, unknown] = np.inf
-    out[np.ix_(at, at)] = inverse
-    return out
+    covariance = np.zeros((len(x), len(x)))
+    covariance[np.ix_(at, at)] = (kept / values[known]) @ kept.T
+    flat = np.zeros((len(x), int((~known).sum())))
+    flat[at] = vectors[:, ~known]
+    return Determined(covariance=covariance, flat=flat, floor=np.full(flat.shape[1], _REACH))
 
 
 def profile_theta(

@@ -16,6 +16,7 @@ from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.inference.centred import Centred, centred
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.empirical import blas_threads, log_units, maximise
 from bayesmix.inference.profile import (
     Around,
@@ -23,6 +24,7 @@ from bayesmix.inference.profile import (
     absolute_coordinates,
     likelihood_at,
     observed_covariance,
+    observed_information,
     profile_coefficient,
     profile_theta,
     standard_deviations,
@@ -110,6 +112,27 @@ class ModeIntervals(Mode):
             lambda at, out: log_density(eq, own, self.prior, at, False, out), mode, free
         )
         return cov * np.outer(scale, scale)
+
+    @functools.cached_property
+    def sigma_known(self) -> Determined:
+        """What is known of the coordinates of sigma's coefficients and of R's parameters."""
+        co, x = self.absolute
+        own = slice(co.n_x, co.n_all)
+        found = None
+        if self.method in ("reml", "ml") and self._centre is None:
+            eq, reml = self.problem.equations, self.method == "reml"
+            free = away_from_boundaries(co, x, self.optimum.at_zero)
+            found = observed_information(
+                lambda at, out: log_likelihood(eq, co, at, reml, out), x, free
+            )
+        if found is not None:
+            return found.part(own)
+        covariance = self.theta_cov[own, own]
+        lost = ~np.isfinite(np.diag(covariance))
+        return Determined(
+            covariance=np.where(lost | lost[:, None], 0.0, covariance),
+            flat=np.eye(len(lost))[:, lost], floor=np.ones(int(lost.sum())),
+        )  # fmt: skip
 
     @functools.cached_property
     def _ml_optimum(self) -> Optimum:

@@ -203,7 +203,7 @@ def of_categories(predictor: Predictor, part: Averaged) -> np.ndarray:
 
 
 def coefficients_jointly(
-    parts: Sequence[Averaged], beta: np.ndarray, covariance: np.ndarray, inverse: Inverse | None
+    parts: Sequence[Averaged], beta: np.ndarray, known: Determined, inverse: Inverse | None
 ) -> NormalJointly:
     """Add up averages of rows of a predictor without effects, whose coefficients are normal.
 
@@ -212,7 +212,8 @@ def coefficients_jointly(
     parts : sequence of Averaged
         K averages each.
     beta : ndarray, shape (p,)
-    covariance : ndarray, shape (p, p)
+    known : Determined
+        What is known of them.
     inverse : callable, optional
         From linear predictors to what is averaged: then by the delta method.
     """
@@ -229,8 +230,9 @@ def coefficients_jointly(
         estimate = estimate + part.weights @ values
         X = X + part.weights @ (slope[:, None] * rows.X)
     return NormalJointly(
-        estimate=estimate, spread=X @ covariance @ X.T, X=X, rest=np.zeros((len(X), 0))
-    )
+        estimate=estimate, spread=X @ known.covariance @ X.T, X=X, rest=np.zeros((len(X), 0)),
+        determined=known,
+    )  # fmt: skip
 
 
 def _sum(parts: Sequence[Combinations]) -> Combinations:

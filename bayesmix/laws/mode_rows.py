@@ -12,12 +12,14 @@ from scipy import sparse, special
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
+from bayesmix.inference.determined import Determined
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Law, Linear
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale, name_key
+from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode import Mode
 from bayesmix.laws.parameters import ParameterDraws, check_size, placed_levels, repeated
 from bayesmix.laws.request import Kind, PredictionRequest
@@ -51,8 +53,8 @@ class ModeRows(Mode, Law):
         if self.parameter != "mu":
             words = [seed, name_key(f"coefficients of {self.parameter}")]
             rng = np.random.default_rng(np.random.SeedSequence(words))
-            mean, covariance = self.sigma_coefficients
-            drawn = rng.multivariate_normal(mean, covariance, n_draws)
+            mean, known = self.sigma_coefficients
+            drawn = rng.multivariate_normal(mean, known.covariance, n_draws)
             return _without_effects(np.ascontiguousarray(drawn.T))
         n_effects = {g.name: g.n_effects for g in self.model.design.mu.groups}
         n_fixed = len(self.model.design.mu.fixed_effects) + len(self.model.family.parameters)
@@ -85,8 +87,8 @@ class ModeRows(Mode, Law):
         return {"sigma": _without_effects(np.repeat(beta[:, None], n_draws, axis=1))}
 
     @property
-    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates of the coefficients of log sigma, and their covariance."""
+    def sigma_coefficients(self) -> tuple[np.ndarray, Determined]:
+        """Estimates of the coefficients of log sigma, and what is known of them."""
         raise NotImplementedError
 
     # -- rows -----------------------------------------------------------------
@@ -118,7 +120,8 @@ class ModeRows(Mode, Law):
         if parameter not in {"", "mu"}:
             own, number = self.of(parameter), checked_seed(seed, self.seed)
             n = _DRAWS_OF_AVERAGES if draws is None else whole_number("draws", draws, 1)
-            return DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
+            drawn = DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
+            return DeterminedCells(drawn, self.sigma_coefficients[1])
         if draws is not None or seed is not None:
             raise NotSupportedError(
                 "draws= and seed= are for a posterior: here mean and variance are exact"
@@ -157,7 +160,7 @@ class ModeRows(Mode, Law):
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_of_fit(self.model, "response")
         modes = self.means(rows.with_new_groups(self.model.design) if new_groups else rows)
-        out = np.empty((rows.n_rows, n))
+        out = np.empty((rows.n_rows, n, *self.model.y.shape[1:]))
         for k in range(n):
             out[:, k] = self._replicate(modes, rows, rng, new_groups=new_groups)
         return rows, out
@@ -182,9 +185,9 @@ class ModeRows(Mode, Law):
 
     def _summaries_of_sigma(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         """Estimate of each row's sigma or its logarithm, by the delta method, shape (4, n)."""
-        beta, covariance = self.sigma_coefficients
+        beta, known = self.sigma_coefficients
         eta = rows.X @ beta + (0.0 if rows.offset is None else rows.offset)
-        sd = np.sqrt(np.einsum("ni,ij,nj->n", rows.X, covariance, rows.X))
+        sd = np.sqrt(known.variance(rows.X))
         z = special.ndtri((1 + request.ci_prob) / 2)
         found = np.stack([eta, sd, eta - z * sd, eta + z * sd])
         if request.kind == "linear":

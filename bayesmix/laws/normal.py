@@ -173,8 +173,8 @@ class NormalLaw(Criteria, ModeRows):
             raise NotSupportedError(
                 'the coefficients of sigma have no ci_method="profile"; take "wald"'
             )
-        estimate, covariance = self.sigma_coefficients
-        sd = np.sqrt(np.diag(covariance))
+        estimate, known = self.sigma_coefficients
+        sd = np.sqrt(known.variance(np.eye(len(estimate))))
         z = special.ndtri((1 + asked.ci_prob) / 2)
         columns = {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
                    "upper": estimate + z * sd}  # fmt: skip
@@ -183,8 +183,8 @@ class NormalLaw(Criteria, ModeRows):
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
 
     @functools.cached_property
-    def sigma_coefficients(self) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates of the coefficients of log sigma, and their covariance."""
+    def sigma_coefficients(self) -> tuple[np.ndarray, Determined]:
+        """Estimates of the coefficients of log sigma, and what is known of them."""
         scale, (co, x) = self.problem.scale, self.absolute
         assert scale is not None  # noqa: S101
 
@@ -194,7 +194,30 @@ class NormalLaw(Criteria, ModeRows):
         estimate, phi = at(x[co.n_x :]), x[co.n_x :]
         steps = _STEP * np.eye(len(phi))
         slopes = np.stack([(at(phi + s) - at(phi - s)) / (2 * _STEP) for s in steps], axis=1)
-        return estimate, slopes @ self.theta_cov[co.n_x :, co.n_x :] @ slopes.T
+        return estimate, self.sigma_known.moved(slopes)
+
+    @property
+    def flat_in_words(self) -> str:
+        """Coefficients of sigma without a standard error; empty if there are none."""
+        if self.problem.scale is None or "sigma" not in self.model.design.predictors:
+            return ""
+        names = self.model.design.predictors["sigma"].fixed_effects
+        lost = self.sigma_coefficients[1].lost(np.eye(len(names)))
+        flat = [f"sigma: {name}" for name, is_lost in zip(names, lost, strict=True) if is_lost]
+        if not flat or not self.optimum.converged or self.method == "mivque0":
+            return ""
+        has = "has no standard error" if len(flat) == 1 else "have no standard errors"
+        return (
+            f"the likelihood is flat in {', '.join(flat)}, which {has}: the fixed effects take up "
+            "the rows that it is of, and standard errors of effects that rest on these rows alone "
+            'mean nothing; take method="map" or fit(), whose priors hold it, or leave it out of '
+            "the formula"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """Where the likelihood is flat in sigma's coefficients."""
+        return [f"Flat: {self.flat_in_words}."] if self.flat_in_words else []
 
     def jointly(
         self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
@@ -203,8 +226,8 @@ class NormalLaw(Criteria, ModeRows):
         """Sums of averages of rows; of sigma by the normal law of its coefficients."""
         if self.parameter == "mu":
             return super().jointly(parts, request, inverse, draws, seed)
-        estimate, covariance = self.sigma_coefficients
-        return coefficients_jointly(parts, estimate, covariance, inverse)
+        estimate, known = self.sigma_coefficients
+        return coefficients_jointly(parts, estimate, known, inverse)
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""

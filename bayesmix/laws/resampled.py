@@ -1,4 +1,4 @@
-"""Responses like the one that was seen, for the bootstrap of a normal model."""
+"""Responses like the one that was seen, for the bootstrap."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     """
     design = law.model.design
     mu = design.mu
-    plain = law.model.family.is_normal and law.problem.equations.classes is None
+    one = len(design.predictors) == 1
+    plain = one and law.model.family.is_normal and law.problem.equations.classes is None
     if kind != "parametric":
         _refuse_related(law, kind)
         _refuse_without_residuals(law, kind)
@@ -107,6 +108,12 @@ def _refuse_without_residuals(law: NormalLaw, kind: ResponseKind) -> None:
             f"kind={kind!r} takes the residuals of a normal response, and the family is "
             f'{law.model.family.name}; take "parametric" or "cases"'
         )
+    others = [f"{name} ~ ..." for name in law.model.design.predictors if name != "mu"]
+    if others:
+        raise NotSupportedError(
+            f"kind={kind!r} takes residuals as of one distribution, and the model has "
+            f'{" and ".join(others)}; take "parametric" or "cases"'
+        )
     if law.problem.equations.classes is not None:
         raise NotSupportedError(
             f"kind={kind!r} takes residuals as independent, and these have a structure; take "
@@ -143,6 +150,8 @@ def _with_signs(law: NormalLaw, fixed: np.ndarray, n: int, rng: np.random.Genera
         index = min(groups, key=lambda g: g.n_levels).index
     X = law.model.design.mu.X
     leverage = (np.linalg.qr(X)[0] ** 2).sum(axis=1) if X.shape[1] else np.zeros(len(fixed))
-    left = (law.model.y - fixed) / np.sqrt(np.maximum(1 - leverage, 1e-6))
+    # A row with a coefficient of its own has no residual of which a variance could be told.
+    own = np.where(leverage < 1 - 1e-6, 1 - leverage, 1.0)
+    left = (law.model.y - fixed) / np.sqrt(own)
     signs = rng.choice(np.asarray([-1.0, 1.0]), size=(int(index.max()) + 1, n))
     return np.asarray(fixed[:, None] + left[:, None] * signs[index])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy import linalg
@@ -30,6 +30,7 @@ from bayesmix.statement.stated import StatedModel
 __all__ = ["WholeLaplace"]
 
 _STEP = 1e-4
+_LEANS = 1e-5
 _FLAT = 1e-4  # information on a linear predictor: a standard error of 100
 
 
@@ -52,6 +53,10 @@ class WholeLaplace(LaplaceLaw):
     def _glmm_problem(self) -> GlmmProblem:
         return glmm_problem(self._stated)
 
+    def again(self, model: StatedModel, method: Any) -> Self:
+        """Fit another model of the same rows and family in the same way."""
+        return type(self)(model, method)
+
     # -- what is not known of several predictors ------------------------------
 
     def _rises(self) -> np.ndarray:
@@ -59,17 +64,21 @@ class WholeLaplace(LaplaceLaw):
 
     @functools.cached_property
     def separated(self) -> np.ndarray:
-        """Directions of each predictor that the rows say nothing of where the search has ended.
+        """Directions of predictors that the rows say nothing of where the search has ended.
 
         Rows without zeros separate in zi, and so do those whose zeros are as the counts have
         them: zi falls for ever towards 0. A linear predictor that could move by a hundred on
-        the scale of a link with a limit is nothing that is estimated.
+        the scale of a link with a limit is nothing that is estimated. Log odds of categories
+        are asked together: a reference that a level lacks moves all of them at once.
         """
         gp, n = self.gp, self.gp.rows.n_obs
         found = [np.zeros((self.problem.n_fixed, 0))]
         if not np.isfinite(self.laplace.x).all():
             return found[0]
-        W = own_weights(gp, np.abs(mode_of(gp, self.co, self.laplace).weights))
+        weights = mode_of(gp, self.co, self.laplace).weights
+        if self._stated.family.is_nominal:
+            return self._directions_of_odds(weights)
+        W = own_weights(gp, np.abs(weights))
         for k, (name, at) in enumerate(gp.stack.columns.items()):
             X = gp.rows.X[at]
             if self._stated.links[name].is_identity or not len(X) or not np.isfinite(W[k]).all():
@@ -79,9 +88,26 @@ class WholeLaplace(LaplaceLaw):
                 information = information + self.prior.precision[at, at]
             values, vectors = linalg.eigh(information, X @ X.T / n)
             own = np.zeros((self.problem.n_fixed, int((values < _FLAT).sum())))
-            own[at] = np.linalg.qr(vectors[:, values < _FLAT])[0]
+            own[at] = _flat_basis(values, vectors)
             found.append(own)
         return np.concatenate(found, axis=1)
+
+    def _directions_of_odds(self, weights: np.ndarray) -> np.ndarray:
+        rows = self.gp.rows
+        n, p = rows.n_obs, self.problem.n_fixed
+        lower = np.where(np.isfinite(weights), weights, 0.0).reshape(-1, n)
+        information, size = np.zeros((p, p)), np.zeros((p, p))
+        for j in range(rows.n_predictors):
+            own = np.flatnonzero(rows.X_of == j)
+            size[np.ix_(own, own)] = rows.X[own] @ rows.X[own].T / n
+            for k in range(j + 1):
+                other = np.flatnonzero(rows.X_of == k)
+                block = (rows.X[own] * lower[j * (j + 1) // 2 + k]) @ rows.X[other].T
+                information[np.ix_(own, other)] = block
+                information[np.ix_(other, own)] = block.T
+        if self.method == "map":
+            information = information + self.prior.precision
+        return _flat_basis(*linalg.eigh(information, size))
 
     @property
     def separation(self) -> str:
@@ -226,3 +252,13 @@ class WholeLaplace(LaplaceLaw):
         with np.errstate(invalid="ignore"):
             sd = size * np.sqrt(variance)
         return mean, np.where(self.determined_fixed.lost(rows.X), np.nan, sd)
+
+
+def _flat_basis(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of the directions without information.
+
+    Where the search has ended there is still some, by which they lean a little on the others.
+    """
+    flat = np.linalg.qr(vectors[:, values < _FLAT])[0]
+    flat[np.abs(flat) < _LEANS * np.abs(flat).max(axis=0, initial=0.0)] = 0.0
+    return np.asarray(flat)

@@ -278,7 +278,10 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         raise NotSupportedError(
             "n_quadrature is for non-normal responses: a normal one is integrated exactly"
         )
-    return _warned(EmpiricalBayes(model, method))
+    fit = EmpiricalBayes(model, method)
+    if fit._law.flat_in_words:
+        _say(SeparationWarning, model, fit._law.flat_in_words)
+    return _warned(fit)
 
 
 def _warned(fit: EmpiricalBayes) -> EmpiricalBayes:

@@ -242,8 +242,10 @@ class Model(FittableModel, PoolingExtremes):
             not look at the priors, or the marginal posterior mode of (sd, R, sigma),
             which does. By default "reml" for normal responses and "ml" for others.
             "mivque0" is Rao's and SAS's estimate of variances from quadratic forms, without
-            iteration, for normal responses whose covariances are linear in their parameters;
-            negative estimates are zero, and there are no intervals of variance parameters.
+            iteration, for normal responses. It is least squares of what the residuals'
+            products should be; parameters that these are not linear in, such as ``rho`` of
+            ``ar1``, are searched for by the same least squares. Negative estimates are zero,
+            and there are no intervals of variance parameters.
         n_quadrature : int
             Points of adaptive Gauss-Hermite quadrature for a non-normal response with
             one scalar group term; 1 is Laplace's approximation.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -280,8 +280,48 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         name = {"reml": "REML", "ml": "ML", "map": "MAP", "mivque0": "MIVQUE(0)"}[self.method]
         return name if self._law.has_sigma else f"{name} (Laplace)"
 
+    @property
+    def _has_priors(self) -> bool:
+        return self.method == "map"
+
+    def _estimation(self) -> list[str]:
+        laplace = not self.model.family.is_linear_normal
+        names = {
+            "reml": "restricted maximum likelihood (REML; Patterson and Thompson, 1971)",
+            "ml": "maximum likelihood",
+            "map": "their marginal posterior mode",
+            "mivque0": "MIVQUE(0) (Rao, 1971)",
+        }
+        how = f"Variance parameters were estimated by {names[self.method]}"
+        if "Laplace" in self._law.method_in_words:
+            how += ", the group effects integrated out by Laplace's approximation (Tierney and "
+            how += "Kadane, 1986)"
+        elif "quadrature" in self._law.method_in_words:
+            how += f", the group effects integrated out by {self._law.method_in_words[-38:]}"
+        elif self.model.design.mu.groups and not laplace:
+            how += ", the group effects integrated out exactly"
+        limits = "Intervals of fixed effects are Wald's, given the variance parameters"
+        if self.method == "mivque0":
+            return [how + ".", limits + "."]
+        beside = {
+            "profile": "those of standard deviations are profile likelihood intervals",
+            "wald": "those of standard deviations are Wald's on the logarithmic scale",
+        }[self._law.affordable()]
+        return [how + ".", f"{limits}; {beside}."]
+
+    def _convergence(self) -> list[str]:
+        if not self.converged:
+            return ["The optimiser did not converge, so that these estimates are not final."]
+        found = ["The optimiser converged."] if self.method != "mivque0" else []
+        if self.singular:
+            found.append("The fit is singular: a variance is zero, or a correlation one in size.")
+        return found
+
     def _run(self) -> Mapping[str, Any]:
         return {"method": self.method, **versions()}
+
+    def _more_tables(self) -> dict[str, Callable[[], pd.DataFrame]]:
+        return {"Tests of fixed effects": self.anova, "Tests of group terms": self.ranova}
 
     def _problems(self) -> list[str]:
         return [] if self.converged else ["the optimum was not found"]

@@ -9,7 +9,13 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy import optimize, special
 
 import bayesmix as bmx
-from bayesmix.errors import ArgumentError, DataError, FormulaError, NotSupportedError
+from bayesmix.errors import (
+    ArgumentError,
+    DataError,
+    FormulaError,
+    NotSupportedError,
+    SeparationWarning,
+)
 from bayesmix.families import Categorical
 from bayesmix.glmm.rows import JOINT_KERNELS, OBSERVED_KERNELS
 
@@ -342,3 +348,59 @@ def test_updates_keep_the_categories_of_the_data(eb: bmx.EmpiricalBayes) -> None
 def test_the_equation_names_every_predictor() -> None:
     text = bmx.Model("y ~ x", DATA, family="categorical").equation()
     assert r"\operatorname{softmax}(0, \eta_i, \text{mu3}_i, \text{mu4}_i)" in text
+
+
+@pytest.mark.parametrize("absent", [0, 1, 2])
+def test_a_category_that_a_level_lacks_spoils_no_other(absent: int) -> None:
+    """Its log odds have no finite estimate; the rest is as where its probability is zero there."""
+    data = DATA[DATA["y"] != "d"].reset_index(drop=True)
+    y = np.unique(data["y"], return_inverse=True)[1]
+    f = np.where(np.arange(len(y)) % 3 == 0, "c", data["f"])
+    y = np.where((f == "c") & (y == absent), (absent + 1) % 3, y)
+    data = data.assign(f=pd.Categorical(f, ["u", "v", "c"]), y=np.array(list("abc"))[y])
+    model = bmx.Model("y ~ x + f", data, family="categorical")
+    with pytest.warns(SeparationWarning, match=r"no bound to .*f\[T\.c\]"):
+        eb = model.fit_eb()
+    X = np.column_stack([np.ones(len(y)), data["x"], f == "v", f == "c"]).astype(float)
+
+    def deviance(beta: np.ndarray) -> float:
+        eta = np.column_stack([np.zeros(len(y)), X @ beta.reshape(2, 4).T])
+        eta[f == "c", absent] = -np.inf
+        kept = eta[np.arange(len(y)), y] - special.logsumexp(eta, axis=1)
+        return -float(kept.sum())
+
+    # In level c the other two have one contrast, the one coefficient of the two that counts.
+    fixed = 7 if absent in {0, 2} else 3
+    free = np.delete(np.arange(8), fixed)
+
+    def of_free(beta: np.ndarray) -> float:
+        return deviance(np.insert(beta, fixed, 0.0))
+
+    best = optimize.minimize(of_free, np.zeros(7), method="BFGS", options={"gtol": 1e-7})
+    h, eye = 1e-4, np.eye(7)
+    hessian = np.array(
+        [
+            [
+                sum(
+                    s * t * of_free(best.x + h * (s * eye[i] + t * eye[j]))
+                    for s in (1, -1)
+                    for t in (1, -1)
+                )
+                / (4 * h * h)
+                for j in range(7)
+            ]
+            for i in range(7)
+        ]
+    )
+    sd = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    table = eb.fixed_effects(parameter="all")
+    lost = {0: [3, 7], 1: [3], 2: [7]}[absent]
+    known = np.delete(np.arange(8), lost)
+    of_known = np.searchsorted(free, known)
+    assert np.isnan(table["sd"].to_numpy()[lost]).all()
+    np.testing.assert_allclose(table["estimate"].to_numpy()[known], best.x[of_known], atol=2e-4)
+    np.testing.assert_allclose(table["sd"].to_numpy()[known], sd[of_known], rtol=2e-3)
+    row = data[f == "c"].head(1)
+    found = eb.predict(row, kind="probability")
+    assert found["estimate"].iloc[absent] < 1e-6
+    assert found["sd"].max() < 0.1

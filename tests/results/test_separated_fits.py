@@ -11,7 +11,7 @@ import pytest
 from scipy import special
 
 import bayesmix as bmx
-from bayesmix.errors import BayesmixWarning, NotEstimableWarning, SeparationWarning
+from bayesmix.errors import BayesmixWarning, DataError, NotEstimableWarning, SeparationWarning
 from bayesmix.results.laplace_fit import LaplaceFit
 
 FORMULA = "{} ~ x + c + (1 | f)"
@@ -429,3 +429,37 @@ def test_a_level_without_an_event_has_no_finite_mean(family: str) -> None:
     assert np.isnan(found["sd"][2])
     np.testing.assert_allclose(found["estimate"][:2], wanted["estimate"], atol=2e-3)
     np.testing.assert_allclose(found["sd"][:2], wanted["sd"], rtol=0.02)
+
+
+def lone_level() -> pd.DataFrame:
+    """Level c has one row and a mean of its own: nothing is left to tell its sigma."""
+    rng = np.random.default_rng(1)
+    x, f = rng.normal(size=41), np.repeat(list("abc"), [20, 20, 1])
+    return pd.DataFrame({"x": x, "f": f, "y": x + rng.normal(size=41), "g": np.arange(41) % 8})
+
+
+@pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])
+def test_a_sigma_that_the_rows_say_nothing_of_has_no_standard_error(formula: str) -> None:
+    data = lone_level()
+    with pytest.warns(SeparationWarning, match=r"flat in sigma: f\[T\.c\], which has"):
+        fit = bmx.Model([formula, "sigma ~ f"], data).fit_eb()
+    others = bmx.Model([formula, "sigma ~ f"], data[data["f"] != "c"]).fit_eb()
+    found, wanted = (one.fixed_effects(parameter="sigma") for one in (fit, others))
+    assert np.isnan(found["sd"][2])
+    np.testing.assert_allclose(found["estimate"][:2], wanted["estimate"], atol=1e-4)
+    np.testing.assert_allclose(found["sd"][:2], wanted["sd"], rtol=1e-3)
+    assert "Flat: the likelihood is flat in sigma" in " ".join(str(fit.summary()).split())
+    rows = fit.predict(data.iloc[[0, 40]], parameter="sigma")
+    assert np.isnan(rows["sd"]).tolist() == [False, True]
+    means = fit.marginal_means("f", parameter="sigma").table
+    assert np.isnan(means["sd"]).tolist() == [False, False, True]
+    levels = fit.comparisons("f", parameter="sigma")
+    assert np.isnan(levels["sd"]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])
+def test_a_likelihood_that_rises_as_a_sigma_falls_is_refused(formula: str) -> None:
+    with pytest.raises(DataError, match="sigma is estimated as zero in row 40"):
+        bmx.Model([formula, "sigma ~ f"], lone_level()).fit_eb("ml")
+    held = bmx.Model([formula, "sigma ~ f"], lone_level()).fit_eb("map")
+    assert np.isfinite(held.fixed_effects(parameter="sigma")["sd"]).all()

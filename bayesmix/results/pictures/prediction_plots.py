@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.pictures.curves import CurveKind, curves_of
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.predict.prediction import Predicts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["PredictionPlots"]
 class PredictionPlots(Predicts):
     """What can be drawn of predictions."""
 
+    @picture
     def plot_predictions(
         self,
         x: str | None = None,
@@ -30,6 +32,7 @@ class PredictionPlots(Predicts):
         data: bool = True,
         max_levels: int = 60,
         ci_prob: float = 0.95,
+        **look: Unpack[Look],
     ) -> Any:
         """Draw predictions along one predictor, over the data.
 

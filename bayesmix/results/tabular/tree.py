@@ -12,7 +12,7 @@ import pandas as pd
 from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, LinearPredictor
 from bayesmix.inference.draws import Draws
-from bayesmix.statement.names import Names, PredictorNames
+from bayesmix.statement.names import CATEGORY, Names, PredictorNames
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,7 +52,7 @@ def build_tree(
     ----------
     design : Design
     names : Names
-    y : ndarray, shape (n,)
+    y : ndarray, shape (n,) or (n, K)
     draws : Draws
     attributes : mapping
         Written at the root; text and numbers only, so that netCDF can hold them.
@@ -68,7 +68,7 @@ def build_tree(
 
     coords = coordinates(design, names)
     constant: dict[str, Any] = dict(design.row_data)
-    dims = posterior_dims(design, names) | {names.observed: [names.obs_dim]}
+    dims = posterior_dims(design, names) | {names.observed: list(names.observed_dims)}
     dims |= {name: [names.obs_dim] for name in constant}
     for parameter, predictor in design.predictors.items():
         arrays, own_dims = _columns(predictor, names.of(parameter))
@@ -173,6 +173,8 @@ def coordinates(design: Design, names: Names) -> dict[str, Any]:
         coords[names.obs_dim] = rows
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = np.asarray(labels, dtype=object)
+    if names.counted:
+        coords[CATEGORY] = np.asarray(names.counted, dtype=object)
     for dim, labels in names.residual_coords.items():
         coords[dim] = np.asarray(labels, dtype=object)
     for parameter, predictor in design.predictors.items():

@@ -313,3 +313,15 @@ def test_refits_that_fail_are_counted(
     with pytest.warns(ConvergenceWarning, match="10 of 40"):
         boot = fit.bootstrap(40, seed=1, progress=False)
     assert (boot.n_refits, boot.n_failed) == (30, 10)
+
+
+def test_a_row_with_a_coefficient_of_its_own_is_not_blown_up(rng: np.random.Generator) -> None:
+    """Its leverage is 1: there is no residual to be made larger."""
+    frame = nested_data(rng)
+    frame["f"] = np.where(np.arange(len(frame)) == 3, "z", "a")
+    fit = bmx.Model("y ~ x + f + (1 | g)", frame).fit_eb()
+    boot = fit.bootstrap(100, "wild", seed=1, progress=False)
+    table, wanted = boot.fixed_effects(), fit.fixed_effects()
+    assert table["sd"][2] < 2 * wanted["sd"][2]
+    apart = abs(table["estimate"] - wanted["estimate"])
+    assert (apart < 4 * wanted["sd"] / np.sqrt(100) + 1e-9).all()
