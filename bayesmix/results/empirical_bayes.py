@@ -265,7 +265,8 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         law = self._law
         how = "profile likelihood" if law.affordable() == "profile" else "Wald, on logs"
-        footer = [f"Intervals are {100 * asked.ci_prob:g} %; of standard deviations by {how}."]
+        of_sd = "" if self.method == "mivque0" else f"; of standard deviations by {how}"
+        footer = [f"Intervals are {100 * asked.ci_prob:g} %{of_sd}."]
         if self.model.design.mu.groups:
             footer.insert(
                 0,
