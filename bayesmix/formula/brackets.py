@@ -117,7 +117,8 @@ def _check_bar(
     if position < tilde:
         raise _error(
             "a `|` cannot stand on the left-hand side: what is given per row goes into "
-            "proportion, event, censored, truncated or weighted(...)",
+            "proportion, event, censored, truncated or weighted(...), and the total of counts "
+            "behind them, cbind(a, b, c) | trials(n)",
             text,
             token,
         )

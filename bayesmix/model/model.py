@@ -40,7 +40,9 @@ class Model(FittableModel, PoolingExtremes):
         ``proportion(successes, trials)``, ``event(time, status)``,
         ``censored(y, status)``, ``truncated(y, lower, upper)`` and
         ``weighted(y, w)``, where w is an exponent of the row's likelihood and no
-        precision. Behind a bar may stand ``gr(g, cov=A)``, levels with the known covariance
+        precision; ``cbind(a, b, c) | trials(n)`` are counts of categories, for
+        ``family="multinomial"``.
+        Behind a bar may stand ``gr(g, cov=A)``, levels with the known covariance
         A of `matrices`; ``gr(g, by=f)``, a covariance of effects for each level of f;
         ``gr(g, dist="student")``, effects that are multivariate t; and
         ``mm(a, b, weights=[v, w])``, rows that belong to several levels.
