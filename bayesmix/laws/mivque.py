@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import optimize
@@ -228,8 +228,8 @@ class _LeastSquares:
         co, place = self.co, np.zeros(self.co.n_x)
         for piece, own in zip(self.pieces, x, strict=True):
             if not piece.is_linear:
-                sd, at = self.first[piece.group.name, piece.part.start]
-                place[sd + 1 : sd + 1 + piece.n_ratios] = own[: piece.n_ratios]
+                first, at = self.first[piece.group.name, piece.part.start]
+                place[first + 1 : first + 1 + piece.n_ratios] = own[: piece.n_ratios]
                 place[at : at + len(own) - piece.n_ratios] = own[piece.n_ratios :]
         sd, C = unpack_theta(co, place)
         out = []
@@ -254,8 +254,11 @@ class _LeastSquares:
         start = np.concatenate(self.starts)
         if not len(start):
             return self.at(start)
-        found, evaluations = None, 0
-        for shift in _STARTS:
+        found: Any = None
+        evaluations = 0
+        # Where a matrix is made and multiplied anew at each step one search has to do.
+        costly = any(not piece.forms for piece in self.pieces)
+        for shift in _STARTS[: 1 if costly else len(_STARTS)]:
             place = optimize.minimize(
                 lambda x: self.at(x, checked=False).loss, start + shift, method="L-BFGS-B",
                 jac="3-point", bounds=[(-_FAR, _FAR)] * len(start),
@@ -264,7 +267,6 @@ class _LeastSquares:
             evaluations += int(place.nfev)
             if found is None or place.fun < found.fun - 1e-12:
                 found = place
-        assert found is not None  # noqa: S101
         inside = np.abs(found.x) < _FAR
         steep = np.abs(found.jac[inside]).max(initial=0.0)
         at = self.at(found.x)
@@ -280,7 +282,9 @@ class _LeastSquares:
             If `checked`, and the data do not tell them apart.
         """
         *own, phi = self.divided(x)
-        moved, weights, positive = [], [], []
+        moved: list[list[Form]] = []
+        weights: list[dict[int, float]] = []
+        positive: list[int] = []
         at, behind = 0, len(self.fixed)
         for piece, root in zip(self.pieces, self.roots(own), strict=True):
             n = len(piece.forms)
@@ -360,8 +364,8 @@ def _optimum(problem: Problem, fit: _LeastSquares, at: _Solution) -> Optimum:
         name, part = piece.group.name, piece.part
         found = piece.covariance(theta, root)
         if not piece.is_linear:
-            names = {p.name: label for label, p in part.named_parameters().items()}
-            parameters[name] |= {names[p]: v for p, v in piece.values(x).items()}
+            labels = {p.name: label for label, p in part.named_parameters().items()}
+            parameters[name] |= {labels[p]: v for p, v in piece.values(x).items()}
             changed = theta[0] <= 0
         else:
             found, changed = _nearest(found, _TINY * sigma2)

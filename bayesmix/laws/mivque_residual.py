@@ -19,6 +19,7 @@ __all__ = ["ResidualForms"]
 
 _FEW = 2  # parameters beside sigma: a search over so few makes the whole form each time
 _MOST = 200  # pairs of places, a form of each of which is kept
+_Pair = tuple[tuple[float, ...], ...]  # coordinates of two rows; none for a row with itself
 _LARGEST = 1 - 1e-6  # correlation
 
 
@@ -54,7 +55,8 @@ class ResidualForms:
             self.constant = found if np.allclose(scale.X @ found, 1.0, atol=1e-9) else None
         self.is_known = self.constant is None if scale is not None else problem.sigma_is_known
         self.start = phi_start(problem.phi)
-        self.is_free, self.entries = False, []
+        self.is_free = False
+        self.entries: list[list[Form]] = []
         self.first: np.ndarray = np.zeros((0, 0))
         self.second: np.ndarray = np.zeros((0, 0))
         predicted = "sigma" in model.design.predictors
@@ -129,13 +131,14 @@ class ResidualForms:
         n_pairs = sum(len(times) ** 2 for times in series.of_pattern)
         if n_pairs > 50 * _MOST:
             return
-        found: dict[tuple[tuple[float, ...], ...], list[np.ndarray]] = {}
+        found: dict[_Pair, list[np.ndarray]] = {}
+        keys: list[_Pair]
         by_place = self.problem.scale is not None
         for k, times in enumerate(series.of_pattern):
             own, places = series.rows_of_pattern(k), [tuple(t) for t in times.tolist()]
             for i, one in enumerate(places):
                 for j, other in enumerate(places):
-                    key = () if i == j and not by_place else tuple(sorted((one, other)))
+                    key: _Pair = () if i == j and not by_place else tuple(sorted((one, other)))
                     found.setdefault(key, []).append(own[:, [i, j]])
         if by_place:
             known = (

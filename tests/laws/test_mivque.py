@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -305,3 +306,16 @@ def test_what_has_no_mivque(sleepstudy: pd.DataFrame) -> None:
     ):  # fmt: skip
         with pytest.raises(NotSupportedError, match=r"mivque0|MIVQUE|reml"):
             call()
+
+
+def test_the_summary_says_what_there_is_and_files_keep_it(tmp_path: Path) -> None:
+    fit = bmx.Model("y ~ x + ar1(t | s)", series()).fit_eb("mivque0")
+    text = " ".join(str(fit).split())
+    assert "a search over what the covariance is not linear in" in text
+    assert "no intervals of components" in text
+    assert "flat" not in text
+    assert "by Wald" not in text
+    fit.save(tmp_path / "fit.nc")
+    again = bmx.load(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(again.covariance_parameters(), fit.covariance_parameters())
+    pd.testing.assert_frame_equal(again.predict(), fit.predict())

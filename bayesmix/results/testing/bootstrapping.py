@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import warnings
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
-from bayesmix.errors import OWN_FILES, BayesmixError, ConvergenceWarning, NotSupportedError
+from bayesmix.errors import (
+    OWN_FILES,
+    ArgumentError,
+    BayesmixError,
+    ConvergenceWarning,
+    NotSupportedError,
+)
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits_law import Interval, RefitsLaw
 from bayesmix.laws.resampling import BootstrapKind, Resampling
@@ -240,7 +247,16 @@ def _left_out(resampling: Resampling, threads: int, progress: bool) -> list[Refi
 def _statistics(
     statistic: Callable[[Any], Any], refits: list[Refit]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    values = [np.ravel(np.asarray(statistic(refit), dtype=np.float64)) for refit in refits]
+    try:
+        values = [np.ravel(np.asarray(statistic(refit), dtype=np.float64)) for refit in refits]
+    except AttributeError as error:
+        if not isinstance(error.obj, Refit):
+            raise
+        known = [f.name for f in dataclasses.fields(Refit)]
+        raise ArgumentError(
+            f"statistic= is given the estimates of a refit, which have no {error.name!r}: they are "
+            f"{', '.join(known)} and sigma, and statistic=lambda refit: refit.beta[1] takes one"
+        ) from error
     if len({len(v) for v in values}) != 1:
         raise NotSupportedError("statistic= gave different numbers of values for different refits")
     k = len(values[0])

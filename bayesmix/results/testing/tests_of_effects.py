@@ -89,7 +89,9 @@ class TestsEffects(HasLaw):
         [['Days', 17.0, 45.85]]
         """
         if type not in (1, 2, 3):
-            raise ArgumentError(f"type={type!r} is not one of 1, 2, 3")
+            raise ArgumentError(
+                f"type={type!r} is not one of 1, 2, 3, which are whole numbers here, not I, II, III"
+            )
         method = self._tests(ddf)
         design = self.model.design
         asked = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
