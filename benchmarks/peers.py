@@ -225,7 +225,7 @@ d = pd.DataFrame({"y": 2 + b[g, 0] + (1 + b[g, 1]) * x + rng.normal(size=N), "x"
 LARGE = {
     "1,000,000 rows, 10,000 groups, correlated slopes: REML": MILLION
     + 'timed(lambda: bmx.Model("y ~ x + (x | g)", d).fit_eb())',
-    "the same: NUTS 4 x 1000, group effects as moments": MILLION
+    "the same: posterior 4 x 1000, group effects as moments": MILLION
     + 'timed(lambda: bmx.Model("y ~ x + (x | g)", d).fit(seed=1, group_draws="moments", progress=False))',
     "500,000 rows, 125,000 groups, 3 predictors: REML": """
 N = 500_000; g = rng.integers(0, 125_000, N); X = rng.normal(size=(N, 3))
@@ -239,7 +239,7 @@ d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
 d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)
 timed(lambda: bmx.Model("y ~ x + (1 | s) + (1 | t) + (1 | k)", d).fit_eb())
 """,
-    "the same crossed data: NUTS 4 x 500": """
+    "the same crossed data: posterior 4 x 500": """
 N = 73_000; s, t, k = rng.integers(0, 2972, N), rng.integers(0, 1128, N), rng.integers(0, 14, N)
 d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
 d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)

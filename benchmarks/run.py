@@ -67,7 +67,7 @@ def fits_of_a_million_rows() -> str:
         ratios[how] = run.stdout.split()[1]
     return (
         "Peak memory of the first two (`memory.py`), the frame counted, above imports and a small "
-        f"fit:\nREML {ratios['reml']} x, NUTS {ratios['nuts']} x the frame's."
+        f"fit:\nREML {ratios['reml']} x, the posterior {ratios['nuts']} x the frame's."
     )
 
 
