@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from bayesmix.model.loading import load
     from bayesmix.pedigree import relationship
     from bayesmix.priors import Prior
-    from bayesmix.results import EmpiricalBayes, Posterior, anova, compare, compare_estimates
+    from bayesmix.results import (
+        EmpiricalBayes,
+        Posterior,
+        anova,
+        compare,
+        compare_estimates,
+        tables,
+    )
     from bayesmix.simulation import Scenario, calibrate, power, simulate
 
 __all__ = [
@@ -37,6 +44,7 @@ __all__ = [
     "power",
     "relationship",
     "simulate",
+    "tables",
 ]
 
 __version__ = _version("bayesmix")
@@ -59,6 +67,7 @@ _WHERE = {
     "design": "bayesmix.design",
     "power": "bayesmix.simulation",
     "simulate": "bayesmix.simulation",
+    "tables": "bayesmix.results",
 }
 
 

@@ -27,7 +27,6 @@ _GROUPS = 'groups="population", as NA is there; "conditional", the default, is a
 _TYPE = (_KIND, "exponentiate=, for the scale of odds or rates")
 _RATIOS = ("exponentiate=", 'kind="mean" or "back_transformed"')
 _ADJUST = 'marginal_means(...).contrasts(adjust="holm"), which adjusts for several comparisons'
-_FIGURE = f"{_ALWAYS} the figure that is returned takes them, as in figure.set_size_inches(6, 4)"
 _NAMES = ("var_names=", "terms=", "group=", "variables=", "the rows of the table")
 _SD = f"{_ALWAYS} the column sd is always there"
 
@@ -94,7 +93,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "grouping": ("group=", "by="),
     "method": ("ci_method=",),
     **dict.fromkeys(("lmer_df", "df", "df_method", "ddof"), ("ddf=",)),
-    **dict.fromkeys(("ax", "figsize", "axes", "fig"), (_FIGURE,)),
+    **dict.fromkeys(("axes", "axs"), ("ax=",)),
+    "fig": ("ax=, with axes of that figure",),
     "digits": (f"{_ALWAYS} tables are at full precision; summary().to_latex(digits=3) rounds",),
     **dict.fromkeys(("file", "filename", "file_name", "fname"), ("path=",)),
 }
@@ -127,6 +127,9 @@ _OF_FITTING = {
 
 # For one function or method: these go before those of any.
 ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
+    "plot": {
+        "comparisons": f"{_ALWAYS} arrows of marginal means that do not meet differ",
+    },
     "Model": {
         **_renamed("ziformula zi zero_inflation", _ZI),
         **_renamed("hu hurdle", _SEVERAL.format('"y ~ x", "hu ~ x"')
@@ -240,6 +243,8 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "FUN": "statistic=", "type": 'kind="parametric", "semiparametric", "cases" or "wild"',
     },
     "power": {
+        **_renamed("judge decide success", 'criterion="p", "interval" or "probability"'),
+        "effect": "model=, a bayesmix.Scenario with numbers of your own",
         **_renamed("nsim reps", "n="), "along": 'levels={"subject": [20, 40]}',
         "within": 'levels={"subject": [20, 40]}', "breaks": 'levels={"subject": [20, 40]}',
     },
@@ -295,6 +300,15 @@ _OF_ALL: Mapping[str, str] = {
     "resid": "residuals()",
     "rsquared": "r2()",
     "scale": "variance_components(), whose last row is the residual's",
+    # lmerTest, RLRsim, merTools and simr
+    **dict.fromkeys(("ls_means", "lsmeansLT", "lsm"), "marginal_means()"),
+    "difflsmeans": 'marginal_means(...).contrasts("pairwise")',
+    **dict.fromkeys(("doTest", "powerCurve"), "bayesmix.power(fit, test)"),
+    "extend": 'bayesmix.power(fit, test, levels={"subject": [20, 40]}), which adds levels',
+    "expectedRank": "group_effects()",
+    "plotREsim": "plot_group_effects()",
+    "plotFEsim": "plot_fixed_effects()",
+    "doSim": "simulate()",
 }
 OF_DRAWS: Mapping[str, str] = {
     **_OF_ALL,
@@ -319,6 +333,17 @@ _FROM_FIT = "that of fit(): it needs draws, which fit_eb() has none of"
 OF_MODES: Mapping[str, str] = {
     **_OF_ALL,
     "bootMer": "bootstrap()",
+    **dict.fromkeys(
+        ("contest", "contest1D", "contestMD", "calcSatterth"),
+        'test("x = 0"), of one equation or several together',
+    ),
+    **dict.fromkeys(("exactRLRT", "exactLRT"), "exact_rlrt()"),
+    "PBmodcomp": 'bayesmix.anova(a, b, test="bootstrap")',
+    "KRmodcomp": 'bayesmix.anova(a, b, test="kenward-roger")',
+    "rand": "ranova()",
+    "show_tests": "anova(), and test() of equations of your own",
+    "step": "drop1() and ranova(), which test what one step would leave out",
+    "vcovAdj": 'vcov(ddf="kenward-roger")',
     "AIC": "aic",
     "BIC": "bic",
     "cov_params": "vcov()",
@@ -399,4 +424,19 @@ OF_PACKAGE: Mapping[str, str] = {
     "makeGlmer": "Scenario(formula, data, parameters, family)",
     "PBmodcomp": 'anova(a, b, test="bootstrap")',
     "KRmodcomp": 'anova(a, b, test="kenward-roger")',
+    "SATmodcomp": "anova(a, b), or fit.anova() and fit.test()",
+    **dict.fromkeys(
+        ("emmeans", "lsmeans", "ref_grid"), "EmpiricalBayes.marginal_means(), of a fit"
+    ),
+    "emtrends": "EmpiricalBayes.trends(), of a fit",
+    **dict.fromkeys(
+        ("joint_tests", "contrast", "pairs", "cld"),
+        "EmpiricalBayes.marginal_means(), of a fit, with joint_test(), contrasts() and letters()",
+    ),
+    "exactRLRT": "EmpiricalBayes.exact_rlrt(), of a fit",
+    "ranova": "EmpiricalBayes.ranova(), of a fit",
+    "drop1": "EmpiricalBayes.drop1(), of a fit",
+    "bootMer": "EmpiricalBayes.bootstrap(), of a fit",
+    "predictInterval": 'EmpiricalBayes.predict(include=("fixed", "groups", "residual")), of a fit',
+    "REsim": "EmpiricalBayes.group_effects(), of a fit",
 }

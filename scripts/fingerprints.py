@@ -83,6 +83,11 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "normal slopes": ("y ~ x * f + (x | g)", {}, {"fit": {}}),
     "normal diagonal": ("y ~ x + (x + z || g)", {}, {"fit": {}}),
     "normal crossed": ("y ~ x + (x | g) + (1 | h)", {}, {"fit": {}}),
+    "independent slopes": ("y ~ x * f + (x | g)", {}, {"fit": {"sampler": "independent"}}),
+    "independent crossed": ("y ~ x + (1 | g) + (1 | h)", {}, {"fit": {"sampler": "independent"}}),
+    "independent moments": (
+        "y ~ x + (x | g)", {}, {"fit": {"sampler": "independent", "group_draws": "moments"}},
+    ),
     "normal nested": ("y ~ x + (1 | g/part)", {"weights": "w"}, {"fit": {}}),
     "known se": ("y ~ x + (1 | g)", {"known_se": "se"}, {"fit": {}}),
     "moments": ("y ~ x + (x | g)", {}, {"fit": {"group_draws": "moments"}}),

@@ -70,7 +70,7 @@ def test_every_public_method_answers_words_of_others(name: str) -> None:
         ("simulate", "allow_new_levels", "new_groups="),
         ("residuals", "type", "pearson"),
         ("plot_predictions", "condition", "x= and by="),
-        ("plot_fixed_effects", "figsize", "set_size_inches"),
+        ("plot_predictions", "axes", "ax="),
         ("bootstrap", "nsim", "n="),
         ("bootstrap", "parallel", "cores="),
     ],
@@ -222,3 +222,23 @@ def test_a_graph_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the program `dot` of graphviz" in repr(ModelGraph(None, "y ~ Normal"))
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/dot")
     assert repr(ModelGraph(None, "y ~ Normal")) == "y ~ Normal"
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [
+        ("contest", r"test\("), ("ls_means", "marginal_means"), ("difflsmeans", "contrasts"),
+        ("rand", "ranova"), ("exactRLRT", "exact_rlrt"), ("step", "drop1"),
+        ("show_tests", "anova"), ("extend", r"levels=\{"), ("KRmodcomp", "kenward-roger"),
+        ("vcovAdj", "vcov"),
+    ],
+)  # fmt: skip
+def test_words_of_lmertest_and_its_neighbours(word: str, ours: str, eb: Any) -> None:
+    with pytest.raises(AttributeError, match=f"take .*{ours}"):
+        getattr(eb, word)
+
+
+@pytest.mark.parametrize("word", ["emmeans", "joint_tests", "pairs", "emtrends", "ranova", "drop1"])
+def test_functions_of_r_lead_to_methods_of_fits(word: str) -> None:
+    with pytest.raises(AttributeError, match=r"take bayesmix\.EmpiricalBayes\.\w+\(\)"):
+        getattr(bmx, word)

@@ -11,6 +11,7 @@ from bayesmix.results.laplace_fit import LaplaceFit
 PACKAGE = """
     EmpiricalBayes Model Posterior Prior Scenario anova calibrate compare compare_estimates design
     errors families load load_dataset power relationship simulate
+    tables
 """.split()  # noqa: SIM905
 MODEL = """
     complete_pooling equation facts fit fit_eb gaussian_problem glmm_problem graph link_start

@@ -1,4 +1,4 @@
-"""What README.md says of structured terms, relatives and smooths runs as it is written."""
+"""What README.md and the tour of the site say runs as it is written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pytest
 
 import bayesmix as bmx
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+TOUR = (ROOT / "docs" / "start" / "tour.md").read_text()
 
 
 def section(title: str, level: str = "##") -> str:
-    return README.split(f"{level} {title}\n")[1].split("\n## ")[0]
+    return TOUR.split(f"{level} {title}\n")[1].split("\n## ")[0]
 
 
 SECTION = section("Structured terms, relatives and smooths")
@@ -58,7 +60,7 @@ def namespace() -> dict[str, Any]:
 
 
 def test_its_code_runs_and_its_claims_hold(namespace: dict[str, Any]) -> None:
-    (code,) = re.findall("```python\n(.*?)```", SECTION, flags=re.S)
+    (code,) = re.findall("```{code-block} python\n(.*?)```", SECTION, flags=re.S)
     exec(code, namespace)  # noqa: S102
     eb, field = namespace["eb"], namespace["field"]
     assert eb.covariance_parameters()["parameter"].tolist() == ["rho"]
@@ -85,7 +87,7 @@ def test_its_code_runs_and_its_claims_hold(namespace: dict[str, Any]) -> None:
 
 def test_residuals_run_as_they_are_written(namespace: dict[str, Any]) -> None:
     text = section("Correlated and unequal residuals")
-    (code,) = re.findall("```python\n(.*?)```", text, flags=re.S)
+    (code,) = re.findall("```{code-block} python\n(.*?)```", text, flags=re.S)
     gpa = namespace["gpa"]
     last = (gpa["student"] == 1) & (gpa["occasion"] == 4)
     names = {"bmx": bmx, "gpa": gpa[~last], "later": gpa[last]}
@@ -100,7 +102,7 @@ def test_residuals_run_as_they_are_written(namespace: dict[str, Any]) -> None:
 
 def test_a_formula_for_every_parameter_runs_as_it_is_written(rng: np.random.Generator) -> None:
     text = section("A formula for every parameter", "###")
-    (code,) = re.findall("```python\n(.*?)```", text.split("\n### ")[0], flags=re.S)
+    (code,) = re.findall("```{code-block} python\n(.*?)```", text.split("\n### ")[0], flags=re.S)
     site = np.repeat(np.arange(12), 15)
     mined = np.where(site < 6, "yes", "no")
     mean = np.exp(1.0 - 0.8 * (site < 6) + 0.3 * rng.normal(size=12)[site])
@@ -122,7 +124,7 @@ def test_a_formula_for_every_parameter_runs_as_it_is_written(rng: np.random.Gene
 
 
 def test_tests_of_effects_run_as_they_are_written() -> None:
-    text = section("Tests of effects", "###").split("```python\n")[1].split("```")[0]
+    text = section("Tests of effects", "###").split("```{code-block} python\n")[1].split("```")[0]
     sleep = bmx.load_dataset("sleepstudy")
     eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
     names: dict[str, Any] = {"bmx": bmx, "sleep": sleep, "eb": eb}
@@ -131,7 +133,9 @@ def test_tests_of_effects_run_as_they_are_written() -> None:
 
 
 def test_simulation_and_power_run_as_they_are_written() -> None:
-    text = section("Simulation and power", "###").split("```python\n")[1].split("```")[0]
+    text = (
+        section("Simulation and power", "###").split("```{code-block} python\n")[1].split("```")[0]
+    )
     sleep = bmx.load_dataset("sleepstudy")
     eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
     names: dict[str, Any] = {"bmx": bmx, "eb": eb}
@@ -143,11 +147,11 @@ def test_marginal_means_run_as_they_are_written(
     reference_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(reference_folder / "data")
-    text = section("Marginal means", "###").split("```python\n")[1].split("```")[0]
+    text = section("Marginal means", "###").split("```{code-block} python\n")[1].split("```")[0]
     names: dict[str, Any] = {"bmx": bmx, "pd": pd}
     exec(text, names)  # noqa: S102
     assert names["means"].table["estimate"].round(1).tolist() == [104.5, 109.8, 97.6]
-    for line in re.findall(r"`(trends|contrasts|marginal_means)\(", README):
+    for line in re.findall(r"`(trends|contrasts|marginal_means)\(", TOUR):
         assert hasattr(names["eb"], line) or hasattr(names["means"], line)
 
 
@@ -177,3 +181,19 @@ def test_each_term_of_its_table_is_a_model(term: str, namespace: dict[str, Any])
 
 def test_the_table_has_terms() -> None:
     assert len(TERMS) >= 15
+
+
+def test_the_readme_is_short_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(README.splitlines()) < 120
+    rng = np.random.default_rng(1)
+    school, hours = np.repeat(list("abcdefgh"), 12), rng.uniform(0, 5, 96)
+    score = 50 + 4 * hours + rng.normal(size=8).repeat(12) + rng.normal(size=96)
+    pd.DataFrame({"score": score, "hours": hours, "school": school}).to_csv(tmp_path / "data.csv")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in re.findall("```python\n(.*?)```", README, flags=re.S):
+        exec(code.replace("seed=1", "seed=1, progress=False"), names)  # noqa: S102
+    assert (tmp_path / "fit.html").exists()
+    assert "score" in names["post"].methods().text
+    for link in re.findall(r"\]\(([^)]+)\)", README):
+        assert (ROOT / link).exists(), link

@@ -31,17 +31,22 @@ def design_of_copies(design: Design, rows: np.ndarray, copy: np.ndarray) -> Desi
     Design
     """
     taken = design_of_rows(design, rows)
+
+    def copied(
+        whole: tuple[GroupingFactor, ...], parts: tuple[GroupingFactor, ...]
+    ) -> tuple[GroupingFactor, ...]:
+        return tuple(
+            part if part.is_smooth else _copied(own, part, rows, copy)
+            for own, part in zip(whole, parts, strict=True)
+        )
+
     return replace(
         taken,
         predictors={
             name: replace(
                 predictor,
-                groups=tuple(
-                    part if part.is_smooth else _copied(whole, part, rows, copy)
-                    for whole, part in zip(
-                        design.predictors[name].groups, predictor.groups, strict=True
-                    )
-                ),
+                groups=copied(design.predictors[name].groups, predictor.groups),
+                borrowed=copied(design.predictors[name].borrowed, predictor.borrowed),
             )
             for name, predictor in taken.predictors.items()
         },

@@ -17,7 +17,13 @@ from bayesmix.design.matrices import Columns, Functions, expression_column, expr
 from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
 from bayesmix.design.predictor import LinearPredictor, build_predictor
 from bayesmix.design.residual_rows import ResidualRows, residual_rows
-from bayesmix.design.rowdata import check_spread, positive_values, response_extras, row_column
+from bayesmix.design.rowdata import (
+    check_spread,
+    counts_of_rows,
+    positive_values,
+    response_extras,
+    row_column,
+)
 from bayesmix.formula import Formula
 from bayesmix.formula.quoting import encode
 
@@ -34,7 +40,8 @@ class Design:
         By parameter of the family: "mu" first, which is always there, and those that
         have a formula of their own.
     response : ndarray or Series, shape (n,)
-        The left-hand side as it came; the family turns it into numbers.
+        The left-hand side as it came; the family turns it into numbers. Counts of categories
+        are a DataFrame with a column each.
     frame : DataFrame, n rows
         The columns that the formulas use, prepared, complete rows only.
     row_labels : Index, length n
@@ -217,11 +224,11 @@ def build_design(
     if learned is not None:
         frame = _as_learned(frame, learned, row_labels)
 
-    response, response_columns = _response(formula, frame, functions, learned)
+    response, response_columns = _response(formula, frame, functions, row_labels, learned)
     if read_response is not None:
         of_other = None if learned is None else learned.response
         response = read_response(response, formula, of_other)
-    if getattr(response.dtype, "kind", "O") == "f":
+    if getattr(getattr(response, "dtype", None), "kind", "O") == "f":
         values = np.asarray(response)[:, None]
         check_finite(values, (formula.response.text,), row_labels, "the response")
         check_size(values, (formula.response.text,), "the response")
@@ -280,9 +287,15 @@ def _as_learned(frame: pd.DataFrame, learned: Design, labels: pd.Index[Any]) -> 
 
 
 def _response(
-    formula: Formula, frame: pd.DataFrame, functions: Functions, learned: Design | None
+    formula: Formula,
+    frame: pd.DataFrame,
+    functions: Functions,
+    labels: pd.Index[Any],
+    learned: Design | None,
 ) -> tuple[Any, Columns | None]:
     """The left-hand side, and where it is an expression how it is built."""
+    if formula.counts:
+        return counts_of_rows(formula, frame, functions, labels), None
     expr = formula.response.expr
     if any(encode(name) == expr for name in frame.columns):
         return expression_values(expr, frame, functions), None

@@ -13,7 +13,7 @@ from bayesmix.design.matrices import Functions, expression_values
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula, Piece
 
-__all__ = ["check_spread", "positive_values", "response_extras", "row_column"]
+__all__ = ["check_spread", "counts_of_rows", "positive_values", "response_extras", "row_column"]
 
 _LEAST, _MOST = 1e-100, 1e100  # their squares are numbers still
 _RATIO = 1e16  # of precisions: more than a sum in double precision can hold
@@ -116,6 +116,58 @@ def check_spread(argument: str, values: np.ndarray, labels: pd.Index[Any]) -> No
             f"row {labels[most]}: beyond a ratio of {limit:.0e} rows count for nothing "
             "beside others; correct them or leave such rows out"
         )
+
+
+def counts_of_rows(
+    formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
+) -> pd.DataFrame:
+    """Evaluate the counts of categories that the left-hand side names.
+
+    Parameters
+    ----------
+    formula : Formula
+    frame : DataFrame, n rows
+        Prepared columns, without missing values.
+    functions : mapping of str to callable
+    labels : Index, length n
+        Labels of the rows in the caller's data, for the message.
+
+    Returns
+    -------
+    DataFrame of float
+        A column for each.
+
+    Raises
+    ------
+    DataError
+        Naming the row and the value that is no whole number from 0, or a row of zeros.
+    """
+    found = {}
+    for piece in formula.counts:
+        values: Any = expression_values(piece.expr, frame, functions)
+        if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+            raise DataError(
+                f"the counts `{piece.text}` hold text, such as {values.iloc[0]!r}; whole numbers "
+                "from 0 are wanted"
+            )
+        numbers = np.asarray(values, dtype=np.float64)
+        good = (numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers)
+        bad = np.flatnonzero(~good)
+        if bad.size:
+            raise DataError(
+                f"the counts `{piece.text}` are {numbers[bad[0]]:.10g} in row {labels[bad[0]]}: "
+                "whole numbers from 0 are wanted"
+            )
+        found[piece.text] = numbers
+    counts = pd.DataFrame(found)
+    empty = np.flatnonzero(counts.sum(axis=1) == 0)
+    if empty.size:
+        more = f" (and in {empty.size - 1} more rows)" if empty.size > 1 else ""
+        raise DataError(
+            f"all counts of `{formula.response.text}` are zero in row {labels[empty[0]]}{more}: "
+            "such a row says nothing; leave it out"
+        )
+    return counts
 
 
 def response_extras(

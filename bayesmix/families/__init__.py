@@ -24,7 +24,7 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
-from bayesmix.families.nominal import Categorical
+from bayesmix.families.nominal import Categorical, Multinomial
 from bayesmix.families.ordbeta import OrderedBeta
 from bayesmix.families.ordinal import (
     AdjacentCategories,
@@ -60,6 +60,7 @@ __all__ = [
     "InverseGaussian",
     "Laplace",
     "LogNormal",
+    "Multinomial",
     "NegativeBinomial",
     "NegativeBinomial1",
     "OrderedBeta",
@@ -105,6 +106,7 @@ FAMILIES: dict[str, type[Family]] = {
         ContinuationRatio,
         AdjacentCategories,
         Categorical,
+        Multinomial,
         ZeroInflatedPoisson,
         ZeroInflatedNegativeBinomial,
         ZeroInflatedBinomial,
@@ -169,7 +171,6 @@ _INSTEAD = {
     "quasi": "for overdispersion take 'negative_binomial' or 'beta_binomial'",
     "compois": "for overdispersed counts take 'negative_binomial'",
     "geometric": "take 'negative_binomial', which it is at alpha = 1",
-    "multinomial": "for a category in each row take 'categorical'",
     "ordered_logit": "take 'cumulative', whose link is the logit",
     "logit": _BY_LINK.format("logit"),
     "probit": _BY_LINK.format("probit"),

@@ -80,6 +80,8 @@ class Family(ABC):
     optional_parameters: ClassVar[tuple[str, ...]] = ()
     # Whether the response is one of several categories in no order, each with a predictor.
     is_nominal: ClassVar[bool] = False
+    # Whether a row has a count of each category, so that y and draws have an axis of them behind.
+    has_counts: ClassVar[bool] = False
 
     link: str = ""
 
@@ -233,6 +235,10 @@ class Family(ABC):
     def parameter_labels(self, response: Any) -> Mapping[str, tuple[str, ...]]:
         """Return the labels of each parameter that is a vector."""
         return {}
+
+    def seen_category(self, response: Any) -> str:
+        """Return the one category that the response is seen by; empty for the response itself."""
+        return ""
 
     def categories(self, response: Any) -> tuple[Any, ...]:
         """Return the categories of the response, the lowest first; nothing for numbers."""

@@ -14,7 +14,7 @@ from bayesmix.formula import Formula
 from bayesmix.formula.quoting import encode
 from bayesmix.formula.response import quotient_of
 
-__all__ = ["as_proportion", "check_limits", "check_row_data"]
+__all__ = ["as_proportion", "check_counts", "check_limits", "check_row_data"]
 
 _WRITTEN = {
     "trials": "proportion(successes, trials)",
@@ -23,6 +23,32 @@ _WRITTEN = {
     "lower": "truncated(y, lower, upper)",
     "upper": "truncated(y, lower, upper)",
 }
+
+
+def check_counts(family: Family, formula: Formula) -> None:
+    """Compare whether the response is counts of categories with what the family takes.
+
+    Raises
+    ------
+    FormulaError
+    """
+    if family.has_counts == bool(formula.counts):
+        return
+    if family.has_counts:
+        reason = (
+            f"the {family.name} family wants the counts of categories, cbind(a, b, c), on the "
+            'left-hand side, the reference first; for a category in each row take "categorical"'
+        )
+    else:
+        first, *others = (count.text for count in formula.counts)
+        reason = (
+            f'counts of categories, {formula.response.text}, are for family="multinomial", and '
+            f"the family is {family.name}"
+        )
+        if len(others) == 1 and "trials" in family.accepts:
+            total = formula.extras["trials"].text.replace("(", "").replace(")", "")
+            reason += f"; successes of trials are proportion({first}, {total})"
+    raise FormulaError(reason, text=formula.text, start=0, stop=formula.text.find("~"))
 
 
 def check_row_data(family: Family, formula: Formula, rows: Rows) -> None:

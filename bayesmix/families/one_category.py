@@ -11,11 +11,12 @@ import numpy as np
 from bayesmix.families.base import NO_ROWS, Family, Rows
 from bayesmix.families.functions import Functions
 from bayesmix.families.links import Link
+from bayesmix.families.nominal import Multinomial
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.parameters import ParameterSpec
 from bayesmix.families.scale import ResponseScale
 
-__all__ = ["OneCategory"]
+__all__ = ["OneCategory", "OneCount", "one_category"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class OneCategory(Family):
         """Return the link of a parameter's predictor."""
         return self.of.parameter_link(name)
 
+    def seen_category(self, response: Any) -> str:
+        """Return the category."""
+        return str(self.of.categories(response)[self.number - 1])
+
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:
@@ -86,8 +91,13 @@ class OneCategory(Family):
         self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
     ) -> Any:
         """Write the log probability of the category, or of all others."""
-        log_p = self.of.log_density(f, 0.0 * y + self.number, eta, parameters, rows)
+        log_p = self._log_probability(f, y, eta, parameters, rows)
         return f.where(y > 0, log_p, f.log1mexp(log_p))
+
+    def _log_probability(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        return self.of.log_density(f, 0.0 * y + self.number, eta, parameters, rows)
 
     def draw(
         self,
@@ -111,3 +121,71 @@ class OneCategory(Family):
 
     def __str__(self) -> str:
         return f"category {self.number} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneCount(OneCategory):
+    """The count of one category among a row's trials: binomial.
+
+    Parameters
+    ----------
+    of : Multinomial
+    number : int
+        The category, from 1.
+    """
+
+    name: ClassVar[str] = "count of a category"
+    binary: ClassVar[bool] = False
+    accepts: ClassVar[tuple[str, ...]] = ("trials",)
+    needs: ClassVar[tuple[str, ...]] = ("trials",)
+
+    of: Multinomial = field(kw_only=True)
+
+    def mean(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return the trials times the probability of the category."""
+        return rows["trials"] * OneCategory.mean(self, eta, parameters, rows)
+
+    def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return n p (1 - p)."""
+        p = OneCategory.mean(self, eta, parameters, rows)
+        return np.asarray(rows["trials"] * p * (1 - p))
+
+    def log_density(
+        self, f: Functions, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows
+    ) -> Any:
+        """Write the binomial log probability of the count."""
+        n = rows["trials"]
+        log_p = self.of.log_probability(f, 0.0 * y + self.number, eta, parameters)
+        some = f.where(y > 0, y * log_p, 0.0) + f.where(y < n, (n - y) * f.log1mexp(log_p), 0.0)
+        return some + f.gammaln(n + 1.0) - f.gammaln(y + 1.0) - f.gammaln(n - y + 1.0)
+
+    def draw(
+        self,
+        eta: np.ndarray,
+        parameters: Mapping[str, Any],
+        rows: Rows,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw the count."""
+        p = OneCategory.mean(self, eta, parameters, rows)
+        return np.asarray(rng.binomial(rows["trials"].astype(np.int64), p), dtype=np.float64)
+
+
+def one_category(family: Family, y: np.ndarray, number: int) -> tuple[Family, np.ndarray]:
+    """Return what a family with categories and its responses are, seen by one category.
+
+    Parameters
+    ----------
+    family : Family
+    y : ndarray, shape (n,) or (n, K)
+    number : int
+        The category, from 1.
+
+    Returns
+    -------
+    OneCategory
+    ndarray, shape (n,)
+    """
+    if isinstance(family, Multinomial):
+        return OneCount(of=family, number=number), np.ascontiguousarray(y[:, number - 1])
+    return OneCategory(of=family, number=number), np.asarray(y == number, dtype=np.float64)

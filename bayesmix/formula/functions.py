@@ -93,7 +93,7 @@ HINTS: MappingProxyType[str, str] = MappingProxyType(
         "ln": "write log(x)",
         "pow": "write I(x**2)",
         "lag": "make the lagged column before, within each group",
-        "cbind": "write proportion(successes, trials) on the left-hand side",
+        "cbind": "counts of categories, cbind(a, b, c), are a left-hand side",
         "trials": "write proportion(successes, trials) on the left-hand side",
         "p": "write proportion(successes, trials) on the left-hand side",
         "Surv": (

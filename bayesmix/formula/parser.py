@@ -34,6 +34,7 @@ from bayesmix.formula.tokens import (
     has_dot,
     names_in,
     split_tilde,
+    with_trials,
 )  # fmt: skip
 from bayesmix.formula.translation import from_formulaic
 from bayesmix.formula.uses import Uses, columns_used, find_name, place_of
@@ -135,7 +136,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
         raw, self.operator_resolver.wrapped = unwrapped(
             formula, list(tokenize(formula)), self.functions
         )
-        raw = joined_bars(raw, self.operator_resolver.wrapped)
+        raw = with_trials(joined_bars(raw, self.operator_resolver.wrapped))
         check_tokens(len(raw))
         left, behind_bar = True, False  # left of the tilde; in the place of a grouping factor
         for token in raw:
@@ -207,7 +208,7 @@ class _MixedFormulaParser(DefaultFormulaParser):
 def _assemble(
     text: str, lhs: OrderedSet[Term], rhs: OrderedSet[Term], functions: tuple[str, ...]
 ) -> Formula:
-    response, extras = _response(text, list(lhs), functions)
+    response, extras, counts = _response(text, list(lhs), functions)
     fixed: list[Term] = []
     offsets: list[Piece] = []
     groups: list[GroupTerm] = []
@@ -240,10 +241,11 @@ def _assemble(
     check_groups(len(groups) + len(smooths))
     check_offsets(len(offsets))
     groups = _checked_groups(text, _same_order(groups), functions)
-    pieces = [response, *extras.values()]
+    pieces = [*(counts or (response,)), *extras.values()]
     uses = columns_used(pieces, fixed, offsets, groups, smooths, Uses(text, functions))
-    if len(uses.roles.get(response.text, ())) > 1:
-        raise _own_predictor(text, response, response.start, response.stop)
+    for piece in counts or (response,):
+        if len(uses.roles.get(piece.text, ())) > 1:
+            raise _own_predictor(text, piece, piece.start, piece.stop)
     if "Intercept" in uses.roles:
         start, stop = uses.places["Intercept"]
         raise FormulaError(
@@ -256,6 +258,7 @@ def _assemble(
         text=text,
         response=response,
         extras=extras,
+        counts=counts,
         fixed=tuple(fixed),
         offsets=tuple(offsets),
         groups=tuple(groups),
@@ -270,8 +273,8 @@ def _assemble(
 
 def _response(
     text: str, terms: list[Term], functions: tuple[str, ...]
-) -> tuple[Piece, dict[str, Piece]]:
-    """The response, and what the functions around it say of each row."""
+) -> tuple[Piece, dict[str, Piece], tuple[Piece, ...]]:
+    """The response, what the functions around it say of each row, and its counts, if it has."""
     if len(terms) != 1 or len(terms[0].factors) != 1 or _has_more(text, terms[0].factors[0]):
         written = text[: text.find("~")].strip()
         advice = f"for arithmetic write {{{written}}}"
@@ -295,15 +298,18 @@ def _response(
             stop=stop,
         )
     if factor.eval_method is Factor.EvalMethod.LOOKUP:
-        return Piece(expr=factor.expr, start=start, stop=stop), {}
+        return Piece(expr=factor.expr, start=start, stop=stop), {}, ()
     parts = read_response(factor.expr, functions)
     if parts.extras:
         extras = {
             name: Piece(expr=expr, start=start, stop=stop) for name, expr in parts.extras.items()
         }
+        if parts.counts:
+            counts = tuple(Piece(expr=expr, start=start, stop=stop) for expr in parts.counts)
+            return Piece(expr=parts.response, start=start, stop=stop), extras, counts
         start, stop = find_name(text, decode(parts.response), start, stop)
-        return Piece(expr=parts.response, start=start, stop=stop), extras
-    return Piece(expr=factor.expr, start=start, stop=stop), {}
+        return Piece(expr=parts.response, start=start, stop=stop), extras, ()
+    return Piece(expr=factor.expr, start=start, stop=stop), {}, ()
 
 
 def _has_more(text: str, factor: Factor) -> bool:

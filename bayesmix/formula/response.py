@@ -29,6 +29,7 @@ RESPONSE_FUNCTIONS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "event": ("event",),
         "truncated": ("lower", "upper"),
         "weighted": ("exponent",),
+        "cbind": ("trials",),
     }
 )
 _SHAPES = {
@@ -37,6 +38,7 @@ _SHAPES = {
     "event": "event(time, status)",
     "truncated": "truncated(y, lower, upper)",
     "weighted": "weighted(y, w)",
+    "cbind": "cbind(a, b, c)",
 }
 
 
@@ -51,10 +53,13 @@ class ResponseParts:
     extras : dict of str to str
         Expressions per row by what they are: "trials", "status", "event", "lower",
         "upper", "exponent".
+    counts : tuple of str
+        Expressions of the counts of categories, where the response is ``cbind`` of them.
     """
 
     response: str
     extras: dict[str, str] = field(default_factory=dict)
+    counts: tuple[str, ...] = ()
 
 
 def is_response_function(expr: str, functions: Collection[str] = ()) -> bool:
@@ -78,7 +83,8 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
     seen at that time, 0 that the time is right-censored. ``truncated(y, lower, upper)`` says
     that rows outside the limits could not be seen. ``weighted(y, w)`` raises the likelihood
     of each row to the power w: it counts the row w times, which is no precision weight, and
-    such a model is never collapsed.
+    such a model is never collapsed. ``cbind(a, b, c)`` are counts of categories, whose total
+    ``cbind(a, b, c) | trials(n)`` names.
     They nest: ``weighted(proportion(k, n), w)``.
 
     Parameters
@@ -98,7 +104,8 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
         If a function lacks an argument or is written twice, or a piece is not allowed.
     """
     extras: dict[str, str] = {}
-    while is_response_function(expr, functions):
+    counts: tuple[str, ...] = ()
+    while not counts and is_response_function(expr, functions):
         try:
             node = ast.parse(expr.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -109,7 +116,9 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
                 f"{name}(...) stands around the whole left-hand side: {_SHAPES[name]} ~ ...", name
             )
         name = node.func.id
-        given = _arguments(node, name)
+        if name == "cbind":
+            counts = tuple(ast.unparse(count) for count in node.args)
+        given = _total_of(node) if counts else _arguments(node, name)
         if set(given) & set(extras):
             raise ExpressionError(f"{name}(...) is written twice on the left-hand side", name)
         extras |= given
@@ -118,12 +127,36 @@ def read_response(expr: str, functions: Collection[str] = ()) -> ResponseParts:
                 "censored(...) and event(...) both say which values were seen: write one of them",
                 name,
             )
-        expr = ast.unparse(node.args[0])
-    read_expression(expr, functions)
-    for piece in extras.values():
+        expr = f"cbind({', '.join(counts)})" if counts else ast.unparse(node.args[0])
+    for piece in (*(counts or (expr,)), *extras.values()):
         if not _is_number(piece):
             read_expression(piece, functions)
-    return ResponseParts(response=expr, extras=extras)
+    return ResponseParts(response=expr, extras=extras, counts=counts)
+
+
+def _total_of(node: ast.Call) -> dict[str, str]:
+    """The total of counts: the one that is named, or their sum."""
+    named = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+    if set(named) - {"trials"}:
+        wrong = next(name for name in named if name != "trials")
+        raise ExpressionError(
+            f"cbind has no argument `{wrong}`; write cbind(a, b, c), or cbind(a, b, c) | trials(n)",
+            "cbind",
+        )
+    if len(node.args) < 2:
+        raise ExpressionError(
+            f"`{decode(ast.unparse(node))}` has {len(node.args)} category: cbind(a, b, c) has the "
+            "counts of two or more, the reference first",
+            "cbind",
+        )
+    counts = [ast.unparse(count) for count in node.args]
+    for k, count in enumerate(counts):
+        if count in counts[:k]:
+            raise ExpressionError(
+                f"`{decode(count)}` is counted twice in cbind(...)", decode(count)
+            )
+    total = " + ".join(count if count.isidentifier() else f"({count})" for count in counts)
+    return {"trials": named.get("trials", total)}
 
 
 def _arguments(node: ast.Call, name: str) -> dict[str, str]:

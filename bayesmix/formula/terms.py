@@ -174,6 +174,8 @@ class Formula:
         What the functions of the left-hand side give per row: "trials" of
         ``proportion``, "status" of ``censored``, "event" of ``event``, "lower" and
         "upper" of ``truncated``, "exponent" of ``weighted``; a column, an expression or a number.
+    counts : tuple of Piece
+        The counts of ``cbind(a, b, c)``, which the response then is.
     fixed : tuple of formulaic Term
         The fixed terms; the literal term ``1`` stands for the intercept.
     offsets : tuple of Piece
@@ -206,6 +208,7 @@ class Formula:
     numeric: frozenset[str] = frozenset()
     called: frozenset[str] = frozenset()
     extras: Mapping[str, Piece] = field(default_factory=dict)
+    counts: tuple[Piece, ...] = ()
     smooths: tuple[SmoothTerm, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from formulaic.parser.types import Token
@@ -19,7 +20,10 @@ __all__ = [
     "has_dot",
     "names_in",
     "split_tilde",
+    "with_trials",
 ]
+
+_TRIALS = re.compile(r"trials\((.*)\)", re.DOTALL)
 
 
 def split_tilde(tokens: Iterable[Token]) -> list[Token]:
@@ -34,6 +38,17 @@ def split_tilde(tokens: Iterable[Token]) -> list[Token]:
         else:
             out.append(token)
     return out
+
+
+def with_trials(tokens: list[Token]) -> list[Token]:
+    """Put the total of ``cbind(a, b, c) | trials(n)``, brms's words, among the arguments."""
+    if len(tokens) < 3 or tokens[1].token != "|" or not tokens[0].token.startswith("cbind("):
+        return tokens
+    total = _TRIALS.fullmatch(tokens[2].token)
+    if total is None:
+        return tokens
+    written = f"{tokens[0].token[:-1]}, trials={total[1]})"
+    return [tokens[0].copy_with_attrs(token=written, source_end=tokens[2].source_end), *tokens[3:]]
 
 
 def check_percent(text: str, token: Token) -> None:

@@ -24,6 +24,7 @@ from bayesmix.glmm.rows import (
     OBSERVED_KERNELS,
     ROW_KERNELS,
     constant,
+    counted_rows,
     given_rows,
     packed_links,
 )
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from bayesmix.families import Family
 
-__all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name"]
+__all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name", "kernel_trials"]
 
 
 def kernel_name(family: Family) -> str:
@@ -154,7 +155,7 @@ def build_glmm_problem(
         By parameter, "mu" first.
     family : Family
         One that has a row kernel for these.
-    y : ndarray, shape (n,)
+    y : ndarray, shape (n,), or (n, K) of counts of categories
     rows : mapping of str to ndarray
         What is given per row; the weights of normal responses stand for trials.
     priors : ModelPriors
@@ -213,8 +214,6 @@ def build_glmm_problem(
             X_shift = X_shift.copy()
             X_shift[stack.columns["mu"]] = means[stack.columns["mu"]] = mu.means
             scaling = replace(scaling, X_shift=X_shift)
-    if family.is_nominal:
-        rows = {**rows, "trials": np.full(n, 1.0 + len(predictors))}
     codes = [parameter_prior_codes(priors.family[name].prior) for name in phi.names]
     scale = family.response_scale(y, mu.offset, rows)
     scale_sd = scale.sd if family.link_functions.is_identity else scale.response_sd
@@ -254,12 +253,8 @@ def build_glmm_problem(
         X_of=stack.X_of,
         Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
         prior_kind=[code[0] for code in codes],
-        y=y,
-        trials=(
-            rows.get("trials", rows.get("weights", np.ones(n)))
-            if is_plain(rows)
-            else given_rows(rows, n)
-        ),
+        y=y.sum(axis=1) if family.has_counts else y,
+        trials=kernel_trials(family, y, rows, len(predictors)),
         offset=stack.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
@@ -274,6 +269,29 @@ def build_glmm_problem(
         phi_start=phi_start, stack=stack,
         starts={k: _start(family, k, y, scale_sd) for k in others},
     )  # fmt: skip
+
+
+def kernel_trials(
+    family: Family, y: np.ndarray, rows: Mapping[str, np.ndarray], n_predictors: int = 1
+) -> np.ndarray:
+    """What kernels are given per row in the place of the trials, shape (n,) or (n, width).
+
+    Parameters
+    ----------
+    family : Family
+    y : ndarray, shape (n,) or (n, K)
+    rows : mapping of str to ndarray, shape (n,)
+        Where the family has thresholds, "trials" is one more than there are.
+    n_predictors : int
+        One less than there are categories, where these have no order.
+    """
+    if family.has_counts:
+        return counted_rows(y, rows)
+    if family.is_nominal:
+        rows = {**rows, "trials": np.full(len(y), 1.0 + n_predictors)}
+    if not is_plain(rows):
+        return given_rows(rows, len(y))
+    return np.asarray(rows.get("trials", rows.get("weights", np.ones(len(y)))))
 
 
 def _start(family: Family, parameter: str, y: np.ndarray, scale: float) -> float:

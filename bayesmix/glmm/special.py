@@ -120,16 +120,23 @@ def trigamma(x: float) -> float:
 def log_rising(a: float, n: float) -> tuple[float, float, float]:
     """Return log Gamma(a + n) - log Gamma(a), with its first two derivatives by a.
 
-    Nothing cancels, however large a is: few terms are summed, of many the leading ones
-    of Stirling's series are subtracted before they are evaluated.
+    Nothing cancels, however large a is: few factors are multiplied, with one logarithm for
+    eight of them, of many the leading terms of Stirling's series are subtracted before they are
+    evaluated.
     """
-    if n <= 32.0:
+    if n <= 32.0 and a < 1e30:  # of which eight factors are a number
         value, first, second = 0.0, 0.0, 0.0
-        for j in range(int(n)):
-            t = a + j
-            value += math.log(t)
-            first += 1.0 / t
-            second -= 1.0 / (t * t)
+        for start in range(0, int(n), 8):
+            product, slope, bend = a + start, 1.0, 0.0
+            for j in range(start + 1, min(start + 8, int(n))):
+                t = a + j
+                bend = bend * t + 2.0 * slope
+                slope = slope * t + product
+                product *= t
+            ratio = slope / product
+            value += math.log(product)
+            first += ratio
+            second += bend / product - ratio * ratio
         return value, first, second
     value, first, second = 0.0, 0.0, 0.0
     while a < 8.0:

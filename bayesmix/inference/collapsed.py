@@ -15,13 +15,14 @@ import numpy as np
 from scipy import optimize
 
 from bayesmix.errors import NotSupportedError, SamplingError
-from bayesmix.gaussian.conditional import conditional_moments, split_by_group
+from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.effect_draws import draw_effects, draw_fixed
 from bayesmix.gaussian.independence import ValueDensity
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.announce import announce, stage
+from bayesmix.inference.average_moments import average_moments
 from bayesmix.inference.cost import seconds_of_value
 from bayesmix.inference.draws import Draws, GroupMoments
 from bayesmix.inference.independent import propose, take_draws, why_too_many
@@ -40,7 +41,6 @@ CollapsedSampler = Literal["auto", "independent", "nuts"]
 GroupDraws = Literal["auto", "all", "moments"]
 
 MAX_GROUP_DRAWS = 40_000_000  # numbers, 320 MB: above it "auto" keeps moments only
-_MOMENT_DRAWS = 200  # thetas over which conditional moments are averaged
 
 
 def sample_collapsed(
@@ -155,11 +155,13 @@ def _sample_independent(
         chain, at = np.divmod(kept["at"].astype(int), settings.draws)
         X, beta, b = X[chain, at], beta[chain, at], b[chain, at]
     with stage(seconds, "effects"):
-        posterior, moments = _named(problem, density.co, density.prior, X, beta, b, names, keep)
+        posterior, moments = _named(
+            problem, density.co, density.prior, X, beta, b, names, keep, settings.cores
+        )
     return Draws(
         posterior=posterior,
         sample_stats=stats,
-        engine="fast (collapsed, independent draws)",
+        engine="fast (independent draws)",
         seconds=seconds,
         seed=settings.seed,
         tune=-(-fitted.n_points // settings.chains),
@@ -271,12 +273,12 @@ def _effects(
                 "the equations could not be factored at a draw of theta: with flat priors and as "
                 "many effects as rows there may be no posterior at all"
             )
-    return _named(problem, co, prior, X, beta, b, names, keep)
+    return _named(problem, co, prior, X, beta, b, names, keep, settings.cores)
 
 
 def _named(
     problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray, beta: np.ndarray,
-    b: np.ndarray, names: Mapping[str, GroupVariables], keep: bool,
+    b: np.ndarray, names: Mapping[str, GroupVariables], keep: bool, cores: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, GroupMoments]]:  # fmt: skip
     """Variables of the posterior, from coordinates of theta and effects in working units."""
     n_chains, n_draws = X.shape[:2]
@@ -290,39 +292,7 @@ def _named(
         # Chain by chain: rounding is that of a product of this size.
         posterior["beta"] = np.stack([(own + scaling.beta_0) @ back.T for own in beta])
     if not keep:
-        return posterior, _average_moments(problem, co, prior, np.concatenate(X))
+        return posterior, average_moments(problem, co, prior, np.concatenate(X), cores)
     for group, values in split_by_group(problem, b).items():
         posterior[names[group].b] = values
     return posterior, {}
-
-
-def _average_moments(
-    problem: Problem, co: Coordinates, prior: FixedPrior, X: np.ndarray
-) -> dict[str, GroupMoments]:
-    """Posterior means and variances of b: conditional ones, averaged over draws of theta."""
-    chosen = X[np.linspace(0, len(X) - 1, min(_MOMENT_DRAWS, len(X))).astype(int)]
-    sums: dict[str, list[np.ndarray]] = {}
-    for x in chosen:
-        found = conditional_moments(problem, co, x, prior, known=problem.known_precision)
-        for group in problem.groups:
-            mean, variance = found.b[group.name], found.b_var[group.name]
-            total, total_var = mean.copy(), variance.copy()
-            for k, j in enumerate(group.fixed_column):
-                if j is not None:
-                    total[:, k] += found.beta[j]
-                    total_var[:, k] += found.beta_cov[j, j] + 2 * found.cross[group.name][:, k, j]
-            new = [mean, mean**2 + variance, total, total**2 + total_var]
-            before = sums.get(group.name)
-            sums[group.name] = (
-                new if before is None else [a + b for a, b in zip(before, new, strict=True)]
-            )
-    out = {}
-    for name, values in sums.items():
-        m, m2, t, t2 = (value / len(chosen) for value in values)
-        out[name] = GroupMoments(
-            mean=m,
-            sd=np.sqrt(np.maximum(m2 - m**2, 0.0)),
-            coefficient_mean=t,
-            coefficient_sd=np.sqrt(np.maximum(t2 - t**2, 0.0)),
-        )
-    return out

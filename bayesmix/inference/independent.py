@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesmix.errors import SamplingError
 from bayesmix.gaussian.independence import Chain, ValueDensity
+from bayesmix.inference.announce import Progress
 from bayesmix.inference.proposal import MOST_PARAMETERS, Fitted, Quality, fit_proposal, judge
 from bayesmix.inference.settings import SamplerSettings
 
@@ -25,7 +26,6 @@ _POINTS = 500  # of each stage, to which the proposal is fitted
 _DEAR_POINTS = 150  # where one takes long
 _DEAR = 5e-3  # seconds of a value
 _CHEAP = 2e-5
-_FEWEST_POINTS = 50
 _ENOUGH = 1000  # points of the chains from which their k is taken: of fewer it is noise
 _BEFORE = 4  # steps of a chain that are not kept: it begins at a weighted point of the fit
 _STRETCH = 0.1  # seconds of a call, after which an interrupt is heard
@@ -75,7 +75,8 @@ def propose(
     seconds : float
         Roughly what a value takes.
     tune : int or None
-        Points for each chain, in two stages; None for a number that depends on their cost.
+        Points for each chain, in two stages, where that is more than the usual number, which
+        depends on their cost.
 
     Returns
     -------
@@ -83,23 +84,29 @@ def propose(
     """
     n = _DEAR_POINTS if seconds > _DEAR else _POINTS
     if tune is not None:
-        n = max(_FEWEST_POINTS, tune * settings.chains // 2)
+        n = max(n, tune * settings.chains // 2)
     seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains + 1)
     rng = np.random.default_rng(seeds[-1])
 
     def values(X: np.ndarray) -> np.ndarray:
         size = int(np.clip(_STRETCH / seconds, 1, -(-len(X) // settings.cores)))
-        out = np.empty(len(X))
+        out = np.full(len(X), np.nan)
+        progress = Progress("point of the proposal", len(X), shown=settings.progress)
 
         def part(at: slice, stop: threading.Event) -> None:
             if not stop.is_set():
                 out[at] = density.values(X[at])
+                progress.say(int((~np.isnan(out)).sum()))
 
         parts = [slice(k, k + size) for k in range(0, len(X), size)]
         _together(part, parts, settings.cores)
+        progress.close()
         return out
 
-    return fit_proposal(values, center, root, rng, n)
+    try:
+        return fit_proposal(values, center, root, rng, n)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("sampling was interrupted before the first draw") from None
 
 
 def take_draws(
@@ -135,6 +142,7 @@ def take_draws(
     log_w: list[list[np.ndarray]] = [[] for _ in range(n_chains)]
     seeds = np.random.SeedSequence(settings.seed).spawn(n_chains + 1)[:n_chains]
     stretch = int(np.clip(_STRETCH / (seconds * each), 1, n_draws))
+    progress = Progress("draw", n_chains * n_draws, shown=settings.progress)
 
     def one_chain(c: int, stop: threading.Event) -> None:
         rng, chain = np.random.default_rng(seeds[c]), Chain(density)
@@ -158,8 +166,10 @@ def take_draws(
                 raise SamplingError("effects could not be drawn at a draw of theta")
             X[c, at], lp[c, at], acceptance[c, at], own = found
             log_w[c].append(own)
+            progress.say(sum(len(part) for of_chain in log_w for part in of_chain) // each)
 
     _together(one_chain, range(n_chains), settings.cores, until_stopped=True)
+    progress.close()
     weights = [part for own in log_w for part in own]
     enough = sum(map(len, weights)) >= _ENOUGH
     return IndependentDraws(

@@ -212,5 +212,6 @@ def _pareto_k(w: np.ndarray) -> float:
     b += 1 / x[-1]
     k = np.log1p(-b[:, None] * x).mean(axis=1)
     likelihood = tail * (np.log(-b / k) - k - 1)
-    best = (b / np.exp(likelihood - likelihood[:, None]).sum(axis=1)).sum()
+    with np.errstate(over="ignore"):  # of many points some count for nothing
+        best = (b / np.exp(likelihood - likelihood[:, None]).sum(axis=1)).sum()
     return float((np.log1p(-best * x).mean() * tail + 5) / (tail + 10))

@@ -436,7 +436,7 @@ class Law(ABC):
 
     @abstractmethod
     def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
-        """The rows of the fit, and whole responses for them, shape (rows, n)."""
+        """The rows of the fit, and whole responses for them, (rows, n), of counts (rows, n, K)."""
 
     @abstractmethod
     def calibration(self, seed: int | None) -> Calibration:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from bayesmix.families.one_category import OneCategory
+from bayesmix.families.one_category import one_category
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.predictor import Predictor
@@ -51,11 +51,12 @@ class Calibration:
 
 def commonest_category(model: StatedModel) -> StatedModel:
     """The model whose response is whether it is the commonest category."""
-    number = int(np.argmax(np.bincount(model.y.astype(np.int64))))
-    return model.with_parts(
-        family=OneCategory(of=model.family, number=number),
-        y=np.asarray(model.y == number, dtype=np.float64),
-    )
+    if model.family.has_counts:
+        number = 1 + int(np.argmax(model.y.sum(axis=0)))
+    else:
+        number = int(np.argmax(np.bincount(model.y.astype(np.int64))))
+    family, y = one_category(model.family, model.y, number)
+    return model.with_parts(family=family, y=y)
 
 
 def calibration_of_residuals(quantile: np.ndarray, fitted: np.ndarray, name: str) -> Calibration:

@@ -76,7 +76,7 @@ class Cases:
         model = self.model.with_parts(
             design=design_of_copies(self.model.design, rows, copy), y=self.model.y[rows]
         )
-        if aliased_columns(model.design.mu.X).size:
+        if any(aliased_columns(p.X).size for p in model.design.predictors.values()):
             raise DataError("the cases that were drawn do not tell all fixed effects apart")
         return model
 

@@ -231,7 +231,10 @@ class DrawnRows(Law):
         return rows, residual_values(kind, self.model.y, predictor, predictor.n_draws, number)
 
     def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
-        """Whole responses, each from another draw as long as there are enough, shape (rows, n)."""
+        """Whole responses, each from another draw as long as there are enough, shape (rows, n).
+
+        Those of counts have an axis of the categories behind.
+        """
         number = checked_seed(seed, self.seed)
         rows = rows_of_fit(self.model, "response")
         if new_groups:
@@ -240,7 +243,7 @@ class DrawnRows(Law):
         rng = np.random.default_rng(np.random.SeedSequence([number, 1]))
         n_draws = predictor.n_draws
         order = np.concatenate([rng.permutation(n_draws) for _ in range(-(-n // n_draws))])[:n]
-        out = np.empty((rows.n_rows, n))
+        out = np.empty((rows.n_rows, n, *self.model.y.shape[1:]))
 
         def fill(number: int, block: slice) -> None:
             out[block] = predictor.block(number, block)[:, order]

@@ -85,6 +85,11 @@ class JointLaplace(Law):
         found.parameter = parameter
         return found
 
+    def place_of(self, parameter: str) -> tuple[slice, dict[str, str]]:
+        """A predictor's columns among those of all, and there the names of its groups."""
+        own: Any = self.of(parameter)
+        return own._columns, own._row_names
+
     # -- parameters -----------------------------------------------------------
 
     @property
@@ -306,7 +311,7 @@ class JointLaplace(Law):
         """Whole responses at the estimates, a new seed each time by default, shape (rows, n)."""
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_of_fit(self.model, "response")
-        out = np.empty((rows.n_rows, n))
+        out = np.empty((rows.n_rows, n, *self.model.y.shape[1:]))
         for k in range(n):
             eta, values = self._at_modes(rows, rng if new_groups else None)
             out[:, k] = self.model.family.simulate(eta, values, rows.per_row, rng)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,11 +28,24 @@ from bayesmix.laws.normal import NormalLaw
 from bayesmix.laws.small_samples import Asymptotic, SmallSample
 from bayesmix.laws.wald import interval_of_coordinate
 
+if TYPE_CHECKING:
+    from bayesmix.laws.base import Law
+    from bayesmix.statement.stated import StatedModel
+
 __all__ = ["LaplaceLaw"]
 
 
 class LaplaceLaw(LaplaceRows, NormalLaw):
     """ML or MAP of a model beyond the normal, by Laplace's approximation or quadrature."""
+
+    def seen_as(self, model: StatedModel) -> Law:
+        """The same law with another view of a response of two categories in no order."""
+        if not self.model.family.is_nominal:
+            return super().seen_as(model)
+        # Either category has the likelihood of both.
+        found = copy.copy(self)
+        found.model = model
+        return found
 
     # -- criteria -------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.effect_draws import draw_effects
-from bayesmix.glmm.problem import GlmmProblem
-from bayesmix.glmm.rows import constant
+from bayesmix.glmm.problem import GlmmProblem, kernel_trials
+from bayesmix.glmm.rows import ROW_KERNELS, constant
 from bayesmix.inference.empirical import log_units
 from bayesmix.inference.laplace import (
     LaplaceOptimum,
@@ -49,15 +49,15 @@ class LaplaceRefits:
     Parameters
     ----------
     law : LaplaceLaw
-        By ML.
-    Y : ndarray, shape (n, B)
+        By ML; of several linear predictors that of all together.
+    Y : ndarray, shape (n, B) or (n, B, K)
     """
 
     def __init__(self, law: LaplaceLaw, Y: np.ndarray) -> None:
         self.law, self.Y = law, Y
         co = law.co
         self.start = law.laplace.x.copy()
-        unit = log_units(co) + np.log(law.gp.link_unit)
+        unit = log_units(co) + np.log(law.gp.sd_units(co))
         self.start[: co.n_sd] = np.maximum(self.start[: co.n_sd], unit + _LEAST)
         self.start[co.n_sd : co.n_x] = np.clip(self.start[co.n_sd : co.n_x], -3.0, 3.0)
 
@@ -130,13 +130,13 @@ class LaplaceWorker:
             first += group.n_effects
             if not covariance_of(group).is_diagonal:
                 corr[group.name] = found.theta.corr[f]
-        phi = np.exp(x[co.n_x : len(x) - p])
+        beta = np.linalg.inv(gp.problem.scaling.TX) @ x[len(x) - p :]
         return Refit(
-            beta=np.linalg.inv(gp.problem.scaling.TX) @ x[len(x) - p :],
+            beta=beta,
             sd=sd,
             corr=corr,
             structure=law.structure_at(gp.problem.absolute_coordinates(), x[: co.n_x]),
-            parameters={n: np.asarray(v) for n, v in zip(gp.parameters, phi, strict=True)},
+            parameters=gp.parameter_values(x[co.n_x : len(x) - p], beta),
             effects=self._drawn(x, rng),
             deviance=self._deviance(found, k),
             converged=found.theta.converged,
@@ -173,7 +173,7 @@ class LaplaceWorker:
     def _search(self, k: int) -> LaplaceOptimum:
         of, gp = self._of, self._own
         law, p = of.law, gp.problem.n_fixed
-        gp.rows.y[:] = of.Y[:, k]
+        self._fill(of.Y[:, k])
         marginal = WarmMarginal(gp, law.co, flat_prior(p), 0, law.laplace.u)
         search = search_of(marginal)
         search.polish = False
@@ -186,10 +186,20 @@ class LaplaceWorker:
             found = quadrature_optimum(gp, law.co, None, found, law.n_quadrature)
         return found
 
+    def _fill(self, y: np.ndarray) -> None:
+        """Put a response into the rows."""
+        rows, model = self._own.rows, self._of.law.model
+        if model.family.has_counts:
+            rows.trials[:] = kernel_trials(model.family, y, model.rows, rows.n_predictors)
+            y = y.sum(axis=1)
+        rows.y[:] = y
+
     def _deviance(self, found: LaplaceOptimum, k: int) -> float:
-        gp, law = self._own, self._of.law
-        left_out = constant(gp.row_kernel, self._of.Y[:, k], law.model.rows).sum()
-        return -2.0 * (found.loglik + float(left_out))
+        name, law = self._own.row_kernel, self._of.law
+        left_out = 0.0
+        if name in ROW_KERNELS:
+            left_out = float(constant(name, self._of.Y[:, k], law.model.rows).sum())
+        return -2.0 * (found.loglik + left_out)
 
     def _drawn(self, x: np.ndarray, rng: np.random.Generator | None) -> dict[str, np.ndarray]:
         """Draw the effects given estimates and the response that was seen, from a normal law."""
@@ -197,7 +207,7 @@ class LaplaceWorker:
         eq, p, problem = gp.problem.equations, gp.problem.n_fixed, gp.problem
         theta, beta = np.ascontiguousarray(x[: co.n_x]), x[len(x) - p :]
         L = factors_at(co, x).L
-        phi = np.exp(x[co.n_x : len(x) - p])
+        phi = gp.phi.values(x[co.n_x : len(x) - p])
         mode = inner_mode(
             gp, L, phi, flat_prior(p), beta=beta, u=self._of.law.laplace.u, with_fixed=False
         )
@@ -213,7 +223,7 @@ class LaplaceWorker:
             return split_by_group(problem, b)
         # The equations are left with the weights at the mode, and the fixed effects are held;
         # what noise adds to a draw is the draw less that without.
-        held = FixedPrior(1e8 * np.eye(p) / gp.link_unit**2, np.zeros(p))
+        held = FixedPrior(np.diag(1e8 / gp.units[gp.stack.X_of] ** 2), np.zeros(p))
         moved = []
         for noise in (rng.standard_normal((1, len(b))), np.zeros((1, len(b)))):
             drawn = noise.copy()

@@ -160,7 +160,7 @@ class ModeRows(Mode, Law):
         rng = np.random.default_rng(None if seed is None else checked_seed(seed, 0))
         rows = rows_of_fit(self.model, "response")
         modes = self.means(rows.with_new_groups(self.model.design) if new_groups else rows)
-        out = np.empty((rows.n_rows, n))
+        out = np.empty((rows.n_rows, n, *self.model.y.shape[1:]))
         for k in range(n):
             out[:, k] = self._replicate(modes, rows, rng, new_groups=new_groups)
         return rows, out

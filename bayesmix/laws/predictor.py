@@ -133,7 +133,7 @@ class Predictor:
         return np.asarray(difference / self._row_sd(slice(0, len(self._y))))
 
     def block(self, number: int, rows: slice) -> np.ndarray:
-        """Return the draws of a block of rows, shape (rows, S)."""
+        """Return the draws of a block of rows, shape (rows, S); of counts (rows, S, K)."""
         request = self._request
         eta = self._linear.block(rows)
         if request.kind == "linear":
@@ -157,7 +157,7 @@ class Predictor:
                 drawn = eta.T + self._row_sd(rows) * self._in_series.block(rows)
             else:
                 drawn = self._residual.simulate(self._family, eta.T, family, per_row, rng)
-            return np.ascontiguousarray(np.asarray(drawn, dtype=np.float64).T)
+            return np.ascontiguousarray(np.swapaxes(np.asarray(drawn, dtype=np.float64), 0, 1))
         if self._forecast is not None:
             eta += (self._row_sd(rows) * self._forecast.mean[:, rows]).T
         if self._family.is_linear_normal or not request.marginal:
@@ -297,22 +297,23 @@ class Predictor:
         return total
 
     def all_draws(self, n_rows: int, n_draws: int) -> np.ndarray:
-        """Return the draws of all rows, shape (S, n).
+        """Return the draws of all rows, shape (S, n); of counts (S, n, K).
 
         Raises
         ------
         NotSupportedError
             For more than memory holds.
         """
+        behind = self._y.shape[1:] if self._request.kind == "response" else ()
         check_memory(
             f"{n_rows} rows x {n_draws} draws",
-            n_rows * n_draws,
+            n_rows * n_draws * int(np.prod(behind)),
             "use fewer with draws=, or predict(), which keeps their mean and interval only",
         )
-        out = np.empty((n_draws, n_rows))
+        out = np.empty((n_draws, n_rows, *behind))
 
         def fill(number: int, block: slice) -> None:
-            out[:, block] = self.block(number, block).T
+            out[:, block] = np.swapaxes(self.block(number, block), 0, 1)
 
         for_each_block(n_rows, n_draws, fill)
         return out

@@ -1,4 +1,4 @@
-"""Responses like the one that was seen, for the bootstrap of a normal model."""
+"""Responses like the one that was seen, for the bootstrap."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def resampled(law: NormalLaw, kind: ResponseKind, n: int, rng: np.random.Generat
     """
     design = law.model.design
     mu = design.mu
-    plain = law.model.family.is_normal and law.problem.equations.classes is None
+    one = len(design.predictors) == 1
+    plain = one and law.model.family.is_normal and law.problem.equations.classes is None
     if kind != "parametric":
         _refuse_related(law, kind)
         _refuse_without_residuals(law, kind)
@@ -106,6 +107,12 @@ def _refuse_without_residuals(law: NormalLaw, kind: ResponseKind) -> None:
         raise NotSupportedError(
             f"kind={kind!r} takes the residuals of a normal response, and the family is "
             f'{law.model.family.name}; take "parametric" or "cases"'
+        )
+    others = [f"{name} ~ ..." for name in law.model.design.predictors if name != "mu"]
+    if others:
+        raise NotSupportedError(
+            f"kind={kind!r} takes residuals as of one distribution, and the model has "
+            f'{" and ".join(others)}; take "parametric" or "cases"'
         )
     if law.problem.equations.classes is not None:
         raise NotSupportedError(

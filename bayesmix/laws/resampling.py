@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayesmix.laws.cases import Cases
+from bayesmix.laws.joint_laplace import JointLaplace
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.laplace_refits import LaplaceCases, LaplaceRefits
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits import Refits
 from bayesmix.laws.refits_anew import RefitsAnew, parameters_of
+from bayesmix.laws.refits_law import RefitsLaw
 from bayesmix.laws.resampled import ResponseKind, resampled
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["BootstrapKind", "Resampling", "refit_of"]
+__all__ = ["BootstrapKind", "Resampling"]
 
 BootstrapKind = Literal["parametric", "semiparametric", "cases", "wild"]
 
@@ -30,12 +33,14 @@ class Resampling:
 
     Parameters
     ----------
-    law : NormalLaw
+    law : NormalLaw or JointLaplace
         By REML or ML, or by Laplace's approximation.
     """
 
-    def __init__(self, law: NormalLaw) -> None:
+    def __init__(self, law: Any) -> None:
         self.law = law
+        # Where there are several linear predictors, all of their columns together are refitted.
+        self._whole: NormalLaw = law.whole if isinstance(law, JointLaplace) else law
         related = any(g.between is not None for g in law.model.design.mu.groups)
         self._sums_stay = law.problem.equations.classes is None and not related
 
@@ -58,12 +63,12 @@ class Resampling:
         return self._anew(lambda k: cases.drawn(np.random.default_rng((*seed, k))))
 
     def responses(self, kind: ResponseKind, n: int, seed: tuple[int, ...]) -> np.ndarray:
-        """Draw n responses, shape (rows, n)."""
+        """Draw n responses, shape (rows, n); of counts (rows, n, K)."""
         return resampled(self.law, kind, n, np.random.default_rng(seed))
 
     def to(self, Y: np.ndarray) -> Refitting:
-        """Refit to responses, shape (n, B)."""
-        law = self.law
+        """Refit to responses, shape (n, B) or (n, B, K)."""
+        law = self._whole
         if isinstance(law, LaplaceLaw):
             return LaplaceRefits(law, Y)
         if not self._sums_stay:
@@ -75,6 +80,76 @@ class Resampling:
         cases = Cases(self.law.model, nested=False)
         return self._anew(cases.without), cases.n
 
+    def of_fit(self) -> Refit:
+        """The fit itself as a refit, with its conditional modes."""
+        law = self._whole
+        sd, corr = law.by_group()
+        return Refit(
+            beta=law.conditional.beta,
+            sd=sd,
+            corr=corr,
+            structure=law.structure_at(*law.absolute),
+            parameters=parameters_of(law),
+            effects=dict(law.conditional.b),
+            deviance=law.deviance,
+            converged=law.optimum.converged,
+        )
+
+    def law_of(self, refits: Sequence[Refit], seed: int) -> RefitsLaw:
+        """The law whose draws are refits, each linear predictor's.
+
+        Parameters
+        ----------
+        refits : sequence of Refit
+        seed : int
+            Seed of what is drawn beside them.
+
+        Returns
+        -------
+        RefitsLaw
+        """
+        model = self.law.model
+
+        def gathered(of: Callable[[Refit], Any]) -> np.ndarray:
+            return np.stack([np.asarray(of(refit)) for refit in refits])[None]
+
+        beta = gathered(lambda r: r.beta)
+        parameters = {n: gathered(lambda r, n=n: r.parameters[n]) for n in refits[0].parameters}  # type: ignore[misc]
+
+        def law(parameter: str, beta: np.ndarray, names: Mapping[str, str]) -> RefitsLaw:
+            """That of one predictor, whose groups are called `names` in refits."""
+
+            def by_group(of: Callable[[Refit], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+                known = {g: there for g, there in names.items() if there in of(refits[0])}
+                return {g: gathered(lambda r, t=t: of(r)[t]) for g, t in known.items()}  # type: ignore[misc]
+
+            structure = {
+                g: {
+                    name: gathered(lambda r, t=t, name=name: r.structure[t][name])  # type: ignore[misc]
+                    for name in refits[0].structure[t]
+                }
+                for g, t in names.items()
+                if t in refits[0].structure
+            }
+            return RefitsLaw(
+                model=model, parameter=parameter, beta=beta, sd=by_group(lambda r: r.sd),
+                corr=by_group(lambda r: r.corr), structure=structure,
+                b=by_group(lambda r: r.effects), labels=(np.arange(1), np.arange(len(refits))),
+                seed=seed,
+            )  # fmt: skip
+
+        if isinstance(self.law, JointLaplace):
+            places = {name: self.law.place_of(name) for name in self.law.predictors}
+            parts = {n: law(n, beta[..., at], names) for n, (at, names) in places.items()}
+            mu = parts.pop("mu")
+            return replace(mu, parameters=parameters, others=parts)
+        others = {}
+        if "sigma" in model.design.predictors:  # of a normal response
+            own = parameters.pop(model.names.of("sigma").beta)
+            others["sigma"] = law("sigma", own, {})
+        mu = law("mu", beta, {g.name: g.name for g in model.design.mu.groups})
+        return replace(mu, parameters=parameters, others=others)
+
     @functools.cached_property
     def cases(self) -> Cases:
         """What ``kind="cases"`` draws."""
@@ -85,21 +160,6 @@ class Resampling:
         return Refits(self.law)
 
     def _anew(self, model_of: Callable[[int], StatedModel]) -> Refitting:
-        if isinstance(self.law, LaplaceLaw):
-            return LaplaceCases(self.law, model_of)
-        return RefitsAnew(self.law, model_of)
-
-
-def refit_of(law: NormalLaw) -> Refit:
-    """The fit itself as a refit, with its conditional modes."""
-    sd, corr = law.by_group()
-    return Refit(
-        beta=law.conditional.beta,
-        sd=sd,
-        corr=corr,
-        structure=law.structure_at(*law.absolute),
-        parameters=parameters_of(law),
-        effects=dict(law.conditional.b),
-        deviance=law.deviance,
-        converged=law.optimum.converged,
-    )
+        if isinstance(self._whole, LaplaceLaw):
+            return LaplaceCases(self._whole, model_of)
+        return RefitsAnew(self._whole, model_of)

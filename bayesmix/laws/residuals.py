@@ -56,6 +56,11 @@ def residual_values(
     -------
     ndarray, shape (n,)
     """
+    if y.ndim > 1:
+        raise NotSupportedError(
+            "counts of categories have no residual of a row: of_category(...).check() of the fit "
+            "shows those of one category"
+        )
     out = np.empty(len(y))
     if kind == "quantile":
         words = [seed, name_key("quantile residuals")]

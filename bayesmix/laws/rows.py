@@ -254,7 +254,7 @@ def new_per_row(
         values, why_not = _new_values(name, model, data, known, labels)
         if values is not None:
             found[name] = values
-        elif kind == "response" or name == "trials":
+        elif kind == "response" or (name == "trials" and kind != "probability"):
             hint = "; of one trial the mean is the probability" if kind == "mean" else ""
             raise DataError(
                 f'kind="{kind}" needs the {_OF_NEW_ROWS[name]} of each row, and {why_not} '
@@ -273,7 +273,10 @@ def _new_values(
         needed = [column for column in formula.columns if _mentions(piece.expr, column)]
         lacking = [column for column in needed if column not in known]
         if lacking:
-            return None, f"the new data have no column `{lacking[0]}`"
+            advice = ""
+            if name == "trials" and formula.counts:
+                advice = f"; {formula.response.text} | trials(n) ~ ... names a column of totals"
+            return None, f"the new data have no column `{lacking[0]}`{advice}"
         frame = select_columns(data, needed).reset_index(drop=True)
         prepared = pd.DataFrame(
             {c: prepare_column(frame[c]) for c in needed}, index=range(len(labels))

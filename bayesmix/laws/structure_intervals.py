@@ -182,6 +182,8 @@ class StructureIntervals(ModeIntervals):
         estimate, sd = float(own.at(np.asarray(x))), se * _slope(own, x)
         sd = sd if np.isfinite(sd) else nan
         if method == "wald":
+            if self.method == "mivque0":  # the foot of the summary says that there are none
+                return (estimate, nan, nan, nan), ""
             if not se <= MOST:
                 why = "the likelihood is flat there, or the end of its range near"
                 hint = "" if self.method == "map" else f"; {_PROFILE_HINT}"

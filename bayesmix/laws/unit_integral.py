@@ -39,7 +39,8 @@ def compiled_rows(
     family: Family, y: np.ndarray, per_row: Mapping[str, np.ndarray], n_thresholds: int = 0
 ) -> CompiledRows | None:
     """Rows of a family that has a kernel; None for another."""
-    from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant, given_rows
+    from bayesmix.glmm.problem import kernel_trials
+    from bayesmix.glmm.rows import LINKS, OBSERVED_KERNELS, ROW_KERNELS, constant
 
     if not family.row_kernel:
         return None
@@ -47,14 +48,13 @@ def compiled_rows(
         per_row = {**per_row, "trials": np.full(len(y), 1.0 + n_thresholds)}
     rows, link, plain = ROW_KERNELS[family.row_kernel], LINKS[family.link], is_plain(per_row)
     kernel = rows.kernel if plain else OBSERVED_KERNELS[family.row_kernel]
-    ones = np.ones(len(y))
     return CompiledRows(
         family=family,
         address=kernel.load().address,
         link=link,
         is_fast=plain and link == rows.fast_link,
-        y=y,
-        trials=per_row.get("trials", ones) if plain else given_rows(per_row, len(y)),
+        y=y.sum(axis=1) if family.has_counts else y,
+        trials=kernel_trials(family, y, per_row),
         constant=constant(family.row_kernel, y, per_row),
     )
 

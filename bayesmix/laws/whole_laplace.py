@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy import linalg
@@ -52,6 +52,10 @@ class WholeLaplace(LaplaceLaw):
 
     def _glmm_problem(self) -> GlmmProblem:
         return glmm_problem(self._stated)
+
+    def again(self, model: StatedModel, method: Any) -> Self:
+        """Fit another model of the same rows and family in the same way."""
+        return type(self)(model, method)
 
     # -- what is not known of several predictors ------------------------------
 

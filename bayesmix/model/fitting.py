@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bayesmix.arguments import one_of
@@ -113,13 +114,15 @@ def sample(
             model, sample_prior(model.pymc_model, _variables_to_keep(model), checked), asked
         )
     if fast:
-        # A step size is a matter of NUTS: who gives target_accept asks for it.
         how: CollapsedSampler = "nuts"
         if target_accept is None and (sampler == "auto" or sampler == "independent"):  # noqa: PLR1714, for mypy
             how = sampler
         draws = _sample_fast(
             model, checked, group_draws, how, tune, careful=target_accept is None
         )  # fmt: skip
+        if sampler == "auto" and target_accept is not None and draws.sample_stats:
+            why = f"NUTS, which has a step size for target_accept={target_accept:g}"
+            draws = replace(draws, choice=why)
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)

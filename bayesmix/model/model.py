@@ -122,12 +122,12 @@ class Model(FittableModel, PoolingExtremes):
         seed: int | None = None,
         target_accept: float | None = None,
         engine: Engine = "auto",
-        sampler: Sampler = "nutpie",
+        sampler: Sampler = "auto",
         group_draws: GroupDraws = "auto",
         prior_only: bool = False,
         progress: bool = True,
     ) -> Posterior:
-        """Sample the posterior, with NUTS or by independent proposals.
+        """Sample the posterior, by independent proposals or with NUTS.
 
         Interrupting (Ctrl-C) returns what was drawn so far, with a warning.
 
@@ -138,8 +138,8 @@ class Model(FittableModel, PoolingExtremes):
         tune : int, optional
             Warm-up steps per chain, at least 20; by default 1000 for PyMC, 300 for
             the fast engine, and 100 there where crossed factors have over 500 columns.
-            For independent draws the points per chain to which the proposal is fitted, by
-            default 1000 in all and 300 where one takes over 5 milliseconds.
+            For independent draws the points per chain to which the proposal is fitted, if
+            that is more than 1000 in all, or 300 where one takes over 5 milliseconds.
         chains : int
             Number of independent chains.
         cores : int, optional
@@ -151,7 +151,7 @@ class Model(FittableModel, PoolingExtremes):
             Mean acceptance probability that the step size is tuned to; by default
             0.8, and 0.95 where the fast engine samples a non-normal model whose data
             say little about a standard deviation. Independent draws have no step size:
-            who gives it asks for NUTS.
+            given a number, `sampler="auto"` takes NUTS, and the summary says so.
         engine : {"auto", "fast", "pymc"}
             How the posterior is computed. "fast" compiles nothing per model. For a
             normal response it integrates all effects out, samples the variance
@@ -167,9 +167,9 @@ class Model(FittableModel, PoolingExtremes):
             all chains, and accepts it or stays (independence Metropolis). It takes up to 8
             variance parameters, at least 0.4 of the proposals accepted, and a Pareto k of
             their weights of at most 0.7, and is refused elsewhere with the reason. "auto"
-            takes it where it can be had and NUTS elsewhere; the choice stands in the
-            summary. Every other word is NUTS: "nuts" and "nutpie" nutpie's, and "pymc"
-            PyMC's for the PyMC engine.
+            takes it where it can be had and NUTS elsewhere, as for every other response; the
+            choice and its reason stand in the summary. Every other word is NUTS: "nuts" and
+            "nutpie" nutpie's, and "pymc" PyMC's for the PyMC engine.
         group_draws : {"auto", "all", "moments"}
             For the fast engine, whether draws of the group effects are kept, or
             their posterior means and standard deviations only. "auto" keeps the
@@ -249,8 +249,10 @@ class Model(FittableModel, PoolingExtremes):
             not look at the priors, or the marginal posterior mode of (sd, R, sigma),
             which does. By default "reml" for normal responses and "ml" for others.
             "mivque0" is Rao's and SAS's estimate of variances from quadratic forms, without
-            iteration, for normal responses whose covariances are linear in their parameters;
-            negative estimates are zero, and there are no intervals of variance parameters.
+            iteration, for normal responses. It is least squares of what the residuals'
+            products should be; parameters that these are not linear in, such as ``rho`` of
+            ``ar1``, are searched for by the same least squares. Negative estimates are zero,
+            and there are no intervals of variance parameters.
         n_quadrature : int
             Points of adaptive Gauss-Hermite quadrature for a non-normal response with
             one scalar group term; 1 is Laplace's approximation.

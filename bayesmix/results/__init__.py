@@ -10,6 +10,7 @@ from bayesmix.results.effect.hypothesis import Hypotheses
 from bayesmix.results.empirical_bayes import EmpiricalBayes
 from bayesmix.results.posterior import Posterior
 from bayesmix.results.tabular.diagnostics import Diagnostics
+from bayesmix.results.tabular.gathering import tables
 from bayesmix.results.tabular.summary import Summary
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "anova",
     "compare",
     "compare_estimates",
+    "tables",
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotApplicableError
+from bayesmix.arguments import one_of
+from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
 from bayesmix.laws.base import Asked, IntervalMethod
 from bayesmix.laws.normal import NormalLaw
@@ -193,11 +194,15 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         """Schwarz's criterion, with the logarithm of the number of rows."""
         return self.deviance + self.df * float(np.log(self._law.problem.n_obs))
 
-    def vcov(self, *, ddf: Literal["kenward-roger"] | None = None) -> pd.DataFrame:
+    def vcov(
+        self, parameter: str = "mu", *, ddf: Literal["kenward-roger"] | None = None
+    ) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, given the variance parameters.
 
         Parameters
         ----------
+        parameter : str
+            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula.
         ddf : {"kenward-roger"}, optional
             Kenward and Roger's adjusted covariance, which allows for the estimation of the
             variance parameters; for a fit by REML.
@@ -209,8 +214,10 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
         Raises
         ------
+        ArgumentError
+            If the model has no linear predictor of that name.
         NotSupportedError
-            As `anova`, for `ddf`.
+            As `anova`, for `ddf`, which is of mu's.
 
         Examples
         --------
@@ -220,8 +227,18 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         >>> eb.vcov().round(3).values.tolist()
         [[46.575, -1.451], [-1.451, 2.389]]
         """
-        names = list(self.model.design.mu.fixed_effects)
-        found = self._law.conditional.beta_cov if ddf is None else self._tests(ddf).covariance
+        predictors = self.model.design.predictors
+        one_of("parameter", parameter, tuple(predictors))
+        names = list(predictors[parameter].fixed_effects)
+        if ddf is None:
+            found = self._law.of(parameter).conditional.beta_cov
+        elif parameter == "mu":
+            found = self._tests(ddf).covariance
+        else:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of the fixed effects of mu; vcov({parameter!r}) without it has "
+                "the covariance of the others"
+            )
         return pd.DataFrame(found, index=names, columns=names)
 
     # -- inside ---------------------------------------------------------------
@@ -248,7 +265,8 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     def _remarks(self, asked: Asked, parts: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         law = self._law
         how = "profile likelihood" if law.affordable() == "profile" else "Wald, on logs"
-        footer = [f"Intervals are {100 * asked.ci_prob:g} %; of standard deviations by {how}."]
+        of_sd = "" if self.method == "mivque0" else f"; of standard deviations by {how}"
+        footer = [f"Intervals are {100 * asked.ci_prob:g} %{of_sd}."]
         if self.model.design.mu.groups:
             footer.insert(
                 0,
@@ -280,8 +298,48 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         name = {"reml": "REML", "ml": "ML", "map": "MAP", "mivque0": "MIVQUE(0)"}[self.method]
         return name if self._law.has_sigma else f"{name} (Laplace)"
 
+    @property
+    def _has_priors(self) -> bool:
+        return self.method == "map"
+
+    def _estimation(self) -> list[str]:
+        laplace = not self.model.family.is_linear_normal
+        names = {
+            "reml": "restricted maximum likelihood (REML; Patterson and Thompson, 1971)",
+            "ml": "maximum likelihood",
+            "map": "their marginal posterior mode",
+            "mivque0": "MIVQUE(0) (Rao, 1971)",
+        }
+        how = f"Variance parameters were estimated by {names[self.method]}"
+        if "Laplace" in self._law.method_in_words:
+            how += ", the group effects integrated out by Laplace's approximation (Tierney and "
+            how += "Kadane, 1986)"
+        elif "quadrature" in self._law.method_in_words:
+            how += f", the group effects integrated out by {self._law.method_in_words[-38:]}"
+        elif self.model.design.mu.groups and not laplace:
+            how += ", the group effects integrated out exactly"
+        limits = "Intervals of fixed effects are Wald's, given the variance parameters"
+        if self.method == "mivque0":
+            return [how + ".", limits + "."]
+        beside = {
+            "profile": "those of standard deviations are profile likelihood intervals",
+            "wald": "those of standard deviations are Wald's on the logarithmic scale",
+        }[self._law.affordable()]
+        return [how + ".", f"{limits}; {beside}."]
+
+    def _convergence(self) -> list[str]:
+        if not self.converged:
+            return ["The optimiser did not converge, so that these estimates are not final."]
+        found = ["The optimiser converged."] if self.method != "mivque0" else []
+        if self.singular:
+            found.append("The fit is singular: a variance is zero, or a correlation one in size.")
+        return found
+
     def _run(self) -> Mapping[str, Any]:
         return {"method": self.method, **versions()}
+
+    def _more_tables(self) -> dict[str, Callable[[], pd.DataFrame]]:
+        return {"Tests of fixed effects": self.anova, "Tests of group terms": self.ranova}
 
     def _problems(self) -> list[str]:
         return [] if self.converged else ["the optimum was not found"]

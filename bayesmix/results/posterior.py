@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
 
 from bayesmix.errors import OWN_FILES, ConvergenceWarning
 from bayesmix.inference.announce import counted
@@ -222,13 +224,76 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
 
     def _called(self) -> str:
         engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
-        return f"{'draws' if 'independent' in how else 'NUTS'} ({engine})"
+        return f"{'draws' if 'draws' in how else 'NUTS'} ({engine})"
+
+    def _estimation(self) -> list[str]:
+        attributes, sizes = self.idata.attrs, self.idata["posterior"].sizes
+        engine = str(attributes["engine"])
+        many = f"{counted(sizes['chain'], 'chain')} of {counted(sizes['draw'], 'draw')}"
+        found = []
+        if self.is_prior:
+            return [f"These are {many} from the prior, without the data."]
+        if attributes.get("pymc_changes", ""):
+            found.append(f"The model was changed by hand: {attributes['pymc_changes']}.")
+        kinds = ("collapsed", "independent", "exact")
+        integrated = engine.startswith("fast") and any(kind in engine for kind in kinds)
+        if integrated:
+            found.append(
+                "Fixed and group effects were integrated out exactly: the variance parameters "
+                "were drawn from their marginal posterior, and the effects then from their "
+                "conditional distribution."
+            )
+        what = "Variance parameters were drawn" if integrated else "The posterior was sampled"
+        choice = str(attributes.get("choice", ""))  # older files have none
+        if "independent" in engine:
+            found.append(
+                f"{what} by independence Metropolis with proposals from a fitted t distribution, "
+                f"{many} (seed {attributes['seed']})" + (f"; {choice}." if choice else ".")
+            )
+        elif "exact" in engine:
+            found.append(f"There are {many}, which are independent (seed {attributes['seed']}).")
+        else:
+            found.append(
+                f"{what} by the no-U-turn sampler (Hoffman and Gelman, 2014), "
+                f"{many} after {attributes['tune']} of warm-up (seed {attributes['seed']})."
+            )
+        if attributes["interrupted"]:
+            found.append("The run was interrupted.")
+        return [
+            *found,
+            "Estimates are posterior means, those of variance components medians; intervals are "
+            "equal-tailed.",
+        ]
+
+    def _convergence(self) -> list[str]:
+        found = self.diagnostics()
+        if self.is_prior or not np.isfinite(found.min_ess_bulk):
+            return []
+        figures = [
+            f"{name} {value:.{digits}f}"
+            for name, value, digits in (
+                ("the largest R-hat was", found.max_r_hat, 3),
+                ("the smallest bulk effective sample size", found.min_ess_bulk, 0),
+                ("the smallest tail effective sample size", found.min_ess_tail, 0),
+            )
+            if np.isfinite(value)
+        ]
+        if found.bfmi.size:  # there are transitions
+            words = counted(found.divergences, "divergent transition")
+            many = words if found.divergences else "no divergent transition"
+            figures.insert(0, f"{many} occurred after warm-up")
+        text = f"{', '.join(figures[:-1])} and {figures[-1]}" if len(figures) > 1 else figures[0]
+        judged = [f"There were problems: {'; '.join(found.problems)}."] if found.problems else []
+        return [f"{text[:1].upper()}{text[1:]} (Vehtari et al., 2021).", *judged]
 
     def _run(self) -> Mapping[str, Any]:
         return {str(name): value for name, value in self.idata.attrs.items()}
 
     def _problems(self) -> list[str]:
         return self.diagnostics().problems
+
+    def _more_tables(self) -> dict[str, Callable[[], pd.DataFrame]]:
+        return {"Convergence": self.convergence_table}
 
     def _more_pictures(self) -> list[Picture]:
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from scipy import special
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.errors import ArgumentError, BayesmixError, BayesmixWarning, NotSupportedError
 from bayesmix.laws.values import by_name
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.text import html_block, html_table, text_table
 from bayesmix.results.testing.running import Progress, in_threads, threads_of
 from bayesmix.simulation.pictures import draw_ranks
@@ -98,7 +99,8 @@ class CalibrationRanks:
     def _repr_html_(self) -> str:
         return html_block([f"<div>{self.statement}</div>", html_table(self.table, "Calibration")])
 
-    def plot(self) -> Any:
+    @picture
+    def plot(self, **look: Unpack[Look]) -> Any:
         """Draw each parameter's ranks against the uniform distribution.
 
         Returns

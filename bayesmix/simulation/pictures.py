@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.results.plots.figure import (
     COLOURS,
+    LINES,
     MAIN,
     MARKERS,
     NEUTRAL,
@@ -41,7 +42,8 @@ def draw_power(table: pd.DataFrame, factors: Sequence[str], question: str) -> An
         ends = np.stack([middle - part["lower"], part["upper"] - middle])
         axis.errorbar(
             x, middle, yerr=np.maximum(ends, 0.0), color=COLOURS[k % len(COLOURS)],
-            marker=MARKERS[k % len(MARKERS)], capsize=3, label=words or None,
+            marker=MARKERS[k % len(MARKERS)], linestyle=LINES[k % len(LINES)], capsize=3,
+            label=words or None,
         )  # fmt: skip
     axis.axhline(0.8, color=NEUTRAL, linestyle=":", linewidth=1)
     axis.set_ylim(-0.03, 1.03)
@@ -78,7 +80,9 @@ def draw_ranks(ranks: pd.DataFrame, n_ranks: int) -> Any:
     for axis in axes.ravel()[len(names) :]:
         axis.set_visible(False)
     axes[0, 0].set_ylabel("ECDF less uniform")
-    figure.supxlabel("rank / number of draws", fontsize="medium")
+    for k, axis in enumerate(axes.ravel()[: len(names)]):
+        if k + n_columns >= len(names):
+            axis.set_xlabel("rank / number of draws", fontsize="small")
     return finish(figure)
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from bayesmix.arguments import check_probability, checked_seed, one_of, whole_nu
 from bayesmix.errors import ArgumentError, BayesmixError, BayesmixWarning
 from bayesmix.model import Model
 from bayesmix.results import EmpiricalBayes, Posterior
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.text import html_block, html_table, text_table
 from bayesmix.results.testing.running import Progress, in_threads, threads_of
 from bayesmix.simulation.levels import with_levels
@@ -76,7 +77,8 @@ class Power:
     def _repr_html_(self) -> str:
         return html_block([html_table(self.table, f"Power: {self.question}")])
 
-    def plot(self) -> Any:
+    @picture
+    def plot(self, **look: Unpack[Look]) -> Any:
         """Draw the power curve with its Monte Carlo intervals.
 
         Returns

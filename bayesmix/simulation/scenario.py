@@ -27,6 +27,7 @@ from bayesmix.simulation.parameters import given_numbers, parameters_from, value
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
+    from bayesmix.formula import Formula
     from bayesmix.results.fit import Fit
 
 __all__ = ["Scenario", "simulate"]
@@ -125,7 +126,7 @@ class Scenario:
         model: Any = fit.model
         found.model, found.family = model, model.family
         found.data = model.design.frame.reset_index(drop=True)
-        found._response = _response_column(str(model.formula), model.formula.response.text)
+        found._response = _response_columns(str(model.formula), model.formula)
         found._values = fit._law.values
         found._varies = found._values.beta.ndim > 1
         return found
@@ -200,7 +201,7 @@ class Scenario:
 
         Returns
         -------
-        ndarray, shape (n,)
+        ndarray, shape (n,), or (n, K) of counts of categories
 
         Raises
         ------
@@ -232,7 +233,7 @@ class Scenario:
 
         Parameters
         ----------
-        y : ndarray, shape (n,)
+        y : ndarray, shape (n,) or (n, K)
 
         Returns
         -------
@@ -253,13 +254,15 @@ class Scenario:
         """
         categories = self.model.family.categories(self.model.design.response)
         values: Any = y
+        if self.family.has_counts:
+            return self.data.assign(**dict(zip(self._response, y.astype(np.int64).T, strict=True)))
         if categories:
             values = _categories(
                 y.astype(np.int64) - 1, list(categories), ordered=not self.model.family.is_nominal
             )
         elif self.family.discrete:
             values = y.astype(np.int64)
-        return self.data.assign(**{self._response: values})
+        return self.data.assign(**{self._response[0]: values})
 
     def over(self, data: pd.DataFrame) -> Scenario:
         """Take the same numbers for other rows.
@@ -401,6 +404,12 @@ def _categories(
     return pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)
 
 
+def _response_columns(text: str, formula: Formula) -> tuple[str, ...]:
+    """The columns of the response: one, or that of each count."""
+    pieces = formula.counts or (formula.response,)
+    return tuple(_response_column(text, piece.text) for piece in pieces)
+
+
 def _response_column(formula: str, text: str) -> str:
     found = _NAME.fullmatch(text.strip())
     if found is None:
@@ -413,14 +422,24 @@ def _response_column(formula: str, text: str) -> str:
 
 def _with_response(
     formula: str | Sequence[str], frame: pd.DataFrame, family: Family, parameters: Any
-) -> tuple[str, pd.DataFrame]:
-    """The column of the response, and the frame with a placeholder where it has none."""
+) -> tuple[tuple[str, ...], pd.DataFrame]:
+    """The columns of the response, and the frame with a placeholder where it has none."""
     first = formula if isinstance(formula, str) else formula[0]
     read = parse_formulas(first)["mu"]
-    name = _response_column(first, read.response.text)
-    if name in frame.columns and frame[name].notna().all():
-        return name, frame
-    n = len(frame)
+    columns, n = _response_columns(first, read), len(frame)
+    if all(c in frame.columns and frame[c].notna().all() for c in columns):
+        return columns, frame
+    if read.counts:
+        total = read.extras["trials"].text
+        if total not in frame.columns:
+            raise ArgumentError(
+                f"counts are drawn for given totals: write cbind(...) | trials(n) ~ ... and add a "
+                f"column of them to the data, which have no `{total}`"
+            )
+        # All of them are of the reference.
+        first_of = {c: frame[total] if c == columns[0] else 0 for c in columns}
+        return columns, frame.assign(**first_of)
+    name = columns[0]
     if family.replaces_intercept:
         between = [_THRESHOLD.fullmatch(str(p)) for p in parameters]
         levels = list(dict.fromkeys(x for m in between if m for x in (m[1], m[2])))
@@ -429,7 +448,7 @@ def _with_response(
                 f"parameters= has no thresholds, which name the categories of `{name}`: "
                 "'thresholds[low|mid]', 'thresholds[mid|high]'"
             )
-        return name, frame.assign(**{name: _categories(np.arange(n) % len(levels), levels)})
+        return columns, frame.assign(**{name: _categories(np.arange(n) % len(levels), levels)})
     if family.is_nominal:
         raise ArgumentError(
             f"the data have no column `{name}`, from which the {family.name} family reads its "
@@ -442,7 +461,7 @@ def _with_response(
         real = [real[1]]
     for values in whole if family.discrete else real:
         if family.possible(values.astype(float))[0].all():
-            return name, frame.assign(**{name: values})
+            return columns, frame.assign(**{name: values})
     raise FormulaError(
         f"the {family.name} family needs a response in the data to simulate from it: add a column "
         f"`{name}` of values that are possible"

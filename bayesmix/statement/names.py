@@ -11,7 +11,9 @@ from bayesmix.errors import DataError
 from bayesmix.families import Family
 from bayesmix.residual import Residual
 
-__all__ = ["Names", "PredictorNames", "model_names", "posterior_variables"]
+__all__ = ["CATEGORY", "Names", "PredictorNames", "model_names", "posterior_variables"]
+
+CATEGORY = "response_category"  # the dimension of categories of the response
 
 FIXED_EFFECT = "fixed_effect"
 FIXED_SLOPE = "fixed_slope"  # the fixed effects without the intercept
@@ -129,12 +131,20 @@ class Names(PredictorNames):
         The residual structure's variables, and the dimensions of each.
     residual_coords : mapping of str to tuple of str
         Labels along these.
+    counted : tuple of str
+        The categories of which each row has a count.
     """
 
     observed: str
     parameter_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     residual_dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     residual_coords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counted: tuple[str, ...] = ()
+
+    @property
+    def observed_dims(self) -> tuple[str, ...]:
+        """Dimensions of the observed variable."""
+        return (self.obs_dim, CATEGORY) if self.counted else (self.obs_dim,)
 
     def of(self, parameter: str) -> PredictorNames:
         """Return the names of the predictor of a parameter."""
@@ -172,13 +182,14 @@ def model_names(design: Design, family: Family, residual: Residual | None = None
     variables |= {f"{name}_at_means" for name in labels}
     of_residual = {} if residual is None else dict(residual.dims)
     variables |= set(of_residual)
-    dims = {obs_dim, "chain", "draw"}
+    counted = tuple(count.text for count in design.formula.counts)
+    dims = {obs_dim, "chain", "draw", *([CATEGORY] if counted else [])}
     dims |= {Names.parameter_dim(name) for name in labels}
     variables |= set(design.row_data)
     dims |= {dim for own in of_residual.values() for dim in own}
     names = Names(
         observed=observed, obs_dim=obs_dim, parameter_labels=labels, residual_dims=of_residual,
-        residual_coords={} if residual is None else dict(residual.coords),
+        residual_coords={} if residual is None else dict(residual.coords), counted=counted,
     )  # fmt: skip
     for parameter in design.predictors:
         variables |= names.of(parameter).fixed_variables

@@ -14,7 +14,7 @@ from bayesmix.families.functions import tensor_functions
 from bayesmix.priors.model_priors import ModelPriors, PredictorPriors, PriorInForce
 from bayesmix.priors.prior import Prior
 from bayesmix.residual import Residual
-from bayesmix.statement.names import Names, PredictorNames
+from bayesmix.statement.names import CATEGORY, Names, PredictorNames
 
 __all__ = ["Parametrization", "build_pymc_model"]
 
@@ -65,6 +65,8 @@ def build_pymc_model(
     for name, labels in names.parameter_labels.items():
         coords[names.parameter_dim(name)] = list(labels)
     coords |= {dim: list(labels) for dim, labels in names.residual_coords.items()}
+    if names.counted:
+        coords[CATEGORY] = list(names.counted)
 
     with pm.Model(coords=coords) as model:
         etas, betas = {}, {}
@@ -99,7 +101,8 @@ def build_pymc_model(
         }
         # PyMC wants whole numbers for a discrete distribution to be of an integer type.
         data = y.astype(np.int64) if family.discrete else y
-        observed = pm.Data(f"{names.observed}_data", data, dims=names.obs_dim)
+        dims: Any = names.observed_dims if names.counted else names.obs_dim
+        observed = pm.Data(f"{names.observed}_data", data, dims=dims)
         rows = {
             name: pm.Data(name, values, dims=names.obs_dim)
             for name, values in (design.row_data if row_data is None else row_data).items()
@@ -108,7 +111,7 @@ def build_pymc_model(
             own = {name: entry.prior for name, entry in priors.residual.items()}
             parameters |= residual.pymc_parameters(own)
         if residual is None:
-            family.pymc_likelihood(names.observed, eta, parameters, observed, names.obs_dim, rows)
+            family.pymc_likelihood(names.observed, eta, parameters, observed, dims, rows)
         else:
             residual.pymc_likelihood(
                 names.observed, family, eta, parameters, observed, names.obs_dim, rows

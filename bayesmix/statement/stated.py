@@ -24,7 +24,7 @@ from bayesmix.errors import (
 )  # fmt: skip
 from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.checks import refuse_constant
-from bayesmix.families.left_hand_side import check_limits, check_row_data
+from bayesmix.families.left_hand_side import check_counts, check_limits, check_row_data
 from bayesmix.families.links import Link
 from bayesmix.formula import Formula, parse_formulas, whole_formula
 from bayesmix.priors.model_priors import ModelPriors
@@ -71,7 +71,7 @@ class StatedModel(Answers):
     design : Design
     family : Family
     y : ndarray, shape (n,)
-        The response in numbers.
+        The response in numbers; counts of K categories have shape (n, K).
     rows : mapping of str to ndarray, shape (n,)
         What is given per row beside the response.
     row_columns : mapping of str to str
@@ -123,6 +123,7 @@ class StatedModel(Answers):
         )
         self.formula: Formula = formulas.pop("mu")
         of_residual = formulas.pop("residual", None)
+        check_counts(self.family, self.formula)
         if known_se is not None or weights is not None:
             self.family = with_row_data(self.family, self.formula, weights, known_se)
         if self.family.replaces_intercept and not self.formula.has_intercept:

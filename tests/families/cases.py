@@ -43,6 +43,7 @@ LEFT_SIDE = {
     "ordbeta": "any_fraction",
     "von_mises": "angle",
     "categorical": "grade",
+    "multinomial": "cbind(k, count + 1)",
 }
 PARAMETERS: dict[str, Any] = {
     "sigma": 0.8,

@@ -42,7 +42,6 @@ def test_an_infinite_response_names_its_row(data: pd.DataFrame) -> None:
     [
         ("quasipoisson", "take 'negative_binomial'"),
         ("quasibinomial", "take 'beta_binomial'"),
-        ("multinomial", "for a category in each row take 'categorical'"),
         ("truncated_poisson", r"truncated\(y, 1\) ~ ... with family='poisson'"),
         ("probit", r"bmx.families.Bernoulli\(link='probit'\)"),
     ],

@@ -55,7 +55,7 @@ def test_a_function_of_the_caller_of_that_name_comes_first() -> None:
         ("proportion(k, n.max()) ~ x", "attribute access"),
         ("censored(y, __import__('os')) ~ x", "not allowed"),
         ("y ~ proportion(k, n)", r"proportion\(successes, trials\) is a left-hand side"),
-        ("cbind(k, n) ~ x", r"write proportion\(successes, trials\)"),
+        ("cbind(k) ~ x", "two or more"),
         ("k | trials(n) ~ x", r"write proportion\(successes, trials\)"),
         ("p(k, n) ~ x", r"write proportion\(successes, trials\)"),
         ("Surv(t, d) ~ x", r"write event\(time, status\).*1 or True is an event.*censored"),

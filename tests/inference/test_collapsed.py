@@ -19,16 +19,19 @@ SLEEP = "Reaction ~ Days + (Days | Subject)"
 
 
 def fit(text: str, data: pd.DataFrame, **options: Any) -> bmx.Posterior:
+    """Fit by NUTS; tests/inference/test_independent.py has what else the fast engine does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return bmx.Model(text, data, priors=options.pop("priors", None)).fit(
-            **{"seed": 3, "progress": False, **options}
+            **{"seed": 3, "sampler": "nuts", "progress": False, **options}
         )
 
 
 @pytest.fixture(scope="module")
 def sleep_fast() -> bmx.Posterior:
-    return bmx.Model(SLEEP, bmx.load_dataset("sleepstudy")).fit(seed=1, progress=False)
+    return bmx.Model(SLEEP, bmx.load_dataset("sleepstudy")).fit(
+        seed=1, sampler="nuts", progress=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def sleep_pymc() -> bmx.Posterior:
     )
 
 
-def test_auto_takes_it_where_it_is_exact(sleep_fast: bmx.Posterior) -> None:
+def test_the_fast_engine_is_taken_where_it_is_exact(sleep_fast: bmx.Posterior) -> None:
     assert sleep_fast.idata.attrs["engine"] == "fast (collapsed, nutpie)"
     assert "engine fast" in str(sleep_fast)
     assert sleep_fast.diagnostics().ok
@@ -108,7 +111,7 @@ def test_a_zero_variance_leaves_no_divergence(rng: np.random.Generator) -> None:
     y = rng.normal(size=(6, 5))
     y -= 0.98 * y.mean(axis=1, keepdims=True)
     data = pd.DataFrame({"y": y.ravel(), "g": np.repeat(list("abcdef"), 5)})
-    posterior = bmx.Model("y ~ 1 + (1 | g)", data).fit(seed=1, progress=False)
+    posterior = fit("y ~ 1 + (1 | g)", data, seed=1)
     assert posterior.diagnostics().divergences == 0
     assert posterior.diagnostics().ok
     assert posterior.variance_components()["sd_lower"][0] < 0.05
@@ -274,7 +277,7 @@ def test_an_interrupt_returns_the_draws_so_far(sleepstudy: pd.DataFrame) -> None
             patch.setattr(nutpie, "sample", watched)
             with pytest.warns(SamplingWarning, match="interrupted"):
                 posterior = model.fit(draws=1_000_000, chains=2, seed=1, progress=False,
-                                      group_draws="moments")  # fmt: skip
+                                      sampler="nuts", group_draws="moments")  # fmt: skip
     finally:
         signal.signal(signal.SIGINT, before)
     thread.join()

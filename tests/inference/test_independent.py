@@ -47,16 +47,120 @@ def test_they_have_the_posterior_of_nuts(sleep: bmx.Posterior) -> None:
     check_alike(sleep, sleep.model.fit(seed=2, sampler="nuts", progress=False))
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_they_are_the_default(sleep: bmx.Posterior) -> None:
+    usual, auto = (
+        sleep.model.fit(50, chains=2, seed=4, progress=False, **options)
+        for options in ({}, {"sampler": "auto"})
+    )
+    assert usual.idata.attrs["engine"] == "fast (independent draws)"
+    np.testing.assert_array_equal(draws_of(usual)["sigma"], draws_of(auto)["sigma"])
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.parametrize(("chains", "draws"), [(1, 50), (8, 20), (1, 1000)])
+def test_any_number_of_chains_and_draws(sleep: bmx.Posterior, chains: int, draws: int) -> None:
+    post = sleep.model.fit(draws, chains=chains, seed=5, progress=False)
+    found = post.diagnostics()
+    assert (found.chains, found.draws) == (chains, draws)
+    assert "independent draws" in post.idata.attrs["engine"]
+    assert np.isnan(found.max_r_hat) == (chains == 1)
+    assert found.min_ess_bulk > 0.4 * chains * draws
+    sigma = draws_of(post)["sigma"]
+    assert len(np.unique(sigma[:, 0])) == chains
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_who_gives_a_step_size_has_nuts(sleep: bmx.Posterior) -> None:
+    post = sleep.model.fit(50, chains=1, seed=1, target_accept=0.9, progress=False)
+    assert post.idata.attrs["engine"] == "fast (collapsed, nutpie)"
+    assert "NUTS, which has a step size for target_accept=0.9" in str(post.summary())
+    forced = sleep.model.fit(50, chains=1, seed=1, sampler="nuts", progress=False)
+    assert "choice" not in forced.idata.attrs
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_warm_up_is_more_points_and_never_fewer(sleep: bmx.Posterior) -> None:
+    few, usual, many = (
+        sleep.model.fit(20, chains=2, seed=1, tune=tune, progress=False)
+        for tune in (20, None, 1000)
+    )
+    assert [fit.idata.attrs["tune"] for fit in (few, usual, many)] == [500, 500, 1000]
+    np.testing.assert_array_equal(draws_of(few)["sigma"], draws_of(usual)["sigma"])
+
+
+def test_arviz_reads_them(sleep: bmx.Posterior) -> None:
+    import arviz as az
+
+    table = az.summary(sleep.idata, var_names=["beta", "sigma"])
+    assert len(table) == 3
+    az.plot_trace(sleep.idata, var_names=["sigma"], backend="none")
+    az.plot_trace_dist(sleep.idata, var_names=["sigma"], backend="none")
+    assert sleep.plot_trace() is not None
+    assert sleep.plot_pairs(["sigma", "sd"]) is not None
+
+
 def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
-    assert sleep.idata.attrs["engine"] == "fast (collapsed, independent draws)"
+    assert sleep.idata.attrs["engine"] == "fast (independent draws)"
     text = str(sleep.summary())
-    assert "engine fast (collapsed, independent draws)" in text
+    assert "engine fast (independent draws)" in text
     assert "% of the independent proposals accepted, Pareto k" in text
     stats = sleep.idata["sample_stats"]
     assert set(stats.data_vars) == {"acceptance_rate", "lp"}
     assert 0.5 < float(stats["acceptance_rate"].mean()) < 1
     assert sleep.diagnostics().ok
     assert sleep.diagnostics().min_ess_bulk > 2000
+
+
+def check_tail(post: bmx.Posterior, log_sd: np.ndarray, density: np.ndarray) -> None:
+    """Share of draws beyond quantiles of the density of log sd on a grid, to 5 errors."""
+    below = np.cumsum(density) / density.sum()
+    x = np.log(draws_of(post)["sd_g"][..., 0])
+    n = float(post.diagnostics().min_ess_bulk)
+    assert n > 40_000
+    for p in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999):
+        at = np.interp(p, below, log_sd + (log_sd[1] - log_sd[0]) / 2)
+        assert abs((x < at).mean() - p) < 5 * np.sqrt(p * (1 - p) / n), p
+
+
+HEAVY = {"sd": bmx.Prior("HalfCauchy", beta=1.0), "sigma": bmx.Prior("HalfCauchy", beta=1.0)}
+
+
+def test_two_groups_and_a_half_cauchy_prior_have_the_tail_of_quadrature() -> None:
+    """In log sd the posterior falls off as exp(-2 log sd), the proposal as a power."""
+    data = pd.DataFrame({"y": [-0.4, 1.1, 0.2, 2.9, 1.7, 3.0], "g": list("aaabbb")})
+    priors = HEAVY | {"Intercept": bmx.Prior("Normal", mu=0, sigma=10)}
+    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors).fit(
+        25_000, seed=1, sampler="independent", progress=False
+    )
+    u, s = np.linspace(-12, 12, 500), np.linspace(-5, 6, 250)
+    tau, sigma = (np.exp(2 * v) for v in np.meshgrid(u, s, indexing="ij"))
+    # Balanced: sums of squares within, between and of the mean, each with its variance.
+    y = data["y"].to_numpy().reshape(2, 3)
+    means = y.mean(axis=1)
+    log_p = -2 * np.log(sigma) - 0.5 * ((y - means[:, None]) ** 2).sum() / sigma
+    for square, variance in (
+        (3 * ((means - means.mean()) ** 2).sum(), sigma + 3 * tau),
+        (6 * means.mean() ** 2, sigma + 3 * tau + 600),
+    ):
+        log_p += -0.5 * np.log(variance) - 0.5 * square / variance
+    log_p += 0.5 * np.log(tau) - np.log1p(tau) + 0.5 * np.log(sigma) - np.log1p(sigma)
+    check_tail(post, u, np.exp(log_p).sum(axis=1))
+
+
+def test_what_only_the_prior_knows_has_its_tail() -> None:
+    """Three groups whose errors are 50 times the prior's scale."""
+    data = pd.DataFrame({"y": [-30.0, 10.0, 25.0], "g": list("abc"), "se": 50.0})
+    priors = {"sd": HEAVY["sd"], "Intercept": bmx.Prior("Normal", mu=0, sigma=30)}
+    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors, known_se="se").fit(
+        25_000, seed=2, sampler="independent", progress=False
+    )
+    u = np.linspace(-16, 14, 6000)
+    tau, y = np.exp(2 * u), data["y"].to_numpy()
+    between, of_mean = 2500 + tau, 2500 + tau + 3 * 900
+    log_p = -np.log(between) - 0.5 * ((y - y.mean()) ** 2).sum() / between
+    log_p += -0.5 * np.log(of_mean) - 0.5 * 3 * y.mean() ** 2 / of_mean + u - np.log1p(tau)
+    check_tail(post, u, np.exp(log_p))
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
@@ -71,12 +175,21 @@ def test_chains_are_their_own_and_cores_change_nothing(sleep: bmx.Posterior) -> 
     assert len(np.unique(sigma[:, 0])) == len(sigma)
 
 
-def test_too_many_parameters_are_left_to_nuts(rng: np.random.Generator) -> None:
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_too_many_parameters_are_left_to_nuts(rng: np.random.Generator, tmp_path: Path) -> None:
     data = pd.DataFrame(rng.normal(size=(120, 4)), columns=list("yabc"))
     data["g"] = np.arange(120) % 12
     model = bmx.Model("y ~ (a + b + c | g)", data)
     with pytest.raises(NotSupportedError, match=r"11 variance parameters \(at most 8\)"):
         model.fit(20, sampler="independent", progress=False)
+    post = model.fit(20, chains=1, seed=1, progress=False)
+    post.save(tmp_path / "post.nc")
+    reason = "NUTS in place of independent draws: 11 variance parameters (at most 8)"
+    for text in (
+        str(post.summary()), repr(post), str(bmx.load(tmp_path / "post.nc")),
+        post.report(tmp_path / "post.html").read_text(),
+    ):  # fmt: skip
+        assert reason in text
 
 
 def test_what_has_no_independent_draws_says_why(sleepstudy: pd.DataFrame) -> None:
@@ -149,6 +262,29 @@ def test_an_interrupt_returns_the_draws_so_far(
         thread.join()
     assert 0 < post.idata["posterior"].sizes["draw"] < 200_000
     assert np.isfinite(draws_of(post)["beta"]).all()
+
+
+def test_an_interrupt_before_the_first_draw_is_an_interrupt(
+    sleep: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(independent, "fit_proposal", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="before the first draw"):
+        sleep.model.fit(20, seed=1, progress=False)
+
+
+def test_a_long_run_says_how_far_it_is(
+    sleep: bmx.Posterior, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bayesmix.inference import announce
+
+    monkeypatch.setattr(announce, "_SAY_AFTER", 0.0)
+    sleep.model.fit(500, seed=1)
+    said = capfd.readouterr().err
+    assert "point of the proposal 500 of 500\n" in said
+    assert "draw 2,000 of 2,000\n" in said
 
 
 def test_a_proposal_is_judged_by_its_weights(rng: np.random.Generator) -> None:

@@ -43,7 +43,9 @@ def test_an_interrupt_during_warm_up_is_an_interrupt(family: str, sleepstudy: pd
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(nutpie, "sample", watched)
             with pytest.raises(KeyboardInterrupt, match="before the first draw"):
-                model.fit(draws=10, tune=1_000_000, chains=2, seed=1, progress=False)
+                model.fit(
+                    draws=10, tune=1_000_000, chains=2, seed=1, sampler="nuts", progress=False
+                )
     finally:
         signal.signal(signal.SIGINT, before)
     thread.join()

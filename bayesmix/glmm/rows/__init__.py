@@ -29,6 +29,7 @@ from bayesmix.glmm.rows import (
 from bayesmix.glmm.rows.each import JOINT_KERNELS, link_of_mu, packed_links
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, RowKernel, call_rows, constant
 from bayesmix.glmm.rows.links import LINKS, unit_of_eta
+from bayesmix.glmm.rows.nominal import counted_rows
 from bayesmix.glmm.rows.observed import OBSERVED_KERNELS, given_rows
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "angles",
     "call_rows",
     "constant",
+    "counted_rows",
     "counts",
     "disc",
     "given_rows",

@@ -8,16 +8,19 @@ import numpy as np
 
 from bayesmix.gaussian.linking import inner
 from bayesmix.glmm.rows.counts import factorials, row_poisson
-from bayesmix.glmm.rows.each import joint_kernel
+from bayesmix.glmm.rows.each import each_row, joint_kernel
 from bayesmix.glmm.rows.joint import row_negative_binomial
+from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import LOG, LOGIT, log_failure, log_success
 from bayesmix.glmm.rows.proportions import choices, row_binomial
+from bayesmix.glmm.special import exp
 
 __all__ = [
     "inflated",
     "row_zero_inflated_binomial",
     "row_zero_inflated_negative_binomial",
     "row_zero_inflated_poisson",
+    "rows_zero_inflated_poisson",
 ]
 
 
@@ -73,7 +76,38 @@ def row_zero_inflated_poisson(y, trials, links, a, order, g, H):  # type: ignore
     return inflated(y, s, links, a, 1, order, g, H)
 
 
-joint_kernel("zero_inflated_poisson", row_zero_inflated_poisson, (LOGIT,), factorials, alone=True)
+joint_kernel("zero_inflated_poisson", row_zero_inflated_poisson, (LOGIT,))
+_rows = inner(each_row("rows_zero_inflated_poisson_each", row_zero_inflated_poisson, (LOGIT,)))
+
+
+@inner
+def _log_zero_inflated_poisson(n, y, eta, zi, first, by_phi):  # type: ignore[no-untyped-def]
+    """The log link and one probability of extra zeros, whose logarithms are taken once."""
+    total, by_zi, above = 0.0, 0.0, 0
+    for i in range(n):
+        mu = exp(eta[i])
+        if y[i] > 0.0:
+            total += y[i] * eta[i] - mu
+            first[i] = y[i] - mu
+            above += 1
+            continue
+        none = exp(-mu)
+        zero = zi + (1.0 - zi) * none  # at least zi
+        total += math.log(zero)
+        first[i] = -mu * ((1.0 - zi) * none / zero)
+        by_zi += (1.0 - none) / zero
+    by_phi[0] = by_zi - above / (1.0 - zi)
+    return total + above * np.log1p(-zi)
+
+
+@row_kernel("zero_inflated_poisson", factorials, fast_link=LOG)
+def rows_zero_inflated_poisson(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Poisson counts with extra zeros of one probability."""
+    if link == LOG and order == 1 and phi[0] > 1e-290 and phi[0] < 1.0:
+        return _log_zero_inflated_poisson(n, y, eta, phi[0], first, by_phi)
+    return _rows(link, n, y, trials, eta, phi, order, value, first, second, by_phi)
 
 
 @inner

@@ -1,21 +1,23 @@
-"""Rows of categories in no order.
+"""Rows of categories in no order, and of counts of them.
 
-In the place of the trials stands the number K of categories; the predictors are those of the
-second category to the last, of which each is the log odds against the first.
+In the place of the trials stands the number K of categories, for counts with these behind it
+(`counted_rows`); the predictors are those of the second category to the last, of which each is the
+log odds against the first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from scipy.special import gammaln
 
 from bayesmix.gaussian.linking import Kernel, called, inner, kernel
 from bayesmix.glmm.rows.each import JOINT_KERNELS
 from bayesmix.glmm.rows.kernels import ROW_KERNELS, SIGNATURE, RowKernel
 
-__all__ = ["NOMINAL"]
+__all__ = ["NOMINAL", "counted_rows"]
 
 
 @inner
@@ -75,10 +77,59 @@ def categories(name: str, width: int) -> Callable[..., float]:
     return rows
 
 
+@called("rows_multinomial")
+def rows_multinomial(  # type: ignore[no-untyped-def]
+    link, n, y, trials, eta, phi, order, value, first, second, by_phi
+):
+    """Counts of K categories, without the multinomial coefficient."""
+    m = int(trials[0]) - 1 if n > 0 else 1
+    p = np.empty(m)
+    total = 0.0
+    for i in range(n):
+        at = (m + 3) * i
+        weight, size = trials[at + m + 2], trials[at + 1]
+        s = 0.0
+        for a in range(m):
+            count = trials[at + 2 + a]
+            size += count
+            if count > 0.0:
+                s += count * eta[a * n + i]
+        s -= size * odds_of_row(i, n, m, eta, p)
+        s = weight * s if weight > 0.0 else 0.0
+        if not s > -np.inf:
+            return -np.inf
+        total += s
+        if order > 0:
+            for a in range(m):
+                first[a * n + i] = weight * (trials[at + 2 + a] - size * p[a])
+        if order > 1:
+            value[i] = s
+            for a in range(m):
+                for b in range(a):
+                    second[(a * (a + 1) // 2 + b) * n + i] = weight * size * p[a] * p[b]
+                second[(a * (a + 1) // 2 + a) * n + i] = -weight * size * p[a] * (1.0 - p[a])
+    return total
+
+
+def counted_rows(y: np.ndarray, rows: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Gather K, the counts and the exponent of each row, shape (n, K + 2)."""
+    n, n_categories = y.shape
+    exponent = np.broadcast_to(rows.get("exponent", 1.0), n)
+    return np.column_stack([np.full(n, float(n_categories)), y, exponent])
+
+
+def coefficients(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Logarithms of the multinomial coefficients of counts, shape (n,)."""
+    return np.asarray(gammaln(y.sum(axis=1) + 1.0) - gammaln(y + 1.0).sum(axis=1))
+
+
+JOINT_KERNELS["multinomial"] = kernel(*SIGNATURE)(rows_multinomial)
+ROW_KERNELS["multinomial"] = RowKernel(JOINT_KERNELS["multinomial"], coefficients, -1)
 JOINT_KERNELS["categorical"] = kernel(*SIGNATURE)(categories("rows_categorical", 1))
 ROW_KERNELS["categorical"] = RowKernel(JOINT_KERNELS["categorical"], None, -1)
 
 # Those of rows with an exponent.
 NOMINAL: dict[str, Kernel] = {
-    "categorical": kernel(*SIGNATURE)(categories("observed_categorical", 5))
+    "categorical": kernel(*SIGNATURE)(categories("observed_categorical", 5)),
+    "multinomial": JOINT_KERNELS["multinomial"],
 }

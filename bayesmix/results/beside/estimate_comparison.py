@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from bayesmix.results.beside.estimates import (
     TEXT,
     Estimates,
 )
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import WIDTH, cell
 
@@ -126,8 +127,10 @@ class EstimateComparison:
 
     # -- picture ----------------------------------------------------------------
 
+    @picture
     def plot(self, part: Part | None = None, *, group: str | None = None,
-             effects: Sequence[str] | None = None, max_levels: int = 40) -> Any:  # fmt: skip
+             effects: Sequence[str] | None = None, max_levels: int = 40,
+             **look: Unpack[Look]) -> Any:  # fmt: skip
         """Draw estimates and intervals, a colour and a row for each fit.
 
         Parameters

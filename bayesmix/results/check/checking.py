@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from bayesmix.laws.calibration import commonest_category
 from bayesmix.results.check.check_data import check_data, replicates_wanted
 from bayesmix.results.check.drawing import draw_check
 from bayesmix.results.having_law import HasLaw
+from bayesmix.results.plots.look import Look, picture
 
 __all__ = ["Checks"]
 
@@ -17,12 +19,14 @@ __all__ = ["Checks"]
 class Checks(HasLaw):
     """What any fit can be held against: replicates of the data."""
 
+    @picture
     def check(
         self,
         stat: Callable[[np.ndarray], float] | str | None = None,
         group: str | None = None,
         *,
         seed: int | None = None,
+        **look: Unpack[Look],
     ) -> Any:
         """Draw how the data look beside replicates from the fit.
 
@@ -34,6 +38,9 @@ class Checks(HasLaw):
         two values the mean alone. Values that are censored are drawn first, from the
         fit and beyond their limit, for all that is compared with replicates (the
         completed data of Gelman et al. 2005).
+
+        Where the response is counts of categories those of the commonest are looked at, as by
+        ``of_category("b").check()``.
 
         Replicates of empirical Bayes have the group effects at their conditional modes and
         no uncertainty of the parameters, and its calibration is of rows that the fit has
@@ -69,7 +76,10 @@ class Checks(HasLaw):
         >>> len(figure.axes)
         1
         """
-        law, model = self._law, self.model
+        law = self._law
+        if law.model.family.has_counts:
+            law = law.seen_as(commonest_category(law.model))
+        model = law.model
         y, replicates = law.beside_data(replicates_wanted(model.design.n_obs), seed)
         return draw_check(
             model, y, replicates, stat, group, lambda r, by: check_data(law, y, r, by, seed)

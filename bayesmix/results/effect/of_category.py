@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import ArgumentError, NotSupportedError
-from bayesmix.families.one_category import OneCategory
+from bayesmix.families.one_category import one_category
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.effect.effects import Effects
 from bayesmix.results.having_law import HasLaw
@@ -26,7 +24,8 @@ __all__ = ["HasCategories", "OfCategory"]
 class OfCategory(Effects, AveragesOverGrids, PredictionPlots, Checks):
     """What a fit says of one category: predictions, effects and checks of its probability.
 
-    Made by `of_category` of a fit. The response is 1 where it is the category, else 0.
+    Made by `of_category` of a fit. The response is 1 where it is the category, else 0; of counts
+    it is the category's, among the trials.
 
     Parameters
     ----------
@@ -127,8 +126,6 @@ class HasCategories(HasLaw):
                 f"there is no category {category!r}; {near}there are {', '.join(labels)}"
             )
         number = 1 + labels.index(str(category))
-        seen = model.with_parts(
-            family=OneCategory(of=model.family, number=number),
-            y=np.asarray(model.y == number, dtype=np.float64),
-        )
+        family, y = one_category(model.family, model.y, number)
+        seen = model.with_parts(family=family, y=y)
         return OfCategory(self._law.seen_as(seen), str(category))

@@ -16,6 +16,7 @@ from bayesmix.errors import BayesmixError, FileError
 from bayesmix.inference.announce import announce
 from bayesmix.results.files.mathml import equation_html
 from bayesmix.results.files.places import as_path, found_there, write_whole
+from bayesmix.results.tabular.methods import Methods
 from bayesmix.results.tabular.summary import Section, Summary
 from bayesmix.results.tabular.text import compact, html_table
 
@@ -45,6 +46,7 @@ table.equation td { padding: 0.15rem 0.2rem; }
 table.equation td:last-child { text-align: left; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; }
+p.text { overflow-wrap: anywhere; max-width: 46rem; }
 figcaption, .note { color: #555; font-size: 0.9rem; }
 .warning { border-left: 4px solid #d55e00; padding-left: 0.8rem; }
 summary { cursor: pointer; }
@@ -74,6 +76,8 @@ def write_report(
     *,
     model: StatedModel,
     summary: Summary,
+    methods: Methods,
+    beside: Sequence[Section] = (),
     more: Sequence[Section] = (),
     group_effects: Sequence[Section],
     pictures: Sequence[Picture],
@@ -89,8 +93,11 @@ def write_report(
     model : Model
     summary : Summary
         Its lines, tables and footer; tables of group effects are left out.
+    methods : Methods
+    beside : sequence of Section
+        Tables that the summary does not have.
     more : sequence of Section
-        Further tables.
+        Those that the caller gives.
     group_effects : sequence of Section
         The whole tables, folded away.
     pictures : sequence of Picture
@@ -119,11 +126,13 @@ def write_report(
         )
     parts += ["<h2>Model</h2>", f'<div class="scroll">{equation_html(model.equation())}</div>']
     parts.append(_table(model.priors, ("parameter", "prior", "origin", "note"), "Priors"))
+    parts.append(f"<h2>Methods</h2>{_methods(methods)}")
     parts.append("<h2>Estimates</h2>")
     for section in summary.sections:
         if not section.title.startswith("Group effects"):
             parts.append(_section(section))
     parts.append(_lines(summary.footer))
+    parts += [_section(section) for section in beside]
     if more:
         parts += ["<h2>Asked for</h2>", *(_section(section) for section in more)]
     parts.append("<h2>Pictures</h2>")
@@ -164,6 +173,11 @@ def report_place(path: str | os.PathLike[str]) -> Path:
     if not target.parent.is_dir():
         raise FileError(f"there is no folder {str(target.parent)!r} to write {target.name!r} in")
     return target
+
+
+def _methods(methods: Methods) -> str:
+    listed = "".join(f"<li>{html.escape(text)}</li>" for text in methods.references)
+    return f'<p class="text">{html.escape(methods.text)}</p><ul class="note">{listed}</ul>'
 
 
 def _section(section: Section) -> str:

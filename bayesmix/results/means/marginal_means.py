@@ -6,7 +6,7 @@ import html
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from bayesmix.results.means.letters import compact_letters
 from bayesmix.results.means.pairs import compared_pairs
 from bayesmix.results.means.pictures import draw_contrasts, draw_means
 from bayesmix.results.means.quantities import Quantities
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import WIDTH, html_block, html_table, text_table, wrapped_title
 from bayesmix.words_of_others import OF_MEANS
@@ -282,9 +283,10 @@ class MarginalMeans(Answers):
             letters[family.at] = compact_letters(estimate, family.different)
         return self.table.assign(letters=text_column(letters.tolist()))
 
+    @picture
     def plot(
         self, *, arrows: bool | None = None, adjust: str | None = "auto",
-        ci_prob: float | None = None,
+        ci_prob: float | None = None, **look: Unpack[Look],
     ) -> Any:  # fmt: skip
         """Draw the means with their intervals, or contrasts around zero.
 

@@ -13,6 +13,7 @@ from bayesmix.results.means.contrast_weights import level_text, mean_labels
 from bayesmix.results.means.pairs import compared_pairs
 from bayesmix.results.means.quantities import Quantities
 from bayesmix.results.plots.forest import ForestRow, plot_forest
+from bayesmix.results.plots.labels import label
 from bayesmix.results.plots.means import MeanRow, plot_means
 
 __all__ = ["draw_contrasts", "draw_means"]
@@ -71,7 +72,7 @@ def _heading(own: Quantities, at: np.ndarray) -> str:
 
 
 def _x_label(own: Quantities) -> str:
-    return f"{own.scale.words}, {100 * own.ci_prob:g} % interval"
+    return f"{label(own.scale.words, 60)}, {100 * own.ci_prob:g} % interval"
 
 
 def _arrow_ends(

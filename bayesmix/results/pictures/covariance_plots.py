@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.pictures.fit_plots import FitPlots
+from bayesmix.results.plots.look import Place, picture
 from bayesmix.results.tabular.covariance_tables import CovarianceTables
 from bayesmix.results.tabular.rows_of_level import rows_of_level
 
@@ -16,6 +18,7 @@ __all__ = ["CovariancePlots"]
 class CovariancePlots(CovarianceTables, FitPlots):
     """What can be drawn of covariance structures."""
 
+    @picture
     def plot_covariance_parameters(self, *, ci_prob: float = 0.95, **table: Any) -> Any:
         """Draw the parameters of covariance structures: a panel for rho, for the range, ....
 
@@ -79,20 +82,25 @@ class CovariancePlots(CovarianceTables, FitPlots):
             ]
         )  # fmt: skip
 
+    @picture
     def plot_marginal_covariance(
         self,
-        level: Any,
+        level: Any = None,
         group: str | None = None,
         *,
         correlation: bool = False,
-        labels: str | None = None,
+        labels: str | Mapping[str, str] | None = None,
+        **look: Unpack[Place],
     ) -> Any:
         """Draw the covariance of one group's rows as colours.
 
         Parameters
         ----------
-        level, group, correlation, labels
+        level, group, correlation
             As in `marginal_covariance`.
+        labels : str or mapping of str to str, optional
+            The column whose values name the rows, as in `marginal_covariance`; or words in
+            the place of names, as in other pictures.
 
         Returns
         -------
@@ -112,6 +120,7 @@ class CovariancePlots(CovarianceTables, FitPlots):
         """
         from bayesmix.results.plots.heatmap import plot_heatmap
 
+        assert labels is None or isinstance(labels, str)  # noqa: S101
         V = self.marginal_covariance(level, group, correlation=correlation, labels=labels)
         scale = self.model.family.scale_in_words
         return plot_heatmap(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from bayesmix.arguments import did_you_mean, one_or_several, whole_number
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.beside.shrinkage import Shrinkage, shrinkage_of
 from bayesmix.results.pictures.prediction_plots import PredictionPlots
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.fit_tables import Tables
 from bayesmix.results.tabular.tables import exponentiated
 
@@ -25,6 +26,7 @@ __all__ = ["FitPlots"]
 class FitPlots(Tables, PredictionPlots):
     """What can be drawn of any fit."""
 
+    @picture
     def plot_fixed_effects(
         self,
         terms: str | Iterable[str] | None = None,
@@ -108,6 +110,7 @@ class FitPlots(Tables, PredictionPlots):
             line=1.0 if exponentiate else 0.0, log=exponentiate,
         )  # fmt: skip
 
+    @picture
     def plot_variance_components(
         self, *, residual: bool = True, ci_prob: float = 0.95, **table: Any
     ) -> Any:
@@ -175,6 +178,7 @@ class FitPlots(Tables, PredictionPlots):
             rows, x_label=f"standard deviation{where}, {100 * ci_prob:g} % interval", line=None
         )
 
+    @picture
     def plot_group_effects(
         self,
         group: str | None = None,
@@ -233,8 +237,13 @@ class FitPlots(Tables, PredictionPlots):
             found, shown, ci_prob=ci_prob, max_levels=max_levels, scale=scale.removeprefix("the ")
         )
 
+    @picture
     def plot_shrinkage(
-        self, group: str | None = None, *, effects: Sequence[str] | None = None
+        self,
+        group: str | None = None,
+        *,
+        effects: Sequence[str] | None = None,
+        **look: Unpack[Look],
     ) -> Any:
         """Draw each level's estimate without pooling and with partial pooling.
 

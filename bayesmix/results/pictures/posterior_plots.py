@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 from bayesmix.results.having_draws import HasDraws
 from bayesmix.results.pictures.parameter_draws import chosen_parameters, divergent_draws
 from bayesmix.results.pictures.prior_curves import prior_curves
+from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.tabular.named import named_parameters
 
 __all__ = ["PosteriorPlots"]
@@ -20,7 +21,8 @@ _MOST_PRIORS = 30
 class PosteriorPlots(HasDraws):
     """Draws as pictures."""
 
-    def plot_trace(self, var_names: str | Iterable[str] | None = None) -> Any:
+    @picture
+    def plot_trace(self, var_names: str | Iterable[str] | None = None, **look: Unpack[Look]) -> Any:
         """Draw each parameter's density and its draws in order, a colour per chain.
 
         Divergent transitions are ticks below both. Chains that mix lie on top of each
@@ -57,7 +59,8 @@ class PosteriorPlots(HasDraws):
         found = chosen_parameters(self._law, var_names, _MOST_TRACES, "plot_trace")
         return plot_trace(found, divergent_draws(self.idata))
 
-    def plot_pairs(self, var_names: str | Iterable[str] | None = None) -> Any:
+    @picture
+    def plot_pairs(self, var_names: str | Iterable[str] | None = None, **look: Unpack[Look]) -> Any:
         """Draw each pair of parameters against each other, divergences marked.
 
         Parameters
@@ -93,7 +96,10 @@ class PosteriorPlots(HasDraws):
         found = chosen_parameters(self._law, var_names, _MOST_PAIRS, "plot_pairs", least=2)
         return plot_pairs(found, divergent_draws(self.idata), title)
 
-    def plot_prior_posterior(self, var_names: str | Iterable[str] | None = None) -> Any:
+    @picture
+    def plot_prior_posterior(
+        self, var_names: str | Iterable[str] | None = None, **look: Unpack[Look]
+    ) -> Any:
         """Draw the posterior density of each parameter over that of its prior.
 
         The prior is the exact density, of a correlation the LKJ's marginal one. Each

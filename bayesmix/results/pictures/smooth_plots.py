@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.pictures.smooth_curve import SmoothCurve
+from bayesmix.results.plots.look import Look, picture
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor, LinearPredictor
@@ -30,8 +31,13 @@ _MOST_LEVELS = 60  # curves of levels
 class SmoothPlots(HasLaw):
     """Pictures of smooths."""
 
+    @picture
     def plot_smooths(
-        self, terms: str | Sequence[str] | None = None, *, ci_prob: float = 0.95
+        self,
+        terms: str | Sequence[str] | None = None,
+        *,
+        ci_prob: float = 0.95,
+        **look: Unpack[Look],
     ) -> Any:
         """Draw each smooth over its data: curve and band, or a surface.
 

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
-from bayesmix.results.plots.intervals import draw_intervals, explain, is_away, shown_range
+from bayesmix.results.plots.intervals import AWAY, draw_intervals, explain, is_away, shown_range
 from bayesmix.results.plots.labels import label, wrapped
 from bayesmix.results.plots.levels import LevelPlaces
+from bayesmix.results.plots.look import share
 from bayesmix.results.plots.ticks import number_ticks
 
 __all__ = ["plot_caterpillar"]
@@ -52,7 +53,9 @@ def plot_caterpillar(
     panels = [_extremes(panel, max_levels) for panel in every]
     places = [
         LevelPlaces.of(
-            len(shown), max_levels // 2 if max_levels and len(shown) < len(panel) else None
+            len(shown),
+            max_levels // 2 if max_levels and len(shown) < len(panel) else None,
+            columns=len(panels),
         )
         for shown, panel in zip(panels, every, strict=True)
     ]
@@ -60,7 +63,7 @@ def plot_caterpillar(
     size = ((3.0 + names) * len(panels), max(place.height for place in places) + 0.9)
     figure, axes = new_figure(1, len(panels), size)
     x_label = f"estimate and {100 * ci_prob:g} % interval" + (f",\n{scale}" if scale else "")
-    titles = wrapped(effects, 30)
+    titles = wrapped(effects, share(30, 10, len(panels), part=0.9))
     for axis, panel, place, title, whole in zip(
         axes[0], panels, places, titles, every, strict=True
     ):
@@ -93,13 +96,13 @@ def _draw(axis: Any, panel: pd.DataFrame, places: LevelPlaces, n_levels: int) ->
     at, ends = places.at, shown_range(estimate, lower, upper, also=0.0)
     away = is_away(lower, upper, 0.0)
     for crowded in (False, True):
-        for chosen, colour in ((~away, MAIN), (away, ACCENT)):
+        for chosen, colour, marker in ((~away, MAIN, "o"), (away, ACCENT, AWAY)):
             rows = chosen & (places.named != crowded)
             if rows.any():
                 draw_intervals(
                     axis, at[rows], estimate[rows], lower[rows], upper[rows], ends=ends,
                     colour=colour, linewidth=0.7 if crowded else 1.4,
-                    markersize=2 if crowded else 4,
+                    markersize=2 if crowded else 4, marker=marker,
                 )  # fmt: skip
     axis.axvline(0, color=NEUTRAL, linewidth=0.8, zorder=0)
     axis.set_xlim(*ends)

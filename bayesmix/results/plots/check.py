@@ -17,6 +17,7 @@ from bayesmix.results.plots.figure import (
     finish,
     new_figure,
 )
+from bayesmix.results.plots.intervals import AWAY
 from bayesmix.results.plots.labels import label, labels, wrap
 from bayesmix.results.plots.smooth import density
 from bayesmix.results.plots.ticks import number_ticks
@@ -147,9 +148,11 @@ def _draw_pit(axis: Any, pit: np.ndarray, name: str, note: str) -> None:
     outside = (counts < low) | (counts > high)
     centre = (edges[:-1] + edges[1:]) / 2
     axis.bar(centre, counts, width=0.9 / n_bins, alpha=0.8,
-             color=[ACCENT if o else MAIN for o in outside])  # fmt: skip
+             color=[ACCENT if o else MAIN for o in outside],
+             hatch=["///" if o else "" for o in outside])  # fmt: skip
     if outside.any():
-        axis.fill_between([], [], alpha=0.8, color=ACCENT, linewidth=0, label="outside")
+        axis.fill_between([], [], alpha=0.8, color=ACCENT, linewidth=0, hatch="///",
+                          label="outside")  # fmt: skip
     axis.set_title(f"Calibration (PIT, {name})")
     below = "place of a row among its replicates"
     axis.set_xlabel(f"{below}\n{note}" if note else below)
@@ -211,10 +214,10 @@ def _draw_levels(axis: Any, statistic: Statistic) -> None:
     observed = statistic.observed
     inside = (observed >= lower) & (observed <= upper)
     many = len(observed) > 60
-    for chosen, colour in ((inside, MAIN), (~inside, ACCENT)):
+    for chosen, colour, marker in ((inside, MAIN, "o"), (~inside, ACCENT, AWAY)):
         axis.vlines(observed[chosen], lower[chosen], upper[chosen], color=colour,
                     linewidth=0.6 if many else 1.2, alpha=0.4 if many else 0.7)  # fmt: skip
-        axis.plot(observed[chosen], middle[chosen], "o", color=colour,
+        axis.plot(observed[chosen], middle[chosen], marker, color=colour,
                   markersize=2 if many else 4)  # fmt: skip
     ends = [float(np.min([observed.min(), lower.min()])),
             float(np.max([observed.max(), upper.max()]))]  # fmt: skip

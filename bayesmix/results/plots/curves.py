@@ -8,7 +8,16 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.results.pictures.curves import Curves
-from bayesmix.results.plots.figure import COLOURS, MARKERS, NEUTRAL, finish, new_figure, strip
+from bayesmix.results.plots.figure import (
+    COLOURS,
+    LINES,
+    MARKERS,
+    NEUTRAL,
+    finish,
+    legend_below,
+    new_figure,
+    strip,
+)
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
 
@@ -31,7 +40,7 @@ def plot_curves(curves: Curves) -> Any:
     -------
     matplotlib Figure
     """
-    labels = wrapped(curves.factor, 20, 3)
+    labels = wrapped(curves.factor, 20, 3, whole=True)
     width = max(6.4, 1.6 + len(labels) * max(0.6, text_width(labels, 9) + 0.15))
     figure, axes = new_figure(1, 1, (min(width, 16), 4.8))
     axis = axes[0][0]
@@ -44,16 +53,12 @@ def plot_curves(curves: Curves) -> Any:
         _label_factor(axis, labels, crowded=width > 16)
     if curves.categories:
         name_ticks(axis.yaxis, np.arange(1, len(curves.categories) + 1),
-                   wrapped(curves.categories, 18))  # fmt: skip
+                   wrapped(curves.categories, 18, whole=True))  # fmt: skip
     axis.set_ylim(*ends)
     axis.set_xlabel(wrap(curves.x_label, 60, 2))
     axis.set_ylabel(wrap(curves.y_label, 48, 2))
     strip(axis)
-    longest = text_width([str(handle.get_label()) for handle in handles], 9) + 0.6
-    columns = min(max(1, int(figure.get_figwidth() / longest)), len(handles))
-    figure.legend(
-        handles=handles, loc="outside lower center", frameon=False, fontsize=9, ncols=columns
-    )
+    legend_below(figure, handles)
     return finish(figure)
 
 
@@ -192,7 +197,7 @@ def _draw_band(
     if (~unknown).sum() == 1:
         axis.plot(x, estimate, marker, color=color, zorder=4)
     (line,) = axis.plot(x, estimate, color=color, linewidth=2.2, zorder=4, label=label,
-                        gid="population")  # fmt: skip
+                        linestyle=LINES[MARKERS.index(marker)], gid="population")  # fmt: skip
     return line
 
 

@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.results.plots.figure import COLOURS, MARKERS, NEUTRAL, empty_figure, finish
+from bayesmix.results.plots.figure import (
+    COLOURS,
+    MARKERS,
+    NEUTRAL,
+    finish,
+    legend_below,
+    new_axes,
+    new_grid,
+)
 from bayesmix.results.plots.intervals import draw_intervals, shown_range
 from bayesmix.results.plots.labels import labels, name_ticks
+from bayesmix.results.plots.look import share
 from bayesmix.results.plots.ticks import number_ticks
 
 __all__ = ["plot_estimates"]
@@ -64,35 +73,33 @@ def plot_estimates(
     small = 0.85 + 0.16 * len(fits)
     tall = 0.9 + n_levels * max(0.16, 0.075 * len(fits))
     legend = 0.35 + 0.22 * -(-len(fits) // 3)
-    figure = empty_figure(
-        (max(2.9 * columns, 4.5), small * small_rows + tall * level_rows + legend)
-    )
     heights = [height for height in (small * small_rows, tall * level_rows) if height]
-    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
+    size = (max(2.9 * columns, 4.5), small * small_rows + tall * level_rows + legend)
+    figure, grid = new_grid(len(heights), 1, size, heights)
     above = grid[0].subgridspec(max(small_rows, 1), columns)
     across = min(_COLUMNS, max(len(effects), 1))
     below = grid[len(heights) - 1].subgridspec(max(level_rows, 1), across)
     titles = _titles([key for key, _ in panels])
     for k, (_, rows) in enumerate(panels):
-        axis = figure.add_subplot(above[k // columns, k % columns])
+        axis = new_axes(figure, above[k // columns, k % columns])
         _draw_scalar(axis, rows, fits, looks)
         axis.set_title(titles[k], fontsize=9)
     titles = labels([f"{effect} by {levels['group'].iloc[0]}" for effect in effects], 36)
     for k, effect in enumerate(effects):
-        axis = figure.add_subplot(below[k // across, k % across])
+        axis = new_axes(figure, below[k // across, k % across])
         _draw_levels(axis, levels[levels["term"] == effect], kept[effect], fits, looks)
         axis.set_title(titles[k], fontsize=9)
-    handles = [Line2D([], [], linestyle="-", markersize=5, **look) for look in looks.values()]
-    names = labels(fits, 24)
+    handles = [
+        Line2D([], [], linestyle="-", markersize=5, label=name, **look)
+        for look, name in zip(looks.values(), labels(fits, 24), strict=True)
+    ]
     unknown = pd.concat([scalars, levels])
     unknown = unknown[unknown["estimate"].notna()]
     if (unknown[["lower", "upper"]].isna().sum(axis=1) == 1).any():
-        handles.append(Line2D([], [], color=NEUTRAL, linestyle=":"))
-        names.append("limit not known")
-    figure.legend(
-        handles, names, loc="outside lower center",
-        ncols=min(3, len(handles)), frameon=False, fontsize=9,
-        title=f"estimate and {100 * ci_prob:g} % interval", title_fontsize=9,
+        handles.append(Line2D([], [], color=NEUTRAL, linestyle=":", label="limit not known"))
+    legend_below(
+        figure, handles, most=3, title=f"estimate and {100 * ci_prob:g} % interval",
+        title_fontsize=9,
     )  # fmt: skip
     return finish(figure)
 
@@ -134,7 +141,9 @@ def _draw_levels(
         axis.axhline(len(order) // 2 - 0.5, color="black", linewidth=0.8, linestyle=":")
     for k in range(0, len(order), 2):
         axis.axhspan(k - 0.5, k + 0.5, color="#f2f2f2", linewidth=0, zorder=-1)
-    name_ticks(axis.yaxis, range(len(order)), labels(order, 24), fontsize=7)
+    name_ticks(
+        axis.yaxis, range(len(order)), labels(order, share(24, 7, 3), whole=True), fontsize=7
+    )
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.7, len(order) - 0.3)
     _tidy(axis, ends)

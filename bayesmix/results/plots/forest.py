@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
-from bayesmix.results.plots.intervals import draw_intervals, explain, is_away, shown_range
-from bayesmix.results.plots.labels import name_ticks, text_width, wrapped
+from bayesmix.results.plots.intervals import AWAY, draw_intervals, explain, is_away, shown_range
+from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.look import lines_of_rows, share
 
 __all__ = ["ForestPanel", "ForestRow", "plot_forest", "plot_panels"]
 
@@ -112,7 +113,10 @@ def plot_panels(panels: Sequence[ForestPanel], *, title: str = "") -> Any:
     -------
     matplotlib Figure
     """
-    names = [wrapped([row.label for row in panel.rows], 44, 3) for panel in panels]
+    n_rows = lines_of_rows(sum(len(panel.rows) + 2 for panel in panels))
+    names = [
+        wrapped([row.label for row in panel.rows], share(44, _SIZE), n_rows) for panel in panels
+    ]
     n_lines = [sum(1 + name.count("\n") for name in panel) for panel in names]
     heights = [0.24 * n + 0.45 for n in n_lines]
     # Labels of axes between panels take room of their own.
@@ -127,7 +131,7 @@ def plot_panels(panels: Sequence[ForestPanel], *, title: str = "") -> Any:
         if panel.x_label:
             axis.set_xlabel(panel.x_label)
     if title:
-        axes[0][0].set_title(title)
+        axes[0][0].set_title(wrap(title, 44))
     every = [row for panel in panels for row in panel.rows]
     explain(
         figure,
@@ -206,11 +210,13 @@ def _draw(axis: Any, y: int, row: ForestRow, line: float | None, ends: tuple[flo
         axis.plot(0.02, y, marker="$?$", color=MAIN, transform=axis.get_yaxis_transform(),
                   gid="unknown")  # fmt: skip
         return
-    colour = ACCENT if _is_away(row, line) else MAIN
+    away = _is_away(row, line)
+    colour = ACCENT if away else MAIN
     # What is known has no interval.
     limits = (row.estimate, row.estimate) if row.fixed else (row.lower, row.upper)
     draw_intervals(axis, y, row.estimate, *limits, ends=ends, colour=colour, linewidth=1.6,
-                   markersize=5, markerfacecolor="white" if row.fixed else colour)  # fmt: skip
+                   markersize=5, marker=AWAY if away else "o",
+                   markerfacecolor="white" if row.fixed else colour)  # fmt: skip
 
 
 def _range(rows: Sequence[ForestRow], line: float | None, log: bool) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesmix.results.plots.figure import finish, new_figure
 from bayesmix.results.plots.labels import labels, name_ticks, text_width
+from bayesmix.results.plots.look import share
 from bayesmix.results.plots.ticks import number_ticks
 
 __all__ = ["plot_heatmap"]
@@ -46,7 +47,7 @@ def plot_heatmap(
     known = np.abs(values[np.isfinite(values)])
     top = largest or float(known.max(initial=0.0)) or 1.0
     shown = list(range(0, n, -(-n // _NAMED)))
-    texts = labels([names[i] for i in shown], 24)
+    texts = labels([names[i] for i in shown], share(24, _SIZE), whole=True)
     room = text_width(texts, _SIZE)
     side = float(np.clip(0.5 * n, 2.0, 5.5))
     # Names that have no room beside each other stand upright.
@@ -60,6 +61,8 @@ def plot_heatmap(
     cmap, lowest = ("RdBu_r", -top) if signed else ("Blues", 0.0)
     image = axis.imshow(values, cmap=cmap, vmin=lowest, vmax=top, interpolation="nearest",
                         aspect="auto")  # fmt: skip
+    if signed:  # also told from positive ones in grey
+        axis.contourf(values < 0, levels=[0.5, 1.5], colors="none", hatches=["//"])
     name_ticks(axis.yaxis, shown, texts, fontsize=_SIZE)
     name_ticks(axis.xaxis, shown, texts, fontsize=_SIZE, rotation=90 if upright else 0)
     axis.tick_params(length=0)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.results.plots.figure import ACCENT, NEUTRAL
+from bayesmix.results.plots.figure import ACCENT, NEUTRAL, legend_below
 
-__all__ = ["draw_intervals", "explain", "is_away", "shown_range"]
+__all__ = ["AWAY", "draw_intervals", "explain", "is_away", "shown_range"]
 
+AWAY = "D"  # marks an interval that leaves a value out, also in grey
 _FAR = 10.0  # as many widths of the rest away, a limit is left out of the picture
 
 
@@ -136,10 +137,8 @@ def explain(figure: Any, *, away: bool, unknown: bool, line: float | None = 0.0)
 
     handles = []
     if away:
-        handles.append(Line2D([], [], color=ACCENT, marker="o", markersize=4,
+        handles.append(Line2D([], [], color=ACCENT, marker=AWAY, markersize=4,
                               label=f"interval leaves out {line:g}"))  # fmt: skip
     if unknown:
         handles.append(Line2D([], [], color=NEUTRAL, linestyle=":", label="limit not known"))
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", frameon=False, fontsize=8,
-                      ncols=len(handles))  # fmt: skip
+    legend_below(figure, handles, fontsize=8)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bayesmix.results.plots.look import drawing
 from bayesmix.results.tabular.markup import latex_text
+from bayesmix.results.tabular.wording import in_words
 from bayesmix.shorten import one_line, shorten
 
 __all__ = [
@@ -19,9 +21,28 @@ def label(text: str, length: int = 28) -> str:
     return labels([text], length)[0]
 
 
-def labels(texts: Sequence[Any], length: int = 28) -> list[str]:
-    """Shorten labels that stand beside each other; different ones stay different."""
-    return shorten([one_line(str(text)) for text in texts], length)
+def labels(texts: Sequence[Any], length: int = 28, *, whole: bool = False) -> list[str]:
+    """Write labels that stand beside each other in the user's words, and shorten them.
+
+    Different ones stay different.
+
+    Parameters
+    ----------
+    texts : sequence
+    length : int
+        Characters at most.
+    whole : bool
+        Whether each is one name, as that of a level, and not made of several.
+
+    Returns
+    -------
+    list of str
+    """
+    return shorten([_said(text, whole=whole) for text in texts], length)
+
+
+def _said(text: Any, *, whole: bool = False) -> str:
+    return one_line(in_words(str(text), drawing().words, whole=whole))
 
 
 def wrap(text: str, width: int = 24, n_lines: int = 2) -> str:
@@ -29,7 +50,9 @@ def wrap(text: str, width: int = 24, n_lines: int = 2) -> str:
     return wrapped([text], width, n_lines)[0]
 
 
-def wrapped(texts: Sequence[Any], width: int = 24, n_lines: int = 2) -> list[str]:
+def wrapped(
+    texts: Sequence[Any], width: int = 24, n_lines: int = 2, *, whole: bool = False
+) -> list[str]:
     """Break labels that stand beside each other; different ones stay different.
 
     Parameters
@@ -38,12 +61,14 @@ def wrapped(texts: Sequence[Any], width: int = 24, n_lines: int = 2) -> list[str
     width : int
         Characters of a line.
     n_lines : int
+    whole : bool
+        As in `labels`.
 
     Returns
     -------
     list of str
     """
-    names = [one_line(str(text)) for text in texts]
+    names = [_said(text, whole=whole) for text in texts]
     for room in range(width * n_lines, width, -max(width // 4, 1)):
         lines = [_lines(text, width) for text in shorten(names, room)]
         if all(len(found) <= n_lines and max(map(len, found)) <= width for found in lines):
@@ -91,16 +116,18 @@ def name_ticks(axis: Any, at: Any, names: Sequence[str], **style: Any) -> None:
     axis.set_ticks(at, [as_written(name) for name in names], **style)
 
 
-def write_plainly(figure: Any) -> None:
-    """Have every text of a figure drawn as it is written, but ticks', which have their own way."""
+def write_plainly(parts: Sequence[Any]) -> None:
+    """Have every text of figures or axes drawn as it is written.
+
+    Those of ticks have their own way.
+    """
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    ticks = {
-        text
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for text in set(axis.findobj(Text)) - {axis.label}
-    }
-    for text in set(figure.findobj(Text)) - ticks:
+    every = {text for part in parts for text in part.findobj(Text)}
+    axes = {axis for part in parts for axis in part.findobj(Axis)}
+    for axis in axes:
+        every -= set(axis.findobj(Text)) - {axis.label}
+    for text in every:
         if text.get_text():
             text.set_text(as_written(text.get_text()))

@@ -10,7 +10,8 @@ import numpy as np
 
 from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import draw_intervals, shown_range
-from bayesmix.results.plots.labels import name_ticks, text_width, wrapped
+from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.look import lines_of_rows, share
 
 __all__ = ["MeanRow", "plot_means"]
 
@@ -51,7 +52,7 @@ def plot_means(rows: Sequence[MeanRow], *, x_label: str, title: str) -> Any:
     -------
     matplotlib Figure
     """
-    names = wrapped([row.label for row in rows], 44, 3)
+    names = wrapped([row.label for row in rows], share(44, _SIZE), lines_of_rows(len(rows)))
     n_lines = sum(1 + name.count("\n") for name in names)
     figure, axes = new_figure(1, 1, (4.6 + text_width(names, _SIZE), max(1.9, 1.2 + 0.3 * n_lines)))
     axis = axes[0, 0]
@@ -82,10 +83,10 @@ def plot_means(rows: Sequence[MeanRow], *, x_label: str, title: str) -> Any:
         tick.set_fontweight("bold" if row.heading else "normal")
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=NEUTRAL, linewidth=0.4, alpha=0.5)
-    axis.set_xlabel(x_label)
-    axis.set_title(title)
     if np.isfinite(arrows).any():
-        figure.supxlabel("means whose arrows overlap are not told apart", fontsize=8, color=ACCENT)
+        x_label += "\n(means whose arrows overlap are not told apart)"
+    axis.set_xlabel(x_label)
+    axis.set_title(wrap(title, 40))
     strip(axis)
     axis.spines["left"].set_visible(False)
     return finish(figure)

@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.results.plots.figure import ACCENT, MAIN, finish, new_figure, strip
-from bayesmix.results.plots.labels import wrapped
+from bayesmix.results.plots.figure import (
+    ACCENT,
+    MAIN,
+    finish,
+    heading,
+    legend_below,
+    new_figure,
+    strip,
+)
+from bayesmix.results.plots.labels import wrap, wrapped
 
 __all__ = ["plot_pairs"]
 
@@ -60,12 +68,11 @@ def plot_pairs(
                                  marker="x", linewidths=1, gid="divergent")  # fmt: skip
             _outer_labels(axis, i, j, names)
     if title:
-        figure.suptitle(title, fontsize=11)
+        heading(figure, wrap(title, int(13 * side * n)), fontsize=11)
     if marked.any():
-        figure.legend(
-            handles=[axes[1][0].collections[-1]], labels=[f"{int(marked.sum())} divergent"],
-            loc="upper right", frameon=False, fontsize=9,
-        )  # fmt: skip
+        points = axes[1][0].collections[-1]
+        points.set_label(f"{int(marked.sum())} divergent")
+        legend_below(figure, [points])
     return finish(figure)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.results.pictures.prior_curves import PriorCurve
-from bayesmix.results.plots.figure import ACCENT, MAIN, finish, new_figure, strip
+from bayesmix.results.plots.figure import ACCENT, MAIN, finish, legend_below, new_figure, strip
 from bayesmix.results.plots.labels import wrap, wrapped
 from bayesmix.results.plots.smooth import density
 from bayesmix.results.plots.ticks import number_ticks, numbers_in
@@ -59,6 +59,5 @@ def plot_prior_posterior(curves: list[PriorCurve]) -> Any:
     handles = {
         line.get_label(): line for axis in panels[: len(curves)] for line in axis.get_lines()
     }
-    figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=2,
-                  frameon=False, fontsize=9)  # fmt: skip
+    legend_below(figure, list(handles.values()))
     return finish(figure)

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from bayesmix.results.beside.shrinkage import Shrinkage
-from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
+from bayesmix.results.plots.figure import (
+    ACCENT,
+    MAIN,
+    NEUTRAL,
+    finish,
+    legend_below,
+    new_figure,
+    strip,
+)
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.labels import label
 from bayesmix.results.plots.levels import LevelPlaces
@@ -132,9 +140,12 @@ def _no_pooling(known: np.ndarray, beyond: np.ndarray) -> str:
 
 
 def _label(effect: str) -> str:
-    return effect if effect == "Intercept" else f"coefficient of {label(effect, 40)}"
+    if effect == "Intercept":
+        return label(effect, 40)
+    return f"coefficient of {label(effect, 40)}"
 
 
 def _legend(figure: Any, axis: Any) -> None:
     strip(axis)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, handletextpad=0.2)
+    legend_below(figure, axis.get_legend_handles_labels()[0], most=2, fontsize=10,
+                 handletextpad=0.2)  # fmt: skip

@@ -82,6 +82,7 @@ def _draw_surface(figure: Any, axis: Any, curve: SmoothCurve) -> None:
     image = axis.pcolormesh(
         x, z, height, cmap="PuOr", vmin=-largest, vmax=largest, shading="nearest", gid="surface"
     )
+    axis.contour(x, z, height, colors="#333333", linewidths=0.6)  # dashed below zero
     rug = curve.rug
     if len(rug) > _MOST_MARKS:
         rug = rug[np.linspace(0, len(rug) - 1, _MOST_MARKS).astype(int)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.results.plots.figure import COLOURS, finish, new_figure, strip
+from bayesmix.results.plots.figure import COLOURS, LINES, finish, legend_below, new_figure, strip
 from bayesmix.results.plots.intervals import shown_range
 from bayesmix.results.plots.labels import labels
 from bayesmix.results.plots.smooth import density
@@ -37,8 +37,9 @@ def plot_trace(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -
         low, high = shown_range(draws, (), ())
         ends = _support(name)
         grid = np.linspace(max(low, ends[0]), min(high, ends[1]), 200)
-        for chain, colour in zip(draws, colours, strict=True):
-            left.plot(grid, density(chain, grid, *ends), color=colour, linewidth=1.2)
+        for c, (chain, colour) in enumerate(zip(draws, colours, strict=True)):
+            left.plot(grid, density(chain, grid, *ends), color=colour, linewidth=1.2,
+                      linestyle=LINES[c % len(LINES)])  # fmt: skip
             right.plot(np.arange(n_draws), chain, color=colour, linewidth=0.4, alpha=0.8)
         left.set_title(title, loc="left", fontsize=9)
         left.set_yticks([])
@@ -57,12 +58,13 @@ def plot_trace(values: Mapping[str, np.ndarray], divergent: np.ndarray | None) -
         right.tick_params(labelbottom=False)
     axes[-1][1].set_xlabel("draw", fontsize=9)
     handles = [
-        Line2D([], [], color=colour, label=f"chain {c + 1}") for c, colour in enumerate(colours)
+        Line2D([], [], color=colour, linestyle=LINES[c % len(LINES)], label=f"chain {c + 1}")
+        for c, colour in enumerate(colours)
     ][: len(COLOURS)]
     if divergent is not None and divergent.any():
         handles.append(Line2D([], [], color="black", marker="|", linestyle="",
                               label=f"{int(divergent.sum())} divergent"))  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    legend_below(figure, handles, most=5)
     return finish(figure)
 
 

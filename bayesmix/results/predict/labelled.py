@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bayesmix.statement.names import CATEGORY
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,7 +28,7 @@ def labelled_draws(
     model : StatedModel
     law : Law
         Which drew them.
-    values : ndarray, shape (S, n)
+    values : ndarray, shape (S, n), or (S, n, K) of the categories of the response
     rows : Rows
     draws : int or None
         How many were asked for.
@@ -34,15 +36,18 @@ def labelled_draws(
 
     Returns
     -------
-    DataArray, dims (chain, draw, row)
+    DataArray, dims (chain, draw, row) and response_category
     """
     import xarray as xr
 
     chains, each = law.draw_labels(draws)
-    row = model.names.obs_dim
+    dims: tuple[str, ...] = ("chain", "draw", model.names.obs_dim)
+    coords: dict[str, Any] = {"chain": chains, "draw": each, model.names.obs_dim: rows.positions}
+    if values.ndim > 2:
+        dims += (CATEGORY,)
+        labels = model.family.categories(model.design.response)
+        coords[CATEGORY] = [str(label) for label in labels]
     return xr.DataArray(
-        values.reshape(len(chains), len(each), rows.n_rows),
-        dims=("chain", "draw", row),
-        coords={"chain": chains, "draw": each, row: rows.positions},
-        name=name,
-    )
+        values.reshape(len(chains), len(each), *values.shape[1:]),
+        dims=dims, coords=coords, name=name,
+    )  # fmt: skip

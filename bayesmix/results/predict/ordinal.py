@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,25 +13,19 @@ from bayesmix.laws.predictor import Predictor, row_summaries
 from bayesmix.laws.rows import Rows
 from bayesmix.memory import check_memory
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 __all__ = [
-    "CATEGORY",
     "as_categories",
     "category_table",
     "probability_draws",
     "probability_table",
-    "with_categories",
 ]
 
-CATEGORY = "response_category"  # the dimension of draws
 _NAMES = ("estimate", "sd", "lower", "upper")
 
 
 def probability_table(
     predictor: Predictor, rows: Rows, n_draws: int, categories: Sequence[Any], ci_prob: float, *,
-    ordered: bool = True,
+    ordered: bool = True, counts: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """One row per row and category: category, estimate, sd, lower, upper.
 
@@ -45,12 +39,19 @@ def probability_table(
     ci_prob : float
     ordered : bool
         Whether they have an order.
+    counts : bool
+        Whether the numbers are counts of the categories, that are drawn, and no probabilities.
     """
     n, K = rows.n_rows, len(categories)
     out = np.empty((4, n, K))
 
-    def summarise(_: int, block: slice) -> None:
-        for k, draws in enumerate(predictor.category_block(block)):
+    def summarise(number: int, block: slice) -> None:
+        drawn = (
+            np.ascontiguousarray(np.moveaxis(predictor.block(number, block), 2, 0))
+            if counts
+            else predictor.category_block(block)
+        )
+        for k, draws in enumerate(drawn):
             out[:, block, k] = row_summaries(draws, ci_prob)
 
     for_each_block(n, n_draws * K, summarise)
@@ -108,28 +109,6 @@ def probability_draws(
 
     for_each_block(n, n_draws * K, fill)
     return out
-
-
-def with_categories(
-    one: xr.DataArray, values: np.ndarray, categories: Sequence[Any]
-) -> xr.DataArray:
-    """Add the dimension of the categories to labelled draws.
-
-    Parameters
-    ----------
-    one : DataArray, dims (chain, draw, row)
-        Whose labels are used.
-    values : ndarray, shape (S, n, K)
-    categories : sequence
-    """
-    import xarray as xr
-
-    return xr.DataArray(
-        values.reshape(*one.shape, len(categories)),
-        dims=(*one.dims, CATEGORY),
-        coords={**one.coords, CATEGORY: [str(category) for category in categories]},
-        name=one.name,
-    )
 
 
 def as_categories(

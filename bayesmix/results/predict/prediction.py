@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
@@ -22,7 +23,6 @@ from bayesmix.results.predict.ordinal import (
     category_table,
     probability_draws,
     probability_table,
-    with_categories,
 )
 from bayesmix.results.predict.parts import Part, asked_of_parts, without_fixed
 
@@ -120,7 +120,8 @@ class Predicts(HasLaw):
             upper. (A column each would have no room for the intervals; pivot the
             table for that.) For `kind="response"` of ordered categories there is also
             the column category, the one that is drawn most often; the other columns
-            are of its number.
+            are of its number. Counts of categories have a row for each category, as probabilities
+            have, and new rows their totals in the columns that the left-hand side says.
 
             Where columns were left out as aliased, a row that needs one of their
             coefficients is NaN: these have no draws, so that not even the prior says
@@ -196,11 +197,17 @@ class Predicts(HasLaw):
         categories = self.model.family.categories(self.model.design.response)
         if categories and kind in {"probability", "response"}:
             predictor = law.predictor(rows, request, draws, number)
-            of_rows = probability_table if kind == "probability" else category_table
-            table = of_rows(
-                predictor, rows, predictor.n_draws, categories, ci_prob,
-                ordered=not self.model.family.is_nominal,
-            )  # fmt: skip
+            ordered = not self.model.family.is_nominal
+            counts = kind == "response" and self.model.family.has_counts
+            if kind == "probability" or counts:
+                table = probability_table(
+                    predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered,
+                    counts=counts,
+                )  # fmt: skip
+            else:
+                table = category_table(
+                    predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered
+                )
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
@@ -239,9 +246,9 @@ class Predicts(HasLaw):
         -------
         DataArray, dims (chain, draw, row)
             In units of the response, or of the link scale for ``kind="linear"``. For
-            ``kind="probability"`` with a further dimension response_category, whose
-            coordinates are the categories as text; ``kind="response"`` of ordered
-            categories has their numbers, the lowest being 1.
+            ``kind="probability"``, and for counts of categories, with a further dimension
+            response_category, whose coordinates are the categories as text;
+            ``kind="response"`` of ordered categories has their numbers, the lowest being 1.
 
         Raises
         ------
@@ -273,8 +280,7 @@ class Predicts(HasLaw):
             categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
             values = draws_without_unknown(values, design, bearing, parameter or "mu")
-            found = labelled_draws(self.model, self._law, values[..., 0], rows, draws, kind)
-            return with_categories(found, values, categories)
+            return labelled_draws(self.model, self._law, values, rows, draws, kind)
         filled = predictor.all_draws(rows.n_rows, n_draws)
         filled = draws_without_unknown(filled, design, bearing, parameter or "mu")
         return labelled_draws(self.model, self._law, filled, rows, draws, kind)
@@ -383,7 +389,8 @@ class Predicts(HasLaw):
         DataFrame
             One row per row of the fit, with its index, one column per replicate:
             ``sim_1``, ``sim_2``, ... Ordered categories are that, of the type of the
-            response.
+            response. Counts of categories have two levels of columns: ``sim["sim_1"]`` has the
+            counts of one replicate, and ``data.assign(**sim["sim_1"])`` puts them into the data.
 
         Raises
         ------
@@ -399,11 +406,15 @@ class Predicts(HasLaw):
         (180, 2)
         """
         whole_number("n", n, 1)
-        check_replicates(n, self.model.design.n_obs)
+        check_replicates(n, self.model.y.size)
         rows, out = self._law.replicates(n, new_groups=new_groups, seed=seed)
         names = [f"sim_{k + 1}" for k in range(n)]
-        table = pd.DataFrame(out, index=rows.labels, columns=names)
         categories = self.model.family.categories(self.model.design.response)
+        if self.model.family.has_counts:
+            columns = pd.MultiIndex.from_product([names, categories])
+            whole = out.reshape(rows.n_rows, -1).astype(np.int64)
+            return pd.DataFrame(whole, index=rows.labels, columns=columns)
+        table = pd.DataFrame(out, index=rows.labels, columns=names)
         if not categories:
             return table
         return as_categories(table, categories, ordered=not self.model.family.is_nominal)

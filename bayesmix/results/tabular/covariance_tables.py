@@ -85,7 +85,7 @@ class CovarianceTables(HasLaw):
 
     def marginal_covariance(
         self,
-        level: Any,
+        level: Any = None,
         group: str | None = None,
         *,
         correlation: bool = False,
@@ -104,8 +104,8 @@ class CovarianceTables(HasLaw):
 
         Parameters
         ----------
-        level : str or value
-            A level of the grouping factor, as the data or the tables have it.
+        level : str or value, optional
+            A level of the grouping factor, as the data or the tables have it; the first by default.
         group : str, optional
             The grouping factor; the first by default.
         correlation : bool

@@ -22,7 +22,7 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
     design : Design
     level : object
         A level as the data or the tables have it; a tuple of values where a grouping factor
-        has several columns.
+        has several columns; None for the first level.
     group : str or None
         The first grouping factor by default.
 
@@ -45,7 +45,9 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
         raise NotSupportedError(f"the model {design.formula} has no group effects")
     factor = design.mu.grouping[0] if group is None else design.mu.group(group)
     labels = factor.levels.labels
-    found = np.flatnonzero(labels == _label(factor, level))
+    found = (
+        np.zeros(1, dtype=int) if level is None else np.flatnonzero(labels == _label(factor, level))
+    )
     if not found.size:
         near = did_you_mean(str(level), labels).strip()
         some = ", ".join(map(str, labels[:3]))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import html
+import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
 from bayesmix.arguments import whole_number
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
+from bayesmix.results.tabular.office import OfficeTable, write_docx, write_excel
 from bayesmix.results.tabular.text import (
     WIDTH,
     compact,
@@ -21,6 +24,7 @@ from bayesmix.results.tabular.text import (
     with_intervals,
     wrapped_title,
 )
+from bayesmix.results.tabular.wording import check_words, in_words, renamed
 
 __all__ = [
     "Section", "Summary", "first_rows", "more_levels", "of_columns", "of_negative_shares",
@@ -75,7 +79,7 @@ class Summary:
     ci_prob: float = 0.95
 
     def __str__(self) -> str:
-        out = [*wrapped_title(self.title), *_wrapped(self.lines)]
+        out = [*(wrapped_title(self.title) if self.title else []), *_wrapped(self.lines)]
         for section in self.sections:
             out += ["", *wrapped_title(section.title)]
             out += [text_table(compact(section.table), section.text_columns)]
@@ -114,12 +118,38 @@ class Summary:
             tables.append(table)
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
-    def to_markdown(self, *, digits: int | None = None, intervals: bool = False) -> str:
+    def labelled(self, labels: Mapping[str, str] | None) -> Summary:
+        """Return the same with the user's words in the place of names.
+
+        Parameters
+        ----------
+        labels : mapping of str to str, or None
+            Words by names of terms, groups, levels and columns.
+
+        Returns
+        -------
+        Summary
+            The title, which is the formula, stays.
+
+        Raises
+        ------
+        ArgumentError
+            If `labels` is no mapping of text to text.
+        """
+        words = check_words(labels)
+        if not words:
+            return self
+        return replace(self, sections=tuple(_in_words(one, words) for one in self.sections))
+
+    def to_markdown(
+        self, *, digits: int | None = None, intervals: bool = False,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:  # fmt: skip
         """Write the summary as Markdown, with pipe tables.
 
         Parameters
         ----------
-        digits, intervals
+        digits, intervals, labels
             As in `to_latex`.
 
         Returns
@@ -129,10 +159,11 @@ class Summary:
         Raises
         ------
         ArgumentError
-            If `digits` is no whole number from 0 to 15.
+            If `digits` is no whole number from 0 to 15, or `labels` no mapping.
         """
-        out = [f"#### {markdown_text(self.title)}", *_bullets(self.lines)]
-        for section, shown in self._shown(digits, intervals=intervals):
+        out = [f"#### {markdown_text(self.title)}"] if self.title else []
+        out += _bullets(self.lines)
+        for section, shown in self._shown(digits, labels, intervals=intervals):
             table = markdown_table(shown, section.text_columns, digits=digits)
             out += [f"**{markdown_text(section.title)}**", table]
             if section.note:
@@ -146,6 +177,7 @@ class Summary:
         label: str | None = None,
         digits: int | None = None,
         intervals: bool = False,
+        labels: Mapping[str, str] | None = None,
     ) -> str:
         r"""Write the tables as LaTeX; they need ``\usepackage{booktabs}``.
 
@@ -161,6 +193,8 @@ class Summary:
         intervals : bool
             Whether limits stand in one column, as in "10.47 [7.44, 13.50]", and diagnostics
             are left out: a table for a paper.
+        labels : mapping of str to str, optional
+            Words in the place of names of terms, groups, levels and columns.
 
         Returns
         -------
@@ -170,10 +204,11 @@ class Summary:
         Raises
         ------
         ArgumentError
-            If `digits` is no whole number from 0 to 15.
+            If `digits` is no whole number from 0 to 15, or `labels` no mapping.
         """
-        out = [" ".join(latex_text(line.rstrip(".")) + "." for line in (self.title, *self.lines))]
-        shown = self._shown(digits, intervals=intervals)
+        facts = [line for line in (self.title, *self.lines) if line]
+        out = [" ".join(latex_text(line.rstrip(".")) + "." for line in facts)] if facts else []
+        shown = self._shown(digits, labels, intervals=intervals)
         for number, (section, table) in enumerate(shown, start=1):
             title = section.title if caption is None else f"{caption}. {section.title}"
             behind = "" if number == 1 else f"-{number}"
@@ -185,17 +220,105 @@ class Summary:
             )  # fmt: skip
             if section.note:
                 out.append(latex_text(section.note))
-        out.append(" ".join(latex_text(line) for line in self.footer))
+        if self.footer:
+            out.append(" ".join(latex_text(line) for line in self.footer))
         return "\n\n".join(out) + "\n"
 
-    def _shown(self, digits: int | None, *, intervals: bool) -> list[tuple[Section, pd.DataFrame]]:
+    def to_docx(
+        self, path: str | os.PathLike[str], *, digits: int | None = None,
+        intervals: bool = False, labels: Mapping[str, str] | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the tables as a Word document.
+
+        Parameters
+        ----------
+        path : str or path
+            Ending in .docx; a former file is replaced.
+        digits, intervals, labels
+            As in `to_latex`.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        NotSupportedError
+            Without python-docx, which ``pip install "bayesmix[docx]"`` brings.
+        ArgumentError
+            As `to_latex`.
+        FileError
+            If the file cannot be written.
+        """
+        shown = self._shown(digits, labels, intervals=intervals)
+        found = [_for_office(section, table) for section, table in shown]
+        title = self.title or "Tables"
+        return write_docx(path, title, self.lines, found, self.footer, digits=digits)
+
+    def to_excel(
+        self, path: str | os.PathLike[str], *, labels: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write the tables as an Excel workbook: a sheet each, all rows, at full precision.
+
+        Parameters
+        ----------
+        path : str or path
+            Ending in .xlsx; a former file is replaced.
+        labels : mapping of str to str, optional
+            As in `to_latex`.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        NotSupportedError
+            Without openpyxl, which ``pip install "bayesmix[excel]"`` brings, or if a table has
+            more rows than a sheet.
+        ArgumentError
+            If `labels` is no mapping.
+        FileError
+            If the file cannot be written.
+        """
+        words = check_words(labels)
+        whole = [s if s.whole is None else replace(s, table=s.whole()) for s in self.sections]
+        named = [_in_words(section, words) for section in whole]
+        lines = [line for line in (self.title, *self.lines, *self.footer) if line]
+        return write_excel(path, lines, [_for_office(one, one.table) for one in named])
+
+    def _shown(
+        self, digits: int | None, labels: Mapping[str, str] | None, *, intervals: bool
+    ) -> list[tuple[Section, pd.DataFrame]]:
         """Each section with its table as it is to be written."""
         if digits is not None:
             whole_number("digits", digits, 0, 15)
-        tables = [compact(section.table) for section in self.sections]
-        if intervals:
-            tables = [with_intervals(table, self.ci_prob, digits) for table in tables]
-        return list(zip(self.sections, tables, strict=True))
+        words = check_words(labels)
+        found = []
+        for section in self.sections:
+            table = compact(section.table)
+            if intervals:
+                table = with_intervals(table, self.ci_prob, digits)
+            one = _in_words(replace(section, table=table), words)
+            found.append((one, one.table))
+        return found
+
+
+def _in_words(section: Section, words: Mapping[str, str]) -> Section:
+    if not words:
+        return section
+    table, names = renamed(section.table, section.text_columns, words)
+    every = section.whole
+    return replace(
+        section, title=in_words(section.title, words), table=table, text_columns=names,
+        whole=every and (lambda: renamed(every(), section.text_columns, words)[0]),
+    )  # fmt: skip
+
+
+def _for_office(section: Section, table: pd.DataFrame) -> OfficeTable:
+    return OfficeTable(
+        title=section.title, table=table, text_columns=section.text_columns, note=section.note
+    )
 
 
 def more_levels(group: str, rest: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, get_args
@@ -23,6 +24,7 @@ from bayesmix.words_of_others import OF_DRAWS
 
 __all__ = ["Bootstrap", "Replicates"]
 
+_SD, _CORR = re.compile(r"(\w+_)?sd\("), re.compile(r"(\w+_)?corr\(")
 _IN_WORDS: Mapping[str, str] = {
     "bc": "bias-corrected", "bca": "bias-corrected and accelerated",
     **{name: name for name in ("percentile", "basic", "normal")},
@@ -184,9 +186,7 @@ class Bootstrap(Fit):
         if kind != "percentile":
             self._check_enough()
             beside = self._left_out[0] if kind == "bca" else self._replicates.of_estimates
-            n = beside.beta.shape[1]
-            wide = replace(_behind(law, beside), interval=kind, n_beside=n)
-            law = replace(law, interval=kind, with_fit=wide)
+            law = _with_fit(law, beside, kind)
         found._shown = law
         return found
 
@@ -292,6 +292,24 @@ class Bootstrap(Fit):
             "fit's own estimates, their bias, and other kinds."
         ]
 
+    @property
+    def _has_priors(self) -> bool:
+        return getattr(self.fit, "method", None) == "map"
+
+    def _estimation(self) -> list[str]:
+        own = self.fit.methods().sentences
+        how = next((text for text in own if text.startswith("Variance parameters were")), "")
+        return [
+            *([how] if how else []),
+            f"Intervals are {_IN_WORDS[self.interval]} intervals of a {self.kind} bootstrap with "
+            f"{self.n_refits} refits (seed {self._replicates.seed}).",
+        ]
+
+    def _convergence(self) -> list[str]:
+        if not self.n_failed:
+            return ["All refits converged."]
+        return [f"{self.n_failed} further refits did not converge and were left out."]
+
     def _called(self) -> str:
         return "bootstrap"
 
@@ -318,6 +336,14 @@ class Bootstrap(Fit):
         return again
 
 
+def _with_fit(law: RefitsLaw, beside: RefitsLaw, kind: Interval) -> RefitsLaw:
+    """A law, and those of other predictors, with intervals that go by fits beside it."""
+    n = beside.beta.shape[1]
+    wide = replace(_behind(law, beside), interval=kind, n_beside=n)
+    others = {name: _with_fit(own, beside.others[name], kind) for name, own in law.others.items()}
+    return replace(law, interval=kind, with_fit=wide, others=others)
+
+
 def _behind(law: RefitsLaw, other: RefitsLaw) -> RefitsLaw:
     """The draws of two laws of one model behind each other."""
 
@@ -340,7 +366,7 @@ def _behind(law: RefitsLaw, other: RefitsLaw) -> RefitsLaw:
 
 def _ranges(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """What limits may be, by the kind of parameter."""
-    scale = np.asarray([n.startswith("sd(") or n == "sigma" for n in names])
-    corr = np.asarray([n.startswith("corr(") for n in names])
+    scale = np.asarray([_SD.match(n) is not None or n == "sigma" for n in names])
+    corr = np.asarray([_CORR.match(n) is not None for n in names])
     floor = np.where(scale, 0.0, np.where(corr, -1.0, -np.inf))
     return floor, np.where(corr, 1.0, np.inf)

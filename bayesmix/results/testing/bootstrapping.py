@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import warnings
@@ -11,10 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
-from bayesmix.errors import OWN_FILES, BayesmixError, ConvergenceWarning, NotSupportedError
+from bayesmix.errors import (
+    OWN_FILES,
+    ArgumentError,
+    BayesmixError,
+    ConvergenceWarning,
+    NotSupportedError,
+)
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits_law import Interval, RefitsLaw
-from bayesmix.laws.resampling import BootstrapKind, Resampling, refit_of
+from bayesmix.laws.resampling import BootstrapKind, Resampling
 from bayesmix.memory import check_memory
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.testing.bootstrap import Bootstrap, Replicates
@@ -66,7 +73,10 @@ class Bootstraps(HasLaw):
         seed : int, optional
         statistic : callable, optional
             What is made of a refit (``beta``, ``sd``, ``corr``, ``sigma``, ``parameters``,
-            ``effects``): one number or several, whose distribution is wanted too.
+            ``effects``): one number or several, whose distribution is wanted too. Where several
+            parameters have linear predictors ``beta`` has the coefficients of all, one behind the
+            other as ``fixed_effects(parameter="all")`` has them, and groups of others than mu's
+            are called "zi: site".
         cores : int, optional
             Threads; as many as there are processors, up to 8, by default.
         interval : {"percentile", "basic", "normal", "bc", "bca"}
@@ -85,8 +95,8 @@ class Bootstraps(HasLaw):
         ------
         NotSupportedError
             For a posterior mode; a kind that the model does not have (residuals beyond the normal
-            response, crossed or related levels); several linear predictors beyond the normal; or
-            more than memory holds.
+            response or of a sigma that varies, crossed or related levels); or more than memory
+            holds.
 
         Warns
         -----
@@ -132,7 +142,7 @@ class Bootstraps(HasLaw):
             raise NotSupportedError(
                 "no refit converged, or the run was interrupted before the first"
             )
-        mine = refit_of(law)
+        mine = resampling.of_fit()
         own: np.ndarray | None = None
         names: tuple[str, ...] = ()
         of_fit = np.zeros(0)
@@ -144,14 +154,14 @@ class Bootstraps(HasLaw):
             """The fits without a level each, and the fit itself, for the acceleration."""
             parts = _left_out(resampling, threads, progress)
             own = None if statistic is None else _statistics(statistic, [*parts, mine])[0]
-            return _law_of(self.model, [*parts, mine], number), own
+            return resampling.law_of([*parts, mine], number), own
 
         made = Bootstrap(
             self,  # type: ignore[arg-type]
             Replicates(
-                law=_law_of(self.model, good, number), kind=kind, seed=number, asked=n,
+                law=resampling.law_of(good, number), kind=kind, seed=number, asked=n,
                 failed=len(found) - len(good), statistics=own, names=names, of_fit=of_fit,
-                interrupted=interrupted, of_estimates=_law_of(self.model, [mine], number),
+                interrupted=interrupted, of_estimates=resampling.law_of([mine], number),
                 left_out=left_out,
             ),
             time.perf_counter() - start,
@@ -164,12 +174,6 @@ class Bootstraps(HasLaw):
         method = self._law.method
         if method not in ("reml", "ml"):
             raise NotSupportedError(f'bootstrap() is of method="reml" or "ml", not of "{method}"')
-        others = [name for name in self.model.design.predictors if name != "mu"]
-        if others and not (others == ["sigma"] and self._law.has_sigma):
-            raise NotSupportedError(
-                f"bootstrap() does not know predictors of {', '.join(others)} yet; fit() has the "
-                "uncertainty of all parameters"
-            )
 
 
 class _Counted(Progress):
@@ -190,7 +194,7 @@ def _run(
     progress: Progress,
 ) -> tuple[list[Refit | None], bool]:  # fmt: skip
     """All refits, as far as they came, in the order of the responses."""
-    step = max(1, min(n, _PIECE // len(resampling.law.model.y)))
+    step = max(1, min(n, _PIECE // resampling.law.model.y.size))
     found: list[Refit | None] = []
     for first in range(0, n, step):
         size, before = min(step, n - first), len(found)
@@ -243,44 +247,18 @@ def _left_out(resampling: Resampling, threads: int, progress: bool) -> list[Refi
 def _statistics(
     statistic: Callable[[Any], Any], refits: list[Refit]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    values = [np.ravel(np.asarray(statistic(refit), dtype=np.float64)) for refit in refits]
+    try:
+        values = [np.ravel(np.asarray(statistic(refit), dtype=np.float64)) for refit in refits]
+    except AttributeError as error:
+        if not isinstance(error.obj, Refit):
+            raise
+        known = [f.name for f in dataclasses.fields(Refit)]
+        raise ArgumentError(
+            f"statistic= is given the estimates of a refit, which have no {error.name!r}: they are "
+            f"{', '.join(known)} and sigma, and statistic=lambda refit: refit.beta[1] takes one"
+        ) from error
     if len({len(v) for v in values}) != 1:
         raise NotSupportedError("statistic= gave different numbers of values for different refits")
     k = len(values[0])
     names = ("statistic",) if k == 1 else tuple(f"statistic[{i}]" for i in range(k))
     return np.stack(values), names
-
-
-def _law_of(model: Any, refits: list[Refit], seed: int) -> RefitsLaw:
-    def gathered(of: Callable[[Refit], np.ndarray]) -> np.ndarray:
-        return np.stack([of(refit) for refit in refits])[None]
-
-    first = refits[0]
-    names, others = list(first.parameters), {}
-    labels = (np.arange(1), np.arange(len(refits)))
-    if "sigma" in model.design.predictors:
-        called = model.names.of("sigma").beta
-        names = [name for name in names if name != called]
-        others["sigma"] = RefitsLaw(
-            model=model, parameter="sigma", beta=gathered(lambda r: r.parameters[called]), sd={},
-            corr={}, b={}, labels=labels, seed=seed,
-        )  # fmt: skip
-    return RefitsLaw(
-        model=model,
-        beta=gathered(lambda r: r.beta),
-        sd={g: gathered(lambda r, g=g: r.sd[g]) for g in first.sd},  # type: ignore[misc]
-        corr={g: gathered(lambda r, g=g: r.corr[g]) for g in first.corr},  # type: ignore[misc]
-        structure={
-            g: {
-                name: gathered(lambda r, g=g, name=name: np.asarray(r.structure[g][name]))  # type: ignore[misc]
-                for name in values
-            }
-            for g, values in first.structure.items()
-        },
-        b={g: gathered(lambda r, g=g: r.effects[g]) for g in first.effects},  # type: ignore[misc]
-        moments={},
-        parameters={n: gathered(lambda r, n=n: np.asarray(r.parameters[n])) for n in names},  # type: ignore[misc]
-        labels=labels,
-        seed=seed,
-        others=others,
-    )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,47 +11,17 @@ from itertools import pairwise
 import numpy as np
 
 from bayesmix.arguments import whole_number
+from bayesmix.inference.announce import Progress
 from bayesmix.threads import one_blas_thread
 
 __all__ = ["Progress", "in_threads", "threads_of"]
 
-_SAY_AFTER = 2.0  # seconds
 _PARTS = 64
 
 
 def threads_of(cores: int | None) -> int:
     """How many threads are meant: as many as there are processors, up to 8, by default."""
     return min(os.cpu_count() or 1, 8) if cores is None else whole_number("cores", cores, 1, 1024)
-
-
-class Progress:
-    """A line on standard error that says how far a long run is.
-
-    Parameters
-    ----------
-    word : str
-        What is counted.
-    total : int
-    shown : bool
-        Whether it may be written at all.
-    """
-
-    def __init__(self, word: str, total: int, *, shown: bool) -> None:
-        self._word, self._total, self._shown = word, total, shown
-        self._started, self._said = time.perf_counter(), False
-
-    def say(self, done: int) -> None:
-        """Say how many are done, after a run of more than two seconds."""
-        if self._shown and time.perf_counter() - self._started > _SAY_AFTER:
-            sys.stderr.write(f"\r{self._word} {done:,} of {self._total:,}")
-            sys.stderr.flush()
-            self._said = True
-
-    def close(self) -> None:
-        """End the line, if there is one."""
-        if self._said:
-            sys.stderr.write("\n")
-            self._said = False
 
 
 def in_threads[T](

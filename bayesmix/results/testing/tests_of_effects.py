@@ -59,8 +59,8 @@ class TestsEffects(HasLaw):
         DataFrame
             For a normal response term, sum_sq, mean_sq (both in units of the residual variance
             times F), num_df, den_df, f, p. Beyond it Wald's tests: term, chisq, df, p. NaN for
-            a term whose hypothesis the data do not tell, as where a cell of an interaction is
-            empty.
+            a term of which the data tell nothing, as where others determine its columns. Where
+            they tell a part, as where a cell of an interaction is empty, that is tested.
 
         Raises
         ------
@@ -71,12 +71,14 @@ class TestsEffects(HasLaw):
         Warns
         -----
         DataWarning
-            Where a hypothesis is not told by the data.
+            Where a hypothesis, or a part of it, is not told by the data.
 
         References
         ----------
         Kuznetsova, A., Brockhoff, P. B. and Christensen, R. H. B. (2017). lmerTest package:
-        tests in linear mixed effects models. Journal of Statistical Software 82(13).
+        tests in linear mixed effects models. Journal of Statistical Software 82(13); Goodnight,
+        J. H. (1978). Tests of hypotheses in fixed effects linear models. SAS Technical Report
+        R-101.
 
         Examples
         --------
@@ -87,23 +89,30 @@ class TestsEffects(HasLaw):
         [['Days', 17.0, 45.85]]
         """
         if type not in (1, 2, 3):
-            raise ArgumentError(f"type={type!r} is not one of 1, 2, 3")
+            raise ArgumentError(
+                f"type={type!r} is not one of 1, 2, 3, which are whole numbers here, not I, II, III"
+            )
         method = self._tests(ddf)
         design = self.model.design
-        found = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
+        asked = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
         beta, nothing = self._law.conditional.beta, FTest(num_df=0, den_df=np.nan, f=np.nan,
                                                           p=np.nan)  # fmt: skip
-        found = {t: None if L is None or not L.any() else L for t, L in found.items()}
+        found = {t: None if L is None or not L.any() else L for t, L in asked.rows.items()}
         rows = [nothing if L is None else tested(method, beta, L) for L in found.values()]
         lost = [term for term, L in found.items() if L is None]
         if lost:
-            way = "; type=2 or type=1 tests what they tell" if type == 3 else ""
-            warnings.warn(
+            _warn(
                 f"the data do not tell the hypotheses of type {type} of {', '.join(lost)}: a "
-                f"combination of levels has no rows, or others determine a column{way}",
-                DataWarning,
-                stacklevel=2,
-                skip_file_prefixes=OWN_FILES,
+                "combination of levels has no rows, or others determine a column"
+                + ("; type=2 or type=1 tests what they tell" if type == 3 else "")
+            )
+        if asked.partly:
+            why = f"there are no rows of {_some(asked.empty)}" if asked.empty else (
+                "other terms determine the rest"
+            )  # fmt: skip
+            _warn(
+                f"the data tell a part of what type 3 tests of {', '.join(asked.partly)}, which is "
+                f"what stands here ({why}); type=2 does not depend on empty cells"
             )
         terms = {"term": text_column(list(found))}
         return pd.DataFrame({**terms, **self._columns(rows)})
@@ -436,3 +445,13 @@ class TestsEffects(HasLaw):
     def _refuse_no_groups(self) -> None:
         if all(group.smooth for group in self.model.design.mu.groups):
             raise NotSupportedError(f"`{self.model.formula}` has no group effects to test")
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """Name the first few."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DataWarning, stacklevel=3, skip_file_prefixes=OWN_FILES)

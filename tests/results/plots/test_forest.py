@@ -91,8 +91,10 @@ def test_intervals_that_leave_out_zero_have_another_colour(sleepstudy: pd.DataFr
     rows = [ForestRow(label="a", estimate=1, lower=0.5, upper=2),
             ForestRow(label="b", estimate=1, lower=-0.5, upper=2)]  # fmt: skip
     axis = plot_forest(rows, x_label="", line=0.0).axes[0]
-    dots = [line.get_color() for line in axis.lines if line.get_marker() == "o"]
-    assert dots == [ACCENT, MAIN]
+    dots = [
+        (line.get_color(), line.get_marker()) for line in axis.lines if len(line.get_xdata()) == 1
+    ]
+    assert dots == [(ACCENT, "D"), (MAIN, "o")]
 
 
 def test_an_interval_without_an_end_reaches_the_edge() -> None:

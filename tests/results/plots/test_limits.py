@@ -38,7 +38,7 @@ def dotted(axis: Any) -> np.ndarray:
 
 
 def dots(axis: Any) -> list[float]:
-    return [x for line in axis.lines if line.get_marker() == "o" for x in line.get_xdata()]
+    return [x for line in axis.lines if line.get_marker() in ("o", "D") for x in line.get_xdata()]
 
 
 def row(label: str, *numbers: float, **more: Any) -> ForestRow:
@@ -52,7 +52,7 @@ def test_a_forest_marks_limits_that_are_not_known() -> None:
     figure = plot_forest(rows, x_label="", line=0.0)
     (axis,) = figure.axes
     low, high = axis.get_xlim()
-    assert dots(axis) == [1, 1.5, 1]
+    assert dots(axis) == [1, 1.5, 1]  # the last in another colour
     np.testing.assert_allclose(sorted(dotted_of_forest(axis)), [(low, 1), (low, 1.5), (1.5, high)])
     np.testing.assert_allclose(segments(axis), [(1, 2), (0.5, high)])
     assert high < 3

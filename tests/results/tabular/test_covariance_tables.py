@@ -150,6 +150,17 @@ def test_beyond_the_normal_it_is_that_of_the_linear_predictor(
     assert V[0, 0] == pytest.approx(V[0, 1])  # no R on the scale of the logarithm
 
 
+def test_without_a_level_it_is_that_of_the_first(rows: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ x + exp(x + w | 1)", rows[:40]).fit_eb()
+    field = eb.marginal_covariance()
+    assert field.shape == (40, 40)
+    pd.testing.assert_frame_equal(field, eb.marginal_covariance("1"))
+    several = bmx.Model("y ~ x + (1 | g)", rows).fit_eb()
+    first = several.marginal_covariance()
+    assert list(first.index) == list(rows.index[rows["g"] == 0])
+    assert several.plot_marginal_covariance().axes[0].get_title().startswith("g 0")
+
+
 def test_what_is_asked_wrongly_is_told(rows: pd.DataFrame) -> None:
     fit = bmx.Model("y ~ x + (1 | g)", rows).fit_eb()
     with pytest.raises(ArgumentError, match="`g` has no level 'zz'; it has 0, 1, 2"):
@@ -187,7 +198,7 @@ def test_it_is_in_summary_report_comparison_sensitivity_and_hypotheses(
     assert page.count("Covariance parameters") == 3  # the table, and the picture's two
     both = bmx.compare_estimates(post, eb)
     table = both.covariance_parameters
-    assert table["fit"].tolist() == ["NUTS (fast)", "REML"]
+    assert table["fit"].tolist() == ["draws (fast)", "REML"]
     assert table["parameter"].tolist() == ["rho", "rho"]
     wide = both.table("covariance_parameters").iloc[0]
     assert wide["REML"] == eb.covariance_parameters()["estimate"][0]

@@ -315,6 +315,14 @@ def test_refits_that_fail_are_counted(
     assert (boot.n_refits, boot.n_failed) == (30, 10)
 
 
+def test_a_statistic_of_a_fit_is_told_what_refits_have(sleepstudy: pd.DataFrame) -> None:
+    fit = bmx.Model("Reaction ~ Days + (1 | Subject)", sleepstudy).fit_eb()
+    with pytest.raises(ArgumentError, match=r"no 'fixed_effects': they are beta, sd, .* and sigma"):
+        fit.bootstrap(5, statistic=lambda refit: refit.fixed_effects(), seed=1, progress=False)
+    with pytest.raises(AttributeError, match="'float' object has no attribute 'shape'"):
+        fit.bootstrap(5, statistic=lambda refit: refit.sigma.shape, seed=1, progress=False)
+
+
 def test_a_row_with_a_coefficient_of_its_own_is_not_blown_up(rng: np.random.Generator) -> None:
     """Its leverage is 1: there is no residual to be made larger."""
     frame = nested_data(rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -183,15 +184,74 @@ def test_weights_and_known_errors_are_taken(rng: np.random.Generator) -> None:
     assert np.isfinite(table[["f", "den_df", "p"]].to_numpy()).all()
 
 
-def test_an_empty_cell_has_no_hypothesis_of_type_3(rng: np.random.Generator) -> None:
-    frame = unbalanced(rng)
-    frame = frame[~((frame["a"] == "r") & (frame["b"] == "v"))]
+# lmerTest 3.1 on cake without the rows and the cell below: F, degrees of freedom of the
+# denominator, p, by type and term.
+EMPTY_CELL = {
+    1: [(0.399134737, 41.6850644, 6.73436804e-01), (16.533161097, 187.0028145, 1.66499402e-13),
+        (1.286390390, 186.9897149, 2.46659403e-01)],
+    2: [(0.284161605, 41.9063354, 7.54083642e-01), (16.533161097, 187.0028145, 1.66499402e-13),
+        (1.286390390, 186.9895635, 2.46659410e-01)],
+    3: [(0.284469733, 41.9100827, 7.53854305e-01), (16.621007973, 187.0147752, 1.43711937e-13),
+        (1.286390390, 186.9895635, 2.46659410e-01)],
+}  # fmt: skip
+
+# lmerTest on other rows of cake, recipe * temp: degrees of freedom by type.
+UNBALANCED = {
+    1: [41.3608034, 178.2885560, 178.2968027], 2: [41.3656783, 178.2885560, 178.2971728],
+    3: [41.4857340, 178.3019121, 178.2971728],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "coding", ["recipe * C(temp)", "C(recipe, contr.sum) * C(temp, contr.helmert)"]
+)
+def test_with_an_empty_cell_tests_are_lmertests(coding: str, reference_folder: Path) -> None:
+    frame = pd.read_csv(reference_folder / "data" / "cake.csv")
+    frame = frame.drop(index=[2, 9, 10, 39, 76, 77, 78, 119, 199])
+    frame = frame[~((frame["recipe"] == "C") & (frame["temp"] == 225))]
     with pytest.warns(DataWarning, match="left out"):
-        fit = bmx.Model("y ~ a * b + (1 | g)", frame).fit_eb()
-    with pytest.warns(DataWarning, match=r"type 3 of a.*no rows"):
-        table = fit.anova(3).set_index("term")
-    assert np.isnan(table.loc["a", "f"])
-    assert np.isfinite(fit.anova(2)["f"]).all()
+        fit = bmx.Model(f"angle ~ {coding} + (1 | recipe:replicate)", frame).fit_eb()
+    for kind, wanted in EMPTY_CELL.items():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            table = fit.anova(kind)
+        # Where factors are coded otherwise, types 1 and 2 have other rows of the same hypotheses.
+        np.testing.assert_allclose(table["f"], [row[0] for row in wanted], rtol=1e-5)
+        rtol = 1e-5 if coding.startswith("recipe") else 1e-2
+        np.testing.assert_allclose(table["den_df"], [row[1] for row in wanted], rtol=rtol)
+        np.testing.assert_allclose(table["p"], [row[2] for row in wanted], rtol=10 * rtol)
+        told = [str(one.message) for one in caught if one.category is DataWarning]
+        assert len(told) == (kind == 3)
+        assert all("225" in text and "C" in text and "type=2" in text for text in told)
+
+
+def test_a_term_that_another_determines_in_part_is_tested_in_what_is_left(
+    rng: np.random.Generator,
+) -> None:
+    frame = unbalanced(rng)
+    frame["level"] = frame["a"].map({"p": 1.0, "q": 2.5, "r": 3.0})
+    with pytest.warns(DataWarning, match="left out"):
+        fit = bmx.Model("y ~ level + a + x + (1 | g)", frame).fit_eb()
+    with (
+        pytest.warns(DataWarning, match=r"a part of what type 3 tests of a,.*other terms"),
+        pytest.warns(DataWarning, match="type 3 of level"),
+    ):
+        table = fit.anova().set_index("term")
+    # Beyond a straight line in level there is one comparison of the three levels.
+    assert table.loc["a", "num_df"] == 1
+    assert table.loc["a", "f"] == pytest.approx(fit.anova(2).set_index("term").loc["a", "f"])
+    assert np.isnan(table.loc["level", "f"])
+    whole = bmx.Model("y ~ a + x + (1 | g)", frame).fit_eb().anova().set_index("term")
+    assert table.loc["x", "f"] == pytest.approx(whole.loc["x", "f"], rel=1e-6)
+
+
+def test_degrees_of_freedom_of_unbalanced_factors_are_lmertests(reference_folder: Path) -> None:
+    """Rows of a hypothesis decide on Satterthwaite's: differences from the first level."""
+    frame = pd.read_csv(reference_folder / "data" / "cake.csv")
+    frame = frame.drop(index=[*range(3, 60, 4), *range(100, 140, 3), 200, 210, 211])
+    fit = bmx.Model("angle ~ recipe * C(temp) + (1 | recipe:replicate)", frame).fit_eb()
+    for kind, wanted in UNBALANCED.items():
+        np.testing.assert_allclose(fit.anova(kind)["den_df"], wanted, rtol=1e-5)
 
 
 def test_beyond_the_normal_it_is_walds_test(rng: np.random.Generator) -> None:
@@ -365,3 +425,17 @@ def test_a_term_that_others_determine_leaves_the_others_tests(
     assert found.loc["x2", "num_df"] == 0
     assert np.isnan(found.loc["x2", "p"])
     pd.testing.assert_frame_equal(found.loc[["x", "z"]], wanted.loc[["x", "z"]], rtol=1e-6)
+
+
+def test_a_column_that_rounding_alone_tells_apart_is_not_tested_by_type_3(
+    rng: np.random.Generator,
+) -> None:
+    data = nested_data(rng).assign(x2=lambda d: (2 * d["x"]).astype(np.float32))
+    with pytest.warns(DataWarning, match="x2"):
+        fit = bmx.Model("y ~ x + x2 + z * f + (1 | g)", data).fit_eb()
+    with pytest.warns(DataWarning, match="of type 3 of x, x2"):
+        found = fit.anova().set_index("term")
+    assert found.loc[["x", "x2"], "num_df"].tolist() == [0, 0]
+    wanted = bmx.Model("y ~ x + z * f + (1 | g)", data).fit_eb().anova().set_index("term")
+    rest = ["z", "f", "z:f"]
+    pd.testing.assert_frame_equal(found.loc[rest], wanted.loc[rest], rtol=1e-5)
