@@ -82,7 +82,12 @@ def _refuse_row_without_residual(problem: Problem, optimum: Optimum) -> None:
         return
     phi = separate_theta(co, optimum.x)[1]
     values = phi_values(problem.phi, phi)
-    beta = np.stack([values[one.name] for one in scale.parameters])
+    beta = np.stack(
+        [
+            np.log(values[one.name]) if one.support == "positive" else values[one.name]
+            for one in scale.parameters
+        ]
+    )
     log_sigma = (scale.X @ beta + scale.offset)[scale.stratum]
     small = np.flatnonzero(log_sigma < np.log(_LEAST_SIGMA * problem.scaling.y_scale))
     if not small.size:

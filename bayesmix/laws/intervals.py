@@ -269,7 +269,7 @@ class ModeIntervals(Mode):
                 low, high = interval_of_atanh(value, se / max(1 - value**2, 1e-12), ci_prob)
             lower, upper = around(*np.reshape([value, low, high], (3, 1)))
             names.append(name)
-            rows.append((value, se, lower[0], upper[0]))
+            rows.append((value, se if np.isfinite(se) else np.nan, lower[0], upper[0]))
         return names, np.asarray(rows, dtype=np.float64).reshape(-1, 4)
 
     def _labelled_at(self, x: np.ndarray) -> dict[str, float]:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError, NotSupportedError
+from bayesmix.errors import (
+    OWN_FILES,
+    DataError,
+    DataWarning,
+    FormulaError,
+    NotApplicableError,
+    NotSupportedError,
+)  # fmt: skip
 from bayesmix.families import Family
 from bayesmix.model.fitting import Engine, GroupDraws, Method, Sampler, maximise, sample
 from bayesmix.model.pooling import PoolingExtremes
@@ -416,7 +423,10 @@ class Model(FittableModel, PoolingExtremes):
         """Rows, layout and coordinates of a model beyond the normal."""
         from bayesmix.inference.problems import glmm_problem
 
-        return glmm_problem(self)
+        try:
+            return glmm_problem(self)
+        except NotSupportedError as error:  # of sums in the place of rows
+            raise NotApplicableError(str(error)) from error
 
     @property
     def gaussian_problem(self) -> Problem:

@@ -76,9 +76,40 @@ def open_files(path: str | Path) -> ArrowSource:
         raise DataError(f"there is no {what} {str(path)!r}")
     try:
         dataset = ds.dataset(where, format="parquet", partitioning="hive")
+        codes = _codes_of_folders(dataset, where)
+        if codes:
+            as_written = ds.partitioning(pa.schema(codes), flavor="hive")
+            dataset = ds.dataset(where, format="parquet", partitioning=as_written)
         empty = not dataset.schema.names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read as parquet: {error}") from error
     if empty:
         raise DataError(f"the folder {str(path)!r} has no parquet file")
     return ArrowSource(dataset, repr(str(path)))
+
+
+def _codes_of_folders(dataset: Any, where: Path) -> list[tuple[str, Any]]:
+    """Columns that the names of folders hold, where 001 would be read as the number 1.
+
+    Returns
+    -------
+    list of (str, DataType)
+        All of them, such codes as text; empty where there are none.
+    """
+    import pyarrow as pa
+
+    texts: dict[str, set[str]] = {}
+    for file in dataset.files:
+        for part in Path(file).relative_to(where).parts[:-1]:
+            name, is_one, text = part.partition("=")
+            if is_one:
+                texts.setdefault(name, set()).add(text)
+    types = {name: dataset.schema.field(name).type for name in texts}
+    codes = {
+        name for name, found in texts.items()
+        if pa.types.is_integer(types[name])
+        and any(text.lstrip("-").isdigit() and text != str(int(text)) for text in found)
+    }  # fmt: skip
+    if not codes:
+        return []
+    return [(name, pa.string() if name in codes else kind) for name, kind in types.items()]

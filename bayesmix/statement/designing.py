@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +104,7 @@ def streamed_design_of(
     return streamed_design(
         formula,
         source,
-        numbers=lambda response: numeric_response(response, formula),
+        numbers=functools.partial(numeric_response, formula=formula),
         functions=given.functions,
         missing=given.missing,
         residual_is_estimated=family.residual_is_estimated,

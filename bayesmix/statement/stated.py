@@ -16,7 +16,12 @@ from bayesmix.design import Design
 from bayesmix.design.between import Matrices
 from bayesmix.design.frame import column_names
 from bayesmix.design.missing import MissingAction
-from bayesmix.errors import ArgumentError, FormulaError
+from bayesmix.errors import (
+    ArgumentError,
+    FormulaError,
+    NotApplicableError,
+    NotSupportedError,
+)  # fmt: skip
 from bayesmix.families import Family, Gaussian, get_family
 from bayesmix.families.checks import refuse_constant
 from bayesmix.families.left_hand_side import check_counts, check_limits, check_row_data
@@ -270,7 +275,10 @@ class StatedModel(Answers):
         in ``pm.Data`` containers. What is added to it or replaced in it counts:
         `fit()` then samples it with PyMC, and keeps the draws of new variables.
         """
-        made = self._build_pymc_model()
+        try:
+            made = self._build_pymc_model()
+        except NotSupportedError as error:  # of sums in the place of rows
+            raise NotApplicableError(str(error)) from error
         self._stated = statement_of(made)
         return made
 

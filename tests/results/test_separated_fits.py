@@ -463,3 +463,16 @@ def test_a_likelihood_that_rises_as_a_sigma_falls_is_refused(formula: str) -> No
         bmx.Model([formula, "sigma ~ f"], lone_level()).fit_eb("ml")
     held = bmx.Model([formula, "sigma ~ f"], lone_level()).fit_eb("map")
     assert np.isfinite(held.fixed_effects(parameter="sigma")["sd"]).all()
+
+
+def test_a_time_of_one_row_has_no_sd_of_its_own() -> None:
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"u": np.repeat(np.arange(10), 3), "t": np.tile([1, 2, 3], 10)})
+    data = pd.concat([data, pd.DataFrame({"u": [0], "t": [4]})], ignore_index=True)
+    data["y"] = rng.normal(size=31)
+    formulas = ["y ~ C(t)", "residual ~ us(t | u)"]
+    with pytest.raises(DataError, match="sigma is estimated as zero in row 30"):
+        bmx.Model(formulas, data).fit_eb("ml")
+    table = bmx.Model(formulas, data).fit_eb().covariance_parameters()
+    assert np.isfinite(table["sd"][:3]).all()
+    assert np.isnan(table["sd"][3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,28 @@ def test_a_parquet_file_and_a_folder_of_them(data: pd.DataFrame, tmp_path: Path)
         tmp_path / "parts",
     ):  # fmt: skip
         assert_same(expected, bmx.Model("y ~ x + t + (1 | g)", source).fit_eb().fixed_effects())
+
+
+def test_codes_in_names_of_folders_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    """Of 001, 01 and 1 in hive's folders, pyarrow makes one number."""
+    rng = np.random.default_rng(2)
+    ids, years = ["001", "01", "1"], [2001, 2002]
+    frame = pd.DataFrame(
+        [(i, year) for i in ids for year in years for _ in range(15)], columns=["id", "year"]
+    )
+    frame["x"] = rng.normal(size=len(frame))
+    frame["y"] = frame["x"] + frame["id"].map({"001": 5.0, "01": -5.0, "1": 0.0})
+    frame["y"] += rng.normal(size=len(frame))
+    for (i, year), part in frame.groupby(["id", "year"]):
+        folder = tmp_path / f"id={i}" / f"year={year}"
+        folder.mkdir(parents=True)
+        part[["x", "y"]].to_parquet(folder / "a.parquet", index=False)
+    found = bmx.Model("y ~ x + year + (1 | id)", tmp_path).fit_eb()
+    assert found.group_effects("id")["level"].tolist() == ids
+    expected = bmx.Model("y ~ x + year + (1 | id)", frame).fit_eb()
+    assert_same(expected.fixed_effects(), found.fixed_effects())
+    inspect.getmembers(found)
+    inspect.getmembers(found.model)
 
 
 def test_a_path_that_no_file_can_have_is_named(tmp_path: Path) -> None:
