@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 import bayesmix as bmx
 from bayesmix.covariance import covariance_of
@@ -129,3 +130,22 @@ def family_posterior(
         model,
         Draws(posterior=posterior, sample_stats={}, engine="invented", seconds={}, seed=1, tune=0),
     )
+
+
+def several_data(n: int = 240, n_groups: int = 16, seed: int = 3) -> pd.DataFrame:
+    """Responses of several kinds, with effects of x and of groups."""
+    rng = np.random.default_rng(seed)
+    x, g = rng.normal(size=n), rng.integers(0, n_groups, n)
+    b = rng.normal(size=(n_groups, 2)) * [0.6, 0.8]
+    count = rng.poisson(np.exp(1.2 + 0.4 * x + b[g, 0]))
+    zero = rng.random(n) < special.expit(-0.7 + 0.6 * x + b[g, 1])
+    odds = np.column_stack([np.zeros(n), 0.4 + 0.8 * x + b[g, 0], -0.3 - 0.5 * x])
+    p = special.softmax(odds, axis=1)
+    trials = rng.integers(2, 7, n)
+    counts = dict(zip("abc", rng.multinomial(trials, p).T, strict=True))
+    y = np.array(list("uvw"))[(rng.random(n)[:, None] > np.cumsum(p, 1)[:, :-1]).sum(1)]
+    normal = 1 + x + b[g, 0] + np.exp(-0.2 + 0.4 * x + 0.5 * b[g, 1]) * rng.normal(size=n)
+    return pd.DataFrame(
+        {"x": x, "g": [f"g{k:02d}" for k in g], "k": np.where(zero, 0, count), "y": y,
+         "normal": normal, "n": trials, **counts}
+    )  # fmt: skip

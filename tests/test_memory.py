@@ -12,7 +12,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import memory
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,20 @@ def test_what_a_fit_is_asked_for_beyond_memory_is_refused_with_its_size(
 ) -> None:
     with pytest.raises(NotSupportedError, match=r"1000000000000.* would take [\d,.]+ GB of memory"):
         call(*fits)
+
+
+def test_endless_grids_are_refused_without_being_made(fits: tuple[Any, ...]) -> None:
+    eb = fits[1]
+    with pytest.raises(NotSupportedError, match=r"levels of x more cross .* more than 200,000"):
+        eb.marginal_means("x", at={"x": range(10**12)})
+    with pytest.raises(NotSupportedError, match="1000000000000 values"):
+        eb.predictions(at={"x": range(10**12)})
+    with pytest.raises(ArgumentError, match="more than 1000 sizes"):
+        bmx.power(eb, "x", n=1, levels={"g": range(1, 10**12)})
+    with pytest.raises(NotSupportedError, match=r"levels={'g': 1000000000000} would take"):
+        bmx.power(eb, "x", n=1, levels={"g": 10**12})
+    with pytest.raises(NotSupportedError, match=r"n=1000000000000 data sets would take"):
+        bmx.Scenario("y ~ 1", bmx.design(g=5), {"Intercept": 1, "sigma": 1}).simulate(10**12)
 
 
 @pytest.fixture(scope="module")

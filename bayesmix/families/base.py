@@ -236,6 +236,10 @@ class Family(ABC):
         """Return the labels of each parameter that is a vector."""
         return {}
 
+    def seen_category(self, response: Any) -> str:
+        """Return the one category that the response is seen by; empty for the response itself."""
+        return ""
+
     def categories(self, response: Any) -> tuple[Any, ...]:
         """Return the categories of the response, the lowest first; nothing for numbers."""
         return ()

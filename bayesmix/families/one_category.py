@@ -68,6 +68,10 @@ class OneCategory(Family):
         """Return the link of a parameter's predictor."""
         return self.of.parameter_link(name)
 
+    def seen_category(self, response: Any) -> str:
+        """Return the category."""
+        return str(self.of.categories(response)[self.number - 1])
+
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:

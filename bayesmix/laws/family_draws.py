@@ -80,7 +80,8 @@ class FamilyDraws:
             eta = linear.block(rows)
             if deviation and name in deviation:
                 eta += deviation[name] * np.sqrt(linear.group_variance(rows))
-            found[name] = link.inverse(NUMPY, eta.T)
+            with np.errstate(over="ignore", invalid="ignore"):  # infinite beyond the largest
+                found[name] = link.inverse(NUMPY, eta.T)
         return found
 
     def of_new_groups(self, rows: slice, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -228,8 +228,8 @@ class _LeastSquares:
         co, place = self.co, np.zeros(self.co.n_x)
         for piece, own in zip(self.pieces, x, strict=True):
             if not piece.is_linear:
-                sd, at = self.first[piece.group.name, piece.part.start]
-                place[sd + 1 : sd + 1 + piece.n_ratios] = own[: piece.n_ratios]
+                first, at = self.first[piece.group.name, piece.part.start]
+                place[first + 1 : first + 1 + piece.n_ratios] = own[: piece.n_ratios]
                 place[at : at + len(own) - piece.n_ratios] = own[piece.n_ratios :]
         sd, C = unpack_theta(co, place)
         out = []
@@ -364,8 +364,8 @@ def _optimum(problem: Problem, fit: _LeastSquares, at: _Solution) -> Optimum:
         name, part = piece.group.name, piece.part
         found = piece.covariance(theta, root)
         if not piece.is_linear:
-            names = {p.name: label for label, p in part.named_parameters().items()}
-            parameters[name] |= {names[p]: v for p, v in piece.values(x).items()}
+            labels = {p.name: label for label, p in part.named_parameters().items()}
+            parameters[name] |= {labels[p]: v for p, v in piece.values(x).items()}
             changed = theta[0] <= 0
         else:
             found, changed = _nearest(found, _TINY * sigma2)

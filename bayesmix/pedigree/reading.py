@@ -98,8 +98,11 @@ def _texts(column: pd.Series[Any]) -> np.ndarray:
     """Names as text, empty where they are missing; whole numbers as they are written."""
     missing = column.isna().to_numpy()
     filled = column[~missing]
-    if pd.api.types.is_float_dtype(filled.dtype) and np.all(filled == np.floor(filled)):
-        filled = filled.astype(np.int64)
+    if pd.api.types.is_float_dtype(filled.dtype):
+        if np.isinf(filled).any():
+            raise DataError(f"{column.name!r} holds an infinite number, which names no animal")
+        if (filled == np.floor(filled)).all() and (filled.abs() < 2**53).all():
+            filled = filled.astype(np.int64)
     elif filled.dtype == object:
         filled = filled.map(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)
     texts = np.full(len(column), "", dtype=object)
@@ -111,7 +114,8 @@ def _numbers_again(names: pd.Index[Any], column: pd.Series[Any]) -> np.ndarray:
     """Whole numbers as numbers, if the animals have such names."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         numbers = pd.to_numeric(pd.Series(names), errors="coerce")
-        if numbers.notna().all() and np.all(numbers == np.floor(numbers)):
+        whole = (numbers == np.floor(numbers)) & (numbers.abs() < 2**63)
+        if whole.all():
             return numbers.to_numpy(dtype=np.int64)
     return names.to_numpy(dtype=object)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import pandas as pd
 
-from bayesmix.errors import NotApplicableError
+from bayesmix.arguments import one_of
+from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
 from bayesmix.laws.base import Asked, IntervalMethod
 from bayesmix.laws.normal import NormalLaw
@@ -193,11 +194,15 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         """Schwarz's criterion, with the logarithm of the number of rows."""
         return self.deviance + self.df * float(np.log(self._law.problem.n_obs))
 
-    def vcov(self, *, ddf: Literal["kenward-roger"] | None = None) -> pd.DataFrame:
+    def vcov(
+        self, parameter: str = "mu", *, ddf: Literal["kenward-roger"] | None = None
+    ) -> pd.DataFrame:
         """Return the covariance matrix of the fixed effects, given the variance parameters.
 
         Parameters
         ----------
+        parameter : str
+            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula.
         ddf : {"kenward-roger"}, optional
             Kenward and Roger's adjusted covariance, which allows for the estimation of the
             variance parameters; for a fit by REML.
@@ -209,8 +214,10 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
         Raises
         ------
+        ArgumentError
+            If the model has no linear predictor of that name.
         NotSupportedError
-            As `anova`, for `ddf`.
+            As `anova`, for `ddf`, which is of mu's.
 
         Examples
         --------
@@ -220,8 +227,18 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         >>> eb.vcov().round(3).values.tolist()
         [[46.575, -1.451], [-1.451, 2.389]]
         """
-        names = list(self.model.design.mu.fixed_effects)
-        found = self._law.conditional.beta_cov if ddf is None else self._tests(ddf).covariance
+        predictors = self.model.design.predictors
+        one_of("parameter", parameter, tuple(predictors))
+        names = list(predictors[parameter].fixed_effects)
+        if ddf is None:
+            found = self._law.of(parameter).conditional.beta_cov
+        elif parameter == "mu":
+            found = self._tests(ddf).covariance
+        else:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of the fixed effects of mu; vcov({parameter!r}) without it has "
+                "the covariance of the others"
+            )
         return pd.DataFrame(found, index=names, columns=names)
 
     # -- inside ---------------------------------------------------------------

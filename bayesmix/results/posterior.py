@@ -235,24 +235,26 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             return [f"These are {many} from the prior, without the data."]
         if attributes.get("pymc_changes", ""):
             found.append(f"The model was changed by hand: {attributes['pymc_changes']}.")
-        if "collapsed" in engine:
+        kinds = ("collapsed", "independent", "exact")
+        integrated = engine.startswith("fast") and any(kind in engine for kind in kinds)
+        if integrated:
             found.append(
-                "Fixed and group effects were integrated out exactly; the variance parameters "
-                "were sampled from their marginal posterior, and the effects then drawn from "
-                "their conditional distribution."
+                "Fixed and group effects were integrated out exactly: the variance parameters "
+                "were drawn from their marginal posterior, and the effects then from their "
+                "conditional distribution."
             )
+        what = "Variance parameters were drawn" if integrated else "The posterior was sampled"
         choice = str(attributes.get("choice", ""))  # older files have none
         if "independent" in engine:
             found.append(
-                "That was by independence Metropolis, whose proposals come from a fitted t "
-                f"distribution: {many} (seed {attributes['seed']})"
-                + (f"; {choice}." if choice else ".")
+                f"{what} by independence Metropolis with proposals from a fitted t distribution, "
+                f"{many} (seed {attributes['seed']})" + (f"; {choice}." if choice else ".")
             )
         elif "exact" in engine:
             found.append(f"There are {many}, which are independent (seed {attributes['seed']}).")
         else:
             found.append(
-                "The posterior was sampled by the no-U-turn sampler (Hoffman and Gelman, 2014), "
+                f"{what} by the no-U-turn sampler (Hoffman and Gelman, 2014), "
                 f"{many} after {attributes['tune']} of warm-up (seed {attributes['seed']})."
             )
         if attributes["interrupted"]:
@@ -277,7 +279,8 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             if np.isfinite(value)
         ]
         if found.bfmi.size:  # there are transitions
-            many = counted(found.divergences, "divergent transition")
+            words = counted(found.divergences, "divergent transition")
+            many = words if found.divergences else "no divergent transition"
             figures.insert(0, f"{many} occurred after warm-up")
         text = f"{', '.join(figures[:-1])} and {figures[-1]}" if len(figures) > 1 else figures[0]
         judged = [f"There were problems: {'; '.join(found.problems)}."] if found.problems else []

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import ArgumentError
+from bayesmix.memory import check_memory
 
 if TYPE_CHECKING:
     from bayesmix.model import Model
@@ -59,6 +60,10 @@ def with_levels(frame: pd.DataFrame, model: Model, sizes: Mapping[str, int]) -> 
 
 def _resized(frame: pd.DataFrame, name: str, n: int, grouping: set[str]) -> pd.DataFrame:
     codes, labels = pd.factorize(frame[name])
+    n_rows = n * len(frame) // max(len(labels), 1)
+    check_memory(
+        f"levels={{{name!r}: {n}}}", n_rows * (len(frame.columns) + 8), "take fewer levels"
+    )
     own = {k: np.flatnonzero(codes == k) for k in range(len(labels))}
     rows = np.concatenate([own[k % len(labels)] for k in range(n)])
     level = np.repeat(np.arange(n), [len(own[k % len(labels)]) for k in range(n)])

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Power", "power"]
 
 Fitted = Literal["eb", "posterior"]
+_MOST_SIZES = 1000
 _PIECE = 50  # data sets, after each of which what is found is written to the file
 _BROKEN = (BayesmixError, FloatingPointError, np.linalg.LinAlgError)
 
@@ -289,12 +290,19 @@ def _scenario_of(model: Any) -> Scenario:
 
 def _sizes(levels: Mapping[str, int | Sequence[int]] | None) -> list[dict[str, int]]:
     given = {
-        name: [wanted] if isinstance(wanted, int | np.integer) else list(wanted)
+        name: [wanted]
+        if isinstance(wanted, int | np.integer)
+        else list(itertools.islice(wanted, _MOST_SIZES + 1))
         for name, wanted in (levels or {}).items()
     }
     for name, wanted in given.items():
         if not wanted:
             raise ArgumentError(f"levels[{name!r}] is empty")
+        if len(wanted) > _MOST_SIZES:
+            raise ArgumentError(
+                f"levels[{name!r}] has more than {_MOST_SIZES} sizes, each of which is simulated "
+                "and fitted n times; give fewer"
+            )
         for k in wanted:
             whole_number(f"levels[{name!r}]", k, 1)
     return [

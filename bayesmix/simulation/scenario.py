@@ -21,6 +21,7 @@ from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import rows_of_fit
 from bayesmix.laws.values import Values
+from bayesmix.memory import check_memory
 from bayesmix.model import Model
 from bayesmix.simulation.parameters import given_numbers, parameters_from, values_at
 
@@ -168,6 +169,10 @@ class Scenario:
         (30, 4)
         """
         n = whole_number("n", n, 1)
+        check_memory(
+            f"n={n} data sets", 2 * n * self.data.shape[0] * (self.data.shape[1] + 2),
+            "draw them some at a time, each with a seed of its own",
+        )  # fmt: skip
         number = np.random.default_rng().integers(2**31) if seed is None else checked_seed(seed, 0)
         frames = [self.frame_with(self.response((int(number), k), k)) for k in range(n)]
         if n == 1:

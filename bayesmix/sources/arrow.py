@@ -67,7 +67,11 @@ def open_files(path: str | Path) -> ArrowSource:
     import pyarrow.dataset as ds
 
     where = Path(path)
-    if not where.exists():
+    try:
+        found = where.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or holds NUL
+        raise DataError(f"{str(path)!r} is no path that can be read: {error}") from error
+    if not found:
         what = "folder" if str(path).endswith("/") else "file"
         raise DataError(f"there is no {what} {str(path)!r}")
     try:

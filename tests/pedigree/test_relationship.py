@@ -212,3 +212,13 @@ def test_fifty_thousand_animals_take_seconds(rng: np.random.Generator) -> None:
 
     column, _ = cg(found.precision, unit, rtol=1e-12)
     np.testing.assert_allclose(column[np.array(some) - 1], A[n], atol=1e-8)
+
+
+@pytest.mark.parametrize("huge", [np.inf, -np.inf, 1e300])
+def test_numbers_that_no_integer_holds_are_names_or_refused(huge: float) -> None:
+    pedigree = pd.DataFrame({"animal": [1.0, 2.0], "sire": [np.nan, huge], "dam": np.nan})
+    if np.isinf(huge):
+        with pytest.raises(DataError, match="'sire' holds an infinite number"):
+            bmx.relationship(pedigree)
+    else:
+        assert len(bmx.relationship(pedigree).labels) == 3

@@ -141,6 +141,12 @@ def test_what_overflows_at_new_rows_is_infinite_or_named(rng: np.random.Generato
         assert np.isinf(both).sum() == 1  # the other way sigma is zero
         with pytest.raises(DataError, match="overflow at some rows"):
             smooth.predict(far)
+    data["o"] = pd.Categorical(rng.integers(0, 3, 60), ordered=True)
+    disc = bmx.Model(["o ~ 1", "disc ~ x"], data, family="cumulative").fit_eb()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares = disc.predict(pd.concat([far, -far]), kind="probability")["estimate"]
+    np.testing.assert_allclose(shares.to_numpy().reshape(2, 3).sum(axis=1), 1, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["hurdle_poisson", "hurdle_negative_binomial"])

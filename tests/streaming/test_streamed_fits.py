@@ -155,6 +155,11 @@ def test_a_parquet_file_and_a_folder_of_them(data: pd.DataFrame, tmp_path: Path)
         assert_same(expected, bmx.Model("y ~ x + t + (1 | g)", source).fit_eb().fixed_effects())
 
 
+def test_a_path_that_no_file_can_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is no path that can be read.*too long"):
+        bmx.Model("y ~ x", tmp_path / f"{'a' * 300}.parquet")
+
+
 def test_a_dataset_of_arrow(data: pd.DataFrame) -> None:
     import pyarrow as pa
     import pyarrow.dataset as ds

@@ -144,6 +144,8 @@ def check_data(
     model, calibration = law.model, law.calibration(seed)
     censored = "status" in model.rows
     normal = model.family.is_normal and not censored
+    response = model.formula.response.text
+    category = model.family.seen_category(model.design.response)
     whitened = normal and model.residual is not None and model.residual.correlated
     statistics: list[Statistic] = []
     by_effect: dict[str, np.ndarray] = {}
@@ -155,7 +157,7 @@ def check_data(
         b = law.point_estimates()[1][factor.name]
         by_effect = {e: b[:, k] for k, e in enumerate(factor.effects)}
     return CheckData(
-        response=model.formula.response.text,
+        response=f"{response}: {category}" if category else response,
         y=y,
         y_name="data, censored values drawn" if censored else "data",
         replicates=replicates,

@@ -115,7 +115,10 @@ def reference_grid(
             at_mean[name] = float(data[name].mean())
     n = math.prod(len(values) for values in levels.values())
     if n > _MOST_POINTS:
-        sizes = ", ".join(f"{name} {len(values)}" for name, values in levels.items())
+        sizes = ", ".join(
+            f"{name} {len(values) if len(values) <= _MOST_POINTS else 'more'}"
+            for name, values in levels.items()
+        )
         raise NotSupportedError(
             f"the levels of {sizes} cross at {n:,} points, more than {_MOST_POINTS:,}; give some "
             "of them fewer values with at=, or take predictions(), which averages over the rows"
@@ -174,7 +177,8 @@ def _given(at: Any) -> dict[str, list[Any]]:
     found = {}
     for name, values in at.items():
         one = isinstance(values, str | bytes) or not isinstance(values, Iterable)
-        found[str(name)] = [values] if one else [plain(value) for value in values]
+        some = (values,) if one else itertools.islice(values, _MOST_POINTS + 1)
+        found[str(name)] = [plain(value) for value in some]
         if not found[str(name)]:
             raise ArgumentError(f"at= names no value of `{name}`")
     return found

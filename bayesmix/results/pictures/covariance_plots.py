@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from bayesmix.errors import NotSupportedError
 from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.pictures.fit_plots import FitPlots
-from bayesmix.results.plots.look import Look, picture
+from bayesmix.results.plots.look import Place, picture
 from bayesmix.results.tabular.covariance_tables import CovarianceTables
 from bayesmix.results.tabular.rows_of_level import rows_of_level
 
@@ -90,7 +90,7 @@ class CovariancePlots(CovarianceTables, FitPlots):
         *,
         correlation: bool = False,
         labels: str | Mapping[str, str] | None = None,
-        **look: Unpack[Look],
+        **look: Unpack[Place],
     ) -> Any:
         """Draw the covariance of one group's rows as colours.
 

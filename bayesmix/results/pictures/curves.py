@@ -98,6 +98,7 @@ def curves_of(
     data: bool,
     max_levels: int,
     ci_prob: float,
+    parameter: str,
     predict: Callable[..., pd.DataFrame],
     mean_of_rows: Callable[[Rows, CurveKind], np.ndarray],
 ) -> Curves:
@@ -109,6 +110,8 @@ def curves_of(
     x, by, kind, at, marginal, data, max_levels, ci_prob
         As of `plot_predictions`.
     group : GroupingFactor or None
+    parameter : str
+        The parameter of the family that is drawn; empty for the response.
     predict : callable
         As `Posterior.predict`.
     mean_of_rows : callable
@@ -135,7 +138,10 @@ def curves_of(
     grid = _frame(model, held, x_axis, by_axis, np.asarray(x_axis.values, dtype=object)[spots["i"]],
                   spots["by"].to_numpy())  # fmt: skip
     grid.index = pd.Index(_places(grid, x_axis, by_axis))  # what a warning calls them
-    shown = predict(grid, kind=kind, groups="population", marginal=marginal, ci_prob=ci_prob)
+    shown = predict(
+        grid, kind=kind, groups="population", marginal=marginal, ci_prob=ci_prob,
+        parameter=parameter or None,
+    )  # fmt: skip
     if kind == "response":  # simulated: its mean would jitter along the line
         with quietly():
             means = predict(grid, groups="population", marginal=marginal, ci_prob=ci_prob)
@@ -143,7 +149,8 @@ def curves_of(
         if not x_axis.labels:
             shown[["lower", "upper"]] = _steadied(shown[["lower", "upper"]].to_numpy(), n_by)
     numbers = shown[["estimate", "lower", "upper"]].to_numpy(dtype=np.float64)
-    numbers = numbers / _trials(model, grid, kind)[:, None]
+    if not parameter:
+        numbers = numbers / _trials(model, grid, kind)[:, None]
     places = spots["i"] if x_axis.labels else [x_axis.values[i] for i in spots["i"]]
     population = pd.DataFrame(
         {"x": np.asarray(places, dtype=np.float64), "by": spots["by"],
@@ -151,13 +158,15 @@ def curves_of(
     )  # fmt: skip
     levels = pd.DataFrame({"level": [], "x": [], "by": [], "estimate": []})
     if group is not None and not {x_axis.name} & set(group.levels.columns):
-        levels = _level_lines(model, group, held, x_axis, by_axis, kind, max_levels, mean_of_rows)
+        levels = _level_lines(
+            model, group, held, x_axis, by_axis, kind, max_levels, parameter, mean_of_rows
+        )
     else:
         group = None
     family = model.family
     return Curves(
         x_label=x_axis.name,
-        y_label=_y_label(model, kind),
+        y_label=_y_label(model, kind, parameter),
         factor=x_axis.labels,
         ordered=is_ordered(model, x_axis.name),
         by=by_axis.name if by_axis else "",
@@ -166,11 +175,11 @@ def curves_of(
         else ("average over groups" if marginal else "population",),
         population=population,
         levels=levels,
-        points=_points(model, x_axis, by_axis, kind, data=data),
+        points=_points(model, x_axis, by_axis, kind, data=data and not parameter),
         group=group.name if group else "",
         n_levels=group.n_levels if group else 0,
         n_shown=min(max_levels, group.n_levels) if group else 0,
-        categories=_categories(model) if kind != "linear" else (),
+        categories=() if parameter or kind == "linear" else _categories(model),
         discrete=family.discrete and len(np.unique(model.y)) <= 12 and "trials" not in model.rows,
         band=f"{100 * ci_prob:g} % "
         + ("of new observations" if kind == "response" else "interval"),
@@ -241,9 +250,11 @@ def _level_lines(
     by_axis: Axis | None,
     kind: CurveKind,
     max_levels: int,
+    parameter: str,
     mean_of_rows: Callable[[Rows, CurveKind], np.ndarray],
 ) -> pd.DataFrame:
     """Predictions of levels, where x and by were seen in them."""
+    predictor = model.design.predictors[parameter or "mu"]
     chosen = np.unique(np.linspace(0, group.n_levels - 1, min(max_levels, group.n_levels)).round())
     by_row = by_axis.position if by_axis else np.zeros(model.design.n_obs, dtype=np.int64)
     seen = pd.DataFrame({"level": group.index, "by": by_row, "x": x_axis.position})
@@ -261,24 +272,28 @@ def _level_lines(
     at = spots["x"].to_numpy()
     x = np.asarray(x_axis.values, dtype=object)[at.astype(int)] if x_axis.labels else at
     grid = _frame(model, held, x_axis, by_axis, x, spots["by"].to_numpy())
-    kept = [other for other in model.design.mu.groups if _holds(other, group)]
+    kept = [other for other in predictor.all_groups if _holds(other, group)]
     row_of_level = pd.Series(np.arange(model.design.n_obs)).groupby(group.index).first()
     rows = model.design.frame.iloc[row_of_level.loc[spots["level"]]].reset_index(drop=True)
     drawn = {x_axis.name} | ({by_axis.name} if by_axis else set())
-    for other in model.design.mu.groups:
+    for other in predictor.all_groups:
         for column in other.levels.columns:
             if column not in drawn and (other in kept or column not in grid):
                 grid[column] = rows[column]
     wanted: CurveKind = "linear" if kind == "linear" else "mean"
-    found = rows_to_predict(model, grid, effects=True, levels=True, kind=wanted)
+    found = rows_to_predict(
+        model, grid, effects=True, levels=True, kind=wanted, parameter=parameter
+    )
     names = {other.name for other in kept}
     found = replace(
         found,
         index={name: index for name, index in found.index.items() if name in names},
         Z={name: Z for name, Z in found.Z.items() if name in names},
     )
-    estimate = mean_of_rows(found, wanted) / _trials(model, grid, wanted)
-    unknown = unknown_rows(model.design.mu, found)
+    estimate = mean_of_rows(found, wanted)
+    if not parameter:
+        estimate = estimate / _trials(model, grid, wanted)
+    unknown = unknown_rows(predictor, found)
     if unknown is not None:
         estimate = np.where(unknown.any(axis=1), np.nan, estimate)
     return spots.assign(estimate=estimate)
@@ -325,15 +340,22 @@ def _categories(model: StatedModel) -> tuple[str, ...]:
     return tuple(str(level) for level in model.family.categories(model.design.response))
 
 
-def _y_label(model: StatedModel, kind: CurveKind) -> str:
+def _y_label(model: StatedModel, kind: CurveKind, parameter: str) -> str:
     formula, scale = model.formula, model.family.scale_in_words
+    if parameter:
+        link = model.links[parameter]
+        on_link = kind == "linear" and not link.is_identity
+        return f"{parameter}, on the {link.name} scale" if on_link else parameter
+    category = model.family.seen_category(model.design.response)
     response = formula.response.text
     if kind == "linear" and scale:
         return f"linear predictor of {response}, {scale.removeprefix('the ')}"
     if "trials" in formula.extras:
-        return f"{response} / {formula.extras['trials'].text}"
+        trials = formula.extras["trials"].text
+        of = trials if trials.isidentifier() or not category else f"({trials})"
+        return f"{category or response} / {of}"
     if model.family.binary:
-        return f"probability that {response} = {_success(model)}"
+        return f"probability that {response} = {category or _success(model)}"
     return response
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+import numpy as np
+
 from bayesmix.errors import NotSupportedError
+from bayesmix.laws.request import PredictionRequest, checked_parameter
+from bayesmix.laws.rows import Rows
 from bayesmix.results.pictures.curves import CurveKind, curves_of
 from bayesmix.results.plots.look import Look, picture
 from bayesmix.results.predict.prediction import Predicts
@@ -27,6 +31,7 @@ class PredictionPlots(Predicts):
         group: str | Literal[False] | None = None,
         *,
         kind: CurveKind = "mean",
+        parameter: str | None = None,
         at: Mapping[str, Any] | None = None,
         marginal: bool = False,
         data: bool = True,
@@ -59,6 +64,9 @@ class PredictionPlots(Predicts):
             As in `predict`: with "response" the band holds new observations. For ordered
             categories the mean is that of the category's number, for
             ``proportion(k, n)`` it is the proportion.
+        parameter : str, optional
+            The parameter of the family that is drawn in place of the response, as in `predict`:
+            "zi", "sigma", ... Groups are then those of its formula, and there are no data.
         at : mapping of str to value, optional
             Where other predictors are held.
         marginal : bool
@@ -91,23 +99,32 @@ class PredictionPlots(Predicts):
         """
         from bayesmix.results.plots.curves import plot_curves
 
+        own = checked_parameter(self.model, parameter)
+        predictor = self.model.design.predictors[own or "mu"]
         if group is False:
             chosen = None
         elif group is None:
-            chosen = next(iter(self.model.design.mu.grouping), None)
+            chosen = next(iter(predictor.grouping), None)
         else:
-            chosen = self._one_group(group)
+            chosen = self._one_group(group, own or "mu")
+
+        def mean_of_rows(rows: Rows, kind: CurveKind) -> np.ndarray:
+            if not own:
+                return self._law.mean_of_rows(rows, kind)
+            request = PredictionRequest(kind=kind, parameter=own)
+            return self._law.summaries(rows, request, None, None)[0]
+
         curves = curves_of(
             self.model, x=x, by=by, group=chosen, kind=kind, at=at or {}, marginal=marginal,
-            data=data, max_levels=max_levels, ci_prob=ci_prob, predict=self.predict,
-            mean_of_rows=self._law.mean_of_rows,
+            data=data, max_levels=max_levels, ci_prob=ci_prob, parameter=own,
+            predict=self.predict, mean_of_rows=mean_of_rows,
         )  # fmt: skip
         return plot_curves(curves)
 
     # -- inside ---------------------------------------------------------------
 
-    def _one_group(self, group: str | None) -> GroupingFactor:
-        mu = self.model.design.mu
-        if not mu.grouping:
-            raise NotSupportedError(f"the model {self.model.formula} has no group effects")
-        return mu.grouping[0] if group is None else mu.group(group)
+    def _one_group(self, group: str | None, parameter: str = "mu") -> GroupingFactor:
+        own = self.model.design.predictors[parameter]
+        if not own.grouping:
+            raise NotSupportedError(f"the model {own.formula} has no group effects")
+        return own.grouping[0] if group is None else own.group(group)

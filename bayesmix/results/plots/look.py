@@ -50,20 +50,29 @@ _MOST = 200.0  # inches
 _LEAST = 0.65  # of the size of letters
 
 
-class Look(TypedDict, total=False):
-    """Arguments that every picture has.
+class Place(TypedDict, total=False):
+    """Where a picture is drawn.
 
     Attributes
     ----------
     figsize : tuple of (float, float)
         In inches.
     ax : matplotlib Axes, or sequence of them
-    labels : mapping of str to str
-        Words by names.
     """
 
     figsize: tuple[float, float] | None
     ax: Any
+
+
+class Look(Place, total=False):
+    """Arguments that every picture has.
+
+    Attributes
+    ----------
+    labels : mapping of str to str
+        Words by names.
+    """
+
     labels: Mapping[str, str] | None
 
 
@@ -155,7 +164,7 @@ def picture[F: Callable[..., Any]](method: F) -> F:
             return method(*args, **kwargs)
 
     # Introspection sees what can be written, and not what is passed on.
-    del drawn.__wrapped__  # type: ignore[attr-defined]
+    del drawn.__wrapped__
     drawn.__signature__ = _extended(signature)  # type: ignore[attr-defined]
     drawn.__doc__ = _documented(inspect.cleandoc(method.__doc__ or ""), own_labels)
     return drawn  # type: ignore[return-value]

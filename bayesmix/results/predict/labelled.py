@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,8 +41,8 @@ def labelled_draws(
     import xarray as xr
 
     chains, each = law.draw_labels(draws)
-    dims = ("chain", "draw", model.names.obs_dim)
-    coords = {"chain": chains, "draw": each, model.names.obs_dim: rows.positions}
+    dims: tuple[str, ...] = ("chain", "draw", model.names.obs_dim)
+    coords: dict[str, Any] = {"chain": chains, "draw": each, model.names.obs_dim: rows.positions}
     if values.ndim > 2:
         dims += (CATEGORY,)
         labels = model.family.categories(model.design.response)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmix.covariance import covariance_of
 from bayesmix.design import Design, LinearPredictor
-from bayesmix.inference.draws import Draws, without_shape_warnings
+from bayesmix.inference.draws import Draws
 from bayesmix.statement.names import CATEGORY, Names, PredictorNames
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def build_tree(
         sample_stats, observed_data and constant_data; without the latter two where no rows are
         kept.
     """
-    import arviz_base
+    import xarray as xr
 
     coords = coordinates(design, names)
     constant: dict[str, Any] = dict(design.row_data)
@@ -78,18 +78,41 @@ def build_tree(
     if draws.sample_stats:
         groups["sample_stats"] = draws.sample_stats
     if draws.group_moments:
-        # ArviZ takes a group without chains and draws by the word "data" in its name.
         groups[MOMENTS_GROUP], moment_dims = _moments(draws, names)
         dims |= moment_dims
-    with without_shape_warnings():
-        tree = arviz_base.from_dict(groups, dims=dims, coords=coords)
-    # Without ArviZ's copies, which are several times the data where these are large.
+    # Without ArviZ's conversion, which copies all labels for each variable.
+    tree = xr.DataTree.from_dict(
+        {name: _drawn(values, dims, coords, name) for name, values in groups.items()}
+    )
     if design.streamed is None:
         tree["observed_data"] = _data_node({names.observed: y}, dims, coords)
         tree["constant_data"] = _data_node(constant, dims, coords)
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
+
+
+def _drawn(
+    values: Mapping[str, np.ndarray], dims: Mapping[str, list[str]], coords: Mapping[str, Any],
+    group: str,
+) -> xr.Dataset:  # fmt: skip
+    """Label a group of variables as ArviZ does."""
+    import arviz_base
+    import xarray as xr
+
+    first = [] if group == MOMENTS_GROUP else ["chain", "draw"]
+    variables, used = {}, {}
+    for name, array in values.items():
+        own = [*first, *dims.get(name, [])]
+        # What a user added to the PyMC model has dimensions without a name.
+        own += [f"{name}_dim_{k}" for k in range(np.ndim(array) - len(own))]
+        variables[name] = (own, array)
+        used |= {
+            dim: coords[dim] if dim in coords else np.arange(size)
+            for dim, size in zip(own, np.shape(array), strict=True)
+            if dim not in used
+        }
+    return xr.Dataset(variables, used, attrs=arviz_base.make_attrs(sample_dims=first))
 
 
 def _columns(

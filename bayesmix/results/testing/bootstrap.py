@@ -294,7 +294,7 @@ class Bootstrap(Fit):
 
     @property
     def _has_priors(self) -> bool:
-        return self.fit.method == "map"
+        return getattr(self.fit, "method", None) == "map"
 
     def _estimation(self) -> list[str]:
         own = self.fit.methods().sentences

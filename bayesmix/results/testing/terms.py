@@ -191,7 +191,8 @@ class _Block:
 
 
 def _block(term: Term, present: set[Parts], codes: _Codes, n: int) -> _Block:
-    block, names, change = np.ones((n, 1)), [""], np.ones((1, 1))
+    block, names = np.ones((n, 1)), [""]
+    change: np.ndarray = np.ones((1, 1))
     for factor in term.factors:
         if str(factor) == "1":
             continue

@@ -99,3 +99,25 @@ def test_a_report_has_it_and_the_users_words(eb: Any, tmp_path: Path) -> None:
         assert f'alt="{title}"' in page
     assert '<td class="name">days awake</td>' in page
     assert '<td class="name">Days</td>' not in page.split("<h2>Estimates</h2>")[1]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "words"),
+    [
+        (
+            "nuts",
+            "by the no-U-turn sampler (Hoffman and Gelman, 2014), 2 chains of 200 draws after",
+        ),
+        ("independent", "by independence Metropolis with proposals from a fitted t distribution"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_each_sampler_is_named_as_what_it_is(
+    model: bmx.Model, eb: Any, sampler: Any, words: str
+) -> None:
+    post = model.fit(sampler=sampler, draws=200, chains=2, seed=1, progress=False)
+    text = post.methods().text
+    assert "integrated out exactly" in text
+    assert words in text
+    assert ("nutpie" in text) == (sampler == "nuts")
+    assert ("divergent" in text) == (sampler == "nuts")

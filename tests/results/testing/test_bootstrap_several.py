@@ -7,33 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special
 
 import bayesmix as bmx
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.laws.resampling import Resampling
 from bayesmix.laws.values import by_name
 from bayesmix.results.testing.running import Progress
-
-
-def several_data(n: int = 240, n_groups: int = 16, seed: int = 3) -> pd.DataFrame:
-    """Responses of several kinds, with effects of x and of groups."""
-    rng = np.random.default_rng(seed)
-    x, g = rng.normal(size=n), rng.integers(0, n_groups, n)
-    b = rng.normal(size=(n_groups, 2)) * [0.6, 0.8]
-    count = rng.poisson(np.exp(1.2 + 0.4 * x + b[g, 0]))
-    zero = rng.random(n) < special.expit(-0.7 + 0.6 * x + b[g, 1])
-    odds = np.column_stack([np.zeros(n), 0.4 + 0.8 * x + b[g, 0], -0.3 - 0.5 * x])
-    p = special.softmax(odds, axis=1)
-    trials = rng.integers(2, 7, n)
-    counts = dict(zip("abc", rng.multinomial(trials, p).T, strict=True))
-    y = np.array(list("uvw"))[(rng.random(n)[:, None] > np.cumsum(p, 1)[:, :-1]).sum(1)]
-    normal = 1 + x + b[g, 0] + np.exp(-0.2 + 0.4 * x + 0.5 * b[g, 1]) * rng.normal(size=n)
-    return pd.DataFrame(
-        {"x": x, "g": [f"g{k:02d}" for k in g], "k": np.where(zero, 0, count), "y": y,
-         "normal": normal, "n": trials, **counts}
-    )  # fmt: skip
-
+from tests.builders import several_data
 
 DATA = several_data()
 MODELS: dict[str, tuple[Any, str]] = {
@@ -168,3 +148,27 @@ def test_an_interrupted_run_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -
     assert boot.interrupted
     assert 20 < boot.n_refits < 100
     assert len(boot.fixed_effects(parameter="all")) == 4
+
+
+@pytest.mark.parametrize("small", [["k ~ x", "zi ~ 1"], "k ~ x"])
+def test_likelihood_ratios_of_other_predictors_are_bootstrapped(small: Any) -> None:
+    settings = {"data": DATA, "family": "zero_inflated_poisson"}
+    null = bmx.Model(small, **settings).fit_eb("ml")
+    fit = bmx.Model(["k ~ x", "zi ~ x"], **settings).fit_eb("ml")
+    plain = bmx.anova(null, fit).iloc[-1]
+    drawn = bmx.anova(null, fit, test="bootstrap", n=100, seed=1, progress=False).iloc[-1]
+    assert drawn["chisq"] == pytest.approx(plain["chisq"])
+    assert drawn["p_value"] == pytest.approx(plain["p_value"], abs=0.07)
+
+
+def test_each_predictor_has_the_covariance_of_its_coefficients() -> None:
+    for name, parameter in (("zero-inflated", "zi"), ("multinomial", "mu3"), ("sigma", "sigma")):
+        fit = fitted(name)
+        found = fit.vcov(parameter)
+        table = fit.fixed_effects(parameter=parameter)
+        assert found.columns.tolist() == table["term"].tolist()
+        np.testing.assert_allclose(np.sqrt(np.diag(found)), table["sd"], rtol=1e-6)
+        with pytest.raises(NotSupportedError, match="fixed effects of mu"):
+            fit.vcov(parameter, ddf="kenward-roger")
+        with pytest.raises(ArgumentError, match="parameter"):
+            fit.vcov("nu")
