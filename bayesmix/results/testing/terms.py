@@ -69,6 +69,8 @@ def hypotheses_of_terms(
     # From a smooth only its straight line is among them.
     smooths = {one.name for one in predictor.smooths}
     wanted = [term for term in places if term != "1" and term not in smooths]
+    if len(predictor.terms) - ("1" in predictor.terms) == 1:
+        kind = 1  # the same hypothesis by all types, for which lmerTest has these rows
     if kind == 3:
         return _told_apart(predictor, frame, functions, wanted)
     X = predictor.X
