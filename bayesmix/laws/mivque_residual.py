@@ -10,7 +10,8 @@ from scipy import sparse
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.residual_coordinates import phi_start, phi_values, phi_x
 from bayesmix.laws.quadratic_forms import Form
-from bayesmix.residual import Correlated, Unstructured
+from bayesmix.residual import Correlated
+from bayesmix.residual.us import Unstructured
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel

@@ -231,7 +231,8 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         one_of("parameter", parameter, tuple(predictors))
         names = list(predictors[parameter].fixed_effects)
         if ddf is None:
-            found = self._law.of(parameter).conditional.beta_cov
+            own: Any = self._law.of(parameter)
+            found = own.conditional.beta_cov
         elif parameter == "mu":
             found = self._tests(ddf).covariance
         else:

@@ -101,7 +101,8 @@ def _drawn(
     import xarray as xr
 
     first = [] if group == MOMENTS_GROUP else ["chain", "draw"]
-    variables, used = {}, {}
+    variables: dict[str, Any] = {}
+    used: dict[str, Any] = {}
     for name, array in values.items():
         own = [*first, *dims.get(name, [])]
         # What a user added to the PyMC model has dimensions without a name.
