@@ -75,8 +75,8 @@ def test_a_browser_shows_the_whole_report(
     page = post.report(tmp_path / "report.html")
     shown = seen(browser, page, tmp_path)
     assert shown["headings"] == [
-        "y ~ x + f + (x | g) + (1 | h)", "Model", "Estimates", "Pictures", "Group effects",
-        "To reproduce this",
+        "y ~ x + f + (x | g) + (1 | h)", "Model", "Methods", "Estimates", "Pictures",
+        "Group effects", "To reproduce this",
     ]  # fmt: skip
     assert shown["fetched"] == 0
     assert shown["overflow"] <= 0
