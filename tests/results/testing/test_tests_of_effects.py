@@ -237,44 +237,6 @@ def test_the_tutorials_coefficients_and_exact_test(
     assert abs(row["p"] - exact["p"]) < 3 * np.hypot(row["p_error"], theirs)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_satterthwaite_is_that_of_dense_matrices(seed: int) -> None:
-    """Giesbrecht and Burns with n x n matrices, by variances and finite differences."""
-    rng = np.random.default_rng(seed)
-    n = 90
-    frame = pd.DataFrame({"x": rng.normal(size=n), "f": rng.choice(list("abc"), n),
-                          "g": rng.integers(0, 9, n), "h": rng.integers(0, 6, n)})  # fmt: skip
-    frame["y"] = (frame["x"] + 1.5 * rng.normal(size=9)[frame["g"]]
-                  + 1.2 * rng.normal(size=6)[frame["h"]] + rng.normal(size=n))  # fmt: skip
-    fit = bmx.Model("y ~ x + f + (1 | g) + (1 | h)", frame).fit_eb()
-    X, y = fit.model.design.mu.X, fit.model.y
-    same = [(frame[k].to_numpy()[:, None] == frame[k].to_numpy()).astype(float) for k in "gh"]
-    sd = fit._law.by_group()[0]
-    theta = np.asarray([sd["g"][0] ** 2, sd["h"][0] ** 2, fit.sigma**2])
-
-    def parts(at: np.ndarray) -> tuple[np.ndarray, float]:
-        V = at[0] * same[0] + at[1] * same[1] + at[2] * np.eye(n)
-        W = np.linalg.inv(V)
-        C = np.linalg.inv(X.T @ W @ X)
-        r = y - X @ (C @ (X.T @ W @ y))
-        logs = np.linalg.slogdet(V)[1] - np.linalg.slogdet(C)[1]
-        return C, float(logs + r @ W @ r)
-
-    steps = 2e-3 * np.diag(theta)
-    H = np.asarray([
-        [sum(s * t * parts(theta + s * a + t * b)[1] for s in (-1, 1) for t in (-1, 1))
-         / (4 * a.max() * b.max()) for b in steps]
-        for a in steps
-    ])  # fmt: skip
-    A = 2 * np.linalg.inv(H)
-    slopes = [(parts(theta + a)[0] - parts(theta - a)[0]) / (2 * a.max()) for a in steps]
-    C = parts(theta)[0]
-    for j, name in enumerate(fit.model.design.mu.fixed_effects):
-        g = np.asarray([slope[j, j] for slope in slopes])
-        found = fit.test(f"{name} = 0")["den_df"][0]
-        assert found == pytest.approx(2 * C[j, j] ** 2 / (g @ A @ g), rel=1e-3)
-
-
 # lmerTest 3.1 on cake without the rows and the cell below: F, degrees of freedom of the
 # denominator, p, by type and term.
 EMPTY_CELL = {
