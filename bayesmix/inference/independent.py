@@ -172,8 +172,10 @@ def take_draws(
     progress.close()
     weights = [part for own in log_w for part in own]
     enough = sum(map(len, weights)) >= _ENOUGH
+    # No path is followed, so none diverges: what reads NUTS's statistics finds that said.
+    stats = {"acceptance_rate": acceptance, "lp": lp, "diverging": np.zeros(lp.shape, dtype=bool)}
     return IndependentDraws(
-        X=X, beta=beta, b=b, stats={"acceptance_rate": acceptance, "lp": lp},
+        X=X, beta=beta, b=b, stats=stats,
         quality=judge(np.concatenate(weights)) if enough else fitted.quality,
     )  # fmt: skip
 

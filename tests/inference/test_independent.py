@@ -106,7 +106,8 @@ def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
     assert "engine fast (independent draws)" in text
     assert "% of the independent proposals accepted, Pareto k" in text
     stats = sleep.idata["sample_stats"]
-    assert set(stats.data_vars) == {"acceptance_rate", "lp"}
+    assert set(stats.data_vars) == {"acceptance_rate", "lp", "diverging"}
+    assert not stats["diverging"].any()
     assert 0.5 < float(stats["acceptance_rate"].mean()) < 1
     assert sleep.diagnostics().ok
     assert sleep.diagnostics().min_ess_bulk > 2000
