@@ -24,7 +24,8 @@ from bayesmix.families.inflated import (
     ZeroInflatedNegativeBinomial,
     ZeroInflatedPoisson,
 )
-from bayesmix.families.nominal import Categorical, Multinomial
+from bayesmix.families.multinomial import Multinomial
+from bayesmix.families.nominal import Categorical
 from bayesmix.families.ordbeta import OrderedBeta
 from bayesmix.families.ordinal import (
     AdjacentCategories,

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.families.base import NO_ROWS, Family, Rows
 from bayesmix.families.functions import Functions
 from bayesmix.families.links import Link
-from bayesmix.families.nominal import Multinomial
+from bayesmix.families.multinomial import Multinomial
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.parameters import ParameterSpec
 from bayesmix.families.scale import ResponseScale
