@@ -54,7 +54,7 @@ def eb(data: pd.DataFrame) -> bmx.EmpiricalBayes:
 @pytest.fixture(scope="module")
 def post(data: pd.DataFrame) -> bmx.Posterior:
     model = bmx.Model("y ~ f + s(x, by=f) + (1 | g)", data)
-    return model.fit(chains=2, draws=300, tune=300, seed=2)
+    return model.fit(chains=2, draws=500, tune=300, seed=2)
 
 
 def published(name: str) -> dict[str, Any]:

@@ -236,7 +236,7 @@ def _documented(doc: str, own_labels: bool) -> str:
 
 def _behind(doc: str, heading: str, text: str) -> str:
     """Add entries to a section, before what takes all other arguments."""
-    start = doc.index(f"\n{heading}\n") + 2 * len(heading) + 3
+    start = doc.index(f"\n{heading}\n") + 2 * len(heading) + 2  # at the end of the line below it
     rest = re.search(r"\n\*\*|\n\n(?=[A-Z]\w+\n---)|\s*$", doc[start:])
     at = start + (rest.start() if rest else len(doc) - start)
     return doc[:at].rstrip("\n") + "\n" + text.rstrip("\n") + doc[at:]

@@ -473,7 +473,7 @@ def test_a_full_disk_leaves_the_old_page(folder: Path, post: Any) -> None:
     def write() -> None:
         write_report(
             page, model=post.model, summary=post.summary(), group_effects=[], pictures=[],
-            problems=[], facts=[],
+            problems=[], facts=[], methods=post.methods(),
         )  # fmt: skip
 
     write()
