@@ -31,6 +31,9 @@ def simulated(name: str, seed: int = 11) -> pd.DataFrame:
     trials = {"trials": data["m"].to_numpy()} if "trials" in family.accepts else {}
     y = family.simulate(eta, parameters, trials, rng)
     column = "k" if trials else LEFT_SIDE[name]
+    if y.ndim == 2:  # counts of two categories
+        data["k"], data["count"] = y[:, 0], y[:, 1] - 1
+        return data[y.sum(axis=1) > 0]
     if family.replaces_intercept:
         data[column] = pd.Categorical.from_codes(y.astype(int) - 1, GRADES, ordered=True)
     else:
