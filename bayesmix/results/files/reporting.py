@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmix.errors import BayesmixError
+from bayesmix.errors import BayesmixError, BayesmixWarning
 from bayesmix.laws.covariance_parameters import covariance_parameters
 from bayesmix.results.check.checking import Checks
 from bayesmix.results.files.report import Picture, write_report
@@ -131,10 +132,13 @@ class Reports(TellsMethods, SumsUp, CovariancePlots, SmoothPlots, Checks):
             "Intraclass correlation": wanted.icc, "Explained variance": wanted.r2,
             **self._more_tables(),
         }.items():  # fmt: skip
-            try:
-                found += sections_of({title: call()})
-            except BayesmixError:
-                continue
+            with warnings.catch_warnings():
+                # What is NaN in them is so for a reason that stands at the top of the page.
+                warnings.simplefilter("ignore", BayesmixWarning)
+                try:
+                    found += sections_of({title: call()})
+                except BayesmixError:
+                    continue
         return found
 
     def _pictures(self) -> list[Picture]:
