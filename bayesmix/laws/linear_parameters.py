@@ -13,18 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["linear_entries"]
 
 
-def linear_entries(
-    group: GroupingFactor, who: str, instead: str
-) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """List which entries of the covariance each parameter is.
+def linear_entries(group: GroupingFactor) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """List which entries of the covariance each parameter is, for Kenward and Roger's method.
 
     Parameters
     ----------
     group : GroupingFactor
-    who : str
-        What takes such covariances only, for the error.
-    instead : str
-        The way out.
 
     Returns
     -------
@@ -43,8 +37,9 @@ def linear_entries(
             found += [((a, b),) for a in effects for b in effects if a <= b]
         elif part.covariance.n_coordinates:
             raise NotSupportedError(
-                f"{who} takes covariances that are linear in their parameters, and "
-                f"{part.covariance.word}(... | {group.name}) is not; take {instead}"
+                "Kenward and Roger's method takes covariances that are linear in their parameters, "
+                f"and {part.covariance.word}(... | {group.name}) is not; "
+                'take ddf="satterthwaite"'
             )
         elif part.covariance.tied:
             found.append(tuple((a, a) for a in effects))

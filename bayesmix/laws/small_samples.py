@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
 
-_KENWARD_ROGER = ("Kenward and Roger's method", 'ddf="satterthwaite"')
 _STEP = 1e-4  # of a logarithm of a standard deviation
 
 
@@ -225,7 +224,7 @@ def _kenward_roger(law: ModeIntervals) -> SmallSample:
     factors = [
         LinearFactor(
             index=group.index, n_levels=group.n_levels, Z=group.Z,
-            root=roots[group.name] / sigma, entries=linear_entries(group, *_KENWARD_ROGER),
+            root=roots[group.name] / sigma, entries=linear_entries(group),
         )
         for group in design.mu.groups
     ]  # fmt: skip

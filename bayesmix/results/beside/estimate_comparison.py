@@ -19,7 +19,8 @@ from bayesmix.results.beside.estimates import (
     Estimates,
 )
 from bayesmix.results.plots.look import Look, picture
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import Summary
 from bayesmix.results.tabular.text import WIDTH, cell
 
 __all__ = ["EstimateComparison", "Part"]

@@ -17,7 +17,8 @@ from bayesmix.inference.announce import announce
 from bayesmix.results.files.mathml import equation_html
 from bayesmix.results.files.places import as_path, found_there, write_whole
 from bayesmix.results.tabular.methods import Methods
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import Summary
 from bayesmix.results.tabular.text import compact, html_table
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from bayesmix.results.pictures.covariance_plots import CovariancePlots
 from bayesmix.results.pictures.smooth_plots import SmoothPlots
 from bayesmix.results.plots.look import drawn_with
 from bayesmix.results.tabular.gathering import sections_of
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import Summary
 from bayesmix.results.tabular.summing_up import SumsUp
 
 __all__ = ["Reports"]

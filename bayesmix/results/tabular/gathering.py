@@ -9,7 +9,8 @@ import pandas as pd
 
 from bayesmix.answering import answering
 from bayesmix.errors import ArgumentError
-from bayesmix.results.tabular.summary import Section, Summary
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import Summary
 
 __all__ = ["sections_of", "tables"]
 

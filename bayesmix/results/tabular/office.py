@@ -7,7 +7,6 @@ import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -16,37 +15,18 @@ import pandas as pd
 
 from bayesmix.errors import FileError, NotSupportedError
 from bayesmix.results.files.places import as_path, found_there, write_whole
+from bayesmix.results.tabular.section import Section
 from bayesmix.results.tabular.text import cell
 from bayesmix.shorten import one_line, shorten
 
-__all__ = ["OfficeTable", "write_docx", "write_excel"]
+__all__ = ["write_docx", "write_excel"]
 
 _SHEET = 31  # letters of a sheet's name, by Excel's own limit
 _ROWS = 1_048_575  # of a sheet below its headings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfficeTable:
-    """A table with what stands around it.
-
-    Attributes
-    ----------
-    title : str
-    table : DataFrame
-    text_columns : tuple of str
-        The columns that hold names.
-    note : str
-        Below the table; may be empty.
-    """
-
-    title: str
-    table: pd.DataFrame
-    text_columns: tuple[str, ...]
-    note: str = ""
-
-
 def write_docx(
-    path: str | os.PathLike[str], title: str, lines: Sequence[str], tables: Sequence[OfficeTable],
+    path: str | os.PathLike[str], title: str, lines: Sequence[str], tables: Sequence[Section],
     footer: Sequence[str], *, digits: int | None,
 ) -> Path:  # fmt: skip
     """Write tables as a Word document, each with three rules and its title above.
@@ -58,7 +38,7 @@ def write_docx(
     title : str
     lines, footer : sequence of str
         Paragraphs before and after the tables.
-    tables : sequence of OfficeTable
+    tables : sequence of Section
     digits : int or None
         Decimals of numbers; four significant digits by default.
 
@@ -94,7 +74,7 @@ def write_docx(
 
 
 def write_excel(
-    path: str | os.PathLike[str], lines: Sequence[str], tables: Sequence[OfficeTable]
+    path: str | os.PathLike[str], lines: Sequence[str], tables: Sequence[Section]
 ) -> Path:
     """Write tables as an Excel workbook, a sheet each, at full precision.
 
@@ -104,7 +84,7 @@ def write_excel(
         Ending in .xlsx; a former file is replaced.
     lines : sequence of str
         A sheet "About"; left out if there are none.
-    tables : sequence of OfficeTable
+    tables : sequence of Section
 
     Returns
     -------
@@ -164,7 +144,7 @@ def _place(path: str | os.PathLike[str], ending: str) -> Path:
     return target
 
 
-def _add_table(document: Any, given: OfficeTable, digits: int | None) -> None:
+def _add_table(document: Any, given: Section, digits: int | None) -> None:
     from docx.enum.text import WD_ALIGN_PARAGRAPH
     from docx.shared import Pt
 

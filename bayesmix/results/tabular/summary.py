@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pandas as pd
 from bayesmix.arguments import whole_number
 from bayesmix.inference.announce import counted
 from bayesmix.results.tabular.markup import latex_table, latex_text, markdown_table, markdown_text
-from bayesmix.results.tabular.office import OfficeTable, write_docx, write_excel
+from bayesmix.results.tabular.office import write_docx, write_excel
+from bayesmix.results.tabular.section import Section
 from bayesmix.results.tabular.text import (
     WIDTH,
     compact,
@@ -27,33 +28,10 @@ from bayesmix.results.tabular.text import (
 from bayesmix.results.tabular.wording import check_words, in_words, renamed
 
 __all__ = [
-    "Section", "Summary", "first_rows", "more_levels", "of_columns", "of_negative_shares",
+    "Summary", "first_rows", "more_levels", "of_columns", "of_negative_shares",
 ]  # fmt: skip
 
 _MOST_ROWS = 40  # of variance components, or correlations, in print
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A table with its heading and a line below it.
-
-    Attributes
-    ----------
-    title : str
-    table : DataFrame
-    text_columns : tuple of str
-        The columns that hold names.
-    note : str
-        A line below the table; may be empty.
-    whole : callable, optional
-        Makes the table with all rows, where `table` has the first of them only.
-    """
-
-    title: str
-    table: pd.DataFrame
-    text_columns: tuple[str, ...]
-    note: str = ""
-    whole: Callable[[], pd.DataFrame] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -163,8 +141,8 @@ class Summary:
         """
         out = [f"#### {markdown_text(self.title)}"] if self.title else []
         out += _bullets(self.lines)
-        for section, shown in self._shown(digits, labels, intervals=intervals):
-            table = markdown_table(shown, section.text_columns, digits=digits)
+        for section in self._shown(digits, labels, intervals=intervals):
+            table = markdown_table(section.table, section.text_columns, digits=digits)
             out += [f"**{markdown_text(section.title)}**", table]
             if section.note:
                 out.append(markdown_text(section.note))
@@ -209,12 +187,12 @@ class Summary:
         facts = [line for line in (self.title, *self.lines) if line]
         out = [" ".join(latex_text(line.rstrip(".")) + "." for line in facts)] if facts else []
         shown = self._shown(digits, labels, intervals=intervals)
-        for number, (section, table) in enumerate(shown, start=1):
+        for number, section in enumerate(shown, start=1):
             title = section.title if caption is None else f"{caption}. {section.title}"
             behind = "" if number == 1 else f"-{number}"
             out.append(
                 latex_table(
-                    table, section.text_columns, title, digits=digits,
+                    section.table, section.text_columns, title, digits=digits,
                     label=None if label is None else label + behind,
                 )
             )  # fmt: skip
@@ -250,8 +228,7 @@ class Summary:
         FileError
             If the file cannot be written.
         """
-        shown = self._shown(digits, labels, intervals=intervals)
-        found = [_for_office(section, table) for section, table in shown]
+        found = self._shown(digits, labels, intervals=intervals)
         title = self.title or "Tables"
         return write_docx(path, title, self.lines, found, self.footer, digits=digits)
 
@@ -285,12 +262,12 @@ class Summary:
         whole = [s if s.whole is None else replace(s, table=s.whole()) for s in self.sections]
         named = [_in_words(section, words) for section in whole]
         lines = [line for line in (self.title, *self.lines, *self.footer) if line]
-        return write_excel(path, lines, [_for_office(one, one.table) for one in named])
+        return write_excel(path, lines, named)
 
     def _shown(
         self, digits: int | None, labels: Mapping[str, str] | None, *, intervals: bool
-    ) -> list[tuple[Section, pd.DataFrame]]:
-        """Each section with its table as it is to be written."""
+    ) -> list[Section]:
+        """The sections with their tables as they are to be written."""
         if digits is not None:
             whole_number("digits", digits, 0, 15)
         words = check_words(labels)
@@ -299,8 +276,7 @@ class Summary:
             table = compact(section.table)
             if intervals:
                 table = with_intervals(table, self.ci_prob, digits)
-            one = _in_words(replace(section, table=table), words)
-            found.append((one, one.table))
+            found.append(_in_words(replace(section, table=table), words))
         return found
 
 
@@ -313,12 +289,6 @@ def _in_words(section: Section, words: Mapping[str, str]) -> Section:
         section, title=in_words(section.title, words), table=table, text_columns=names,
         whole=every and (lambda: renamed(every(), section.text_columns, words)[0]),
     )  # fmt: skip
-
-
-def _for_office(section: Section, table: pd.DataFrame) -> OfficeTable:
-    return OfficeTable(
-        title=section.title, table=table, text_columns=section.text_columns, note=section.note
-    )
 
 
 def more_levels(group: str, rest: int) -> str:

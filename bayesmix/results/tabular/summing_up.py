@@ -12,7 +12,8 @@ from bayesmix.laws.base import Asked, DegreesOfFreedom, asks_the_law
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
-from bayesmix.results.tabular.summary import Section, Summary, first_rows, more_levels
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import Summary, first_rows, more_levels
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor

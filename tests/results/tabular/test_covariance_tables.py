@@ -12,7 +12,8 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.results.plots.heatmap import plot_heatmap
-from bayesmix.results.tabular.summary import Section, first_rows
+from bayesmix.results.tabular.section import Section
+from bayesmix.results.tabular.summary import first_rows
 from tests.builders import fake_posterior
 from tests.covariance.structures import entered, with_structure
 from tests.results.plots.pictures import check_texts
