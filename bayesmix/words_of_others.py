@@ -286,6 +286,10 @@ _OF_ALL: Mapping[str, str] = {
     "marginal_effects": "slopes() and comparisons()",
     **dict.fromkeys(("nobs", "n_obs"), "model.design.n_obs, or the first lines of summary()"),
     **dict.fromkeys(("ngrps", "n_groups"), "model.design.mu.groups, each with n_levels"),
+    **{
+        f"to_{form}": f"summary().to_{form}(...), or bayesmix.tables({{...}}) for tables you choose"
+        for form in ("latex", "markdown", "docx", "excel", "dataframe")
+    },
     "params": "fixed_effects()",
     "parameters": "tidy()",
     "plot": "plot_fixed_effects(), plot_group_effects(), plot_predictions(x) or check()",

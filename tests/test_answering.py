@@ -120,6 +120,13 @@ def test_attributes_of_others_name_ours(name: str, eb: Any) -> None:
         getattr(eb, name)
 
 
+@pytest.mark.parametrize("form", ["latex", "markdown", "docx", "excel", "dataframe"])
+def test_what_a_summary_writes_is_asked_of_it(form: str, eb: Any) -> None:
+    with pytest.raises(AttributeError, match=rf"take summary\(\).to_{form}\("):
+        getattr(eb, f"to_{form}")
+    assert hasattr(eb.summary(), f"to_{form}")
+
+
 def test_a_model_says_what_a_fit_has() -> None:
     model: Any = bmx.Model("y ~ x", {"y": [1.0, 2, 4], "x": [1, 3, 4]})
     for name in OF_MODEL:
