@@ -35,6 +35,15 @@ def odds_of_row(i, n, m, eta, p):  # type: ignore[no-untyped-def]
     return top + math.log(total)
 
 
+@inner
+def fill_curvature(i, n, m, p, size, second):  # type: ignore[no-untyped-def]
+    """Fill the second derivatives of a row of so many trials, a triangle row by row."""
+    for a in range(m):
+        for b in range(a):
+            second[(a * (a + 1) // 2 + b) * n + i] = size * p[a] * p[b]
+        second[(a * (a + 1) // 2 + a) * n + i] = -size * p[a] * (1.0 - p[a])
+
+
 def categories(name: str, width: int) -> Callable[..., float]:
     """Make a kernel's function.
 
@@ -68,10 +77,7 @@ def categories(name: str, width: int) -> Callable[..., float]:
                     first[a * n + i] = weight * ((1.0 if a == k else 0.0) - p[a])
             if order > 1:
                 value[i] = s
-                for a in range(m):
-                    for b in range(a):
-                        second[(a * (a + 1) // 2 + b) * n + i] = weight * p[a] * p[b]
-                    second[(a * (a + 1) // 2 + a) * n + i] = -weight * p[a] * (1.0 - p[a])
+                fill_curvature(i, n, m, p, weight, second)
         return total
 
     return rows
@@ -104,10 +110,7 @@ def rows_multinomial(  # type: ignore[no-untyped-def]
                 first[a * n + i] = weight * (trials[at + 2 + a] - size * p[a])
         if order > 1:
             value[i] = s
-            for a in range(m):
-                for b in range(a):
-                    second[(a * (a + 1) // 2 + b) * n + i] = weight * size * p[a] * p[b]
-                second[(a * (a + 1) // 2 + a) * n + i] = -weight * size * p[a] * (1.0 - p[a])
+            fill_curvature(i, n, m, p, weight * size, second)
     return total
 
 
