@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.design import Design, GroupingFactor
+from bayesmix.design.known_covariance import as_label
 from bayesmix.errors import ArgumentError, NotSupportedError
 
 __all__ = ["rows_of_level"]
@@ -44,17 +45,30 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
     if not design.mu.grouping:
         raise NotSupportedError(f"the model {design.formula} has no group effects")
     factor = design.mu.grouping[0] if group is None else design.mu.group(group)
+    if factor.is_membership:
+        return _rows_of_member(factor, level)
     labels = factor.levels.labels
     found = (
         np.zeros(1, dtype=int) if level is None else np.flatnonzero(labels == _label(factor, level))
     )
     if not found.size:
-        near = did_you_mean(str(level), labels).strip()
-        some = ", ".join(map(str, labels[:3]))
-        raise ArgumentError(
-            f"`{factor.name}` has no level {level!r}; {near or f'it has {some}, ...'}"
-        )
+        raise _no_such(factor, level, labels)
     return np.flatnonzero(factor.index == found[0]), f"{factor.name} {labels[found[0]]}"
+
+
+def _rows_of_member(factor: GroupingFactor, level: Any) -> tuple[np.ndarray, str]:
+    """The rows that belong, among others, to a level of ``mm(...)``."""
+    labels = np.asarray(factor.effects, dtype=object)
+    found = np.flatnonzero(labels == as_label(labels[0] if level is None else level))
+    if not found.size:
+        raise _no_such(factor, level, labels)
+    return np.flatnonzero(factor.Z[:, found[0]] != 0), f"{factor.name} {labels[found[0]]}"
+
+
+def _no_such(factor: GroupingFactor, level: Any, labels: np.ndarray) -> ArgumentError:
+    near = did_you_mean(str(level), labels).strip()
+    some = ", ".join(map(str, labels[:3]))
+    return ArgumentError(f"`{factor.name}` has no level {level!r}; {near or f'it has {some}, ...'}")
 
 
 def _label(factor: GroupingFactor, level: Any) -> str:
