@@ -13,7 +13,7 @@ import pandas as pd
 
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
-from bayesmix.sources import Source
+from bayesmix.sources import Source, TableSource
 from bayesmix.streaming.batches import RawBatch, raw_batches
 
 __all__ = ["FirstPass", "first_pass"]
@@ -176,7 +176,7 @@ def first_pass(
     watch = functools.partial(_Watch, columns, groups, categorical)
 
     def read(part: Source) -> _Rows:
-        found = _Rows(watch, "" if part is source else f" of {part.name}")
+        found = _Rows(watch, f" of {part.name}" if isinstance(part, TableSource) else "")
         for batch in raw_batches(part, columns):
             found.add(batch)
         return found

@@ -128,6 +128,7 @@ def test_two_workers_of_dask(data: pd.DataFrame, two_workers: Any) -> None:
     assert_same(data, dask.from_pandas(data, npartitions=5), formula, given)
 
 
+@pytest.mark.slow
 def test_a_spark_frame(data: pd.DataFrame) -> None:
     sql = pytest.importorskip("pyspark.sql")
     if shutil.which("java") is None:
