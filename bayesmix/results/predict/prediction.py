@@ -73,8 +73,8 @@ class Predicts(HasLaw):
             New rows; those of the fit by default. It needs the predictors and, for
             `groups="conditional"`, the grouping columns. The response is not needed
             and other columns are ignored. A parquet file, a folder of them, a pyarrow dataset,
-            a polars LazyFrame or a DuckDB relation is read a batch of rows at a time, whether
-            or not the fit is one to such data.
+            a polars LazyFrame, a DuckDB relation or a Dask or Spark DataFrame is read a batch of
+            rows at a time, whether or not the fit is one to such data.
         kind : {"mean", "response", "linear", "probability"}
             The expected response, a new observation (the interval then includes the
             residual or sampling variation), or the linear predictor on the link
