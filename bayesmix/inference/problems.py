@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -9,11 +10,13 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
-from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
 from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
+
+if TYPE_CHECKING:
+    from bayesmix.glmm.problem import GlmmProblem
 
 __all__ = ["gaussian_problem", "glmm_problem", "row_scale"]
 
@@ -104,6 +107,8 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
     GlmmProblem
     """
     if model not in _GLMM:
+        from bayesmix.glmm.problem import build_glmm_problem
+
         announce_compilation(normal=False)
         _GLMM[model] = build_glmm_problem(
             model.design.predictors,
