@@ -158,11 +158,11 @@ def evaluate(
 
     def value() -> float:
         if classes is None or phi is None:
-            return criterion(  # type: ignore[no-any-return]
+            return criterion(
                 eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags,
                 known, gradient, variance,
             )  # fmt: skip
-        return structured_criterion(  # type: ignore[no-any-return]
+        return structured_criterion(
             eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
             co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
         )  # fmt: skip

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from scipy import optimize
 from scipy.optimize import _lbfgsb_py
 
 # Where its step is, and what that takes, is SciPy's to change: before 1.15 it was Fortran's.
+_KNOWN_UNTIL = (1, 19)
+_VERSION = tuple(int(part) for part in scipy.__version__.split(".")[:2])
 _PARTS: list[Any] = [
-    getattr(_lbfgsb_py, name, None) for name in ("_lbfgsb", "status_messages", "task_messages")
+    getattr(_lbfgsb_py, name, None) if _VERSION < _KNOWN_UNTIL else None
+    for name in ("_lbfgsb", "status_messages", "task_messages")
 ]
 
 __all__ = ["Descent", "descend"]
@@ -73,7 +77,8 @@ def descend(
     # As often as SciPy: a criterion may begin where it was left the last time.
     last, evaluations, iterations = x.copy(), 1, 0
     value, gradient = criterion(last)
-    f, g = np.array(0.0), np.zeros(n)
+    f: Any = np.array(0.0)
+    g = np.zeros(n)
     while True:
         library.setulb(
             m, x, lower, upper, kind, f, g, factr, gtol, work, counts, task, lsave, isave, dsave,

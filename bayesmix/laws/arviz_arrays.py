@@ -54,7 +54,7 @@ def chain_diagnostics() -> Any:
     enter_later("arviz_stats", "arviz_stats.base")
     from arviz_stats.base.diagnostics import _DiagnosticsBase
 
-    class Diagnostics(_DiagnosticsBase):  # type: ignore[misc]
+    class Diagnostics(_DiagnosticsBase):
         """ArviZ's, with normal scores that are taken without scipy.stats' preparations."""
 
         def _z_scale(self, ary: Any) -> Any:
