@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -9,12 +10,13 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
-from bayesmix.glmm.compressed import compressed
-from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
 from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
+
+if TYPE_CHECKING:
+    from bayesmix.glmm.problem import GlmmProblem
 
 __all__ = ["gaussian_problem", "glmm_problem", "row_scale"]
 
@@ -109,6 +111,9 @@ def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
     """
     known = _BY_ROW if every_row else _GLMM
     if model not in known:
+        from bayesmix.glmm.compressed import compressed
+        from bayesmix.glmm.problem import build_glmm_problem
+
         announce_compilation(normal=False)
         gp = build_glmm_problem(
             model.design.predictors,

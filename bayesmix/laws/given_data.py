@@ -41,6 +41,9 @@ class _Mode(Protocol):
     conditional: Conditional
 
     @property
+    def gp_by_row(self) -> GlmmProblem: ...
+
+    @property
     def roots(self) -> Mapping[str, np.ndarray]: ...
 
     @property

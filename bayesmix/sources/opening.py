@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bayesmix.sources.source import Source
 
 __all__ = ["is_source", "open_source"]
 
-_OF_PACKAGES: dict[str, type[Source] | Any] = {
+_OF_PACKAGES: dict[str, Callable[[Any], Source]] = {
     "polars": PolarsSource, "duckdb": DuckSource, "dask": DaskSource, "pyspark": SparkSource
 }  # fmt: skip
 _FILES = (".parquet", ".parq", ".pq")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,11 @@ class StreamedRows:
     beside: Mapping[str, str]
     numbers: Numbers
     _finders: dict[str, Callable[[pd.DataFrame], np.ndarray]] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out how levels are found, which is made of functions, and made again."""
+        known = (f.name for f in fields(self) if f.name != "_finders")
+        return partial(StreamedRows, **{name: getattr(self, name) for name in known}), ()
 
     def gather[T: Merges](self, work: Callable[[StreamedRows], T]) -> T:
         """Read all rows once, each part of them where it is, and merge what is made of the parts.

@@ -29,6 +29,7 @@ from bayesmix.results.predict.ordinal import (
 )
 from bayesmix.results.predict.parts import Part, asked_of_parts, without_fixed
 from bayesmix.sources import is_source
+from bayesmix.threads import on_one_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +44,7 @@ _NAMES = ("estimate", "sd", "lower", "upper")
 class Predicts(HasLaw):
     """What a fit can say about rows, its own or new ones."""
 
+    @on_one_thread
     def predict(
         self,
         data: Any = None,
@@ -246,6 +248,7 @@ class Predicts(HasLaw):
             table, self.model.design, self._bearing(rows, request), parameter or "mu"
         )
 
+    @on_one_thread
     def predict_draws(
         self,
         data: Any = None,
@@ -347,6 +350,7 @@ class Predicts(HasLaw):
         """
         return self.predict(ci_prob=ci_prob)
 
+    @on_one_thread
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None
     ) -> pd.Series[float]:
@@ -398,6 +402,7 @@ class Predicts(HasLaw):
         rows, values = self._law.residuals(kind, seed)
         return pd.Series(values, index=rows.labels, name="residual")
 
+    @on_one_thread
     def simulate(
         self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
     ) -> pd.DataFrame:
