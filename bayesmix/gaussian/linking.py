@@ -183,7 +183,7 @@ class Kernel:
                     f"{self.name} takes contiguous arrays of {dtype}, not {value.dtype} "
                     f"with strides {value.strides}"
                 )
-            passed.append(value.ctypes.data)
+            passed.append(value.__array_interface__["data"][0])  # twice as fast as .ctypes
         return self._call(*passed)
 
 

@@ -406,7 +406,8 @@ class Model(FittableModel, PoolingExtremes):
     def _warn_of_rows_not_kept(self, new: Model) -> None:
         """Warn where rows that were left out for a column might be complete without it."""
         n, n_given = self.design.n_obs, self.design.n_rows_given
-        gone = [c for c in self.design.frame.columns if c not in new.design.frame.columns]
+        now = new.design.fitted_columns.columns
+        gone = [c for c in self.design.fitted_columns.columns if c not in now]
         if gone and n < n_given:
             columns = ", ".join(f"`{column}`" for column in gone)
             warnings.warn(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ import pandas as pd
 
 from bayesmix.design.evaluation import Evaluator, as_number
 from bayesmix.design.matrices import Columns
-from bayesmix.errors import NotSupportedError
+from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.formula.quoting import decode, encode
 
-__all__ = ["learn_states"]
+__all__ = ["known_states", "learn_states", "states_of"]
 
 
 class _Learner(ABC):
@@ -175,3 +175,51 @@ def learn_states(
                 one.update(x)
         for one in ready.values():
             one.advance()
+
+
+def states_of(every: list[Columns]) -> dict[str, dict[str, Any]]:
+    """What transforms have learned, by their text, in numbers that JSON holds."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k): plain(v) for k, v in value.items()}
+        return value if value is None or isinstance(value, bool | int) else float(value)
+
+    return {
+        text: plain(state)
+        for columns in every
+        for text, state in columns.spec.transform_state.items()
+        if state
+    }
+
+
+def known_states(every: list[Columns], states: Mapping[str, Any]) -> None:
+    """Put what `states_of` returned in the place of what a sample said.
+
+    Parameters
+    ----------
+    every : list of Columns
+        Their states are changed.
+    states : mapping of str to mapping
+
+    Raises
+    ------
+    DataError
+        If a transform has none, or another one's.
+    """
+
+    def number(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {int(k): np.float64(v) for k, v in value.items()}
+        if value is None or isinstance(value, bool | int):
+            return value
+        return np.float64(value)
+
+    for columns in every:
+        for text, state in columns.spec.transform_state.items():
+            if not state:
+                continue
+            given = states.get(text)
+            if not isinstance(given, Mapping) or set(given) != set(state):
+                raise DataError(f"what `{decode(text)}` has learned is not known")
+            state.update({name: number(value) for name, value in given.items()})

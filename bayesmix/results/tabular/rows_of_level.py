@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.design import Design, GroupingFactor
+from bayesmix.design.known_covariance import as_label
 from bayesmix.design.levels import Levels
 from bayesmix.design.residual_rows import ResidualRows
 from bayesmix.errors import ArgumentError, NotSupportedError
@@ -44,6 +45,8 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
         If there is no such grouping factor.
     """
     factor, name = _group_of_rows(design, group)
+    if isinstance(factor, GroupingFactor) and factor.is_membership:
+        return _rows_of_member(factor, level)
     labels = factor.levels.labels
     found = (
         np.zeros(1, dtype=int)
@@ -51,9 +54,7 @@ def rows_of_level(design: Design, level: Any, group: str | None) -> tuple[np.nda
         else np.flatnonzero(labels == _label(factor.levels, level))
     )
     if not found.size:
-        near = did_you_mean(str(level), labels).strip()
-        some = ", ".join(map(str, labels[:3]))
-        raise ArgumentError(f"`{name}` has no level {level!r}; {near or f'it has {some}, ...'}")
+        raise _no_such(name, level, labels)
     return np.flatnonzero(factor.index == found[0]), f"{name} {labels[found[0]]}"
 
 
@@ -69,6 +70,21 @@ def _group_of_rows(design: Design, group: str | None) -> tuple[GroupingFactor | 
         raise NotSupportedError(f"the model {design.formula} has no group effects")
     factor = design.mu.grouping[0] if group is None else design.mu.group(group)
     return factor, factor.name
+
+
+def _rows_of_member(factor: GroupingFactor, level: Any) -> tuple[np.ndarray, str]:
+    """The rows that belong, among others, to a level of ``mm(...)``."""
+    labels = np.asarray(factor.effects, dtype=object)
+    found = np.flatnonzero(labels == as_label(labels[0] if level is None else level))
+    if not found.size:
+        raise _no_such(factor.name, level, labels)
+    return np.flatnonzero(factor.Z[:, found[0]] != 0), f"{factor.name} {labels[found[0]]}"
+
+
+def _no_such(name: str, level: Any, labels: np.ndarray) -> ArgumentError:
+    near = did_you_mean(str(level), labels).strip()
+    some = ", ".join(map(str, labels[:3]))
+    return ArgumentError(f"`{name}` has no level {level!r}; {near or f'it has {some}, ...'}")
 
 
 def _label(levels: Levels, level: Any) -> str:
