@@ -310,3 +310,17 @@ def test_a_mean_beyond_its_interval_is_drawn() -> None:
     (arms,) = axis.containers[0][2]
     ends = [(segment[0, 1], segment[-1, 1]) for segment in arms.get_segments()]
     np.testing.assert_allclose(ends, [(low, 0.9) for low in table["lower"]])
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_means_and_contrasts_of_any_size_can_be_read(size: float) -> None:
+    fields = bmx.load_dataset("irrigation").assign(grain=lambda d: size * d["yield"])
+    means = (
+        bmx.Model("grain ~ irrigation + (1 | field)", fields).fit_eb().marginal_means("irrigation")
+    )
+    for shown in (means, means.contrasts()):
+        figure = shown.plot()
+        check_texts(figure)
+        (axis,) = figure.axes
+        numbers = [label.get_text() for label in axis.get_xticklabels() if label.get_text()]
+        assert len(numbers) == len(set(numbers)) > 2
