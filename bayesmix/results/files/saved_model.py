@@ -63,7 +63,7 @@ def saved_model(model: StatedModel) -> xr.Dataset:
         {"name": str(name), **saved_column(frame[name], f"column_{i}", arrays)}
         for i, name in enumerate(frame.columns)
     ]
-    described = {
+    described: dict[str, Any] = {
         "format": _format(model),
         "formula": given.formula,
         "family": given.family.name,
