@@ -125,6 +125,26 @@ def test_a_joint_test_of_the_others_is_not_lost(binary: LaplaceFit) -> None:
     assert binary.test(["x = 0", "c[T.c] = 0"])["p"].isna().all()
 
 
+def test_a_difference_of_two_that_run_away_together_is_tested(rng: np.random.Generator) -> None:
+    # Off the line u + v = 0 the sum tells every outcome; on it u - v has the slope of u alone.
+    n = 400
+    d = pd.DataFrame({"u": rng.normal(size=n), "v": rng.normal(size=n), "g": np.arange(n) % 20})
+    on = np.arange(n) % 2 == 0
+    d.loc[on, "v"] = -d["u"]
+    chance = special.expit(0.8 * d["u"] + 0.6 * rng.normal(size=20)[d["g"]])
+    d["y"] = np.where(on, rng.uniform(size=n) < chance, d["u"] + d["v"] > 0).astype(int)
+    both = _fit("y ~ u + v + (1 | g)", d, "bernoulli")
+    alone = bmx.Model("y ~ u + (1 | g)", d[on], family="bernoulli").fit_eb()
+    for texts, same in (
+        ("u = v", "u = 0"),
+        (["u = v", "Intercept = 0"], ["u = 0", "Intercept = 0"]),
+    ):
+        found, wanted = both.test(texts), alone.test(same)
+        assert found["chisq"][0] == pytest.approx(wanted["chisq"][0], rel=1e-4)
+        assert found["df"][0] == wanted["df"][0]
+    assert np.isnan(both.test("u + v = 0")["chisq"][0])
+
+
 def test_predictions_of_other_rows_keep_their_intervals(
     binary: LaplaceFit, data: pd.DataFrame
 ) -> None:
