@@ -14,6 +14,7 @@ from bayesmix.covariance.by_distance import ByDistance
 __all__ = ["Matern"]
 
 _NODES = 160  # of the integral in PyMC
+_SMOOTH = 50.0  # a shape
 
 
 class Matern(ByDistance):
@@ -57,17 +58,21 @@ class Matern(ByDistance):
         for i in range(size * size):
             if 0.0 < data[i] < least:
                 least = data[i]
-        end = max(-40.0 / shape, 2.0 * np.log(least / scale) - 5.1)
+        tail = 40.0 / shape
+        end = np.log(shape) - 0.5 * (tail + np.sqrt(tail * (tail + 8.0)))
+        end = max(end, -tail, 2.0 * np.log(least / scale) - 5.1)
         n = 1 + max(0, int((top - end) / step))
-        a, log_gamma = shape + 10.0, 0.5 * np.log(2.0 * np.pi)
-        for k in range(10):
-            log_gamma -= np.log(shape + k)
-        log_gamma += (a - 0.5) * np.log(a) - a + 1.0 / (12.0 * a) - 1.0 / (360.0 * a**3)
-        log_gamma += 1.0 / (1260.0 * a**5) - 1.0 / (1680.0 * a**7) + 1.0 / (1188.0 * a**9)
+        # shape log(shape) - shape - log Gamma(shape), without the large numbers that cancel.
+        a, level = shape + 10.0, 10.0 + 0.5 * np.log(shape / (2.0 * np.pi))
+        for k in range(1, 10):
+            level += np.log1p(k / shape)
+        level += 1.0 / (360.0 * a**3) - 1.0 / (12.0 * a) - (shape + 9.5) * np.log1p(10.0 / shape)
+        level += 1.0 / (1680.0 * a**7) - 1.0 / (1260.0 * a**5) - 1.0 / (1188.0 * a**9)
         weight, inverse = np.empty(n), np.empty(n)
         for k in range(n):
             w = top - k * step
-            weight[k] = step * np.exp(shape * w - np.exp(w) - log_gamma)
+            away = w - np.log(shape)
+            weight[k] = step * np.exp(shape * (away - np.expm1(away)) + level)
             inverse[k] = np.exp(-w)
         for i in range(size * size):
             first = int(data[size * size + i])
@@ -93,20 +98,25 @@ class Matern(ByDistance):
         for i in range(size * size):
             if 0.0 < data[i] < least:
                 least = data[i]
-        end = max(-40.0 / shape, 2.0 * np.log(least / scale) - 5.1)
+        tail = 40.0 / shape
+        end = np.log(shape) - 0.5 * (tail + np.sqrt(tail * (tail + 8.0)))
+        end = max(end, -tail, 2.0 * np.log(least / scale) - 5.1)
         n = 1 + max(0, int((top - end) / step))
-        a, log_gamma = shape + 10.0, 0.5 * np.log(2.0 * np.pi)
+        # shape log(shape) - shape - log Gamma(shape), without the large numbers that cancel.
+        a, level = shape + 10.0, 10.0 + 0.5 * np.log(shape / (2.0 * np.pi))
         digamma = np.log(a) - 0.5 / a - 1.0 / (12.0 * a**2) + 1.0 / (120.0 * a**4)
         digamma += -1.0 / (252.0 * a**6) + 1.0 / (240.0 * a**8) - 1.0 / (132.0 * a**10)
-        for k in range(10):
-            log_gamma -= np.log(shape + k)
+        digamma -= 1.0 / shape
+        for k in range(1, 10):
+            level += np.log1p(k / shape)
             digamma -= 1.0 / (shape + k)
-        log_gamma += (a - 0.5) * np.log(a) - a + 1.0 / (12.0 * a) - 1.0 / (360.0 * a**3)
-        log_gamma += 1.0 / (1260.0 * a**5) - 1.0 / (1680.0 * a**7) + 1.0 / (1188.0 * a**9)
+        level += 1.0 / (360.0 * a**3) - 1.0 / (12.0 * a) - (shape + 9.5) * np.log1p(10.0 / shape)
+        level += 1.0 / (1680.0 * a**7) - 1.0 / (1260.0 * a**5) - 1.0 / (1188.0 * a**9)
         weight, inverse = np.empty(n), np.empty(n)
         for k in range(n):
             w = top - k * step
-            weight[k] = step * np.exp(shape * w - np.exp(w) - log_gamma)
+            away = w - np.log(shape)
+            weight[k] = step * np.exp(shape * (away - np.expm1(away)) + level)
             inverse[k] = np.exp(-w)
         for i in range(size * size):
             first = int(data[size * size + i])
@@ -126,16 +136,19 @@ class Matern(ByDistance):
             by_values[1] += by_R[i] * by_shape
 
     def roots(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """C at given parameters, by the Bessel function itself."""
+        """C at given parameters, by the Bessel function itself as long as that has numbers."""
         if self.size == 1:
             return super().roots(values)
-        scale, shape = (np.asarray(values[p.name])[:, None, None] for p in self.parameters())
+        given, shapes = (np.asarray(values[p.name]) for p in self.parameters())
+        scale, shape = given[:, None, None], shapes[:, None, None]
         x = np.maximum(self.distances() / scale, 1e-300)
         with np.errstate(all="ignore"):
             log = special.xlogy(shape, x) + (1.0 - shape) * np.log(2.0) - special.gammaln(shape)
             R = np.exp(log - x) * special.kve(shape, x)
         # So near that Bessel's function overflows: one, up to what lies below the nugget.
         R = np.where((self.distances() == 0) | ~np.isfinite(R), 1.0, np.minimum(R, 1.0))
+        for i in np.flatnonzero(shapes > _SMOOTH):  # where it overflows far from one
+            self.fill(self.size, (given[i], 0.0, 0.0, shapes[i]), self.data(), R[i].reshape(-1))
         return np.linalg.cholesky(R + NUGGET * np.eye(self.size))
 
     def pymc_root(self, variables: Mapping[str, str], priors: Mapping[str, Any]) -> Any | None:
@@ -147,7 +160,9 @@ class Matern(ByDistance):
         apart, which = np.unique(self.distances().ravel(), return_inverse=True)
         least = apart[apart > 0].min()
         top = pt.log(shape + 40.0 + pt.sqrt(80.0 * shape))
-        end = pt.maximum(-40.0 / shape, 2.0 * pt.log(least / scale) - 5.1)
+        tail = 40.0 / shape
+        end = pt.log(shape) - 0.5 * (tail + pt.sqrt(tail * (tail + 8.0)))
+        end = pt.maximum(pt.maximum(end, -tail), 2.0 * pt.log(least / scale) - 5.1)
         step = (top - end) / (_NODES - 1)
         w = top - step * np.arange(_NODES)
         weight = step * pt.exp(shape * w - pt.exp(w) - pt.gammaln(shape))

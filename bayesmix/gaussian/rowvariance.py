@@ -291,7 +291,7 @@ def eliminated(
     M : ndarray, shape (m, m)
         The precision matrix of the latter, then of the fixed effects; changed.
     """
-    K_inverse = np.linalg.inv(K)
+    K_inverse = _inverses(K)
     if first is not None:
         n_blocks, size = first.n_levels, first.n_levels * first.n_effects
         solved = sparse.bsr_matrix(
@@ -310,6 +310,14 @@ def _columns(group: GroupingFactor, V: np.ndarray, index: np.ndarray) -> sparse.
     rows = np.repeat(np.flatnonzero(known), q)
     at = (index[known].astype(np.int64)[:, None] * q + np.arange(q)).ravel()
     return sparse.csr_matrix((V[known].ravel(), (rows, at)), shape=(n, group.n_levels * q))
+
+
+def _inverses(K: np.ndarray) -> np.ndarray:
+    """Inverse of each level's block; NaN where weights too large for a double left none."""
+    try:
+        return np.linalg.inv(K)
+    except np.linalg.LinAlgError:
+        return np.stack([_inverse(block) for block in K])
 
 
 def _inverse(M: np.ndarray) -> np.ndarray:

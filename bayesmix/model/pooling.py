@@ -27,17 +27,17 @@ class PoolingExtremes(Answers):
         """Fit a separate regression to the rows of each level of a grouping factor.
 
         Each has the columns that vary by the grouping factor and the other fixed
-        effects; the other grouping factors are left out. A fixed effect that is a
-        multiple of one of the first within a level (a treatment given to all of its
-        rows) has no coefficient there: the level's intercept contains it. Normal
-        responses are fitted by least squares, as nlme's ``lmList``, others by maximum
-        likelihood with the family's parameters of each level's own; thresholds are
-        those of all rows together.
+        effects; the other grouping factors are left out. A fixed effect that follows
+        from the first within a level (a treatment given to all of its rows) has no
+        coefficient there: the level's intercept contains it. Normal responses are
+        fitted by least squares, as nlme's ``lmList``, others by maximum likelihood with
+        the family's parameters of each level's own; thresholds are those of all rows
+        together.
 
         Parameters
         ----------
         group : str, optional
-            A grouping factor; the first by default.
+            A grouping factor; by default the first that rows have one level of.
         ci_prob : float
             Probability inside the interval: Student's t for a normal response with
             estimated variance, else normal.
@@ -50,13 +50,13 @@ class PoolingExtremes(Answers):
         DataFrame
             One row per level and coefficient: group, level, effect, estimate, sd,
             lower, upper as in `group_coefficients`, and note, which says why there is
-            NaN: too few rows, a singular design, separation.
+            NaN: too few rows, a singular design, separation, an effect of another condition.
 
         Raises
         ------
         NotSupportedError
-            If there are no group effects, the likelihood is not maximised, or `pymc_model`
-            was changed by hand.
+            If there are no group effects, or none but ``mm(...)``'s, the likelihood is not
+            maximised, or `pymc_model` was changed by hand.
         DataError
             If there is no such grouping factor.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -347,3 +348,24 @@ def test_reml_of_reduced_rank_lies_between_a_lower_rank_and_no_structure(
     assert free.loglik > fit.loglik - 1e-6
     assert fit.loglik > one.loglik - 1e-6
     assert fit.df == 2 + 9 + 1
+
+
+@pytest.mark.parametrize("shape", [4e-8, 0.5, 3.0, 40.0, 60.0, 1e4, 2.4e7])
+def test_matern_correlations_go_over_to_the_squared_exponential(shape: float) -> None:
+    """At every shape that a search visits: few nodes, one at distance zero, both ways the same."""
+    places = np.array([[0.0, 0.0], [1e-9, 0.0], [1.0, 0.5], [2.5, 0.0], [3.0, 3.0]])
+    matern = STRUCTURES["mat"](5, places)
+    scale = 1.5 / np.sqrt(4 * max(shape, 1.0))
+    R = np.zeros(25)
+    started = time.process_time()
+    matern.fill(5, (scale, 0.0, 0.0, shape), matern.data(), R)
+    assert time.process_time() - started < 0.5  # interpreted, and not compiled
+    R = R.reshape(5, 5)
+    if shape > 0.1:
+        assert R[0, 1] == pytest.approx(1.0, abs=1e-8)
+    if shape > 1e3:
+        gau = np.exp(-(matern.distances() ** 2) / (4 * shape * scale**2))
+        np.testing.assert_allclose(R, gau, atol=1 / shape)
+        assert R[0, 1] == pytest.approx(1.0, abs=1e-12)
+    C = matern.roots({"range": np.asarray([scale]), "shape": np.asarray([shape])})[0]
+    np.testing.assert_allclose(C @ C.T, R, atol=1e-10 if shape > 0.1 else 1e-2)

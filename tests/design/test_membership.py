@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, FormulaError, NotSupportedError
+from bayesmix.errors import ArgumentError, DataError, FormulaError, NotSupportedError
 
 FORMULA = "y ~ x + (1 | mm(a, b, weights=[v, w])) + (1 | h)"
 
@@ -119,3 +119,29 @@ def test_what_cannot_be_is_said(data: pd.DataFrame) -> None:
     with pytest.raises(NotSupportedError, match="no level has an estimate from its own rows"):
         eb.shrinkage("mm(a, b)")
     assert "several a row" in repr(eb.model)
+    with pytest.raises(NotSupportedError, match="no level has a regression of its own"):
+        eb.model.no_pooling("mm(a, b)")
+    assert set(eb.model.no_pooling()["group"]) == {"h"}  # the first that has one
+    with pytest.raises(NotSupportedError, match="no level has a line of its own"):
+        eb.plot_predictions("x", group="mm(a, b)")
+
+
+def test_a_level_s_rows_are_those_that_belong_to_it(data: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ x + (1 | mm(a, b, weights=[v, w]))", data).fit_eb()
+    rows = np.flatnonzero((data["a"] == 3) | (data["b"] == 3))
+    Z = members(data)[rows]
+    sd = eb.variance_components()["sd"].to_numpy()
+    V = eb.marginal_covariance(3)
+    np.testing.assert_allclose(V, sd[0] ** 2 * Z @ Z.T + sd[1] ** 2 * np.eye(len(rows)))
+    assert list(V.index) == list(data.index[rows])
+    with pytest.raises(ArgumentError, match="has no level 77"):
+        eb.marginal_covariance(77)
+
+
+def test_curves_of_the_population_need_no_levels(data: pd.DataFrame) -> None:
+    eb = bmx.Model("y ~ x + (1 | mm(a, b, weights=[v, w]))", data).fit_eb()
+    (axes,) = eb.plot_predictions("x").axes
+    (drawn,) = axes.lines
+    at = drawn.get_xdata()
+    expected = eb.predict(pd.DataFrame({"x": at}), groups="population")["estimate"]
+    np.testing.assert_allclose(drawn.get_ydata(), expected)

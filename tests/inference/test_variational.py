@@ -32,3 +32,14 @@ def test_variances_by_level_are_those_of_the_rows(groups: str) -> None:
         found.of_rows(known.X, Z, index),
         rtol=1e-9,
     )
+
+
+def test_weights_too_large_for_a_double_are_no_law() -> None:
+    """Where steps run away a level's block is singular to rounding: NaN, and no error of numpy."""
+    rows = pd.DataFrame({"y": [1, 0, 2, 3], "f": list("abab"), "g": [0, 0, 1, 1]})
+    predictor = bmx.Model("y ~ 1 + (0 + f | g)", rows, family="poisson").design.mu
+    known = replace(predictor, X=np.zeros((4, 0)))
+    weights = np.array([1e18, 1e18, 1.0, 1.0])
+    found = row_variance(known, {"g": np.ones((2, 2))}, weights, np.zeros((0, 0)))
+    assert np.isnan(found.K_inverse[0]).all()
+    np.testing.assert_allclose(found.K_inverse[1], np.array([[3, -2], [-2, 3]]) / 5)

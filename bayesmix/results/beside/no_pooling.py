@@ -108,7 +108,7 @@ def no_pooling(
             f"the model {model.formula} has no group effects: there is nothing to fit apart; "
             "complete_pooling() is its regression"
         )
-    chosen = design.mu.grouping[0] if group is None else design.mu.group(group)
+    chosen = _one_group(model, group)
     least_squares = is_least_squares(family, model.rows)
     if not least_squares and chosen.n_levels > _SLOW:
         announce(
@@ -155,17 +155,31 @@ def coefficients_by_level(
     Returns
     -------
     ndarray, shape (G, q)
-        NaN for a level whose rows do not determine all q coefficients, or whose
-        likelihood has no maximum.
+        NaN for a level whose rows do not determine its coefficients, or whose
+        likelihood has no maximum, and for effects that are zero in all of its rows.
     """
-    found = [
-        fit_regression(
-            family, y[at], group.Z[at], offset[at],
+    found = np.full((group.n_levels, group.n_effects), np.nan)
+    for level, at in enumerate(_rows_by_level(group)):
+        there = _there(group.Z[at])
+        found[level, there] = fit_regression(
+            family, y[at], group.Z[np.ix_(at, there)], offset[at],
             {name: values[at] for name, values in rows.items()}, held=held,
-        ).beta
-        for at in _rows_by_level(group)
-    ]  # fmt: skip
-    return np.asarray(found).reshape(group.n_levels, group.n_effects)
+        ).beta  # fmt: skip
+    return found
+
+
+def _one_group(model: FittableModel, group: str | None) -> GroupingFactor:
+    mu = model.design.mu
+    if group is not None:
+        chosen = mu.group(group)
+    else:
+        chosen = next((g for g in mu.grouping if not g.is_membership), mu.grouping[0])
+    if chosen.is_membership:
+        raise NotSupportedError(
+            f"rows belong to several levels of {chosen.name}, so no level has a regression of its "
+            "own; complete_pooling() is that of all rows"
+        )
+    return chosen
 
 
 def _check(model: FittableModel, ci_prob: float) -> None:
@@ -232,31 +246,32 @@ def _columns(
     for rows in _rows_by_level(group):
         if varies.all():
             break
-        varies |= ~_multiples(columns[rows], group.n_effects)
+        varies |= ~_contained(columns[rows], group.n_effects)
     return names, columns, varies
 
 
-def _multiples(X: np.ndarray, n_own: int) -> np.ndarray:
-    """Which columns behind the first `n_own` are a multiple of one of those."""
+def _contained(X: np.ndarray, n_own: int) -> np.ndarray:
+    """Which columns behind the first `n_own` those have in their span."""
     own, others = X[:, :n_own], X[:, n_own:]
-    size = np.maximum((others**2).sum(axis=0), 1e-300)
-    found = (others**2).sum(axis=0) == 0
-    for z in own.T:
-        zz = float(z @ z)
-        if zz > 0:
-            left = others - np.outer(z, (z @ others) / zz)
-            found |= (left**2).sum(axis=0) <= 1e-20 * size
-    return np.asarray(found)
+    scale = np.sqrt((own**2).sum(axis=0))
+    own = own[:, scale > 0] / scale[scale > 0]
+    left = others - own @ np.linalg.lstsq(own, others, rcond=1e-10)[0]
+    return np.asarray((left**2).sum(axis=0) <= 1e-20 * (others**2).sum(axis=0))
+
+
+def _there(Z: np.ndarray) -> np.ndarray:
+    """Effects that a level has: those of its own condition, where they are gr(g, by=f)'s."""
+    return np.flatnonzero(Z.any(axis=0)) if len(Z) else np.arange(Z.shape[1])
 
 
 def _one_level(
     family: Family, y: np.ndarray, X: np.ndarray, offset: np.ndarray | None, rows: Rows, *,
     n_own: int, varies: np.ndarray, start: Values, held: Values,
 ) -> _Level:  # fmt: skip
-    absorbed = _multiples(X, n_own)
+    absorbed = _contained(X, n_own)
     if len(X) <= n_own:  # so few rows that any column looks like a multiple
         absorbed &= ~varies
-    columns = np.append(np.arange(n_own), n_own + np.flatnonzero(~absorbed))
+    columns = np.append(_there(X[:, :n_own]), n_own + np.flatnonzero(~absorbed))
     fit = fit_regression(family, y, X[:, columns], offset, rows, start=start, held=held)
     return _Level(columns=columns, fit=fit, note=fit.note)
 
@@ -284,8 +299,9 @@ def _table(
             sd[row, at] = np.sqrt(np.diag(fit.unscaled) * variance)
         df[row] = own_df
         saturated = "" if np.isfinite(variance) else "no residual degrees of freedom"
+        note[row, :q] = "is zero in the level's rows"
         note[row, at] = [level.note if np.isnan(b) else saturated for b in fit.beta]
-        if np.isnan(fit.beta[:q]).all():
+        if np.isnan(fit.beta[at < q]).all():
             note[row] = level.note
     values = _intervals(estimate.ravel(), sd.ravel(), df.ravel(), ci_prob)
     text: Mapping[str, Any] = {

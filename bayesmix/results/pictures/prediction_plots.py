@@ -104,9 +104,14 @@ class PredictionPlots(Predicts):
         if group is False:
             chosen = None
         elif group is None:
-            chosen = next(iter(predictor.grouping), None)
+            chosen = next((g for g in predictor.grouping if not g.is_membership), None)
         else:
             chosen = self._one_group(group, own or "mu")
+            if chosen.is_membership:
+                raise NotSupportedError(
+                    f"rows belong to several levels of {chosen.name}, so no level has a line of "
+                    "its own; leave group= out"
+                )
 
         def mean_of_rows(rows: Rows, kind: CurveKind) -> np.ndarray:
             if not own:

@@ -350,3 +350,39 @@ def test_other_formulas_are_not_dropped_without_a_word(second: str, said: str) -
         with pytest.raises(NotSupportedError, match=said):
             regress()
     assert len(bmx.Model("y ~ t + (1 | g)", data).no_pooling())
+
+
+def test_a_level_has_the_effects_of_its_own_condition() -> None:
+    """Each level has one value of c, so that the columns of the other are zero there."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(list("abcd"), 8), "x": rng.normal(size=32)})
+    data["c"], data["y"] = np.where(data["g"] < "c", "p", "q"), rng.normal(size=32)
+    model = bmx.Model("y ~ x + (x | gr(g, by=c))", data)
+    table = model.no_pooling()
+    alone = bmx.Model("y ~ x + (x | g)", data).no_pooling()
+    known = table[table["note"] == ""]
+    assert known["effect"].tolist() == ["Intercept:c[p]", "x:c[p]"] * 2 + [
+        "Intercept:c[q]", "x:c[q]"
+    ] * 2  # fmt: skip
+    for column in ("estimate", "sd", "lower", "upper"):
+        np.testing.assert_allclose(known[column], alone[column])
+    others = table[table["note"] != ""]
+    assert others["estimate"].isna().all()
+    assert "is zero in the level's rows" in set(others["note"])
+    shrunk = model.fit_eb().shrinkage().no_pooling
+    assert np.isfinite(shrunk).sum() == 8
+
+
+def test_what_a_level_s_own_effects_contain_has_no_coefficient_there() -> None:
+    """A mean of each kind in each level: the intercept is the sum of their columns."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"g": np.repeat(list("abc"), 12), "f": np.tile(list("uvw"), 12)})
+    data["x"], data["y"] = rng.normal(size=36), rng.normal(size=36)
+    table = bmx.Model("y ~ x + (0 + f | g)", data).no_pooling("g")
+    assert set(table.loc[table["effect"] == "Intercept", "note"]) == {
+        "does not vary within the level"
+    }
+    for level, rows in data.groupby("g"):
+        own = table[(table["level"] == level) & (table["effect"] != "Intercept")]
+        X = np.column_stack([*(rows["f"] == kind for kind in "uvw"), rows["x"]]).astype(float)
+        np.testing.assert_allclose(own["estimate"], np.linalg.lstsq(X, rows["y"])[0])
