@@ -10,7 +10,6 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import bayesmix as bmx
-from bayesmix import threads
 from bayesmix.gaussian import density
 from bayesmix.inference import empirical
 from bayesmix.laws import intervals, mode
@@ -98,7 +97,7 @@ def test_the_way_that_takes_less_time_is_taken_and_the_other_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(threads.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("bayesmix.threads.time.perf_counter", lambda: clock[0])
 
     def run(pace: Pace, *, alone: float, together: float) -> bool:
         def work() -> bool:
