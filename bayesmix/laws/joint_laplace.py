@@ -14,6 +14,7 @@ from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.design import GroupingFactor
 from bayesmix.families.functions import NUMPY
 from bayesmix.gaussian.conditional import Conditional
+from bayesmix.inference.determined import Determined
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
@@ -113,6 +114,11 @@ class JointLaplace(Law):
         """Estimates of this predictor's coefficients, and their covariance."""
         found = self.conditional
         return found.beta, found.beta_cov
+
+    @property
+    def determined_own(self) -> Determined:
+        """What is known of this predictor's coefficients."""
+        return self.whole.determined_fixed.part(self._columns)
 
     @property
     def values(self) -> Values:

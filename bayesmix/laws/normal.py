@@ -190,6 +190,14 @@ class NormalLaw(Criteria, ModeRows):
         estimate, known = self.sigma_coefficients
         return estimate, known.table()
 
+    @property
+    def determined_own(self) -> Determined:
+        """What is known of this predictor's coefficients."""
+        if self.parameter == "mu":
+            cov = self.conditional.beta_cov
+            return Determined(covariance=cov, flat=np.zeros((len(cov), 0)), floor=np.zeros(0))
+        return self.sigma_coefficients[1]
+
     @functools.cached_property
     def sigma_coefficients(self) -> tuple[np.ndarray, Determined]:
         """Estimates of the coefficients of log sigma, and what is known of them."""

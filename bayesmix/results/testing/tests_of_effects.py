@@ -428,7 +428,7 @@ class TestsEffects(HasLaw):
             self._tests(ddf)  # refuses
         own: Any = self._law.of(parameter)
         beta, covariance = own.fixed_moments
-        return Asymptotic(covariance=covariance), beta
+        return Asymptotic(covariance=covariance, determined=own.determined_own), beta
 
     def _judging(self, ddf: Any, parameter: str, request: PredictionRequest) -> Judging:
         """How averages over a grid are held against zero; those of a posterior mode are not."""
