@@ -182,6 +182,11 @@ class JointLaplace(Law):
         """Which fixed effects have no estimate, shape (p,)."""
         return self.whole.lost_coefficients[self._columns]
 
+    @property
+    def covariance_of_coefficients(self) -> np.ndarray:
+        """NaN where an estimate has run away, shape (p, p)."""
+        return self.conditional.beta_cov
+
     def smooth(self) -> Smooth | None:
         """All parameters as functions of their coordinates, those of each predictor."""
         return self.whole.smooth()

@@ -16,6 +16,7 @@ from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
 from bayesmix.laws.linear_parameters import linear_entries
 
 if TYPE_CHECKING:
+    from bayesmix.inference.determined import Determined
     from bayesmix.laws.intervals import ModeIntervals
 
 __all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
@@ -134,6 +135,7 @@ def tested(
     beta: np.ndarray,
     L: np.ndarray,
     values: np.ndarray | None = None,  # noqa: PT028
+    determined: Determined | None = None,  # noqa: PT028
 ) -> FTest:
     """Test L beta = values.
 
@@ -145,10 +147,13 @@ def tested(
         Rows that say the same twice count once.
     values : ndarray, shape (d,), optional
         Zero by default.
+    determined : Determined, optional
+        What is known of the coefficients, where some may have no standard error.
 
     Returns
     -------
     FTest
+        NaN where nothing is known of what is tested.
 
     Raises
     ------
@@ -157,6 +162,8 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
+    if determined is not None and determined.lost(rows).any():
+        return FTest(num_df=q, den_df=np.nan, f=np.nan, p=np.nan)
     named = np.flatnonzero(rows.any(axis=0))  # others may have run away, and no standard error
     own, covariance = rows[:, named], method.covariance[np.ix_(named, named)]
     wald = float(at @ np.linalg.solve(own @ covariance @ own.T, at))
