@@ -122,9 +122,9 @@ class Summed:
         """
         raise NotSupportedError(
             f"this needs the rows of the data ({self.what}), and of {self.source} only sums are "
-            "kept: tables, summaries and predict(rows) with a frame of rows work; for the rest "
-            "read the columns that the model uses into a frame, all rows or some of them, and fit "
-            "the model to that"
+            "kept: tables, summaries, predict(frame), and predict(source), which reads rows in "
+            "batches, work; for the rest read the columns that the model uses into a frame, all "
+            "rows or some of them, and fit the model to that"
         )
 
     def __getattr__(self, name: str) -> Any:

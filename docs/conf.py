@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import bayesmix
 
 sys.path.insert(0, str(Path(__file__).parent))
+import gallery_cards
 import made_tables
 
 project = "bayesmix"
@@ -64,6 +66,13 @@ _COPIED = HERE / "gallery"
 def setup(app: object) -> None:
     """Take the notebooks from where they are kept, and make the tables of the package."""
     _COPIED.mkdir(exist_ok=True)
-    for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-        shutil.copyfile(notebook, _COPIED / notebook.name)
-    made_tables.write(HERE / "reference" / "made")
+    notebooks = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
+    for notebook in notebooks:
+        copy = _COPIED / notebook.name
+        if not copy.exists() or not filecmp.cmp(notebook, copy, shallow=False):
+            shutil.copyfile(notebook, copy)  # a page whose file is new is built anew
+    made = HERE / "reference" / "made"
+    made_tables.write(made)
+    listed = (HERE / "gallery.md").read_text(encoding="utf-8")
+    notebooks.sort(key=lambda path: listed.find(f"gallery/{path.stem}\n"))
+    gallery_cards.write(notebooks, made / "cards.html", HERE / "_static" / "stories")

@@ -209,8 +209,8 @@ def build_design(
         if value is not None
     }
     # Under names that no column has, so that their missing values count as well.
-    extended = given.assign(**{f"{name}=": values for name, values in beside.items()})
-    rows = complete_rows(extended, missing)
+    named = {f"{name}=": values for name, values in beside.items()}
+    rows = complete_rows(given.assign(**named) if named else given, missing)
     used = given if rows is None else given.iloc[rows]
     row_labels = used.index
     used = used.reset_index(drop=True)
@@ -267,7 +267,8 @@ def build_design(
         functions=functions,
         extras=extras,
         residual=None if residual is None else residual_rows(
-            residual, frame, row_labels, None if learned is None else learned.residual
+            residual, frame, row_labels, None if learned is None else learned.residual,
+            predictors["mu"].grouping,
         ),
     )  # fmt: skip
 

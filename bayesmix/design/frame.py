@@ -73,8 +73,8 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
         for name in wanted:
             if labels.count(name) > 1:
                 raise DataError(f"the data have {labels.count(name)} columns called `{name}`")
-        taken = table.iloc[:, [labels.index(name) for name in wanted]]
-        return _in_native_order(taken.set_axis(wanted, axis=1))
+        columns = {name: _in_native_order(table.iloc[:, labels.index(name)]) for name in wanted}
+        return pd.DataFrame(columns, index=table.index, copy=False)
     table = table.select(wanted)
     if table.implementation.is_polars():
         # polars' Categorical has no order of its own (its Enum has): it is text.
@@ -94,14 +94,12 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
-def _in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
+def _in_native_order(column: pd.Series[Any]) -> pd.Series[Any]:
     """Turn the bytes of numbers that come from files of other machines, as FITS and SAS write."""
-    native = {
-        name: dtype.newbyteorder("=")
-        for name, dtype in frame.dtypes.items()
-        if isinstance(dtype, np.dtype) and not dtype.isnative
-    }
-    return frame.astype(native) if native else frame
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        return column.astype(dtype.newbyteorder("="))
+    return column
 
 
 def _narrowed(table: Any, name: str) -> Any:
@@ -191,13 +189,13 @@ def prepare_frame(
         levels_matter |= set(formula.columns_of("fixed", "effect", "response"))
     predictors -= keep
     prepared = {}
-    for name in frame.columns:
-        column = prepare_column(frame[name])
-        made = column.dtype != frame[name].dtype and isinstance(column.dtype, pd.CategoricalDtype)
-        if made and name in predictors and not warn_of_dates(frame[name], column):
+    for name, given in frame.items():
+        column = prepare_column(given)
+        made = column.dtype != given.dtype and isinstance(column.dtype, pd.CategoricalDtype)
+        if made and name in predictors and not warn_of_dates(given, column):
             warn_of_numbers_as_text(column)
         if first and name in levels_matter:
-            _warn_of_empty_categories(frame[name], column)
+            _warn_of_empty_categories(given, column)
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column

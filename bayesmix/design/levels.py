@@ -19,6 +19,7 @@ __all__ = ["Levels", "learn_levels", "levels_of_known_covariance"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
+_FEW = 10_000  # values up to which each is written, be it the same as another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,16 +112,17 @@ def learn_levels(
         one = Levels(columns=(), labels=np.asarray([term.name], dtype=object), values=values)
         return one, np.zeros(len(frame), dtype=np.int32)
     code, n_levels = np.zeros(0, dtype=np.int32), 1
-    for k, column in enumerate(term.columns):
-        codes, n_values = _codes(frame[column], term, formula)
+    columns = {name: frame[name] for name in term.columns}
+    for k, column in enumerate(columns.values()):
+        codes, n_values = _codes(column, term, formula)
         if k > 0:
             codes = code.astype(np.int64) * n_values + codes
         # Renumbered after each column, so that the product cannot overflow.
         code, n_levels = _renumbered(codes, n_levels * n_values)
     first = np.zeros(n_levels, dtype=np.int64)
     first[code[::-1]] = np.arange(len(frame) - 1, -1, -1)
-    values = frame[list(term.columns)].iloc[first].reset_index(drop=True)
-    parts = [_labels(values[column]) for column in term.columns]
+    values = pd.DataFrame({name: column.array[first] for name, column in columns.items()})
+    parts = [_labels(values[name]) for name in term.columns]
     labels = parts[0]
     if len(parts) > 1:
         labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
@@ -188,6 +190,8 @@ def _renumbered(code: np.ndarray, n_possible: int) -> tuple[np.ndarray, int]:
 
 def _labels(column: pd.Series[Any]) -> np.ndarray:
     """Text for each value, the same whatever type a column arrives in."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column) < _FEW:
+        return np.asarray([*map(str, column.to_numpy().tolist()), None], dtype=object)[:-1]
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         column = column.astype(str).where(column.notna())
     if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":

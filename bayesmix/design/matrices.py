@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from formulaic import ModelSpec, SimpleFormula
+from formulaic import ModelSpec
 from formulaic.errors import DataMismatchWarning
 from formulaic.parser.types import Factor, Term
 
 from bayesmix.design.evaluation import EvaluationError
 from bayesmix.design.materializer import Materializer
 from bayesmix.design.numerals import not_numbers
+from bayesmix.design.plain import plain_matrix, unbuilt_spec
 from bayesmix.design.unseen import beyond_range, unseen_level
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.quoting import decode, encode
@@ -112,10 +113,9 @@ def build_columns(
     FormulaError
         If an expression cannot be evaluated, or two columns have one name.
     """
-    formula = SimpleFormula(list(terms), _ordering="none")
-    spec = ModelSpec.from_spec(formula, materializer="bayesmix", output="numpy", na_action="ignore")
     try:
-        values, fitted = _matrix(spec, frame, functions)
+        made = plain_matrix(terms, frame)
+        values, fitted = made or _matrix(unbuilt_spec(terms), frame, functions)
     except DataError as error:
         raise FormulaError(str(error)) from error.__cause__
     names = tuple(decode(str(name)) for name in fitted.column_names)

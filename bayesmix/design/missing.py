@@ -45,7 +45,7 @@ def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | N
         raise DataError(f'missing={missing!r} is not known; say "drop" or "raise"')
     if len(frame) == 0:
         raise DataError("the data have no rows")
-    holes = {str(name): frame[name].isna().to_numpy() for name in frame.columns}
+    holes = {str(name): _holes(column) for name, column in frame.items()}
     counts = {name: int(hole.sum()) for name, hole in holes.items() if hole.any()}
     if not counts:
         return None
@@ -59,6 +59,13 @@ def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | N
         raise DataError(f"no row is complete: {what}")
     warnings.warn(f"{what} and are left out", DataWarning, skip_file_prefixes=OWN_FILES)
     return np.flatnonzero(~incomplete)
+
+
+def _holes(column: pd.Series[Any]) -> np.ndarray:
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    if kind and kind in "iub":
+        return np.zeros(len(column), dtype=bool)
+    return np.isnan(column.to_numpy()) if kind == "f" else column.isna().to_numpy()
 
 
 def check_finite(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.dates import holds_dates
+from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.levels import Levels
 from bayesmix.design.missing import check_size
 from bayesmix.design.steps import ORDERED, factor_steps, warn_of_alphabet
@@ -103,7 +104,7 @@ class ResidualRows:
 
 def residual_rows(
     formula: Formula, frame: pd.DataFrame, labels: pd.Index[Any],
-    learned: ResidualRows | None = None,
+    learned: ResidualRows | None = None, groups: Sequence[GroupingFactor] = (),
 ) -> ResidualRows:  # fmt: skip
     """Evaluate the formula of the residuals.
 
@@ -117,6 +118,8 @@ def residual_rows(
         Row labels of the caller's data.
     learned : ResidualRows, optional
         Those of other data, whose categories are kept.
+    groups : sequence of GroupingFactor
+        Factors of the same rows, of which one may have the series as its levels.
 
     Returns
     -------
@@ -128,12 +131,7 @@ def residual_rows(
         If two rows of a series have the same place, or a time is no whole number where it
         must be one.
     """
-    columns = formula.groups[0].columns
-    index = _codes(frame[list(columns)])
-    _, first = np.unique(index, return_index=True)
-    values = frame[list(columns)].iloc[first].reset_index(drop=True)
-    bare = Levels(columns=columns, labels=np.zeros(0, dtype=object), values=values)
-    levels = replace(bare, labels=bare.labels_of(values))
+    levels, index = _series(formula, frame, groups)
     categories = {} if learned is None else dict(learned.categories)
     names = coordinates_of(formula)
     for name in names:
@@ -148,6 +146,22 @@ def residual_rows(
     )  # fmt: skip
     _check(found, labels)
     return found
+
+
+def _series(
+    formula: Formula, frame: pd.DataFrame, groups: Sequence[GroupingFactor]
+) -> tuple[Levels, np.ndarray]:
+    """The series and the one of each row: the levels of a factor of the same columns."""
+    columns = formula.groups[0].columns
+    for group in groups:
+        of_rows = group.smooth is None and group.between is None and not group.is_membership
+        if of_rows and columns and group.levels.columns == columns:
+            return group.levels, group.index.astype(np.int64)
+    index = _codes(frame[list(columns)])
+    _, first = np.unique(index, return_index=True)
+    values = frame[list(columns)].iloc[first].reset_index(drop=True)
+    bare = Levels(columns=columns, labels=np.zeros(0, dtype=object), values=values)
+    return replace(bare, labels=bare.labels_of(values)), index
 
 
 def _codes(frame: pd.DataFrame) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
@@ -83,12 +84,19 @@ def parse_formula(
     if functions is not None and not isinstance(functions, Mapping):
         raise FormulaError(f"functions= takes a dict of functions, not {type(functions).__name__}")
     _check_functions(functions or {})
-    parser = _MixedFormulaParser(
-        operator_resolver=MixedOperatorResolver(), functions=tuple(functions or ())
-    )
+    if "." in text:  # a dot asks which columns there are, and may warn of some
+        columns = None if available is None else tuple(available)
+        return _parsed.__wrapped__(text, columns, tuple(functions or ()))
+    return _parsed(text, None, tuple(functions or ()))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str, available: tuple[str, ...] | None, functions: tuple[str, ...]) -> Formula:
+    """What a text says is the same each time, and reading it takes longer than a small fit."""
+    parser = _MixedFormulaParser(operator_resolver=MixedOperatorResolver(), functions=functions)
     try:
         lhs, rhs = parser.read(text, available)
-        return _assemble(text, lhs, rhs, tuple(functions or ()))
+        return _assemble(text, lhs, rhs, functions)
     except FormulaicError as error:
         raise from_formulaic(error, text) from error
     except ExpressionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, Self
 
 import numpy as np
@@ -40,10 +41,10 @@ class Packed:
         if arrays:
             raise TypeError(f"unknown arrays: {', '.join(arrays)}")
         first = HEADER + len(values) + 1 + len(reals) + 1
-        starts = np.cumsum([first, *(v.size for v in values.values())])
-        real_starts = np.cumsum([0, *(v.size for v in reals.values())])
-        self.ints = np.empty(int(starts[-1]), dtype=np.int64)
-        self.floats = np.empty(int(real_starts[-1]))
+        starts = [*accumulate((v.size for v in values.values()), initial=first)]
+        real_starts = [*accumulate((v.size for v in reals.values()), initial=0)]
+        self.ints = np.empty(starts[-1], dtype=np.int64)
+        self.floats = np.empty(real_starts[-1])
         self.ints[:first] = [
             len(values), len(reals), starts[-1], real_starts[-1], *starts, *real_starts
         ]  # fmt: skip
@@ -51,7 +52,9 @@ class Packed:
             (self.ints, values, starts), (self.floats, reals, real_starts),
         ):  # fmt: skip
             for k, (name, value) in enumerate(of.items()):
-                view = buffer[at[k] : at[k + 1]].reshape(value.shape)
+                view = buffer[at[k] : at[k + 1]]
+                if value.ndim != 1:
+                    view = view.reshape(value.shape)
                 view[...] = value
                 setattr(self, name, view)
 

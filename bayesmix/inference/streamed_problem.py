@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
 from bayesmix.design import LinearPredictor
+from bayesmix.errors import DataError
 from bayesmix.gaussian.crossproducts import (
     add_rows,
     empty_equations,
@@ -64,6 +66,22 @@ class Statistics:
         self._equations.floats[:] += other._equations.floats
         return self
 
+    def restore(self, products: np.ndarray) -> Self:
+        """Take the products of all rows, as they are laid out here.
+
+        Raises
+        ------
+        DataError
+            If they are of another model, or no numbers.
+        """
+        own = self._equations.floats
+        if products.shape != own.shape or not np.isfinite(products).all():
+            raise DataError(
+                f"the cross-products are {products.size} numbers, and the model has {own.size}"
+            )
+        own[:] = products
+        return self
+
     def finalize(self) -> Equations:
         """Return the equations; nothing can be added any more."""
         mirror_root(self._equations.ints, self._equations.floats)
@@ -101,11 +119,13 @@ def streamed_problem(predictor: LinearPredictor, streamed: Any, residual: Residu
     )
     plan = plan_elimination(met.groups)
     scaling = _scaling(predictor, streamed)
-    statistics = Statistics(met, scaling, plan)
-    for batch in streamed.batches():
-        statistics.update(batch)
+    make = functools.partial(Statistics, met, scaling, plan)
+    known = streamed.products
+    statistics = streamed.gather(make) if known is None else make().restore(known)
+    equations = statistics.finalize()
+    streamed.products = equations.floats
     return Problem(
-        equations=share_patterns(statistics.finalize()),
+        equations=share_patterns(equations),
         plan=plan,
         scaling=scaling,
         groups=tuple(predictor.groups[k] for k in (*plan.chain, *plan.rest)),

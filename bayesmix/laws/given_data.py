@@ -206,7 +206,7 @@ class EffectsGivenData:
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         found = nearest_normal(
-            law.gp,
+            law.gp_by_row,
             self._design.mu,
             self.roots,
             law.gp.phi.values(law.phi),

@@ -118,11 +118,6 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         return found
 
     @property
-    def covariance_of_coefficients(self) -> np.ndarray:
-        """NaN where an estimate has run away, shape (p, p)."""
-        return self.conditional.beta_cov
-
-    @property
     def lost_coefficients(self) -> np.ndarray:
         """Which fixed effects have no estimate, shape (p,)."""
         return self.determined_fixed.lost(np.eye(len(self.model.design.mu.fixed_effects)))

@@ -108,13 +108,6 @@ class NormalLaw(FlatSigma):
         columns = {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
         return columns | self._against_zero(estimate, sd, df) if asked.tested else columns
 
-    @property
-    def covariance_of_coefficients(self) -> np.ndarray:
-        """NaN where there is no standard error, shape (p, p)."""
-        if self.parameter != "mu":
-            return self.sigma_coefficients[1].table()
-        return self.determined_fixed.table()
-
     def _against_zero(self, estimate: np.ndarray, sd: np.ndarray, df: np.ndarray) -> Columns:
         """Columns of tests of coefficients: df, t and p; z and p beyond the normal response."""
         ratio = estimate / sd
@@ -188,6 +181,14 @@ class NormalLaw(FlatSigma):
         if not asked.tested:
             return columns
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
+
+    @property
+    def fixed_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of this predictor's coefficients, and their covariance."""
+        if self.parameter == "mu":
+            return self.conditional.beta, self.determined_fixed.table()
+        estimate, known = self.sigma_coefficients
+        return estimate, known.table()
 
     def jointly(
         self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,

@@ -60,8 +60,10 @@ class Model(FittableModel, PoolingExtremes):
         same word between two bars, ``(1 | p | site)`` in both, have correlated effects.
         ``"residual ~ ar1(time | g)"`` says how the residuals of a normal response are
         correlated within the series g.
-    data : pandas, polars or pyarrow table
-        One row per observation. It is never modified.
+    data : pandas, polars or pyarrow table, or what is read in batches
+        One row per observation. It is never modified. For a normal response also a parquet
+        file, a folder of them (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB
+        relation or a Dask or Spark DataFrame, of which sums are kept and no rows.
     family : str or Family
         The response distribution: a name such as ``"poisson"``, with its default
         link, or an object such as ``bmx.families.Binomial(link="probit")``.
@@ -406,7 +408,8 @@ class Model(FittableModel, PoolingExtremes):
     def _warn_of_rows_not_kept(self, new: Model) -> None:
         """Warn where rows that were left out for a column might be complete without it."""
         n, n_given = self.design.n_obs, self.design.n_rows_given
-        gone = [c for c in self.design.frame.columns if c not in new.design.frame.columns]
+        now = new.design.fitted_columns.columns
+        gone = [c for c in self.design.fitted_columns.columns if c not in now]
         if gone and n < n_given:
             columns = ", ".join(f"`{column}`" for column in gone)
             warnings.warn(

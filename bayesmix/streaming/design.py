@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,9 +24,10 @@ from bayesmix.errors import OWN_FILES, DataError, NotSupportedError
 from bayesmix.formula import Formula
 from bayesmix.sources import Source
 from bayesmix.streaming.first_pass import FirstPass, first_pass
-from bayesmix.streaming.moments import ColumnSums, Triangle
-from bayesmix.streaming.rows import Batch, Numbers, StreamedRows
-from bayesmix.streaming.states import learn_states
+from bayesmix.streaming.remembered import Remembered, few_rows
+from bayesmix.streaming.rows import Numbers, StreamedRows
+from bayesmix.streaming.states import known_states, learn_states, states_of
+from bayesmix.streaming.sums import Sums
 from bayesmix.summed import Summed
 
 __all__ = ["StreamedRows", "streamed_design"]
@@ -73,6 +75,16 @@ def streamed_design(
         if name not in source.columns:
             raise unknown_column(name, source.columns, formula, source)
     columns = tuple(dict.fromkeys([*formula.columns, *beside.values()]))
+    if isinstance(source, Remembered):
+        source.check(formula.text, beside)
+        first = FirstPass(sample=source.frame, n_given=source.n_given, n_obs=source.n_obs)
+        sample = _design_of_sample(formula, first, functions, beside)
+        rows = StreamedRows(
+            source=source, design=sample, columns=columns, beside=beside, numbers=numbers
+        )
+        known_states(_every_columns(sample), source.states)
+        sums = Sums(rows).restore(source.arrays, source.n_obs)
+        return _assembled(rows, sums, first, residual_is_estimated=residual_is_estimated)
     groups = [term.columns for term in formula.groups if term.columns]
     first = first_pass(source, columns, groups, formula.categorical, missing, beside)
     sample = _design_of_sample(formula, first, functions, beside)
@@ -80,11 +92,12 @@ def streamed_design(
         source=source, design=sample, columns=columns, beside=beside, numbers=numbers
     )
 
-    def frames() -> Iterator[pd.DataFrame]:
-        return (one.frame for one in rows.frames())
+    def gather(make: Callable[[], Any]) -> Any:
+        return rows.gather(functools.partial(_over_frames, make))
 
-    learn_states(_every_columns(sample), frames)
-    return _summed(rows, first, residual_is_estimated=residual_is_estimated)
+    learn_states(_every_columns(sample), gather)
+    sums = _summed(rows, first)
+    return _assembled(rows, sums, first, residual_is_estimated=residual_is_estimated)
 
 
 def _refuse_terms(formula: Formula) -> None:
@@ -150,90 +163,43 @@ def _every_columns(design: Design) -> list[Columns]:
     return [columns for columns in found if isinstance(columns, Columns)]
 
 
-class _Sums:
-    """What the pass over the arrays adds up."""
-
-    def __init__(self, rows: StreamedRows) -> None:
-        mu = rows.design.mu
-        names = mu.fixed_columns.names
-        X = mu.fixed_columns.build(rows.design.frame)
-        y = rows.numbers(rows.design.response)
-        has_constant = bool(mu.formula.has_intercept)
-        shift = X.mean(axis=0) if has_constant else np.zeros(len(names))
-        if "Intercept" in names and has_constant:
-            shift[names.index("Intercept")] = 0.0
-        y_shift = float(y.mean()) if has_constant else 0.0
-        self.sample_X = X
-        self.X, self.y = ColumnSums(len(names)), ColumnSums(3)
-        # Where the columns of effects are those of X the sums are X's.
-        own = mu.fixed_columns.terms
-        self.Z = [
-            self.X if len(g.terms) == 1 and g.terms[0] is own else ColumnSums(g.n_effects)
-            for g in mu.groups
-        ]
-        self.beside = {argument: ColumnSums(1) for argument in rows.beside}
-        self.ends: dict[str, list[tuple[float, Any]]] = {argument: [] for argument in rows.beside}
-        self.log_weights = 0.0
-        self.plain = Triangle(shift, y_shift)
-        self.weighted = Triangle(shift, y_shift) if rows.beside else self.plain
-        self.levels = [group.n_levels for group in mu.groups]
-        self.cells: list[np.ndarray] = []
-
-    def update(self, batch: Batch) -> None:
-        """Add rows."""
-        offset = np.zeros(len(batch.y)) if batch.offset is None else batch.offset
-        self.X.update(batch.X)
-        self.y.update(np.column_stack([batch.z, batch.y, offset]))
-        for own, Z in zip(self.Z, batch.Z, strict=True):
-            if own is not self.X:
-                own.update(Z)
-        self.plain.update(batch.X, batch.z, None)
-        for argument, values in batch.beside.items():
-            precision = values if argument == "weights" else values**-2.0
-            self.beside[argument].update(values[:, None])
-            for at in (int(values.argmin()), int(values.argmax())):
-                self.ends[argument].append((float(values[at]), batch.labels[at]))
-            self.log_weights += float(np.log(precision).sum())
-            self.weighted.update(batch.X, batch.z, precision)
-        if len(batch.index) > 1:
-            self._add_cells(batch.index)
-
-    def _add_cells(self, index: tuple[np.ndarray, ...]) -> None:
-        """Note which levels are met together."""
-        code = index[0]
-        for size, own in zip(self.levels[1:], index[1:], strict=True):
-            code = code * size + own
-        self.cells.append(np.unique(code))
-        if sum(map(len, self.cells)) > 2 * len(self.cells[0]) + 1_000_000:
-            self.cells = [np.unique(np.concatenate(self.cells))]
-
-    def combinations(self) -> tuple[np.ndarray, ...]:
-        """Return the levels that are met together, an array for each grouping factor."""
-        if len(self.levels) < 2:
-            return tuple(np.arange(size) for size in self.levels)
-        code, found = np.unique(np.concatenate(self.cells)), []
-        for size in reversed(self.levels[1:]):
-            code, own = np.divmod(code, size)
-            found.append(own)
-        return (code, *reversed(found))
+def _over_frames(make: Callable[[], Any], rows: StreamedRows) -> Any:
+    found = make()
+    for one in rows.frames():
+        found.update(one.frame)
+    return found
 
 
-def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool) -> Design:
-    """Add up the rows, and put the sums into their places."""
-    sums, mu, name = _Sums(rows), rows.design.mu, rows.source.name
-    if np.prod([float(size) for size in sums.levels]) > 2.0**62:
+def _over_batches(rows: StreamedRows) -> Sums:
+    found = Sums(rows)
+    for batch in rows.batches():
+        found.update(batch)
+    return found
+
+
+def _summed(rows: StreamedRows, first: FirstPass) -> Sums:
+    """Add up the rows."""
+    levels, name = [group.n_levels for group in rows.design.mu.groups], rows.source.name
+    if np.prod([float(size) for size in levels]) > 2.0**62:
         raise NotSupportedError(
             "the grouping factors have more combinations of levels than data that are read in "
             "batches can number; read the columns that the model uses into a frame"
         )
-    for batch in rows.batches():
-        sums.update(batch)
+    sums = rows.gather(_over_batches)
     n = sums.X.n
     if n != first.n_obs:
         raise DataError(f"{name} had {first.n_obs} complete rows in one pass and {n} in the next")
     for argument, ends in sums.ends.items():
         values = np.asarray([value for value, _ in ends])
         check_spread(argument, values, pd.Index([label for _, label in ends]))
+    return sums
+
+
+def _assembled(
+    rows: StreamedRows, sums: Sums, first: FirstPass, *, residual_is_estimated: bool
+) -> Design:
+    """Put the sums into the places of the rows."""
+    n, mu, name = sums.X.n, rows.design.mu, rows.source.name
     names, text = mu.fixed_columns.names, mu.formula.response.text
     X = sums.X.summed(slice(None), "the fixed effects' columns", name)
     y = replace(
@@ -283,7 +249,7 @@ def _summed(rows: StreamedRows, first: FirstPass, *, residual_is_estimated: bool
     )
 
 
-def _ranks(sums: _Sums, mu: LinearPredictor, n: int) -> tuple[list[int], tuple[str, ...], Any]:
+def _ranks(sums: Sums, mu: LinearPredictor, n: int) -> tuple[list[int], tuple[str, ...], Any]:
     """Which columns are kept, those left out, and what these are: of all rows."""
     columns = mu.fixed_columns
     if len(columns.names) >= n:
@@ -296,7 +262,7 @@ def _ranks(sums: _Sums, mu: LinearPredictor, n: int) -> tuple[list[int], tuple[s
 
 
 def _around_fixed(
-    groups: list[GroupingFactor], rows: StreamedRows, sums: _Sums, kept: list[int],
+    groups: list[GroupingFactor], rows: StreamedRows, sums: Sums, kept: list[int],
     fixed: tuple[str, ...],
 ) -> tuple[GroupingFactor, ...]:  # fmt: skip
     """Say which fixed effect each effect varies around, by the rows of the sample."""
@@ -319,21 +285,61 @@ class Streamed:
         Levels that are met together.
     log_weights : float
         Sum of the logarithms of the precisions.
+    products : ndarray or None
+        The cross-products as the algebra lays them out, once they are known.
     """
 
-    def __init__(self, rows: StreamedRows, sums: _Sums, kept: list[int]) -> None:
-        self._rows, self._kept = rows, kept
+    def __init__(self, rows: StreamedRows, sums: Sums, kept: list[int]) -> None:
+        self._rows, self._kept, self._sums = rows, kept, sums
         self.triangle, self.combinations = sums.weighted, sums.combinations()
         self.log_weights = sums.log_weights
         self.name = rows.source.name
+        own = rows.source
+        self.products: np.ndarray | None = own.products if isinstance(own, Remembered) else None
 
     @property
     def kept(self) -> list[int]:
         """Columns of the triangle's X that the design keeps."""
         return self._kept
 
-    def batches(self) -> Iterator[Batch]:
-        """Read all rows once more; X without the columns that are left out."""
-        for batch in self._rows.batches(checked=True):
-            every = len(self._kept) == batch.X.shape[1]
-            yield batch if every else replace(batch, X=batch.X[:, self._kept])
+    def remembered(self, formula: str, n_given: int) -> Remembered:
+        """What a file keeps of the rows: labels, states and sums.
+
+        Parameters
+        ----------
+        formula : str
+        n_given : int
+            Rows with the incomplete ones.
+        """
+        rows = self._rows
+        if self.products is None:
+            raise DataError("the cross-products are not known yet")
+        return Remembered(
+            rows.source.name,
+            formula=formula,
+            beside=rows.beside,
+            frame=few_rows(rows.design, rows.beside),
+            states=states_of(_every_columns(rows.design)),
+            arrays=self._sums.arrays(),
+            products=self.products,
+            n_given=n_given,
+            n_obs=self._sums.X.n,
+        )
+
+    def gather(self, make: Callable[[], Any]) -> Any:
+        """Read all rows once more; X without the columns that are left out.
+
+        Parameters
+        ----------
+        make : callable
+            Makes sums of no rows, with `update` and `merge`.
+        """
+        return self._rows.gather(functools.partial(_over_kept, make, self._kept))
+
+
+def _over_kept(make: Callable[[], Any], kept: list[int], rows: StreamedRows) -> Any:
+    found = make()
+    for batch in rows.batches(checked=True):
+        every = len(kept) == batch.X.shape[1]
+        found.update(batch if every else replace(batch, X=batch.X[:, kept]))
+    return found

@@ -330,3 +330,14 @@ def test_long_sums_are_read_in_no_time() -> None:
     assert [str(term) for term in formula.fixed] == ["1", *names]
     start, stop = formula.places["column_19"]
     assert formula.text[start : stop + 1] == "column_19 "
+
+
+def test_a_text_is_read_once_and_a_dot_each_time():
+    assert parse_formula("y ~ x + (x | g)") is parse_formula("y ~ x + (x | g)")
+    one, other = (parse_formula("y ~ .", available=["y", *names]) for names in ("ab", "cd"))
+    assert [str(term) for term in one.fixed] == ["1", "a", "b"]
+    assert [str(term) for term in other.fixed] == ["1", "c", "d"]
+    functions = {"half": lambda x: x / 2}
+    assert parse_formula("y ~ half(x)", functions=functions).fixed
+    with pytest.raises(FormulaError, match="half"):
+        parse_formula("y ~ half(x)")

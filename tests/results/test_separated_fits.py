@@ -515,3 +515,26 @@ def test_a_time_of_one_row_has_no_sd_of_its_own() -> None:
     assert np.isnan(fit.fixed_effects()["sd"]).tolist() == [False, False, False, True]
     others = bmx.Model(formulas, data[:30]).fit_eb().fixed_effects()
     np.testing.assert_allclose(fit.fixed_effects()["sd"][:3], others["sd"], rtol=1e-3)
+
+
+def test_thresholds_that_single_rows_hold_have_no_standard_error():
+    rng = np.random.default_rng(3)
+    f, x = rng.choice(["a", "b", "c"], 300), rng.normal(size=300)
+    latent = 0.8 * x + rng.logistic(size=300)
+    cut = pd.cut(latent, [-np.inf, -1, 0.5, np.inf], labels=["lo", "mid", "high"]).astype(object)
+    categories = pd.CategoricalDtype(["lo", "mid", "high"], ordered=True)
+
+    def fit(y, rows=slice(None)):
+        data = pd.DataFrame({"y": pd.Series(y).astype(categories), "x": x, "f": f})[rows]
+        return bmx.Model(["y ~ x", "disc ~ f"], data, family="cumulative").fit_eb()
+
+    with pytest.warns(BayesmixWarning):
+        sharp = fit(np.where(f == "c", "mid", cut))
+    assert "thresholds" in sharp.separation
+    table = sharp.family_parameters()
+    assert table[["sd", "lower", "upper"]].isna().all(axis=None)
+    # Where disc goes to zero instead the thresholds are those of the other rows.
+    with pytest.warns(SeparationWarning, match="disc"):
+        level = fit(np.where(f == "c", "lo", cut)).family_parameters()
+    others = fit(cut, f != "c").family_parameters()
+    pd.testing.assert_frame_equal(level, others, rtol=1e-3)

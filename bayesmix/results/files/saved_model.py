@@ -23,6 +23,7 @@ from bayesmix.results.files.saved_columns import (
 )
 from bayesmix.results.files.saved_matrices import matrix_from_saved, saved_matrix
 from bayesmix.results.files.saved_smooths import saved_smooths, with_saved_smooths
+from bayesmix.results.files.saved_sums import described_sums, remembered, saved_sums
 from bayesmix.statement.specification import Specification
 from bayesmix.statement.stated import StatedModel
 
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["model_from_saved", "saved_model"]
 
 # 2: with the model whose levels, knots and priors were kept; 3: with several linear predictors;
-# 4: with known covariances between levels; 5: with smooths; 6: with a residual structure.
-_FORMAT = 6
+# 4: with known covariances between levels; 5: with smooths; 6: with a residual structure;
+# 7: with sums in the place of rows.
+_FORMAT = 7
 _LEARNED = "learned_from_"
 
 
@@ -55,11 +57,13 @@ def saved_model(model: StatedModel) -> xr.Dataset:
 
     design, given = model.design, model.specification
     arrays: dict[str, np.ndarray] = {}
+    known = saved_sums(model, arrays) if design.streamed is not None else None
+    frame = design.frame if known is None else known.frame
     columns = [
-        {"name": str(name), **saved_column(design.frame[name], f"column_{i}", arrays)}
-        for i, name in enumerate(design.frame.columns)
+        {"name": str(name), **saved_column(frame[name], f"column_{i}", arrays)}
+        for i, name in enumerate(frame.columns)
     ]
-    described = {
+    described: dict[str, Any] = {
         "format": _format(model),
         "formula": given.formula,
         "family": given.family.name,
@@ -75,10 +79,14 @@ def saved_model(model: StatedModel) -> xr.Dataset:
         "priors": _saved_priors(model.prior_entries),
         "columns": columns,
         "row_columns": model.row_columns,
-        "row_labels": saved_index(design.row_labels, "row_labels", arrays),
-        "row_name": None if design.row_labels.name is None else str(design.row_labels.name),
         "n_rows_given": design.n_rows_given,
     }
+    if known is None:
+        name = design.row_labels.name
+        described["row_labels"] = saved_index(design.row_labels, "row_labels", arrays)
+        described["row_name"] = None if name is None else str(name)
+    else:
+        described["sums"] = described_sums(known)
     others = [name for name in design.predictors if name != "mu"]
     if others:
         predictors = model.prior_entries.predictors
@@ -94,13 +102,13 @@ def saved_model(model: StatedModel) -> xr.Dataset:
     smooths = saved_smooths(design, arrays)
     if smooths:
         described["smooths"] = smooths
-    if design.rows is not None:
+    if design.rows is not None and known is None:
         arrays["rows"] = design.rows
     if model.learned_from is not None:
         whole = saved_model(model.learned_from)
         described["learned_from"] = json.loads(whole.attrs["specification"])
         arrays |= {f"{_LEARNED}{name}": a.to_numpy() for name, a in whole.data_vars.items()}
-    beside = {"weights": design.weights, "known_se": design.known_se}
+    beside = {"weights": design.weights, "known_se": design.known_se} if known is None else {}
     arrays |= {name: values for name, values in beside.items() if values is not None}
     data = {name: ([f"{name}_dim"], values) for name, values in arrays.items()}
     return xr.Dataset(data, attrs={"specification": json.dumps(described)})
@@ -139,14 +147,7 @@ def _model[M: StatedModel](
     arrays: Mapping[str, np.ndarray],
     functions: Mapping[str, Callable[..., Any]] | None,
 ) -> M:
-    whole = None
-    if described.get("learned_from") is not None:
-        if not isinstance(described["learned_from"], dict) or any(
-            n.startswith(2 * _LEARNED) for n in arrays
-        ):
-            raise FileError("the file does not say what its model learned from")
-        theirs = {n.removeprefix(_LEARNED): a for n, a in arrays.items() if n.startswith(_LEARNED)}
-        whole = _model(make, described["learned_from"], theirs, functions)
+    whole = _whole(make, described, arrays, functions)
     missing = [name for name in described["functions"] if name not in (functions or {})]
     if missing:
         raise FileError(
@@ -159,14 +160,13 @@ def _model[M: StatedModel](
         {column["name"]: column_from_saved(column, arrays) for column in described["columns"]}
     )
     formula = described["formula"]
-    given: dict[str, Any] = {}
-    for name in ("weights", "known_se"):
-        if name in arrays:
-            given[name] = arrays[name]
-            column = described["row_columns"].get(name)
-            if column is not None:
-                frame = frame if column in frame else frame.assign(**{column: arrays[name]})
-                given[name] = column
+    sums = described.get("sums")
+    data: Any
+    if sums is None:
+        data, given = _with_row_data(frame, described, arrays)
+    else:
+        data = remembered(sums, frame, described["n_rows_given"], arrays)
+        given = data.beside
     try:
         specification = Specification(
             formula=tuple(formula) if isinstance(formula, list) else formula,
@@ -179,7 +179,7 @@ def _model[M: StatedModel](
             ),
             **given,
         )
-        model = specification.build(make, frame, learned_from=whole)
+        model = specification.build(make, data, learned_from=whole)
         priors = _priors_from_saved(described["priors"])
         others = {n: _priors_from_saved(p).mu for n, p in described.get("others", {}).items()}
         priors = replace(priors, predictors={**priors.predictors, **others})
@@ -188,6 +188,9 @@ def _model[M: StatedModel](
     found = [entry.parameter for entry in priors]
     if found != [entry.parameter for entry in model.prior_entries]:
         raise FileError("the priors in the file are not those of its formula")
+    note = "a fit from a file has the columns that it used"
+    if sums is not None:
+        return model.with_parts(priors=priors, data_note=note)
     labels = index_from_saved(described["row_labels"], arrays).rename(described["row_name"])
     rows = arrays.get("rows")
     if len(labels) != model.design.n_obs or (rows is not None and len(rows) != len(labels)):
@@ -198,15 +201,47 @@ def _model[M: StatedModel](
     design = replace(
         design, row_labels=labels, rows=rows, n_rows_given=int(described["n_rows_given"])
     )
-    return model.with_parts(
-        design=design, priors=priors, data_note="a fit from a file has the columns that it used"
-    )
+    return model.with_parts(design=design, priors=priors, data_note=note)
+
+
+def _whole[M: StatedModel](
+    make: Callable[..., M],
+    described: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    functions: Mapping[str, Callable[..., Any]] | None,
+) -> M | None:
+    """The model that this one has learned from, if there is one."""
+    if described.get("learned_from") is None:
+        return None
+    if not isinstance(described["learned_from"], dict) or any(
+        n.startswith(2 * _LEARNED) for n in arrays
+    ):
+        raise FileError("the file does not say what its model learned from")
+    theirs = {n.removeprefix(_LEARNED): a for n, a in arrays.items() if n.startswith(_LEARNED)}
+    return _model(make, described["learned_from"], theirs, functions)
+
+
+def _with_row_data(
+    frame: pd.DataFrame, described: dict[str, Any], arrays: Mapping[str, np.ndarray]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Weights and standard errors as arguments, as columns where they were columns."""
+    given: dict[str, Any] = {}
+    for name in ("weights", "known_se"):
+        if name in arrays:
+            given[name] = arrays[name]
+            column = described["row_columns"].get(name)
+            if column is not None:
+                frame = frame if column in frame else frame.assign(**{column: arrays[name]})
+                given[name] = column
+    return frame, given
 
 
 def _format(model: StatedModel) -> int:
     """The first version of the format that can hold a model, so that older readers can, too."""
-    if model.design.residual is not None:
+    if model.design.streamed is not None:
         return _FORMAT
+    if model.design.residual is not None:
+        return 6
     if any(predictor.smooths for predictor in model.design.predictors.values()):
         return 5
     if _related(model):

@@ -27,7 +27,9 @@ class Saves(HasLaw):
         The file holds the formula, the family, the priors, and the rows and columns of the
         data that the model uses, so that a loaded fit predicts, checks and refits; of a
         posterior also all groups of `idata`. An empirical Bayes fit is repeated when it is
-        loaded. Functions of your own are not in it.
+        loaded. Functions of your own are not in it. Of data that were read in batches it holds
+        levels, states of transforms and sums, and no rows; the loaded fit answers what the fit
+        did, and a changed formula needs ``update(..., data=...)``.
 
         Parameters
         ----------

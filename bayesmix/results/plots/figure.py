@@ -239,6 +239,8 @@ def finish(figure: Any) -> Any:
     now = drawing()
     own = [axis for axis in now.panels if axis.figure is not None] if now.axes else figure.axes
     for axes in own:
+        for spine in axes.spines.values():  # which lies on the axes' box: each costs a layout
+            spine.set_in_layout(False)
         for axis in (axes.xaxis, axes.yaxis):
             automatic = isinstance(axis.get_major_locator(), AutoLocator)
             if automatic and isinstance(axis.get_major_formatter(), ScalarFormatter):

@@ -47,7 +47,8 @@ def plot_heatmap(
     known = np.abs(values[np.isfinite(values)])
     top = largest or float(known.max(initial=0.0)) or 1.0
     shown = list(range(0, n, -(-n // _NAMED)))
-    texts = labels([names[i] for i in shown], share(24, _SIZE), whole=True)
+    named = [f"{name:.12g}" if isinstance(name, float) else name for name in names]
+    texts = labels([named[i] for i in shown], share(24, _SIZE), whole=True)
     room = text_width(texts, _SIZE)
     side = float(np.clip(0.5 * n, 2.0, 5.5))
     # Names that have no room beside each other stand upright.

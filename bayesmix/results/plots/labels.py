@@ -124,10 +124,10 @@ def write_plainly(parts: Sequence[Any]) -> None:
     from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    every = {text for part in parts for text in part.findobj(Text)}
-    axes = {axis for part in parts for axis in part.findobj(Axis)}
-    for axis in axes:
-        every -= set(axis.findobj(Text)) - {axis.label}
-    for text in every:
-        if text.get_text():
-            text.set_text(as_written(text.get_text()))
+    found = list(parts)
+    while found:
+        artist = found.pop()
+        if isinstance(artist, Text) and artist.get_text():
+            artist.set_text(as_written(artist.get_text()))
+        # An axis that is asked for its ticks makes them, and they are not needed yet.
+        found += [artist.label] if isinstance(artist, Axis) else artist.get_children()

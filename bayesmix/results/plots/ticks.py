@@ -83,6 +83,7 @@ class NumberLocator(MaxNLocator):
 
     def __init__(self, most: int = 9, *, integer: bool = False, prune: str | None = None) -> None:
         self._most = most
+        self._known: tuple[Any, Any] = (None, None)
         super().__init__(
             most, steps=[1, 2, 2.5, 5, 10], integer=integer, prune=prune, min_n_ticks=1
         )
@@ -91,6 +92,14 @@ class NumberLocator(MaxNLocator):
         """Return the places, between two ends and one step beyond."""
         axis: Any = self.axis
         most = min(self._most, max(int(axis.get_tick_space()), 2))
+        # A layout asks dozens of times for the same axis.
+        asked = (vmin, vmax, most, axis.axes.bbox.width, axis.axes.figure.dpi, _label_size(axis))
+        if asked != self._known[0]:
+            self._known = (asked, self._choose(most, vmin, vmax))
+        return self._known[1]
+
+    def _choose(self, most: int, vmin: float, vmax: float) -> Any:
+        """Take the most places whose numbers have room."""
         for n in range(most, 0, -1):
             self.set_params(nbins=n)
             values = np.asarray(super().tick_values(vmin, vmax))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import checked_seed, one_of, whole_number
+from bayesmix.errors import NotSupportedError
 from bayesmix.laws.forecast import check_forecast
 from bayesmix.laws.parameters import check_replicates
 from bayesmix.laws.request import Groups, Kind, PredictionRequest, checked_parameter
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.having_law import HasLaw
+from bayesmix.results.predict.batches import predicted_batches, write_batches
 from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
 from bayesmix.results.predict.labelled import labelled_draws
 from bayesmix.results.predict.ordinal import (
@@ -25,6 +28,8 @@ from bayesmix.results.predict.ordinal import (
     probability_table,
 )
 from bayesmix.results.predict.parts import Part, asked_of_parts, without_fixed
+from bayesmix.sources import is_source
+from bayesmix.threads import on_one_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,6 +44,7 @@ _NAMES = ("estimate", "sd", "lower", "upper")
 class Predicts(HasLaw):
     """What a fit can say about rows, its own or new ones."""
 
+    @on_one_thread
     def predict(
         self,
         data: Any = None,
@@ -52,7 +58,8 @@ class Predicts(HasLaw):
         ci_prob: float = 0.95,
         draws: int | None = None,
         seed: int | None = None,
-    ) -> pd.DataFrame:
+        to: str | PathLike[str] | None = None,
+    ) -> pd.DataFrame | Any:
         """Predict row by row, with intervals.
 
         A row whose level was seen in fitting uses that level's effects. A level
@@ -64,10 +71,12 @@ class Predicts(HasLaw):
 
         Parameters
         ----------
-        data : pandas, polars or pyarrow table, optional
+        data : pandas, polars or pyarrow table, or what is read in batches, optional
             New rows; those of the fit by default. It needs the predictors and, for
             `groups="conditional"`, the grouping columns. The response is not needed
-            and other columns are ignored.
+            and other columns are ignored. A parquet file, a folder of them, a pyarrow dataset,
+            a polars LazyFrame, a DuckDB relation or a Dask or Spark DataFrame is read a batch of
+            rows at a time, whether or not the fit is one to such data.
         kind : {"mean", "response", "linear", "probability"}
             The expected response, a new observation (the interval then includes the
             residual or sampling variation), or the linear predictor on the link
@@ -107,13 +116,18 @@ class Predicts(HasLaw):
         seed : int, optional
             Seed of the effects of new groups and of new observations; the fit's own
             by default (0 for empirical Bayes), so that the same call gives the same numbers.
+        to : str or path, optional
+            Ending in .parquet: where the predictions of data that are read in batches are
+            written, in the order of their rows. The file is there when it is complete.
 
         Returns
         -------
-        DataFrame
+        DataFrame, or iterator of DataFrame, or Path
             One row per row of the data, with its index: estimate (the mean), sd,
             lower, upper, in units of the response, or of the link scale for
-            `kind="linear"`.
+            `kind="linear"`. For data that are read in batches an iterator over such tables, one
+            for each batch, labelled by the positions of the rows; with `to` the path that was
+            written. What is simulated (`kind="response"`) is drawn by batch.
 
             For `kind="probability"` one row per row of the data and category, the
             categories of a row one below the other: category, estimate, sd, lower,
@@ -135,9 +149,13 @@ class Predicts(HasLaw):
         ------
         DataError
             If the data lack a column that is needed, or have it with another type, a
-            missing predictor, or a level that a fixed factor does not have.
+            missing predictor, or a level that a fixed factor does not have; of data in
+            batches naming the rows of the batch.
         NotSupportedError
-            For an argument out of its range, or too many crossed effects.
+            For an argument out of its range, or too many crossed effects; for `to` without
+            data that are read in batches.
+        FileError
+            If `to` cannot be written.
 
         Warns
         -----
@@ -181,7 +199,22 @@ class Predicts(HasLaw):
         >>> model = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep)
         >>> post = model.fit(seed=1, progress=False)  # doctest: +SKIP
         >>> post.predict({"Days": [10], "Subject": ["308"]})  # doctest: +SKIP
+        >>> post.predict("rows.parquet", to="predicted.parquet")  # doctest: +SKIP
         """
+        if is_source(data):
+            tables = predicted_batches(
+                self.model, data,
+                lambda frame: self.predict(
+                    frame, kind, groups, marginal=marginal, forecast=forecast,
+                    parameter=parameter, include=include, ci_prob=ci_prob, draws=draws, seed=seed,
+                ),
+            )  # fmt: skip
+            return tables if to is None else write_batches(tables, to)
+        if to is not None:
+            raise NotSupportedError(
+                "to= writes predictions of data that are read in batches: give a parquet file, a "
+                "folder of them or a query, or write the table, as by .to_parquet(...)"
+            )
         fixed = True
         if include is not None:
             kind, groups, fixed = asked_of_parts(include, kind, groups, self.model.family)
@@ -215,6 +248,7 @@ class Predicts(HasLaw):
             table, self.model.design, self._bearing(rows, request), parameter or "mu"
         )
 
+    @on_one_thread
     def predict_draws(
         self,
         data: Any = None,
@@ -316,6 +350,7 @@ class Predicts(HasLaw):
         """
         return self.predict(ci_prob=ci_prob)
 
+    @on_one_thread
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None
     ) -> pd.Series[float]:
@@ -367,6 +402,7 @@ class Predicts(HasLaw):
         rows, values = self._law.residuals(kind, seed)
         return pd.Series(values, index=rows.labels, name="residual")
 
+    @on_one_thread
     def simulate(
         self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
     ) -> pd.DataFrame:

@@ -107,7 +107,8 @@ class CovarianceTables(HasLaw):
         level : str or value, optional
             A level of the grouping factor, as the data or the tables have it; the first by default.
         group : str, optional
-            The grouping factor; the first by default.
+            The grouping factor; the first by default, and the series of the residuals where
+            there is none.
         correlation : bool
             Whether to return correlations.
         labels : str, optional
@@ -123,8 +124,8 @@ class CovarianceTables(HasLaw):
         Raises
         ------
         NotSupportedError
-            If the model has no group effects, no such level or column, or memory does not
-            hold the matrix.
+            If the model has neither group effects nor series, no such level or column, or
+            memory does not hold the matrix.
         DataError
             If there is no such grouping factor.
 

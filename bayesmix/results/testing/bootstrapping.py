@@ -22,7 +22,7 @@ from bayesmix.errors import (
 )
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits_law import Interval, RefitsLaw
-from bayesmix.laws.resampling import BootstrapKind, Resampling
+from bayesmix.laws.resampled import BootstrapKind
 from bayesmix.memory import check_memory
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.testing.bootstrap import Bootstrap, Replicates
@@ -30,6 +30,7 @@ from bayesmix.results.testing.running import Progress, in_threads, threads_of
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
+    from bayesmix.laws.resampling import Resampling
 
 __all__ = ["Bootstraps"]
 
@@ -123,6 +124,8 @@ class Bootstraps(HasLaw):
         """
         start = time.perf_counter()
         n = whole_number("n", n, 1, 10_000_000)
+        from bayesmix.laws.resampling import Resampling
+
         one_of("kind", kind, get_args(BootstrapKind))
         one_of("interval", interval, get_args(Interval))
         number = checked_seed(seed, 0)

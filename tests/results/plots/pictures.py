@@ -12,11 +12,13 @@ def texts(figure: Any) -> list[Any]:
     """Every text that is seen."""
     from matplotlib.text import Text
 
-    figure.canvas.draw()
+    if figure.stale:
+        figure.canvas.draw()
     every = set(figure.findobj(Text))
     for axis in (one for axes in figure.axes for one in (axes.xaxis, axes.yaxis)):
         ticks = [t for tick in axis._update_ticks() for t in (tick.label1, tick.label2)]
         every -= set(axis.findobj(Text)) - {axis.label, axis.offsetText, *ticks}
+    figure.stale = False  # that ticks were asked for changes nothing
     return [text for text in every if text.get_visible() and text.get_text().strip()]
 
 

@@ -273,3 +273,14 @@ def test_the_picture_of_a_marginal_covariance_shows_its_table(
     log = bmx.Model("count ~ (1 | g)", rows, family="poisson").fit_eb()
     bar = log.plot_marginal_covariance("2").axes[1]
     assert bar.get_ylabel() == "covariance on the log scale"
+
+
+def test_rows_of_a_series_covary_where_nothing_else_groups_them(rows: pd.DataFrame) -> None:
+    eb = bmx.Model(["y ~ x", "residual ~ ar1(t | g)"], rows.assign(t=range(len(rows)))).fit_eb()
+    level = rows["g"].iloc[0]
+    V = eb.marginal_covariance(level, labels="t")
+    rho = eb.covariance_parameters()["estimate"][0]
+    sigma = eb.variance_components()["sd"][0]
+    apart = np.abs(np.subtract.outer(V.index.to_numpy(), V.index.to_numpy()))
+    np.testing.assert_allclose(V, sigma**2 * rho**apart, rtol=1e-6)
+    assert eb.marginal_covariance(level, "g").shape == V.shape
