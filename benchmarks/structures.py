@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import peers
+
+import bayesmix as bmx
 
 HERE = Path(__file__).parent
 LIMIT = int(os.environ.get("BENCH_LIMIT", "600"))  # seconds that a run is given
@@ -30,24 +32,34 @@ class Case:
     formula: str
     peer: str  # which R package
     peer_formula: str
-    bambi: str
     groups: str
+    bambi: dict[str, tuple[str, str]] = field(default_factory=dict)  # sampler and formula
+    also: str = ""  # a second formula of ours, of the model that bambi can state
 
 
+COLUMNS = [f"{name}{k}" for name in "xz" for k in range(9)]
 CASES = {
     "gpa, ar1(occasion \\| student)": Case(
         data="gpa.csv", formula="gpa ~ occasion + ar1(occasion | student)", peer="glmmTMB",
-        peer_formula="gpa ~ occasion + ar1(time + 0 | student)", bambi="", groups="student",
+        peer_formula="gpa ~ occasion + ar1(time + 0 | student)", groups="student",
     ),
     "field of 60 places, exp(lon + lat \\| 1)": Case(
         data="sim_spatial.csv", formula="y ~ 1 + exp(lon + lat | 1)", peer="glmmTMB",
         peer_formula="y ~ 1 + exp(place + 0 | one)",
-        bambi='y ~ 1 + hsgp(lon, lat, m=10, c=1.5, cov="Matern32")', groups="one",
+        groups="one",
+        # By PyMC's sampler: nutpie's trace of hsgp() cannot be read by ArviZ.
+        bambi={"hsgp": ("pymc", 'y ~ 1 + hsgp(lon, lat, m=10, c=1.5, cov="Matern32")')},
     ),
     "GAMM, 10,000 rows, s(x) + s(z) + (1 \\| g)": Case(
         data="gamm", formula="y ~ s(x) + s(z) + (1 | g)", peer="mgcv",
         peer_formula='y ~ s(x, bs = "tp") + s(z, bs = "tp") + s(g, bs = "re")',
-        bambi="y ~ 1 + hsgp(x, m=15, c=1.5) + hsgp(z, m=15, c=1.5) + (1 | g)", groups="g",
+        groups="g", also="y ~ bs(x, df=9) + bs(z, df=9) + (1 | g)",
+        bambi={
+            "hsgp": ("pymc", "y ~ 1 + hsgp(x, m=15, c=1.5) + hsgp(z, m=15, c=1.5) + (1 | g)"),
+            "bs(df=9)": ("pymc", "y ~ 1 + bs(x, df=9) + bs(z, df=9) + (1 | g)"),
+            # Column by column, as nutpie's trace of bs() cannot be read by ArviZ either.
+            "columns of bs(df=9)": ("nutpie", f"y ~ 1 + {' + '.join(COLUMNS)} + (1 | g)"),
+        },
     ),
 }  # fmt: skip
 
@@ -89,7 +101,9 @@ def make_data(name: str, reference: Path) -> pd.DataFrame:
     n, g = 10_000, rng.integers(0, 200, 10_000)
     x, z = rng.uniform(size=n), rng.uniform(size=n)
     y = np.sin(6 * x) + 2 * (z - 0.5) ** 2 + 0.5 * rng.normal(size=200)[g] + rng.normal(size=n)
-    return pd.DataFrame({"y": y, "x": x, "z": z, "g": g})
+    data = pd.DataFrame({"y": y, "x": x, "z": z, "g": g})
+    splines = bmx.Model("y ~ bs(x, df=9) + bs(z, df=9)", data).design.mu.X[:, 1:]
+    return data.assign(**dict(zip(COLUMNS, splines.T, strict=True)))
 
 
 def run(command: list[str]) -> dict[str, float] | str:
@@ -119,11 +133,14 @@ def one_case(name: str, case: Case, path: str, python: str) -> tuple[list[str], 
         for who, result in found.items()
     ]  # fmt: skip
     drawn = {"bayesmix": run([*ours, "nuts"])}
-    if case.bambi:
-        # By PyMC's sampler: nutpie's trace of hsgp() cannot be read by ArviZ.
-        command = [python, str(HERE / "peer_bambi.py"), path, case.bambi, case.groups, "gaussian"]
-        run([*command, "pymc", "10"])  # fills PyTensor's cache
-        drawn["bambi (pymc), hsgp"] = run([*command, "pymc", "1000"])
+    if case.also:
+        own = [sys.executable, "-c", OURS, path, case.also, case.groups, "nuts"]
+        drawn["bayesmix, unpenalised splines"] = run(own)
+    for what, (sampler, formula) in case.bambi.items():
+        command = [python, str(HERE / "peer_bambi.py"), path, formula, case.groups, "gaussian",
+                   sampler]  # fmt: skip
+        run([*command, "10"])  # fills PyTensor's cache
+        drawn[f"bambi ({sampler}), {what}"] = run([*command, "1000"])
     return likelihoods, [row(name, who, result) for who, result in drawn.items()]
 
 

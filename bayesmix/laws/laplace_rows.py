@@ -12,7 +12,7 @@ from scipy import sparse, special
 from bayesmix.arguments import checked_seed, whole_number
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.laws.averages import DrawSource, Source
-from bayesmix.laws.base import Law, Linear
+from bayesmix.laws.base import Law
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
@@ -76,13 +76,6 @@ class LaplaceRows(LaplaceMode, ModeRows):
         exact = ModeSource(self.normal_effects)
         expected = ExpectedSource(self.exact_summaries, self.expected_mean, drawn, exact)
         return DeterminedCells(expected, self.determined_fixed)
-
-    def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
-        """Mean and covariance at the modes; NaN where an estimate has run away."""
-        found = super().linear(rows, weights)
-        lost = self.determined_fixed.lost(rows.X if weights is None else weights @ rows.X)
-        covariance = np.where(lost | lost[:, None], np.nan, found.covariance)
-        return replace(found, covariance=covariance)
 
     def jointly(
         self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
@@ -204,13 +197,6 @@ class LaplaceRows(LaplaceMode, ModeRows):
         return row_variance(self.model.design.mu, self.roots, weights, ridge).with_fixed(
             self.determined_fixed.covariance
         )
-
-    def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
-        variance = super()._variances(rows, request)
-        return np.where(self.determined_fixed.lost(rows.X), np.nan, variance)
-
-    def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
-        return self.determined_fixed.variance(X)
 
     def _mean_function(self, rows: Rows, request: PredictionRequest) -> Mean:
         """Return the mean of a response at a linear predictor, or its average over groups."""

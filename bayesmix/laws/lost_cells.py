@@ -30,12 +30,15 @@ class DeterminedCells:
         What is known of the fixed effects.
     columns : callable, optional
         The columns of all fixed effects for some rows; those of the rows by default.
+    linear : bool
+        Whether means are linear predictors too.
     """
 
     def __init__(
         self, source: Source, determined: Determined,
-        columns: Callable[[Rows], np.ndarray] = lambda rows: rows.X,
+        columns: Callable[[Rows], np.ndarray] = lambda rows: rows.X, *, linear: bool = False,
     ) -> None:  # fmt: skip
+        self._linear = linear
         self._source = source
         self._determined = determined
         self._columns = columns
@@ -45,7 +48,8 @@ class DeterminedCells:
         out = self._source.summaries(cells, request)
         if not self._determined.flat.shape[1]:
             return out
-        if request.kind == "linear" and cells.name in {"identity", "difference"}:
+        linear = self._linear or request.kind == "linear"
+        if linear and cells.name in {"identity", "difference"}:
             X = [_averaged(cells, self._columns(rows)) for rows in cells.parts]
             lost = self._determined.lost(X[0] - X[1] if len(X) == 2 else X[0])
         else:
@@ -53,7 +57,7 @@ class DeterminedCells:
             for rows in cells.parts:
                 X_of_rows = self._columns(rows)
                 there = self._determined.lost(X_of_rows)
-                if request.kind == "linear":
+                if linear:
                     lost |= self._determined.lost(_averaged(cells, X_of_rows))
                 elif cells.cell is None:
                     lost |= there

@@ -91,6 +91,11 @@ class ModeRows(Mode, Law):
         """Estimates of the coefficients of log sigma, and what is known of them."""
         raise NotImplementedError
 
+    @property
+    def determined_fixed(self) -> Determined:
+        """What is known of the fixed effects, on the scale of the formula."""
+        raise NotImplementedError
+
     # -- rows -----------------------------------------------------------------
 
     def summaries(
@@ -126,7 +131,8 @@ class ModeRows(Mode, Law):
             raise NotSupportedError(
                 "draws= and seed= are for a posterior: here mean and variance are exact"
             )
-        return ModeSource(self.normal_effects)
+        exact = ModeSource(self.normal_effects)
+        return DeterminedCells(exact, self.determined_fixed, linear=True)
 
     def linear(self, rows: Rows, weights: sparse.csr_matrix | None = None) -> Linear:
         """Exact mean and covariance; nothing is drawn."""
@@ -134,6 +140,8 @@ class ModeRows(Mode, Law):
         A = sparse.identity(rows.n_rows, format="csr") if weights is None else weights
         (given,) = effects.combined((rows,), A)
         covariance = effects.covariance(given, given, pairs=True)
+        lost = self.determined_fixed.lost(rows.X if weights is None else weights @ rows.X)
+        covariance = np.where(lost | lost[:, None], np.nan, covariance)
         return Linear(mean=effects.mean(given), covariance=covariance)
 
     def jointly(
@@ -141,7 +149,7 @@ class ModeRows(Mode, Law):
         draws: int | None, seed: int | None,
     ) -> Jointly:  # fmt: skip
         """Exact: a mean is its linear predictor."""
-        return normal_jointly(self.normal_effects, parts)
+        return normal_jointly(self.normal_effects, parts, determined=self.determined_fixed)
 
     def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
         """What the modes leave of the response, or that in residual standard deviations."""
@@ -298,11 +306,11 @@ class ModeRows(Mode, Law):
                 variance = variance + np.where(rows.index[name] < 0, of_population, 0.0)
             elif request.marginal and request.kind == "response":
                 variance = variance + of_population
-        return variance
+        return np.where(self.determined_fixed.lost(rows.X), np.nan, variance)
 
     def _fixed_variance(self, X: np.ndarray) -> np.ndarray:
         """Variance of x' beta, shape (n,)."""
-        return np.einsum("ni,ni->n", X @ self.conditional.beta_cov, X)
+        return self.determined_fixed.variance(X)
 
     def _values_of_rows(self, rows: Rows) -> dict[str, np.ndarray]:
         """Sigma, of each row where it has a predictor, and the residual structure's parameters."""

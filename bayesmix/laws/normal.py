@@ -19,11 +19,10 @@ from bayesmix.inference.profile import correlations, standard_deviations
 from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.base import Asked, Columns, DegreesOfFreedom, IntervalMethod, Law, Smooth
 from bayesmix.laws.components import variance_parts
-from bayesmix.laws.criteria import Criteria
+from bayesmix.laws.flat_sigma import FlatSigma
 from bayesmix.laws.intervals import around
 from bayesmix.laws.jointly import coefficients_jointly
 from bayesmix.laws.levels import covariance_roots
-from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.reach import reaches
 from bayesmix.laws.small_samples import SmallSample, small_sample
 from bayesmix.laws.smooth_degrees import penalised_degrees
@@ -50,11 +49,10 @@ _INSTEAD: Mapping[str, str] = {
     "seed": "nothing is drawn here",
 }
 _OF_COMPONENTS = ("variance", "sd", "sd_lower", "sd_upper", "variance_share")
-_STEP = 1e-5  # of numerical derivatives
 _WITHOUT_INTERVALS = ("r2", "icc", "variance_partition")
 
 
-class NormalLaw(Criteria, ModeRows):
+class NormalLaw(FlatSigma):
     """REML, ML or MAP of a normal model: exact, given the variance parameters."""
 
     given_variances: ClassVar[bool] = True
@@ -94,12 +92,14 @@ class NormalLaw(Criteria, ModeRows):
         _check(asked.ci_prob, method)
         if self.parameter != "mu":
             return self._coefficients_of_sigma(asked, method)
-        estimate = self.conditional.beta
-        sd, df = np.sqrt(np.diag(self.conditional.beta_cov)), np.full(len(estimate), np.inf)
+        estimate, coefficients = self.conditional.beta, np.eye(len(self.conditional.beta))
+        sd = np.sqrt(self.determined_fixed.variance(coefficients))
+        df = np.full(len(estimate), np.inf)
         if asked.tested:
             way = self.small_sample(asked.ddf)
-            sd = np.sqrt(np.diag(way.covariance))
-            df = np.asarray([way.test(row[None])[0] for row in np.eye(len(estimate))])
+            sd = np.where(np.isnan(sd), np.nan, np.sqrt(np.diag(way.covariance)))
+            df = np.asarray([way.test(row[None])[0] for row in coefficients])
+            df[np.isnan(sd)] = np.nan
         z = quantile_of_t((1 + asked.ci_prob) / 2, df)
         lower, upper = estimate - z * sd, estimate + z * sd
         if method == "profile":
@@ -186,54 +186,14 @@ class NormalLaw(Criteria, ModeRows):
     def fixed_moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Estimates of this predictor's coefficients, and their covariance."""
         if self.parameter == "mu":
-            return self.conditional.beta, self.conditional.beta_cov
+            return self.conditional.beta, self.determined_fixed.table()
         estimate, known = self.sigma_coefficients
         return estimate, known.table()
 
     @property
     def determined_own(self) -> Determined:
         """What is known of this predictor's coefficients."""
-        if self.parameter == "mu":
-            cov = self.conditional.beta_cov
-            return Determined(covariance=cov, flat=np.zeros((len(cov), 0)), floor=np.zeros(0))
-        return self.sigma_coefficients[1]
-
-    @functools.cached_property
-    def sigma_coefficients(self) -> tuple[np.ndarray, Determined]:
-        """Estimates of the coefficients of log sigma, and what is known of them."""
-        scale, (co, x) = self.problem.scale, self.absolute
-        assert scale is not None  # noqa: S101
-
-        def at(phi: np.ndarray) -> np.ndarray:
-            return residual_variables(self.problem, phi)[scale.variable]
-
-        estimate, phi = at(x[co.n_x :]), x[co.n_x :]
-        steps = _STEP * np.eye(len(phi))
-        slopes = np.stack([(at(phi + s) - at(phi - s)) / (2 * _STEP) for s in steps], axis=1)
-        return estimate, self.sigma_known.moved(slopes)
-
-    @property
-    def flat_in_words(self) -> str:
-        """Coefficients of sigma without a standard error; empty if there are none."""
-        if self.problem.scale is None or "sigma" not in self.model.design.predictors:
-            return ""
-        names = self.model.design.predictors["sigma"].fixed_effects
-        lost = self.sigma_coefficients[1].lost(np.eye(len(names)))
-        flat = [f"sigma: {name}" for name, is_lost in zip(names, lost, strict=True) if is_lost]
-        if not flat or not self.optimum.converged or self.method == "mivque0":
-            return ""
-        has = "has no standard error" if len(flat) == 1 else "have no standard errors"
-        return (
-            f"the likelihood is flat in {', '.join(flat)}, which {has}: the fixed effects take up "
-            "the rows that it is of, and standard errors of effects that rest on these rows alone "
-            'mean nothing; take method="map" or fit(), whose priors hold it, or leave it out of '
-            "the formula"
-        )
-
-    @property
-    def notes(self) -> list[str]:
-        """Where the likelihood is flat in sigma's coefficients."""
-        return [f"Flat: {self.flat_in_words}."] if self.flat_in_words else []
+        return self.determined_fixed if self.parameter == "mu" else self.sigma_coefficients[1]
 
     def jointly(
         self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
@@ -275,8 +235,9 @@ class NormalLaw(Criteria, ModeRows):
             for k, j in enumerate(group.fixed_column):
                 if j is not None:
                     mean[:, k] += found.beta[j]
+                    own = np.eye(len(found.beta))[[j]]
                     with np.errstate(invalid="ignore"):  # where nothing is known
-                        variance[:, k] += found.beta_cov[j, j] + 2 * cross[:, k, j]
+                        variance[:, k] += self.determined_fixed.variance(own) + 2 * cross[:, k, j]
         z = special.ndtri((1 + asked.ci_prob) / 2)
         estimate = mean[:n_levels].ravel()
         sd = np.sqrt(np.maximum(variance[:n_levels].ravel(), 0.0))
@@ -382,7 +343,9 @@ class NormalLaw(Criteria, ModeRows):
         covariance = np.zeros((p + d, p + d))
         covariance[:p, :p] = self.conditional.beta_cov
         covariance[p:, p:] = self.theta_cov
-        determined = Determined(covariance=covariance, flat=np.zeros((p + d, 0)), floor=np.zeros(0))
+        known = self.determined_fixed
+        flat = np.concatenate([known.flat, np.zeros((d, known.flat.shape[1]))])
+        determined = Determined(covariance=covariance, flat=flat, floor=known.floor)
         start = np.concatenate([self.conditional.beta, theta])
         return Smooth(start=start, determined=determined, values=self._values_at)
 

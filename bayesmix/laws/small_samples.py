@@ -155,6 +155,7 @@ def tested(
     beta: np.ndarray,
     L: np.ndarray,
     values: np.ndarray | None = None,  # noqa: PT028
+    determined: Determined | None = None,  # noqa: PT028
 ) -> FTest:
     """Test L beta = values.
 
@@ -166,10 +167,13 @@ def tested(
         Rows that say the same twice count once.
     values : ndarray, shape (d,), optional
         Zero by default.
+    determined : Determined, optional
+        What is known of the coefficients, where some may have no standard error.
 
     Returns
     -------
     FTest
+        NaN where nothing is known of what is tested.
 
     Raises
     ------
@@ -178,6 +182,8 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
+    if determined is not None and determined.part(slice(rows.shape[1])).lost(rows).any():
+        return FTest(num_df=q, den_df=np.nan, f=np.nan, p=np.nan)
     wald = float(at @ np.linalg.solve(method.of(rows), at))
     den_df, scale = method.test(rows)
     f = scale * wald / q

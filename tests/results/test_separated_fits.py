@@ -477,6 +477,40 @@ def test_a_sigma_that_the_rows_say_nothing_of_has_no_standard_error(formula: str
     assert np.isnan(levels["sd"]).tolist() == [False, True]
 
 
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+@pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])
+def test_a_mean_that_rests_on_a_row_of_unknown_sigma_has_no_standard_error(formula: str) -> None:
+    """Level c has one row: its mean is that row, and its sd would be the sigma nobody knows."""
+    data = lone_level()
+    fit = bmx.Model([formula, "sigma ~ f"], data).fit_eb()
+    others = bmx.Model([formula, "sigma ~ f"], data[data["f"] != "c"]).fit_eb()
+    found, wanted = fit.fixed_effects(), others.fixed_effects()
+    known = found["term"] != "f[T.c]"
+    assert np.isnan(found.loc[~known, ["sd", "lower", "upper"]]).all(axis=None)
+    assert np.isfinite(found.loc[~known, "estimate"]).all()
+    np.testing.assert_allclose(found.loc[known, "sd"], wanted["sd"], rtol=1e-3)
+    tested = fit.fixed_effects(ddf="satterthwaite")
+    assert np.isnan(tested.loc[~known, ["sd", "df", "t", "p"]]).all(axis=None)
+    V = fit.vcov()
+    assert np.isnan(V["f[T.c]"]).all()
+    np.testing.assert_allclose(V.loc[known.to_numpy(), known.to_numpy()], others.vcov(), rtol=3e-3)
+    assert np.isnan(fit.test(["f[T.c] = 0"])["p"][0])
+    assert np.isfinite(fit.test(["f[T.b] = 0"])["p"][0])
+    assert np.isnan(fit.anova().set_index("term").loc["f", "p"])
+    only_c = [False, False, True]
+    assert np.isnan(fit.predictions(by="f")["sd"]).tolist() == only_c
+    assert np.isnan(fit.predictions()["sd"]).all()  # of which it is a part
+    assert np.isnan(fit.predict(data.iloc[[0, 39, 40]])["sd"]).tolist() == only_c
+    assert np.isnan(fit.marginal_means("f").table["sd"]).tolist() == only_c
+    contrasts = fit.marginal_means("f").contrasts("pairwise").table
+    assert np.isnan(contrasts["sd"]).tolist() == [False, True, True]
+    assert np.isnan(fit.comparisons("f")["sd"]).tolist() == [False, True]
+    hypothesis = fit.hypothesis(["`f[T.c]` = 0", "`f[T.b]` = 0"]).table
+    assert np.isnan(hypothesis["sd"]).tolist() == [True, False]
+    held = bmx.Model([formula, "sigma ~ f"], data).fit_eb("map")
+    assert np.isfinite(held.fixed_effects()["sd"]).all()
+
+
 @pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])
 def test_a_likelihood_that_rises_as_a_sigma_falls_is_refused(formula: str) -> None:
     with pytest.raises(DataError, match="sigma is estimated as zero in row 40"):
@@ -493,9 +527,14 @@ def test_a_time_of_one_row_has_no_sd_of_its_own() -> None:
     formulas = ["y ~ C(t)", "residual ~ us(t | u)"]
     with pytest.raises(DataError, match="sigma is estimated as zero in row 30"):
         bmx.Model(formulas, data).fit_eb("ml")
-    table = bmx.Model(formulas, data).fit_eb().covariance_parameters()
+    with pytest.warns(SeparationWarning, match="flat in the residual sd of row 30, which has no"):
+        fit = bmx.Model(formulas, data).fit_eb()
+    table = fit.covariance_parameters()
     assert np.isfinite(table["sd"][:3]).all()
     assert np.isnan(table["sd"][3])
+    assert np.isnan(fit.fixed_effects()["sd"]).tolist() == [False, False, False, True]
+    others = bmx.Model(formulas, data[:30]).fit_eb().fixed_effects()
+    np.testing.assert_allclose(fit.fixed_effects()["sd"][:3], others["sd"], rtol=1e-3)
 
 
 def test_thresholds_that_single_rows_hold_have_no_standard_error():

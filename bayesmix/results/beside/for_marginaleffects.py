@@ -94,7 +94,7 @@ class ForMarginaleffects(HasLaw):
 
             def get_vcov(self, vcov: Any = True) -> np.ndarray | None:
                 """Return the covariance of the fixed effects."""
-                return None if vcov is False else law.conditional.beta_cov
+                return None if vcov is False else law.fixed_moments[1]
 
         frame = model.design.frame
         data = pl.DataFrame({str(name): _column(frame[name], pl) for name in frame.columns})
