@@ -74,7 +74,7 @@ class GlmmProblem:
     starts : dict of str to float
         Where searches start with each linear predictor but mu's.
     row_of : ndarray of int, shape (n,), or None
-        Of each row of the data the one here, where rows that are alike are one.
+        The row here that each row of the data is part of, where rows that are alike are one.
     phi_start : ndarray
         Where searches start among the family's parameters.
     """
