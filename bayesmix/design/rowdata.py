@@ -171,7 +171,12 @@ def counts_of_rows(
 
 
 def response_extras(
-    formula: Formula, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
+    formula: Formula,
+    frame: pd.DataFrame,
+    functions: Functions,
+    labels: pd.Index[Any],
+    *,
+    whole_trials: bool = True,
 ) -> dict[str, np.ndarray]:
     """Evaluate what the functions of the left-hand side say of each row.
 
@@ -184,6 +189,10 @@ def response_extras(
         The caller's own.
     labels : Index, length n
         Labels of the rows in the caller's data, for the message.
+    whole_trials : bool, default True
+        Whether numbers of trials must be whole. Counts are of whole numbers of trials; an
+        expected count is not, and slopes and grids have trials between them where a
+        predictor is their number.
 
     Returns
     -------
@@ -198,14 +207,19 @@ def response_extras(
     """
     return {
         _AS_STATUS.get(name, name): np.ascontiguousarray(
-            _extra(name, piece, frame, functions, labels)
+            _extra(name, piece, frame, functions, labels, whole_trials)
         )
         for name, piece in formula.extras.items()
     }
 
 
 def _extra(
-    name: str, piece: Piece, frame: pd.DataFrame, functions: Functions, labels: pd.Index[Any]
+    name: str,
+    piece: Piece,
+    frame: pd.DataFrame,
+    functions: Functions,
+    labels: pd.Index[Any],
+    whole_trials: bool,
 ) -> np.ndarray:
     try:
         values: Any = np.full(len(frame), float(piece.expr))
@@ -224,8 +238,9 @@ def _extra(
     bad = np.isnan(numbers)
     wanted = "a number is wanted"
     if name == "trials":
-        bad = ~((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers))
-        wanted = "whole numbers from 0 are wanted"
+        whole = (numbers == np.floor(numbers)) | (not whole_trials)
+        bad = ~((numbers >= 0) & whole & np.isfinite(numbers))
+        wanted = f"{'whole ' if whole_trials else ''}numbers from 0 are wanted"
     elif name == "exponent":
         bad = ~((numbers >= 0) & np.isfinite(numbers))
         wanted = "numbers from 0 are wanted"

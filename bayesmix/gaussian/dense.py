@@ -171,11 +171,11 @@ def invert_lower(C, stride, n, half):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _inverse_of_factor(C, stride, n, work, inverse):  # type: ignore[no-untyped-def]
+def _inverse_of_factor(C, n, work, inverse, stride):  # type: ignore[no-untyped-def]
     """(C C')^-1 by rows of X = C^-1, for which there is room to work in; `inverse` is zero."""
     X = pointer(work)
     for i in range(n):
-        row, own = shifted(X, i * n), shifted(C, i * stride)
+        row, own = shifted(X, i * n), shifted(C, i * n)
         for j in range(i):
             row[j] = 0.0
         row[i] = 1.0
@@ -204,18 +204,22 @@ def _inverse_of_factor(C, stride, n, work, inverse):  # type: ignore[no-untyped-
 
 @kernel(types.void, FLOATS, i8, i8, FLOATS)
 def root_inverse(root, n, used, inverse):  # type: ignore[no-untyped-def]
-    """Inverse of the leading `used` rows of an n x n matrix from its factor; zero elsewhere."""
-    for i in range(n * n):
-        inverse[i] = 0.0
-    if used == 0:
-        return
+    """Inverse of the leading `used` rows of an n x n matrix from its factor; zero elsewhere.
+
+    It may take the factor's place.
+    """
     if used <= _SMALL:
-        work = np.empty(used * used)
-        _inverse_of_factor(root, n, used, work, inverse)
+        work, factor = np.empty(used * used), np.empty(used * used)
+        for i in range(used):
+            for j in range(i + 1):
+                factor[i * used + j] = root[i * n + j]
+        for i in range(n * n):
+            inverse[i] = 0.0
+        _inverse_of_factor(pointer(factor), used, work, inverse, n)
         return
-    for i in range(used):
-        for j in range(i + 1):
-            inverse[i * n + j] = root[i * n + j]
+    for i in range(n):
+        for j in range(n):
+            inverse[i * n + j] = root[i * n + j] if j <= i < used else 0.0
     numbers = np.empty(4, dtype=np.int32)
     numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), used, n, 0
     at = numbers.ctypes

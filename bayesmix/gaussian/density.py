@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, PROFILED, WITH_FIXED, criterion
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.structured import structured_criterion
+from bayesmix.threads import Pace
 
 __all__ = [
+    "MANY_COLUMNS",
     "FixedPrior",
     "evaluate",
     "log_density",
@@ -19,6 +22,9 @@ __all__ = [
     "profiled_deviance",
     "profiled_variance",
 ]
+
+MANY_COLUMNS = 600  # of the root: work enough for more than one thread of BLAS
+_PACES: WeakKeyDictionary[Equations, Pace] = WeakKeyDictionary()
 
 
 class FixedPrior(NamedTuple):
@@ -149,15 +155,18 @@ def evaluate(
     float
     """
     classes, phi = eq.classes, co.phi
-    value: float
-    if classes is None or phi is None:
-        value = criterion(
-            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, known,
-            gradient, variance,
+
+    def value() -> float:
+        if classes is None or phi is None:
+            return criterion(
+                eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags,
+                known, gradient, variance,
+            )  # fmt: skip
+        return structured_criterion(
+            eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
+            co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
         )  # fmt: skip
-        return value
-    value = structured_criterion(
-        eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
-        co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
-    )  # fmt: skip
-    return value
+
+    if len(eq.root_y) < MANY_COLUMNS:
+        return value()
+    return _PACES.setdefault(eq, Pace()).run(value)

@@ -21,6 +21,7 @@ import llvmlite
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.ccallback import CFunc
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
 from numba.core.typing import signature as typed
@@ -71,7 +72,8 @@ class _KernelFiles(FunctionCache):
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Machine code out of the file; None where there is none, or it is damaged."""
-        target_context.refresh()
+        # Without its `refresh`, which imports all that numba has for compiling.
+        rtsys.initialize(target_context)
         path, made_of = self.place(signature, target_context.codegen())
         sealed = _read(path)
         if sealed is None:
@@ -144,10 +146,9 @@ def is_kept(function: Callable[..., Any], signature: Any) -> bool:
         files = _KernelFiles(function)
     except RuntimeError:
         return False
-    context = cpu_target.target_context
-    context.refresh()
     args, result = normalize_signature(signature)
-    path, made_of = files.place(typed(result, *args), context.codegen())
+    codegen = cpu_target.target_context.codegen()
+    path, made_of = files.place(typed(result, *args), codegen)
     sealed = _read(path)
     if sealed is None:
         return False

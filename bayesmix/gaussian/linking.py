@@ -183,8 +183,19 @@ class Kernel:
                     f"{self.name} takes contiguous arrays of {dtype}, not {value.dtype} "
                     f"with strides {value.strides}"
                 )
-            passed.append(value.__array_interface__["data"][0])  # twice as fast as .ctypes
+            passed.append(_address(value))
         return self._call(*passed)
+
+
+_one_byte = ctypes.c_char.from_buffer
+
+
+def _address(array: np.ndarray) -> int:
+    """Where an array's numbers are; `array.ctypes` takes as long as a small kernel."""
+    try:
+        return ctypes.addressof(_one_byte(array))
+    except (TypeError, ValueError):  # not to be written, or empty
+        return int(array.ctypes.data)
 
 
 def kernel(

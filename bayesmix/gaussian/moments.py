@@ -105,9 +105,9 @@ def general_moments(  # type: ignore[no-untyped-def]
     eq = equations_at(eq_ints, eq_floats)
     n, n_nodes = eq.n_root, node_starts(eq)[-1]
     K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
-    root = np.empty((n, n))
+    # The root's factor stands where its inverse will.
     if _factorise(
-        eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, root.ctypes,
+        eq_ints, eq_floats, L, precision, prior, prior_y, K.ctypes, panels.ctypes, inverse,
         root_y, scalars,
     ) == 0:  # fmt: skip
         return 0
@@ -115,10 +115,10 @@ def general_moments(  # type: ignore[no-untyped-def]
     for i in range(n_nodes):
         u_[i] = 0.0
     add_half_solved(eq, panels, u_)
-    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, u, root_y)
+    _backward(eq_ints, eq_floats, K.ctypes, panels.ctypes, inverse, 1, u, root_y)
     nothing = np.empty(0)
     trace_u = _inverse_moments(
-        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, flags & WITH_FIXED, inverse, S,
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, inverse, flags & WITH_FIXED, inverse, S,
         eq.K_size if keep != 0 else 0, diagonal, 0, nothing.ctypes,
         eq.panel_size if keep != 0 else 0, panel_inverse,
     )  # fmt: skip

@@ -58,7 +58,7 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     with_fixed : int
         Whether of M (REML, Bayes) or of M_uu alone (ML).
     inverse : ndarray, shape (n_root, n_root)
-        Receives the root's inverse.
+        Receives the root's inverse; may be `root`.
     S : ndarray
         Receives, like L, the sum over levels of each factor's diagonal blocks; of related
         levels, the sum over pairs of them of all blocks by their precision.

@@ -73,6 +73,8 @@ class GlmmProblem:
         The linear predictors.
     starts : dict of str to float
         Where searches start with each linear predictor but mu's.
+    row_of : ndarray of int, shape (n,), or None
+        Of each row of the data the one here, where rows that are alike are one.
     phi_start : ndarray
         Where searches start among the family's parameters.
     """
@@ -89,6 +91,15 @@ class GlmmProblem:
     phi_start: np.ndarray
     stack: Stack
     starts: dict[str, float]
+    row_of: np.ndarray | None = None
+
+    def of_rows(self, rises: np.ndarray) -> np.ndarray:
+        """Bring which way each row of the data rises to the rows here: 0 where they differ."""
+        if self.row_of is None:
+            return rises
+        n, counts = self.rows.n_obs, np.bincount(self.row_of)
+        summed = np.bincount(self.row_of, rises, minlength=n)
+        return np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
 
     @property
     def n_effects(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from bayesmix.covariance.vine import partials_of_unit_factors
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, correlation_matrices, unpack_theta
 from bayesmix.gaussian.density import (
+    MANY_COLUMNS,
     FixedPrior,
     log_density,
     profiled_deviance,
@@ -32,7 +33,6 @@ __all__ = [
 
 Method = Literal["reml", "ml", "map", "mivque0"]
 
-_MANY = 600  # columns of the root
 _AGAIN_SECONDS = 0.3  # of further searches from a boundary
 
 
@@ -128,7 +128,7 @@ def maximise(
 
 def blas_threads(problem: Problem) -> AbstractContextManager[object]:
     """One thread, but where a root of many columns is work enough for more."""
-    many = len(problem.equations.root_y) >= _MANY
+    many = len(problem.equations.root_y) >= MANY_COLUMNS
     return nullcontext() if many else one_blas_thread()
 
 

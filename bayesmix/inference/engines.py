@@ -9,9 +9,6 @@ from bayesmix.design import Design
 from bayesmix.families import Family
 from bayesmix.gaussian.problem import unsupported_priors
 from bayesmix.gaussian.structure import root_columns
-from bayesmix.glmm.problem import kernel_name
-from bayesmix.glmm.rows import JOINT_KERNELS, ROW_KERNELS
-from bayesmix.glmm.stack import stacked
 from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.residual import Residual
 
@@ -109,6 +106,10 @@ def why_not_joint(
     -------
     str
     """
+    from bayesmix.glmm.problem import kernel_name
+    from bayesmix.glmm.rows import JOINT_KERNELS, ROW_KERNELS
+    from bayesmix.glmm.stack import stacked
+
     several = len(design.predictors) > 1
     if kernel_name(family) not in (JOINT_KERNELS if several else ROW_KERNELS):
         if several and family.row_kernel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -9,16 +10,19 @@ import numpy as np
 from bayesmix.design import Design
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
-from bayesmix.glmm.problem import GlmmProblem, build_glmm_problem
 from bayesmix.inference.kernel_cache import announce_compilation
 from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
 
+if TYPE_CHECKING:
+    from bayesmix.glmm.problem import GlmmProblem
+
 __all__ = ["gaussian_problem", "glmm_problem", "row_scale"]
 
 _GAUSSIAN: WeakKeyDictionary[StatedModel, Problem] = WeakKeyDictionary()
 _GLMM: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
+_BY_ROW: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
 
 
 def gaussian_problem(model: StatedModel) -> Problem:
@@ -92,20 +96,26 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
     )  # fmt: skip
 
 
-def glmm_problem(model: StatedModel) -> GlmmProblem:
+def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
     """Return rows, layout and coordinates of a model beyond the normal.
 
     Parameters
     ----------
     model : StatedModel
+    every_row : bool
+        Whether each row of the data has to be one, also where rows that are alike are many.
 
     Returns
     -------
     GlmmProblem
     """
-    if model not in _GLMM:
+    known = _BY_ROW if every_row else _GLMM
+    if model not in known:
+        from bayesmix.glmm.compressed import compressed
+        from bayesmix.glmm.problem import build_glmm_problem
+
         announce_compilation(normal=False)
-        _GLMM[model] = build_glmm_problem(
+        gp = build_glmm_problem(
             model.design.predictors,
             model.family,
             model.y,
@@ -113,4 +123,5 @@ def glmm_problem(model: StatedModel) -> GlmmProblem:
             model.prior_entries,
             {name: len(labels) for name, labels in model.names.parameter_labels.items()},
         )
-    return _GLMM[model]
+        known[model] = gp if every_row else compressed(gp)
+    return known[model]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
+from bayesmix.inference.descent import descend
 from bayesmix.inference.polish import bounded_newton
 
 __all__ = ["HUGE", "LARGEST_CORRELATION", "ZERO", "Point", "Search"]
@@ -117,22 +117,13 @@ class Search:
 
         edge = self.edge[free]
         is_corr = np.isfinite(edge)
-        bounds = [(-end, end) if np.isfinite(end) else (None, None) for end in edge.tolist()]
         few = free.size <= _NEWTON_SIZE
 
-        def descend(z: np.ndarray, ftol: float, gtol: float) -> optimize.OptimizeResult:
-            return optimize.minimize(
-                of_free, z, jac=True, method="L-BFGS-B", bounds=bounds,
-                options={
-                    "maxiter": 1000, "maxfun": 4000, "ftol": ftol, "gtol": gtol, "maxcor": 20,
-                },
-            )  # fmt: skip
-
         # A few parameters are polished by Newton; of many the last digits cost dear.
-        found = descend(start[free], 1e-13 if few else 1e-10, 1e-6)
-        if not few and _ENOUGH <= _left(found.x, found.jac, is_corr) < np.inf:
+        found = descend(of_free, start[free], edge, 1e-13 if few else 1e-10, 1e-6)
+        if not few and _ENOUGH <= _left(found.x, found.gradient, is_corr) < np.inf:
             # With many rows a digit of the deviance is more than a gradient can still gain.
-            found = descend(found.x, 1e-15, _ENOUGH / 2)
+            found = descend(of_free, found.x, edge, 1e-15, _ENOUGH / 2)
         z, flat = self._newton(of_free, found.x, is_corr)
         value, gradient = of_free(z)
         # What is left to gain, not the gradient's size, says whether it has converged.
@@ -148,7 +139,7 @@ class Search:
             return Point(x.copy(), value, largest, False, f"a gradient of {largest:.2g} is left")
         level = np.zeros(self.n_x, dtype=bool)
         level[free] = flat
-        return Point(x.copy(), value, largest, True, str(found.message), level)
+        return Point(x.copy(), value, largest, True, found.message, level)
 
     def _newton(
         self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any, Self
 
@@ -118,12 +119,9 @@ def streamed_problem(predictor: LinearPredictor, streamed: Any, residual: Residu
     )
     plan = plan_elimination(met.groups)
     scaling = _scaling(predictor, streamed)
-    statistics = Statistics(met, scaling, plan)
-    if streamed.products is not None:
-        statistics.restore(streamed.products)
-    else:
-        for batch in streamed.batches():
-            statistics.update(batch)
+    make = functools.partial(Statistics, met, scaling, plan)
+    known = streamed.products
+    statistics = streamed.gather(make) if known is None else make().restore(known)
     equations = statistics.finalize()
     streamed.products = equations.floats
     return Problem(

@@ -31,7 +31,8 @@ class ExpectedSource:
 
     def __init__(
         self, summaries: Callable[[Rows, PredictionRequest], tuple[np.ndarray, ...]],
-        expected: Callable[[Rows, PredictionRequest], np.ndarray], draws: Source, exact: Source,
+        expected: Callable[[Rows, PredictionRequest], np.ndarray], draws: Source,
+        exact: Source | None = None,
     ) -> None:  # fmt: skip
         self._summaries = summaries
         self._expected = expected
@@ -40,7 +41,7 @@ class ExpectedSource:
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
-        if request.kind == "linear":
+        if request.kind == "linear" and self._exact is not None:
             return self._exact.summaries(cells, request)
         if cells.name == "identity" and cells.cell is None:
             return np.stack(self._summaries(cells.parts[0], request))

@@ -41,6 +41,9 @@ class _Mode(Protocol):
     conditional: Conditional
 
     @property
+    def gp_by_row(self) -> GlmmProblem: ...
+
+    @property
     def roots(self) -> Mapping[str, np.ndarray]: ...
 
     @property
@@ -206,7 +209,7 @@ class EffectsGivenData:
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         found = nearest_normal(
-            law.gp,
+            law.gp_by_row,
             self._design.mu,
             self.roots,
             law.gp.phi.values(law.phi),

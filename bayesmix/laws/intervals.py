@@ -78,6 +78,10 @@ class ModeIntervals(Mode):
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:
         """Covariance of these coordinates, NaN at a boundary."""
+        with blas_threads(self.problem):
+            return self._theta_cov()
+
+    def _theta_cov(self) -> np.ndarray:
         co, x = self.absolute
         if self.method == "mivque0":  # which is no maximum, and has no curvature
             return np.full((co.n_all, co.n_all), np.nan)

@@ -17,6 +17,8 @@ from bayesmix.gaussian.conditional import Conditional
 from bayesmix.laws.averages import DrawSource, Source
 from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
+from bayesmix.laws.expected import ExpectedSource
+from bayesmix.laws.given_data_several import SeveralGivenData
 from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.lost_cells import DeterminedCells
@@ -105,6 +107,12 @@ class JointLaplace(Law):
             b_var=own(found.b_var),
             cross={name: values[..., at] for name, values in own(found.cross).items()},
         )  # fmt: skip
+
+    @property
+    def fixed_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of this predictor's coefficients, and their covariance."""
+        found = self.conditional
+        return found.beta, found.beta_cov
 
     @property
     def values(self) -> Values:
@@ -248,13 +256,15 @@ class JointLaplace(Law):
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n).
 
-        Exact for a linear predictor, and by the delta method for a parameter; what combines
-        the predictors is summarised over draws.
+        Exact for a linear predictor, and by the delta method for a parameter. What combines the
+        predictors has its expected mean at the estimates, and its spread over draws.
         """
         if request.kind != "linear" and not (request.parameter and not request.marginal):
             n = _DRAWS_OF_AVERAGES if draws is None else draws
             predictor = self.predictor(rows, request, n, seed)
             drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
+            if request.kind == "mean":  # the spread alone is of draws
+                drawn[0] = self.expected_mean(rows, request)
             # What stands at its estimate, unknown, has no spread; elsewhere it has a limit.
             drawn[1:, self.whole.determined_fixed.lost(self._columns_of_all(rows))] = np.nan
             return drawn
@@ -266,8 +276,8 @@ class JointLaplace(Law):
             return found
         link, step = self.model.links[parameter], 1e-5 * (1 + np.abs(mean))
         sides = [np.asarray(link.inverse(NUMPY, mean + s * step)) for s in (1, -1)]
-        values = np.stack([link.inverse(NUMPY, found[k]) for k in (0, 2, 3)])
-        found[0], found[2:] = values[0], np.sort(values[1:], axis=0)
+        values = np.stack([link.inverse(NUMPY, found[k]) for k in (2, 3)])
+        found[0], found[2:] = self.expected_mean(rows, request), np.sort(values, axis=0)
         found[1] = np.abs(sides[0] - sides[1]) / (2 * step) * sd
         return found
 
@@ -275,15 +285,24 @@ class JointLaplace(Law):
         """Linear predictor at the modes, or the expected response, shape (n,)."""
         if kind == "linear":
             return self.whole.means(self._stacked(rows, "mu"))
-        return self.summaries(rows, PredictionRequest(kind=kind), None, None)[0]
+        return self.expected_mean(rows, PredictionRequest(kind=kind))
+
+    def expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Mean of each row at the estimates, averaged over the effects given the data."""
+        if request.kind == "linear":
+            return self.whole.means(self._stacked(rows, request.parameter or self.parameter))
+        return SeveralGivenData(self.model, self.whole, self._stacked).expected_mean(rows, request)
 
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
-        """Averages draw by draw."""
+        """Averages of expected means, with the spread of draws."""
         n = _DRAWS_OF_AVERAGES if draws is None else whole_number("draws", draws, 1)
         own: Any = self.of(parameter or "mu")
         number = checked_seed(seed, self.seed)
         drawn = DrawSource(self.model, lambda levels: own.draw(levels, n, number), number)
-        return DeterminedCells(drawn, self.whole.determined_fixed, own._columns_of_all)
+        expected = ExpectedSource(
+            lambda rows, request: own.summaries(rows, request, n, number), own.expected_mean, drawn
+        )
+        return DeterminedCells(expected, self.whole.determined_fixed, own._columns_of_all)
 
     def _columns_of_all(self, rows: Rows) -> np.ndarray:
         return self._stacked(rows, self.parameter).X
@@ -357,7 +376,10 @@ class JointLaplace(Law):
                 mean = self.model.family.mean(at["mu"], values, part.rows.per_row)
                 return np.asarray(mean, dtype=np.float64)
 
-            estimate += part.weights @ value(eta)
+            at_estimates = (
+                value(eta) if request.kind == "linear" else self.expected_mean(part.rows, request)
+            )
+            estimate += part.weights @ at_estimates
             for name, own in rows.items():
                 step = 1e-5 * (1.0 + np.abs(eta[name]))
                 sides = [value(eta | {name: eta[name] + sign * step}) for sign in (1, -1)]

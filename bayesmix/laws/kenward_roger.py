@@ -71,6 +71,10 @@ class Adjusted:
     P: np.ndarray
     W: np.ndarray
 
+    def of(self, L: np.ndarray) -> np.ndarray:
+        """Covariance of L beta."""
+        return L @ self.covariance @ L.T
+
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Degrees of freedom of a hypothesis L beta = 0, and what its Wald statistic is scaled by.
 

@@ -170,7 +170,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
                 'a posterior mode (method="map") has no tests of zero; fit by "ml", or ask '
                 "hypothesis()"
             )
-        return Asymptotic(covariance=self.conditional.beta_cov)
+        return Asymptotic(covariance=self.conditional.beta_cov, determined=self.determined_fixed)
 
     def note_of_tests(self, asked: Asked) -> str:
         """What Wald's tests rest on."""

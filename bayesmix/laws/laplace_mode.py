@@ -79,6 +79,13 @@ class LaplaceMode(Limits):
     def _glmm_problem(self) -> GlmmProblem:
         return glmm_problem(self.model)
 
+    @property
+    def gp_by_row(self) -> GlmmProblem:
+        """The same problem with each row of the data, where rows that are alike are one."""
+        if self.gp.row_of is None:
+            return self.gp
+        return glmm_problem(self.model, every_row=True)
+
     def again(self, model: StatedModel, method: Method) -> Self:
         """Fit another model of the same rows and family in the same way."""
         if method == "reml" or method == "mivque0":  # noqa: PLR1714, for mypy
@@ -103,7 +110,7 @@ class LaplaceMode(Limits):
 
     def row_precision(self) -> np.ndarray:
         """Curvature of each row's log density at the mode."""
-        return mode_of(self.gp, self.co, self.laplace).weights
+        return mode_of(self.gp_by_row, self.co, self.laplace).weights
 
     def working_effects(self, u: np.ndarray) -> np.ndarray:
         """Working group effects b = L u of some u, factor behind factor."""

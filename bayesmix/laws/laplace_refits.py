@@ -117,7 +117,7 @@ class LaplaceWorker:
 
     def __init__(self, of: LaplaceRefits) -> None:
         self._of = of
-        self._own, self._seen = _copied(of.law.gp), _copied(of.law.gp)
+        self._own, self._seen = _copied(of.law.gp_by_row), _copied(of.law.gp_by_row)
 
     def fit(self, k: int, rng: np.random.Generator | None) -> Refit:
         """Fit to the k-th response; `rng` is for the effects."""

@@ -133,7 +133,7 @@ class Limits(Mode):
     # -- inside ---------------------------------------------------------------
 
     def _rises(self) -> np.ndarray:
-        """Which way each row's likelihood rises for ever, shape (n,).
+        """Which way the likelihood of each row of `gp` rises for ever, shape (n,).
 
         What is known to be at least y has a probability that rises to 1 with the mean.
         """
@@ -141,9 +141,9 @@ class Limits(Mode):
         found = family.rises(self.model.y, rows)
         grows = family.link_functions.is_log or family.link_functions.is_identity
         if "status" not in rows or not grows or {"lower", "upper"} & set(rows):
-            return found
+            return self.gp.of_rows(found)
         status = np.sign(rows["status"])
-        return np.where(status == 0, found, status)
+        return self.gp.of_rows(np.where(status == 0, found, status))
 
     @functools.cached_property
     def separated(self) -> np.ndarray:

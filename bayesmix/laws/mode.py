@@ -14,7 +14,7 @@ from bayesmix.gaussian.conditional import Conditional, conditional_moments
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.canonical import canonical
-from bayesmix.inference.empirical import Method, Optimum, maximise
+from bayesmix.inference.empirical import Method, Optimum, blas_threads, maximise
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
@@ -147,6 +147,10 @@ class Mode:
 
     def moments(self, *, fixed_uncertainty: bool) -> Conditional:
         """Moments of the effects given the variance parameters."""
+        with blas_threads(self.problem):
+            return self._moments(fixed_uncertainty)
+
+    def _moments(self, fixed_uncertainty: bool) -> Conditional:
         problem, o = self.problem, self.optimum
         known = problem.known_precision
         if o.centred is not None:

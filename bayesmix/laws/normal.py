@@ -182,6 +182,14 @@ class NormalLaw(Criteria, ModeRows):
             return columns
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
 
+    @property
+    def fixed_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of this predictor's coefficients, and their covariance."""
+        if self.parameter == "mu":
+            return self.conditional.beta, self.conditional.beta_cov
+        estimate, known = self.sigma_coefficients
+        return estimate, known.table()
+
     @functools.cached_property
     def sigma_coefficients(self) -> tuple[np.ndarray, Determined]:
         """Estimates of the coefficients of log sigma, and what is known of them."""

@@ -11,8 +11,9 @@ from bayesmix.errors import NotSupportedError
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
 
-__all__ = ["ResponseKind", "resampled"]
+__all__ = ["BootstrapKind", "ResponseKind", "resampled"]
 
+BootstrapKind = Literal["parametric", "semiparametric", "cases", "wild"]
 ResponseKind = Literal["parametric", "semiparametric", "wild"]
 
 

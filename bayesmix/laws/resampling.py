@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,15 +17,13 @@ from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits import Refits
 from bayesmix.laws.refits_anew import RefitsAnew, parameters_of
 from bayesmix.laws.refits_law import RefitsLaw
-from bayesmix.laws.resampled import ResponseKind, resampled
+from bayesmix.laws.resampled import BootstrapKind, ResponseKind, resampled
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["BootstrapKind", "Resampling"]
-
-BootstrapKind = Literal["parametric", "semiparametric", "cases", "wild"]
+__all__ = ["Resampling"]
 
 
 class Resampling:

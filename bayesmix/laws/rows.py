@@ -251,7 +251,7 @@ def new_per_row(
     for name in model.rows:
         if name not in _OF_NEW_ROWS:
             continue
-        values, why_not = _new_values(name, model, data, known, labels)
+        values, why_not = _new_values(name, model, data, known, labels, kind)
         if values is not None:
             found[name] = values
         elif kind == "response" or (name == "trials" and kind != "probability"):
@@ -264,7 +264,7 @@ def new_per_row(
 
 
 def _new_values(
-    name: str, model: StatedModel, data: Any, known: list[str], labels: pd.Index[Any]
+    name: str, model: StatedModel, data: Any, known: list[str], labels: pd.Index[Any], kind: Kind
 ) -> tuple[np.ndarray | None, str]:
     """Values of one of these for new rows, or why there are none."""
     formula = model.formula
@@ -282,7 +282,10 @@ def _new_values(
             {c: prepare_column(frame[c]) for c in needed}, index=range(len(labels))
         )
         only = replace(formula, extras={name: piece})
-        return response_extras(only, prepared, model.design.functions, labels)[name], ""
+        extras = response_extras(
+            only, prepared, model.design.functions, labels, whole_trials=kind == "response"
+        )
+        return extras[name], ""
     column = model.row_columns.get(name)
     if column is None:
         return None, (

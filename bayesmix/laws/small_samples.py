@@ -11,6 +11,7 @@ from scipy import special
 from bayesmix.errors import ArgumentError, NotSupportedError
 from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.density import flat_prior
+from bayesmix.inference.determined import Determined
 from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
 from bayesmix.laws.linear_parameters import linear_entries
@@ -46,6 +47,9 @@ class SmallSample(Protocol):
     def covariance(self) -> np.ndarray:
         """Covariance of the fixed effects, shape (p, p)."""
 
+    def of(self, L: np.ndarray) -> np.ndarray:
+        """Covariance of L beta, shape (d, d), NaN where the likelihood does not tell them."""
+
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Denominator degrees of freedom of L beta = 0, and what the F statistic is scaled by."""
 
@@ -57,9 +61,22 @@ class Asymptotic:
     Attributes
     ----------
     covariance : ndarray, shape (p, p)
+        NaN for those that have run away.
+    determined : Determined, of p coefficients or more
+        What is known of them, and of those of other predictors behind them: two that ran
+        away together may have a difference that is known.
     """
 
     covariance: np.ndarray
+    determined: Determined
+
+    def of(self, L: np.ndarray) -> np.ndarray:
+        """Covariance of L beta, NaN where it changes along a flat direction."""
+        known = self.determined.part(slice(L.shape[1]))
+        out = L @ known.covariance @ L.T
+        lost = known.lost(L)
+        out[lost], out[:, lost] = np.nan, np.nan
+        return out
 
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Endless degrees of freedom."""
@@ -82,6 +99,10 @@ class Satterthwaite:
     covariance: np.ndarray
     slopes: np.ndarray
     theta_cov: np.ndarray
+
+    def of(self, L: np.ndarray) -> np.ndarray:
+        """Covariance of L beta."""
+        return L @ self.covariance @ L.T
 
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Degrees of freedom for several rows by Fai and Cornelius' moments."""
@@ -157,9 +178,7 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
-    named = np.flatnonzero(rows.any(axis=0))  # others may have run away, and no standard error
-    own, covariance = rows[:, named], method.covariance[np.ix_(named, named)]
-    wald = float(at @ np.linalg.solve(own @ covariance @ own.T, at))
+    wald = float(at @ np.linalg.solve(method.of(rows), at))
     den_df, scale = method.test(rows)
     f = scale * wald / q
     # Where there are endless degrees of freedom it is a chi-square over its own.

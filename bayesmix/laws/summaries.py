@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
+from bayesmix.laws.arviz_arrays import chain_diagnostics, diagnosed
 
 __all__ = [
     "DIAGNOSTICS",
@@ -132,20 +133,13 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
         ess_bulk, ess_tail, r_hat. NaN where a quantity is constant, where a
         chain has fewer than four draws, and r_hat of a single chain too.
     """
-    from arviz_stats.base import array_stats
-
-    n_chains, n_draws, k = draws.shape
+    n_draws, k = draws.shape[1:]
     out = {name: np.full(k, np.nan) for name in DIAGNOSTICS}
     varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
     if n_draws < LEAST_DRAWS or varies.size == 0:
         return out
-    moving: Any = draws[:, :, varies]
-    out["ess_bulk"][varies] = array_stats.ess(moving, chain_axis=0, draw_axis=1, method="bulk")
-    out["ess_tail"][varies] = array_stats.ess(
-        moving, chain_axis=0, draw_axis=1, method="tail", prob=_TAILS
-    )
-    if n_chains > 1:
-        out["r_hat"][varies] = array_stats.rhat(moving, chain_axis=0, draw_axis=1)
+    for i in varies.tolist():
+        out["ess_bulk"][i], out["ess_tail"][i], out["r_hat"][i] = diagnosed(draws[:, :, i], _TAILS)
     return out
 
 
@@ -190,16 +184,11 @@ def ess_of_limits(draws: np.ndarray) -> np.ndarray:
     ndarray, shape (k,)
         NaN where `diagnose` has it.
     """
-    from arviz_stats.base import array_stats
-
     out = np.full(draws.shape[2], np.nan)
     varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
     if draws.shape[1] < LEAST_DRAWS or varies.size == 0:
         return out
-    moving: Any = draws[:, :, varies]
-    ends = [
-        array_stats.ess(moving, chain_axis=0, draw_axis=1, method="quantile", prob=prob)
-        for prob in (0.025, 0.975)
-    ]
-    out[varies] = np.fmin(*ends)
+    arviz = chain_diagnostics()
+    for i in varies.tolist():
+        out[i] = np.fmin(*(arviz.quantile_ess(draws[:, :, i], prob) for prob in (0.025, 0.975)))
     return out

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import special
 
-from bayesmix.glmm.parameters import ParameterCoordinates
+if TYPE_CHECKING:
+    from bayesmix.glmm.parameters import ParameterCoordinates
 
 __all__ = [
     "MOST", "interval_of_atanh", "interval_of_coordinate", "interval_of_logarithm", "quantile_of_t",

@@ -10,14 +10,19 @@ from typing import Any, Literal, Self
 import numpy as np
 from scipy import linalg
 
+from bayesmix.design import LinearPredictor
+from bayesmix.families.functions import NUMPY
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace import inner_mode
 from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
+from bayesmix.laws.base import Asked, Columns
+from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.laplace_rows import ridge_of
 from bayesmix.laws.parameters import ParameterDraws, repeated
@@ -31,6 +36,7 @@ __all__ = ["WholeLaplace"]
 
 _STEP = 1e-4
 _LEANS = 1e-5
+_SHARP = 6.0  # log of a multiplier of 400
 _FLAT = 1e-4  # information on a linear predictor: a standard error of 100
 
 
@@ -109,6 +115,47 @@ class WholeLaplace(LaplaceLaw):
             information = information + self.prior.precision
         return _flat_basis(*linalg.eigh(information, size))
 
+    @functools.cached_property
+    def determined(self) -> Determined:
+        """What is known of all outer coordinates.
+
+        Where what multiplies the distances from thresholds grows for ever in some rows, single
+        rows hold a threshold between them: it has no normal distribution.
+        """
+        found = super().determined
+        at = np.arange(self.co.n_x, self.n_outer)
+        if not self._sharpens(found):
+            return found
+        covariance, n = found.covariance.copy(), len(found.flat)
+        covariance[at], covariance[:, at] = 0.0, 0.0
+        return Determined(
+            covariance=covariance,
+            flat=np.concatenate([found.flat, np.eye(n)[:, at]], axis=1),
+            floor=np.append(found.floor, np.full(len(at), 1e-12)),
+        )
+
+    def _sharpens(self, found: Determined) -> bool:
+        """Whether such a multiplier has run away upwards in the rows of the fit."""
+        known = found.part(slice(self.n_outer, None)).moved(np.linalg.inv(self.problem.scaling.TX))
+        beta = np.linalg.solve(self.problem.scaling.TX, self.laplace.x[self.n_outer :])
+        for name in self._stated.family.optional_parameters:
+            own = self._stated.design.predictors.get(name)
+            if own is not None:
+                X = np.zeros((own.n_obs, len(beta)))
+                X[:, self.gp.stack.columns[name]] = own.X
+                if (known.lost(X) & (X @ beta > _SHARP)).any():
+                    return True
+        return False
+
+    def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
+        """Names of the family's parameters, and the columns of their table."""
+        names, columns = super().own_parameters(asked)
+        lost = self.determined.lost(np.eye(len(self.laplace.x)))[self.co.n_x : self.n_outer]
+        if lost.any():
+            for name in ("sd", "lower", "upper"):
+                columns[name] = np.where(lost, np.nan, columns[name])
+        return names, columns
+
     @property
     def separation(self) -> str:
         """Coefficients that run away, in words; empty if none does."""
@@ -116,9 +163,15 @@ class WholeLaplace(LaplaceLaw):
         if not names:
             return ""
         one = len(names) == 1
+        beside = (
+            "; thresholds, which single rows then hold between them, have none either"
+            if self._sharpens(self.determined)
+            else ""
+        )
         return (
             f"the likelihood sets no bound to {', '.join(names)}: the estimate"
-            f"{'' if one else 's'} ran away and {'has' if one else 'have'} no standard error; take "
+            f"{'' if one else 's'} ran away and {'has' if one else 'have'} no standard error"
+            f"{beside}; take "
             f'method="map" or fit(), whose priors hold {"it" if one else "them"}, or a shorter '
             "formula for that parameter"
         )
@@ -207,30 +260,84 @@ class WholeLaplace(LaplaceLaw):
 
     @functools.cached_property
     def row_variance(self) -> RowVariance:
-        """The factored precision of all effects, with what is known of the fixed ones.
+        """The factored precision of all effects, with what is known of the fixed ones."""
+        pieces, weights = self._pieces
+        return row_variance(pieces, self.roots, weights, ridge_of(pieces.X, weights)).with_fixed(
+            self.determined_fixed.covariance
+        )
 
-        A row's matrix of weights is a sum over its eigenvectors: each is a row whose columns
-        are those of the predictors, times the vector's entries.
-        """
-        whole, rows = self.model.design.mu, self.gp.rows
+    @functools.cached_property
+    def variance_given_fixed(self) -> RowVariance:
+        """The same of the group effects alone, the coefficients being known."""
+        pieces, weights = self._pieces
+        known = replace(pieces, X=np.zeros((len(weights), 0)))
+        return row_variance(known, self.roots, weights, np.zeros((0, 0)))
+
+    @functools.cached_property
+    def row_weights(self) -> np.ndarray:
+        """Curvature of each row's log density in its linear predictors, shape (n, m, m)."""
+        rows = self.gp.rows
         n, m = rows.n_obs, rows.n_predictors
         lower = mode_of(self.gp, self.co, self.laplace).weights.reshape(-1, n)
         W = np.empty((n, m, m))
         for j in range(m):
             for k in range(j + 1):
                 W[:, j, k] = W[:, k, j] = lower[j * (j + 1) // 2 + k]
-        values, vectors = np.linalg.eigh(W)
-        weights = values.T.ravel()
+        return W
+
+    @property
+    def _pieces(self) -> tuple[LinearPredictor, np.ndarray]:
+        """Rows of one predictor in the place of rows of several, and their weights.
+
+        A row's matrix of weights is a sum over its eigenvectors: each is a row whose columns
+        are those of the predictors, times the vector's entries.
+        """
+        whole, m = self.model.design.mu, self.gp.rows.n_predictors
+        values, vectors = np.linalg.eigh(self.row_weights)
         of = self.gp.stack.X_of
         X = np.concatenate([whole.X * vectors[:, of, e] for e in range(m)])
         groups = []
         for g, own in zip(whole.groups, self.gp.stack.columns_of, strict=True):
             Z = np.concatenate([g.Z * vectors[:, own, e] for e in range(m)])
             groups.append(replace(g, Z=Z, index=np.tile(g.index, m)))
-        pieces = replace(whole, X=X, groups=tuple(groups))
-        return row_variance(pieces, self.roots, weights, ridge_of(X, weights)).with_fixed(
-            self.determined_fixed.covariance
-        )
+        return replace(whole, X=X, groups=tuple(groups)), values.T.ravel()
+
+    # -- effects given the data ------------------------------------------------
+
+    @functools.cached_property
+    def effect_points(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Points of the standardised effects of each level, and their probabilities.
+
+        None where factors have other levels than each other, or are too many.
+        """
+        groups, stack, model = self.model.design.mu.groups, self.gp.stack, self._stated
+        if not one_partition(groups):
+            return None
+        names = list(model.design.predictors)
+        roots = [np.linalg.pinv(self.roots[g.name], rcond=1e-10) for g in groups]
+        modes = [self.conditional.b[g.name] @ r.T for g, r in zip(groups, roots, strict=True)]
+        columns = [
+            np.stack([(g.Z * (of == j)) @ self.roots[g.name] for j in range(len(names))])
+            for g, of in zip(groups, stack.columns_of, strict=True)
+        ]
+        fixed = []
+        for j, own in enumerate(model.design.predictors.values()):
+            at = stack.X_of == j
+            eta = self.model.design.mu.X[:, at] @ self.conditional.beta[at]
+            fixed.append(eta if own.offset is None else eta + own.offset)
+
+        def log_density(eta: np.ndarray) -> np.ndarray:
+            values: dict[str, Any] = dict(self.family_values)
+            for name, own in zip(names[1:], eta[1:], strict=True):
+                values[name] = model.links[name].inverse(NUMPY, own)
+            with np.errstate(all="ignore"):
+                found = model.family.log_prob(model.y, eta[0], values, model.rows)
+            return np.asarray(found, dtype=np.float64).reshape(-1)
+
+        return effect_points(
+            log_density, np.stack(fixed), np.concatenate(columns, axis=2), groups[0].index,
+            np.concatenate(modes, axis=1), self.row_weights,
+        )  # fmt: skip
 
     # -- rows -----------------------------------------------------------------
 

@@ -324,13 +324,12 @@ def _sample_fast(
     model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws,
     sampler: CollapsedSampler, tune: int | None, *, careful: bool,
 ) -> Draws:  # fmt: skip
-    from bayesmix.inference.collapsed import sample_collapsed
-    from bayesmix.inference.joint import sample_joint
     from bayesmix.inference.problems import gaussian_problem, glmm_problem
 
     mu, priors, names = model.design.mu, model.prior_entries, model.names
     if _is_collapsed(model):
         from bayesmix.inference.canonical import canonical
+        from bayesmix.inference.collapsed import sample_collapsed
         from bayesmix.inference.perfect import refuse_perfect_fit
 
         problem, known = gaussian_problem(model), canonical(model)
@@ -345,6 +344,8 @@ def _sample_fast(
             sampler,
             tune,
         )
+    from bayesmix.inference.joint import sample_joint
+
     gp = glmm_problem(model)
     predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]

@@ -232,7 +232,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         names = list(predictors[parameter].fixed_effects)
         if ddf is None:
             own: Any = self._law.of(parameter)
-            found = own.conditional.beta_cov
+            found = own.fixed_moments[1]
         elif parameter == "mu":
             found = self._tests(ddf).covariance
         else:

@@ -67,4 +67,6 @@ class DuckSource(Source):
 
     @staticmethod
     def _reader(relation: Any) -> Any:
-        return relation.fetch_arrow_reader(ROWS)
+        # The second is what versions before 1.4 call it.
+        read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+        return read(ROWS)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bayesmix.errors import DataError
 from bayesmix.sources.arrow import ArrowSource, open_files
+from bayesmix.sources.cluster import DaskSource, SparkSource
 from bayesmix.sources.lazy import DuckSource, PolarsSource
 from bayesmix.sources.source import Source
 
 __all__ = ["is_source", "open_source"]
 
+_OF_PACKAGES: dict[str, Callable[[Any], Source]] = {
+    "polars": PolarsSource, "duckdb": DuckSource, "dask": DaskSource, "pyspark": SparkSource
+}  # fmt: skip
 _FILES = (".parquet", ".parq", ".pq")
 
 
@@ -33,7 +38,8 @@ def open_source(data: Any) -> Source:
 
     Parameters
     ----------
-    data : str, Path, pyarrow dataset, polars LazyFrame, DuckDB relation or Source
+    data : str, Path, pyarrow dataset, polars LazyFrame, DuckDB relation, Dask or Spark
+        DataFrame, or Source
 
     Raises
     ------
@@ -44,10 +50,8 @@ def open_source(data: Any) -> Source:
         source = data
     elif isinstance(data, str | Path):
         source = open_files(data)
-    elif _kind(data) == "polars":
-        source = PolarsSource(data)
-    elif _kind(data) == "duckdb":
-        source = DuckSource(data)
+    elif _kind(data) in _OF_PACKAGES:
+        source = _OF_PACKAGES[_kind(data)](data)
     else:
         source = ArrowSource(data, "the dataset")
     names = source.columns
@@ -64,4 +68,6 @@ def _kind(data: Any) -> str:
         return "polars"
     if ("duckdb", "DuckDBPyRelation") in own:
         return "duckdb"
+    if type(data).__name__ == "DataFrame" and ({"dask", "pyspark"} & {name for name, _ in own}):
+        return type(data).__module__.partition(".")[0].replace("dask_expr", "dask")
     return "arrow" if ("pyarrow", "Dataset") in own else ""

@@ -77,6 +77,11 @@ def check_streamed(
     what = ""
     if not family.is_linear_normal:
         what = f"the family {family}: only a normal response with an identity link is sums"
+        if family.binary:
+            what += (
+                ". Let the query count rows that are alike, and fit proportion(successes, n) ~ ... "
+                "to the counts"
+            )
     elif others:
         what = f"a formula of {others[0]}"
     elif not learns:

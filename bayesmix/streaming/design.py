@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from bayesmix.formula import Formula
 from bayesmix.sources import Source
 from bayesmix.streaming.first_pass import FirstPass, first_pass
 from bayesmix.streaming.remembered import Remembered, few_rows
-from bayesmix.streaming.rows import Batch, Numbers, StreamedRows
+from bayesmix.streaming.rows import Numbers, StreamedRows
 from bayesmix.streaming.states import known_states, learn_states, states_of
 from bayesmix.streaming.sums import Sums
 from bayesmix.summed import Summed
@@ -91,10 +92,10 @@ def streamed_design(
         source=source, design=sample, columns=columns, beside=beside, numbers=numbers
     )
 
-    def frames() -> Iterator[pd.DataFrame]:
-        return (one.frame for one in rows.frames())
+    def gather(make: Callable[[], Any]) -> Any:
+        return rows.gather(functools.partial(_over_frames, make))
 
-    learn_states(_every_columns(sample), frames)
+    learn_states(_every_columns(sample), gather)
     sums = _summed(rows, first)
     return _assembled(rows, sums, first, residual_is_estimated=residual_is_estimated)
 
@@ -162,16 +163,29 @@ def _every_columns(design: Design) -> list[Columns]:
     return [columns for columns in found if isinstance(columns, Columns)]
 
 
+def _over_frames(make: Callable[[], Any], rows: StreamedRows) -> Any:
+    found = make()
+    for one in rows.frames():
+        found.update(one.frame)
+    return found
+
+
+def _over_batches(rows: StreamedRows) -> Sums:
+    found = Sums(rows)
+    for batch in rows.batches():
+        found.update(batch)
+    return found
+
+
 def _summed(rows: StreamedRows, first: FirstPass) -> Sums:
     """Add up the rows."""
-    sums, name = Sums(rows), rows.source.name
-    if np.prod([float(size) for size in sums.levels]) > 2.0**62:
+    levels, name = [group.n_levels for group in rows.design.mu.groups], rows.source.name
+    if np.prod([float(size) for size in levels]) > 2.0**62:
         raise NotSupportedError(
             "the grouping factors have more combinations of levels than data that are read in "
             "batches can number; read the columns that the model uses into a frame"
         )
-    for batch in rows.batches():
-        sums.update(batch)
+    sums = rows.gather(_over_batches)
     n = sums.X.n
     if n != first.n_obs:
         raise DataError(f"{name} had {first.n_obs} complete rows in one pass and {n} in the next")
@@ -312,8 +326,20 @@ class Streamed:
             n_obs=self._sums.X.n,
         )
 
-    def batches(self) -> Iterator[Batch]:
-        """Read all rows once more; X without the columns that are left out."""
-        for batch in self._rows.batches(checked=True):
-            every = len(self._kept) == batch.X.shape[1]
-            yield batch if every else replace(batch, X=batch.X[:, self._kept])
+    def gather(self, make: Callable[[], Any]) -> Any:
+        """Read all rows once more; X without the columns that are left out.
+
+        Parameters
+        ----------
+        make : callable
+            Makes sums of no rows, with `update` and `merge`.
+        """
+        return self._rows.gather(functools.partial(_over_kept, make, self._kept))
+
+
+def _over_kept(make: Callable[[], Any], kept: list[int], rows: StreamedRows) -> Any:
+    found = make()
+    for batch in rows.batches(checked=True):
+        every = len(kept) == batch.X.shape[1]
+        found.update(batch if every else replace(batch, X=batch.X[:, kept]))
+    return found

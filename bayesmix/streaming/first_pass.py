@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,8 @@ import pandas as pd
 
 from bayesmix.design.missing import MissingAction
 from bayesmix.errors import OWN_FILES, DataError, DataWarning
-from bayesmix.sources import Source
-from bayesmix.streaming.batches import raw_batches
+from bayesmix.sources import Source, TableSource
+from bayesmix.streaming.batches import RawBatch, raw_batches
 
 __all__ = ["FirstPass", "first_pass"]
 
@@ -172,26 +173,17 @@ def first_pass(
     DataWarning
         With the number of missing values by column.
     """
-    watch = _Watch(columns, groups, categorical)
-    parts: list[pd.DataFrame] = []
-    holes: dict[str, int] = dict.fromkeys(columns, 0)
-    n_given = n_obs = 0
-    for batch in raw_batches(source, columns):
-        frame = batch.frame
-        n_given += batch.n_given
-        for name, count in batch.holes.items():
-            holes[name] += count
-        if not len(frame):
-            continue
-        keep = [np.arange(min(len(frame), max(0, _FIRST - n_obs)))]
-        keep.append(np.linspace(0, len(frame) - 1, _SPREAD).astype(np.int64))
-        n_obs += len(frame)
-        keep += watch.rows(frame)
-        parts.append(frame.iloc[np.unique(np.concatenate(keep))])
-    _refuse_missing(n_given, n_obs, holes, missing, beside)
-    texts = watch.texts
-    plain: Any = dict.fromkeys((name for name in columns if texts[name].known), object)
-    sample = pd.concat([part.astype(plain) for part in parts])
+    watch = functools.partial(_Watch, columns, groups, categorical)
+
+    def read(part: Source) -> _Rows:
+        found = _Rows(watch, f" of {part.name}" if isinstance(part, TableSource) else "")
+        for batch in raw_batches(part, columns):
+            found.add(batch)
+        return found
+
+    found = source.gather(read, columns)
+    _refuse_missing(found.n_given, found.n_obs, found.holes, missing, beside)
+    sample, texts = found.sample(), found.texts
     for name in columns:
         texts[name].is_text = not _is_category(source, name)
     for name, own in texts.items():
@@ -199,7 +191,69 @@ def first_pass(
             sample[name] = pd.Categorical(
                 sample[name], categories=list(own.known), ordered=own.ordered
             )
-    return FirstPass(sample=sample, n_given=n_given, n_obs=n_obs)
+    return FirstPass(sample=sample, n_given=found.n_given, n_obs=found.n_obs)
+
+
+class _Rows:
+    """Numbers of rows and of holes, and a sample; those of parts merge.
+
+    Parameters
+    ----------
+    watch : callable
+        Makes a `_Watch`.
+    where : str
+        Which part of the data it is, behind the numbers of rows.
+    """
+
+    def __init__(self, watch: Callable[[], _Watch], where: str) -> None:
+        self._new_watch, self._watch, self._where = watch, watch(), where
+        self.texts = self._watch.texts
+        self.holes: dict[str, int] = dict.fromkeys(self.texts, 0)
+        self.n_given = self.n_obs = 0
+        self._parts: list[pd.DataFrame] = []
+        self._of_several = False
+
+    def add(self, batch: RawBatch) -> None:
+        """Add rows."""
+        self.n_given += batch.n_given
+        for name, count in batch.holes.items():
+            self.holes[name] += count
+        if len(batch.frame):
+            some = _some(batch.frame, self.n_obs, self._watch)
+            if self._where:
+                some = some.set_axis([f"{label}{self._where}" for label in some.index])
+            self._parts.append(some)
+            self.n_obs += len(batch.frame)
+
+    def merge(self, other: _Rows) -> None:
+        """Add the rows of another part."""
+        self.n_given, self.n_obs = self.n_given + other.n_given, self.n_obs + other.n_obs
+        for name, count in other.holes.items():
+            self.holes[name] += count
+        for name, own in other.texts.items():
+            self.texts[name].known |= own.known
+            self.texts[name].ordered |= own.ordered
+        self._parts += other._parts
+        self._of_several = True
+
+    def sample(self) -> pd.DataFrame:
+        """Some rows; of several parts no more than of one."""
+        parts, n = self._parts, 0
+        if self._of_several:
+            parts, watch = [], self._new_watch()
+            for part in self._parts:
+                parts.append(_some(part, n, watch))
+                n += len(part)
+        plain: Any = dict.fromkeys((k for k, own in self.texts.items() if own.known), object)
+        return pd.concat([part.astype(plain) for part in parts])
+
+
+def _some(frame: pd.DataFrame, n_before: int, watch: _Watch) -> pd.DataFrame:
+    """Rows of a batch that are kept."""
+    keep = [np.arange(min(len(frame), max(0, _FIRST - n_before)))]
+    keep.append(np.linspace(0, len(frame) - 1, _SPREAD).astype(np.int64))
+    keep += watch.rows(frame)
+    return frame.iloc[np.unique(np.concatenate(keep))]
 
 
 def _refuse_missing(

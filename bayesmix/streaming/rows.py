@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from bayesmix.design.matrices import expression_values
 from bayesmix.design.missing import check_finite
 from bayesmix.design.rowdata import positive_values
 from bayesmix.formula.quoting import encode
-from bayesmix.sources import Source
+from bayesmix.sources import Merges, Source, TableSource
 from bayesmix.streaming.batches import raw_batches
 from bayesmix.streaming.kinds import as_fitted, level_finder
 
@@ -72,6 +73,13 @@ class Batch:
         return self.y if self.offset is None else self.y - self.offset
 
 
+class _Nowhere(TableSource):
+    """Stands for the source of rows that are on their way to a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__((), None, "nowhere")
+
+
 @dataclass(slots=True, kw_only=True)
 class StreamedRows:
     """Where the rows of a design are, and how its arrays are built of them.
@@ -95,6 +103,26 @@ class StreamedRows:
     beside: Mapping[str, str]
     numbers: Numbers
     _finders: dict[str, Callable[[pd.DataFrame], np.ndarray]] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out how levels are found, which is made of functions, and made again."""
+        known = (f.name for f in fields(self) if f.name != "_finders")
+        return partial(StreamedRows, **{name: getattr(self, name) for name in known}), ()
+
+    def gather[T: Merges](self, work: Callable[[StreamedRows], T]) -> T:
+        """Read all rows once, each part of them where it is, and merge what is made of the parts.
+
+        Parameters
+        ----------
+        work : callable
+            Goes once over the rows that it is given, some of these, and returns sums.
+        """
+        nowhere = replace(self, source=_Nowhere(), _finders={})  # tasks take no source along
+
+        def of_part(part: Source) -> T:
+            return work(replace(nowhere, source=part, _finders={}))
+
+        return self.source.gather(of_part, self.columns)
 
     def frames(self) -> Iterator[Frame]:
         """Read all rows once."""

@@ -7,9 +7,11 @@ ready. `scale`, `center` and `standardize` take one, `poly` one for each degree 
 from __future__ import annotations
 
 import ast
+import copy
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -35,6 +37,14 @@ class _Learner(ABC):
         """Add the rows of a batch."""
 
     @abstractmethod
+    def fresh(self) -> Self:
+        """The same with sums of no rows."""
+
+    @abstractmethod
+    def merge(self, other: Self) -> None:
+        """Add the sums of other rows."""
+
+    @abstractmethod
     def advance(self) -> None:
         """End a pass."""
 
@@ -54,8 +64,19 @@ class _Scale(_Learner):
         self.learns_scale = name != "center" and _is_true(given.get(names[1]) if names else None)
 
     def update(self, x: np.ndarray) -> None:
-        n, mean = len(x), float(x.mean())
-        squares = float(((x - mean) ** 2).sum())
+        mean = float(x.mean())
+        self._add(len(x), mean, float(((x - mean) ** 2).sum()))
+
+    def fresh(self) -> Self:
+        found = copy.copy(self)
+        found.n, found.mean, found.squares = 0, 0.0, 0.0
+        return found
+
+    def merge(self, other: Self) -> None:
+        if other.n:
+            self._add(other.n, other.mean, other.squares)
+
+    def _add(self, n: int, mean: float, squares: float) -> None:
         total, apart = self.n + n, mean - self.mean
         self.squares += squares + apart**2 * self.n * n / total
         self.mean += apart * n / total
@@ -93,6 +114,15 @@ class _Poly(_Learner):
         self.squares += float((now**2).sum())
         self.moment += float((x * now**2).sum())
 
+    def fresh(self) -> Self:
+        found = copy.copy(self)
+        found.squares, found.moment = 0.0, 0.0
+        return found
+
+    def merge(self, other: Self) -> None:
+        self.squares += other.squares
+        self.moment += other.moment
+
     def advance(self) -> None:
         self.norms2[self.k] = np.float64(self.squares)
         if self.k < self.degree:
@@ -113,8 +143,42 @@ def _is_true(node: ast.expr | None) -> bool:
     return node is None or (isinstance(node, ast.Constant) and node.value is True)
 
 
+class _Learners:
+    """Learners by the text of their transform, with the columns that have it."""
+
+    def __init__(self, learners: dict[str, _Learner], of: dict[str, Columns]) -> None:
+        self._learners, self._of = {text: one.fresh() for text, one in learners.items()}, of
+
+    def update(self, frame: pd.DataFrame) -> None:
+        """Add the rows of a prepared frame."""
+        encoded = {encode(str(name)): frame[name] for name in frame.columns}
+        for text, one in self._learners.items():
+            spec = self._of[text].spec
+            value = Evaluator(
+                columns=encoded, functions=self._of[text].functions, state=spec.transform_state,
+                spec=spec, n_rows=len(frame),
+            ).value(one.call.args[0])  # fmt: skip
+            x = np.asarray(as_number(value), dtype=np.float64)
+            if x.ndim != 1:
+                raise NotSupportedError(
+                    f"`{decode(text)}` is of several columns, which data that are read in "
+                    "batches do not give: write a term for each column"
+                )
+            one.update(x)
+
+    def merge(self, other: _Learners) -> None:
+        """Add the rows of others."""
+        for text, one in self._learners.items():
+            one.merge(other._learners[text])
+
+    def add_to(self, learners: dict[str, _Learner]) -> None:
+        """Hand the sums over."""
+        for text, one in self._learners.items():
+            learners[text].merge(one)
+
+
 def learn_states(
-    every: list[Columns], frames: Callable[[], Iterator[pd.DataFrame]]
+    every: list[Columns], gather: Callable[[Callable[[], _Learners]], _Learners]
 ) -> None:  # fmt: skip
     """Put what all rows say in the place of what a sample said.
 
@@ -122,8 +186,8 @@ def learn_states(
     ----------
     every : list of Columns
         Built from a sample; their states are changed.
-    frames : callable
-        Reads all rows once, prepared.
+    gather : callable
+        Makes sums over prepared frames of all rows, of what it is given makes.
 
     Raises
     ------
@@ -158,21 +222,8 @@ def learn_states(
                 for other, inner in learners.items()
             )
         }  # fmt: skip
-        for frame in frames():
-            encoded = {encode(str(name)): frame[name] for name in frame.columns}
-            for text, one in ready.items():
-                spec = of[text].spec
-                value = Evaluator(
-                    columns=encoded, functions=of[text].functions, state=spec.transform_state,
-                    spec=spec, n_rows=len(frame),
-                ).value(one.call.args[0])  # fmt: skip
-                x = np.asarray(as_number(value), dtype=np.float64)
-                if x.ndim != 1:
-                    raise NotSupportedError(
-                        f"`{decode(text)}` is of several columns, which data that are read in "
-                        "batches do not give: write a term for each column"
-                    )
-                one.update(x)
+        now = {text: of[text] for text in ready}
+        gather(functools.partial(_Learners, ready, now)).add_to(ready)
         for one in ready.values():
             one.advance()
 

@@ -125,6 +125,26 @@ def test_a_joint_test_of_the_others_is_not_lost(binary: LaplaceFit) -> None:
     assert binary.test(["x = 0", "c[T.c] = 0"])["p"].isna().all()
 
 
+def test_a_difference_of_two_that_run_away_together_is_tested(rng: np.random.Generator) -> None:
+    # Off the line u + v = 0 the sum tells every outcome; on it u - v has the slope of u alone.
+    n = 400
+    d = pd.DataFrame({"u": rng.normal(size=n), "v": rng.normal(size=n), "g": np.arange(n) % 20})
+    on = np.arange(n) % 2 == 0
+    d.loc[on, "v"] = -d["u"]
+    chance = special.expit(0.8 * d["u"] + 0.6 * rng.normal(size=20)[d["g"]])
+    d["y"] = np.where(on, rng.uniform(size=n) < chance, d["u"] + d["v"] > 0).astype(int)
+    both = _fit("y ~ u + v + (1 | g)", d, "bernoulli")
+    alone = bmx.Model("y ~ u + (1 | g)", d[on], family="bernoulli").fit_eb()
+    for texts, same in (
+        ("u = v", "u = 0"),
+        (["u = v", "Intercept = 0"], ["u = 0", "Intercept = 0"]),
+    ):
+        found, wanted = both.test(texts), alone.test(same)
+        assert found["chisq"][0] == pytest.approx(wanted["chisq"][0], rel=1e-4)
+        assert found["df"][0] == wanted["df"][0]
+    assert np.isnan(both.test("u + v = 0")["chisq"][0])
+
+
 def test_predictions_of_other_rows_keep_their_intervals(
     binary: LaplaceFit, data: pd.DataFrame
 ) -> None:
@@ -476,3 +496,25 @@ def test_a_time_of_one_row_has_no_sd_of_its_own() -> None:
     table = bmx.Model(formulas, data).fit_eb().covariance_parameters()
     assert np.isfinite(table["sd"][:3]).all()
     assert np.isnan(table["sd"][3])
+
+
+def test_thresholds_that_single_rows_hold_have_no_standard_error():
+    rng = np.random.default_rng(3)
+    f, x = rng.choice(list("abc"), 300), rng.normal(size=300)
+    latent = 0.8 * x + rng.logistic(size=300) / np.where(f == "b", 2, 1)
+    labels = ["lo", "mid", "high", "top"]
+    cut = pd.cut(latent, [-np.inf, -1, 0.5, 1.5, np.inf], labels=labels).astype(object)
+    categories = pd.CategoricalDtype(labels, ordered=True)
+
+    def fit(y, rows=slice(None)):
+        data = pd.DataFrame({"y": pd.Series(y).astype(categories), "x": x, "f": f})[rows]
+        return bmx.Model(["y ~ x", "disc ~ f"], data, family="cumulative").fit_eb()
+
+    with pytest.warns(BayesmixWarning):
+        sharp = fit(np.where(f == "c", "high", cut))
+    assert "thresholds" in sharp.separation
+    assert sharp.family_parameters()[["sd", "lower", "upper"]].isna().all(axis=None)
+    # Where disc goes to zero instead the thresholds are those of the other rows.
+    with pytest.warns(SeparationWarning, match="disc"):
+        level = fit(np.where(f == "c", "lo", cut)).family_parameters()
+    pd.testing.assert_frame_equal(level, fit(cut, f != "c").family_parameters(), rtol=1e-3)

@@ -33,35 +33,36 @@ def factorials(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
 
 
 @inner_sums
-def _log_poisson(n, y, eta, first):  # type: ignore[no-untyped-def]
+def _log_poisson(n, y, trials, eta, first):  # type: ignore[no-untyped-def]
     total = 0.0
     for i in range(n):
-        mu = exp(eta[i])
+        mu = trials[i] * exp(eta[i])
         total += y[i] * eta[i] - mu
         first[i] = y[i] - mu
     return total
 
 
-@row_kernel("poisson", factorials, fast_link=LOG)
+@row_kernel("poisson", factorials, fast_link=LOG, adds=True)
 def rows_poisson(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
-    """Poisson counts."""
+    """Poisson counts, each the sum of `trials` with the same mean."""
     if link == LOG and order == 1:
-        return _log_poisson(n, y, eta, first)
+        return _log_poisson(n, y, trials, eta, first)
     total = 0.0
     for i in range(n):
         mu, slope, bend = mean_at(link, eta[i])
+        t = trials[i]
         if not mu > 0.0 and not (link != IDENTITY and mu == 0.0 and y[i] == 0.0):
             return -np.inf
         log_mu = eta[i] if link == LOG else (math.log(mu) if mu > 0.0 else 0.0)
-        s = y[i] * log_mu - mu
+        s = y[i] * log_mu - t * mu
         total += s
         if order > 0:
             ratio = y[i] / mu if mu > 0.0 else 0.0
-            first[i] = y[i] - mu if link == LOG else (ratio - 1.0) * slope
+            first[i] = y[i] - t * mu if link == LOG else (ratio - t) * slope
             if order > 1:
                 second[i] = (
-                    -mu if link == LOG
-                    else (ratio - 1.0) * bend - (ratio / mu if mu > 0.0 else 0.0) * slope * slope
+                    -t * mu if link == LOG
+                    else (ratio - t) * bend - (ratio / mu if mu > 0.0 else 0.0) * slope * slope
                 )  # fmt: skip
                 value[i] = s
     return total

@@ -37,24 +37,28 @@ class RowKernel:
     fast_link : int
         Code of the link with which it takes several rows at a time where first
         derivatives are wanted; -1 for none.
+    adds : bool
+        Whether rows with the same linear predictor are one with the sums of their responses
+        and of their trials.
     """
 
     kernel: Kernel
     constant: Constant | None
     fast_link: int
+    adds: bool = False
 
 
 ROW_KERNELS: dict[str, RowKernel] = {}
 
 
 def row_kernel(
-    name: str, constant: Constant | None = None, fast_link: int = -1
+    name: str, constant: Constant | None = None, fast_link: int = -1, *, adds: bool = False
 ) -> Callable[[Callable[..., Any]], Kernel]:
     """Register a kernel by the name that families give; its function's name is the symbol."""
 
     def register(function: Callable[..., Any]) -> Kernel:
         made = kernel(*SIGNATURE, reorder=True)(function)
-        ROW_KERNELS[name] = RowKernel(made, constant, fast_link)
+        ROW_KERNELS[name] = RowKernel(made, constant, fast_link, adds)
         return made
 
     return register

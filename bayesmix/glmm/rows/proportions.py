@@ -51,7 +51,7 @@ def _logistic(n, y, trials, eta, first):  # type: ignore[no-untyped-def]
 _CHUNK = 512
 
 
-@row_kernel("binomial", choices, fast_link=LOGIT)
+@row_kernel("binomial", choices, fast_link=LOGIT, adds=True)
 def rows_binomial(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Binomial: y of `trials`."""
     if link == LOGIT and order == 1:

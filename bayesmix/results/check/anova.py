@@ -281,12 +281,14 @@ def _check_data(first: FittableModel, model: FittableModel) -> None:
     """Refuse fits to other data, and name what is other."""
     one, other = first.design, model.design
     whose = f"`{model.formula}` is fitted to other data than `{first.formula}`"
-    if not np.array_equal(other.row_positions, one.row_positions):
+    # The same rows may come from a table with, and from one without, rows that are left out.
+    same = len(model.y) == len(first.y) and np.array_equal(model.y, first.y)
+    if not same and not np.array_equal(other.row_positions, one.row_positions):
         raise DataError(
             f"{whose}: {len(model.y)} rows of {other.n_rows_given} and {len(first.y)} of "
             f"{one.n_rows_given}; drop rows with missing values first"
         )
-    if not np.array_equal(model.y, first.y):
+    if not same:
         raise DataError(
             f"{whose}: the responses {other.formula.response.text} and "
             f"{one.formula.response.text} have different values"

@@ -48,7 +48,7 @@ class Judging:
             return spread, df
         own = jointly.of_fixed
         if own.all():
-            spread = jointly.X @ self.method.covariance @ jointly.X.T
+            spread = self.method.of(jointly.X)
         variance = np.diag(spread)
         size = float(np.abs(variance).max(initial=0.0))
         for k in np.flatnonzero(own & (variance > 1e-14 * size)).tolist():

@@ -236,7 +236,8 @@ def _trials(model: StatedModel, grid: pd.DataFrame, kind: CurveKind) -> np.ndarr
     if "trials" not in model.rows or kind == "linear":
         return np.ones(len(grid))
     rows = rows_to_predict(model, grid, effects=False, levels=False, kind=kind)
-    return np.asarray(rows.per_row["trials"], dtype=np.float64)
+    trials = np.asarray(rows.per_row["trials"], dtype=np.float64)
+    return np.where(trials > 0, trials, np.nan)  # no share of nothing
 
 
 # -- levels and data ----------------------------------------------------------

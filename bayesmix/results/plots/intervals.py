@@ -12,12 +12,15 @@ __all__ = ["AWAY", "draw_intervals", "explain", "is_away", "shown_range"]
 
 AWAY = "D"  # marks an interval that leaves a value out, also in grey
 _FAR = 10.0  # as many widths of the rest away, a limit is left out of the picture
+_BARE = 2.0  # as many widths of all others away, an estimate without limits is left out
 
 
 def shown_range(
     estimate: Any, lower: Any, upper: Any, *, also: Any = (), far: float = _FAR
 ) -> tuple[float, float]:
-    """Ends of an axis: all that is finite, without limits that are far from all else.
+    """Ends of an axis: all that is finite, without what is far from all else.
+
+    Far may be a limit, or an estimate that has neither limit: one that has run away.
 
     Parameters
     ----------
@@ -27,7 +30,7 @@ def shown_range(
         Values that the axis has to show as well.
     far : float
         Widths of the estimates' range, or of an ordinary interval, beyond which a
-        limit is left out.
+        limit is left out. Where it is infinite, nothing is.
 
     Returns
     -------
@@ -37,10 +40,18 @@ def shown_range(
     estimate, lower, upper, also = (
         np.asarray(values, dtype=np.float64).ravel() for values in (estimate, lower, upper, also)
     )
-    points = np.concatenate([estimate, also])
-    points = points[np.isfinite(points)]
     limits = np.concatenate([lower, upper])
     limits = limits[np.isfinite(limits)]
+    if np.isfinite(far) and len(limits):
+        bare = ~np.isfinite(lower) & ~np.isfinite(upper)
+        others = np.concatenate([estimate[~bare], limits])
+        others = others[np.isfinite(others)]
+        low, high = float(others.min()), float(others.max())
+        reach = _BARE * (high - low)
+        away = (estimate < low - reach) | (estimate > high + reach)
+        estimate = estimate[~(bare & away)]
+    points = np.concatenate([estimate, also])
+    points = points[np.isfinite(points)]
     if len(points):
         with np.errstate(invalid="ignore", over="ignore"):
             widths = upper - lower

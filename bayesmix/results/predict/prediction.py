@@ -29,6 +29,7 @@ from bayesmix.results.predict.ordinal import (
 )
 from bayesmix.results.predict.parts import Part, asked_of_parts, without_fixed
 from bayesmix.sources import is_source
+from bayesmix.threads import on_one_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +44,7 @@ _NAMES = ("estimate", "sd", "lower", "upper")
 class Predicts(HasLaw):
     """What a fit can say about rows, its own or new ones."""
 
+    @on_one_thread
     def predict(
         self,
         data: Any = None,
@@ -73,8 +75,8 @@ class Predicts(HasLaw):
             New rows; those of the fit by default. It needs the predictors and, for
             `groups="conditional"`, the grouping columns. The response is not needed
             and other columns are ignored. A parquet file, a folder of them, a pyarrow dataset,
-            a polars LazyFrame or a DuckDB relation is read a batch of rows at a time, whether
-            or not the fit is one to such data.
+            a polars LazyFrame, a DuckDB relation or a Dask or Spark DataFrame is read a batch of
+            rows at a time, whether or not the fit is one to such data.
         kind : {"mean", "response", "linear", "probability"}
             The expected response, a new observation (the interval then includes the
             residual or sampling variation), or the linear predictor on the link
@@ -246,6 +248,7 @@ class Predicts(HasLaw):
             table, self.model.design, self._bearing(rows, request), parameter or "mu"
         )
 
+    @on_one_thread
     def predict_draws(
         self,
         data: Any = None,
@@ -347,6 +350,7 @@ class Predicts(HasLaw):
         """
         return self.predict(ci_prob=ci_prob)
 
+    @on_one_thread
     def residuals(
         self, kind: Residual = "response", *, seed: int | None = None
     ) -> pd.Series[float]:
@@ -398,6 +402,7 @@ class Predicts(HasLaw):
         rows, values = self._law.residuals(kind, seed)
         return pd.Series(values, index=rows.labels, name="residual")
 
+    @on_one_thread
     def simulate(
         self, n: int = 1, *, new_groups: bool = False, seed: int | None = None
     ) -> pd.DataFrame:

@@ -220,12 +220,12 @@ def diagnose_sampling(
     -------
     Diagnostics
     """
-    from arviz_stats.base import array_stats
-
     stacked = np.stack(list(parameters.values()), axis=-1)
     table = pd.DataFrame({"parameter": list(parameters), **diagnose(stacked)})
     bfmi = np.zeros(0)
     if "energy" in stats and stacked.shape[1] > 3:
+        from arviz_stats.base import array_stats
+
         bfmi = np.atleast_1d(array_stats.bfmi(np.asarray(stats["energy"], dtype=float)))
     unjudged: tuple[str, ...] = ()
     if stats:

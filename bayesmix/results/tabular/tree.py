@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,6 @@ def _drawn(
     group: str,
 ) -> xr.Dataset:  # fmt: skip
     """Label a group of variables as ArviZ does."""
-    import arviz_base
     import xarray as xr
 
     first = [] if group == MOMENTS_GROUP else ["chain", "draw"]
@@ -113,7 +113,18 @@ def _drawn(
             for dim, size in zip(own, np.shape(array), strict=True)
             if dim not in used
         }
-    return xr.Dataset(variables, used, attrs=arviz_base.make_attrs(sample_dims=first))
+    return xr.Dataset(variables, used, attrs=_attributes(first))
+
+
+def _attributes(sample_dims: list[str]) -> dict[str, Any]:
+    """What ArviZ writes beside a group; importing it to say so takes as long as a small fit."""
+    return {
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
+        "creation_library": "ArviZ",
+        "creation_library_version": importlib.metadata.version("arviz-base"),
+        "creation_library_language": "Python",
+        "sample_dims": list(sample_dims),
+    }
 
 
 def _columns(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
+import pickle
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from bayesmix.errors import (
 )
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits_law import Interval, RefitsLaw
-from bayesmix.laws.resampling import BootstrapKind, Resampling
+from bayesmix.laws.resampled import BootstrapKind
 from bayesmix.memory import check_memory
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.testing.bootstrap import Bootstrap, Replicates
@@ -29,6 +30,7 @@ from bayesmix.results.testing.running import Progress, in_threads, threads_of
 
 if TYPE_CHECKING:
     from bayesmix.laws.normal import NormalLaw
+    from bayesmix.laws.resampling import Resampling
 
 __all__ = ["Bootstraps"]
 
@@ -122,6 +124,8 @@ class Bootstraps(HasLaw):
         """
         start = time.perf_counter()
         n = whole_number("n", n, 1, 10_000_000)
+        from bayesmix.laws.resampling import Resampling
+
         one_of("kind", kind, get_args(BootstrapKind))
         one_of("interval", interval, get_args(Interval))
         number = checked_seed(seed, 0)
@@ -150,19 +154,13 @@ class Bootstraps(HasLaw):
             values, names = _statistics(statistic, [mine, *good])
             of_fit, own = values[0], values[1:]
 
-        def left_out() -> tuple[RefitsLaw, np.ndarray | None]:
-            """The fits without a level each, and the fit itself, for the acceleration."""
-            parts = _left_out(resampling, threads, progress)
-            own = None if statistic is None else _statistics(statistic, [*parts, mine])[0]
-            return resampling.law_of([*parts, mine], number), own
-
         made = Bootstrap(
             self,  # type: ignore[arg-type]
             Replicates(
                 law=resampling.law_of(good, number), kind=kind, seed=number, asked=n,
                 failed=len(found) - len(good), statistics=own, names=names, of_fit=of_fit,
                 interrupted=interrupted, of_estimates=resampling.law_of([mine], number),
-                left_out=left_out,
+                left_out=_LeftOut(resampling, mine, number, statistic, threads, progress),
             ),
             time.perf_counter() - start,
         )  # fmt: skip
@@ -174,6 +172,44 @@ class Bootstraps(HasLaw):
         method = self._law.method
         if method not in ("reml", "ml"):
             raise NotSupportedError(f'bootstrap() is of method="reml" or "ml", not of "{method}"')
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """Makes the fits without a level each, and the fit itself, for the acceleration."""
+
+    resampling: Resampling
+    fit: Refit
+    seed: int
+    statistic: Callable[[Any], Any] | None
+    threads: int
+    progress: bool
+
+    def __call__(self) -> tuple[RefitsLaw, np.ndarray | None]:
+        parts = _left_out(self.resampling, self.threads, self.progress)
+        refits = [*parts, self.fit]
+        own = None if self.statistic is None else _statistics(self.statistic, refits)[0]
+        return self.resampling.law_of(refits, self.seed), own
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _LeftOut:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        statistic = self.statistic
+        try:
+            pickle.dumps(statistic)
+        except (AttributeError, TypeError, pickle.PicklingError):  # as of a lambda
+            statistic = _not_taken_along
+        values = self.resampling, self.fit, self.seed, statistic, self.threads, self.progress
+        return _LeftOut, values
+
+
+def _not_taken_along(_: Refit) -> float:
+    raise NotSupportedError(
+        "the function given as statistic= could not be pickled with the bootstrap, and "
+        'interval="bca" calls it again: define it with def at the top of a module, or take '
+        'interval="bc"'
+    )
 
 
 class _Counted(Progress):
@@ -252,7 +288,7 @@ def _statistics(
     except AttributeError as error:
         if not isinstance(error.obj, Refit):
             raise
-        known = [f.name for f in dataclasses.fields(Refit)]
+        known = [f.name for f in fields(Refit)]
         raise ArgumentError(
             f"statistic= is given the estimates of a refit, which have no {error.name!r}: they are "
             f"{', '.join(known)} and sigma, and statistic=lambda refit: refit.beta[1] takes one"

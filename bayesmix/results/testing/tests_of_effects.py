@@ -14,7 +14,7 @@ from bayesmix.arguments import checked_seed, one_of, one_or_several, whole_numbe
 from bayesmix.errors import OWN_FILES, ArgumentError, DataWarning, FormulaError, NotSupportedError
 from bayesmix.laws.base import DegreesOfFreedom
 from bayesmix.laws.boundary_tests import exact_null_draws, mixture_p
-from bayesmix.laws.small_samples import FTest, SmallSample, tested
+from bayesmix.laws.small_samples import Asymptotic, FTest, SmallSample, tested
 from bayesmix.results.effect.expressions import parse_hypothesis
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.means.judged import Judging
@@ -40,7 +40,13 @@ class TestsEffects(HasLaw):
     def _law(self) -> NormalLaw:
         raise NotImplementedError
 
-    def anova(self, type: Type = 3, *, ddf: DegreesOfFreedom | None = None) -> pd.DataFrame:  # noqa: A002
+    def anova(
+        self,
+        type: Type = 3,  # noqa: A002
+        *,
+        ddf: DegreesOfFreedom | None = None,
+        parameter: str = "mu",
+    ) -> pd.DataFrame:
         """Test each fixed term.
 
         Parameters
@@ -53,14 +59,17 @@ class TestsEffects(HasLaw):
         ddf : {"satterthwaite", "kenward-roger"}, optional
             How the denominator's degrees of freedom are found, for a normal response; the
             first by default.
+        parameter : str
+            Whose linear predictor the terms are of: "zi", "sigma", ..., where it has a formula.
 
         Returns
         -------
         DataFrame
-            For a normal response term, sum_sq, mean_sq (both in units of the residual variance
-            times F), num_df, den_df, f, p. Beyond it Wald's tests: term, chisq, df, p. NaN for
-            a term of which the data tell nothing, as where others determine its columns. Where
-            they tell a part, as where a cell of an interaction is empty, that is tested.
+            For the mean of a normal response term, sum_sq, mean_sq (both in units of the
+            residual variance times F), num_df, den_df, f, p. Else Wald's tests: term, chisq,
+            df, p. NaN for a term of which the data tell nothing, as where others determine its
+            columns. Where they tell a part, as where a cell of an interaction is empty, that is
+            tested.
 
         Raises
         ------
@@ -92,11 +101,12 @@ class TestsEffects(HasLaw):
             raise ArgumentError(
                 f"type={type!r} is not one of 1, 2, 3, which are whole numbers here, not I, II, III"
             )
-        method = self._tests(ddf)
         design = self.model.design
-        asked = hypotheses_of_terms(design.mu, design.frame, design.functions, type)
-        beta, nothing = self._law.conditional.beta, FTest(num_df=0, den_df=np.nan, f=np.nan,
-                                                          p=np.nan)  # fmt: skip
+        one_of("parameter", parameter, tuple(design.predictors))
+        method, beta = self._tests_of(parameter, ddf)
+        predictor = design.predictors[parameter]
+        asked = hypotheses_of_terms(predictor, design.frame, design.functions, type)
+        nothing = FTest(num_df=0, den_df=np.nan, f=np.nan, p=np.nan)
         found = {t: None if L is None or not L.any() else L for t, L in asked.rows.items()}
         rows = [nothing if L is None else tested(method, beta, L) for L in found.values()]
         lost = [term for term, L in found.items() if L is None]
@@ -115,7 +125,7 @@ class TestsEffects(HasLaw):
                 f"what stands here ({why}); type=2 does not depend on empty cells"
             )
         terms = {"term": text_column(list(found))}
-        return pd.DataFrame({**terms, **self._columns(rows)})
+        return pd.DataFrame({**terms, **self._columns(rows, parameter)})
 
     def test(
         self,
@@ -402,6 +412,24 @@ class TestsEffects(HasLaw):
         """How hypotheses about coefficients are tested."""
         return self._law.small_sample(ddf)
 
+    def _tests_of(
+        self, parameter: str, ddf: DegreesOfFreedom | None
+    ) -> tuple[SmallSample, np.ndarray]:
+        """The same for one predictor's coefficients, and their estimates."""
+        if parameter == "mu" and self.model.family.is_normal:
+            return self._tests(ddf), self._law.conditional.beta
+        if parameter != "mu" and ddf is not None:
+            raise NotSupportedError(
+                f"ddf={ddf!r} is of the mean of normal responses; leave it out: terms of "
+                f"{parameter} have Wald's tests"
+            )
+        self._refuse_mode()
+        if ddf is not None:
+            self._tests(ddf)  # refuses
+        own: Any = self._law.of(parameter)
+        beta, covariance = own.fixed_moments
+        return Asymptotic(covariance=covariance), beta
+
     def _judging(self, ddf: Any, parameter: str, request: PredictionRequest) -> Judging:
         """How averages over a grid are held against zero; those of a posterior mode are not."""
         if ddf is not None:
@@ -421,10 +449,10 @@ class TestsEffects(HasLaw):
         word = {None: "Satterthwaite", "satterthwaite": "Satterthwaite"}.get(ddf, "Kenward-Roger")
         return Judging(tests=True, method=self._tests(ddf), words=f"degrees of freedom by {word}")
 
-    def _columns(self, rows: Sequence[FTest]) -> dict[str, np.ndarray]:
+    def _columns(self, rows: Sequence[FTest], parameter: str = "mu") -> dict[str, np.ndarray]:
         num_df = np.asarray([row.num_df for row in rows], dtype=np.int64)
         f, p = (np.asarray([getattr(row, name) for row in rows]) for name in ("f", "p"))
-        if not self.model.family.is_normal:
+        if parameter != "mu" or not self.model.family.is_normal:
             return {"chisq": num_df * f, "df": num_df, "p": p}
         mean_sq = f * float(self._law.residual_on_link)
         den_df = np.asarray([row.den_df for row in rows])

@@ -39,6 +39,19 @@ def test_anova_of_the_fixed_part_refits_by_ml(sleepstudy: pd.DataFrame) -> None:
     assert table["p_value"][1] == pytest.approx(1.226e-06, rel=1e-3)
 
 
+def test_the_same_rows_may_come_from_another_table(sleepstudy: pd.DataFrame) -> None:
+    data = sleepstudy.assign(age=np.arange(180) % 7.0)
+    data.loc[[3, 50], "age"] = np.nan
+    with pytest.warns(DataWarning, match="left out"):
+        aged = bmx.Model("Reaction ~ Days + age + (1 | Subject)", data).fit_eb("ml")
+    plain = bmx.Model("Reaction ~ Days + (1 | Subject)", data).fit_eb("ml")
+    with pytest.raises(DataError, match="178 rows of 180 and 180 of 180"):
+        bmx.anova(plain, aged)
+    table = bmx.anova(plain.update(data=data.dropna()), aged)
+    dropped = aged.drop1().set_index("term")
+    assert table["chisq"][1] == pytest.approx(dropped["chisq"]["age"], abs=1e-5)
+
+
 def test_anova_refuses_what_does_not_compare(sleepstudy: pd.DataFrame) -> None:
     fit = bmx.Model(SLEEP, sleepstudy).fit_eb()
     with pytest.raises(DataError, match="other data"):

@@ -253,6 +253,27 @@ def test_trials_count_unless_odds_are_compared(
     )
 
 
+def test_the_number_of_trials_may_be_a_predictor(
+    data: pd.DataFrame, rng: np.random.Generator
+) -> None:
+    data = data.assign(n=rng.integers(1, 9, len(data)))
+    data["k"] = rng.binomial(data["n"], 0.4)
+    post = family_posterior(
+        bmx.Model("proportion(k, n) ~ n + (1 | g)", data, family="binomial"), rng
+    )
+    beta = post.idata["posterior"]["beta"].values.reshape(-1, 2)
+    one = data.assign(n=2.5)  # expected counts are of any number of trials
+    p = special.expit(beta @ [1.0, 2.5])
+    found = post.predict(one, groups="population")["estimate"]
+    np.testing.assert_allclose(found, 2.5 * p.mean())
+    slope = post.slopes("n", at={"n": [2.5]})["estimate"][0]
+    assert slope == pytest.approx((p + 2.5 * beta[:, 1] * p * (1 - p)).mean(), rel=1e-4)
+    line = post.plot_predictions("n").axes[0].lines
+    assert all(np.isfinite(np.asarray(each.get_ydata(), dtype=float)).all() for each in line)
+    with pytest.raises(DataError, match=r"2\.5 in row .*: whole numbers from 0"):
+        post.predict(one, kind="response")
+
+
 def test_the_average_over_groups_is_not_the_middle_group(binary: bmx.Posterior) -> None:
     data = binary.model.design.frame
     for options in ({"marginal": True}, {"groups": "population"}):

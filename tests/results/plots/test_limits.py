@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import BayesmixWarning
+from bayesmix.errors import BayesmixWarning, SeparationWarning
 from bayesmix.results.beside.shrinkage import Shrinkage
 from bayesmix.results.pictures.curves import Curves
 from bayesmix.results.plots.caterpillar import plot_caterpillar
@@ -208,10 +208,26 @@ def test_a_coefficient_that_ran_away_is_an_arrow_at_the_edge() -> None:
         assert "limit not known" in legend(figure)
 
 
+def test_a_marginal_mean_that_ran_away_is_an_arrow_at_the_edge(
+    rng: np.random.Generator,
+) -> None:
+    d = pd.DataFrame({"f": np.array(list("abc"))[np.arange(150) % 3], "y": rng.poisson(3, 150)})
+    d.loc[d["f"] == "c", "y"] = 0
+    with pytest.warns(SeparationWarning):
+        eb = bmx.Model("y ~ f", d, family="poisson").fit_eb()
+    axis = eb.marginal_means("f").plot().axes[0]
+    assert axis.get_xlim()[0] > -2  # the others are near 1, and this one below -15
+    assert [line.get_marker() for line in axis.lines].count("<") == 1
+
+
 def test_the_range_shows_what_is_finite() -> None:
     low, high = shown_range([1.0, 2], [NAN, -INF], [3, 1e9])
     assert (low, high) == pytest.approx((0.9, 3.1))
     assert shown_range([NAN], [NAN], [INF]) == (-1, 1)
+    # What has run away, and has no limits, leaves the others their axis, but if it is near.
+    assert shown_range([-28, 0.5], [NAN, 0], [NAN, 1]) == shown_range([0.5], [0], [1])
+    assert shown_range([-1.5, 0.5], [NAN, 0], [NAN, 1])[0] < -1.5
+    assert shown_range([-28, 0.5], [NAN, 0], [NAN, 1], far=INF)[0] < -28
     assert shown_range([0.0], [NAN], [NAN]) == (-0.5, 0.5)
     # One whose interval is not known stands where it is.
     low, high = shown_range([-1e6], [NAN], [NAN])

@@ -494,3 +494,41 @@ def test_a_column_that_rounding_alone_tells_apart_is_not_tested_by_type_3(
     wanted = bmx.Model("y ~ x + z * f + (1 | g)", data).fit_eb().anova().set_index("term")
     rest = ["z", "f", "z:f"]
     pd.testing.assert_frame_equal(found.loc[rest], wanted.loc[rest], rtol=1e-5)
+
+
+def _sigma_by_kind(family: str) -> bmx.EmpiricalBayes:
+    rng = np.random.default_rng(6)
+    n = 240
+    kind, x = np.array(list("abc"))[np.arange(n) % 3], rng.normal(size=n)
+    g = np.repeat(np.arange(20), n // 20)
+    sd = np.where(kind == "c", 2.0, 1.0)
+    y = x + rng.normal(0, 0.5, 20)[g] + sd * rng.normal(size=n)
+    mean, shape = np.exp(1.0 + 0.4 * x), np.where(kind == "c", 3.0, 1.5)
+    k = rng.negative_binomial(shape, shape / (shape + mean))
+    data = pd.DataFrame({"y": y, "k": k, "kind": kind, "x": x, "g": g})
+    if family == "gaussian":
+        return bmx.Model(["y ~ x + (1 | g)", "sigma ~ kind + x"], data).fit_eb()
+    formulas = ["k ~ x + kind", "alpha ~ kind + x"]
+    return bmx.Model(formulas, data, family="negative_binomial").fit_eb()
+
+
+@pytest.mark.parametrize(("family", "parameter"), [
+    ("gaussian", "sigma"), ("negative_binomial", "alpha"), ("negative_binomial", "mu"),
+])  # fmt: skip
+def test_terms_of_each_predictor_have_walds_tests(family: str, parameter: str) -> None:
+    eb = _sigma_by_kind(family)
+    table = eb.anova(parameter=parameter).set_index("term")
+    covariance = eb.vcov(parameter)
+    beta = eb.fixed_effects(parameter=parameter).set_index("term")["estimate"]
+    names = [name for name in covariance.index if name.startswith("kind")]
+    part = covariance.loc[names, names].to_numpy()
+    expected = beta[names] @ np.linalg.solve(part, beta[names])
+    assert table.loc["kind", "chisq"] == pytest.approx(expected, rel=1e-6)
+    assert table.loc["kind", "df"] == 2
+    assert table.loc["kind", "p"] == pytest.approx(stats.chi2.sf(expected, 2), rel=1e-6)
+    assert table.loc["x", "chisq"] == pytest.approx(beta["x"] ** 2 / covariance.loc["x", "x"])
+    if parameter != "mu":
+        with pytest.raises(NotSupportedError, match=parameter):
+            eb.anova(parameter=parameter, ddf="satterthwaite")
+    with pytest.raises(bmx.errors.ArgumentError, match="parameter"):
+        eb.anova(parameter="zi")

@@ -1,0 +1,143 @@
+"""Data frames of clusters are summed where their partitions are, to the same fit."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import shutil
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bmx
+from bayesmix.errors import DataError, DataWarning
+from bayesmix.sources import Source, TableSource
+from bayesmix.streaming import first_pass
+
+from .batches import rows_to_read
+
+pytest.importorskip("pyarrow.dataset")
+
+FORMULAS = [
+    ("y ~ x + t + (x | g)", {}),
+    ("y ~ scale(np.abs(center(x))) + poly(e, 3) + (1 | school / g)", {"weights": "w"}),
+    ("y ~ C(h) + rare + (1 | g) + (0 + z | t)", {}),
+]
+
+
+class Parts(Source):
+    """Partitions, each of which is summed by itself."""
+
+    def __init__(self, frame: pd.DataFrame, n: int) -> None:
+        import pyarrow as pa
+
+        ends = np.linspace(0, len(frame), n + 1).astype(int)
+        whole = pa.Table.from_pandas(frame, preserve_index=False)
+        self._tables = [whole.slice(a, b - a) for a, b in itertools.pairwise(ends)]
+
+    @property
+    def name(self) -> str:
+        return "the parts"
+
+    @property
+    def schema(self) -> Any:
+        return self._tables[0].schema
+
+    def batches(self, columns: Any) -> Any:
+        raise AssertionError("no pass over the rows brings them here")
+
+    def gather(self, work: Any, columns: Any) -> Any:
+        made = [
+            work(TableSource([table], table.schema, f"part {k}"))
+            for k, table in enumerate(self._tables)
+        ]
+        first, *rest = (pickle.loads(pickle.dumps(one)) for one in made)  # noqa: S301
+        for one in reversed(rest):
+            first.merge(one)
+        return first
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    return rows_to_read()
+
+
+def assert_same(data: pd.DataFrame, source: Any, formula: str, given: dict[str, str]) -> None:
+    rows = bmx.Model(formula, data, **given).fit_eb()
+    sums = bmx.Model(formula, source, **given).fit_eb()
+    assert sums.loglik == pytest.approx(rows.loglik, rel=1e-9)
+    for ask in (
+        lambda fit: fit.fixed_effects(), lambda fit: fit.variance_components(),
+        lambda fit: fit.group_effects(fit.model.design.mu.groups[0].name),
+    ):  # fmt: skip
+        pd.testing.assert_frame_equal(ask(rows), ask(sums), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("formula", "given"), FORMULAS)
+def test_sums_of_partitions_are_those_of_the_rows(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, formula: str, given: dict[str, str]
+) -> None:
+    monkeypatch.setattr(first_pass, "_FIRST", 20)
+    monkeypatch.setattr(first_pass, "_SPREAD", 3)
+    assert_same(data, Parts(data, 6), formula, given)
+
+
+def test_partitions_have_their_missing_values_and_name_their_errors(data: pd.DataFrame) -> None:
+    dask = pytest.importorskip("dask.dataframe")
+    holes = data.assign(x=data["x"].mask(data.index % 300 == 5))
+    with pytest.warns(DataWarning) as one:
+        rows = bmx.Model("y ~ x + (1 | g)", holes)
+    with pytest.warns(DataWarning) as other:
+        sums = bmx.Model("y ~ x + (1 | g)", dask.from_pandas(holes, npartitions=4))
+    assert [str(w.message) for w in one] == [str(w.message) for w in other]
+    pd.testing.assert_frame_equal(
+        rows.fit_eb().fixed_effects(), sums.fit_eb().fixed_effects(), rtol=1e-6
+    )
+    wrong = data.assign(x=data["x"].where(data.index != 1300, np.inf))
+    with pytest.raises(DataError, match="`x` is inf in row 175 of partition 3 of the Dask Data"):
+        bmx.Model("y ~ x + (1 | g)", dask.from_pandas(wrong, npartitions=4))
+
+
+def test_a_dask_frame_is_predicted_by_partition(data: pd.DataFrame) -> None:
+    dask = pytest.importorskip("dask.dataframe")
+    eb = bmx.Model("y ~ x + t + (1 | g)", data).fit_eb()
+    tables = list(eb.predict(dask.from_pandas(data, npartitions=3)))
+    assert len(tables) == 3
+    pd.testing.assert_frame_equal(pd.concat(tables), eb.predict(data), check_index_type=False)
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+def test_two_workers_of_dask(data: pd.DataFrame, two_workers: Any) -> None:
+    dask = pytest.importorskip("dask.dataframe")
+    formula, given = FORMULAS[1]
+    assert_same(data, dask.from_pandas(data, npartitions=5), formula, given)
+
+
+@pytest.mark.slow
+def test_a_spark_frame(data: pd.DataFrame) -> None:
+    sql = pytest.importorskip("pyspark.sql")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not installed")
+    session = sql.SparkSession.builder.master("local[2]").config(
+        "spark.ui.enabled", "false"
+    ).getOrCreate()  # fmt: skip
+    try:
+        frame = session.createDataFrame(data).repartition(3)
+        assert_same(data, frame, "y ~ x + t + (x | g)", {})
+    finally:
+        session.stop()
