@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.results.plots.figure import finish, new_figure
 from bayesmix.results.plots.labels import labels, name_ticks, text_width
 from bayesmix.results.plots.look import share
-from bayesmix.results.plots.ticks import number_ticks
+from bayesmix.results.plots.ticks import number_ticks, numbers_in
 
 __all__ = ["plot_heatmap"]
 
@@ -74,7 +74,7 @@ def plot_heatmap(
     if n <= _WRITTEN:
         for i, j in np.ndindex(n, n):
             dark = abs(values[i, j]) > 0.6 * top
-            axis.text(j, i, f"{values[i, j]:.2g}", ha="center", va="center", fontsize=7,
+            axis.text(j, i, numbers_in(f"{values[i, j]:.2g}"), ha="center", va="center", fontsize=7,
                       color="white" if dark else "black")  # fmt: skip
     axis.set_title(labels([title], 60)[0], fontsize=10)
     return finish(figure)
