@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from bayesmix.covariance.base import Covariance
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayesmix.covariance.base import Conditional, Covariance
 
 __all__ = ["HomDiag"]
 
@@ -18,3 +22,8 @@ class HomDiag(Covariance):
     def words(self) -> str:
         """What is said in brackets behind the effects' names."""
         return "uncorrelated, one sd" if self.size > 1 else ""
+
+    def conditional(self, values: Mapping[str, np.ndarray], positions: np.ndarray) -> Conditional:
+        """The prior: other effects say nothing of a further one, such as a new member of ``mm``."""
+        m = len(positions)
+        return Conditional(weights=np.zeros((1, m, self.size)), root=np.eye(m)[None])

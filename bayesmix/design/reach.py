@@ -1,4 +1,4 @@
-"""The same design with the positions of other rows as well, which none of its own rows has."""
+"""The same design with positions and members of other rows, which none of its own rows has."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from bayesmix.design.design import Design
 from bayesmix.design.frame import column_names, select_columns
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
+from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.positions import PositionColumns
 
 __all__ = ["design_reaching", "places_among"]
 
 
 def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
-    """Add the positions of further rows to the effects of a design.
+    """Add the positions of further rows, and members of ``mm(...)``, to the effects of a design.
 
     Parameters
     ----------
@@ -30,23 +31,26 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
     Returns
     -------
     Design
-        The same object where all positions are known.
+        The same object where all of them are known.
 
     Raises
     ------
     DataError
         As `design_rows`, for what is in the columns of positions.
     """
-    if not any(isinstance(t, PositionColumns) for g in design.mu.groups for t in g.terms):
+    terms = [term for group in design.mu.groups for term in group.terms]
+    if not any(isinstance(term, PositionColumns | MembershipColumns) for term in terms):
         return design
     names = design.formula.columns_of("position")
+    members = {c for term in terms if isinstance(term, MembershipColumns) for c in term.columns}
     frames = []
     for table in tables:
-        if not set(names) <= set(column_names(table)):
+        if not {*names, *members} <= set(column_names(table)):
             return design  # where the rows are made, it is said what is missing
-        given = select_columns(table, names)
+        given = select_columns(table, (*names, *sorted(members - set(names))))
         labels, given = given.index, given.reset_index(drop=True)
         columns = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
+        columns = {**{name: given[name] for name in members}, **columns}
         frames.append(pd.DataFrame(columns, index=given.index))
     groups = tuple(_reaching(group, frames) for group in design.mu.groups)
     if all(new is old for new, old in zip(groups, design.mu.groups, strict=True)):
@@ -73,6 +77,9 @@ def _reaching(group: GroupingFactor, frames: Iterable[pd.DataFrame]) -> Grouping
         if isinstance(term, PositionColumns):
             for frame in frames:
                 terms[k] = term = term.with_positions_of(frame)  # noqa: PLW2901
+        elif isinstance(term, MembershipColumns):
+            for frame in frames:
+                terms[k] = term = term.with_levels_of(frame)  # noqa: PLW2901
     if all(new is old for new, old in zip(terms, group.terms, strict=True)):
         return group
     effects: list[str] = []
@@ -86,6 +93,8 @@ def _reaching(group: GroupingFactor, frames: Iterable[pd.DataFrame]) -> Grouping
         if isinstance(term, PositionColumns) and where is not None:
             at = term.index_of(where)
             names, where = term.names, term.positions
+        elif isinstance(term, MembershipColumns):
+            names = term.names  # further ones behind
         own: list[int | None] = [None] * len(names)
         for old, k in enumerate(at.tolist(), block.start):
             own[k] = group.fixed_column[old]

@@ -186,6 +186,14 @@ def _have_moved(still: np.ndarray) -> bool:
     return bool(share.mean() <= _STILL and share.max() <= of_a_level) if still.size else True
 
 
+def _least_spread(precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances, and roots of them, of precisions that rounding has made singular, (G, q, q)."""
+    values, vectors = np.linalg.eigh(precision)
+    least = np.finfo(float).eps * values[:, -1:]
+    root = vectors / np.sqrt(np.maximum(values, least))[:, None]
+    return root @ root.swapaxes(1, 2), root
+
+
 class _Proposal:
     """Proposals for the effects of one factor given all others."""
 
@@ -194,8 +202,11 @@ class _Proposal:
         self.part_at_mode = block.part(mode[:, :, None])[:, 0]
         precision = block.precision(weights)
         self._weighted = np.maximum(weights, 0.0)[:, None] * block.V
-        self._covariance = np.linalg.inv(precision)
-        self._root = np.linalg.cholesky(self._covariance)
+        try:
+            self._covariance = np.linalg.inv(precision)
+            self._root = np.linalg.cholesky(self._covariance)
+        except np.linalg.LinAlgError:  # some direction is known to the last digit
+            self._covariance, self._root = _least_spread(precision)
         self._inverse_root = np.linalg.inv(self._root)
 
     def centre(self, apart: np.ndarray) -> np.ndarray:

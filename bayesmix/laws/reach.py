@@ -88,8 +88,8 @@ class Reach:
             added = np.setdiff1d(np.arange(new.start, new.stop), self.places)
             if not added.size:
                 continue
-            assert new.covariance.positions is not None  # noqa: S101
-            where = new.covariance.positions[added - new.start]
+            at = new.covariance.positions
+            where = np.zeros((len(added), 0)) if at is None else at[added - new.start]
             noise = None if rng is None else rng.standard_normal((len(added), n_levels, n))
             step = max(1, _AT_ONCE // new.size**2)
             for start in range(0, n, step):

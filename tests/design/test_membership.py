@@ -93,10 +93,35 @@ def test_other_data_may_have_other_levels(data: pd.DataFrame) -> None:
     assert np.isfinite(population["estimate"]).all()
 
 
+def test_a_new_member_has_an_effect_from_the_prior(data: pd.DataFrame) -> None:
+    model = bmx.Model("y ~ x + (1 | mm(a, b, weights=[v, w], scale=False))", data)
+    eb = model.fit_eb()
+    rows = data.head(3).assign(x=0.5, a=[77, 77, 78], b=[2, 77, 77], v=0.3, w=0.4)
+    found = eb.predict(rows)
+    known = eb.predict(rows.head(1).assign(a=2, v=0.0)).iloc[0]  # weight 0: without the new one
+    alone = eb.predict(rows.head(1), groups="population").iloc[0]
+    sd = eb.variance_components()["sd"][0]
+    assert found["estimate"].to_numpy() == pytest.approx(
+        [known["estimate"], *[eb.fixed_effects()["estimate"] @ [1, 0.5]] * 2]
+    )
+    added = np.array([0.3**2, (0.3 + 0.4) ** 2, 0.3**2 + 0.4**2]) * sd**2
+    V = eb.vcov().to_numpy()
+    fixed = np.array([1, 0.5]) @ V @ np.array([1, 0.5])
+    before = np.array([known["sd"] ** 2, fixed, fixed])
+    assert found["sd"].to_numpy() ** 2 == pytest.approx(before + added)
+    assert alone["sd"] ** 2 == pytest.approx(fixed)
+
+    post = model.fit(draws=300, tune=300, chains=2, seed=3, progress=False)
+    drawn = post.predict_draws(rows.assign(v=0.5, w=0.5).iloc[[1, 1]])
+    first, second = drawn.transpose("row", "chain", "draw").to_numpy()
+    assert first == pytest.approx(second)  # one member is one effect
+    sds = post.idata.posterior["sd_mm(a, b)"].to_numpy()
+    assert first.std() == pytest.approx(np.sqrt((sds**2).mean() + fixed), rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"a": 77}, r"`a` has the level '77' in row 0, which none of `a`, `b` had in fitting"),
         ({"v": -1.0}, r"the weights of mm\(\.\.\.\) are -1, .* in row 0"),
         ({"v": 0.0, "w": 0.0}, "sum above 0"),
         ({"b": None}, "`b` is missing in row 0"),
