@@ -65,7 +65,8 @@ class SeveralGivenData:
             refuse_joined(self._model, "marginal=True averages over groups of independent effects")
             return _average(self._at_modes(parts), self._between(parts), mean)
         link = self._model.links[request.parameter or "mu"]
-        if not any(part.index for part in parts) or link.is_identity or link.has_pole:
+        # A parameter that is asked for by name is what it is at the modes.
+        if one or not any(p.index for p in parts) or link.is_identity or link.has_pole:
             return mean(self._at_modes(parts))
         points = self._whole.effect_points
         if points is not None:

@@ -22,7 +22,9 @@ DATA = pd.DataFrame(
 @pytest.mark.parametrize(
     "right", ["x", "x + n", "yes * x", "0 + `z z`", "x:`z z` + n:yes", "1", "n + yes - 1"]
 )
-def test_terms_of_numbers_have_formulaics_matrix_and_spec(right, monkeypatch):
+def test_terms_of_numbers_have_formulaics_matrix_and_spec(
+    right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terms = parse_formula(f"y ~ {right}").fixed
     quick, values = build_columns(terms, DATA, {})
     assert plain.plain_matrix(terms, DATA) is not None
@@ -39,11 +41,11 @@ def test_terms_of_numbers_have_formulaics_matrix_and_spec(right, monkeypatch):
 
 
 @pytest.mark.parametrize("right", ["f", "x + f", "I(x**2)", "x:n:yes", "center(x)", "poly(x, 2)"])
-def test_what_learns_from_data_is_left_to_formulaic(right):
+def test_what_learns_from_data_is_left_to_formulaic(right: str) -> None:
     assert plain.plain_matrix(parse_formula(f"y ~ {right}").fixed, DATA) is None
 
 
-def test_an_intercept_of_no_other_rows_is_kept_once():
+def test_an_intercept_of_no_other_rows_is_kept_once() -> None:
     terms = parse_formula("y ~ 1").fixed
     one, other = (build_columns(terms, DATA.iloc[:n], {})[0].spec for n in (2, 4))
     assert one is other

@@ -19,13 +19,15 @@ FRAME = pd.DataFrame(
 
 
 @pytest.mark.parametrize("series", ["number", "word:plot", "number:plot"])
-def test_series_have_the_numbers_and_labels_of_the_factor(series):
+def test_series_have_the_numbers_and_labels_of_the_factor(series: str) -> None:
     data = FRAME if ":" in series else FRAME.assign(t=np.tile(np.arange(6), 4))
     residual = f"residual ~ ar1(t | {series})"
     beside, alone = (
         bmx.Model([f"y ~ 1{group}", residual], data).design.residual
         for group in (f" + (1 | {series})", "")
     )
+    assert beside is not None
+    assert alone is not None
     assert np.array_equal(beside.index, alone.index)
     assert beside.index.dtype == alone.index.dtype
     assert beside.levels.labels.tolist() == alone.levels.labels.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -332,12 +333,12 @@ def test_long_sums_are_read_in_no_time() -> None:
     assert formula.text[start : stop + 1] == "column_19 "
 
 
-def test_a_text_is_read_once_and_a_dot_each_time():
+def test_a_text_is_read_once_and_a_dot_each_time() -> None:
     assert parse_formula("y ~ x + (x | g)") is parse_formula("y ~ x + (x | g)")
     one, other = (parse_formula("y ~ .", available=["y", *names]) for names in ("ab", "cd"))
     assert [str(term) for term in one.fixed] == ["1", "a", "b"]
     assert [str(term) for term in other.fixed] == ["1", "c", "d"]
-    functions = {"half": lambda x: x / 2}
+    functions: dict[str, Any] = {"half": lambda x: x / 2}
     assert parse_formula("y ~ half(x)", functions=functions).fixed
     with pytest.raises(FormulaError, match="half"):
         parse_formula("y ~ half(x)")

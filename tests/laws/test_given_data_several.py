@@ -26,11 +26,11 @@ DATA = pd.DataFrame(
 NEW = pd.DataFrame({"x": [0.5, -1.0], "g": [3, 99], "h": [0, 1]})
 
 
-def _fit(*formulas, family="zero_inflated_poisson"):
+def _fit(*formulas: str, family: str = "zero_inflated_poisson") -> bmx.EmpiricalBayes:
     return bmx.Model(list(formulas), DATA, family=family).fit_eb()
 
 
-def _expected(eb, u, z):
+def _expected(eb: bmx.EmpiricalBayes, u: np.ndarray, z: np.ndarray) -> np.ndarray:
     """E[mu | y] of every row by brute force over a grid of both standardised effects."""
     beta = eb.fixed_effects()["estimate"].to_numpy()
     (b_zi,) = eb.fixed_effects(parameter="zi")["estimate"]
@@ -50,7 +50,7 @@ def _expected(eb, u, z):
     return out
 
 
-def _root(eb):
+def _root(eb: bmx.EmpiricalBayes) -> np.ndarray:
     tables = [eb.variance_components(parameter=name) for name in ("mu", "zi")]
     sd = pd.concat(tables).query("group == 'g'")["sd"].to_numpy()  # joined ones stand in mu's
     rho = eb.correlations()["estimate"].iloc[0] if "| p |" in str(eb.model.formula) else 0.0
@@ -58,7 +58,7 @@ def _root(eb):
 
 
 @pytest.mark.parametrize("bar", ["|", "| p |"])
-def test_rows_and_averages_are_expected_means_given_the_data(bar):
+def test_rows_and_averages_are_expected_means_given_the_data(bar: str) -> None:
     eb = _fit(f"y ~ x + (1 {bar} g)", f"zi ~ 1 + (1 {bar} g)")
     line = np.linspace(-7, 7, 141)
     expected = _expected(eb, *np.meshgrid(line, line, indexing="ij"))
@@ -67,14 +67,14 @@ def test_rows_and_averages_are_expected_means_given_the_data(bar):
     assert average == pytest.approx(expected.mean(), rel=1e-6)
 
 
-def test_a_comparison_is_a_difference_of_predictions():
+def test_a_comparison_is_a_difference_of_predictions() -> None:
     eb = _fit("y ~ x + (1 | g)", "zi ~ x + (1 | g)")
     high, low = (eb.predict(DATA.assign(x=DATA["x"] + by))["estimate"].mean() for by in (1.0, 0.0))
     found = eb.comparisons("x", groups="conditional")["estimate"].iloc[0]
     assert found == pytest.approx(high - low, rel=1e-9)
 
 
-def test_averages_over_groups_are_at_the_estimates():
+def test_averages_over_groups_are_at_the_estimates() -> None:
     eb = _fit("y ~ x + (1 | g)", "alpha ~ x", family="negative_binomial")
     beta = eb.fixed_effects()["estimate"].to_numpy()
     sd = eb.variance_components()["sd"].iloc[0]
@@ -84,7 +84,7 @@ def test_averages_over_groups_are_at_the_estimates():
     assert found.iloc[0] == pytest.approx(expected.iloc[0], rel=1e-8)
 
 
-def test_averages_over_groups_of_two_predictors_are_products_where_they_are_independent():
+def test_averages_over_groups_of_two_predictors_are_products_where_they_are_independent() -> None:
     eb = _fit("y ~ x + (1 | g)", "zi ~ 1 + (1 | h)")
     beta = eb.fixed_effects()["estimate"].to_numpy()
     sds = [eb.variance_components(parameter=name)["sd"].iloc[0] for name in ("mu", "zi")]
@@ -97,14 +97,14 @@ def test_averages_over_groups_of_two_predictors_are_products_where_they_are_inde
     assert eb.predict(seed=1)["estimate"].equals(eb.predict(draws=50, seed=2)["estimate"])
 
 
-def test_a_new_group_has_the_expected_mean_of_its_distribution():
+def test_a_new_group_has_the_expected_mean_of_its_distribution() -> None:
     eb = _fit("y ~ x + (1 | g)", "zi ~ 1")
     found = eb.predict(NEW)["estimate"]
     marginal = eb.predict(NEW, marginal=True)["estimate"]
     assert found.iloc[1] == pytest.approx(marginal.iloc[1], rel=1e-8)
 
 
-def test_points_have_the_moments_of_a_normal_distribution():
+def test_points_have_the_moments_of_a_normal_distribution() -> None:
     for d, close in ((1, 1e-12), (2, 1e-12), (3, 1e-12), (4, 5e-3)):
         z, log_weight = normal_points(d)
         p = np.exp(log_weight)

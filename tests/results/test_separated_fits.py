@@ -537,7 +537,7 @@ def test_a_time_of_one_row_has_no_sd_of_its_own() -> None:
     np.testing.assert_allclose(fit.fixed_effects()["sd"][:3], others["sd"], rtol=1e-3)
 
 
-def test_thresholds_that_single_rows_hold_have_no_standard_error():
+def test_thresholds_that_single_rows_hold_have_no_standard_error() -> None:
     rng = np.random.default_rng(3)
     f, x = rng.choice(list("abc"), 300), rng.normal(size=300)
     latent = 0.8 * x + rng.logistic(size=300) / np.where(f == "b", 2, 1)
@@ -545,7 +545,7 @@ def test_thresholds_that_single_rows_hold_have_no_standard_error():
     cut = pd.cut(latent, [-np.inf, -1, 0.5, 1.5, np.inf], labels=labels).astype(object)
     categories = pd.CategoricalDtype(labels, ordered=True)
 
-    def fit(y, rows=slice(None)):
+    def fit(y: Any, rows: Any = slice(None)) -> Any:
         data = pd.DataFrame({"y": pd.Series(y).astype(categories), "x": x, "f": f})[rows]
         return bmx.Model(["y ~ x", "disc ~ f"], data, family="cumulative").fit_eb()
 
