@@ -9,14 +9,16 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 import bayesmix as bmx
 from bayesmix import cli, demo
-from bayesmix.cli.reading import read_table, with_identifiers
+from bayesmix.cli.reading import read_table, with_identifiers, with_orders
 from bayesmix.cli.saying import in_shell_words
+from bayesmix.errors import DataError
 
 
 @pytest.fixture
@@ -379,3 +381,33 @@ def test_advice_is_in_shell_words() -> None:
     assert "raise --tune and --draws" in said
     assert "about --draws 1500" in said
     assert said.endswith("write --weights w")
+
+
+@pytest.mark.filterwarnings("default::bayesmix.errors.BayesmixWarning")
+def test_advice_on_columns_is_in_shell_words(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{['low', 'mid', 'top'][k % 3]},{k if k != 7 else 'unknown'}" for k in range(30)]
+    csv.write_text("\n".join(["grade,x", *rows]) + "\n")
+    given = ["fit", "grade ~ x", str(csv), "--family", "cumulative", "--eb"]
+    assert cli.main(given) == 2
+    assert '--order "grade=LOWEST,...,HIGHEST"' in capsys.readouterr().err
+    given += ["--order", "grade=mid,low,none,top"]
+    cli.main(given)
+    said = capsys.readouterr().err
+    assert "and 'unknown'; --na-values TEXT makes them missing;" in said
+    assert "which is left out: 'none'\n" in said
+    assert cli.main([*given, "--na-values", "unknown"]) == 0
+    assert "mid|low" in capsys.readouterr().out
+
+
+def test_orders_of_categories() -> None:
+    data = pd.DataFrame({"g": [1.0, 4.0, np.nan, 2.0], "t": ["a", "b", None, "a"]})
+    found = with_orders(data.copy(), ["g=4,2,1", "t = b, a"])
+    assert found["g"].cat.codes.tolist() == [2, 0, -1, 1]
+    assert found["t"].cat.codes.tolist() == [1, 0, -1, 1]
+    for text, said in [
+        ("g", "must be a column"), ("g=1", "must be a column"), ("g=1,1", "must be a column"),
+        ("h=1,2", "no such column; there are `g`, `t`"), ("g=1,2", "leaves out .* 4.0"),
+        ("g=1,1.0,2,4", "each once"), ("g=1,2,4,x", "must name numbers"),
+    ]:  # fmt: skip
+        with pytest.raises(DataError, match=said):
+            with_orders(data.copy(), [text])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesmix.cli.reading import formulas_of, read_table, separator, with_identifiers
+from bayesmix.cli.reading import formulas_of, read_table, separator, with_identifiers, with_orders
 from bayesmix.cli.saying import in_shell_words, show_warning
 from bayesmix.errors import BayesmixError, DataError, PriorError, SamplingError
 
@@ -120,6 +120,10 @@ def _describe_fit(fit: argparse.ArgumentParser) -> None:
     data.add_argument("--na-values", action="append", default=[], metavar="TEXT",
                       help="what stands for a missing value, such as -999; may be "
                       "repeated (empty fields, NA, NaN and the like always do)")  # fmt: skip
+    data.add_argument("--order", dest="orders", action="append", default=[],
+                      metavar="COLUMN=LEVELS",
+                      help='categories from the lowest, such as "grade=low,mid,high", for ordinal '
+                      "families; may be repeated")  # fmt: skip
     data.add_argument(
         "--missing",
         default="drop",
@@ -189,7 +193,7 @@ def _fit(options: argparse.Namespace) -> None:
     family = get_family(options.family)
     if options.link:
         family = type(family)(link=options.link)
-    data = with_identifiers(read_table(options), options)
+    data = with_orders(with_identifiers(read_table(options), options), options.orders)
     formulas = formulas_of(options)
     model = Model(
         formulas if len(formulas) > 1 else formulas[0],

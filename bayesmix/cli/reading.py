@@ -12,7 +12,7 @@ from typing import Any
 from bayesmix.cli.saying import show_warning
 from bayesmix.errors import DataError, FormulaError
 
-__all__ = ["formulas_of", "read_table", "separator", "with_identifiers"]
+__all__ = ["formulas_of", "read_table", "separator", "with_identifiers", "with_orders"]
 
 _PARQUET = {".parquet", ".pq"}
 # Structures whose positions are names: neither their order nor their gaps matter.
@@ -131,6 +131,45 @@ def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
                 "such as 01 and 1; give the file a column for each"
             )
         data[name] = written[name]
+    return data
+
+
+def with_orders(data: Any, orders: list[str]) -> Any:
+    """Take columns as ordered categories, by texts such as ``grade=low,mid,high``.
+
+    Raises
+    ------
+    DataError
+        If a text is none such, or names a column that is not there or holds something else.
+    """
+    import pandas as pd
+
+    for text in orders:
+        name, sign, listed = text.partition("=")
+        name, levels = name.strip(), [level.strip() for level in listed.split(",")]
+        if not sign or len(levels) < 2 or not all(levels) or len(set(levels)) < len(levels):
+            raise DataError(
+                f"--order {text!r} must be a column, = and its categories from the lowest to the "
+                'highest, such as "grade=low,mid,high"'
+            )
+        if name not in data:
+            known = ", ".join(f"`{column}`" for column in data)
+            raise DataError(f"--order {text!r}: the data have no such column; there are {known}")
+        column = data[name]
+        if column.dtype.kind in "iuf":
+            numbers = pd.Index(pd.to_numeric(pd.Series(levels), errors="coerce"))
+            if numbers.hasnans or numbers.has_duplicates:
+                raise DataError(
+                    f"--order {text!r} must name numbers, each once, as column `{name}` holds them"
+                )
+            levels = numbers.tolist()
+        others = column[column.notna() & ~column.isin(levels)].unique()
+        if len(others):
+            raise DataError(
+                f"--order {text!r} leaves out what column `{name}` holds, too: "
+                f"{', '.join(str(other) for other in others[:4])}"
+            )
+        data[name] = pd.Categorical(column, levels, ordered=True)
     return data
 
 

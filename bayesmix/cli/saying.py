@@ -11,6 +11,11 @@ __all__ = ["in_shell_words", "show_warning"]
 _WORDS = (
     (r'Model\(\.\.\., family=bmx\.families\.(\w+)\(link="(\w+)"\)\)', r"--family \1 --link \2"),
     (r"pd\.read_csv\(sep=('[^']*'|\"[^\"]*\")\)", r"--sep \1"),
+    (r"write data\['.+?'\] = pd\.to_numeric\(.+?, errors=\"coerce\"\), which makes the others",
+     "--na-values TEXT makes them"),
+    (r"(?:data\['[^']+'\] = )?pd\.Categorical\(data\[(['\"])(.+?)\1\][^)]*\)",
+     r'--order "\2=LOWEST,...,HIGHEST"'),
+    (r" \(cat\.remove_unused_categories\(\) does so before\)", ""),
     (r'Model\(\.\.\., weights="(\w+)"\)', r"--weights \1"),
     (r'Model\(\.\.\., known_se="(\w+)"\)', r"--known-se \1"),
     (r"Model\(formula, data, priors=\{\.\.\.\}\)", '--prior "NAME=HalfNormal(1)"'),

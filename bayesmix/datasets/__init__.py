@@ -14,12 +14,9 @@ __all__ = ["DATASETS", "load_dataset"]
 
 # What each holds, and the columns that are categories although they may look like numbers.
 DATASETS: dict[str, str] = {
-    "irrigation": "yields of a split plot: two varieties in each of eight fields (16 rows)",
     "penicillin": "yield of four treatments in five blends of raw material (20 rows)",
     "pulp": "brightness of pulp made by four operators (20 rows)",
-    "rats": "skulls of 50 rats that grow under three doses (252 rows)",
     "sleepstudy": "reaction times over ten days of sleep deprivation, 18 subjects (180 rows)",
-    "wateruse": "water that trees of two species and ages use over the days of a year (1040 rows)",
 }
 _TEXT = {"sleepstudy": ["Subject"]}
 
@@ -30,7 +27,7 @@ def load_dataset(name: str) -> pd.DataFrame:
 
     Parameters
     ----------
-    name : {"irrigation", "penicillin", "pulp", "rats", "sleepstudy", "wateruse"}
+    name : {"penicillin", "pulp", "sleepstudy"}
 
     Returns
     -------
@@ -45,10 +42,7 @@ def load_dataset(name: str) -> pd.DataFrame:
     References
     ----------
     sleepstudy: Belenky et al. (2003), Journal of Sleep Research 12, 1-12; in ms.
-    irrigation, penicillin and pulp: Faraway (2006), Extending the Linear Model with R.
-    rats: Verbeke and Molenberghs (2000), Linear Mixed Models for Longitudinal Data; in pixels.
-    wateruse: Schabenberger and Pierce (2001), Contemporary Statistical Models for the Plant and
-    Soil Sciences.
+    penicillin and pulp: Faraway (2006), Extending the Linear Model with R.
 
     Examples
     --------

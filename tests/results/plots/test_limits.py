@@ -330,10 +330,8 @@ def test_a_mean_beyond_its_interval_is_drawn() -> None:
 
 @pytest.mark.parametrize("size", [1e-6, 1e6])
 def test_means_and_contrasts_of_any_size_can_be_read(size: float) -> None:
-    fields = bmx.load_dataset("irrigation").assign(grain=lambda d: size * d["yield"])
-    means = (
-        bmx.Model("grain ~ irrigation + (1 | field)", fields).fit_eb().marginal_means("irrigation")
-    )
+    blends = bmx.load_dataset("penicillin").assign(drug=lambda d: size * d["yield"])
+    means = bmx.Model("drug ~ treat + (1 | blend)", blends).fit_eb().marginal_means("treat")
     for shown in (means, means.contrasts()):
         figure = shown.plot()
         check_texts(figure)
