@@ -189,6 +189,11 @@ class Law(ABC):
     def values(self) -> Values:
         """Estimates, of shape (...) = (); or draws, (chains, draws)."""
 
+    @property
+    def stated_values(self) -> Values:
+        """The same as tables state them."""
+        return self.values
+
     @abstractmethod
     def summarise(self, values: np.ndarray, asked: Asked) -> Columns:
         """Columns of a table for functions of `values`, shape (..., k)."""

@@ -59,7 +59,7 @@ class DrawsLaw(DrawnRows):
 
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table, shape (p,) each."""
-        columns = self._summarise(self.beta, asked.of_draws())
+        columns = self._summarise(self.stated_values.beta, asked.of_draws())
         if not asked.tested:
             return columns
         diagnosis = {name: columns.pop(name) for name in list(columns) if name in DIAGNOSTICS}
@@ -97,7 +97,7 @@ class DrawsLaw(DrawnRows):
             fixed = np.zeros((*self.beta.shape[:2], group.n_effects))
             for k, j in enumerate(group.fixed_column):
                 if j is not None:
-                    fixed[:, :, k] = self.beta[:, :, j]
+                    fixed[:, :, k] = self.stated_values.beta[:, :, j]
             values = values + fixed[:, :, None, :]
         return self._summarise(values.reshape(*values.shape[:2], -1), asked.of_draws())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.covariance import covariance_of
-from bayesmix.errors import BayesmixWarning
 from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
@@ -140,6 +138,7 @@ class LaplaceWorker:
             effects=self._drawn(x, rng),
             deviance=self._deviance(found, k),
             converged=found.theta.converged,
+            ran_away=law.ran_away(gp, found, self._of.Y[:, k]),
         )
 
     def deviance(self, k: int) -> tuple[float, bool]:
@@ -150,9 +149,7 @@ class LaplaceWorker:
     def fit_anew(self, model: StatedModel, rng: np.random.Generator | None) -> Refit:
         """Fit a model of other rows; its levels are those of the law's model."""
         law = self._of.law
-        with warnings.catch_warnings():  # what is wrong with a refit is counted, and said once
-            warnings.simplefilter("ignore", BayesmixWarning)
-            found = law.again(model, "ml")
+        found = law.again(model, "ml")
         sd, corr = found.by_group()
         x = found.laplace.x.copy()
         at = len(x) - found.problem.n_fixed
@@ -166,6 +163,7 @@ class LaplaceWorker:
             effects=self._drawn(x, rng),
             deviance=found.deviance,
             converged=found.optimum.converged,
+            ran_away=found.ran_away(found.gp_by_row, found.laplace, model.y),
         )
 
     # -- inside ---------------------------------------------------------------

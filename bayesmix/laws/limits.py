@@ -71,11 +71,43 @@ class Limits(Mode):
         if self.model.family.replaces_intercept and not self.separated.shape[1]:
             return self._flat_names
         moves = np.linalg.inv(self.problem.scaling.TX) @ self.separated
-        size = np.abs(moves).max(axis=1, initial=0.0) * np.abs(self.model.design.mu.X).max(axis=0)
-        far = size > 1e-7 * size.max(initial=0.0)
+        far = self._reaches_rows(np.abs(moves).max(axis=1, initial=0.0))
         return [
             name for name, runs in zip(self.model.design.mu.fixed_effects, far, strict=True) if runs
         ]
+
+    def ran_away(self, gp: GlmmProblem, found: LaplaceOptimum, y: np.ndarray) -> np.ndarray | None:
+        """Which way coefficients went that other responses of this model's rows do not bound.
+
+        Parameters
+        ----------
+        gp : GlmmProblem
+            Each row of the data, with the responses.
+        found : LaplaceOptimum
+            Where the search has ended.
+        y : ndarray, shape (n,) or (n, K)
+
+        Returns
+        -------
+        ndarray, shape (p,), or None
+            As `Refit` has it.
+        """
+        rises = self._rises_of(y)
+        flat = self._separated_by(gp, found, rises)
+        beta = found.x[len(found.x) - gp.problem.n_fixed :]
+        if not flat.shape[1]:
+            if not reproduced(gp, self.co, found, rises).shape[1]:
+                return None
+            flat = np.eye(len(beta))
+        # A search that follows the likelihood for ever ends far out along these directions.
+        basis = np.linalg.qr(flat)[0]
+        gone = np.linalg.inv(gp.problem.scaling.TX) @ (basis @ (basis.T @ beta))
+        return np.where(self._reaches_rows(np.abs(gone)), np.sign(gone), 0.0)
+
+    def _reaches_rows(self, sizes: np.ndarray) -> np.ndarray:
+        """Which coefficients move rows, where they move by these sizes; rounding does not."""
+        size = sizes * np.abs(self.model.design.mu.X).max(axis=0)
+        return np.asarray(size > 1e-7 * size.max(initial=0.0))
 
     @property
     def approximation(self) -> str:
@@ -133,23 +165,31 @@ class Limits(Mode):
     # -- inside ---------------------------------------------------------------
 
     def _rises(self) -> np.ndarray:
-        """Which way the likelihood of each row of `gp` rises for ever, shape (n,).
+        """Which way the likelihood of each row of `gp` rises for ever, shape (n,)."""
+        return self.gp.of_rows(self._rises_of(self.model.y))
+
+    def _rises_of(self, y: np.ndarray) -> np.ndarray:
+        """Which way it rises for each row of the data with these responses.
 
         What is known to be at least y has a probability that rises to 1 with the mean.
         """
         family, rows = self.model.family, self.model.rows
-        found = family.rises(self.model.y, rows)
+        found = family.rises(y, rows)
         grows = family.link_functions.is_log or family.link_functions.is_identity
         if "status" not in rows or not grows or {"lower", "upper"} & set(rows):
-            return self.gp.of_rows(found)
+            return found
         status = np.sign(rows["status"])
-        return self.gp.of_rows(np.where(status == 0, found, status))
+        return np.where(status == 0, found, status)
+
+    def _separated_by(
+        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray
+    ) -> np.ndarray:
+        return separated(gp, self.co, self.prior, found, rises)
 
     @functools.cached_property
     def separated(self) -> np.ndarray:
         """Directions of the working coefficients along which the estimates run away."""
-        rises = self._rises()
-        return separated(self.gp, self.co, self.prior, self.laplace, rises)
+        return self._separated_by(self.gp, self.laplace, self._rises())
 
     @functools.cached_property
     def reproduced(self) -> np.ndarray:

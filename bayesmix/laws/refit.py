@@ -37,6 +37,9 @@ class Refit:
     deviance : float
         The REML criterion, or minus twice the log-likelihood.
     converged : bool
+    ran_away : ndarray, shape (p,), or None
+        Which way coefficients went that have no finite estimate, and 0 for the others; None
+        where all have one.
     """
 
     beta: np.ndarray
@@ -47,6 +50,7 @@ class Refit:
     effects: dict[str, np.ndarray]
     deviance: float
     converged: bool
+    ran_away: np.ndarray | None = None
 
     @property
     def sigma(self) -> float:

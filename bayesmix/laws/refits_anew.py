@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.errors import BayesmixWarning
 from bayesmix.gaussian.conditional import conditional_moments
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.theta import pack_theta
@@ -63,9 +61,7 @@ class RefitsAnew:
     # -- inside ---------------------------------------------------------------
 
     def _fitted(self, k: int) -> NormalLaw:
-        with warnings.catch_warnings():  # what is wrong with a refit is counted, and said once
-            warnings.simplefilter("ignore", BayesmixWarning)
-            return self.law.again(self.model_of(k), self.law.method)
+        return self.law.again(self.model_of(k), self.law.method)
 
     def _drawn(self, found: NormalLaw, rng: np.random.Generator | None) -> dict[str, np.ndarray]:
         """Draw the effects of the levels that were seen, given a refit's estimates."""

@@ -12,6 +12,7 @@ from scipy import special
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.summaries import SummaryOptions, summarise
+from bayesmix.laws.values import Values
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interval", "RefitsLaw", "limits_of"]
 
+_BEYOND = 1e150  # in the place of infinity: its square is a number
 Interval = Literal["percentile", "basic", "normal", "bc", "bca"]
 
 
@@ -36,11 +38,21 @@ class RefitsLaw(DrawsLaw):
         fit itself; for intervals that go by its estimates.
     n_beside : int
         How many draws at the end of `with_fit` are no refits.
+    ran_away : ndarray, shape (1, B, p)
+        Which way coefficients went that have no finite estimate in a refit, as `Refit` has it.
     """
 
+    ran_away: np.ndarray
     interval: Interval = "percentile"
     with_fit: RefitsLaw | None = field(default=None, repr=False)
     n_beside: int = 0
+
+    @property
+    def stated_values(self) -> Values:
+        """Draws in which coefficients that ran away are infinite, not where a search has ended."""
+        others = {name: own.stated_values for name, own in self.others.items()}
+        beyond = np.where(self.ran_away == 0, 0.0, np.copysign(np.inf, self.ran_away))
+        return replace(self.values, beta=self.beta + beyond, others=others)
 
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table."""
@@ -50,7 +62,7 @@ class RefitsLaw(DrawsLaw):
 
     def _against_zero(self) -> Columns:
         """Column p: twice the smaller share of refits on one side of zero, one counted more."""
-        draws = self.beta.reshape(-1, self.beta.shape[-1])
+        draws = self.stated_values.beta.reshape(-1, self.beta.shape[-1])
         fewest = np.minimum((draws >= 0).sum(axis=0), (draws <= 0).sum(axis=0))
         return {"p": np.minimum(2 * (fewest + 1) / (len(draws) + 1), 1.0)}
 
@@ -136,7 +148,15 @@ class RefitsLaw(DrawsLaw):
         return {name: found[name] if name in ends else v for name, v in columns.items()}
 
     def _summarise(self, draws: np.ndarray, options: SummaryOptions) -> Columns:
-        found = summarise(draws, options)
+        far = _far(draws)
+        found = summarise(far, options)
+        if far is not draws:
+            gone = np.isinf(draws[0, : draws.shape[1] - self.n_beside]).any(axis=0)
+            if options.point == "mean":
+                found["estimate"] = np.where(gone, np.nan, found["estimate"])
+            found["sd"] = np.where(gone, np.nan, found["sd"])
+            for name in ("estimate", "lower", "upper"):
+                found[name] = _infinite(found[name])
         if not self.n_beside:
             return found
         refits, beside = draws[0, : -self.n_beside], draws[0, -self.n_beside :]
@@ -172,7 +192,10 @@ def limits_of(
     intervals. Journal of the American Statistical Association 82, 171-185.
     """
     tail = (1 - ci_prob) / 2
+    gone = np.isinf(refits).any(axis=0)
+    refits = _far(refits)
     if kind == "normal":
+        estimate = np.where(gone, np.nan, estimate)
         centre = 2 * estimate - refits.mean(axis=0)
         z = float(special.ndtri(1 - tail)) * refits.std(axis=0, ddof=1)
         return centre - z, centre + z
@@ -183,28 +206,37 @@ def limits_of(
         out = []
         for z in special.ndtri([tail, 1 - tail]):
             level = special.ndtr(shift + (shift + z) / (1 - bend * (shift + z)))
-            out.append(_quantiles(refits, level))
+            out.append(np.where(np.isnan(level), np.nan, _infinite(_quantiles(refits, level))))
         return out[0], out[1]
-    lower, upper = np.quantile(refits, [tail, 1 - tail], axis=0)
+    lower, upper = _infinite(np.quantile(refits, [tail, 1 - tail], axis=0))
     return (2 * estimate - upper, 2 * estimate - lower) if kind == "basic" else (lower, upper)
 
 
 def _acceleration(left_out: np.ndarray) -> np.ndarray:
     """A sixth of the skewness of what each level adds to an estimate."""
-    d = left_out.mean(axis=0) - left_out
-    size = (d**2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(size > 0, (d**3).sum(axis=0) / (6 * size**1.5), 0.0)
+        d = left_out.mean(axis=0) - left_out
+        size = (d**2).sum(axis=0)
+        return np.where(size == 0, 0.0, (d**3).sum(axis=0) / (6 * size**1.5))
 
 
 def _quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """The quantile of each column at its own level."""
     ordered = np.sort(values, axis=0)
-    at = np.clip(levels, 0.0, 1.0) * (len(values) - 1)
+    at = np.clip(np.nan_to_num(levels), 0.0, 1.0) * (len(values) - 1)
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, len(values) - 1)
     k = np.arange(values.shape[1])
     return np.asarray(ordered[low, k] + (at - low) * (ordered[high, k] - ordered[low, k]))
+
+
+def _far(values: np.ndarray) -> np.ndarray:
+    """Values in which the infinite ones are so large that quantiles between them are too."""
+    return np.clip(values, -_BEYOND, _BEYOND) if np.isinf(values).any() else values
+
+
+def _infinite(quantiles: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(quantiles) > _BEYOND**0.8, np.copysign(np.inf, quantiles), quantiles)
 
 
 def _plain(asked: Asked) -> Asked:

@@ -112,9 +112,13 @@ class Resampling:
             return np.stack([np.asarray(of(refit)) for refit in refits])[None]
 
         beta = gathered(lambda r: r.beta)
+        finite = np.zeros(beta.shape[-1])
+        ran_away = gathered(lambda r: finite if r.ran_away is None else r.ran_away)
         parameters = {n: gathered(lambda r, n=n: r.parameters[n]) for n in refits[0].parameters}  # type: ignore[misc]
 
-        def law(parameter: str, beta: np.ndarray, names: Mapping[str, str]) -> RefitsLaw:
+        def law(
+            parameter: str, names: Mapping[str, str], beta: np.ndarray, ran_away: np.ndarray
+        ) -> RefitsLaw:
             """That of one predictor, whose groups are called `names` in refits."""
 
             def by_group(of: Callable[[Refit], Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -133,20 +137,30 @@ class Resampling:
                 model=model, parameter=parameter, beta=beta, sd=by_group(lambda r: r.sd),
                 corr=by_group(lambda r: r.corr), structure=structure,
                 b=by_group(lambda r: r.effects), labels=(np.arange(1), np.arange(len(refits))),
-                seed=seed,
+                seed=seed, ran_away=ran_away,
             )  # fmt: skip
 
         if isinstance(self.law, JointLaplace):
             places = {name: self.law.place_of(name) for name in self.law.predictors}
-            parts = {n: law(n, beta[..., at], names) for n, (at, names) in places.items()}
+            parts = {
+                n: law(n, names, beta[..., at], ran_away[..., at])
+                for n, (at, names) in places.items()
+            }
             mu = parts.pop("mu")
             return replace(mu, parameters=parameters, others=parts)
         others = {}
         if "sigma" in model.design.predictors:  # of a normal response
             own = parameters.pop(model.names.of("sigma").beta)
-            others["sigma"] = law("sigma", own, {})
-        mu = law("mu", beta, {g.name: g.name for g in model.design.mu.groups})
+            others["sigma"] = law("sigma", {}, own, np.zeros_like(own))
+        mu = law("mu", {g.name: g.name for g in model.design.mu.groups}, beta, ran_away)
         return replace(mu, parameters=parameters, others=others)
+
+    def ran_away(self, refits: Sequence[Refit]) -> dict[str, int]:
+        """In how many refits coefficients have no finite estimate, by their names."""
+        signs = [r.ran_away != 0 for r in refits if r.ran_away is not None]
+        names = self._whole.model.design.mu.fixed_effects
+        counts = np.sum(signs, axis=0).tolist() if signs else []
+        return {name: k for name, k in zip(names, counts, strict=False) if k}
 
     @functools.cached_property
     def cases(self) -> Cases:

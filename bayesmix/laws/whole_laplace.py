@@ -17,7 +17,7 @@ from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.determined import Determined
-from bayesmix.inference.laplace import inner_mode
+from bayesmix.inference.laplace import LaplaceOptimum, inner_mode
 from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
@@ -65,11 +65,12 @@ class WholeLaplace(LaplaceLaw):
 
     # -- what is not known of several predictors ------------------------------
 
-    def _rises(self) -> np.ndarray:
-        return np.zeros(len(self.model.y))
+    def _rises_of(self, y: np.ndarray) -> np.ndarray:
+        return np.zeros(len(y))
 
-    @functools.cached_property
-    def separated(self) -> np.ndarray:
+    def _separated_by(
+        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray
+    ) -> np.ndarray:
         """Directions of predictors that the rows say nothing of where the search has ended.
 
         Rows without zeros separate in zi, and so do those whose zeros are as the counts have
@@ -77,13 +78,13 @@ class WholeLaplace(LaplaceLaw):
         the scale of a link with a limit is nothing that is estimated. Log odds of categories
         are asked together: a reference that a level lacks moves all of them at once.
         """
-        gp, n = self.gp, self.gp.rows.n_obs
-        found = [np.zeros((self.problem.n_fixed, 0))]
-        if not np.isfinite(self.laplace.x).all():
-            return found[0]
-        weights = mode_of(gp, self.co, self.laplace).weights
+        n = gp.rows.n_obs
+        flat = [np.zeros((self.problem.n_fixed, 0))]
+        if not np.isfinite(found.x).all():
+            return flat[0]
+        weights = mode_of(gp, self.co, found).weights
         if self._stated.family.is_nominal:
-            return self._directions_of_odds(weights)
+            return self._directions_of_odds(gp, weights)
         W = own_weights(gp, np.abs(weights))
         for k, (name, at) in enumerate(gp.stack.columns.items()):
             X = gp.rows.X[at]
@@ -95,11 +96,11 @@ class WholeLaplace(LaplaceLaw):
             values, vectors = linalg.eigh(information, X @ X.T / n)
             own = np.zeros((self.problem.n_fixed, int((values < _FLAT).sum())))
             own[at] = _flat_basis(values, vectors)
-            found.append(own)
-        return np.concatenate(found, axis=1)
+            flat.append(own)
+        return np.concatenate(flat, axis=1)
 
-    def _directions_of_odds(self, weights: np.ndarray) -> np.ndarray:
-        rows = self.gp.rows
+    def _directions_of_odds(self, gp: GlmmProblem, weights: np.ndarray) -> np.ndarray:
+        rows = gp.rows
         n, p = rows.n_obs, self.problem.n_fixed
         lower = np.where(np.isfinite(weights), weights, 0.0).reshape(-1, n)
         information, size = np.zeros((p, p)), np.zeros((p, p))

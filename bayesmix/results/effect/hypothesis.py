@@ -176,7 +176,7 @@ class WeighsHypotheses(HasLaw):
         smooth = law.smooth()
         if smooth is None:
             shape = law.values.beta.shape[:-1]
-            values: dict[str, Any] = by_name(model, law.values)
+            values: dict[str, Any] = by_name(model, law.stated_values)
             columns: Sequence[str] = _OF_DRAWS
             footer = _DRAWN.format(100 * ci_prob)
         else:

@@ -52,6 +52,8 @@ class Replicates:
     of_fit : ndarray, shape (k,)
         The caller's statistics of the fit itself.
     interrupted : bool
+    ran_away : mapping of str to int
+        In how many refits coefficients have no finite estimate, by their names.
     of_estimates : RefitsLaw
         With one draw, the fit itself.
     left_out : callable
@@ -67,6 +69,7 @@ class Replicates:
     names: tuple[str, ...]
     of_fit: np.ndarray
     interrupted: bool
+    ran_away: Mapping[str, int]
     of_estimates: RefitsLaw
     left_out: Callable[[], tuple[RefitsLaw, np.ndarray | None]]
 
@@ -129,6 +132,24 @@ class Bootstrap(Fit):
         """Number of refits that did not converge, which are left out."""
         return self._replicates.failed
 
+    @property
+    def separation(self) -> str:
+        """In how many refits which coefficients have no finite estimate, in words; empty if none.
+
+        Their means and standard deviations would depend on where searches stop: they are NaN.
+        Percentiles count such an estimate as infinite, so that a limit stands while fewer ran
+        away to its side than the tail holds. Predicted means and probabilities have theirs.
+        """
+        gone = self._replicates.ran_away
+        if not gone:
+            return ""
+        n, found = self.n_refits, ", ".join(f"{name} in {k}" for name, k in gone.items())
+        return (
+            f"{found} of {n} refits ran away, as outcomes separate there: these coefficients have "
+            "no mean, standard deviation and bias (NaN), and infinite limits where a tail holds "
+            "more such refits than it has room for; fit() has priors, which hold them"
+        )
+
     def draws(self) -> pd.DataFrame:
         """Return the estimates of every refit.
 
@@ -136,6 +157,7 @@ class Bootstrap(Fit):
         -------
         DataFrame
             One row per refit, one column per parameter, and the caller's own statistics.
+            Coefficients that ran away (`separation`) are infinite.
 
         Examples
         --------
@@ -145,7 +167,7 @@ class Bootstrap(Fit):
         >>> eb.bootstrap(20, seed=1, progress=False).draws().shape
         (20, 4)
         """
-        columns = {name: v[0] for name, v in by_name(self.model, self._law.values).items()}
+        columns = {name: v[0] for name, v in by_name(self.model, self._law.stated_values).items()}
         own = self._replicates.statistics
         if own is not None:
             columns |= dict(zip(self._replicates.names, own.T, strict=True))
@@ -207,6 +229,8 @@ class Bootstrap(Fit):
         DataFrame
             parameter, estimate (of the fit itself), bias and se (of the refits), lower, upper.
             Limits of standard deviations end at zero, and those of correlations at -1 and 1.
+            Coefficients that ran away in some refits (`separation`) have no bias and no standard
+            error, and a limit is infinite where its tail holds more of these than it has room for.
 
         Raises
         ------
@@ -240,12 +264,13 @@ class Bootstrap(Fit):
             left_out = self._columns_of(law, own)[:-1]
         lower, upper = limits_of(kind, values, estimate, left_out, ci_prob)
         floor, top = _ranges(list(frame.columns))
+        known = np.where(np.isinf(values).any(axis=0), np.nan, values)
         return pd.DataFrame(
             {
                 "parameter": text_column(list(frame.columns)),
                 "estimate": estimate,
-                "bias": values.mean(axis=0) - estimate,
-                "se": values.std(axis=0, ddof=1),
+                "bias": known.mean(axis=0) - estimate,
+                "se": known.std(axis=0, ddof=1),
                 "lower": np.clip(lower, floor, top),
                 "upper": np.clip(upper, floor, top),
             }
@@ -267,7 +292,7 @@ class Bootstrap(Fit):
 
     def _columns_of(self, law: RefitsLaw, own: np.ndarray | None) -> np.ndarray:
         """The columns of `draws` for other draws, shape (draws, k)."""
-        found = [v[0] for v in by_name(self.model, law.values).values()]
+        found = [v[0] for v in by_name(self.model, law.stated_values).values()]
         values = np.stack(found, axis=1)
         return values if own is None else np.concatenate([values, own], axis=1)
 
@@ -284,13 +309,18 @@ class Bootstrap(Fit):
         if self.n_refits < FEWEST:
             return [
                 f"Estimates are means over the refits (medians of components); limits need "
-                f"{FEWEST} refits or more, and there are {self.n_refits}."
+                f"{FEWEST} refits or more, and there are {self.n_refits}.",
+                *self._words_of_separation(),
             ]
         return [
             f"Estimates are means over the refits (medians of components), with "
             f"{100 * asked.ci_prob:g} % {_IN_WORDS[self.interval]} intervals; intervals() has the "
-            "fit's own estimates, their bias, and other kinds."
+            "fit's own estimates, their bias, and other kinds.",
+            *self._words_of_separation(),
         ]
+
+    def _words_of_separation(self) -> list[str]:
+        return [f"Separation: {self.separation}."] if self.separation else []
 
     @property
     def _has_priors(self) -> bool:
@@ -306,9 +336,8 @@ class Bootstrap(Fit):
         ]
 
     def _convergence(self) -> list[str]:
-        if not self.n_failed:
-            return ["All refits converged."]
-        return [f"{self.n_failed} further refits did not converge and were left out."]
+        failed = f"{self.n_failed} further refits did not converge and were left out."
+        return [failed if self.n_failed else "All refits converged.", *self._words_of_separation()]
 
     def _called(self) -> str:
         return "bootstrap"
@@ -317,9 +346,10 @@ class Bootstrap(Fit):
         return {"bootstrap": self.kind, "refits": self.n_refits, **versions()}
 
     def _problems(self) -> list[str]:
+        found = [self.separation] if self.separation else []
         if self.n_failed > 0.05 * self._replicates.asked:
-            return [f"{self.n_failed} of {self._replicates.asked} refits did not converge"]
-        return []
+            found.append(f"{self.n_failed} of {self._replicates.asked} refits did not converge")
+        return found
 
     def _to_save(self) -> dict[str, Any]:
         raise NotSupportedError(
@@ -354,7 +384,7 @@ def _behind(law: RefitsLaw, other: RefitsLaw) -> RefitsLaw:
             return _behind(a, b)
         return np.concatenate([a, b], axis=1)
 
-    held = ("beta", "sd", "corr", "b", "parameters", "structure", "others")
+    held = ("ran_away", "beta", "sd", "corr", "b", "parameters", "structure", "others")
     found = {
         f.name: joined(getattr(law, f.name), getattr(other, f.name))
         for f in fields(law)

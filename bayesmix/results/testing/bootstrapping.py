@@ -19,6 +19,7 @@ from bayesmix.errors import (
     BayesmixError,
     ConvergenceWarning,
     NotSupportedError,
+    SeparationWarning,
 )
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits_law import Interval, RefitsLaw
@@ -104,6 +105,8 @@ class Bootstraps(HasLaw):
         -----
         ConvergenceWarning
             Where more than one refit in twenty did not converge.
+        SeparationWarning
+            Where coefficients of some refits have no finite estimate (`Bootstrap.separation`).
 
         References
         ----------
@@ -159,13 +162,15 @@ class Bootstraps(HasLaw):
             Replicates(
                 law=resampling.law_of(good, number), kind=kind, seed=number, asked=n,
                 failed=len(found) - len(good), statistics=own, names=names, of_fit=of_fit,
-                interrupted=interrupted, of_estimates=resampling.law_of([mine], number),
+                interrupted=interrupted, ran_away=resampling.ran_away(good),
+                of_estimates=resampling.law_of([mine], number),
                 left_out=_LeftOut(resampling, mine, number, statistic, threads, progress),
             ),
             time.perf_counter() - start,
         )  # fmt: skip
         for problem in made._problems():
-            warnings.warn(problem, ConvergenceWarning, skip_file_prefixes=OWN_FILES)
+            kind_of = SeparationWarning if problem == made.separation else ConvergenceWarning
+            warnings.warn(problem, kind_of, skip_file_prefixes=OWN_FILES)
         return made.with_intervals(interval)
 
     def _refuse_no_likelihood(self) -> None:

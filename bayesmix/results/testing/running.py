@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -11,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from bayesmix.arguments import whole_number
+from bayesmix.errors import BayesmixWarning
 from bayesmix.inference.announce import Progress
 from bayesmix.threads import one_blas_thread
 
@@ -30,7 +32,10 @@ def in_threads[T](
     threads: int,
     say: Callable[[int], None],
 ) -> tuple[list[T], bool]:
-    """Do n tasks, as far as they come.
+    """Do n tasks, as far as they come, without their warnings: callers count what is wrong.
+
+    Filters of warnings belong to the process: threads that each set and restore them leave those
+    of another behind.
 
     Parameters
     ----------
@@ -49,6 +54,17 @@ def in_threads[T](
     bool
         Whether the run was interrupted (Ctrl-C).
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BayesmixWarning)
+        return _in_threads(some, n, threads, say)
+
+
+def _in_threads[T](
+    some: Callable[[range, threading.Event], list[T]],
+    n: int,
+    threads: int,
+    say: Callable[[int], None],
+) -> tuple[list[T], bool]:
     stop = threading.Event()
     # The first one loads the kernels, which is not for several threads at once.
     try:
