@@ -45,7 +45,8 @@ class FlatSigma(Criteria, ModeRows):
     @property
     def flat_in_words(self) -> str:
         """Where the likelihood is flat in the rows' sigma; empty if it is not."""
-        taken_up = self.model.design.row_labels[self._taken_up]
+        at = self._taken_up
+        taken_up = self.model.design.row_labels[at] if at.any() else ()
         flat = [f"sigma: {name}" for name in self._flat_coefficients]
         if not flat and len(taken_up):
             rows = ", ".join(map(str, taken_up[:5])) + ", ..." * (len(taken_up) > 5)
@@ -91,11 +92,10 @@ class FlatSigma(Criteria, ModeRows):
     def _unknown_sigma(self) -> np.ndarray:
         """Rows whose sigma changes along directions in which the likelihood is flat."""
         model, structure = self.model, self.model.residual
-        nothing = np.zeros(model.design.n_obs, dtype=bool)
         if self._flat_coefficients:
             return self.sigma_coefficients[1].lost(model.design.predictors["sigma"].X)
         if structure is None or not structure.scale_parameters or not self._searched:
-            return nothing
+            return np.zeros(0, dtype=bool)  # the rows need not be there
         co, x = self.absolute
 
         def variance(phi: np.ndarray) -> np.ndarray:
@@ -103,6 +103,7 @@ class FlatSigma(Criteria, ModeRows):
             own = {name: found[name] for name in model.names.residual_dims}
             return structure.row_variance({**self.family_values, **own}, model.rows)
 
+        nothing = np.zeros(model.design.n_obs, dtype=bool)
         for along in self.sigma_known.flat.T:
             step = _FAR * along / np.abs(along).max()
             ratio = variance(x[co.n_x :] + step) / variance(x[co.n_x :] - step)
