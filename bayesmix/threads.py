@@ -1,17 +1,14 @@
-"""Threads of linear algebra: one where it is called often for little, else as many as pay."""
+"""One thread of linear algebra, where it is called often for little."""
 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Pace", "on_one_thread", "one_blas_thread"]
-
-_AGAIN = 40  # calls after which the slower way is tried again
+__all__ = ["on_one_thread", "one_blas_thread"]
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -34,30 +31,6 @@ def on_one_thread[**P, R](function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return limited
-
-
-class Pace:
-    """Whether work of one size is done sooner with BLAS's threads or without, as it turns out.
-
-    Two threads take a large factor in half of the time of one, where both have a processor
-    of their own. Where other work runs beside them they wait for each other, and it takes six
-    times as long. Both ways are timed, and the slower is tried again now and then.
-    """
-
-    def __init__(self) -> None:
-        self._seconds = {True: 0.0, False: 0.0}  # whether alone: what the last call took
-        self._calls = 0
-
-    def run[R](self, work: Callable[[], R]) -> R:
-        """Do the work, on one thread or on all there are."""
-        turn = self._calls % _AGAIN
-        alone = turn == 1 if turn < 2 else self._seconds[True] < self._seconds[False]
-        self._calls += 1
-        begin = time.perf_counter()
-        with one_blas_thread() if alone else nullcontext():
-            result = work()
-        self._seconds[alone] = time.perf_counter() - begin
-        return result
 
 
 @functools.cache

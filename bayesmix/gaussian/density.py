@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, PROFILED, WITH_FIXED, criterion
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.structured import structured_criterion
-from bayesmix.threads import Pace
 
 __all__ = [
     "MANY_COLUMNS",
@@ -23,8 +21,9 @@ __all__ = [
     "profiled_variance",
 ]
 
-MANY_COLUMNS = 600  # of the root: work enough for more than one thread of BLAS
-_PACES: WeakKeyDictionary[Equations, Pace] = WeakKeyDictionary()
+# Of the root: work enough for more than one thread of BLAS. The number decides, not a clock: sums
+# of two threads differ in their last digits from those of one, and a seed's draws would with them.
+MANY_COLUMNS = 2500
 
 
 class FixedPrior(NamedTuple):
@@ -156,17 +155,12 @@ def evaluate(
     """
     classes, phi = eq.classes, co.phi
 
-    def value() -> float:
-        if classes is None or phi is None:
-            return criterion(
-                eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags,
-                known, gradient, variance,
-            )  # fmt: skip
-        return structured_criterion(
-            eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
-            co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
+    if classes is None or phi is None:
+        return criterion(
+            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, known,
+            gradient, variance,
         )  # fmt: skip
-
-    if len(eq.root_y) < MANY_COLUMNS:
-        return value()
-    return _PACES.setdefault(eq, Pace()).run(value)
+    return structured_criterion(
+        eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
+        co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.residual_coordinates import phi_edges, phi_start, phi_values
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 from bayesmix.inference.cost import seconds_of_evaluation
+from bayesmix.inference.roots import searched_among_roots
 from bayesmix.inference.search import LARGEST_CORRELATION, Point, Search
 from bayesmix.threads import one_blas_thread
 
@@ -162,7 +163,16 @@ def _maximise(
         edges=phi_edges(problem.phi, 2 * LARGEST_CORRELATION),
     )  # fmt: skip
     start = np.append(_start(co, unit), start_of_residual(problem))
-    best = search.run(start)
+
+    def run(x: np.ndarray) -> Point:
+        if method != "map":
+            x, evaluations = searched_among_roots(
+                problem, co, x, method == "reml", search.zero, LARGEST_CORRELATION
+            )
+            search.evaluations += evaluations
+        return search.run(x)
+
+    best = run(start)
     ends = [best]
     # At a boundary there may be another optimum, and rounding decides which one is found.
     spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
@@ -171,7 +181,7 @@ def _maximise(
         others += _other_starts(search, start, best)[: max(3, int(spare))]
     if others:
         for other in others:
-            end = search.run(other)
+            end = run(other)
             ends.append(end)
             room = 1e-7 * (1 + abs(best.criterion)) if best.converged else 1e-9
             if end.criterion < best.criterion - room or (end.converged and not best.converged
