@@ -110,5 +110,3 @@ def test_the_size_of_a_root_decides_and_not_a_clock(
     assert spy.seen[:half] == spy.seen[half:]
     assert np.median([max(seen) for seen in spy.seen]) == threads
     assert first.loglik == second.loglik
-    one, other = (model.fit(draws=500, chains=2, seed=3, progress=False) for _ in range(2))
-    assert one.variance_components().equals(other.variance_components())
