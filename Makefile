@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export OPENBLAS_NUM_THREADS ?= 1
 # Compiled modules are kept, whatever the machine says: processes that tests start need not compile.
 export PYTHONDONTWRITEBYTECODE :=
-export BAYESMIX_REFERENCE ?= $(wildcard ../shared)
+export BAYESMIX_REFERENCE ?= $(realpath ../shared)
 
 .PHONY: help
 help:
