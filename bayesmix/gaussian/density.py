@@ -21,7 +21,7 @@ __all__ = [
     "profiled_variance",
 ]
 
-# Of the root: work enough for more than one thread of BLAS. The number decides, not a clock: sums
+# Columns of a root that are work enough for more than one thread of BLAS. No clock decides: sums
 # of two threads differ in their last digits from those of one, and a seed's draws would with them.
 MANY_COLUMNS = 2500
 
