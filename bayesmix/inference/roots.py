@@ -27,8 +27,8 @@ from bayesmix.inference.search import HUGE
 __all__ = ["RootCriterion", "searched_among_roots"]
 
 _MANY = 12  # coordinates; fewer are polished by Newton steps
-# Of the diagonal, in working units, where the equations for derivatives keep ten digits. The sign
-# of a column is no matter, so a diagonal entry may cross zero, and needs no bound there.
+# The least of the diagonal, in working units, where equations for derivatives keep ten digits. The
+# sign of a column is no matter, so a diagonal entry may cross zero, and needs no bound there.
 _SMALLEST = 1e-6
 _FTOL, _GTOL = 1e-15, 1e-4
 
