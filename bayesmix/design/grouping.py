@@ -143,7 +143,7 @@ def _membership_factor(
     if learned:
         (known,) = learned[0].terms
         assert isinstance(known, MembershipColumns)  # noqa: S101
-        columns = known.with_levels_of(frame)
+        columns = known.with_places_of(frame)
         Z = columns.build(frame, labels)
     one = np.asarray([term.name], dtype=object)
     return GroupingFactor(
@@ -255,7 +255,7 @@ def _built_again(
         return fixed
     if isinstance(columns, PositionColumns):
         tied = STRUCTURE_WORDS[term.structure].tied
-        columns = columns.with_positions_of(frame) if tied else columns.at_positions_of(frame)
+        columns = columns.with_places_of(frame) if tied else columns.at_positions_of(frame)
     return columns, columns.build(frame)
 
 

@@ -73,7 +73,7 @@ class MembershipColumns:
             np.add.at(out, (np.arange(n), place), weights[:, k])
         return out
 
-    def with_levels_of(self, frame: pd.DataFrame) -> MembershipColumns:
+    def with_places_of(self, frame: pd.DataFrame) -> MembershipColumns:
         """Add the levels that other data have."""
         new = [level for level in _levels(frame, self.columns) if level not in set(self.names)]
         return replace(self, names=(*self.names, *new)) if new else self

@@ -10,6 +10,7 @@ import pandas as pd
 from formulaic import ModelSpec, SimpleFormula
 from formulaic.parser.types import Factor, Term
 
+from bayesmix.design.materializer import Materializer
 from bayesmix.formula.quoting import encode
 
 __all__ = ["plain_matrix", "unbuilt_spec"]
@@ -77,8 +78,6 @@ def plain_matrix(terms: Sequence[Term], frame: pd.DataFrame) -> tuple[np.ndarray
 @functools.lru_cache(maxsize=256)
 def _spec_of_numbers(written: Written) -> ModelSpec:
     """The spec that formulaic returns for such terms, whatever the numbers are."""
-    from bayesmix.design.materializer import Materializer
-
     terms = [
         Term([Factor(expr, eval_method="literal" if factors == ("1",) else "lookup")
               for expr in factors])

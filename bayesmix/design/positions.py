@@ -93,7 +93,7 @@ class PositionColumns:
         """Build the indicator columns; zero in rows whose position is new. Shape (n, q)."""
         return indicators(self.index_of(self.coordinates(frame, labels)), len(self.names))
 
-    def with_positions_of(self, frame: pd.DataFrame) -> PositionColumns:
+    def with_places_of(self, frame: pd.DataFrame) -> PositionColumns:
         """Add positions that other data have."""
         own = self.coordinates(frame)
         new = own[self.index_of(own) < 0]

@@ -18,6 +18,8 @@ from bayesmix.design.positions import PositionColumns
 
 __all__ = ["design_reaching", "places_among"]
 
+_Placed = PositionColumns | MembershipColumns  # whose effects are at what the rows hold
+
 
 def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
     """Add the positions of further rows, and members of ``mm(...)``, to the effects of a design.
@@ -39,7 +41,7 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
         As `design_rows`, for what is in the columns of positions.
     """
     terms = [term for group in design.mu.groups for term in group.terms]
-    if not any(isinstance(term, PositionColumns | MembershipColumns) for term in terms):
+    if not any(isinstance(term, _Placed) for term in terms):
         return design
     names = design.formula.columns_of("position")
     members = {c for term in terms if isinstance(term, MembershipColumns) for c in term.columns}
@@ -49,9 +51,8 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
             return design  # where the rows are made, it is said what is missing
         given = select_columns(table, (*names, *sorted(members - set(names))))
         labels, given = given.index, given.reset_index(drop=True)
-        columns = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
-        columns = {**{name: given[name] for name in members}, **columns}
-        frames.append(pd.DataFrame(columns, index=given.index))
+        at = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
+        frames.append(given.assign(**at))
     groups = tuple(_reaching(group, frames) for group in design.mu.groups)
     if all(new is old for new, old in zip(groups, design.mu.groups, strict=True)):
         return design
@@ -74,12 +75,9 @@ def places_among(old: GroupingFactor, new: GroupingFactor) -> np.ndarray:
 def _reaching(group: GroupingFactor, frames: Iterable[pd.DataFrame]) -> GroupingFactor:
     terms = list(group.terms)
     for k, term in enumerate(terms):
-        if isinstance(term, PositionColumns):
+        if isinstance(term, _Placed):
             for frame in frames:
-                terms[k] = term = term.with_positions_of(frame)  # noqa: PLW2901
-        elif isinstance(term, MembershipColumns):
-            for frame in frames:
-                terms[k] = term = term.with_levels_of(frame)  # noqa: PLW2901
+                terms[k] = term = term.with_places_of(frame)  # noqa: PLW2901
     if all(new is old for new, old in zip(terms, group.terms, strict=True)):
         return group
     effects: list[str] = []

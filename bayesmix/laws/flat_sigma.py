@@ -103,12 +103,12 @@ class FlatSigma(Criteria, ModeRows):
             own = {name: found[name] for name in model.names.residual_dims}
             return structure.row_variance({**self.family_values, **own}, model.rows)
 
-        nothing = np.zeros(model.design.n_obs, dtype=bool)
+        unknown = np.zeros(model.design.n_obs, dtype=bool)
         for along in self.sigma_known.flat.T:
             step = _FAR * along / np.abs(along).max()
             ratio = variance(x[co.n_x :] + step) / variance(x[co.n_x :] - step)
-            nothing |= np.abs(np.log(ratio)) > _FAR**2
-        return nothing
+            unknown |= np.abs(np.log(ratio)) > _FAR**2
+        return unknown
 
     @functools.cached_property
     def determined_fixed(self) -> Determined:

@@ -11,7 +11,6 @@ import numpy as np
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, factors_at
-from bayesmix.inference.determined import Determined
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import log_marginal
 from bayesmix.inference.laplace_profile import (
@@ -172,11 +171,6 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
                 "hypothesis()"
             )
         return Asymptotic(covariance=self.conditional.beta_cov, determined=self.determined_fixed)
-
-    @property
-    def determined_own(self) -> Determined:
-        """What is known of the coefficients."""
-        return self.determined_fixed
 
     def note_of_tests(self, asked: Asked) -> str:
         """What Wald's tests rest on."""

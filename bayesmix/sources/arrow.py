@@ -22,17 +22,8 @@ class ArrowSource(Source):
     """
 
     def __init__(self, dataset: Any, name: str) -> None:
-        self._dataset, self._name = dataset, name
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return self._name
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._dataset.schema
+        super().__init__(name, dataset.schema)
+        self._dataset = dataset
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Read the columns; little is read ahead, so that memory is that of few batches."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ from bayesmix.errors import DataError
 from bayesmix.sources.source import Merges, Source, TableSource
 
 __all__ = ["DaskSource", "SparkSource"]
+
+_ROWS = 20_000  # that are objects of Python at once
 
 
 class DaskSource(Source):
@@ -26,18 +29,9 @@ class DaskSource(Source):
     def __init__(self, frame: Any) -> None:
         import pyarrow as pa
 
+        schema = pa.Schema.from_pandas(frame._meta_nonempty, preserve_index=False)
+        super().__init__("the Dask DataFrame", schema)
         self._frame = frame
-        self._schema = pa.Schema.from_pandas(frame._meta_nonempty, preserve_index=False)
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "the Dask DataFrame"
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._schema
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Bring the partitions here, one after the other."""
@@ -72,30 +66,20 @@ class SparkSource(Source):
     """
 
     def __init__(self, frame: Any) -> None:
+        super().__init__("the Spark DataFrame", frame.limit(0).toArrow().schema)
         self._frame = frame
-        self._schema = frame.limit(0).toArrow().schema
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "the Spark DataFrame"
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._schema
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Bring the partitions here, one after the other."""
         import pyarrow as pa
 
-        frame, own = self._selected(columns), _only(self._schema, columns)
-        for rows in _in_pieces(frame.toLocalIterator()):
+        frame, own = self._selected(columns), _only(self.schema, columns)
+        for rows in itertools.batched(frame.toLocalIterator(), _ROWS):
             yield pa.Table.from_pylist([row.asDict() for row in rows], schema=own)
 
     def gather[T: Merges](self, work: Callable[[Source], T], columns: Sequence[str]) -> T:
         """Sum each partition where it is."""
-        own, name = _only(self._schema, columns), f"a partition of {self.name}"
+        own, name = _only(self.schema, columns), f"a partition of {self.name}"
         over = functools.partial(_pickled_sums, work=work, schema=own, name=name)
         rows = self._selected(columns).mapInArrow(over, "sums binary").toLocalIterator()
         found = None
@@ -114,17 +98,6 @@ def _only(schema: Any, columns: Sequence[str]) -> Any:
     import pyarrow as pa
 
     return pa.schema([schema.field(name) for name in columns])
-
-
-def _in_pieces(rows: Iterator[Any], size: int = 20_000) -> Iterator[list[Any]]:
-    piece: list[Any] = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == size:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
 
 
 def _table(frame: Any) -> Any:

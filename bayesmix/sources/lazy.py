@@ -19,18 +19,8 @@ class PolarsSource(Source):
     """
 
     def __init__(self, query: Any) -> None:
+        super().__init__("the LazyFrame", query.head(0).collect().to_arrow().schema)
         self._query = query
-        self._schema = query.head(0).collect().to_arrow().schema
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "the LazyFrame"
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._schema
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Run the query and read its columns."""
@@ -47,18 +37,8 @@ class DuckSource(Source):
     """
 
     def __init__(self, relation: Any) -> None:
+        super().__init__("the DuckDB relation", self._reader(relation.limit(0)).schema)
         self._relation = relation
-        self._schema = self._reader(relation.limit(0)).schema
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return "the DuckDB relation"
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._schema
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Run the query and read its columns."""

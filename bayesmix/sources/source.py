@@ -23,17 +23,17 @@ class Source(ABC):
 
     Every pass reads all rows anew. Batches may come in any order and size, but must hold
     the same rows in each pass.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in messages.
+    schema : pyarrow Schema
+        Names and types of the columns.
     """
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What it is called in messages."""
-
-    @property
-    @abstractmethod
-    def schema(self) -> Any:
-        """Names and types of the columns, a pyarrow Schema."""
+    def __init__(self, name: str, schema: Any) -> None:
+        self.name, self.schema = name, schema
 
     @abstractmethod
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
@@ -77,17 +77,8 @@ class TableSource(Source):
     """
 
     def __init__(self, tables: Any, schema: Any, name: str) -> None:
-        self._tables, self._schema, self._name = tables, schema, name
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return self._name
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        return self._schema
+        super().__init__(name, schema)
+        self._tables = tables
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """Read the columns."""

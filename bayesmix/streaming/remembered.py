@@ -53,21 +53,10 @@ class Remembered(Source):
         n_given: int,
         n_obs: int,
     ) -> None:
-        self._name, self.formula, self.beside, self.frame = name, formula, dict(beside), frame
+        super().__init__(name, None)  # columns are the frame's
+        self.formula, self.beside, self.frame = formula, dict(beside), frame
         self.states, self.arrays, self.products = states, arrays, products
         self.n_given, self.n_obs = n_given, n_obs
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return self._name
-
-    @property
-    def schema(self) -> Any:
-        """Names and types of the columns."""
-        import pyarrow as pa
-
-        return pa.Schema.from_pandas(self.frame, preserve_index=False)
 
     @property
     def columns(self) -> list[str]:

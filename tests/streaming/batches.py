@@ -44,14 +44,7 @@ class Batches(Source):
         import pyarrow as pa
 
         self._table, self._sizes = pa.Table.from_pandas(frame, preserve_index=False), sizes
-
-    @property
-    def name(self) -> str:
-        return "the batches"
-
-    @property
-    def schema(self) -> Any:
-        return self._table.schema
+        super().__init__("the batches", self._table.schema)
 
     def batches(self, columns: Any) -> Any:
         at = 0

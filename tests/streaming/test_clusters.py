@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -37,15 +39,8 @@ class Parts(Source):
 
         ends = np.linspace(0, len(frame), n + 1).astype(int)
         whole = pa.Table.from_pandas(frame, preserve_index=False)
+        super().__init__("the parts", whole.schema)
         self._tables = [whole.slice(a, b - a) for a, b in itertools.pairwise(ends)]
-
-    @property
-    def name(self) -> str:
-        return "the parts"
-
-    @property
-    def schema(self) -> Any:
-        return self._tables[0].schema
 
     def batches(self, columns: Any) -> Any:
         raise AssertionError("no pass over the rows brings them here")
@@ -129,10 +124,11 @@ def test_two_workers_of_dask(data: pd.DataFrame, two_workers: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_spark_frame(data: pd.DataFrame) -> None:
+def test_a_spark_frame(data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = pytest.importorskip("pyspark.sql")
-    if shutil.which("java") is None:
-        pytest.skip("Spark needs Java, which is not installed")
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("Spark needs Java: there is no `java` on the PATH, and no JAVA_HOME")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # workers have our packages
     session = sql.SparkSession.builder.master("local[2]").config(
         "spark.ui.enabled", "false"
     ).getOrCreate()  # fmt: skip
