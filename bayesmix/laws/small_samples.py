@@ -17,7 +17,7 @@ from bayesmix.laws.kenward_roger import LinearFactor, kenward_roger
 from bayesmix.laws.linear_parameters import linear_entries
 
 if TYPE_CHECKING:
-    from bayesmix.laws.intervals import ModeIntervals
+    from bayesmix.laws.flat_sigma import FlatSigma
 
 __all__ = ["Asymptotic", "FTest", "SmallSample", "small_sample", "tested"]
 
@@ -72,11 +72,7 @@ class Asymptotic:
 
     def of(self, L: np.ndarray) -> np.ndarray:
         """Covariance of L beta, NaN where it changes along a flat direction."""
-        known = self.determined.part(slice(L.shape[1]))
-        out = L @ known.covariance @ L.T
-        lost = known.lost(L)
-        out[lost], out[:, lost] = np.nan, np.nan
-        return out
+        return self.determined.part(slice(L.shape[1])).moved(L).table()
 
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Endless degrees of freedom."""
@@ -94,15 +90,18 @@ class Satterthwaite:
         Its derivatives by the variance parameters.
     theta_cov : ndarray, shape (d, d)
         Covariance of their estimates.
+    determined : Determined
+        What is known of the coefficients.
     """
 
     covariance: np.ndarray
     slopes: np.ndarray
     theta_cov: np.ndarray
+    determined: Determined
 
     def of(self, L: np.ndarray) -> np.ndarray:
-        """Covariance of L beta."""
-        return L @ self.covariance @ L.T
+        """Covariance of L beta, NaN where it changes along a flat direction."""
+        return self.determined.moved(L).table()
 
     def test(self, L: np.ndarray) -> tuple[float, float]:
         """Degrees of freedom for several rows by Fai and Cornelius' moments."""
@@ -120,12 +119,12 @@ class Satterthwaite:
         return 2 * expected / (expected - len(each)), 1.0
 
 
-def small_sample(law: ModeIntervals, method: DegreesOfFreedom) -> SmallSample:
+def small_sample(law: FlatSigma, method: DegreesOfFreedom) -> SmallSample:
     """Prepare tests by one method.
 
     Parameters
     ----------
-    law : ModeIntervals
+    law : FlatSigma
         By REML or ML.
     method : {"satterthwaite", "kenward-roger"}
 
@@ -155,7 +154,6 @@ def tested(
     beta: np.ndarray,
     L: np.ndarray,
     values: np.ndarray | None = None,  # noqa: PT028
-    determined: Determined | None = None,  # noqa: PT028
 ) -> FTest:
     """Test L beta = values.
 
@@ -167,8 +165,6 @@ def tested(
         Rows that say the same twice count once.
     values : ndarray, shape (d,), optional
         Zero by default.
-    determined : Determined, optional
-        What is known of the coefficients, where some may have no standard error.
 
     Returns
     -------
@@ -182,9 +178,10 @@ def tested(
     """
     rows, values = _independent(L, np.zeros(len(L)) if values is None else values)
     q, at = len(rows), rows @ beta - values
-    if determined is not None and determined.part(slice(rows.shape[1])).lost(rows).any():
+    covariance = method.of(rows)
+    if np.isnan(covariance).any():
         return FTest(num_df=q, den_df=np.nan, f=np.nan, p=np.nan)
-    wald = float(at @ np.linalg.solve(method.of(rows), at))
+    wald = float(at @ np.linalg.solve(covariance, at))
     den_df, scale = method.test(rows)
     f = scale * wald / q
     # Where there are endless degrees of freedom it is a chi-square over its own.
@@ -206,7 +203,7 @@ def _independent(L: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return rows[:n], values[:n]
 
 
-def _satterthwaite(law: ModeIntervals) -> Satterthwaite:
+def _satterthwaite(law: FlatSigma) -> Satterthwaite:
     co, x = law.absolute
     problem, prior = law.problem, flat_prior(law.problem.n_fixed)
     known = problem.known_precision
@@ -226,10 +223,11 @@ def _satterthwaite(law: ModeIntervals) -> Satterthwaite:
         covariance=law.conditional.beta_cov,
         slopes=np.asarray(slopes).reshape(-1, p, p),
         theta_cov=theta_cov[np.ix_(free, free)],
+        determined=law.determined_fixed,
     )
 
 
-def _kenward_roger(law: ModeIntervals) -> SmallSample:
+def _kenward_roger(law: FlatSigma) -> SmallSample:
     design = law.model.design
     if law.problem.phi:
         raise NotSupportedError(

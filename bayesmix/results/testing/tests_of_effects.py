@@ -108,12 +108,7 @@ class TestsEffects(HasLaw):
         asked = hypotheses_of_terms(predictor, design.frame, design.functions, type)
         nothing = FTest(num_df=0, den_df=np.nan, f=np.nan, p=np.nan)
         found = {t: None if L is None or not L.any() else L for t, L in asked.rows.items()}
-        own: Any = self._law.of(parameter)
-        known = own.determined_own
-        rows = [
-            nothing if L is None else tested(method, beta, L, determined=known)
-            for L in found.values()
-        ]
+        rows = [nothing if L is None else tested(method, beta, L) for L in found.values()]
         lost = [term for term, L in found.items() if L is None]
         if lost:
             _warn(
@@ -195,8 +190,7 @@ class TestsEffects(HasLaw):
             values[i] = -linear[0]
             for name, weight in linear[1].items():
                 L[i, names.index(name)] += weight
-        law = self._law
-        row = tested(method, law.conditional.beta, L, values, law.determined_own)
+        row = tested(method, self._law.conditional.beta, L, values)
         columns = self._columns([row])
         for name in ("sum_sq", "mean_sq"):
             columns.pop(name, None)
