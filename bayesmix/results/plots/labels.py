@@ -13,7 +13,8 @@ from bayesmix.results.tabular.wording import in_words
 from bayesmix.shorten import one_line, shorten
 
 __all__ = [
-    "as_written", "embolden", "label", "labels", "name_ticks", "text_width", "wrap", "wrapped", "write_plainly",
+    "as_written", "embolden", "label", "labels", "name_ticks", "text_width", "wrap", "wrapped",
+    "write_plainly",
 ]  # fmt: skip
 
 
