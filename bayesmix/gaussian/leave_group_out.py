@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,12 +19,16 @@ from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
+from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.structure import plan_elimination
 from bayesmix.residual import PairClasses
 from bayesmix.threads import one_blas_thread
 
-__all__ = ["expected_seconds", "log_density_of_groups"]
+__all__ = [
+    "add_own_products", "constants_of_groups", "expected_seconds", "log_density_by_level",
+    "log_density_of_groups", "log_density_without",
+]  # fmt: skip
 
 _CHUNK = 2_000_000  # numbers
 
@@ -69,18 +74,42 @@ def log_density_of_groups(
             found = _by_level(problem, predictor, y, weights, prior, X)[:, level_of]
         else:
             found = _by_removal(problem, predictor, y, weights, prior, X, member, n_groups)
+    sizes = np.bincount(member, minlength=n_groups)
+    log_weights = np.zeros(n_groups)
+    if weights is not None:
+        log_weights = np.bincount(member, np.log(weights), minlength=n_groups)
+    return found + constants_of_groups(problem, found, sizes, log_weights)
+
+
+def constants_of_groups(
+    problem: Problem, found: np.ndarray, sizes: np.ndarray, log_weights: np.ndarray
+) -> np.ndarray:
+    """What a log density of working responses lacks of that of the data, by group.
+
+    Parameters
+    ----------
+    problem : Problem
+    found : ndarray, shape (S, m)
+        Log densities, which have to be finite.
+    sizes : ndarray of int, shape (m,)
+        Rows of each group.
+    log_weights : ndarray, shape (m,)
+        Sums of the logarithms of their precisions.
+
+    Raises
+    ------
+    NotSupportedError
+        If the other groups do not determine a fixed effect that has a flat prior.
+    """
     if not np.isfinite(found).all():
         bad = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
         raise NotSupportedError(
-            f"without the {int((member == bad).sum())} rows of group number {bad + 1} the model "
+            f"without the {sizes[bad]} rows of group number {bad + 1} the model "
             "is not determined: a fixed effect that only they know has a flat prior; give it a "
             "proper one"
         )
-    sizes = np.bincount(member, minlength=n_groups)
     constant = -sizes * (0.5 * np.log(2 * np.pi) + np.log(problem.scaling.y_scale))
-    if weights is not None:
-        constant = constant + 0.5 * np.bincount(member, np.log(weights), minlength=n_groups)
-    return found + constant
+    return np.asarray(constant + 0.5 * log_weights)
 
 
 def expected_seconds(
@@ -116,26 +145,50 @@ def _by_removal(
     prior: FixedPrior, X: np.ndarray, member: np.ndarray, n_groups: int,
 ) -> np.ndarray:  # fmt: skip
     """Any model: the likelihood again with each group's rows at weight zero."""
-    co = problem.absolute_coordinates()
-    X = np.ascontiguousarray(X)
-    gradient_size = X.shape[1]
     plan = problem.plan if problem.turn is None else plan_elimination(predictor.groups)
 
-    def values(equations: object) -> np.ndarray:
-        gradient = np.empty(gradient_size)
-        return np.asarray([log_density(equations, co, prior, x, False, gradient) for x in X])  # type: ignore[arg-type]
-
-    def without(g: int) -> np.ndarray:
+    def without(g: int) -> Equations:
         w = np.ones(len(y)) if weights is None else weights.copy()
         w[member == g] = 0.0
         kept = PairClasses(weights=w)
         equations, _ = build_equations(predictor, y, kept, problem.scaling, plan)
         equations.n_obs = int((member != g).sum())
-        return values(equations)
+        return equations
+
+    return log_density_without(problem, prior, X, range(n_groups), without)
+
+
+def log_density_without(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, groups: Sequence[int],
+    without: Callable[[int], Equations],
+) -> np.ndarray:  # fmt: skip
+    """Log density of each group's working response, by the likelihood of all other rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    prior : FixedPrior
+    X : ndarray, shape (S, n_x)
+        Thetas, in `Problem.absolute_coordinates`.
+    groups : sequence of int
+    without : callable
+        Makes the equations of the rows that are not in a group.
+
+    Returns
+    -------
+    ndarray, shape (S, m)
+    """
+    co = problem.absolute_coordinates()
+    X = np.ascontiguousarray(X)
+    gradient_size = X.shape[1]
+
+    def values(equations: Equations) -> np.ndarray:
+        gradient = np.empty(gradient_size)
+        return np.asarray([log_density(equations, co, prior, x, False, gradient) for x in X])
 
     whole = values(problem.equations)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        rest = list(pool.map(without, range(n_groups)))
+        rest = list(pool.map(lambda g: values(without(g)), groups))
     return whole[:, None] - np.stack(rest, axis=1)
 
 
@@ -143,7 +196,34 @@ def _by_level(
     problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
     prior: FixedPrior, X: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """One grouping factor, left out level by level: all levels and many thetas at once."""
+    group, k = predictor.groups[0], problem.n_fixed + 1
+    own = np.zeros((group.n_levels, k, k))
+    add_own_products(own, problem, predictor.X, y, weights, group.index)
+    sizes = np.bincount(group.index, minlength=group.n_levels)
+    return log_density_by_level(problem, prior, X, own, sizes)
+
+
+def log_density_by_level(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, own: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """One grouping factor, left out level by level: all levels and many thetas at once.
+
+    Parameters
+    ----------
+    problem : Problem
+    prior : FixedPrior
+    X : ndarray, shape (S, n_x)
+        Thetas, in `Problem.absolute_coordinates`.
+    own : ndarray, shape (G, p + 1, p + 1)
+        What `add_own_products` made of all rows.
+    sizes : ndarray of int, shape (G,)
+        Rows of each level.
+
+    Returns
+    -------
+    ndarray, shape (S, G)
+        Log densities of the working response.
+    """
     eq = problem.equations
     q, p, n_levels = int(eq.q[0]), problem.n_fixed, int(eq.n_levels[0])
     B = eq.K.reshape(n_levels, q, q)
@@ -151,12 +231,10 @@ def _by_level(
     whole = np.empty((p + 1, p + 1))
     whole[:p, :p], whole[p, :p], whole[:p, p] = eq.root, eq.root_y, eq.root_y
     whole[p, p] = eq.yy[0]
-    own = _own_products(problem, predictor, y, weights)
     of_prior = np.empty((p + 1, p + 1))
     of_prior[:p, :p] = prior.precision
     of_prior[p, :p] = of_prior[:p, p] = prior.precision @ prior.mean
     of_prior[p, p] = prior.mean @ prior.precision @ prior.mean
-    sizes = np.bincount(predictor.groups[0].index, minlength=n_levels)
 
     co = problem.absolute_coordinates()
     sd, C = unpack_theta(co, X)
@@ -209,18 +287,31 @@ def _solve_lower(C: np.ndarray, V: np.ndarray) -> np.ndarray:
     return V
 
 
-def _own_products(
-    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None
-) -> np.ndarray:
-    """Products of each level's own rows of [X, y], shape (G, p + 1, p + 1)."""
-    scaling, group = problem.scaling, predictor.groups[0]
+def add_own_products(
+    out: np.ndarray, problem: Problem, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None,
+    index: np.ndarray,
+) -> None:  # fmt: skip
+    """Add the products of each level's own rows of [X, y].
+
+    Parameters
+    ----------
+    out : ndarray, shape (G, p + 1, p + 1)
+        Receives them.
+    problem : Problem
+    X : ndarray, shape (n, p)
+    y : ndarray, shape (n,)
+        Response minus offset.
+    weights : ndarray, shape (n,), or None
+    index : ndarray of int, shape (n,)
+    """
+    scaling, n_levels = problem.scaling, len(out)
     A = np.empty((len(y), problem.n_fixed + 1))
-    A[:, :-1] = (predictor.X - scaling.X_shift) / scaling.X_scale
+    A[:, :-1] = (X - scaling.X_shift) / scaling.X_scale
     A[:, -1] = y / scaling.y_scale - A[:, :-1] @ scaling.beta_0
-    out = np.empty((group.n_levels, A.shape[1], A.shape[1]))
     for i in range(A.shape[1]):
         left = A[:, i] if weights is None else A[:, i] * weights
         for j in range(i + 1):
-            out[:, i, j] = np.bincount(group.index, left * A[:, j], minlength=group.n_levels)
-            out[:, j, i] = out[:, i, j]
-    return out
+            product = np.bincount(index, left * A[:, j], minlength=n_levels)
+            out[:, i, j] += product
+            if i != j:
+                out[:, j, i] += product
