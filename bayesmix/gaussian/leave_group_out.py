@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.design import GroupingFactor, LinearPredictor
+from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.coordinates import unpack_theta
 from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.problem import Problem
-from bayesmix.gaussian.series_left_out import SeriesLeftOut, groups_hold_series
+from bayesmix.gaussian.series_left_out import SeriesLeftOut, groups_hold_series, without_rows
 from bayesmix.gaussian.structure import plan_elimination
-from bayesmix.gaussian.structured_problem import structured_equations
 from bayesmix.residual import PairClasses, Rows
 from bayesmix.threads import one_blas_thread
 
-__all__ = ["expected_seconds", "log_density_of_groups"]
+__all__ = [
+    "add_own_products", "constants_of_groups", "expected_seconds", "log_density_by_level",
+    "log_density_of_groups", "log_density_without",
+]  # fmt: skip
 
 _CHUNK = 2_000_000  # numbers
 
@@ -74,32 +75,56 @@ def log_density_of_groups(
         If the other groups do not determine a fixed effect that has a flat prior.
     """
     n_groups = int(member.max()) + 1
-    level_of = _level_of(problem, member, n_groups, rows)
+    level_of, given = _level_of(problem, member, n_groups, rows), rows or {}
     with one_blas_thread(), np.errstate(all="ignore"):
         if problem.phi and level_of is not None:
-            left_out = SeriesLeftOut(problem, predictor, y, rows or {})
+            left_out = SeriesLeftOut(problem, predictor, y, given)
             found = _by_level_of_series(problem, left_out, prior, X)[:, level_of]
+        elif problem.phi:
+            found = log_density_without(
+                problem, prior, X, range(n_groups),
+                lambda g: without_rows(problem, predictor, y, given, member == g),
+            )  # fmt: skip
         elif level_of is not None:
             found = _by_level(problem, predictor, y, weights, prior, X)[:, level_of]
         else:
-            without = (
-                _without_series(problem, predictor, y, rows or {}, member)
-                if problem.phi
-                else _at_weight_zero(problem, predictor, y, weights, member)
-            )
-            found = _by_removal(problem, prior, X, n_groups, without)
+            found = _by_removal(problem, predictor, y, weights, prior, X, member, n_groups)
+    sizes = np.bincount(member, minlength=n_groups)
+    log_weights = np.zeros(n_groups)
+    if weights is not None:
+        log_weights = np.bincount(member, np.log(weights), minlength=n_groups)
+    return found + constants_of_groups(problem, found, sizes, log_weights)
+
+
+def constants_of_groups(
+    problem: Problem, found: np.ndarray, sizes: np.ndarray, log_weights: np.ndarray
+) -> np.ndarray:
+    """What a log density of working responses lacks of that of the data, by group.
+
+    Parameters
+    ----------
+    problem : Problem
+    found : ndarray, shape (S, m)
+        Log densities, which have to be finite.
+    sizes : ndarray of int, shape (m,)
+        Rows of each group.
+    log_weights : ndarray, shape (m,)
+        Sums of the logarithms of their precisions.
+
+    Raises
+    ------
+    NotSupportedError
+        If the other groups do not determine a fixed effect that has a flat prior.
+    """
     if not np.isfinite(found).all():
         bad = int(np.flatnonzero(~np.isfinite(found).all(axis=0))[0])
         raise NotSupportedError(
-            f"without the {int((member == bad).sum())} rows of group number {bad + 1} the model "
+            f"without the {sizes[bad]} rows of group number {bad + 1} the model "
             "is not determined: a fixed effect that only they know has a flat prior; give it a "
             "proper one"
         )
-    sizes = np.bincount(member, minlength=n_groups)
     constant = -sizes * (0.5 * np.log(2 * np.pi) + np.log(problem.scaling.y_scale))
-    if weights is not None:
-        constant = constant + 0.5 * np.bincount(member, np.log(weights), minlength=n_groups)
-    return found + constant
+    return np.asarray(constant + 0.5 * log_weights)
 
 
 def expected_seconds(
@@ -136,28 +161,10 @@ def _level_of(
 
 
 def _by_removal(
-    problem: Problem, prior: FixedPrior, X: np.ndarray, n_groups: int,
-    without: Callable[[int], Equations],
-) -> np.ndarray:  # fmt: skip
-    """Any model: the likelihood again without each group's rows."""
-    co = problem.absolute_coordinates()
-    X = np.ascontiguousarray(X)
-
-    def values(equations: Equations) -> np.ndarray:
-        gradient = np.empty(X.shape[1])
-        return np.asarray([log_density(equations, co, prior, x, False, gradient) for x in X])
-
-    whole = values(problem.equations)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        rest = list(pool.map(lambda g: values(without(g)), range(n_groups)))
-    return whole[:, None] - np.stack(rest, axis=1)
-
-
-def _at_weight_zero(
     problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
-    member: np.ndarray,
-) -> Callable[[int], Equations]:  # fmt: skip
-    """Equations of the other groups where rows are independent."""
+    prior: FixedPrior, X: np.ndarray, member: np.ndarray, n_groups: int,
+) -> np.ndarray:  # fmt: skip
+    """Any model: the likelihood again with each group's rows at weight zero."""
     plan = problem.plan if problem.turn is None else plan_elimination(predictor.groups)
 
     def without(g: int) -> Equations:
@@ -168,43 +175,107 @@ def _at_weight_zero(
         equations.n_obs = int((member != g).sum())
         return equations
 
-    return without
+    return log_density_without(problem, prior, X, range(n_groups), without)
 
 
-def _without_series(
-    problem: Problem, predictor: LinearPredictor, y: np.ndarray, rows: Rows, member: np.ndarray
-) -> Callable[[int], Equations]:
-    """Equations of the other groups where R has parameters: R of the rows that stay."""
-    structure = problem.residual
-    assert structure is not None  # noqa: S101
+def log_density_without(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, groups: Sequence[int],
+    without: Callable[[int], Equations],
+) -> np.ndarray:  # fmt: skip
+    """Log density of each group's working response, by the likelihood of all other rows.
 
-    def without(g: int) -> Equations:
-        at = np.flatnonzero(member != g)
-        kept = {name: values[at] for name, values in rows.items()}
-        scale = problem.scale
-        if scale is not None:
-            scale = replace(scale, stratum=scale.stratum[at])
-        return structured_equations(
-            _of_rows(predictor, at), y[at], structure, kept, structure.pairs(kept, len(at)), scale,
-            problem.scaling, problem.plan,
-        )  # fmt: skip
+    Parameters
+    ----------
+    problem : Problem
+    prior : FixedPrior
+    X : ndarray, shape (S, n_x)
+        Thetas, in `Problem.absolute_coordinates`.
+    groups : sequence of int
+    without : callable
+        Makes the equations of the rows that are not in a group.
 
-    return without
+    Returns
+    -------
+    ndarray, shape (S, m)
+    """
+    co = problem.absolute_coordinates()
+    X = np.ascontiguousarray(X)
+    gradient_size = X.shape[1]
+
+    def values(equations: Equations) -> np.ndarray:
+        gradient = np.empty(gradient_size)
+        return np.asarray([log_density(equations, co, prior, x, False, gradient) for x in X])
+
+    whole = values(problem.equations)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        rest = list(pool.map(lambda g: values(without(g)), groups))
+    return whole[:, None] - np.stack(rest, axis=1)
 
 
-def _of_rows(predictor: LinearPredictor, at: np.ndarray) -> LinearPredictor:
-    """Some rows of a predictor, whose factors keep all of their levels."""
+def _by_level(
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
+    prior: FixedPrior, X: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    group, k = predictor.groups[0], problem.n_fixed + 1
+    own = np.zeros((group.n_levels, k, k))
+    add_own_products(own, problem, predictor.X, y, weights, group.index)
+    sizes = np.bincount(group.index, minlength=group.n_levels)
+    return log_density_by_level(problem, prior, X, own, sizes)
 
-    def some(group: GroupingFactor) -> GroupingFactor:
-        return replace(group, index=group.index[at], Z=group.Z[at])
 
-    return replace(
-        predictor,
-        X=predictor.X[at],
-        learned_means=predictor.means,
-        offset=None if predictor.offset is None else predictor.offset[at],
-        groups=tuple(some(group) for group in predictor.groups),
-    )
+def log_density_by_level(
+    problem: Problem, prior: FixedPrior, X: np.ndarray, own: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """One grouping factor, left out level by level: all levels and many thetas at once.
+
+    Parameters
+    ----------
+    problem : Problem
+    prior : FixedPrior
+    X : ndarray, shape (S, n_x)
+        Thetas, in `Problem.absolute_coordinates`.
+    own : ndarray, shape (G, p + 1, p + 1)
+        What `add_own_products` made of all rows.
+    sizes : ndarray of int, shape (G,)
+        Rows of each level.
+
+    Returns
+    -------
+    ndarray, shape (S, G)
+        Log densities of the working response.
+    """
+    eq = problem.equations
+    q, p, n_levels = int(eq.q[0]), problem.n_fixed, int(eq.n_levels[0])
+    B = eq.K.reshape(n_levels, q, q)
+    panel = eq.panel.reshape(n_levels, q, p + 1)
+    whole, of_prior = _whole(eq, p), _of_prior(prior)
+    L, sigma = _roots(problem, X)
+
+    def chunk(rows: slice) -> np.ndarray:
+        precision = sigma[rows] ** -2.0
+        Ls = L[rows]
+        LBL = np.einsum("ska,gkl,slb->sgab", Ls, B, Ls, optimize=True)
+        K = LBL * precision[:, None, None, None]
+        K[..., range(q), range(q)] += 1.0
+        V = np.einsum("ska,gkm->sgam", Ls, panel, optimize=True)
+        V *= precision[:, None, None, None]
+        factor = np.linalg.cholesky(K)
+        W = _solve_lower(factor, V)
+        log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+        products = np.swapaxes(W, -1, -2) @ W
+        root = precision[:, None, None] * whole + of_prior - products.sum(axis=1)
+        rest = root[:, None] - precision[:, None, None, None] * own + products
+        all_rows = _log_ratio(root)
+        without = _log_ratio(rest)
+        return -0.5 * (log_det + all_rows[:, None] - without) - sizes * np.log(sigma[rows, None])
+
+    step = max(1, _CHUNK // (n_levels * (p + 1) * (p + 1 + q)))
+    pieces = [slice(start, start + step) for start in range(0, len(X), step)]
+    try:
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            return np.concatenate(list(pool.map(chunk, pieces)))
+    except np.linalg.LinAlgError:
+        return np.full((len(X), n_levels), np.nan)
 
 
 def _by_level_of_series(
@@ -233,47 +304,6 @@ def _by_level_of_series(
         except np.linalg.LinAlgError:
             continue
     return found + 0.5 * by_level
-
-
-def _by_level(
-    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None,
-    prior: FixedPrior, X: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """One grouping factor, left out level by level: all levels and many thetas at once."""
-    eq = problem.equations
-    q, p, n_levels = int(eq.q[0]), problem.n_fixed, int(eq.n_levels[0])
-    B = eq.K.reshape(n_levels, q, q)
-    panel = eq.panel.reshape(n_levels, q, p + 1)
-    whole, of_prior = _whole(eq, p), _of_prior(prior)
-    own = _own_products(problem, predictor, y, weights)
-    sizes = np.bincount(predictor.groups[0].index, minlength=n_levels)
-    L, sigma = _roots(problem, X)
-
-    def chunk(rows: slice) -> np.ndarray:
-        precision = sigma[rows] ** -2.0
-        Ls = L[rows]
-        LBL = np.einsum("ska,gkl,slb->sgab", Ls, B, Ls, optimize=True)
-        K = LBL * precision[:, None, None, None]
-        K[..., range(q), range(q)] += 1.0
-        V = np.einsum("ska,gkm->sgam", Ls, panel, optimize=True)
-        V *= precision[:, None, None, None]
-        factor = np.linalg.cholesky(K)
-        W = _solve_lower(factor, V)
-        log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-        products = np.swapaxes(W, -1, -2) @ W
-        root = precision[:, None, None] * whole + of_prior - products.sum(axis=1)
-        rest = root[:, None] - precision[:, None, None, None] * own + products
-        all_rows = _log_ratio(root)
-        without = _log_ratio(rest)
-        return -0.5 * (log_det + all_rows[:, None] - without) - sizes * np.log(sigma[rows, None])
-
-    step = max(1, _CHUNK // (n_levels * (p + 1) * (p + 1 + q)))
-    pieces = [slice(start, start + step) for start in range(0, len(X), step)]
-    try:
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            return np.concatenate(list(pool.map(chunk, pieces)))
-    except np.linalg.LinAlgError:
-        return np.full((len(X), n_levels), np.nan)
 
 
 def _whole(eq: Equations, p: int) -> np.ndarray:
@@ -321,18 +351,31 @@ def _solve_lower(C: np.ndarray, V: np.ndarray) -> np.ndarray:
     return V
 
 
-def _own_products(
-    problem: Problem, predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray | None
-) -> np.ndarray:
-    """Products of each level's own rows of [X, y], shape (G, p + 1, p + 1)."""
-    scaling, group = problem.scaling, predictor.groups[0]
+def add_own_products(
+    out: np.ndarray, problem: Problem, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None,
+    index: np.ndarray,
+) -> None:  # fmt: skip
+    """Add the products of each level's own rows of [X, y].
+
+    Parameters
+    ----------
+    out : ndarray, shape (G, p + 1, p + 1)
+        Receives them.
+    problem : Problem
+    X : ndarray, shape (n, p)
+    y : ndarray, shape (n,)
+        Response minus offset.
+    weights : ndarray, shape (n,), or None
+    index : ndarray of int, shape (n,)
+    """
+    scaling, n_levels = problem.scaling, len(out)
     A = np.empty((len(y), problem.n_fixed + 1))
-    A[:, :-1] = (predictor.X - scaling.X_shift) / scaling.X_scale
+    A[:, :-1] = (X - scaling.X_shift) / scaling.X_scale
     A[:, -1] = y / scaling.y_scale - A[:, :-1] @ scaling.beta_0
-    out = np.empty((group.n_levels, A.shape[1], A.shape[1]))
     for i in range(A.shape[1]):
         left = A[:, i] if weights is None else A[:, i] * weights
         for j in range(i + 1):
-            out[:, i, j] = np.bincount(group.index, left * A[:, j], minlength=group.n_levels)
-            out[:, j, i] = out[:, i, j]
-    return out
+            product = np.bincount(index, left * A[:, j], minlength=n_levels)
+            out[:, i, j] += product
+            if i != j:
+                out[:, j, i] += product

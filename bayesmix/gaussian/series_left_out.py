@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesmix.design import LinearPredictor
+from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.gaussian.combine import add_up
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.problem import Problem
@@ -17,7 +17,7 @@ from bayesmix.gaussian.structure import Elimination
 from bayesmix.gaussian.structured_problem import structured_equations
 from bayesmix.residual import Correlated, Rows
 
-__all__ = ["SeriesLeftOut", "groups_hold_series"]
+__all__ = ["SeriesLeftOut", "groups_hold_series", "without_rows"]
 
 
 def groups_hold_series(problem: Problem, rows: Rows, member: np.ndarray) -> bool:
@@ -149,6 +149,47 @@ class SeriesLeftOut:
             half = np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(axis=-1)
             found[:, group.index[at[0]]] -= 2.0 * half
         return found
+
+
+def without_rows(
+    problem: Problem, predictor: LinearPredictor, y: np.ndarray, rows: Rows, gone: np.ndarray
+) -> Equations:
+    """Equations of the rows that stay, where R has parameters: theirs is its part.
+
+    Parameters
+    ----------
+    problem : Problem
+    predictor : LinearPredictor
+    y : ndarray, shape (n,)
+        Response minus offset.
+    rows : mapping of str to ndarray, shape (n,)
+    gone : ndarray of bool, shape (n,)
+    """
+    structure, scale = problem.residual, problem.scale
+    assert structure is not None  # noqa: S101
+    at = np.flatnonzero(~gone)
+    kept = {name: values[at] for name, values in rows.items()}
+    if scale is not None:
+        scale = replace(scale, stratum=scale.stratum[at])
+    return structured_equations(
+        _of_rows(predictor, at), y[at], structure, kept, structure.pairs(kept, len(at)), scale,
+        problem.scaling, problem.plan,
+    )  # fmt: skip
+
+
+def _of_rows(predictor: LinearPredictor, at: np.ndarray) -> LinearPredictor:
+    """Some rows of a predictor, whose factors keep all of their levels."""
+
+    def some(group: GroupingFactor) -> GroupingFactor:
+        return replace(group, index=group.index[at], Z=group.Z[at])
+
+    return replace(
+        predictor,
+        X=predictor.X[at],
+        learned_means=predictor.means,
+        offset=None if predictor.offset is None else predictor.offset[at],
+        groups=tuple(some(group) for group in predictor.groups),
+    )
 
 
 _ONE_FACTOR = Elimination(chain=(0,), rest=(), parents=())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import sparse, special
@@ -27,6 +29,9 @@ from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.summed_variance import row_variance_of_sums
 from bayesmix.residual import Correlated
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["ModeRows"]
 
@@ -180,8 +185,15 @@ class ModeRows(Mode, Law):
 
     def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
         """The response and replicates at the estimates."""
-        number = checked_seed(seed, self.seed)
+        number = self.row_seed(seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
+
+    def at_rows(self, model: StatedModel, part: int) -> Self:
+        """The same normal law of all effects, which is made of the whole before it is left."""
+        _, _ = self.row_variance, self.determined_fixed
+        found = copy.copy(self)
+        found.model, found.part = model, part
+        return found
 
     def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
         """Sigma of rows at the estimates, shape (1, rows)."""

@@ -85,7 +85,7 @@ def test_levels_that_hold_their_series_are_left_out_all_at_once(
     def refuse(*_: object) -> None:
         raise AssertionError("group by group")
 
-    monkeypatch.setattr(leave_group_out, "_by_removal", refuse)
+    monkeypatch.setattr(leave_group_out, "log_density_without", refuse)
     for name in (*SLOPES, "ar1", "covariate"):
         model = bmx.Model(EVERY[name], data)
         problem = model.gaussian_problem

@@ -22,12 +22,15 @@ from bayesmix.results.tabular.diagnostics import Diagnostics
 from bayesmix.results.tabular.text import html_block
 
 if TYPE_CHECKING:
+    from bayesmix.gaussian.problem import Problem
     from bayesmix.laws.draws import DrawsLaw
     from bayesmix.statement.stated import StatedModel
 
 _SLOW = 3.0  # seconds; longer is announced
 
-__all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
+__all__ = [
+    "Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo", "thetas",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -360,25 +363,12 @@ def _integrated(law: DrawsLaw, member: np.ndarray, why_not: str) -> np.ndarray:
 def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     """Log densities of groups under a normal model, all effects integrated out."""
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
-    from bayesmix.gaussian.theta import pack_theta
     from bayesmix.inference.problems import gaussian_problem
 
     model = law.model
     problem, design = gaussian_problem(model), model.design
     n_chains, n_draws = law.beta.shape[:2]
-
-    def flat(values: np.ndarray) -> np.ndarray:
-        return values.reshape(n_chains * n_draws, *values.shape[2:])
-
-    sigma = None if problem.sigma_is_known else flat(law.parameters["sigma"])
-    X = pack_theta(
-        problem,
-        {name: flat(values) for name, values in law.sd.items()},
-        correlations_at(law.corr, flat),
-        sigma,
-        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
-        {name: flat(values) for name, values in residual_values(model, law.values).items()},
-    )
+    X = thetas(law, problem)
     prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
     seconds = expected_seconds(problem, prior, X, member, model.rows)
     announce(
@@ -398,3 +388,28 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         model.rows,
     )
     return found.reshape(n_chains, n_draws, -1)
+
+
+def thetas(law: DrawsLaw, problem: Problem) -> np.ndarray:
+    """Coordinates of a normal model at each draw, shape (chains x draws, n_all).
+
+    Parameters
+    ----------
+    law : DrawsLaw
+    problem : Problem
+    """
+    from bayesmix.gaussian.theta import pack_theta
+
+    n_chains, n_draws = law.beta.shape[:2]
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(n_chains * n_draws, *values.shape[2:])
+
+    return pack_theta(
+        problem,
+        {name: flat(values) for name, values in law.sd.items()},
+        correlations_at(law.corr, flat),
+        None if problem.sigma_is_known else flat(law.parameters["sigma"]),
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
+        {name: flat(values) for name, values in residual_values(law.model, law.values).items()},
+    )
