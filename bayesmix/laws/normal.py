@@ -169,15 +169,17 @@ class NormalLaw(FlatSigma):
 
     def _coefficients_of_sigma(self, asked: Asked, method: IntervalMethod) -> Columns:
         """Columns of the coefficients of log sigma: by Wald, from all variance parameters."""
-        if method == "profile":
-            raise NotSupportedError(
-                'the coefficients of sigma have no ci_method="profile"; take "wald"'
-            )
         estimate, known = self.sigma_coefficients
         sd = np.sqrt(known.variance(np.eye(len(estimate))))
         z = special.ndtri((1 + asked.ci_prob) / 2)
-        columns = {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
-                   "upper": estimate + z * sd}  # fmt: skip
+        lower, upper = estimate - z * sd, estimate + z * sd
+        if method == "profile":
+            ends = [
+                self._profile_of_log_sigma(j, float(sd[j]), asked.ci_prob)
+                for j in range(len(estimate))
+            ]
+            lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
+        columns = {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
         if not asked.tested:
             return columns
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))

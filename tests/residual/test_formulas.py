@@ -575,6 +575,33 @@ def test_smooths_beside_them_have_degrees_of_freedom(more: list[str], data: pd.D
     assert post.r2().notna().all(axis=None)
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+@pytest.mark.parametrize("more", [[], ["residual ~ ar1(t | g)"]])
+def test_coefficients_of_sigma_have_profiles(
+    more: list[str], unit: float, data: pd.DataFrame
+) -> None:
+    """At an end the ML deviance of a model with that coefficient held is as high as it says."""
+    wide = data.assign(z=unit * data["x"])
+    eb = bmx.Model(["y ~ x + (1 | g)", "sigma ~ z", *more], wide).fit_eb()
+    table = eb.fixed_effects(parameter="sigma", ci_method="profile").set_index("term")
+    wald = eb.fixed_effects(parameter="sigma").set_index("term")
+    best = bmx.Model(["y ~ x + (1 | g)", "sigma ~ z", *more], wide).fit_eb("ml").loglik
+    for term, held in (
+        ("z", "sigma ~ offset({} * z)"),
+        ("Intercept", "sigma ~ 0 + z + offset({} + 0*z)"),
+    ):
+        row = table.loc[term]
+        assert row["lower"] < row["estimate"] < row["upper"]
+        assert row["upper"] - row["lower"] == pytest.approx(
+            wald.loc[term, "upper"] - wald.loc[term, "lower"], rel=0.2
+        )
+        for end in (row["lower"], row["upper"]):
+            there = bmx.Model(["y ~ x + (1 | g)", held.format(repr(float(end))), *more], wide)
+            assert 2 * (best - there.fit_eb("ml").loglik) == pytest.approx(
+                stats.chi2(1).ppf(0.95), abs=2e-3
+            )
+
+
 def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     fit = bmx.Model(["y ~ x + (1 | g)", "sigma ~ x"], data).fit_eb(method="ml")
     table = fit.fixed_effects(parameter="sigma")
