@@ -6,10 +6,10 @@ import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
@@ -191,6 +191,11 @@ class NormalLaw(FlatSigma):
             return self.conditional.beta, self.determined_fixed.table()
         estimate, known = self.sigma_coefficients
         return estimate, known.table()
+
+    def covariance_of_all(self) -> np.ndarray:
+        """Covariance of all predictors' coefficients: of sigma's and mu's there is none between."""
+        every: list[Any] = [self.of(name) for name in self.model.design.predictors]
+        return np.asarray(linalg.block_diag(*(own.fixed_moments[1] for own in every)))
 
     @property
     def determined_own(self) -> Determined:
