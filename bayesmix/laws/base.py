@@ -405,6 +405,10 @@ class Law(ABC):
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n)."""
 
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Which rows rest on estimates that nothing is known about, shape (n,), and why."""
+        return np.zeros(rows.n_rows, dtype=bool), ""
+
     @abstractmethod
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Estimate of each row without its uncertainty, shape (n,)."""

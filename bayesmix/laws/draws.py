@@ -83,7 +83,7 @@ class DrawsLaw(DrawnRows):
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
-        found = own_parameters(self.model, self.values)
+        found = own_parameters(self.model, self.stated_values)
         return list(found), self._summarise(self._stacked(list(found.values())), asked.of_draws())
 
     def effects(
