@@ -268,7 +268,7 @@ class NormalLaw(FlatSigma):
         sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
         lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
         upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
-        estimated = self.model.family.residual_is_estimated
+        is_normal, estimated = self.model.family.is_normal, self.model.family.residual_is_estimated
         if self.model.residual is not None and estimated:
             labels.append(("Residual", ""))
             names.append("Residual")
@@ -277,7 +277,7 @@ class NormalLaw(FlatSigma):
             shares.append(np.reshape(parts.residual / parts.total, 1))
         sds = joined([sd[name] for name in names])
         share = joined(shares)
-        if not estimated:
+        if is_normal and not estimated:  # it differs from row to row
             share = np.full(len(labels), np.nan)
         return labels, {
             "variance": sds**2,
