@@ -459,6 +459,28 @@ class Law(ABC):
             total = total + part.weights @ (drawn if inverse is None else inverse(drawn))
         return DrawnJointly(draws=np.asarray(total))
 
+    def expected_probabilities(self, rows: Rows, request: PredictionRequest) -> np.ndarray | None:
+        """Probability of each category at the estimates, shape (n, K); None where there are draws.
+
+        Averaged over the group effects: given the data, or over all groups.
+        """
+        return None
+
+    def _expected_averages(
+        self, parts: Sequence[Averaged], request: PredictionRequest,
+        expected: Callable[[Rows, PredictionRequest], np.ndarray],
+    ) -> np.ndarray:  # fmt: skip
+        """Sums of averages at the estimates, in the order of `jointly`."""
+        total: np.ndarray | float = 0.0
+        for part in parts:
+            values = (
+                self.expected_probabilities(part.rows, request)
+                if request.kind == "probability"
+                else expected(part.rows, request)
+            )
+            total = total + np.ravel(part.weights @ values)
+        return np.asarray(total)
+
     @abstractmethod
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """What summarises averages of rows and their comparisons.
