@@ -228,6 +228,8 @@ def warm_up_steps(model: FittableModel) -> int:
     from bayesmix.gaussian.structure import plan_elimination
 
     groups = model.design.mu.groups
+    if not _is_collapsed(model):
+        return _FAST_TUNE
     if model.design.streamed is not None:
         from bayesmix.inference.problems import gaussian_problem
 
@@ -235,7 +237,7 @@ def warm_up_steps(model: FittableModel) -> int:
     else:
         rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
-    return _DEAR_TUNE if dear and _is_collapsed(model) else _FAST_TUNE
+    return _DEAR_TUNE if dear else _FAST_TUNE
 
 
 def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:

@@ -61,9 +61,10 @@ class Model(FittableModel, PoolingExtremes):
         ``"residual ~ ar1(time | g)"`` says how the residuals of a normal response are
         correlated within the series g.
     data : pandas, polars or pyarrow table, or what is read in batches
-        One row per observation. It is never modified. For a normal response also a parquet
-        file, a folder of them (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB
-        relation or a Dask or Spark DataFrame, of which sums are kept and no rows.
+        One row per observation. It is never modified. Also a parquet file, a folder of them
+        (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB relation or a Dask or
+        Spark DataFrame: of a normal response sums are kept and no rows, of another a table of
+        the rows that differ, with their numbers.
     family : str or Family
         The response distribution: a name such as ``"poisson"``, with its default
         link, or an object such as ``bmx.families.Binomial(link="probit")``.
