@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bayesmix.glmm.problem import GlmmProblem
     from bayesmix.priors.prior import Prior
     from bayesmix.results import EmpiricalBayes, Posterior
+    from bayesmix.results.empirical_bayes import Algebra
 
 __all__ = ["Model"]
 
@@ -236,6 +237,7 @@ class Model(FittableModel, PoolingExtremes):
         method: Method | None = None,
         *,
         n_quadrature: int = 1,
+        algebra: Algebra = "auto",
     ) -> EmpiricalBayes:
         """Set the variance parameters to their best values: empirical Bayes.
 
@@ -261,6 +263,13 @@ class Model(FittableModel, PoolingExtremes):
         n_quadrature : int
             Points of adaptive Gauss-Hermite quadrature for a non-normal response with
             one scalar group term; 1 is Laplace's approximation.
+        algebra : {"auto", "exact", "iterative"}
+            How the equations of a normal model are solved. "exact" factors them, with a dense
+            matrix for what crosses the largest grouping factor, of at most 6,000 columns.
+            "iterative" is REML by conjugate gradients, with traces and log determinant from
+            random signs (seeded): approximate to a few digits, which the summary says, in a
+            small part of the time where factors with thousands of levels cross. "auto" is
+            exact where that is possible.
 
         Returns
         -------
@@ -289,7 +298,7 @@ class Model(FittableModel, PoolingExtremes):
         >>> eb.fixed_effects()["estimate"].round(2).tolist()
         [251.41, 10.47]
         """
-        return maximise(self, method, n_quadrature)
+        return maximise(self, method, n_quadrature, algebra)
 
     def update(
         self,
