@@ -151,12 +151,15 @@ class Law(ABC):
         Arguments of tables that laws of another kind have, with what to say of each.
     part : int
         Number of the batch whose rows the model has, where they come in batches.
+    why_no_refits : str
+        Why the model is not to be fitted again to other responses; empty if it may be.
     """
 
     model: StatedModel
     parameter: str = "mu"
     seed: int = 0
     part: int = 0
+    why_no_refits: ClassVar[str] = ""
     has_stated_prior: bool = True
     given_variances: ClassVar[bool]
     quick: ClassVar[Mapping[str, Any]] = {}

@@ -115,6 +115,14 @@ class JointLaplace(Law):
         found = self.conditional
         return found.beta, found.beta_cov
 
+    def covariance_of_all(self) -> np.ndarray:
+        """Covariance of all predictors' coefficients, in their order."""
+        at = np.concatenate([
+            np.arange(self.whole.problem.n_fixed)[self.place_of(name)[0]]
+            for name in self.predictors
+        ])  # fmt: skip
+        return np.asarray(self.whole.conditional.beta_cov[np.ix_(at, at)])
+
     @property
     def determined_own(self) -> Determined:
         """What is known of this predictor's coefficients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import sparse, special
@@ -32,6 +33,9 @@ from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.threshold_draws import with_thresholds
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["LaplaceRows", "ridge_of"]
 
@@ -121,6 +125,11 @@ class LaplaceRows(LaplaceMode, ModeRows):
             residual = residual / np.sqrt(family.variance(eta, values, rows.per_row))
         return rows, residual
 
+    def at_rows(self, model: StatedModel, part: int) -> Self:
+        """The same law, whose effects given the data are those of all rows."""
+        _ = self.given_data
+        return super().at_rows(model, part)
+
     # -- inside ---------------------------------------------------------------
 
     def exact_summaries(
@@ -207,10 +216,10 @@ class LaplaceRows(LaplaceMode, ModeRows):
     @functools.cached_property
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
-        X, weights = self.model.design.mu.X, self.row_precision()
-        ridge = ridge_of(X, weights)
+        mu, weights = self.row_model.design.mu, self.row_precision()
+        ridge = ridge_of(mu.X, weights)
         # Along flat directions nothing moves: rows that change there have no variance.
-        return row_variance(self.model.design.mu, self.roots, weights, ridge).with_fixed(
+        return row_variance(mu, self.roots, weights, ridge).with_fixed(
             self.determined_fixed.covariance
         )
 

@@ -112,7 +112,11 @@ class Predictor:
         structure, rows = self._residual, self._rows.per_row
         if not isinstance(structure, Correlated) or not set(structure.needs) <= set(rows):
             return None
-        return ResidualDraws(structure, self._parameters, rows, self.n_draws, self._seed)
+        share = None
+        if structure.beside_known:
+            family = self.of_family(slice(0, self._rows.n_rows))
+            share = structure.shares(family, rows, self._rows.n_rows)
+        return ResidualDraws(structure, self._parameters, rows, self.n_draws, self._seed, share)
 
     def _row_sd(self, rows: slice) -> np.ndarray:
         """Residual standard deviation of each row, shape (S, rows) or (S, 1)."""

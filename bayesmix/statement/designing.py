@@ -6,12 +6,15 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.families import Family
 from bayesmix.families.checks import numeric_response
 from bayesmix.formula import Formula, parse_formula
-from bayesmix.residual import Residual, residual_by_rows, residual_structure
+from bayesmix.residual import Residual, SigmaBesideKnown, residual_by_rows, residual_structure
 from bayesmix.sources import Source
 from bayesmix.statement.combinations import check_predictors
 from bayesmix.statement.specification import Specification
@@ -104,13 +107,23 @@ def streamed_design_of(
     return streamed_design(
         formula,
         source,
-        numbers=functools.partial(numeric_response, formula=formula),
+        numbers=functools.partial(_numbers, family, formula),
         functions=given.functions,
         missing=given.missing,
         residual_is_estimated=family.residual_is_estimated,
         weights=given.weights,
         known_se=given.known_se,
     )
+
+
+def _numbers(
+    family: Family, formula: Formula, response: Any, rows: Mapping[str, np.ndarray],
+    labels: pd.Index[Any],
+) -> np.ndarray:  # fmt: skip
+    """The response of some rows, of which no more is asked than of each of them."""
+    if family.is_normal:
+        return numeric_response(response, formula)
+    return family.response_values(response, formula, rows, labels)
 
 
 def residual_of(
@@ -134,13 +147,16 @@ def residual_of(
     """
     if not family.is_normal:
         return None
+    has_sigma = "sigma" in design.predictors
     if design.residual is None:
-        return residual_by_rows(design.row_data)
+        beside = has_sigma and design.known_se is not None
+        return SigmaBesideKnown() if beside else residual_by_rows(design.row_data)
     if learned is not None:
         return learned
     given = design.residual
     categories = [given.categories.get(name) for name in given.coordinates]
-    return residual_structure(
+    found = residual_structure(
         given.word, given.text, given.row_data, len(given.coordinates),
         categories[0] if len(categories) == 1 else None, unit,
     )  # fmt: skip
+    return found if design.known_se is None else found.with_known(0.0 if has_sigma else unit)

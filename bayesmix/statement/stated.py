@@ -125,7 +125,9 @@ class StatedModel(Answers):
         of_residual = formulas.pop("residual", None)
         check_counts(self.family, self.formula)
         if known_se is not None or weights is not None:
-            self.family = with_row_data(self.family, self.formula, weights, known_se)
+            self.family = with_row_data(
+                self.family, self.formula, weights, known_se, formulas, of_residual
+            )
         if self.family.replaces_intercept and not self.formula.has_intercept:
             raise FormulaError(
                 f"the thresholds of the {self.family.name} family take the place of the "
@@ -168,7 +170,8 @@ class StatedModel(Answers):
             check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
         else:
             self.y = self.design.response  # sums of it
-            refuse_constant(self.design.response, self.formula)
+            if self.family.is_normal:
+                refuse_constant(self.design.response, self.formula)
         self.residual: Residual | None = residual_of(
             self.design, self.family, None if learned_from is None else learned_from.residual,
             self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
