@@ -146,6 +146,7 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
             part = slice(self.co.n_x, None)
             sd = np.sqrt(np.einsum("ij,jk,ik->i", J, self.determined.covariance[part, part], J))
         lower, upper = interval_of_coordinate(phi, x, estimate, se, sd, asked.ci_prob)
+        sd = np.where(np.isinf(sd), np.nan, sd)  # there is none
         if method == "profile":
             self._check_profile()
             for k in range(len(at)):

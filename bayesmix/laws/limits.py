@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.inference.determined import Determined
+from bayesmix.inference.laplace import log_marginal
 from bayesmix.inference.laplace_determined import (
     determined_of,
     one_sided_rows,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from bayesmix.inference.laplace import LaplaceOptimum, Priors
 
 __all__ = ["Limits"]
+
+_FARTHER = 5.0  # of a logarithm
+_NOTHING = 1e-3  # of a log-likelihood
 
 
 class Limits(Mode):
@@ -259,8 +263,9 @@ class Limits(Mode):
         free[n_sd:d] = np.abs(x[n_sd:d]) < LARGEST_CORRELATION - 0.5
         free[n_sd:d] &= np.abs(self.laplace.gradient[n_sd:d]) < np.inf
         prior = self.prior if self.method == "map" else None
-
-        grows = self.reproduced
+        endless = self._endless
+        free[endless] = False
+        grows = np.concatenate([self.reproduced, np.eye(len(x))[:, endless]], axis=1)
 
         def known(flat: np.ndarray) -> Determined:
             priors: Priors = 1 if prior else 0
@@ -270,7 +275,7 @@ class Limits(Mode):
 
         outcome = known(self.separated)
         coefficients = np.eye(len(x))[self.n_outer :]
-        explained = self.separated.shape[1] or grows.shape[1]
+        explained = self.separated.shape[1] or self.reproduced.shape[1]
         if not explained and outcome.lost(coefficients).any():
             # Flat after all: ask every row whether it is separated.
             rises = self._rises()
@@ -278,6 +283,30 @@ class Limits(Mode):
             if self.separated.shape[1]:
                 outcome = known(self.separated)
         return outcome
+
+    @property
+    def _endless(self) -> list[int]:
+        """Coordinates of the family's parameters that may grow for ever, and nothing changes.
+
+        As the degrees of freedom of Student's t do where the data are normal: the model has
+        become another, in which they have no part.
+        """
+        x, u = self.laplace.x, self.laplace.u
+        if self.method == "map" or not np.isfinite(x).all():
+            return []
+        phi, specs = self.gp.phi, self.model.family.parameters
+        positive = [
+            k for k in range(len(phi))
+            if phi.is_single(k) and not phi.has_vectors
+            and specs[phi.names[k]].support == "positive"
+        ]  # fmt: skip
+        here, found = log_marginal(self.gp, self.co, x, u), []
+        for k in positive:
+            moved = x.copy()
+            moved[self.co.n_x + k] += _FARTHER
+            if abs(log_marginal(self.gp, self.co, moved, u) - here) < _NOTHING:
+                found.append(self.co.n_x + k)
+        return found
 
     @functools.cached_property
     def determined_fixed(self) -> Determined:

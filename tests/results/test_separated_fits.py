@@ -667,3 +667,20 @@ def test_a_count_that_is_the_only_one_says_nothing() -> None:
     np.testing.assert_array_equal(families.NegativeBinomial().rises(y, rows), [np.nan, -1, 0])
     hurdle = families.HurdlePoisson().rises(np.array([0.0, 1, 2]))
     np.testing.assert_array_equal(hurdle, [np.nan, -1, 0])
+
+
+def test_degrees_of_freedom_without_a_bound_leave_sigma_its_standard_error() -> None:
+    """Rows with short tails: the model is the normal one, whose numbers hold."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=400)
+    y = np.clip(1 + x + rng.normal(size=400), -2, 4)
+    data = pd.DataFrame({"x": x, "y": y, "g": rng.integers(0, 10, 400)})
+    fit = bmx.Model("y ~ x + (1 | g)", data, family="student").fit_eb()
+    normal = bmx.Model("y ~ x + (1 | g)", data).fit_eb("ml")
+    own = fit.family_parameters().set_index("parameter")
+    assert np.isnan(own.loc["nu", "sd"])
+    assert own.loc["nu", "upper"] == np.inf
+    wanted = normal.family_parameters().set_index("parameter").loc["sigma"]
+    assert own.loc["sigma", "estimate"] == pytest.approx(wanted["estimate"], rel=1e-3)
+    assert own.loc["sigma", "sd"] == pytest.approx(wanted["sd"], rel=0.02)
+    np.testing.assert_allclose(fit.fixed_effects()["sd"], normal.fixed_effects()["sd"], rtol=5e-3)

@@ -188,6 +188,7 @@ def _read_netcdf(source: Path) -> xr.DataTree:
 
 def _read_zarr(source: Path) -> xr.DataTree:
     import xarray as xr
+    from zarr.errors import ZarrUserWarning
     from zarr.storage import LocalStore
 
     if not source.is_dir():
@@ -195,8 +196,11 @@ def _read_zarr(source: Path) -> xr.DataTree:
     try:
         _check_memory(source, check_zarr(source))
         store: Any = LocalStore(source.absolute(), read_only=True)
-        with xr.open_datatree(store, engine="zarr", consolidated=False) as opened:
-            return _what_was_written(opened, source)
+        with warnings.catch_warnings():
+            # What is missing is said by the error, and what was added is not read.
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            with xr.open_datatree(store, engine="zarr", consolidated=False) as opened:
+                return _what_was_written(opened, source)
     except FileError:
         raise
     except _READERS_ERRORS as error:

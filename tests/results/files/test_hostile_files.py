@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -600,3 +601,18 @@ def test_a_path_is_a_path_and_no_address(
             (post.report if place.endswith("html") else post.save)(place)
         with pytest.raises(FileError):
             bmx.load(place)
+
+
+def test_a_store_that_lacks_a_file_is_refused_without_words_of_others(tmp_path: Path) -> None:
+    sleep = bmx.load_dataset("sleepstudy")
+    saved = bmx.Model("Reaction ~ Days + (1 | Subject)", sleep).fit_eb().save(tmp_path / "f.zarr")
+    for name in sorted(p.relative_to(saved) for p in Path(saved).rglob("*") if p.is_file()):
+        there = Path(saved) / name
+        kept = there.read_bytes()
+        there.unlink()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(FileError):
+                bmx.load(saved)
+        there.write_bytes(kept)
+    assert bmx.load(saved).fixed_effects()["sd"].notna().all()
