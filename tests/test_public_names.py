@@ -39,8 +39,8 @@ EMPIRICAL_BAYES = """
     marginal_covariance marginal_means optimizer plot_covariance_parameters plot_marginal_covariance
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage
     plot_variance_components predict predict_draws predictions r2 ranova reml_criterion report
-    residual_summary residuals save shrinkage sigma simulate singular slopes summary test tidy trends update
-    to_marginaleffects variance_components variance_partition vcov
+    residual_summary residuals save shrinkage sigma simulate singular slopes summary test tidy
+    trends update to_marginaleffects variance_components variance_partition vcov
 """.split()  # noqa: SIM905
 LAPLACE_FIT = """
     approximation mean_branch separation

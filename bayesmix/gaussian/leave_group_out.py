@@ -21,8 +21,9 @@ from bayesmix.gaussian.crossproducts import build_equations
 from bayesmix.gaussian.density import FixedPrior, log_density
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.problem import Problem
+from bayesmix.gaussian.series_left_out import SeriesLeftOut, groups_hold_series, without_rows
 from bayesmix.gaussian.structure import plan_elimination
-from bayesmix.residual import PairClasses
+from bayesmix.residual import PairClasses, Rows
 from bayesmix.threads import one_blas_thread
 
 __all__ = [
@@ -41,8 +42,12 @@ def log_density_of_groups(
     prior: FixedPrior,
     X: np.ndarray,
     member: np.ndarray,
+    rows: Rows | None = None,
 ) -> np.ndarray:
     """Log p(y_g | y_-g, theta) for each theta and each group of rows.
+
+    Where residuals are correlated within series, the rows that stay keep the covariance that
+    they have among themselves: that of a series which loses some of its rows is its part.
 
     Parameters
     ----------
@@ -53,10 +58,12 @@ def log_density_of_groups(
     weights : ndarray, shape (n,), or None
         Precision of each row relative to 1 / sigma^2 (absolute where it is known).
     prior : FixedPrior
-    X : ndarray, shape (S, n_x)
-        Thetas, in `Problem.absolute_coordinates`.
+    X : ndarray, shape (S, n_all)
+        Thetas, in `Problem.absolute_coordinates`, then the parameters of R.
     member : ndarray of int, shape (n,)
         Group of each row, 0 to m - 1.
+    rows : mapping of str to ndarray, shape (n,), optional
+        What the residual structure needs to know of each row, where R has parameters.
 
     Returns
     -------
@@ -68,9 +75,17 @@ def log_density_of_groups(
         If the other groups do not determine a fixed effect that has a flat prior.
     """
     n_groups = int(member.max()) + 1
-    level_of = _level_of(problem, member, n_groups)
+    level_of, given = _level_of(problem, member, n_groups, rows), rows or {}
     with one_blas_thread(), np.errstate(all="ignore"):
-        if level_of is not None:
+        if problem.phi and level_of is not None:
+            left_out = SeriesLeftOut(problem, predictor, y, given)
+            found = _by_level_of_series(problem, left_out, prior, X)[:, level_of]
+        elif problem.phi:
+            found = log_density_without(
+                problem, prior, X, range(n_groups),
+                lambda g: without_rows(problem, predictor, y, given, member == g),
+            )  # fmt: skip
+        elif level_of is not None:
             found = _by_level(problem, predictor, y, weights, prior, X)[:, level_of]
         else:
             found = _by_removal(problem, predictor, y, weights, prior, X, member, n_groups)
@@ -113,11 +128,12 @@ def constants_of_groups(
 
 
 def expected_seconds(
-    problem: Problem, prior: FixedPrior, X: np.ndarray, member: np.ndarray
-) -> float:
+    problem: Problem, prior: FixedPrior, X: np.ndarray, member: np.ndarray,
+    rows: Rows | None = None,
+) -> float:  # fmt: skip
     """Say how long `log_density_of_groups` may take, from a few evaluations."""
     n_groups = int(member.max()) + 1
-    if _level_of(problem, member, n_groups) is not None:
+    if _level_of(problem, member, n_groups, rows) is not None:
         return 0.0
     co, gradient = problem.absolute_coordinates(), np.empty(X.shape[1])
     log_density(problem.equations, co, prior, X[0], False, gradient)
@@ -128,9 +144,13 @@ def expected_seconds(
     return each * len(X) * n_groups / min(n_groups, os.cpu_count() or 1)
 
 
-def _level_of(problem: Problem, member: np.ndarray, n_groups: int) -> np.ndarray | None:
+def _level_of(
+    problem: Problem, member: np.ndarray, n_groups: int, rows: Rows | None
+) -> np.ndarray | None:
     """Level of each group, if these are the levels of the only grouping factor."""
     if len(problem.groups) != 1 or problem.groups[0].between is not None:
+        return None
+    if problem.phi and not groups_hold_series(problem, rows or {}, member):
         return None
     index = problem.groups[0].index
     level_of = np.full(n_groups, -1, dtype=np.int64)
@@ -228,21 +248,8 @@ def log_density_by_level(
     q, p, n_levels = int(eq.q[0]), problem.n_fixed, int(eq.n_levels[0])
     B = eq.K.reshape(n_levels, q, q)
     panel = eq.panel.reshape(n_levels, q, p + 1)
-    whole = np.empty((p + 1, p + 1))
-    whole[:p, :p], whole[p, :p], whole[:p, p] = eq.root, eq.root_y, eq.root_y
-    whole[p, p] = eq.yy[0]
-    of_prior = np.empty((p + 1, p + 1))
-    of_prior[:p, :p] = prior.precision
-    of_prior[p, :p] = of_prior[:p, p] = prior.precision @ prior.mean
-    of_prior[p, p] = prior.mean @ prior.precision @ prior.mean
-
-    co = problem.absolute_coordinates()
-    sd, C = unpack_theta(co, X)
-    T = co.T.reshape(q, q)
-    L = T @ (sd[:, :q, None] * C.reshape(-1, q, q))
-    # The lower triangle of L = L_new Q keeps the digits where columns are nearly parallel.
-    L = np.swapaxes(np.linalg.qr(np.swapaxes(L, 1, 2), mode="r"), 1, 2)
-    sigma = sd[:, -1] / problem.scaling.y_scale
+    whole, of_prior = _whole(eq, p), _of_prior(prior)
+    L, sigma = _roots(problem, X)
 
     def chunk(rows: slice) -> np.ndarray:
         precision = sigma[rows] ** -2.0
@@ -269,6 +276,63 @@ def log_density_by_level(
             return np.concatenate(list(pool.map(chunk, pieces)))
     except np.linalg.LinAlgError:
         return np.full((len(X), n_levels), np.nan)
+
+
+def _by_level_of_series(
+    problem: Problem, left_out: SeriesLeftOut, prior: FixedPrior, X: np.ndarray
+) -> np.ndarray:
+    """One grouping factor whose levels hold whole series: all levels at each theta."""
+    eq, p = problem.equations, problem.n_fixed
+    q, n_levels = int(eq.q[0]), int(eq.n_levels[0])
+    of_prior, n_x = _of_prior(prior), problem.absolute_coordinates().n_x
+    L, sigma = _roots(problem, X[:, :n_x])
+    by_level = left_out.log_determinants(X)
+    sizes = np.bincount(problem.groups[0].index, minlength=n_levels)
+    found = np.full((len(X), n_levels), np.nan)
+    for s, x in enumerate(X):
+        own, of_all = left_out.products(x)
+        K, panel = of_all.K.reshape(n_levels, q, q), of_all.panel.reshape(n_levels, q, p + 1)
+        precision = sigma[s] ** -2.0
+        try:
+            factor = np.linalg.cholesky(precision * (L[s].T @ K @ L[s]) + np.eye(q))
+            W = _solve_lower(factor, precision * (L[s].T @ panel))
+            products = np.swapaxes(W, -1, -2) @ W
+            root = precision * _whole(of_all, p) + of_prior - products.sum(axis=0)
+            rest = _log_ratio(root - precision * own + products)
+            log_det = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+            found[s] = -0.5 * (log_det + _log_ratio(root) - rest) - sizes * np.log(sigma[s])
+        except np.linalg.LinAlgError:
+            continue
+    return found + 0.5 * by_level
+
+
+def _whole(eq: Equations, p: int) -> np.ndarray:
+    """Products of [X, y] over all rows, shape (p + 1, p + 1)."""
+    whole = np.empty((p + 1, p + 1))
+    whole[:p, :p], whole[p, :p], whole[:p, p] = eq.root, eq.root_y, eq.root_y
+    whole[p, p] = eq.yy[0]
+    return whole
+
+
+def _of_prior(prior: FixedPrior) -> np.ndarray:
+    """What the fixed effects' prior adds to these."""
+    p = len(prior.mean)
+    found = np.empty((p + 1, p + 1))
+    found[:p, :p] = prior.precision
+    found[p, :p] = found[:p, p] = prior.precision @ prior.mean
+    found[p, p] = prior.mean @ prior.precision @ prior.mean
+    return found
+
+
+def _roots(problem: Problem, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Root of the covariance of the one factor's effects and sigma, both in working units."""
+    co, q = problem.absolute_coordinates(), int(problem.equations.q[0])
+    sd, C = unpack_theta(co, X)
+    T = co.T.reshape(q, q)
+    L = T @ (sd[:, :q, None] * C.reshape(-1, q, q))
+    # The lower triangle of L = L_new Q keeps the digits where columns are nearly parallel.
+    L = np.swapaxes(np.linalg.qr(np.swapaxes(L, 1, 2), mode="r"), 1, 2)
+    return L, sd[:, -1] / problem.scaling.y_scale
 
 
 def _log_ratio(M: np.ndarray) -> np.ndarray:

@@ -408,6 +408,10 @@ class Law(ABC):
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n)."""
 
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Which rows rest on estimates that nothing is known about, shape (n,), and why."""
+        return np.zeros(rows.n_rows, dtype=bool), ""
+
     @abstractmethod
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Estimate of each row without its uncertainty, shape (n,)."""
@@ -457,6 +461,28 @@ class Law(ABC):
             drawn = predictor.all_draws(part.rows.n_rows, predictor.n_draws).T
             total = total + part.weights @ (drawn if inverse is None else inverse(drawn))
         return DrawnJointly(draws=np.asarray(total))
+
+    def expected_probabilities(self, rows: Rows, request: PredictionRequest) -> np.ndarray | None:
+        """Probability of each category at the estimates, shape (n, K); None where there are draws.
+
+        Averaged over the group effects: given the data, or over all groups.
+        """
+        return None
+
+    def _expected_averages(
+        self, parts: Sequence[Averaged], request: PredictionRequest,
+        expected: Callable[[Rows, PredictionRequest], np.ndarray],
+    ) -> np.ndarray:  # fmt: skip
+        """Sums of averages at the estimates, in the order of `jointly`."""
+        total: np.ndarray | float = 0.0
+        for part in parts:
+            values = (
+                self.expected_probabilities(part.rows, request)
+                if request.kind == "probability"
+                else expected(part.rows, request)
+            )
+            total = total + np.ravel(part.weights @ values)
+        return np.asarray(total)
 
     @abstractmethod
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:

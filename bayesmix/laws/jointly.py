@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import sparse
 
 from bayesmix.laws.combinations import Combinations
+from bayesmix.laws.ran_away import RanAway, limits_along
 from bayesmix.laws.rows import Rows
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "coefficients_jointly",
     "normal_jointly",
     "of_categories",
+    "replace_estimates",
 ]
 
 _ROUNDING = 1e-11
@@ -126,14 +128,30 @@ class DrawnJointly(Jointly):
     Attributes
     ----------
     draws : ndarray, shape (K, S)
+    at : ndarray, shape (K,), or None
+        Their values at the estimates, around which the draws are; None where the means of the
+        draws are the estimates.
+    X : ndarray, shape (K, p), or None
+        What linear quantities of refits are of the fixed effects.
+    gone : tuple of RanAway or None
+        In each of S refits, directions along which the fixed effects have no finite estimate.
     """
 
     draws: np.ndarray
+    at: np.ndarray | None = None
+    X: np.ndarray | None = None
+    gone: tuple[RanAway | None, ...] = ()
+
+    @property
+    def stated(self) -> np.ndarray:
+        """Draws in which what ran away is infinite, or NaN, shape (K, S)."""
+        beyond = None if self.X is None else limits_along(self.gone, self.X)
+        return self.draws if beyond is None else self.draws + beyond
 
     @property
     def estimate(self) -> np.ndarray:
-        """Means of the draws, shape (K,)."""
-        return np.asarray(self.draws.mean(axis=1))
+        """Values at the estimates, or means of the draws, shape (K,)."""
+        return np.asarray(self.draws.mean(axis=1)) if self.at is None else self.at
 
     @property
     def spread(self) -> np.ndarray:
@@ -142,12 +160,21 @@ class DrawnJointly(Jointly):
 
     @property
     def unknown(self) -> np.ndarray:
-        """None of them, shape (K,)."""
-        return np.zeros(len(self.draws), dtype=bool)
+        """Which ran away in some draw, shape (K,)."""
+        if not self.gone:
+            return np.zeros(len(self.draws), dtype=bool)
+        return ~np.isfinite(self.stated).all(axis=1)
 
     def combined(self, C: np.ndarray) -> DrawnJointly:
         """Linear combinations, C of shape (M, K)."""
-        return DrawnJointly(draws=cancelled(C, self.draws))
+        at, X = (None if own is None else cancelled(C, own) for own in (self.at, self.X))
+        return DrawnJointly(draws=cancelled(C, self.draws), at=at, X=X, gone=self.gone)
+
+
+def replace_estimates(found: Jointly, at: np.ndarray) -> Jointly:
+    """Put values at the estimates in the place of means of draws, which stay as the spread."""
+    assert isinstance(found, DrawnJointly)  # noqa: S101
+    return replace(found, at=at)
 
 
 def cancelled(C: np.ndarray, values: np.ndarray) -> np.ndarray:

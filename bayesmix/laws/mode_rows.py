@@ -121,6 +121,24 @@ class ModeRows(Mode, Law):
             sd = size * np.sqrt(variance)
             return np.stack([mean, sd, mean - z * sd, mean + z * sd])
 
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Rows that move along flat directions, and for responses those of unknown sigma."""
+        if request.parameter not in {"", "mu"}:
+            return self.sigma_coefficients[1].lost(rows.X), self.why_lost
+        lost = self.determined_fixed.lost(rows.X)
+        if request.kind == "response":
+            lost = lost | self.unknown_sigma(rows)
+        return lost, self.why_lost
+
+    @property
+    def why_lost(self) -> str:
+        """Why some estimates have no standard error, in words."""
+        raise NotImplementedError
+
+    def unknown_sigma(self, rows: Rows) -> np.ndarray:
+        """Rows whose sigma changes along directions in which the likelihood is flat."""
+        raise NotImplementedError
+
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Mean of each row at the estimates: linear in the effects, and so that at the modes."""
         return self.means(rows)
@@ -302,6 +320,7 @@ class ModeRows(Mode, Law):
             variance = self._variances(rows, request)
         if request.kind == "response":
             variance = variance + self._residual_variance(rows) / size / size
+            variance = np.where(self.unknown_sigma(rows), np.nan, variance)
         return self.means(rows), variance, size
 
     def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:

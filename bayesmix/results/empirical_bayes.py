@@ -218,7 +218,8 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         Parameters
         ----------
         parameter : str
-            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula.
+            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula; "all"
+            for the coefficients of all of them together.
         ddf : {"kenward-roger"}, optional
             Kenward and Roger's adjusted covariance, which allows for the estimation of the
             variance parameters; for a fit by REML.
@@ -226,7 +227,10 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         Returns
         -------
         DataFrame, shape (p, p)
-            With the coefficients' names on both axes.
+            With the coefficients' names on both axes; of "all" those of other parameters than mu
+            have that in front, as in "zi: Intercept". Coefficients of mu and of a normal
+            response's sigma are independent, as the expected information has them; by Laplace's
+            approximation all covariances are those of its one law.
 
         Raises
         ------
@@ -244,9 +248,17 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         [[46.575, -1.451], [-1.451, 2.389]]
         """
         predictors = self.model.design.predictors
-        one_of("parameter", parameter, tuple(predictors))
-        names = list(predictors[parameter].fixed_effects)
-        if ddf is None:
+        one_of("parameter", parameter, (*predictors, "all"))
+        names = [
+            effect if name == "mu" or parameter != "all" else f"{name}: {effect}"
+            for name, own in predictors.items()
+            if parameter in {name, "all"}
+            for effect in own.fixed_effects
+        ]
+        if ddf is None and parameter == "all":
+            law: Any = self._law
+            found = law.covariance_of_all()
+        elif ddf is None:
             own: Any = self._law.of(parameter)
             found = own.fixed_moments[1]
         elif parameter == "mu":

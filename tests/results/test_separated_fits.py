@@ -507,8 +507,42 @@ def test_a_mean_that_rests_on_a_row_of_unknown_sigma_has_no_standard_error(formu
     assert np.isnan(fit.comparisons("f")["sd"]).tolist() == [False, True]
     hypothesis = fit.hypothesis(["`f[T.c]` = 0", "`f[T.b]` = 0"]).table
     assert np.isnan(hypothesis["sd"]).tolist() == [True, False]
+    rows = data.iloc[[0, 39, 40]]
+    for settings in ({}, {"kind": "linear"}, {"kind": "response"}, {"parameter": "sigma"}):
+        with pytest.warns(
+            NotEstimableWarning, match=r"1 of 3 predictions \(row 40\).*flat in sigma"
+        ):
+            draws = fit.predict_draws(rows, draws=50, **settings)
+        assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == only_c
+        assert np.isfinite(draws[..., :2]).all()
     held = bmx.Model([formula, "sigma ~ f"], data).fit_eb("map")
     assert np.isfinite(held.fixed_effects()["sd"]).all()
+    assert np.isfinite(held.predict_draws(rows, draws=50)).all()
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+def test_responses_of_unknown_sigma_are_not_known_where_their_mean_is() -> None:
+    """Level c of mu and of sigma are one row; a new row has sigma's c and mu's a."""
+    data = lone_level().assign(h=lambda d: d["f"])
+    fit = bmx.Model(["y ~ f + x", "sigma ~ h"], data).fit_eb()
+    new = pd.DataFrame({"f": ["a", "a"], "h": ["a", "c"], "x": [0.0, 0.0]})
+    assert np.isfinite(fit.predict(new)["sd"]).all()
+    responses = fit.predict(new, kind="response")
+    assert np.isnan(responses["sd"]).tolist() == [False, True]
+    assert np.isfinite(fit.predict_draws(new, draws=20)).all()
+    with pytest.warns(NotEstimableWarning, match="sigma"):
+        draws = fit.predict_draws(new, kind="response", draws=20)
+    assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == [False, True]
+
+
+def test_draws_of_separated_rows_have_no_spread_to_draw_from(binary: LaplaceFit) -> None:
+    rows = binary.model.design.frame.drop_duplicates("c")
+    lost = (rows["c"] == "c").tolist()
+    for kind in ("mean", "linear", "response"):
+        assert binary.predict(rows, kind=kind)["sd"].isna().tolist() == lost
+        with pytest.warns(NotEstimableWarning, match=r"c\[T.c\] separates"):
+            draws = binary.predict_draws(rows, kind=kind, draws=20)
+        assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == lost
 
 
 @pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])
@@ -553,7 +587,31 @@ def test_thresholds_that_single_rows_hold_have_no_standard_error() -> None:
         sharp = fit(np.where(f == "c", "high", cut))
     assert "thresholds" in sharp.separation
     assert sharp.family_parameters()[["sd", "lower", "upper"]].isna().all(axis=None)
+    # The search found no end: no other estimate is one.
+    assert "nor has any other estimate" in sharp.separation
+    assert sharp.fixed_effects(parameter="all")["sd"].isna().all()
+    assert "f[T.b]" not in sharp.separation
     # Where disc goes to zero instead the thresholds are those of the other rows.
     with pytest.warns(SeparationWarning, match="disc"):
         level = fit(np.where(f == "c", "lo", cut)).family_parameters()
     pd.testing.assert_frame_equal(level, fit(cut, f != "c").family_parameters(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("mu", "category"), [("y ~ 1", "mid"), ("y ~ x", "lo")])
+def test_a_disc_that_runs_away_leaves_the_others_as_they_are(mu: str, category: str) -> None:
+    """Rows in the middle of a category hold no threshold, nor do those whose disc is zero."""
+    rng = np.random.default_rng(3)
+    f, x = rng.choice(list("abc"), 300), rng.normal(size=300)
+    latent = 0.8 * x + rng.logistic(size=300) / np.where(f == "b", 2, 1)
+    labels = ["lo", "mid", "high", "top"]
+    cut = pd.cut(latent, [-np.inf, -1, 0.5, 1.5, np.inf], labels=labels).astype(object)
+    y = pd.Categorical(np.where(f == "c", category, cut), labels, ordered=True)
+    data = pd.DataFrame({"y": y, "x": x, "f": f})
+    with pytest.warns(SeparationWarning, match=r"disc: f\[T\.c\]"):
+        fit = bmx.Model([mu, "disc ~ f"], data, family="cumulative").fit_eb()
+    others = bmx.Model([mu, "disc ~ f"], data[f != "c"], family="cumulative").fit_eb()
+    found = fit.fixed_effects(parameter="all").set_index(["parameter", "term"])
+    wanted = others.fixed_effects(parameter="all").set_index(["parameter", "term"])
+    assert np.isnan(found.loc[("disc", "f[T.c]"), "sd"])
+    pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, rtol=1e-3)
+    pd.testing.assert_frame_equal(fit.family_parameters(), others.family_parameters(), rtol=1e-3)

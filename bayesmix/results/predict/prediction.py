@@ -23,7 +23,12 @@ from bayesmix.results.predict.batches import (
     rows_in_batches,
     write_batches,
 )
-from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
+from bayesmix.results.predict.estimable import (
+    draws_without_lost,
+    draws_without_unknown,
+    without_lost,
+    without_unknown,
+)
 from bayesmix.results.predict.labelled import labelled_draws
 from bayesmix.results.predict.left_over import residual_table, residuals_of_batches
 from bayesmix.results.predict.ordinal import (
@@ -242,10 +247,14 @@ class Predicts(HasLaw):
                     predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered,
                     counts=counts,
                 )  # fmt: skip
+                expected = None if counts else law.expected_probabilities(rows, request)
+                if expected is not None:  # the spread alone is of draws
+                    table["estimate"] = expected.ravel()
             else:
                 table = category_table(
                     predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered
                 )
+            table = without_lost(table, rows, law.lost_rows(rows, request)[0])
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
@@ -284,7 +293,9 @@ class Predicts(HasLaw):
         Returns
         -------
         DataArray, dims (chain, draw, row)
-            In units of the response, or of the link scale for ``kind="linear"``. For
+            In units of the response, or of the link scale for ``kind="linear"``. Of empirical
+            Bayes the draws of a row are NaN where `predict` has no standard deviation: where it
+            rests on estimates that ran away, or on a sigma that the data do not tell. For
             ``kind="probability"``, and for counts of categories, with a further dimension
             response_category, whose coordinates are the categories as text;
             ``kind="response"`` of ordered categories has their numbers, the lowest being 1.
@@ -293,6 +304,11 @@ class Predicts(HasLaw):
         ------
         DataError, NotSupportedError
             As in `predict`; also for more than memory holds.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If draws are NaN, and why.
 
         Examples
         --------
@@ -318,9 +334,11 @@ class Predicts(HasLaw):
         if kind == "probability":
             categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
+            values = draws_without_lost(values, rows, *law.lost_rows(rows, request))
             values = draws_without_unknown(values, design, bearing, parameter or "mu")
             return labelled_draws(self.model, self._law, values, rows, draws, kind)
         filled = predictor.all_draws(rows.n_rows, n_draws)
+        filled = draws_without_lost(filled, rows, *law.lost_rows(rows, request))
         filled = draws_without_unknown(filled, design, bearing, parameter or "mu")
         return labelled_draws(self.model, self._law, filled, rows, draws, kind)
 
