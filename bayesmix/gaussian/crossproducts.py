@@ -81,7 +81,9 @@ def build_equations(
             value = np.where(i == j, 0.5, 1.0)  # a row with itself counts once
             if pairs.value is not None:
                 value *= pairs.value[at]
-            add_pairs(equations.ints, products[k], len(at), value, *columns.of(i), *columns.of(j))
+            left = columns.of(i)
+            right = left if np.array_equal(i, j) else columns.of(j)
+            add_pairs(equations.ints, products[k], len(at), value, *left, *right)
     for floats in products:
         mirror_root(equations.ints, floats)
     return equations, products[0][None] if len(products) == 1 else np.stack(products)
