@@ -21,10 +21,12 @@ version = release = bayesmix.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "myst_nb",
+    "mathml",
 ]
+html_math_renderer = "mathml"
+myst_update_mathjax = False
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -57,7 +59,6 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 html_extra_path = ["llms.txt"]
-# Formulas are drawn where MathJax can be reached; without a network they stay as LaTeX.
 
 HERE = Path(__file__).parent
 _COPIED = HERE / "gallery"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import warnings
 from functools import cache
 from pathlib import Path
@@ -14,12 +15,14 @@ import pandas as pd
 import pytest
 
 import bayesmix as bmx
+from bayesmix import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(
     path for path in DOCS.rglob("*.md")
     if not {"_build", "gallery", "api"} & set(path.relative_to(DOCS).parts)
 )  # fmt: skip
+SHELL = re.compile(r"^```text\n(.*?)^```", re.M | re.S)
 # What is claimed of a block stands behind it in a comment, which readers do not see.
 BLOCK = re.compile(r"^```python\n(.*?)^```|^% (assert .*?)$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]+)")
@@ -72,6 +75,42 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     score = 50 + 4 * hours + np.array([effect[s] for s in school]) + 5 * rng.normal(size=96)
     pd.DataFrame({"score": score, "hours": hours, "school": school}).to_csv("data.csv")
     return tmp_path
+
+
+def commands_of(text: str) -> list[str]:
+    """Lines of a page that a reader may type in a shell, but for the demonstration."""
+    lines = [line for block in SHELL.findall(text) for line in block.splitlines()]
+    return [line for line in lines if line.startswith("bayesmix ") and " demo" not in line]
+
+
+def written_for_shell(folder: Path) -> None:
+    """Add what the lines for a shell are about to the files."""
+    data = pd.read_csv(folder / "data.csv").rename(columns={"Unnamed: 0": "row"})
+    data = data.assign(y=data["score"], x=data["hours"], g=data["school"])
+    data["count"] = np.random.default_rng(2).poisson(2, len(data)) * (data["row"] % 3 > 0)
+    data.to_csv(folder / "data.csv", index=False)
+    data.to_parquet(folder / "data.parquet")
+    data.drop(columns=["y", "score"]).head(3).to_csv(folder / "new.csv", index=False)
+
+
+def test_each_line_for_a_shell_runs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = [DOCS.parent / "README.md", *PAGES]
+    lines = dict.fromkeys(line for page in pages for line in commands_of(page.read_text()))
+    assert len(lines) >= 6
+    written_for_shell(files)
+    for line in lines:
+        few = ["--draws", "200", "--chains", "2"] if " fit " in line and "--eb" not in line else []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+            assert cli.main([*shlex.split(line)[1:], *few]) == 0, (line, capsys.readouterr().err)
+    named = {word for line in lines for word in shlex.split(line) if word.startswith("--")}
+    said = (DOCS / "reference" / "command.md").read_text()
+    assert named <= set(re.findall(r"--[a-z-]+", said))
+    options = {
+        option for action in cli._parser()._subparsers._group_actions[0].choices["fit"]._actions  # type: ignore[union-attr,attr-defined]
+        for option in action.option_strings if option.startswith("--")
+    }  # fmt: skip
+    assert options - {"--help", "--quiet"} <= set(re.findall(r"--[a-z-]+", said))
 
 
 # Pages whose fits take seconds run with the slow checks.

@@ -13,6 +13,7 @@ from bayesmix.families.functions import Functions, large_is_infinite, times_log
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.parameters import POSITIVE, UNIT, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
+from bayesmix.spread import root_mean_square
 
 __all__ = ["Count", "GeneralizedPoisson", "NegativeBinomial", "NegativeBinomial1", "Poisson"]
 
@@ -141,7 +142,7 @@ class NegativeBinomial(Count):
     def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
         """Whether what alpha adds to the variance is far below what its estimate could tell."""
         # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
-        error = np.sqrt(2.0 / max(float(y @ y), 1.0))
+        error = np.sqrt(2.0 / max(len(y) * float(root_mean_square(y)) ** 2, 1.0))
         return bool(1.0 / float(parameters["alpha"]) < _NO_MORE * error)
 
     @large_is_infinite

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from bayesmix.arguments import one_of
 from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
 from bayesmix.laws.base import Asked, IntervalMethod
+from bayesmix.laws.iterative import IterativeLaw, too_large, why_not_iterative
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
+__all__ = ["Algebra", "EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,18 @@ class OptimizerReport:
     seconds: float
 
 
+Algebra = Literal["auto", "exact", "iterative"]
+
+
+def _law_of(model: FittableModel, method: Method, algebra: Algebra) -> NormalLaw:
+    """The exact law, or that by conjugate gradients where no dense matrix holds the factors."""
+    one_of("algebra", algebra, get_args(Algebra))
+    large = too_large(model) if algebra == "auto" else ""
+    if algebra == "iterative" or (large and not why_not_iterative(model, method)):
+        return IterativeLaw(model, method)
+    return NormalLaw(model, method)
+
+
 class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
@@ -66,6 +79,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     ----------
     model : Model
     method : {"reml", "ml", "map", "mivque0"}
+    algebra : {"auto", "exact", "iterative"}
 
     Attributes
     ----------
@@ -86,11 +100,12 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     1743.628
     """
 
-    def __init__(self, model: FittableModel, method: Method) -> None:
+    def __init__(self, model: FittableModel, method: Method, algebra: Algebra = "auto") -> None:
         start = time.perf_counter()
         self.model = model
         self.method: Method = method
-        self._at_mode = NormalLaw(model, method)
+        self._algebra: Algebra = algebra
+        self._at_mode = _law_of(model, method, algebra)
         self.seconds = time.perf_counter() - start
 
     @property
@@ -260,7 +275,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
     @property
     def _fit_options(self) -> dict[str, Any]:
-        return {}
+        return {} if self._algebra == "auto" else {"algebra": self._algebra}
 
     def _fitted_again(self, model: Any, *, same_family: bool, **fit: Any) -> Self:
         method = fit.pop("method", None) or (self.method if same_family else None)
@@ -330,7 +345,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         elif "quadrature" in self._law.method_in_words:
             how += f", the group effects integrated out by {self._law.method_in_words[-38:]}"
         elif self.model.design.mu.groups and not laplace:
-            how += ", the group effects integrated out exactly"
+            how += f", the group effects integrated out {self._law.integrated_in_words}"
         limits = "Intervals of fixed effects are Wald's, given the variance parameters"
         if self.method == "mivque0":
             return [how + ".", limits + "."]

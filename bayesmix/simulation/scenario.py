@@ -27,12 +27,11 @@ from bayesmix.simulation.parameters import given_numbers, parameters_from, value
 
 if TYPE_CHECKING:
     from bayesmix.families import Family
-    from bayesmix.formula import Formula
+    from bayesmix.formula import Formula, Piece
     from bayesmix.results.fit import Fit
 
 __all__ = ["Scenario", "simulate"]
 
-_NAME = re.compile(r"`([^`]+)`|([^\W\d]\w*)")
 _THRESHOLD = re.compile(r"thresholds\[(.+)\|(.+)\]")
 
 
@@ -407,17 +406,16 @@ def _categories(
 def _response_columns(text: str, formula: Formula) -> tuple[str, ...]:
     """The columns of the response: one, or that of each count."""
     pieces = formula.counts or (formula.response,)
-    return tuple(_response_column(text, piece.text) for piece in pieces)
+    return tuple(_response_column(text, piece) for piece in pieces)
 
 
-def _response_column(formula: str, text: str) -> str:
-    found = _NAME.fullmatch(text.strip())
-    if found is None:
+def _response_column(formula: str, piece: Piece) -> str:
+    if not piece.expr.isidentifier():  # as names between backquotes are, too
         raise ArgumentError(
-            f"`{text}` of `{formula}` is no column, and a response that is drawn has to be put "
-            "into one; transform the data and name the new column"
+            f"`{piece.text}` of `{formula}` is no column, and a response that is drawn has to be "
+            "put into one; transform the data and name the new column"
         )
-    return found[1] or found[2]
+    return piece.text
 
 
 def _with_response(

@@ -587,7 +587,31 @@ def test_thresholds_that_single_rows_hold_have_no_standard_error() -> None:
         sharp = fit(np.where(f == "c", "high", cut))
     assert "thresholds" in sharp.separation
     assert sharp.family_parameters()[["sd", "lower", "upper"]].isna().all(axis=None)
+    # The search found no end: no other estimate is one.
+    assert "nor has any other estimate" in sharp.separation
+    assert sharp.fixed_effects(parameter="all")["sd"].isna().all()
+    assert "f[T.b]" not in sharp.separation
     # Where disc goes to zero instead the thresholds are those of the other rows.
     with pytest.warns(SeparationWarning, match="disc"):
         level = fit(np.where(f == "c", "lo", cut)).family_parameters()
     pd.testing.assert_frame_equal(level, fit(cut, f != "c").family_parameters(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("mu", "category"), [("y ~ 1", "mid"), ("y ~ x", "lo")])
+def test_a_disc_that_runs_away_leaves_the_others_as_they_are(mu: str, category: str) -> None:
+    """Rows in the middle of a category hold no threshold, nor do those whose disc is zero."""
+    rng = np.random.default_rng(3)
+    f, x = rng.choice(list("abc"), 300), rng.normal(size=300)
+    latent = 0.8 * x + rng.logistic(size=300) / np.where(f == "b", 2, 1)
+    labels = ["lo", "mid", "high", "top"]
+    cut = pd.cut(latent, [-np.inf, -1, 0.5, 1.5, np.inf], labels=labels).astype(object)
+    y = pd.Categorical(np.where(f == "c", category, cut), labels, ordered=True)
+    data = pd.DataFrame({"y": y, "x": x, "f": f})
+    with pytest.warns(SeparationWarning, match=r"disc: f\[T\.c\]"):
+        fit = bmx.Model([mu, "disc ~ f"], data, family="cumulative").fit_eb()
+    others = bmx.Model([mu, "disc ~ f"], data[f != "c"], family="cumulative").fit_eb()
+    found = fit.fixed_effects(parameter="all").set_index(["parameter", "term"])
+    wanted = others.fixed_effects(parameter="all").set_index(["parameter", "term"])
+    assert np.isnan(found.loc[("disc", "f[T.c]"), "sd"])
+    pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, rtol=1e-3)
+    pd.testing.assert_frame_equal(fit.family_parameters(), others.family_parameters(), rtol=1e-3)

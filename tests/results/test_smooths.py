@@ -315,6 +315,10 @@ def test_pictures_have_curves_bands_and_a_rug(eb: bmx.EmpiricalBayes, data: pd.D
     np.testing.assert_allclose(np.diff(y), np.diff(found), atol=1e-8)
     assert len(drawn(axis, "rug")[0].get_segments()) == (data["f"] == "a").sum()
     assert drawn(axis, "band")
+    # Smooths of one predictor, whose names differ far behind, keep what differs.
+    long = {"x": "a predictor whose name is of forty letters", "f": "a factor of many words"}
+    names = [axis.get_ylabel() for axis in eb.plot_smooths(labels=long).axes]
+    assert len(set(names)) == len(names) > 1
     surface = bmx.Model("y ~ t2(x, z, k=4)", data).fit_eb().plot_smooths()
     check_texts(surface)
     with pytest.raises(ArgumentError, match=r"there is no smooth 's\(y\)'"):

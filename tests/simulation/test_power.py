@@ -13,9 +13,11 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix.errors import ArgumentError
 from bayesmix.results.testing.running import Progress
+from bayesmix.simulation import CalibrationRanks, Power
 from bayesmix.simulation.levels import with_levels
 from bayesmix.simulation.outcomes import Outcomes
 from bayesmix.simulation.question import Answer
+from tests.results.plots.pictures import check_texts
 
 NUMBERS = {"Intercept": 0.0, "arm[T.b]": 1.0, "sd(g)": 0.5, "sigma": 1.0}
 FORMULA = "y ~ arm + (1 | g)"
@@ -124,6 +126,25 @@ def test_what_could_not_be_fitted_does_not_count() -> None:
     row = found.summary(1.0)
     assert (row["n"], row["power"], row["failed"], row["exaggeration"]) == (2, 0.5, 1, 2.0)
     assert Outcomes([None]).summary(None)["n"] == 0
+
+
+def test_pictures_of_power_and_of_ranks_are_in_the_users_words() -> None:
+    sizes = [(g, day) for g in (10, 20) for day in (3, 5)]
+    table = pd.DataFrame(sizes, columns=["g", "day"]).assign(power=0.5, lower=0.4, upper=0.6)
+    found = Power(table=table, question="p of x below 0.05", seed=1, interrupted=False,
+                  factors=("g", "day"))  # fmt: skip
+    figure = found.plot(labels={"g": "school", "day": "weeks of observation", "x": "dose"})
+    check_texts(figure)
+    (axis,) = figure.axes
+    assert axis.get_xlabel() == "levels of school"
+    assert axis.get_title() == "p of dose below 0.05"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["weeks of observation 3", "weeks of observation 5"]
+    ranks = pd.DataFrame({f"beta(a predictor with a long name, {k})": range(20) for k in "abc"})
+    drawn = CalibrationRanks(ranks=ranks, n_ranks=20, failed=0, interrupted=False, seed=1).plot()
+    check_texts(drawn)
+    assert len({axis.get_title() for axis in drawn.axes}) == 3
+    assert drawn.legends[0].get_texts()[0].get_text() == "95 % if calibrated"
 
 
 @pytest.mark.slow

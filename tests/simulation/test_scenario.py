@@ -151,6 +151,10 @@ def test_numbers_that_state_no_model_are_refused(change: dict[str, Any], words: 
 def test_the_response_is_a_column() -> None:
     with pytest.raises(ArgumentError, match="no column"):
         bmx.simulate("np.log(y) ~ 1", bmx.design(x=9), {"Intercept": 0, "sigma": 1})
+    numbers = {"Intercept": 2, "sigma": 1}
+    drawn = bmx.simulate("`reaction time` ~ 1", bmx.design(x=9), numbers, seed=1)
+    plain = bmx.simulate("y ~ 1", bmx.design(x=9), numbers, seed=1)
+    assert drawn["reaction time"].tolist() == plain["y"].tolist()
 
 
 def test_posteriors_give_their_draws_one_after_the_other(sleepstudy: pd.DataFrame) -> None:

@@ -209,7 +209,8 @@ def _figure(picture: Picture) -> str:
     except BayesmixError as error:
         return f'<figure><p class="note">{title}: {html.escape(str(error))}</p></figure>'
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
+    # Nothing reaches beyond a figure: cutting it to what is drawn would draw it twice.
+    figure.savefig(buffer, format="png", dpi=_DPI)
     plt.close(figure)
     content = base64.b64encode(buffer.getvalue()).decode("ascii")
     return (

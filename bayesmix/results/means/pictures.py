@@ -34,9 +34,8 @@ def draw_contrasts(own: Quantities, table: pd.DataFrame, title: str) -> Any:
                 )
             )  # fmt: skip
     ratio = own.scale.is_ratio
-    return plot_forest(
-        rows, x_label=_x_label(own), line=1.0 if ratio else 0.0, log=ratio, title=title
-    )
+    x_label = _x_label(own) if ratio else f"contrast of {_x_label(own)}"
+    return plot_forest(rows, x_label=x_label, line=1.0 if ratio else 0.0, log=ratio, title=title)
 
 
 def draw_means(

@@ -19,6 +19,7 @@ from bayesmix.results.plots.figure import (
 )
 from bayesmix.results.plots.intervals import AWAY
 from bayesmix.results.plots.labels import label, labels, wrap
+from bayesmix.results.plots.look import columns_of
 from bayesmix.results.plots.smooth import density
 from bayesmix.results.plots.ticks import number_ticks
 
@@ -42,7 +43,7 @@ def plot_check(data: CheckData) -> Any:
     matplotlib Figure
     """
     n_panels = 3 + bool(data.effects) + len(data.statistics)
-    n_columns = 4 if n_panels > 6 else 3
+    n_columns = columns_of(n_panels, 4 if n_panels > 6 else 3, (3.5, 3.5))
     n_rows = -(-n_panels // n_columns)
     figure, axes = new_figure(n_rows, n_columns, (3.5 * n_columns, 3.5 * n_rows))
     top = axes.ravel()

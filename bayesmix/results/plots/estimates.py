@@ -18,7 +18,7 @@ from bayesmix.results.plots.figure import (
     new_grid,
 )
 from bayesmix.results.plots.intervals import draw_intervals, shown_range
-from bayesmix.results.plots.labels import labels, name_ticks
+from bayesmix.results.plots.labels import labels, name_ticks, text_width, wrapped
 from bayesmix.results.plots.look import share
 from bayesmix.results.plots.ticks import number_ticks
 
@@ -84,7 +84,9 @@ def plot_estimates(
         axis = new_axes(figure, above[k // columns, k % columns])
         _draw_scalar(axis, rows, fits, looks)
         axis.set_title(titles[k], fontsize=9)
-    titles = labels([f"{effect} by {levels['group'].iloc[0]}" for effect in effects], 36)
+    beside = max((text_width(_level_names(order), 7) for order in kept.values()), default=0.0)
+    letters = max(int((size[0] / across - beside - 0.2) / text_width(["x"], 9)), 12)
+    titles = wrapped([f"{effect} by {levels['group'].iloc[0]}" for effect in effects], letters, 3)
     for k, effect in enumerate(effects):
         axis = new_axes(figure, below[k // across, k % across])
         _draw_levels(axis, levels[levels["term"] == effect], kept[effect], fits, looks)
@@ -141,12 +143,14 @@ def _draw_levels(
         axis.axhline(len(order) // 2 - 0.5, color="black", linewidth=0.8, linestyle=":")
     for k in range(0, len(order), 2):
         axis.axhspan(k - 0.5, k + 0.5, color="#f2f2f2", linewidth=0, zorder=-1)
-    name_ticks(
-        axis.yaxis, range(len(order)), labels(order, share(24, 7, 3), whole=True), fontsize=7
-    )
+    name_ticks(axis.yaxis, range(len(order)), _level_names(order), fontsize=7)
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.7, len(order) - 0.3)
     _tidy(axis, ends)
+
+
+def _level_names(order: Sequence[str]) -> list[str]:
+    return labels(order, share(24, 7, 3), whole=True)
 
 
 def _each(rows: pd.DataFrame) -> list[tuple[Any, ...]]:

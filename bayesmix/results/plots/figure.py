@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import ArgumentError
-from bayesmix.results.plots.fitting import fit_texts
+from bayesmix.results.plots.fitting import check_room, fit_texts, has_long_captions
 from bayesmix.results.plots.labels import text_width, write_plainly
 from bayesmix.results.plots.look import chosen_axes, drawing
 
@@ -231,6 +231,11 @@ def finish(figure: Any) -> Any:
     -------
     Figure, or Axes or an array of them
         The figure, unless the caller gave axes: these, or those in their place.
+
+    Raises
+    ------
+    ArgumentError
+        If the caller's size leaves the panels no room.
     """
     from matplotlib.ticker import AutoLocator, ScalarFormatter
 
@@ -248,6 +253,10 @@ def finish(figure: Any) -> Any:
     write_plainly(own if now.axes else [figure])
     if now.size is not None:
         fit_texts(figure, own, now.scale)
+    elif has_long_captions(figure, own):
+        fit_texts(figure, own, 1.0)
+    if now.size is not None and not now.axes:
+        check_room(figure, own, now)
     if not now.axes:
         return figure
     return own[0] if len(own) == 1 else np.asarray(own, dtype=object)

@@ -74,7 +74,10 @@ def plot_heatmap(
     if n <= _WRITTEN:
         for i, j in np.ndindex(n, n):
             dark = abs(values[i, j]) > 0.6 * top
+            # A patch of the cell's colour keeps the hatching of negative ones off the number.
+            patch = {"facecolor": image.to_rgba(values[i, j]), "edgecolor": "none", "pad": 1}
             axis.text(j, i, numbers_in(f"{values[i, j]:.2g}"), ha="center", va="center", fontsize=7,
-                      color="white" if dark else "black")  # fmt: skip
+                      color="white" if dark else "black",
+                      bbox=patch if values[i, j] < 0 else None)  # fmt: skip
     axis.set_title(labels([title], 60)[0], fontsize=10)
     return finish(figure)

@@ -21,9 +21,11 @@ from bayesmix.errors import ArgumentError
 from bayesmix.results.tabular.wording import check_words
 
 __all__ = [
+    "LEAST_SCALE",
     "Drawing",
     "Look",
     "chosen_axes",
+    "columns_of",
     "drawing",
     "drawn_with",
     "lines_of_rows",
@@ -47,7 +49,7 @@ ArgumentError
     If one of these three is not what it has to be, or there are too few axes.
 """
 _MOST = 200.0  # inches
-_LEAST = 0.65  # of the size of letters
+LEAST_SCALE = 0.65  # of the size of letters
 
 
 class Place(TypedDict, total=False):
@@ -104,7 +106,7 @@ class Drawing:
         """Size of letters, in parts of that in a picture that has chosen its own size."""
         given = self.size or self.own_size
         return float(np.clip(min(a / b for a, b in zip(given, self.own_size, strict=True)),
-                             _LEAST, 1.0))  # fmt: skip
+                             LEAST_SCALE, 1.0))  # fmt: skip
 
 
 _NOW: ContextVar[Drawing] = ContextVar("drawing")
@@ -266,6 +268,28 @@ def lines_of_rows(n_rows: int) -> int:
     """Lines that the name of each row may have, at most 3; fewer where the height is given."""
     given = drawing().size
     return 3 if given is None else int(np.clip((given[1] - 1.1) / (0.13 * max(n_rows, 1)), 1, 3))
+
+
+def columns_of(n_panels: int, preferred: int, panel: tuple[float, float]) -> int:
+    """Columns of panels: the picture's own, or those that suit the caller's size.
+
+    Parameters
+    ----------
+    n_panels : int
+    preferred : int
+        Where no size is given.
+    panel : tuple of float
+        Width and height of a panel, whose shape is kept as well as can be.
+    """
+    given = drawing().size
+    if given is None or drawing().axes:
+        return preferred
+
+    def size(columns: int) -> float:
+        rows = -(-n_panels // columns)
+        return min(given[0] / columns / panel[0], given[1] / rows / panel[1])
+
+    return max(range(1, n_panels + 1), key=lambda columns: (size(columns), columns == preferred))
 
 
 def chosen_axes(wanted: int) -> Sequence[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix.results.pictures.prior_curves import PriorCurve
 from bayesmix.results.plots.figure import ACCENT, MAIN, finish, legend_below, new_figure, strip
 from bayesmix.results.plots.labels import wrap, wrapped
+from bayesmix.results.plots.look import columns_of
 from bayesmix.results.plots.smooth import density
 from bayesmix.results.plots.ticks import number_ticks, numbers_in
 
@@ -26,7 +27,7 @@ def plot_prior_posterior(curves: list[PriorCurve]) -> Any:
     -------
     matplotlib Figure
     """
-    n_columns = min(3, len(curves))
+    n_columns = columns_of(len(curves), min(3, len(curves)), (3.1, 2.4))
     n_rows = -(-len(curves) // n_columns)
     size = (max(3.1 * n_columns, 4.0), 2.4 * n_rows + 0.5)
     figure, axes = new_figure(n_rows, n_columns, size)

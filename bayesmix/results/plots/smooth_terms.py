@@ -10,7 +10,8 @@ import numpy as np
 from bayesmix.results.pictures.smooth_curve import SmoothCurve
 from bayesmix.results.plots.figure import ACCENT, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import shown_range
-from bayesmix.results.plots.labels import wrap
+from bayesmix.results.plots.labels import wrap, wrapped
+from bayesmix.results.plots.look import columns_of
 
 __all__ = ["plot_smooth_terms"]
 
@@ -29,21 +30,23 @@ def plot_smooth_terms(curves: Sequence[SmoothCurve]) -> Any:
     -------
     matplotlib Figure
     """
-    n_columns = 2 if len(curves) == 4 else min(_COLUMNS, len(curves))
+    own = 2 if len(curves) == 4 else min(_COLUMNS, len(curves))
+    n_columns = columns_of(len(curves), own, (4.2, 3.6))
     n_rows = -(-len(curves) // n_columns)
     size = (max(5.0, 4.2 * n_columns), min(3.6 * n_rows, 120.0))
     figure, axes = new_figure(n_rows, n_columns, size)
-    for axis, curve in zip(axes.ravel(), curves, strict=False):
+    names = wrapped([curve.name for curve in curves], 30)
+    for axis, curve, name in zip(axes.ravel(), curves, names, strict=False):
         if len(curve.coordinates) == 1:
-            _draw_curve(axis, curve)
+            _draw_curve(axis, curve, name)
         else:
-            _draw_surface(figure, axis, curve)
+            _draw_surface(figure, axis, curve, name)
     for axis in axes.ravel()[len(curves) :]:
         axis.set_visible(False)
     return finish(figure)
 
 
-def _draw_curve(axis: Any, curve: SmoothCurve) -> None:
+def _draw_curve(axis: Any, curve: SmoothCurve, name: str) -> None:
     table = curve.table
     axis.axhline(0.0, color=NEUTRAL, linewidth=0.8, alpha=0.5, zorder=0)
     if "level" in table:
@@ -68,11 +71,11 @@ def _draw_curve(axis: Any, curve: SmoothCurve) -> None:
     axis.vlines(marks, 0.0, 0.025, color=NEUTRAL, linewidth=0.6, alpha=0.6, transform=across,
                 gid="rug")  # fmt: skip
     axis.set_xlabel(wrap(curve.coordinates[0], 36, 2))
-    axis.set_ylabel(wrap(curve.name, 30, 2))
+    axis.set_ylabel(name)
     strip(axis)
 
 
-def _draw_surface(figure: Any, axis: Any, curve: SmoothCurve) -> None:
+def _draw_surface(figure: Any, axis: Any, curve: SmoothCurve, name: str) -> None:
     table = curve.table
     if "level" in table:
         table = table[table["level"] == table["level"].iloc[0]]
@@ -87,7 +90,7 @@ def _draw_surface(figure: Any, axis: Any, curve: SmoothCurve) -> None:
     if len(rug) > _MOST_MARKS:
         rug = rug[np.linspace(0, len(rug) - 1, _MOST_MARKS).astype(int)]
     axis.scatter(rug[:, 0], rug[:, 1], s=3, color=NEUTRAL, alpha=0.5, linewidths=0, gid="rug")
-    figure.colorbar(image, ax=axis, label=wrap(curve.name, 30, 2))
+    figure.colorbar(image, ax=axis, label=name)
     axis.set_xlabel(wrap(curve.coordinates[0], 36, 2))
     axis.set_ylabel(wrap(curve.coordinates[1], 30, 2))
     strip(axis)

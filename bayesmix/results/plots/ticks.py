@@ -15,6 +15,7 @@ __all__ = ["NumberFormatter", "NumberLocator", "number_ticks", "numbers_in"]
 
 _DIGIT = 0.64  # width of a digit of matplotlib's own font, in units of its size
 _GAP = 1.0  # between two numbers
+_FEW = 6  # steps, of which every other may have room where the whole have not
 
 
 class NumberFormatter(Formatter):
@@ -99,15 +100,30 @@ class NumberLocator(MaxNLocator):
         return self._known[1]
 
     def _choose(self, most: int, vmin: float, vmax: float) -> Any:
-        """Take the most places whose numbers have room."""
+        """Take the most places whose numbers have room: two at least, if that can be."""
+        low, high = sorted((vmin, vmax))
         for n in range(most, 0, -1):
-            self.set_params(nbins=n)
-            values = np.asarray(super().tick_values(vmin, vmax))
-            if self._have_room(values, *sorted((vmin, vmax))):
+            values = self._places(n, vmin, vmax)
+            if self._have_room(values, low, high):
                 break
+        if _number_inside(values, low, high) > 1:
+            return values
+        # One number is no scale: leave out every other of some that are too close.
+        for n in range(1, _FEW):
+            close = self._places(n, vmin, vmax)
+            for some in (close[::2], close[1::2]):
+                if _number_inside(some, low, high) > 1 and self._have_room(some, low, high, 0.3):
+                    return some
         return values
 
-    def _have_room(self, values: np.ndarray, low: float, high: float) -> bool:
+    def _places(self, n: int, vmin: float, vmax: float) -> np.ndarray:
+        self.set_params(nbins=n)
+        return np.asarray(super().tick_values(vmin, vmax))
+
+    def _have_room(
+        self, values: np.ndarray, low: float, high: float, beyond: float = np.inf
+    ) -> bool:
+        """Whether no number lies on another, or reaches beyond the axis by so much of itself."""
         axis: Any = self.axis
         if axis.axis_name != "x" or high <= low:
             return True
@@ -117,7 +133,14 @@ class NumberLocator(MaxNLocator):
         longest = max(map(len, axis.get_major_formatter().format_ticks(inside)))
         points = axis.axes.bbox.width * 72 / axis.axes.figure.dpi
         between = points * float(np.diff(inside).min()) / (high - low)
-        return between >= (longest * _DIGIT + _GAP) * _label_size(axis)
+        length = longest * _DIGIT * _label_size(axis)
+        ends = points * min(float(inside[0]) - low, high - float(inside[-1])) / (high - low)
+        out = max(0.0, 0.5 - ends / length) if length else 0.0
+        return between >= length + _GAP * _label_size(axis) and out < beyond
+
+
+def _number_inside(values: np.ndarray, low: float, high: float) -> int:
+    return int(((values >= low) & (values <= high)).sum())
 
 
 def _label_size(axis: Any) -> float:

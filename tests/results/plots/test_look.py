@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,13 @@ from bayesmix.results.beside.estimate_comparison import EstimateComparison
 from bayesmix.results.laplace_fit import LaplaceFit
 from bayesmix.results.means.marginal_means import MarginalMeans
 from bayesmix.results.plots.figure import COLOURS
+from bayesmix.results.plots.forest import ForestRow, plot_forest
+from bayesmix.results.plots.heatmap import plot_heatmap
+from bayesmix.results.plots.look import columns_of, drawn_with
+from bayesmix.results.plots.ticks import number_ticks
 from bayesmix.results.tabular.wording import in_words
 from tests.builders import fake_posterior
-from tests.results.plots.pictures import check_texts, cut_off, texts
+from tests.results.plots.pictures import check_texts, cut_off, overlaps, texts
 
 WORDS = {
     "Days": "days without sleep", "Subject": "person", "Reaction": "reaction time (ms)",
@@ -86,16 +91,81 @@ def test_size_words_and_axes(name: str, eb: Any, post: Any) -> None:
     plt.close(own)
 
 
-@pytest.mark.parametrize("name", ["group effects", "fixed effects", "means"])
-def test_at_the_width_of_a_column_nothing_hides_anything(name: str) -> None:
+LONG = {
+    "Days": "a predictor with a name of forty letters", "arm": "what they were given, at length",
+    "Subject": "the school that the pupil has gone to", "Reaction": "what was measured in the end",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def long_names() -> tuple[Any, Any]:
+    """Fits with 62 levels, whose names are long, of a response in millions."""
     rng = np.random.default_rng(1)
-    levels = np.repeat([f"a school of the county with number {k:03d}" for k in range(200)], 3)
-    long = "`a predictor with a name of forty letters`"
-    data = pd.DataFrame({long.strip("`"): rng.normal(size=600), "school": levels})
-    data["arm"] = rng.choice(["the first of some long names", "the second of some long names"], 600)
-    data["y"] = 1e6 * (rng.normal(size=600) + np.repeat(rng.normal(size=200), 3))
-    eb = bmx.Model(f"y ~ {long} + arm + (1 | school)", data).fit_eb()
-    check_texts(PICTURES[name](eb, figsize=(3.5, 3.2)))
+    levels = ["308", *(f"a school of the county with number {k:03d}" for k in range(61))]
+    data = pd.DataFrame({"Subject": np.repeat(levels, 4), "Days": 1e6 * rng.normal(size=248)})
+    kinds = ["the first of some long names", "the second of some long names", "the third of them"]
+    data["arm"] = np.resize(kinds, 248)
+    data["Reaction"] = data["Days"] + 1e6 * (rng.normal(size=248) + rng.normal(size=62).repeat(4))
+    model = bmx.Model("Reaction ~ Days + arm + (Days | Subject)", data)
+    return model.fit_eb(), fake_posterior(model, rng, n_draws=40)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
+@pytest.mark.parametrize("name", [*PICTURES, *OF_DRAWS])
+def test_at_the_width_of_a_column_nothing_hides_anything(name: str, long_names: Any) -> None:
+    draw, fit = (PICTURES[name], long_names[0]) if name in PICTURES else (
+        OF_DRAWS[name], long_names[1]
+    )  # fmt: skip
+    try:
+        figure = draw(fit, figsize=(3.5, 2.8), labels=LONG)
+    except ArgumentError as error:  # it has too many panels, and says what is enough
+        ((width, height),) = re.findall(r"about \(([\d.]+), ([\d.]+)\)", str(error))
+        figure = draw(fit, figsize=(float(width), float(height)), labels=LONG)
+    check_texts(figure)
+
+
+def test_a_size_without_room_is_refused_with_one_that_has_it(post: Any) -> None:
+    said = r"figsize=\(2, 2\) leaves the 4 panels .* about \(5.9, 2.3\)"
+    with pytest.raises(ArgumentError, match=said):
+        post.plot_trace(["Days", "sigma"], figsize=(2, 2))
+    check_texts(post.plot_trace(["Days", "sigma"], figsize=(5.9, 2.3)))
+
+
+def test_panels_stand_as_the_size_has_room() -> None:
+    assert columns_of(8, 4, (3.5, 3.5)) == 4
+    for size, columns in [((4, 14), 2), ((3, 30), 1), ((7, 7), 3), ((20, 4), 8), ((12, 6), 4)]:
+        with drawn_with({"figsize": size}):
+            assert columns_of(8, 4, (3.5, 3.5)) == columns
+
+
+def test_captions_that_are_longer_than_their_picture_are_broken() -> None:
+    V = np.array([[2.0, -1.0], [-1.0, 3.0]])
+    title = "the school that the pupil has gone to: the first of the county"
+    figure = plot_heatmap(V, ["a", "b"], bar_label="covariance", title=title, largest=None)
+    check_texts(figure)
+    assert figure.axes[0].get_title().count("\n") >= 1
+    assert figure.axes[0].get_title().replace("\n", " ").startswith("the school that the pupil")
+    row = ForestRow(label="x", estimate=1, lower=0, upper=2)
+    words = "coefficient on the scale of log odds against the reference category, 95 % interval"
+    figure = plot_forest([row], x_label=words, line=0.0)
+    check_texts(figure)
+    assert figure.axes[0].get_xlabel().replace("\n", " ") == words
+    # Negative numbers stand on a patch, and not in the hatching.
+    texts = plot_heatmap(V, ["a", "b"], bar_label="", title="", largest=None).axes[0].texts
+    assert {text.get_text() for text in texts if text.get_bbox_patch()} == {"-1"}
+
+
+@pytest.mark.parametrize("end", [3.6e6, 3.6e-6, 0.27, 31.0])
+def test_an_axis_has_two_numbers_at_least(end: float) -> None:
+    figure = plt.figure(figsize=(1.4, 1))
+    axis = figure.add_axes((0.05, 0.3, 0.9, 0.6))
+    axis.set_xlim(-end, end)
+    axis.set_yticks([])
+    number_ticks(axis.xaxis, 4)
+    at = axis.get_xticks()
+    assert ((at >= -end) & (at <= end)).sum() >= 2
+    assert overlaps(figure) == []
+    plt.close(figure)
 
 
 def test_panels_take_as_many_axes(eb: Any) -> None:
@@ -135,6 +205,13 @@ def test_every_method_that_draws_has_the_three() -> None:
 def test_a_column_that_names_rows_is_no_word(eb: Any) -> None:
     figure = eb.plot_marginal_covariance("308", labels="Days")
     assert "rows by Days" in figure.axes[0].get_title()
+
+
+def test_an_axis_of_contrasts_says_so(eb: Any) -> None:
+    means = eb.marginal_means("arm")
+    (axis,) = means.contrasts().plot(labels=WORDS).axes
+    assert axis.get_xlabel() == "contrast of reaction time (ms), 95 % interval"
+    assert means.plot(labels=WORDS).axes[0].get_xlabel().startswith("reaction time (ms), 95 %")
 
 
 def test_names_within_names() -> None:
