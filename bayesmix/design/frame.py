@@ -203,7 +203,8 @@ def prepare_frame(
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column
-    return pd.DataFrame(prepared, copy=False)
+    # With its index at hand pandas has none to look for.
+    return pd.DataFrame(prepared, index=frame.index, copy=False)
 
 
 def _warn_of_empty_categories(given: pd.Series[Any], column: pd.Series[Any]) -> None:
