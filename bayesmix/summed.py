@@ -122,9 +122,10 @@ class Summed:
         """
         raise NotSupportedError(
             f"this needs the rows of the data ({self.what}), and of {self.source} only sums are "
-            "kept: tables, summaries, predict(frame), and predict(source), which reads rows in "
-            "batches, work; for the rest read the columns that the model uses into a frame, all "
-            "rows or some of them, and fit the model to that"
+            "kept: tables, summaries, predict(frame), and what reads rows in batches (check, "
+            "residuals, residual_summary, loo(by=...), predict(source)) work; for the rest read "
+            "the columns that the model uses into a frame, all rows or some of them, and fit the "
+            "model to that"
         )
 
     def __getattr__(self, name: str) -> Any:

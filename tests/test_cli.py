@@ -332,7 +332,10 @@ def test_reml_priors_and_predictions_from_the_shell(
     assert "posterior mode" in capsys.readouterr().out
     picture, page = csv.parent / "check.png", csv.parent / "fit.html"
     assert cli.main(["check", str(saved), "--to", str(picture)]) == 0
-    assert "Nothing was found wrong." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("empirical Bayes by REML")
+    assert "REML criterion 1743.63" in said
+    assert "Nothing was found wrong." in said
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert cli.main(["report", str(saved)]) == 0
     assert "<math" in page.read_text(encoding="utf-8")
@@ -411,3 +414,19 @@ def test_orders_of_categories() -> None:
     ]:  # fmt: skip
         with pytest.raises(DataError, match=said):
             with_orders(data.copy(), [text])
+
+
+def test_the_package_runs_as_the_command_does(csv: Path) -> None:
+    for arguments, expected in ((["--version"], bmx.__version__), (["fit", "y ~"], "usage")):
+        done = [
+            subprocess.run(
+                [*start, *arguments], capture_output=True, text=True, check=False, timeout=100
+            )
+            for start in (
+                [str(Path(sys.executable).parent / "bayesmix")], [sys.executable, "-m", "bayesmix"]
+            )
+        ]  # fmt: skip
+        assert done[0].stdout == done[1].stdout
+        assert done[0].stderr == done[1].stderr
+        assert done[0].returncode == done[1].returncode
+        assert expected in done[1].stdout + done[1].stderr

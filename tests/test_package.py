@@ -22,6 +22,7 @@ ORDER = [
     "threads", "shorten", "smooths", "formula", "sources", "design", "streaming",
     "pedigree", "families", "covariance", "residual", "priors", "statement", "gaussian", "glmm",
     "inference", "laws", "results", "model", "simulation", "datasets", "demo", "cli",
+    "__main__",
 ]  # fmt: skip
 
 

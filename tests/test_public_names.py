@@ -25,7 +25,8 @@ POSTERIOR = """
     plot_group_effects
     plot_marginal_covariance plot_pairs plot_predictions plot_prior_posterior
     plot_shrinkage plot_trace plot_variance_components posterior_predictive predict
-    predict_draws predictions prior_predictive prior_sensitivity r2 report residuals save
+    predict_draws predictions prior_predictive prior_sensitivity r2 report residual_summary
+    residuals save
     seconds shrinkage simulate slopes summary tidy trends update variance_components
     variance_partition
     warn_if_unconverged
@@ -38,8 +39,8 @@ EMPIRICAL_BAYES = """
     marginal_covariance marginal_means optimizer plot_covariance_parameters plot_marginal_covariance
     plot_fixed_effects plot_group_effects plot_predictions plot_shrinkage
     plot_variance_components predict predict_draws predictions r2 ranova reml_criterion report
-    residuals save shrinkage sigma simulate singular slopes summary test tidy trends update
-    to_marginaleffects variance_components variance_partition vcov
+    residual_summary residuals save shrinkage sigma simulate singular slopes summary test tidy
+    trends update to_marginaleffects variance_components variance_partition vcov
 """.split()  # noqa: SIM905
 LAPLACE_FIT = """
     approximation mean_branch separation

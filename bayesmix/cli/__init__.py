@@ -268,7 +268,7 @@ def _check(options: argparse.Namespace) -> None:
 
     fit: Any = bayesmix.load(options.file)
     problems = fit._problems()
-    print(fit.diagnostics() if hasattr(fit, "diagnostics") else fit.optimizer.message)
+    print(fit.diagnostics() if hasattr(fit, "diagnostics") else "\n".join(fit._run_in_words()))
     figure = fit.check()
     figure.savefig(options.to)
     print("\nNothing was found wrong." if not problems else "\nFound wrong:")

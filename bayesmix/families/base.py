@@ -314,6 +314,26 @@ class Family(ABC):
         """
         return np.zeros(len(y))
 
+    def one_sided(
+        self, y: np.ndarray, n_thresholds: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Write the likelihood's factors of ordered categories, which rise for ever.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n,)
+        n_thresholds : int
+
+        Returns
+        -------
+        row : ndarray of int, shape (m,)
+        sign : ndarray, shape (m,)
+        T : ndarray, shape (m, n_thresholds)
+            The likelihood is largest as ``sign * eta[row] + T @ thresholds`` grows in all of
+            them. None where there are no thresholds.
+        """
+        return None
+
     def log_prob(
         self, y: Any, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS
     ) -> np.ndarray:

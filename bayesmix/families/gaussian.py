@@ -96,6 +96,10 @@ class Gaussian(Real):
         """Return the family of normal responses with known standard errors."""
         return GaussianKnownSE(link=self.link)
 
+    def beside_known_se(self) -> Family:
+        """Return the family of normal responses with a sigma beside known standard errors."""
+        return GaussianBesideKnownSE(link=self.link)
+
     def with_own_scale(self) -> Family:
         """Return the family of normal responses whose residual structure knows its scale."""
         return GaussianOwnScale(link=self.link)
@@ -171,6 +175,26 @@ class GaussianKnownSE(Gaussian):
     def latex(self) -> str:
         """Return Normal(mu_i, se_i)."""
         return rf"\operatorname{{Normal}}({self.mu_latex}, \text{{se}}_i)"
+
+
+@dataclass(frozen=True, slots=True)
+class GaussianBesideKnownSE(Gaussian):
+    """Normal response whose variance is sigma^2 beside the square of a known standard error."""
+
+    row_kernel: ClassVar[str] = ""
+    has_laplace: ClassVar[bool] = False
+
+    def _sigma(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Residual standard deviation of each row."""
+        return (parameters["sigma"] ** 2 + rows["known_se"] ** 2) ** 0.5
+
+    def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return None: it differs from row to row."""
+        return None
+
+    def latex(self) -> str:
+        """Return Normal(mu_i, sqrt(sigma^2 + se_i^2))."""
+        return rf"\operatorname{{Normal}}({self.mu_latex}, \sqrt{{\sigma^2 + \text{{se}}_i^2}})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,24 @@ class Ordinal(Unit):
         )
         return self.link_function(below)
 
+    def one_sided(
+        self, y: np.ndarray, n_thresholds: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Steps that are passed before the category, and the one that is not."""
+        if self.has_disc:
+            return None
+        passed = self._passed(y[:, None], np.arange(1, n_thresholds + 1))
+        row, at = np.nonzero(passed)
+        sign = passed[row, at].astype(np.float64)
+        T = np.zeros((len(row), n_thresholds))
+        T[np.arange(len(row)), at] = -sign
+        return row, sign, T
+
+    @staticmethod
+    def _passed(y: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """1 for thresholds that a category is above, -1 for those it is below, 0 for others."""
+        return np.where(y > at, 1, np.where(y == at, -1, 0))
+
     @abstractmethod
     def probabilities(self, eta: Any, parameters: Mapping[str, Any]) -> np.ndarray:
         """Return the probability of each category.
@@ -202,6 +220,11 @@ class Cumulative(Ordinal):
     name: ClassVar[str] = "cumulative"
     row_kernel: ClassVar[str] = "cumulative"
     thresholds: ClassVar[ParameterSpec] = ORDERED
+
+    @staticmethod
+    def _passed(y: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Only the thresholds next to a category have a part in its probability."""
+        return np.where(y == at + 1, 1, np.where(y == at, -1, 0))
 
     def _above(self, eta: Any, parameters: Mapping[str, Any]) -> list[np.ndarray]:
         """P(y > k) for k = 1 to K - 1, each of shape (..., n)."""
@@ -373,6 +396,19 @@ class AdjacentCategories(Ordinal):
         """Return the thresholds of neighbours' frequencies."""
         n = np.array([np.sum(y == k) for k in range(1, n_thresholds + 2)]) + 0.5
         return -self.link_function(n[1:] / (n[1:] + n[:-1]))
+
+    def one_sided(
+        self, y: np.ndarray, n_thresholds: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Log odds of the category against each of the others."""
+        if self.has_disc:
+            return None
+        row, other = np.nonzero(y[:, None] != np.arange(1, n_thresholds + 2))
+        own, other = y[row].astype(int), other + 1
+        at = np.arange(1, n_thresholds + 1)
+        above = (at >= other[:, None]) & (at < own[:, None])  # passed on the way to it
+        beyond = (at >= own[:, None]) & (at < other[:, None])
+        return row, (own - other).astype(np.float64), 1.0 * beyond - above
 
     def _log_odds_above(self, f: Functions, eta: Any, parameters: Mapping[str, Any]) -> Any:
         """Log of each category's probability over that of the lowest, shape (..., n, K)."""

@@ -46,9 +46,7 @@ def combine(  # type: ignore[no-untyped-def]
         Receives the sum, laid out like the floats of `Equations`.
     """
     classes, co = classes_at(class_ints, class_floats), phi_at(phi_ints, phi_floats)
-    K, n_phi, size, n_beta = (
-        classes.sizes[0], classes.sizes[1], classes.sizes[2], classes.sizes[3]
-    )  # fmt: skip
+    K, n_phi, n_beta = classes.sizes[0], classes.sizes[1], classes.sizes[3]
     n_kinds, n_strata, n_patterns = classes.sizes[4], classes.sizes[5], classes.sizes[6]
     n = n_phi - n_beta
     phi, slope, four = np.empty(n + 1), np.empty(n + 1), np.empty(4)
@@ -62,18 +60,28 @@ def combine(  # type: ignore[no-untyped-def]
         own_det.ctypes,
     )  # fmt: skip
     phi[n] = 0.0  # held till here: a function that makes arrays would be given its memory again
+    scale = np.empty(n_strata)
+    for s in range(n_strata):
+        scale[s] = classes.scale_offset[s]
+        for j in range(n_beta):
+            scale[s] += classes.scale_X[s * n_beta + j] * x[j]
+    if classes.sizes[8] > 0:
+        _beside_known(classes, scale, slope, own, by_own, c, by_x)
+        whole_det = np.zeros(1 + n_phi)
+        _invert(classes, n_patterns, n_phi, c, by_x, whole_det)
+        for j in range(1 + n_phi):
+            log_det[j] = whole_det[j]
+        _add_all(eq_ints, class_ints, class_floats, classes, c, products)
+        return
     if n_patterns > 0:
         _invert(classes, n_patterns, n, own, by_own, own_det)
     log_det[0] = own_det[0]
     for j in range(n):
         log_det[1 + n_beta + j] = own_det[1 + j] * slope[j]
-    scale = np.empty(n_strata)
     for j in range(n_beta):
         log_det[1 + j] = 0.0
     for s in range(n_strata):
-        scale[s] = classes.scale_offset[s]
         for j in range(n_beta):
-            scale[s] += classes.scale_X[s * n_beta + j] * x[j]
             log_det[1 + j] -= 2.0 * classes.count[s] * classes.scale_X[s * n_beta + j]
         log_det[0] -= 2.0 * classes.count[s] * scale[s]
     for k in range(K):
@@ -87,6 +95,13 @@ def combine(  # type: ignore[no-untyped-def]
         c[k] = weight * own[kind]
         for j in range(n):
             by_x[k * n_phi + n_beta + j] = weight * by_own[kind * n + j] * slope[j]
+    _add_all(eq_ints, class_ints, class_floats, classes, c, products)
+
+
+@inner
+def _add_all(eq_ints, class_ints, class_floats, classes, c, products):  # type: ignore[no-untyped-def]
+    """Sum of the classes' products, or of those of all pairs where these are kept."""
+    K, size = classes.sizes[0], classes.sizes[2]
     if classes.sizes[7] > 0:
         _sum_pairs(eq_ints, class_ints, class_floats, c, products)
         return
@@ -96,6 +111,22 @@ def combine(  # type: ignore[no-untyped-def]
         part = shifted(classes.products, k * size)
         for i in range(size):
             products[i] += c[k] * part[i]
+
+
+@inner
+def _beside_known(classes, scale, slope, own, by_own, c, by_x):  # type: ignore[no-untyped-def]
+    """Entries of the covariance matrices S C S + diag(se^2), with their derivatives."""
+    n_phi, n_beta = classes.sizes[1], classes.sizes[3]
+    n = n_phi - n_beta
+    for k in range(classes.sizes[0]):
+        s, t = classes.first[k], classes.second[k]
+        entry, weight = own[k], np.exp(scale[s] + scale[t])
+        for j in range(n_beta):
+            both = classes.scale_X[s * n_beta + j] + classes.scale_X[t * n_beta + j]
+            by_x[k * n_phi + j] = both * weight * entry
+        for j in range(n):
+            by_x[k * n_phi + n_beta + j] = weight * by_own[k * n + j] * slope[j]
+        c[k] = weight * entry + classes.known[k]
 
 
 @inner

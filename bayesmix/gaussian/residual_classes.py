@@ -35,7 +35,8 @@ class ResidualClasses(Packed):
     ----------
     sizes : ndarray of int64
         Number of classes, of parameters, of products, of coefficients of the rows' scale
-        (the first parameters), of kinds, of strata, of patterns, of pairs that are kept.
+        (the first parameters), of kinds, of strata, of patterns, of pairs that are kept, and
+        whether there are known variances.
     numbers : ndarray of int64
     table : ndarray
         The structure's constants.
@@ -49,6 +50,9 @@ class ResidualClasses(Packed):
         Each row laid out like the floats of `Equations`; none where pairs are kept.
     scale_X : ndarray, shape (n_strata, n_beta)
     scale_offset : ndarray, shape (n_strata,)
+    known : ndarray, shape (K,) or (0,)
+        Known variance that each class, the entry of one inverse, has beside; each is then a
+        kind of its own.
     pair_class : ndarray of int64, shape (m,)
     pair_value : ndarray, shape (m,)
     pair_index, pair_index_2 : ndarray of int64, shape (n_factors, m)
@@ -63,7 +67,7 @@ class ResidualClasses(Packed):
     )  # fmt: skip
     _FLOATS = (
         "table", "products", "scale_X", "scale_offset", "pair_value", "pair_X", "pair_y", "pair_Z",
-        "pair_X_2", "pair_y_2", "pair_Z_2",
+        "pair_X_2", "pair_y_2", "pair_Z_2", "known",
     )  # fmt: skip
     _BESIDE = ("structure",)
 
@@ -104,6 +108,7 @@ class Classes(NamedTuple):
     pair_X_2: Any  # noqa: N815
     pair_y_2: Any
     pair_Z_2: Any  # noqa: N815
+    known: Any
 
 
 _I = HEADER
@@ -120,7 +125,7 @@ def classes_at(a, b):  # type: ignore[no-untyped-def]
         shifted(a, a[_I + 8]), shifted(a, a[_I + 9]), shifted(a, a[_I + 10]), shifted(b, a[_F]),
         shifted(b, a[_F + 1]), shifted(b, a[_F + 2]), shifted(b, a[_F + 3]), shifted(b, a[_F + 4]),
         shifted(b, a[_F + 5]), shifted(b, a[_F + 6]), shifted(b, a[_F + 7]), shifted(b, a[_F + 8]),
-        shifted(b, a[_F + 9]), shifted(b, a[_F + 10]),
+        shifted(b, a[_F + 9]), shifted(b, a[_F + 10]), shifted(b, a[_F + 11]),
     )  # fmt: skip
 
 

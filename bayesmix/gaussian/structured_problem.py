@@ -44,7 +44,13 @@ def structured_equations(
         With `classes`.
     """
     n = len(y)
-    classes, kind, first, second = _by_stratum(pairs, scale, n)
+    variances = structure.known_variances(rows)
+    if variances is None or scale is None:
+        known = np.zeros(0)
+        classes, kind, first, second = _by_stratum(pairs, scale, n)
+    else:
+        classes = pairs
+        kind, first, second, known = _by_entry(pairs, scale, variances)
     empty = empty_equations(predictor, plan)
     m = n + len(pairs.first)
     width = int(empty.q.sum()) + len(predictor.fixed_effects) + 1
@@ -62,12 +68,12 @@ def structured_equations(
     made = ResidualClasses(
         sizes=[
             len(kind), n_beta + len(structure.parameters), len(equations.floats), n_beta,
-            pairs.n_classes, len(strata), len(sizes), m,
+            pairs.n_classes, len(strata), len(sizes), m, int(known.size > 0),
         ],
         numbers=numbers, table=table, kind=kind, first=first, second=second, count=strata,
         pattern_size=sizes, pattern_count=counts, products=products,
         scale_X=np.zeros((0, 0)) if scale is None else scale.X,
-        scale_offset=np.zeros(0) if scale is None else scale.offset, **kept,
+        scale_offset=np.zeros(0) if scale is None else scale.offset, known=known, **kept,
     )  # fmt: skip
     made.structure = structure
     equations.classes = made
@@ -96,3 +102,17 @@ def _by_stratum(
     of_pair = of_pair.reshape(-1).astype(np.int64)
     divided = replace(pairs, n_classes=len(found), diagonal=of_pair[:n], kind=of_pair[n:])
     return divided, found[:, 0], found[:, 1], found[:, 2]
+
+
+def _by_entry(
+    pairs: PairClasses, scale: RowScale, variances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Kind and strata of each class, and its known variance: each class is one pair of rows."""
+    assert pairs.diagonal is not None  # noqa: S101
+    first, second = (np.zeros(pairs.n_classes, dtype=np.int64) for _ in range(2))
+    known = np.zeros(pairs.n_classes)
+    first[pairs.diagonal] = second[pairs.diagonal] = scale.stratum
+    first[pairs.kind] = scale.stratum[pairs.first]
+    second[pairs.kind] = scale.stratum[pairs.second]
+    known[pairs.diagonal] = variances
+    return np.arange(pairs.n_classes), first, second, known

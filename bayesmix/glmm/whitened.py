@@ -1,8 +1,8 @@
 """Coordinates in which the joint density is nearly standard normal, and its gradient there.
 
-t = center + A z_t are the coordinates of theta and phi; effects and beta follow from t
-and the other z as `cascade.py` has it, after z has moved with t by B, which
-takes up how the mode of what the cascade holds fixed moves with t.
+t = center + A z_t are the coordinates of theta and phi, bent where a standard deviation may be
+zero (`bent.py`). Effects and beta follow from t and the other z as `cascade.py` has it, after z
+has moved with t by B, which takes up how the mode of what the cascade holds fixed moves with t.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bayesmix.gaussian.coordinates import chain_rule, expand, theta_at
 from bayesmix.gaussian.equations import equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
 from bayesmix.gaussian.rotation import rotate
+from bayesmix.glmm.bent import bent
 from bayesmix.glmm.cascade import ascend, descend
 from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.joint import density_of_effects, density_of_rows
@@ -36,13 +37,17 @@ def _drift(x: float) -> float:
 
 
 @inner
-def _outer(n_sd, n_t, center, A, z, t, drift):  # type: ignore[no-untyped-def]
+def _outer(n_sd, n_t, center, width, A, z, t, drift, slope):  # type: ignore[no-untyped-def]
+    """Coordinates of theta at z, with their slopes by s = A z and those of log|dt/ds|."""
+    found = np.empty(3)
     for i in range(n_t):
         s = 0.0
         for j in range(n_t):
             s += A[i * n_t + j] * z[j]
-        t[i] = center[i] + s
-        drift[i] = _drift(s) if i < n_sd else s
+        bent(s, width[i], found)
+        t[i] = center[i] + found[0]
+        slope[i], slope[n_t + i] = found[1], found[2]
+        drift[i] = _drift(found[0]) if i < n_sd else s
 
 
 @inner
@@ -62,11 +67,11 @@ def _effects(eq, L_hat, y, b):  # type: ignore[no-untyped-def]
 
 @kernel(
     types.void, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, i8, i8,
-    i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, needs=(expand,),
+    i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, needs=(expand,),
 )  # fmt: skip
 def unwhiten(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, kind, information, L_hat, K, panels, root, n_sd, n_t,
-    n_inside, center, base, A, B, n_draws, z, t, inside,
+    n_inside, center, width, base, A, B, n_draws, z, t, inside,
 ):  # fmt: skip
     """From whitened coordinates to (t, b, beta), draw by draw.
 
@@ -86,6 +91,8 @@ def unwhiten(  # type: ignore[no-untyped-def]
         The first n_sd of t are logarithms of standard deviations.
     center : ndarray, shape (n_t + n_inside,)
         The mode of (t, u, beta).
+    width : ndarray, shape (n_t,)
+        How wide what a standard deviation near zero leaves is (`bent.py`); 0 where t is straight.
     base : ndarray
         K' times the mode of u, level by level.
     A : ndarray, shape (n_t, n_t)
@@ -104,10 +111,11 @@ def unwhiten(  # type: ignore[no-untyped-def]
     L, Q, U, R = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     S, K_now, drift, moved_z = np.empty(n_S), np.empty(n_S), np.empty(n_t), np.empty(n_inside)
     moved, c, v, y = np.empty(n_inside), np.empty(n_u), np.empty(n_u), np.empty(n_u)
+    slope = np.empty(2 * n_t)
     mode = shifted(center, n_t)
     for s in range(n_draws):
         here, own = shifted(z, s * (n_t + n_inside)), shifted(inside, s * n_inside)
-        _outer(n_sd, n_t, center, A, here, shifted(t, s * n_t), drift)
+        _outer(n_sd, n_t, center, width, A, here, shifted(t, s * n_t), drift, slope)
         _expand(
             co_ints, co_floats, 1, shifted(t, s * n_t), sd.ctypes, C.ctypes, L.ctypes, Q.ctypes
         )  # fmt: skip
@@ -128,12 +136,12 @@ def unwhiten(  # type: ignore[no-untyped-def]
 
 @kernel(
     f8, INTS, FLOATS, INTS, FLOATS, INTS, FLOATS, i8, FLOATS, FLOATS, INTS, FLOATS, FLOATS,
-    FLOATS, FLOATS, FLOATS, i8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
+    FLOATS, FLOATS, FLOATS, i8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS,
     needs=(expand, chain_rule),
 )  # fmt: skip
 def whitened_joint(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean,
-    kind, information, L_hat, K, panels, root, n_sd, n_t, n_inside, center, base, A, B, z,
+    kind, information, L_hat, K, panels, root, n_sd, n_t, n_inside, center, width, base, A, B, z,
     gradient,
 ):  # fmt: skip
     """Joint log density at whitened coordinates, with the gradient there.
@@ -142,7 +150,7 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     ----------
     eq_ints, eq_floats, co_ints, co_floats, row_ints, row_floats, address, prior, prior_mean
         As in `joint_density`.
-    kind, information, L_hat, K, panels, root, n_sd, n_t, n_inside, center, base, A, B
+    kind, information, L_hat, K, panels, root, n_sd, n_t, n_inside, center, width, base, A, B
         As in `unwhiten`.
     z : ndarray, shape (n_t + n_inside,)
     gradient : ndarray
@@ -164,9 +172,10 @@ def whitened_joint(  # type: ignore[no-untyped-def]
     L, Q, U, R = np.empty(n_L), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     S, K_now, drift, moved_z = np.empty(n_S), np.empty(n_S), np.empty(n_t), np.empty(n_inside)
     moved, c, v, y = np.empty(n_inside), np.empty(n_u), np.empty(n_u), np.empty(n_u)
+    slope = np.empty(2 * n_t)
     t, by_t, b, beta = np.empty(n_t), np.empty(n_t), np.empty(n_u), np.empty(p)
     mode = shifted(center, n_t)
-    _outer(n_sd, n_t, center, A, z, t, drift)
+    _outer(n_sd, n_t, center, width, A, z, t, drift, slope)
     _expand(co_ints, co_floats, 1, t.ctypes, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
     upper_roots(eq, L, U, R)
     stretched = stretch(eq, kind, information, U, L_hat, S, K_now)
@@ -233,6 +242,8 @@ def whitened_joint(  # type: ignore[no-untyped-def]
         for i in range(n_inside):
             s += B[i * n_t + j] * by_z[i]
         by_t[j] += s * math.exp(t[j] - center[j]) if j < n_sd and t[j] < center[j] else s
+        by_t[j] = by_t[j] * slope[j] + slope[n_t + j]
+        value += math.log(slope[j])
     for j in range(n_t):
         s = 0.0
         for i in range(n_t):

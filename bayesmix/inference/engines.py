@@ -111,6 +111,8 @@ def why_not_joint(
     from bayesmix.glmm.stack import stacked
 
     several = len(design.predictors) > 1
+    if family.is_normal and several and "known_se" in rows:
+        return "of group effects on sigma beside known standard errors"
     if kernel_name(family) not in (JOINT_KERNELS if several else ROW_KERNELS):
         if several and family.row_kernel:
             return why_not_one_predictor(design)

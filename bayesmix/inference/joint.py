@@ -22,7 +22,7 @@ from bayesmix.threads import one_blas_thread
 __all__ = ["sample_joint"]
 
 # Where a standard deviation may be ten times that of the mode, so may the curvature.
-_CAREFUL = 0.95
+_CAREFUL = 0.9
 
 
 def sample_joint(

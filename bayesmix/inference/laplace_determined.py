@@ -19,10 +19,12 @@ from bayesmix.inference.quadrature import QuadratureMarginal
 from bayesmix.inference.separation import rising_directions
 
 __all__ = [
-    "determined_of", "mode_of", "own_weights", "reproduced", "row_densities", "separated",
+    "determined_of", "mode_of", "one_sided_rows", "own_weights", "reproduced", "row_densities",
+    "separated",
 ]  # fmt: skip
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
+_RISEN = 2.5  # of a factor on the scale of the link
 _MANY = 50_000  # entries of the design, beyond which linear programming costs seconds
 _LEAST = 1e-4  # weight of a row in the size of steps, relative to the mean
 
@@ -89,6 +91,34 @@ def separated(
     X = np.concatenate([gp.rows.X.T[says], held])
     none = np.zeros(len(held))
     return rising_directions(X, np.append(rises[says], none), np.append(np.abs(score[says]), none))
+
+
+def one_sided_rows(
+    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum,
+    factors: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Columns of the factors of ordered categories' likelihoods, and which have all but risen.
+
+    Parameters
+    ----------
+    gp, co, found
+    factors : tuple of ndarray
+        As the family's `one_sided` gives them.
+
+    Returns
+    -------
+    ndarray, shape (m, p + T)
+        Their columns are those of the working coefficients, then of the thresholds.
+    ndarray, shape (m,)
+        1 where a factor is near its bound where the search has ended, and 0 elsewhere.
+    """
+    row, sign, T = factors
+    says = gp.rows.says[row]
+    row, sign, T = row[says], sign[says], T[says]
+    x, p = found.x, gp.problem.n_fixed
+    distance = sign * mode_of(gp, co, found).eta[row] + T @ gp.phi.values(x[co.n_x : len(x) - p])
+    X = np.concatenate([sign[:, None] * gp.rows.X.T[row], T], axis=1)
+    return X, np.where(distance > _RISEN, 1.0, 0.0)
 
 
 def reproduced(

@@ -30,7 +30,7 @@ _whitened = whitened_joint.external
 def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
     # The table holds six buffers, the row kernel, the prior, how effects are stated, the factor,
     # sizes, the map.
-    at = carray(data, (22,), np.uint64)
+    at = carray(data, (23,), np.uint64)
     result = _whitened(
         ints_at(at[0]).ctypes, floats_at(at[1]).ctypes, ints_at(at[2]).ctypes,
         floats_at(at[3]).ctypes, ints_at(at[4]).ctypes, floats_at(at[5]).ctypes, at[6],
@@ -38,7 +38,7 @@ def _logp(dim, x, gradient, value, data):  # type: ignore[no-untyped-def]
         floats_at(at[10]).ctypes, floats_at(at[11]).ctypes, floats_at(at[12]).ctypes,
         floats_at(at[13]).ctypes, floats_at(at[14]).ctypes, at[15], at[16], at[17],
         floats_at(at[18]).ctypes, floats_at(at[19]).ctypes, floats_at(at[20]).ctypes,
-        floats_at(at[21]).ctypes, x, gradient,
+        floats_at(at[21]).ctypes, floats_at(at[22]).ctypes, x, gradient,
     )  # fmt: skip
     value[0] = result
     if not np.isfinite(result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from bayesmix.gaussian.structure import Elimination, plan_elimination
 from bayesmix.residual import Residual
 from bayesmix.streaming.rows import Batch
 
-__all__ = ["Statistics", "streamed_problem"]
+__all__ = ["Statistics", "row_precision", "statistics_maker", "streamed_problem"]
 
 
 class Statistics:
@@ -58,7 +59,7 @@ class Statistics:
             Z[:, column:end] /= scaling.Z_scale[k]
             np.add(batch.index[k], self._first[f], out=index[f])
             column = end
-        add_rows(eq.ints, eq.floats, n, X, r, _precision(batch, n), Z, index)
+        add_rows(eq.ints, eq.floats, n, X, r, row_precision(batch, n), Z, index)
         return self
 
     def merge(self, other: Statistics) -> Self:
@@ -82,13 +83,27 @@ class Statistics:
         own[:] = products
         return self
 
+    @property
+    def products(self) -> np.ndarray:
+        """The products so far, as they are laid out here."""
+        return self._equations.floats
+
+    def with_products(self, products: np.ndarray) -> Equations:
+        """Return equations of these products, which are those of some rows of the same model."""
+        eq = self._equations
+        made = eq.replace(**{})
+        made.floats[:] = products
+        mirror_root(made.ints, made.floats)
+        return made
+
     def finalize(self) -> Equations:
         """Return the equations; nothing can be added any more."""
         mirror_root(self._equations.ints, self._equations.floats)
         return self._equations
 
 
-def _precision(batch: Batch, n: int) -> np.ndarray:
+def row_precision(batch: Batch, n: int) -> np.ndarray:
+    """Precision of each row relative to 1 / sigma^2, shape (n,); absolute where it is known."""
     for argument, values in batch.beside.items():
         return values if argument == "weights" else values**-2.0
     return np.ones(n)
@@ -110,16 +125,8 @@ def streamed_problem(predictor: LinearPredictor, streamed: Any, residual: Residu
     Problem
         As `build_problem` would make of the rows.
     """
-    met = replace(
-        predictor,
-        groups=tuple(
-            replace(group, index=index)
-            for group, index in zip(predictor.groups, streamed.combinations, strict=True)
-        ),
-    )
-    plan = plan_elimination(met.groups)
     scaling = _scaling(predictor, streamed)
-    make = functools.partial(Statistics, met, scaling, plan)
+    make, plan = statistics_maker(predictor, streamed, scaling)
     known = streamed.products
     statistics = streamed.gather(make) if known is None else make().restore(known)
     equations = statistics.finalize()
@@ -132,6 +139,29 @@ def streamed_problem(predictor: LinearPredictor, streamed: Any, residual: Residu
         residual=residual,
         log_det=streamed.log_weights,
     )
+
+
+def statistics_maker(
+    predictor: LinearPredictor, streamed: Any, scaling: Scaling
+) -> tuple[Callable[[], Statistics], Elimination]:
+    """Return what makes `Statistics` of no rows, and the order of elimination.
+
+    Parameters
+    ----------
+    predictor : LinearPredictor
+        Whose columns are `Summed`.
+    streamed : Streamed
+    scaling : Scaling
+    """
+    met = replace(
+        predictor,
+        groups=tuple(
+            replace(group, index=index)
+            for group, index in zip(predictor.groups, streamed.combinations, strict=True)
+        ),
+    )
+    plan = plan_elimination(met.groups)
+    return functools.partial(Statistics, met, scaling, plan), plan
 
 
 def _scaling(predictor: LinearPredictor, streamed: Any) -> Scaling:

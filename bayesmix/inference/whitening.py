@@ -25,6 +25,7 @@ from bayesmix.inference.laplace_determined import own_weights
 __all__ = ["Whitening", "find_whitening"]
 
 _STEP = 1e-4
+_WIDEST_STEP = 4.0  # variance of a coordinate of theta, beyond which it is flat
 _WELL = 0.3  # posterior sd of log sd: about twenty levels with enough data
 _WIDE = 16  # effects of a level, beyond which its own matrices cost more than they save
 _WIDEST = 40  # the same where there is one level
@@ -50,7 +51,8 @@ class Whitening:
     well_determined : bool
         Whether the data determine the logarithm of every standard deviation well.
     n_sd, n_t, n_inside : int
-    center, base, A, B : ndarray
+    center, width, base, A, B : ndarray
+        As in `whitened.unwhiten`.
     """
 
     gp: GlmmProblem
@@ -67,6 +69,7 @@ class Whitening:
     n_t: int
     n_inside: int
     center: np.ndarray
+    width: np.ndarray
     base: np.ndarray
     A: np.ndarray
     B: np.ndarray
@@ -78,7 +81,7 @@ class Whitening:
             eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, self.gp.address(),
             self.prior.precision, self.prior.mean, self.kind, self.information, self.L_hat,
             self.K, self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center,
-            self.base, self.A, self.B,
+            self.width, self.base, self.A, self.B,
         ]  # fmt: skip
 
     def back(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +103,7 @@ class Whitening:
         unwhiten(
             eq.ints, eq.floats, co.ints, co.floats, self.kind, self.information, self.L_hat,
             self.K, self.panels, self.root, self.n_sd, self.n_t, self.n_inside, self.center,
-            self.base, self.A, self.B, len(z), z, t, inside,
+            self.width, self.base, self.A, self.B, len(z), z, t, inside,
         )  # fmt: skip
         return t, inside
 
@@ -141,7 +144,7 @@ def find_whitening(
     scale = np.clip(values, 1e-10 * max(float(values.max(initial=1.0)), 1.0), None)
     covariance = (vectors / scale) @ vectors.T
     outer, outer_vectors = np.linalg.eigh(covariance[:n_t, :n_t])
-    A = outer_vectors * np.sqrt(np.clip(outer, 1e-8, 4.0))
+    A = outer_vectors * np.sqrt(np.clip(outer, 1e-8, _WIDEST_STEP))
 
     at = factors_at(co, x)
     L_hat, rotation = _upper(gp, at.L)
@@ -155,13 +158,16 @@ def find_whitening(
     n_inside = len(inside)
     # The (approximate) posterior sd of each log standard deviation.
     spread = np.sqrt(np.clip(np.diag(covariance)[:n_sd], 0.0, None))
+    # Below a mode that is well determined the logarithm falls off as that of a normal would.
+    width = np.zeros(n_t)
+    width[:n_sd] = np.where(spread < _WELL, 0.0, np.clip(spread**2, 1.0, _WIDEST_STEP))
     factors = _factors(eq, mode)
     kind = _kinds(gp)
     w = Whitening(
         gp=gp, co=co, prior=prior, K=mode.K, panels=mode.panels, root=mode.root, kind=kind,
         information=_information(gp, mode, kind, factors), L_hat=L_hat,
         well_determined=bool((spread < _WELL).all()), n_sd=n_sd, n_t=n_t, n_inside=n_inside,
-        center=np.concatenate([x[:n_t], inside]), base=_base(gp, factors, mode.u),
+        center=np.concatenate([x[:n_t], inside]), width=width, base=_base(gp, factors, mode.u),
         A=np.eye(n_t), B=np.zeros((n_inside, n_t)),
     )  # fmt: skip
     # Minus the Hessian in the effects' z is the identity: the gradient says how the mode moves.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from bayesmix.inference.announce import announce
 from bayesmix.laws.in_order import InOrder
 from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.parameters import ParameterDraws
-from bayesmix.laws.predictor import Predictor, row_summaries
+from bayesmix.laws.predictor import Predictor, row_summaries, without_infinite_means
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.memory import check_memory
@@ -89,6 +89,9 @@ class DrawSource:
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
         found = self._found(levels_of(*cells.parts))
+        # Differences of what ran away may stay: they are asked, and not their terms.
+        gone = found if found.gone and request.kind == "linear" else None
+        found = replace(found, gone=()) if gone else found
         predictors = [
             Predictor(self._model, found, rows, request, self._seed) for rows in cells.parts
         ]
@@ -96,7 +99,8 @@ class DrawSource:
         if n * n_draws * len(predictors) > _SLOW:
             announce(f"Predicting {n} rows x {n_draws} draws ...", progress=True)
         if cells.cell is None:
-            return _by_row(predictors, cells, n_draws, request.ci_prob)
+            out = _by_row(predictors, cells, n_draws, request.ci_prob, gone)
+            return without_infinite_means(out) if self._has_gone else out
         check_memory(
             f"{cells.n_cells} averages x {n_draws} draws",
             2 * cells.n_cells * n_draws,
@@ -105,7 +109,15 @@ class DrawSource:
         averages = [_averages(predictor, cells, cells.cell, n_draws) for predictor in predictors]
         with np.errstate(all="ignore"):
             values = cells.transform(*averages)
-        return np.stack(row_summaries(values, request.ci_prob))
+        if gone:
+            X = [_averages_of(rows.X, cells, cells.cell) for rows in cells.parts]
+            values = _in_the_limit(values, cells, X, gone)
+        out = np.stack(row_summaries(values, request.ci_prob))
+        return without_infinite_means(out) if self._has_gone else out
+
+    @property
+    def _has_gone(self) -> bool:
+        return self._last is not None and bool(self._last[1].gone)
 
     def _found(self, levels: dict[str, np.ndarray]) -> ParameterDraws:
         """The draws for some levels; those of the last call where they are the same."""
@@ -119,18 +131,43 @@ def _same(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
 
 
 def _by_row(
-    predictors: Sequence[Predictor], cells: Cells, n_draws: int, ci_prob: float
-) -> np.ndarray:
+    predictors: Sequence[Predictor], cells: Cells, n_draws: int, ci_prob: float,
+    gone: ParameterDraws | None = None,
+) -> np.ndarray:  # fmt: skip
     out = np.empty((4, len(cells.weight)))
 
     def summarise(number: int, rows: slice) -> None:
         weight = cells.weight[rows, None]
         with np.errstate(all="ignore"):
             values = cells.transform(*(p.block(number, rows) * weight for p in predictors))
+        if gone:
+            X = [part.X[rows] * weight for part in cells.parts]
+            values = _in_the_limit(values, cells, X, gone)
         out[:, rows] = row_summaries(values, ci_prob)
 
     for_each_block(len(cells.weight), n_draws, summarise)
     return out
+
+
+def _in_the_limit(
+    values: np.ndarray, cells: Cells, X: Sequence[np.ndarray], gone: ParameterDraws
+) -> np.ndarray:
+    """Values on the scale of the link that are infinite, or not known, where they ran away."""
+    if cells.name in {"identity", "difference"}:
+        beyond = gone.beyond(X[0] - X[1] if len(X) == 2 else X[0])
+        return values if beyond is None else values + beyond
+    for own in X:
+        beyond = gone.beyond(own)
+        if beyond is not None:
+            values = np.where(beyond == 0, values, np.nan)
+    return values
+
+
+def _averages_of(X: np.ndarray, cells: Cells, cell: np.ndarray) -> np.ndarray:
+    """Averages of the rows of the design, shape (cells, p)."""
+    places = (cell, np.arange(len(cell)))
+    A = sparse.csr_matrix((cells.weight, places), shape=(cells.n_cells, len(cell)))
+    return np.asarray(A @ X)
 
 
 def _averages(predictor: Predictor, cells: Cells, cell: np.ndarray, n_draws: int) -> np.ndarray:

@@ -149,11 +149,14 @@ class Law(ABC):
         Arguments of tables that keep them from computing more than a picture shows.
     refused : mapping of str to str
         Arguments of tables that laws of another kind have, with what to say of each.
+    part : int
+        Number of the batch whose rows the model has, where they come in batches.
     """
 
     model: StatedModel
     parameter: str = "mu"
     seed: int = 0
+    part: int = 0
     has_stated_prior: bool = True
     given_variances: ClassVar[bool]
     quick: ClassVar[Mapping[str, Any]] = {}
@@ -322,7 +325,31 @@ class Law(ABC):
             levels = levels_of(rows, observed_rows(self.model, rows)[1])
         own = self.of(request.parameter) if request.parameter else self
         parameters = own.draw(levels, draws, number, request.kind)
-        return Predictor(self.model, parameters, rows, request, number)
+        return Predictor(self.model, parameters, rows, request, self.row_seed(number))
+
+    def row_seed(self, seed: int | None) -> int:
+        """Seed of what is drawn for each row: parameters are the same in all batches of rows."""
+        number = checked_seed(seed, self.seed)
+        if not self.part:
+            return number
+        return int(np.random.SeedSequence([number, self.part]).generate_state(1)[0])
+
+    def at_rows(self, model: StatedModel, part: int) -> Law:
+        """Return the same law, whose rows are some that the fit has read in a batch.
+
+        Parameters
+        ----------
+        model : StatedModel
+            That of the fit, with these rows and all of its levels.
+        part : int
+            Number of the batch, from 0.
+
+        Raises
+        ------
+        NotSupportedError
+            If the law goes by rows itself.
+        """
+        raise NotSupportedError(f"{model.family} is not known of rows that are read in batches")
 
     def reaching(self, *tables: Any) -> Law:
         """Return the law of the model whose effects are also where further rows are.
@@ -377,6 +404,10 @@ class Law(ABC):
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n)."""
+
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Which rows rest on estimates that nothing is known about, shape (n,), and why."""
+        return np.zeros(rows.n_rows, dtype=bool), ""
 
     @abstractmethod
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:

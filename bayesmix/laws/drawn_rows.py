@@ -74,7 +74,9 @@ class DrawnRows(Law):
     has_stated_prior : bool
         False where the PyMC model was changed by hand.
     of_fit : law or None
-        The law of the fit, where `model` has positions that it has not.
+        The law of the fit, where `model` has positions or rows that it has not.
+    part : int
+        Number of the batch of rows that `model` has.
     """
 
     model: StatedModel
@@ -92,6 +94,7 @@ class DrawnRows(Law):
     parameter: str = "mu"
     others: Mapping[str, Self] = field(default_factory=dict)
     of_fit: Self | None = None
+    part: int = 0
 
     @property
     def design(self) -> Design:
@@ -190,6 +193,10 @@ class DrawnRows(Law):
         others = {name: replace(own, model=model) for name, own in self.others.items()}
         return replace(self, model=model, others=others)
 
+    def at_rows(self, model: StatedModel, part: int) -> Self:
+        """The same draws; effects of which moments were kept are drawn by the whole fit."""
+        return replace(self, model=model, of_fit=self, part=part)
+
     def _reaching(self, model: StatedModel) -> Self:
         return replace(self, model=model, of_fit=self)
 
@@ -228,7 +235,8 @@ class DrawnRows(Law):
         predictor = self.predictor(rows, PredictionRequest(kind=wanted), None, number)
         if kind == "normalized":
             return rows, self._whitened(rows, predictor, number)
-        return rows, residual_values(kind, self.model.y, predictor, predictor.n_draws, number)
+        own = self.row_seed(number)
+        return rows, residual_values(kind, self.model.y, predictor, predictor.n_draws, own)
 
     def replicates(self, n: int, *, new_groups: bool, seed: int | None) -> tuple[Rows, np.ndarray]:
         """Whole responses, each from another draw as long as there are enough, shape (rows, n).

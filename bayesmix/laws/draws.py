@@ -83,7 +83,7 @@ class DrawsLaw(DrawnRows):
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
-        found = own_parameters(self.model, self.values)
+        found = own_parameters(self.model, self.stated_values)
         return list(found), self._summarise(self._stacked(list(found.values())), asked.of_draws())
 
     def effects(
@@ -187,7 +187,9 @@ class DrawsLaw(DrawnRows):
         Where sigma of a normal response has a predictor it is the mean over the rows.
         """
         if "sigma" in self.others and self.model.family.is_linear_normal:
-            return self._mean_of_squares("sigma")
+            known = self.model.design.known_se
+            beside = 0.0 if known is None else float(np.mean(np.square(known)))
+            return self._mean_of_squares("sigma") + beside
         if self.others or self.parameter != "mu":  # it differs from row to row; there is none
             return None
         structure = self.model.residual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import linalg
@@ -11,6 +12,7 @@ from bayesmix.inference.determined import Determined
 from bayesmix.inference.theta_draws import residual_variables
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.mode_rows import ModeRows
+from bayesmix.laws.rows import Rows
 
 __all__ = ["FlatSigma"]
 
@@ -90,10 +92,21 @@ class FlatSigma(Criteria, ModeRows):
 
     @property
     def _unknown_sigma(self) -> np.ndarray:
+        """Rows of the fit of unknown sigma."""
+        own = self.model.design.predictors.get("sigma")
+        return self._unknown_in(None if own is None else own.X, self.model.rows)
+
+    def unknown_sigma(self, rows: Rows) -> np.ndarray:
         """Rows whose sigma changes along directions in which the likelihood is flat."""
+        own = rows.others.get("sigma")
+        found = self._unknown_in(None if own is None else own.X, rows.per_row)
+        return found if len(found) else np.zeros(rows.n_rows, dtype=bool)
+
+    def _unknown_in(self, X: np.ndarray | None, per_row: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The same by sigma's columns, or by what is given per row; empty where there is none."""
         model, structure = self.model, self.model.residual
-        if self._flat_coefficients:
-            return self.sigma_coefficients[1].lost(model.design.predictors["sigma"].X)
+        if self._flat_coefficients and X is not None:
+            return self.sigma_coefficients[1].lost(X)
         if structure is None or not structure.scale_parameters or not self._searched:
             return np.zeros(0, dtype=bool)  # the rows need not be there
         co, x = self.absolute
@@ -101,14 +114,19 @@ class FlatSigma(Criteria, ModeRows):
         def variance(phi: np.ndarray) -> np.ndarray:
             found = residual_variables(self.problem, phi)
             own = {name: found[name] for name in model.names.residual_dims}
-            return structure.row_variance({**self.family_values, **own}, model.rows)
+            return structure.row_variance({**self.family_values, **own}, per_row)
 
-        unknown = np.zeros(model.design.n_obs, dtype=bool)
+        unknown = np.zeros(len(variance(x[co.n_x :])), dtype=bool)
         for along in self.sigma_known.flat.T:
             step = _FAR * along / np.abs(along).max()
             ratio = variance(x[co.n_x :] + step) / variance(x[co.n_x :] - step)
             unknown |= np.abs(np.log(ratio)) > _FAR**2
         return unknown
+
+    @property
+    def why_lost(self) -> str:
+        """Why some estimates have no standard error, in words."""
+        return self.flat_in_words
 
     @functools.cached_property
     def determined_fixed(self) -> Determined:

@@ -123,10 +123,12 @@ class Forecast:
         assert isinstance(structure, Correlated)  # noqa: S101
         at, known = observed_rows(model, rows)
         n_draws = parameters.n_draws
-        family = parameters.family_columns()
-        for name, own in parameters.others.items():
-            linear = LinearDraws(own, known.others[name], seed).block(slice(None))
-            family[name] = model.family.parameter_link(name).inverse(NUMPY, linear.T)
+        family = _family(model, parameters, known, seed)
+        share = new_share = None
+        if structure.beside_known:
+            share = structure.shares(family, known.per_row, len(at))
+            ahead = _family(model, parameters, rows, seed)
+            new_share = structure.shares(ahead, rows.per_row, rows.n_rows)
         left = model.y[at] - LinearDraws(parameters, known, seed).block(slice(None)).T
         scaled = left / np.asarray(structure.row_sd(family, known.per_row))
         own_parameters = {
@@ -144,7 +146,27 @@ class Forecast:
             self.mean[:, here], self.noise[:, here] = _continued(
                 structure, own_parameters, _places(structure, known.per_row, before),
                 _places(structure, rows.per_row, here), scaled[:, before], rng,
+                None if share is None or new_share is None
+                else _beside(share[:, before], new_share[:, here]),
             )  # fmt: skip
+
+
+def _family(
+    model: StatedModel, parameters: ParameterDraws, rows: Rows, seed: int
+) -> dict[str, np.ndarray]:
+    """The family's parameters at each draw and row."""
+    found = parameters.family_columns()
+    for name, own in parameters.others.items():
+        linear = LinearDraws(own, rows.others[name], seed).block(slice(None))
+        found[name] = model.family.parameter_link(name).inverse(NUMPY, linear.T)
+    return found
+
+
+def _beside(share: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Shares of known rows and of new ones beside each other, shape (S, known + new)."""
+    n_draws = max(len(share), len(new))
+    both = [np.broadcast_to(one, (n_draws, one.shape[1])) for one in (share, new)]
+    return np.concatenate(both, axis=1)
 
 
 def _places(structure: Correlated, rows: Mapping[str, Any], at: np.ndarray) -> np.ndarray:
@@ -154,11 +176,11 @@ def _places(structure: Correlated, rows: Mapping[str, Any], at: np.ndarray) -> n
 
 def _continued(
     structure: Correlated, parameters: Mapping[str, Any], known: np.ndarray, new: np.ndarray,
-    residuals: np.ndarray, rng: np.random.Generator,
+    residuals: np.ndarray, rng: np.random.Generator, share: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Mean and a draw around it of the new rows of one series, shape (S, new) each."""
     m, k, n_draws = len(known), len(new), len(residuals)
-    R = structure.matrix(parameters, np.concatenate([known, new]))
+    R = structure.shared(parameters, np.concatenate([known, new]), share)
     R = np.broadcast_to(R, (n_draws, m + k, m + k))
     z = rng.standard_normal((n_draws, k))
     if not m:

@@ -287,6 +287,11 @@ class JointLaplace(Law):
         found[1] = np.abs(sides[0] - sides[1]) / (2 * step) * sd
         return found
 
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Rows that move along flat directions of the predictor that is asked for."""
+        X = self._stacked(rows, request.parameter or self.parameter).X
+        return self.whole.determined_fixed.lost(X), self.whole.why_lost
+
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Linear predictor at the modes, or the expected response, shape (n,)."""
         if kind == "linear":

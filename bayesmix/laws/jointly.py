@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from bayesmix.laws.combinations import Combinations
+from bayesmix.laws.ran_away import RanAway, limits_along
 from bayesmix.laws.rows import Rows
 
 if TYPE_CHECKING:
@@ -126,9 +127,21 @@ class DrawnJointly(Jointly):
     Attributes
     ----------
     draws : ndarray, shape (K, S)
+    X : ndarray, shape (K, p), or None
+        What linear quantities of refits are of the fixed effects.
+    gone : tuple of RanAway or None
+        In each of S refits, directions along which the fixed effects have no finite estimate.
     """
 
     draws: np.ndarray
+    X: np.ndarray | None = None
+    gone: tuple[RanAway | None, ...] = ()
+
+    @property
+    def stated(self) -> np.ndarray:
+        """Draws in which what ran away is infinite, or NaN, shape (K, S)."""
+        beyond = None if self.X is None else limits_along(self.gone, self.X)
+        return self.draws if beyond is None else self.draws + beyond
 
     @property
     def estimate(self) -> np.ndarray:
@@ -142,12 +155,15 @@ class DrawnJointly(Jointly):
 
     @property
     def unknown(self) -> np.ndarray:
-        """None of them, shape (K,)."""
-        return np.zeros(len(self.draws), dtype=bool)
+        """Which ran away in some draw, shape (K,)."""
+        if not self.gone:
+            return np.zeros(len(self.draws), dtype=bool)
+        return ~np.isfinite(self.stated).all(axis=1)
 
     def combined(self, C: np.ndarray) -> DrawnJointly:
         """Linear combinations, C of shape (M, K)."""
-        return DrawnJointly(draws=cancelled(C, self.draws))
+        X = None if self.X is None else cancelled(C, self.X)
+        return DrawnJointly(draws=cancelled(C, self.draws), X=X, gone=self.gone)
 
 
 def cancelled(C: np.ndarray, values: np.ndarray) -> np.ndarray:

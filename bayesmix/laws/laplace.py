@@ -118,6 +118,11 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         return found
 
     @property
+    def why_lost(self) -> str:
+        """Why some estimates have no standard error, in words."""
+        return self.separation or self.flat_in_words
+
+    @property
     def lost_coefficients(self) -> np.ndarray:
         """Which fixed effects have no estimate, shape (p,)."""
         return self.determined_fixed.lost(np.eye(len(self.model.design.mu.fixed_effects)))

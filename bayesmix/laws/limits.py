@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.covariance import covariance_of
 from bayesmix.inference.determined import Determined
-from bayesmix.inference.laplace_determined import determined_of, reproduced, separated
+from bayesmix.inference.laplace_determined import (
+    determined_of,
+    one_sided_rows,
+    reproduced,
+    separated,
+)
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.search import LARGEST_CORRELATION
+from bayesmix.inference.separation import rising_directions
 from bayesmix.laws.mode import Mode
+from bayesmix.laws.ran_away import RanAway, ran_away_along
 from bayesmix.laws.values import sd_in_words
 
 if TYPE_CHECKING:
@@ -76,8 +84,8 @@ class Limits(Mode):
             name for name, runs in zip(self.model.design.mu.fixed_effects, far, strict=True) if runs
         ]
 
-    def ran_away(self, gp: GlmmProblem, found: LaplaceOptimum, y: np.ndarray) -> np.ndarray | None:
-        """Which way coefficients went that other responses of this model's rows do not bound.
+    def ran_away(self, gp: GlmmProblem, found: LaplaceOptimum, y: np.ndarray) -> RanAway | None:
+        """Directions of the coefficients that other responses of this model's rows do not bound.
 
         Parameters
         ----------
@@ -89,20 +97,57 @@ class Limits(Mode):
 
         Returns
         -------
-        ndarray, shape (p,), or None
+        RanAway or None
             As `Refit` has it.
         """
+        factors = self.model.family.one_sided(y, len(gp.phi))
+        if factors is not None:
+            return self._ran_away_in_order(gp, found, factors)
         rises = self._rises_of(y)
         flat = self._separated_by(gp, found, rises)
         beta = found.x[len(found.x) - gp.problem.n_fixed :]
         if not flat.shape[1]:
             if not reproduced(gp, self.co, found, rises).shape[1]:
                 return None
-            flat = np.eye(len(beta))
+            flat = beta[:, None] / max(float(np.linalg.norm(beta)), 1e-300)
+            return self._along(gp, flat, np.ones((1, 1)))
+        rows = (gp.rows.X.T * rises[:, None]) @ flat
+        if rows.any():
+            return self._along(gp, flat, rows[gp.rows.says])
         # A search that follows the likelihood for ever ends far out along these directions.
         basis = np.linalg.qr(flat)[0]
-        gone = np.linalg.inv(gp.problem.scaling.TX) @ (basis @ (basis.T @ beta))
-        return np.where(self._reaches_rows(np.abs(gone)), np.sign(gone), 0.0)
+        way = basis.T @ beta
+        there = self._along(gp, basis, way[None])
+        return replace(there, is_exact=False) if len(way) > 1 else there
+
+    def _ran_away_in_order(
+        self, gp: GlmmProblem, found: LaplaceOptimum,
+        factors: tuple[np.ndarray, np.ndarray, np.ndarray],
+    ) -> RanAway | None:  # fmt: skip
+        """The same of ordered categories, whose thresholds may run away with the coefficients."""
+        if not np.isfinite(found.x).all():
+            return None
+        X, rises = one_sided_rows(gp, self.co, found, factors)
+        flat = rising_directions(X, rises)
+        if not flat.shape[1]:
+            return None
+        p = gp.problem.n_fixed
+        directions = np.linalg.inv(gp.problem.scaling.TX) @ flat[:p]
+        moved = flat[p:] + gp.means @ directions  # the search's are those at the columns' means
+        size = np.abs(flat[p:]) + np.abs(gp.means) @ np.abs(directions)
+        thresholds = np.where(np.abs(moved) > 1e-7 * size, moved, 0.0)
+        return self._along(gp, flat[:p], X @ flat, thresholds)
+
+    def _along(
+        self, gp: GlmmProblem, flat: np.ndarray, rows: np.ndarray,
+        thresholds: np.ndarray | None = None,
+    ) -> RanAway:  # fmt: skip
+        directions = np.linalg.inv(gp.problem.scaling.TX) @ flat
+        size = np.abs(directions).max(axis=1, initial=0.0)
+        if thresholds is not None:
+            # Where thresholds alone run away, what the coefficients do is rounding.
+            size = np.where(np.abs(flat).max(axis=1, initial=0.0) > 1e-7, size, 0.0)
+        return ran_away_along(directions, rows, self._reaches_rows(size), thresholds)
 
     def _reaches_rows(self, sizes: np.ndarray) -> np.ndarray:
         """Which coefficients move rows, where they move by these sizes; rounding does not."""

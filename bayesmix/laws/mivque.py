@@ -76,6 +76,12 @@ def mivque0_optimum(model: StatedModel, problem: Problem) -> Optimum:
             'method="mivque0" takes quadratic forms of rows, and of data in batches there are '
             'sums only; take "reml"'
         )
+    structure = model.residual
+    if structure is not None and structure.known_variances(model.rows) is not None:
+        raise NotSupportedError(
+            f'method="mivque0" takes residuals that one variance multiplies, and there are two '
+            f'({structure.in_words}); take "reml"'
+        )
     began, mu = time.perf_counter(), model.design.mu
     w = _row_weights(model)
     y = model.y if mu.offset is None else model.y - mu.offset

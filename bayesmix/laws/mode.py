@@ -113,7 +113,9 @@ class Mode:
         if self.problem.scale is None:
             return np.asarray(self.optimum.sigma**2)
         if "sigma" in self.model.design.predictors:
-            return np.asarray(np.mean(self.row_sigma(None) ** 2))
+            known = self.model.design.known_se
+            beside = 0.0 if known is None else np.mean(np.square(known))
+            return np.asarray(np.mean(self.row_sigma(None) ** 2) + beside)
         assert self.model.residual is not None  # noqa: S101
         return self.model.residual.mean_variance(self.family_values, self.model.rows)
 

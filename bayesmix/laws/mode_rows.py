@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import sparse, special
@@ -27,6 +29,9 @@ from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.summed_variance import row_variance_of_sums
 from bayesmix.residual import Correlated
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["ModeRows"]
 
@@ -116,6 +121,24 @@ class ModeRows(Mode, Law):
             sd = size * np.sqrt(variance)
             return np.stack([mean, sd, mean - z * sd, mean + z * sd])
 
+    def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
+        """Rows that move along flat directions, and for responses those of unknown sigma."""
+        if request.parameter not in {"", "mu"}:
+            return self.sigma_coefficients[1].lost(rows.X), self.why_lost
+        lost = self.determined_fixed.lost(rows.X)
+        if request.kind == "response":
+            lost = lost | self.unknown_sigma(rows)
+        return lost, self.why_lost
+
+    @property
+    def why_lost(self) -> str:
+        """Why some estimates have no standard error, in words."""
+        raise NotImplementedError
+
+    def unknown_sigma(self, rows: Rows) -> np.ndarray:
+        """Rows whose sigma changes along directions in which the likelihood is flat."""
+        raise NotImplementedError
+
     def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
         """Mean of each row at the estimates: linear in the effects, and so that at the modes."""
         return self.means(rows)
@@ -180,8 +203,15 @@ class ModeRows(Mode, Law):
 
     def beside_data(self, n: int, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
         """The response and replicates at the estimates."""
-        number = checked_seed(seed, self.seed)
+        number = self.row_seed(seed)
         return self.model.y, self.replicates(n, new_groups=False, seed=number)[1].T
+
+    def at_rows(self, model: StatedModel, part: int) -> Self:
+        """The same normal law of all effects, which is made of the whole before it is left."""
+        _, _ = self.row_variance, self.determined_fixed
+        found = copy.copy(self)
+        found.model, found.part = model, part
+        return found
 
     def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
         """Sigma of rows at the estimates, shape (1, rows)."""
@@ -290,6 +320,7 @@ class ModeRows(Mode, Law):
             variance = self._variances(rows, request)
         if request.kind == "response":
             variance = variance + self._residual_variance(rows) / size / size
+            variance = np.where(self.unknown_sigma(rows), np.nan, variance)
         return self.means(rows), variance, size
 
     def _variances(self, rows: Rows, request: PredictionRequest) -> np.ndarray:

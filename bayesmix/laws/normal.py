@@ -261,7 +261,8 @@ class NormalLaw(FlatSigma):
         sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
         lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
         upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
-        if self.model.residual is not None and self.model.design.known_se is None:
+        estimated = self.model.family.residual_is_estimated
+        if self.model.residual is not None and estimated:
             labels.append(("Residual", ""))
             names.append("Residual")
             sd = {**sd, "Residual": np.sqrt(np.reshape(self.residual_on_link, 1))}
@@ -269,7 +270,7 @@ class NormalLaw(FlatSigma):
             shares.append(np.reshape(parts.residual / parts.total, 1))
         sds = joined([sd[name] for name in names])
         share = joined(shares)
-        if self.model.design.known_se is not None:
+        if not estimated:
             share = np.full(len(labels), np.nan)
         return labels, {
             "variance": sds**2,

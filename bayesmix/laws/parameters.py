@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.arguments import whole_number
 from bayesmix.laws.levels import GroupScale
+from bayesmix.laws.ran_away import RanAway, limits_along
 from bayesmix.memory import check_memory
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class ParameterDraws:
     others : mapping of str to ParameterDraws
         By parameter of the family that has a linear predictor of its own, the draws of its
         coefficients and effects, of all levels.
+    gone : tuple of RanAway or None
+        S directions of refits along which the coefficients have no finite estimate; empty
+        where all have one.
     """
 
     beta: np.ndarray
@@ -54,6 +58,14 @@ class ParameterDraws:
     family: Mapping[str, np.ndarray]
     n_draws: int
     others: Mapping[str, ParameterDraws] = field(default_factory=dict)
+    gone: tuple[RanAway | None, ...] = ()
+
+    def beyond(self, X: np.ndarray) -> np.ndarray | None:
+        """What is to be added to X beta where it has no finite value, shape (n, S).
+
+        None where nothing is.
+        """
+        return limits_along(self.gone, X) if self.gone else None
 
     def family_columns(self) -> dict[str, np.ndarray]:
         """The family's parameters with an axis for the rows, shape (S, 1) or (S, 1, k)."""

@@ -112,7 +112,11 @@ class Predictor:
         structure, rows = self._residual, self._rows.per_row
         if not isinstance(structure, Correlated) or not set(structure.needs) <= set(rows):
             return None
-        return ResidualDraws(structure, self._parameters, rows, self.n_draws, self._seed)
+        share = None
+        if structure.beside_known:
+            family = self.of_family(slice(0, self._rows.n_rows))
+            share = structure.shares(family, rows, self._rows.n_rows)
+        return ResidualDraws(structure, self._parameters, rows, self.n_draws, self._seed, share)
 
     def _row_sd(self, rows: slice) -> np.ndarray:
         """Residual standard deviation of each row, shape (S, rows) or (S, 1)."""
@@ -135,7 +139,7 @@ class Predictor:
     def block(self, number: int, rows: slice) -> np.ndarray:
         """Return the draws of a block of rows, shape (rows, S); of counts (rows, S, K)."""
         request = self._request
-        eta = self._linear.block(rows)
+        eta = self._in_the_limit(self._linear.block(rows), rows)
         if request.kind == "linear":
             return eta
         if request.parameter:
@@ -169,6 +173,20 @@ class Predictor:
                 total += part * weight * self._mean(eta + node * spread, family, per_row)
         return total
 
+    def _in_the_limit(self, eta: np.ndarray, rows: slice) -> np.ndarray:
+        """Linear predictors that are infinite in refits in which they ran away.
+
+        Thresholds may have run away beside them: probabilities are those where a search ended.
+        """
+        if not self.parameters.gone or self._request.kind == "response":
+            return eta
+        beyond = self.parameters.beyond(self._rows.X[rows])
+        if beyond is None:
+            return eta
+        if self._request.kind != "linear" and self._family.vector_parameters:
+            beyond = np.where(np.isinf(beyond), 0.0, beyond)
+        return np.asarray(eta + beyond)
+
     def _of_parameter(self, eta: np.ndarray, rows: slice) -> np.ndarray:
         """Draws of one parameter of the family at its linear predictor, shape (rows, S)."""
         link = self._model.links[self._request.parameter]
@@ -182,7 +200,7 @@ class Predictor:
 
     def category_block(self, rows: slice) -> np.ndarray:
         """Return draws of the probability of each category, shape (K, rows, S)."""
-        eta = self._linear.block(rows)
+        eta = self._in_the_limit(self._linear.block(rows), rows)
         if not self._request.marginal:
             return self._probabilities(eta, self.of_family(rows))
         spread = np.sqrt(self._linear.group_variance(rows))
@@ -326,7 +344,7 @@ class Predictor:
             out[:, block] = row_summaries(self.block(number, block), ci_prob)
 
         for_each_block(n_rows, n_draws, summarise)
-        return out
+        return without_infinite_means(out) if self.parameters.gone else out
 
     def _mean(
         self, eta: np.ndarray, family: Mapping[str, np.ndarray], per_row: Mapping[str, np.ndarray]
@@ -359,12 +377,17 @@ def row_summaries(
     at = [tail * (n - 1), (1 - tail) * (n - 1)]
     below = [int(np.floor(position)) for position in at]
     above = [min(k + 1, n - 1) for k in below]
+    unknown = np.isnan(draws).sum(axis=1)  # which may be any number: below all, and above
     draws.partition(sorted({*below, *above}), axis=1)
+    if unknown.any():
+        lowest = _lower_of_known(draws, unknown, at[0])
     with np.errstate(over="ignore", invalid="ignore"):
         ends = [
             _between(draws[:, k], draws[:, m], position - k)
             for position, k, m in zip(at, below, above, strict=True)
         ]
+        if unknown.any():
+            ends[0] = np.where(unknown > 0, lowest, ends[0])
         mean = draws.mean(axis=1)
         wide = np.flatnonzero(~(np.abs(mean) < _WIDE) | ~(np.abs(ends) < _WIDE).all(axis=0))
         far = draws[wide]
@@ -383,8 +406,31 @@ def row_summaries(
 
 
 def _between(low: np.ndarray, high: np.ndarray, share: float) -> np.ndarray:
-    """Interpolate between neighbours, which may be the same infinity."""
+    """Interpolate between neighbours, which may be infinite."""
     found: np.ndarray = np.where(low == high, low, low + share * (high - low))
+    infinite = np.isinf(low) | np.isinf(high)
+    if infinite.any():
+        sides = low if share == 0 else np.where(np.isinf(low), low, high)
+        found = np.where(infinite & (low != high), sides, found)
+    return found
+
+
+def _lower_of_known(draws: np.ndarray, unknown: np.ndarray, position: float) -> np.ndarray:
+    """Lower ends of rows in which draws that are not known stand below all others."""
+    out = np.full(len(draws), np.nan)
+    low, share = int(np.floor(position)), position - np.floor(position)
+    for k in np.flatnonzero(unknown <= low).tolist():
+        known = np.sort(draws[k])[: draws.shape[1] - unknown[k]]
+        at = low - unknown[k]
+        next_one = known[min(at + 1, len(known) - 1)]
+        out[k] = _between(known[at : at + 1], np.asarray([next_one]), float(share))[0]
+    return out
+
+
+def without_infinite_means(found: np.ndarray) -> np.ndarray:
+    """Summaries of refits, in which what ran away in some has neither mean nor deviation."""
+    lost = ~np.isfinite(found[0])
+    found[:2, lost] = np.nan
     return found
 
 

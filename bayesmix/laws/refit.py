@@ -13,6 +13,7 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.effect_draws import draw_effects
 from bayesmix.gaussian.problem import Problem
+from bayesmix.laws.ran_away import RanAway
 
 __all__ = ["Refit", "Refitting", "Worker", "effects_given"]
 
@@ -37,9 +38,9 @@ class Refit:
     deviance : float
         The REML criterion, or minus twice the log-likelihood.
     converged : bool
-    ran_away : ndarray, shape (p,), or None
-        Which way coefficients went that have no finite estimate, and 0 for the others; None
-        where all have one.
+    ran_away : RanAway or None
+        Directions of the coefficients along which there is no finite estimate; None where all
+        have one.
     """
 
     beta: np.ndarray
@@ -50,7 +51,7 @@ class Refit:
     effects: dict[str, np.ndarray]
     deviance: float
     converged: bool
-    ran_away: np.ndarray | None = None
+    ran_away: RanAway | None = None
 
     @property
     def sigma(self) -> float:

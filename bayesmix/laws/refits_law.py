@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from scipy import special
 
 from bayesmix.laws.draws import DrawsLaw
+from bayesmix.laws.jointly import Averaged, DrawnJointly, Inverse, Jointly
 from bayesmix.laws.linear import for_each_block
+from bayesmix.laws.ran_away import RanAway, limits_along
 from bayesmix.laws.summaries import SummaryOptions, summarise
 from bayesmix.laws.values import Values
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
     from bayesmix.laws.base import Asked, Columns
-    from bayesmix.laws.request import PredictionRequest
+    from bayesmix.laws.calibration import Calibration
+    from bayesmix.laws.parameters import ParameterDraws
+    from bayesmix.laws.request import Kind, PredictionRequest
+    from bayesmix.laws.residuals import Residual
     from bayesmix.laws.rows import Rows
 
 __all__ = ["Interval", "RefitsLaw", "limits_of"]
 
-_BEYOND = 1e150  # in the place of infinity: its square is a number
+_BEYOND = 1e100  # in the place of infinity: its square is a number
+_ANYWHERE = 1e150  # of what can be any number
 Interval = Literal["percentile", "basic", "normal", "bc", "bca"]
 
 
@@ -38,21 +45,35 @@ class RefitsLaw(DrawsLaw):
         fit itself; for intervals that go by its estimates.
     n_beside : int
         How many draws at the end of `with_fit` are no refits.
-    ran_away : ndarray, shape (1, B, p)
-        Which way coefficients went that have no finite estimate in a refit, as `Refit` has it.
+    gone : tuple of RanAway or None
+        Directions without a finite estimate in each refit, as `Refit` has them.
     """
 
-    ran_away: np.ndarray
+    gone: tuple[RanAway | None, ...]
     interval: Interval = "percentile"
     with_fit: RefitsLaw | None = field(default=None, repr=False)
     n_beside: int = 0
 
-    @property
+    @functools.cached_property
     def stated_values(self) -> Values:
-        """Draws in which coefficients that ran away are infinite, not where a search has ended."""
+        """Draws in which what ran away is infinite, or NaN, not where a search has ended."""
         others = {name: own.stated_values for name, own in self.others.items()}
-        beyond = np.where(self.ran_away == 0, 0.0, np.copysign(np.inf, self.ran_away))
-        return replace(self.values, beta=self.beta + beyond, others=others)
+        beta, parameters = self.beta, dict(self.parameters)
+        beyond = limits_along(self.gone, np.eye(beta.shape[-1]))
+        if beyond is not None:
+            beta = beta + beyond.T
+        for k, one in enumerate(self.gone):
+            if one is not None and one.thresholds is not None and self.parameter == "mu":
+                if parameters["thresholds"] is self.parameters["thresholds"]:
+                    parameters["thresholds"] = self.parameters["thresholds"].copy()
+                parameters["thresholds"][0, k] += one.limits_of_thresholds()
+        return replace(self.values, beta=beta, parameters=parameters, others=others)
+
+    @property
+    def _where_searches_ended(self) -> Self:
+        """The same draws without a word of what ran away."""
+        others = {name: own._where_searches_ended for name, own in self.others.items()}
+        return replace(self, gone=(None,) * len(self.gone), others=others)
 
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table."""
@@ -63,6 +84,8 @@ class RefitsLaw(DrawsLaw):
     def _against_zero(self) -> Columns:
         """Column p: twice the smaller share of refits on one side of zero, one counted more."""
         draws = self.stated_values.beta.reshape(-1, self.beta.shape[-1])
+        # What can be any number may be on either side.
+        draws = np.where(np.isnan(draws), 0.0, draws)
         fewest = np.minimum((draws >= 0).sum(axis=0), (draws <= 0).sum(axis=0))
         return {"p": np.minimum(2 * (fewest + 1) / (len(draws) + 1), 1.0)}
 
@@ -116,6 +139,15 @@ class RefitsLaw(DrawsLaw):
         found = self._limited(found, lambda law: DrawsLaw.covariance_parameters(law, asked)[1])
         return labels, found, notes
 
+    def draw(
+        self, levels: Mapping[str, np.ndarray], n: int | None, seed: int, kind: Kind = "mean"
+    ) -> ParameterDraws:
+        """Take draws, and what ran away in each of them."""
+        found = DrawsLaw.draw(self, levels, n, seed, kind)
+        if all(one is None for one in self.gone):
+            return found
+        return replace(found, gone=tuple(self.gone[k] for k in self.chosen(n)))
+
     def summaries(
         self, rows: Rows, request: PredictionRequest, draws: int | None, seed: int | None
     ) -> np.ndarray:
@@ -137,6 +169,31 @@ class RefitsLaw(DrawsLaw):
         for_each_block(rows.n_rows, predictor.n_draws, fill)
         return out
 
+    def mean_of_rows(self, rows: Rows, kind: Kind) -> np.ndarray:
+        """Mean of each row's draws, where searches ended for those that ran away, shape (n,)."""
+        return DrawsLaw.mean_of_rows(self._where_searches_ended, rows, kind)
+
+    def residuals(self, kind: Residual, seed: int | None) -> tuple[Rows, np.ndarray]:
+        """What the means leave of the response, or where it lies among replicates."""
+        return DrawsLaw.residuals(self._where_searches_ended, kind, seed)
+
+    def calibration(self, seed: int | None) -> Calibration:
+        """As if each row had been left out."""
+        return DrawsLaw.calibration(self._where_searches_ended, seed)
+
+    def jointly(
+        self, parts: Sequence[Averaged], request: PredictionRequest, inverse: Inverse | None,
+        draws: int | None, seed: int | None,
+    ) -> Jointly:  # fmt: skip
+        """Sums of averages of rows, whose contrasts know what of them ran away."""
+        if request.kind != "linear" or inverse is not None or all(g is None for g in self.gone):
+            return DrawsLaw.jointly(self, parts, request, inverse, draws, seed)
+        found = DrawsLaw.jointly(self._where_searches_ended, parts, request, inverse, draws, seed)
+        assert isinstance(found, DrawnJointly)  # noqa: S101
+        X = np.sum([part.weights @ part.rows.X for part in parts], axis=0)
+        gone = tuple(self.gone[k] for k in self.chosen(draws))
+        return replace(found, X=X, gone=gone)
+
     # -- inside ---------------------------------------------------------------
 
     def _limited(self, columns: Columns, of: Callable[[DrawsLaw], Columns]) -> Columns:
@@ -148,10 +205,16 @@ class RefitsLaw(DrawsLaw):
         return {name: found[name] if name in ends else v for name, v in columns.items()}
 
     def _summarise(self, draws: np.ndarray, options: SummaryOptions) -> Columns:
-        far = _far(draws)
-        found = summarise(far, options)
-        if far is not draws:
-            gone = np.isinf(draws[0, : draws.shape[1] - self.n_beside]).any(axis=0)
+        some = np.isinf(draws).any() or np.isnan(draws).any()
+        found = summarise(_far(draws, -1.0), options) if some else summarise(draws, options)
+        if some:
+            refits = draws[0, : draws.shape[1] - self.n_beside]
+            gone = ~np.isfinite(refits).all(axis=0)
+            other = summarise(_far(draws, 1.0), options)
+            # A median between numbers and what can be any number is not known.
+            same = found["estimate"] == other["estimate"]
+            found["estimate"] = np.where(same, found["estimate"], np.nan)
+            found["upper"] = other["upper"]
             if options.point == "mean":
                 found["estimate"] = np.where(gone, np.nan, found["estimate"])
             found["sd"] = np.where(gone, np.nan, found["sd"])
@@ -191,8 +254,14 @@ def limits_of(
     chapter 5. Cambridge University Press; Efron, B. (1987). Better bootstrap confidence
     intervals. Journal of the American Statistical Association 82, 171-185.
     """
+    if np.isnan(refits).any():  # what can be any number is below all others, and above them
+        signs = (1.0, -1.0) if kind == "basic" else (-1.0, 1.0)
+        low, high = (
+            limits_of(kind, _far(refits, sign), estimate, left_out, ci_prob) for sign in signs
+        )
+        return low[0], high[1]
     tail = (1 - ci_prob) / 2
-    gone = np.isinf(refits).any(axis=0)
+    gone = ~(np.abs(refits) < _BEYOND).all(axis=0)
     refits = _far(refits)
     if kind == "normal":
         estimate = np.where(gone, np.nan, estimate)
@@ -200,7 +269,8 @@ def limits_of(
         z = float(special.ndtri(1 - tail)) * refits.std(axis=0, ddof=1)
         return centre - z, centre + z
     if kind in ("bc", "bca"):
-        below = (refits < estimate).mean(axis=0) + (refits == estimate).mean(axis=0) / 2
+        at = _far(estimate)
+        below = (refits < at).mean(axis=0) + (refits == at).mean(axis=0) / 2
         shift = special.ndtri(np.clip(below, 0.5 / len(refits), 1 - 0.5 / len(refits)))
         bend = _acceleration(left_out) if kind == "bca" else np.zeros(len(estimate))
         out = []
@@ -209,7 +279,10 @@ def limits_of(
             out.append(np.where(np.isnan(level), np.nan, _infinite(_quantiles(refits, level))))
         return out[0], out[1]
     lower, upper = _infinite(np.quantile(refits, [tail, 1 - tail], axis=0))
-    return (2 * estimate - upper, 2 * estimate - lower) if kind == "basic" else (lower, upper)
+    if kind != "basic":
+        return lower, upper
+    estimate = np.where(np.isfinite(estimate), estimate, np.nan)
+    return 2 * estimate - upper, 2 * estimate - lower
 
 
 def _acceleration(left_out: np.ndarray) -> np.ndarray:
@@ -230,13 +303,21 @@ def _quantiles(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.asarray(ordered[low, k] + (at - low) * (ordered[high, k] - ordered[low, k]))
 
 
-def _far(values: np.ndarray) -> np.ndarray:
-    """Values in which the infinite ones are so large that quantiles between them are too."""
-    return np.clip(values, -_BEYOND, _BEYOND) if np.isinf(values).any() else values
+def _far(values: np.ndarray, unknown: float = 1.0) -> np.ndarray:
+    """Values in which the infinite ones are so large that quantiles between them are too.
+
+    What can be any number is farther still, above all others or below them.
+    """
+    found = np.clip(values, -_BEYOND, _BEYOND) if np.isinf(values).any() else values
+    nan = np.isnan(found)
+    return np.where(nan, unknown * _ANYWHERE, found) if nan.any() else found
 
 
 def _infinite(quantiles: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(quantiles) > _BEYOND**0.8, np.copysign(np.inf, quantiles), quantiles)
+    """Quantiles with infinity, or NaN, in the place of what stands for it."""
+    far = np.abs(quantiles)
+    found = np.where(far > _BEYOND**0.8, np.copysign(np.inf, quantiles), quantiles)
+    return np.where(far > _ANYWHERE**0.9, np.nan, found)
 
 
 def _plain(asked: Asked) -> Asked:

@@ -13,6 +13,7 @@ from bayesmix.laws.cases import Cases
 from bayesmix.laws.joint_laplace import JointLaplace
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.laplace_refits import LaplaceCases, LaplaceRefits
+from bayesmix.laws.ran_away import RanAway
 from bayesmix.laws.refit import Refit, Refitting
 from bayesmix.laws.refits import Refits
 from bayesmix.laws.refits_anew import RefitsAnew, parameters_of
@@ -91,6 +92,11 @@ class Resampling:
             effects=dict(law.conditional.b),
             deviance=law.deviance,
             converged=law.optimum.converged,
+            ran_away=(
+                law.ran_away(law.gp_by_row, law.laplace, law.model.y)
+                if isinstance(law, LaplaceLaw)
+                else None
+            ),
         )
 
     def law_of(self, refits: Sequence[Refit], seed: int) -> RefitsLaw:
@@ -112,13 +118,13 @@ class Resampling:
             return np.stack([np.asarray(of(refit)) for refit in refits])[None]
 
         beta = gathered(lambda r: r.beta)
-        finite = np.zeros(beta.shape[-1])
-        ran_away = gathered(lambda r: finite if r.ran_away is None else r.ran_away)
+        gone = tuple(r.ran_away for r in refits)
         parameters = {n: gathered(lambda r, n=n: r.parameters[n]) for n in refits[0].parameters}  # type: ignore[misc]
 
         def law(
-            parameter: str, names: Mapping[str, str], beta: np.ndarray, ran_away: np.ndarray
-        ) -> RefitsLaw:
+            parameter: str, names: Mapping[str, str], beta: np.ndarray,
+            gone: tuple[RanAway | None, ...] = gone,
+        ) -> RefitsLaw:  # fmt: skip
             """That of one predictor, whose groups are called `names` in refits."""
 
             def by_group(of: Callable[[Refit], Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -137,13 +143,13 @@ class Resampling:
                 model=model, parameter=parameter, beta=beta, sd=by_group(lambda r: r.sd),
                 corr=by_group(lambda r: r.corr), structure=structure,
                 b=by_group(lambda r: r.effects), labels=(np.arange(1), np.arange(len(refits))),
-                seed=seed, ran_away=ran_away,
+                seed=seed, gone=gone,
             )  # fmt: skip
 
         if isinstance(self.law, JointLaplace):
             places = {name: self.law.place_of(name) for name in self.law.predictors}
             parts = {
-                n: law(n, names, beta[..., at], ran_away[..., at])
+                n: law(n, names, beta[..., at], tuple(g and g.of(at) for g in gone))
                 for n, (at, names) in places.items()
             }
             mu = parts.pop("mu")
@@ -151,15 +157,24 @@ class Resampling:
         others = {}
         if "sigma" in model.design.predictors:  # of a normal response
             own = parameters.pop(model.names.of("sigma").beta)
-            others["sigma"] = law("sigma", {}, own, np.zeros_like(own))
-        mu = law("mu", {g.name: g.name for g in model.design.mu.groups}, beta, ran_away)
+            others["sigma"] = law("sigma", {}, own, (None,) * len(refits))
+        mu = law("mu", {g.name: g.name for g in model.design.mu.groups}, beta)
         return replace(mu, parameters=parameters, others=others)
 
     def ran_away(self, refits: Sequence[Refit]) -> dict[str, int]:
-        """In how many refits coefficients have no finite estimate, by their names."""
-        signs = [r.ran_away != 0 for r in refits if r.ran_away is not None]
-        names = self._whole.model.design.mu.fixed_effects
-        counts = np.sum(signs, axis=0).tolist() if signs else []
+        """In how many refits coefficients or thresholds have no finite estimate, by their names."""
+        model = self._whole.model
+        names = list(model.design.mu.fixed_effects)
+        gone = [r.ran_away for r in refits if r.ran_away is not None]
+        lost = [one.limits(np.eye(len(names))) != 0 for one in gone]
+        if any(one.thresholds is not None for one in gone):
+            labels = model.family.parameter_labels(model.design.response)["thresholds"]
+            names += [f"thresholds[{label}]" for label in labels]
+            lost = [
+                np.append(own, one.limits_of_thresholds() != 0)
+                for own, one in zip(lost, gone, strict=True)
+            ]
+        counts = np.sum(lost, axis=0).tolist() if lost else []
         return {name: k for name, k in zip(names, counts, strict=False) if k}
 
     @functools.cached_property

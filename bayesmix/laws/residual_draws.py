@@ -9,7 +9,6 @@ import numpy as np
 
 from bayesmix.laws.levels import name_key
 from bayesmix.residual import Correlated
-from bayesmix.residual.series import series_of
 
 __all__ = ["ResidualDraws"]
 
@@ -28,6 +27,8 @@ class ResidualDraws:
         With series and coordinates.
     n_draws : int
     seed : int
+    share : ndarray, shape (S, n) or (1, n), optional
+        What of each row's standard deviation is correlated, where known errors stand beside.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ResidualDraws:
         rows: Mapping[str, np.ndarray],
         n_draws: int,
         seed: int,
+        share: np.ndarray | None = None,
     ) -> None:
         self._structure, self._n_draws, self._seed = structure, n_draws, seed
         self._parameters = {
@@ -44,7 +46,7 @@ class ResidualDraws:
             for name, values in parameters.items()
             if name in structure.dims
         }
-        self._series = series_of(rows, structure.n_coordinates)
+        self._series, self._share = structure.series(rows), share
         n = len(self._series.order)
         self._place = np.empty(n, dtype=np.int64)
         self._place[self._series.order] = np.arange(n)
@@ -110,11 +112,16 @@ class ResidualDraws:
     def _roots(self, g: int) -> tuple[np.ndarray, np.ndarray]:
         """Root of the correlation matrix of a series at each draw, and its inverse."""
         pattern = int(self._series.pattern[g])
-        if pattern not in self._known:
-            times = self._series.of_pattern[pattern]
-            R = np.broadcast_to(
-                self._structure.matrix(self._parameters, times),
-                (self._n_draws, len(times), len(times)),
-            )
-            self._known[pattern] = np.linalg.cholesky(R), np.linalg.inv(R)
-        return self._known[pattern]
+        if pattern in self._known:
+            return self._known[pattern]
+        times, own = self._series.of_pattern[pattern], None
+        if self._share is not None:
+            own = self._share[:, self._series.rows_of_pattern(pattern)[0]]
+        R = np.broadcast_to(
+            self._structure.shared(self._parameters, times, own),
+            (self._n_draws, len(times), len(times)),
+        )
+        found = np.linalg.cholesky(R), np.linalg.inv(R)
+        if self._share is None:  # else each series has its own, which are not asked for again
+            self._known[pattern] = found
+        return found

@@ -243,7 +243,7 @@ def new_per_row(
         columns = tuple(dict.fromkeys([*given.levels.columns, *given.coordinates]))
         if set(columns) <= set(known):  # else rows are in no known series
             found |= given.of_new(select_columns(data, columns).reset_index(drop=True), labels)
-        elif model.residual is not None and model.residual.scale_parameters:
+        elif model.residual is not None and model.residual.sd_by_place:
             raise DataError(
                 f'kind="response" needs {", ".join(f"`{c}`" for c in columns)} of each row: '
                 f"{model.residual.in_words} have a standard deviation for each place"

@@ -15,6 +15,7 @@ from bayesmix.inference.problems import gaussian_problem
 from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.levels import covariance_roots
 from bayesmix.laws.rows import rows_of_fit
+from bayesmix.laws.values import residual_values
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -60,9 +61,9 @@ def degrees_of_draws(law: Law) -> dict[str, float]:
     """
     model, drawn = law.model, law.values
     smooths = [group for group in model.design.mu.groups if group.smooth is not None]
-    normal = not (drawn.others or why_not_collapsed(
-        model.design, model.family, model.rows, model.prior_entries
-    ))  # fmt: skip
+    normal = not why_not_collapsed(
+        model.design, model.family, model.rows, model.prior_entries, model.residual
+    )
     n_draws = drawn.beta.shape[0] * drawn.beta.shape[1]
     most = _MOST_DRAWS if normal else int(np.clip(_WORK // model.design.n_obs, 10, _MOST_DRAWS))
     chosen = np.unique(np.linspace(0, n_draws - 1, min(most, n_draws)).astype(int))
@@ -86,7 +87,8 @@ def _of_normal(model: StatedModel, drawn: Values, sd: Mapping, corr: Mapping, so
     problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else some(drawn.parameters["sigma"])
     structure = {g: {n: some(v) for n, v in own.items()} for g, own in drawn.structure.items()}
-    X = pack_theta(problem, sd, corr, sigma, structure)
+    residual = {name: some(own) for name, own in residual_values(model, drawn).items()}
+    X = pack_theta(problem, sd, corr, sigma, structure, residual)
     co = problem.absolute_coordinates()
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     for x in X:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor, LinearPredictor
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["Values", "by_name", "by_part", "estimated_pairs", "own_parameters", "sd_in_words"]
+__all__ = [
+    "Values", "by_name", "by_part", "estimated_pairs", "own_parameters", "residual_values",
+    "sd_in_words",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,22 @@ def estimated_pairs(group: GroupingFactor) -> Sequence[tuple[int, int]]:
 def sd_in_words(group: GroupingFactor, label: str) -> str:
     """A standard deviation of a grouping factor's effects in words, or that of a smooth."""
     return f"the sd of {label}" if label == group.name else f"the sd of {label} by {group.name}"
+
+
+def residual_values(model: StatedModel, values: Values) -> dict[str, np.ndarray]:
+    """Values of R's variables, and of the coefficients of sigma's predictor, by their names.
+
+    Parameters
+    ----------
+    model : StatedModel
+        With a normal response.
+    values : Values
+    """
+    structure = model.residual
+    found = {} if structure is None else {name: values.parameters[name] for name in structure.dims}
+    if "sigma" in values.others:
+        found[model.names.of("sigma").beta] = values.others["sigma"].beta
+    return found
 
 
 def own_parameters(model: StatedModel, values: Values) -> dict[str, np.ndarray]:

@@ -209,7 +209,7 @@ def check_supports(model: Model, posterior: xr.Dataset) -> None:
 
 def _check_residual(residual: Residual, posterior: xr.Dataset) -> None:
     """The same for what a residual structure has in the posterior: numbers, vectors, matrices."""
-    known = {one.name: one for one in residual.parameters}
+    known = {one.name: one for one in (*residual.scale_parameters, *residual.parameters)}
     for name, dims in residual.dims.items():
         if name in known:
             one = known[name]

@@ -14,14 +14,15 @@ from bayesmix.residual.known_se import KnownStandardErrors
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.row_scale import RowScale
+from bayesmix.residual.sigma_beside import SigmaBesideKnown
 from bayesmix.residual.toep import Toeplitz
 from bayesmix.residual.us import Unstructured
 from bayesmix.residual.weighted import Weighted
 
 __all__ = [
     "BY_ROWS", "STRUCTURES", "Correlated", "Independent", "KnownStandardErrors", "PairClasses",
-    "Residual", "ResidualParameter", "RowScale", "Rows", "Weighted", "residual_by_rows",
-    "residual_structure",
+    "Residual", "ResidualParameter", "RowScale", "Rows", "SigmaBesideKnown", "Weighted",
+    "residual_by_rows", "residual_structure",
 ]  # fmt: skip
 
 # Structures that what is given per row decides on: the first whose needs are met.

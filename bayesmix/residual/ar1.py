@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.entries import Powers
 from bayesmix.residual.neighbours import Neighbours
 from bayesmix.residual.parameter import ResidualParameter
 
@@ -56,7 +58,20 @@ class Autoregressive(Neighbours):
         """Rho to the power of the gap."""
         return parameters["rho_residual"] ** np.abs(first[0] - second[0])
 
+    def entrywise(self) -> type[Correlated]:
+        """The powers of rho themselves."""
+        return AutoregressiveEntries
+
     @property
     def correlation_latex(self) -> str:
         """Rho to the power of the gap."""
         return r"\rho^{|t_i - t_j|}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoregressiveEntries(Powers, Autoregressive):
+    """The same where the inverse has more than neighbours."""
+
+    def powers(self, times: np.ndarray) -> np.ndarray:
+        """Gaps."""
+        return np.abs(times - times.T)

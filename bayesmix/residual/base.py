@@ -41,6 +41,7 @@ class Residual(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     estimates_sigma: ClassVar[bool] = True
     correlated: ClassVar[bool] = False  # whether residuals of different rows depend on each other
+    sd_by_place: ClassVar[bool] = False  # whether a row's sd needs its place in a series
 
     # -- parameters -----------------------------------------------------------
 
@@ -97,6 +98,18 @@ class Residual(ABC):
         -------
         PairClasses
         """
+
+    def known_variances(self, rows: Rows) -> np.ndarray | None:
+        """Return known variances of rows that stand beside R's own, shape (n,), if there are any.
+
+        R is then their sum, which has no coefficient in common: classes are the entries of
+        inverses (`PairClasses.patterns`), each of one pair of rows.
+
+        Parameters
+        ----------
+        rows : mapping of str to ndarray, shape (n,)
+        """
+        return None
 
     def scale(self, rows: Rows, n: int) -> RowScale | None:
         """Return the rows' own standard deviations, if they are the structure's.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,12 +12,14 @@ from scipy import linalg, sparse
 
 from bayesmix.families import Family
 from bayesmix.residual.base import Residual, Rows
-from bayesmix.residual.pairs import PairClasses
+from bayesmix.residual.parameter import ResidualParameter
+from bayesmix.residual.row_scale import RowScale
 from bayesmix.residual.series import SERIES, Series, coordinate_names, series_of
 
-__all__ = ["Correlated", "inverse_classes"]
+__all__ = ["Correlated"]
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
+_AT_ONCE = 4_000_000  # numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +32,18 @@ class Correlated(Residual):
         The structure as the formula writes it.
     n_coordinates : int
         How many coordinates place a row in its series.
+    beside_known : bool
+        Whether known variances of the rows, their squared standard errors, stand beside:
+        R = S C S + diag(se^2).
+    own_sigma : float
+        Scale of the default prior of sigma where it is a parameter of the structure's; 0
+        where it is the family's, has a predictor, or is not there.
     """
 
     text: str = ""
     n_coordinates: int = 1
+    beside_known: bool = False
+    own_sigma: float = 0.0
 
     correlated: ClassVar[bool] = True
     word: ClassVar[str]
@@ -52,8 +62,58 @@ class Correlated(Residual):
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Series and coordinates of each row."""
-        return (SERIES, *coordinate_names(self.n_coordinates))
+        """Series and coordinates of each row, and its standard error where that is known."""
+        known = ("known_se",) if self.beside_known else ()
+        return (SERIES, *coordinate_names(self.n_coordinates), *known)
+
+    @property
+    def estimates_sigma(self) -> bool:  # type: ignore[override]
+        """Whether one sigma multiplies all of R."""
+        return not self.beside_known
+
+    @property
+    def scale_parameters(self) -> tuple[ResidualParameter, ...]:
+        """Sigma, where it is the structure's."""
+        if not self.own_sigma:
+            return ()
+        return (
+            ResidualParameter(
+                name="sigma", support="positive", start=self.own_sigma,
+                prior=("HalfCauchy", {"beta": self.own_sigma}),
+            ),
+        )  # fmt: skip
+
+    @property
+    def dims(self) -> Mapping[str, tuple[str, ...]]:
+        """The variables of the parameters, sigma among them where it is the structure's."""
+        return {one.name: () for one in (*self.scale_parameters, *self.parameters)}
+
+    def scale(self, rows: Rows, n: int) -> RowScale | None:
+        """One stratum, whose standard deviation is sigma."""
+        if not self.own_sigma:
+            return None
+        return RowScale(
+            X=np.ones((1, 1)), offset=np.zeros(1), stratum=np.zeros(n, dtype=np.int64),
+            parameters=self.scale_parameters, variable="sigma", is_number=True,
+        )  # fmt: skip
+
+    def entrywise(self) -> type[Correlated]:
+        """Return the class of the same law whose coefficients are correlations themselves."""
+        return type(self)
+
+    def with_known(self, unit: float) -> Correlated:
+        """Return the structure beside known standard errors of the rows.
+
+        Parameters
+        ----------
+        unit : float
+            Scale of the default prior of sigma; 0 where it has a predictor.
+        """
+        return _as(self.entrywise(), self, beside_known=True, own_sigma=unit)
+
+    def known_variances(self, rows: Rows) -> np.ndarray | None:
+        """Squares of the known standard errors."""
+        return np.square(rows["known_se"]) if self.beside_known else None
 
     @abstractmethod
     def correlation(
@@ -73,6 +133,11 @@ class Correlated(Residual):
         """
 
     def row_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+        """Standard deviation of each row, that of a known error included."""
+        own = self.own_sd(parameters, rows)
+        return (own**2 + rows["known_se"] ** 2) ** 0.5 if self.beside_known else own
+
+    def own_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """Sigma, over the root of the row's weight where there are weights."""
         sigma = parameters["sigma"]
         return sigma / rows["weights"] ** 0.5 if "weights" in rows else sigma
@@ -87,8 +152,8 @@ class Correlated(Residual):
     # -- the law of rows ------------------------------------------------------
 
     def series(self, rows: Rows) -> Series:
-        """Sort rows into series."""
-        return series_of(rows, self.n_coordinates)
+        """Sort rows into series; each is a pattern of its own beside known errors."""
+        return series_of(rows, self.n_coordinates, apart=self.beside_known)
 
     def matrix(self, parameters: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
         """Correlation matrix of the rows of one series, shape (..., m, m).
@@ -104,12 +169,68 @@ class Correlated(Residual):
         R[..., np.arange(m), np.arange(m)] = 1.0
         return R
 
+    def shares(self, parameters: Mapping[str, Any], rows: Rows, n: int) -> np.ndarray | None:
+        """What of each row's standard deviation is correlated, shape (..., n); None for all.
+
+        Parameters
+        ----------
+        parameters : mapping of str to float, or ndarray of shape (S, 1) or (S, n)
+        rows : mapping of str to ndarray, shape (n,)
+        n : int
+        """
+        if not self.beside_known:
+            return None
+        sd = np.asarray(self.row_sd(parameters, rows))
+        share = np.asarray(self.own_sd(parameters, rows)) / sd
+        return np.broadcast_to(share, (*share.shape[:-1], n) if share.ndim else (n,))
+
+    def shared(
+        self, parameters: Mapping[str, Any], times: np.ndarray, share: np.ndarray | None
+    ) -> np.ndarray:
+        """Correlation matrix of all that one series' residuals are of, shape (..., m, m).
+
+        Parameters
+        ----------
+        parameters, times
+            As of `matrix`.
+        share : ndarray, shape (..., m), or None
+            As `shares` has it, for the rows of the series.
+        """
+        R = self.matrix(parameters, times)
+        if share is None:
+            return R
+        R = R * share[..., :, None] * share[..., None, :]
+        R[..., range(len(times)), range(len(times))] = 1.0
+        return R
+
+    def log_determinants(self, parameters: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
+        """Log determinant of the correlation matrix of one series at many values, shape (S,).
+
+        Parameters
+        ----------
+        parameters : mapping of str to ndarray, shape (S, ...)
+            By the variables' names.
+        times : ndarray, shape (m, k)
+        """
+        n_draws = max(len(values) for values in parameters.values())
+        found, step = np.empty(n_draws), max(1, _AT_ONCE // max(1, len(times) ** 2))
+        for start in range(0, n_draws, step):
+            own = {
+                name: np.reshape(v[start : start + step], (-1, 1, 1, *np.shape(v)[1:]))
+                for name, v in parameters.items()
+            }
+            L = np.linalg.cholesky(self.matrix(own, times))
+            found[start : start + step] = 2.0 * np.log(np.diagonal(L, axis1=-2, axis2=-1)).sum(-1)
+        return found
+
     def covariance(self, parameters: Mapping[str, Any], rows: Rows, n: int) -> np.ndarray:
         """R of n rows as a dense matrix, shape (n, n)."""
         series, out = self.series(rows), np.zeros((n, n))
+        share = self.shares(parameters, rows, n)
         for k, times in enumerate(series.of_pattern):
-            C = self.matrix(parameters, times)
-            for at in series.rows_of_pattern(k):
+            own = series.rows_of_pattern(k)
+            C = self.shared(parameters, times, None if share is None else share[own[0]])
+            for at in own:
                 out[np.ix_(at, at)] = C
         sd = np.broadcast_to(self.row_sd(parameters, rows), (n,))
         return out * np.outer(sd, sd)
@@ -120,9 +241,11 @@ class Correlated(Residual):
         """Residuals without correlation, each given those before it in its series."""
         series, out = self.series(rows), np.empty(len(residuals))
         scaled = residuals / self.row_sd(parameters, rows)
+        share = self.shares(parameters, rows, len(residuals))
         for k, times in enumerate(series.of_pattern):
-            L = np.linalg.cholesky(self.matrix(parameters, times))
             at = series.rows_of_pattern(k)
+            own = None if share is None else share[at[0]]
+            L = np.linalg.cholesky(self.shared(parameters, times, own))
             out[at] = linalg.solve_triangular(L, scaled[at].T, lower=True).T
         return out
 
@@ -130,11 +253,13 @@ class Correlated(Residual):
         """Return W with R^-1 = W' W, shape (n, n): what `whiten` multiplies by."""
         series = self.series(rows)
         at, to, entries = [], [], []
+        share = self.shares(parameters, rows, n)
         for k, times in enumerate(series.of_pattern):
-            L = np.linalg.cholesky(self.matrix(parameters, times))
+            own = series.rows_of_pattern(k)
+            of_own = None if share is None else share[own[0]]
+            L = np.linalg.cholesky(self.shared(parameters, times, of_own))
             inverse = linalg.solve_triangular(L, np.eye(len(times)), lower=True)
             i, j = np.tril_indices(len(times))
-            own = series.rows_of_pattern(k)
             at.append(own[:, i].ravel())
             to.append(own[:, j].ravel())
             entries.append(np.tile(inverse[i, j], len(own)))
@@ -167,12 +292,14 @@ class Correlated(Residual):
         rng : numpy Generator
         n : int
         """
-        return self.unit_draws(parameters, rows, rng, n) * self.row_sd(parameters, rows)
+        share = self.shares(parameters, rows, n)
+        return self.unit_draws(parameters, rows, rng, n, share) * self.row_sd(parameters, rows)
 
     def unit_draws(
-        self, parameters: Mapping[str, Any], rows: Rows, rng: np.random.Generator, n: int
-    ) -> np.ndarray:
-        """The same with unit variance: sigma is not looked at."""
+        self, parameters: Mapping[str, Any], rows: Rows, rng: np.random.Generator, n: int,
+        share: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """The same with unit variance, and `shares` where errors are known: no look at sigma."""
         series = self.series(rows)
         n_draws = max(len(values) for values in parameters.values())
         out = rng.standard_normal((n_draws, n))
@@ -182,8 +309,10 @@ class Correlated(Residual):
             if name != "sigma"
         }
         for k, times in enumerate(series.of_pattern):
-            L = np.linalg.cholesky(self.matrix(own, times))
             at = series.rows_of_pattern(k)
+            L = np.linalg.cholesky(
+                self.shared(own, times, None if share is None else share[:, at[0]])
+            )
             out[:, at] = np.einsum("sij,sgj->sgi", np.broadcast_to(L, (n_draws, *L.shape[-2:])),
                                    out[:, at])  # fmt: skip
         return out
@@ -210,6 +339,10 @@ class Correlated(Residual):
         import pytensor.tensor as pt
 
         given = {key: rows[key].get_value() for key in self.needs}
+        if self.beside_known:
+            return self._pymc_beside_known(
+                name, family, eta, parameters, observed, dims, {**rows, **given}
+            )
         series = self.series(given)
         n, mean = len(series.order), family.tensor_mean(eta)
         sd = self.row_sd(parameters, {**rows, **given}) * pt.ones(n)
@@ -235,21 +368,78 @@ class Correlated(Residual):
             signature=f"{inputs}->(n)",
         )  # fmt: skip
 
-    def _tensor(self, parameters: Mapping[str, Any], times: np.ndarray) -> Any:
-        """Correlation matrix of one series in PyTensor."""
+    def _pymc_beside_known(
+        self, name: str, family: Family, eta: Any, parameters: Mapping[str, Any], observed: Any,
+        dims: str, given: Rows,
+    ) -> Any:  # fmt: skip
+        """A normal for each series, whose covariance is its own: all series of a length at once."""
+        import pymc as pm
         import pytensor.tensor as pt
 
-        first, second = [t[:, None] for t in times.T], [t[None, :] for t in times.T]
-        m = len(times)
+        series, variance = self.series(given), np.square(given["known_se"])
+        n, mean = len(series.order), family.tensor_mean(eta)
+        sd = self.own_sd(parameters, given) * pt.ones(n)
+        own = {k: pt.as_tensor_variable(v) for k, v in parameters.items() if k != "sigma"}
+        keys = list(own)
+        sizes = np.unique(series.sizes)
+        rows_of = [
+            np.stack([series.order[a : a + m] for a in series.start[:-1][series.sizes == m]])
+            for m in sizes
+        ]
+        places = np.empty_like(series.times)
+        places[series.order] = series.times
+
+        def logp(value: Any, mean: Any, sd: Any, *values: Any) -> Any:
+            left, total = value - mean, -0.5 * n * _LOG_2PI
+            for at in rows_of:
+                R = self._tensor(dict(zip(keys, values, strict=True)), places[at])
+                R = R * sd[at][:, :, None] * sd[at][:, None, :]
+                L = pt.linalg.cholesky(R + np.eye(at.shape[1]) * variance[at][:, :, None])
+                white = pt.linalg.solve_triangular(L, left[at][:, :, None], lower=True, b_ndim=2)
+                half = pt.log(pt.diagonal(L, axis1=-2, axis2=-1)).sum()
+                total += -0.5 * pt.sqr(white).sum() - half
+            return total
+
+        def random(mean: Any, sd: Any, *values: Any, rng: Any = None, size: Any = None) -> Any:  # noqa: ARG001
+            here = {k: np.asarray(v)[None, None] for k, v in zip(keys, values, strict=True)}
+            whole = np.sqrt(sd**2 + variance)
+            return mean + whole * self.unit_draws(here, given, rng, n, (sd / whole)[None])[0]
+
+        inputs = ",".join(["(n)", "(n)", *(f"({','.join('abc'[: v.ndim])})" for v in own.values())])
+        return pm.CustomDist(
+            name, mean, sd, *own.values(), logp=logp, random=random, observed=observed, dims=dims,
+            signature=f"{inputs}->(n)",
+        )  # fmt: skip
+
+    def _tensor(self, parameters: Mapping[str, Any], times: np.ndarray) -> Any:
+        """Correlation matrices of series of one length in PyTensor, shape (..., m, m)."""
+        import pytensor.tensor as pt
+
+        columns = [times[..., k] for k in range(times.shape[-1])]
+        first, second = [t[..., :, None] for t in columns], [t[..., None, :] for t in columns]
+        m = times.shape[-2]
         off = np.ones((m, m)) - np.eye(m)
         return pt.as_tensor_variable(np.eye(m)) + off * self.correlation(parameters, first, second)
 
     def latex(self, likelihood: str) -> str:
         """The likelihood of a row, and the correlation of two rows of a series."""
+        if self.beside_known:
+            return (
+                r"\operatorname{Normal}(\mu_i + e_i, \text{se}_i), \quad "
+                r"e_i \sim \operatorname{Normal}(0, \sigma_i), \quad "
+                rf"\operatorname{{Cor}}(e_i, e_j) = {self.correlation_latex}"
+            )
         return (
             rf"{likelihood}, \quad "
             rf"\operatorname{{Cor}}(y_i, y_j \mid \mu) = {self.correlation_latex}"
         )
+
+    def mean_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
+        """The mean over the rows, of known variances too."""
+        if self.own_sigma:
+            own = np.square(parameters["sigma"])
+            return np.asarray(own + np.mean(np.square(rows["known_se"])))
+        return Residual.mean_variance(self, parameters, rows)
 
     @property
     def correlation_latex(self) -> str:
@@ -258,41 +448,11 @@ class Correlated(Residual):
 
     @property
     def in_words(self) -> str:
-        """The structure as the formula writes it."""
-        return f"residuals {self.text or self.name}"
+        """The structure as the formula writes it, and what stands beside."""
+        beside = " beside known standard errors" if self.beside_known else ""
+        return f"residuals {self.text or self.name}{beside}"
 
 
-def inverse_classes(structure: Correlated, rows: Rows) -> PairClasses:
-    """Classes of pairs where each entry of the inverse of each pattern is one.
-
-    Parameters
-    ----------
-    structure : Correlated
-    rows : mapping of str to ndarray, shape (n,)
-
-    Returns
-    -------
-    PairClasses
-        Rows paired with themselves are among the pairs, so that class 0 holds none else.
-    """
-    series = structure.series(rows)
-    n = len(series.order)
-    sizes = np.asarray([len(times) for times in series.of_pattern], dtype=np.int64)
-    counts = np.bincount(series.pattern, minlength=len(sizes))
-    diagonal = np.empty(n, dtype=np.int64)
-    first, second, kind, start = [], [], [], 0
-    for k, m in enumerate(sizes.tolist()):
-        at = series.rows_of_pattern(k)
-        i, j = np.tril_indices(m, -1)
-        first.append(at[:, i].ravel())
-        second.append(at[:, j].ravel())
-        kind.append(np.tile(start + i * (i + 1) // 2 + j, len(at)))
-        own = np.arange(m)
-        diagonal[at] = start + own * (own + 1) // 2 + own
-        start += m * (m + 1) // 2
-    i, j = np.concatenate(first), np.concatenate(second)
-    return PairClasses(
-        n_classes=start, diagonal=diagonal, weights=rows.get("weights"), first=i, second=j,
-        kind=np.concatenate(kind), value=structure.pair_values(rows, i, j),
-        patterns=(sizes, counts),
-    )  # fmt: skip
+def _as(kind: type[Correlated], given: Correlated, **changes: Any) -> Correlated:
+    """A structure of another class with the same fields, some of them changed."""
+    return kind(**{one.name: getattr(given, one.name) for one in fields(given)} | changes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.entries import Powers
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.series import SERIES
@@ -104,13 +105,31 @@ class CompoundSymmetry(Correlated):
             log_det[0] -= count * ((m - 1.0) * math.log(1.0 - rho) + math.log(whole))
             log_det[1] += count * ((m - 1.0) * c[0] - (m - 1.0) / whole)
 
+    def log_determinants(self, parameters: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
+        """That of a matrix with one value off its diagonal."""
+        rho, m = np.asarray(parameters["rho_residual"]), len(times)
+        return np.asarray((m - 1) * np.log1p(-rho) + np.log1p((m - 1) * rho))
+
     def correlation(
         self, parameters: Mapping[str, Any], first: Sequence[Any], second: Sequence[Any]
     ) -> Any:
         """Rho."""
         return parameters["rho_residual"]
 
+    def entrywise(self) -> type[Correlated]:
+        """Rho itself."""
+        return CompoundSymmetryEntries
+
     @property
     def correlation_latex(self) -> str:
         """Rho."""
         return r"\rho"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompoundSymmetryEntries(Powers, CompoundSymmetry):
+    """The same where the inverse has no one number off its diagonal."""
+
+    def powers(self, times: np.ndarray) -> np.ndarray:
+        """1 off the diagonal."""
+        return 1.0 - np.eye(len(times))

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bayesmix.residual.base import Rows
-from bayesmix.residual.correlated import Correlated, inverse_classes
+from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.entries import inverse_classes
 from bayesmix.residual.neighbours import Neighbours
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
@@ -121,6 +122,10 @@ class Exponential(Ranged, Neighbours):
             by_phi[2 + 2 * k] = -(1.0 + r * r) / (left * left) * slope
             log_det[0] -= count * np.log(left)
             log_det[1] += count * 2.0 * r / left * slope
+
+    def entrywise(self) -> type[Correlated]:
+        """As over several coordinates."""
+        return ExponentialField
 
     def correlation(
         self, parameters: Mapping[str, Any], first: Sequence[Any], second: Sequence[Any]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +36,12 @@ class Neighbours(Correlated):
         _, _, gaps, of_gap = self._neighbours(rows)
         counts = np.bincount(of_gap, minlength=len(gaps))
         return np.asarray([len(gaps), *counts], dtype=np.int64), gaps.astype(np.float64)
+
+    def log_determinants(self, parameters: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
+        """Sum over the neighbours: what each leaves of the next one's variance."""
+        own = {name: np.asarray(values)[:, None] for name, values in parameters.items()}
+        r = np.asarray(self.correlation(own, [times[1:, 0]], [times[:-1, 0]]))
+        return np.asarray(np.log1p(-r * r).sum(axis=-1))
 
     def _neighbours(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rows with one before them, these, the distinct gaps, and which gap each has."""

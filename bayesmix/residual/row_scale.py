@@ -31,6 +31,8 @@ class RowScale:
         The variable that they are together.
     change : ndarray, shape (n_beta, n_beta), or None
         From the coefficients to the variable's values; None where these are the same.
+    is_number : bool
+        Whether the variable is one number, and no vector of one.
     """
 
     X: np.ndarray
@@ -39,14 +41,19 @@ class RowScale:
     parameters: tuple[ResidualParameter, ...]
     variable: str
     change: np.ndarray | None = None
+    is_number: bool = False
 
     def variables(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """Return the variable of parameters of shape (..., n_beta)."""
+        if self.is_number:
+            return {self.variable: values[..., 0]}
         return {self.variable: values if self.change is None else values @ self.change.T}
 
     def parameters_of(self, variables: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the parameters by their names, the inverse of `variables`."""
         values = np.asarray(variables[self.variable])
+        if self.is_number:
+            return {self.parameters[0].name: values}
         if self.change is not None:
             values = np.linalg.solve(self.change, values[..., None])[..., 0]
         return {one.name: values[..., j] for j, one in enumerate(self.parameters)}

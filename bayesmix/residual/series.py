@@ -54,7 +54,7 @@ class Series:
         return at
 
 
-def series_of(rows: Rows, n_coordinates: int) -> Series:
+def series_of(rows: Rows, n_coordinates: int, *, apart: bool = False) -> Series:
     """Sort rows into series.
 
     Parameters
@@ -62,6 +62,8 @@ def series_of(rows: Rows, n_coordinates: int) -> Series:
     rows : mapping of str to ndarray, shape (n,)
     n_coordinates : int
         How many coordinates a row has; none where only its series matters.
+    apart : bool
+        Whether each series is a pattern of its own, whatever its coordinates are.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def series_of(rows: Rows, n_coordinates: int) -> Series:
     pattern = np.empty(len(start) - 1, dtype=np.int64)
     found = []
     for g, (a, z) in enumerate(zip(start[:-1].tolist(), start[1:].tolist(), strict=True)):
-        key = (z - a, times[a:z].tobytes())
+        key = (g if apart else z - a, times[a:z].tobytes())
         if key not in known:
             known[key] = len(known)
             found.append(times[a:z])

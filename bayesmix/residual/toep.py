@@ -10,7 +10,8 @@ import numpy as np
 
 from bayesmix.errors import DataError
 from bayesmix.residual.base import Rows
-from bayesmix.residual.correlated import Correlated, inverse_classes
+from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.entries import inverse_classes
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.series import series_of
@@ -90,7 +91,7 @@ class Toeplitz(Correlated):
     @property
     def dims(self) -> Mapping[str, tuple[str, ...]]:
         """The correlation of each lag."""
-        return {"rho_residual": ("residual_lag",)}
+        return {**({"sigma": ()} if self.own_sigma else {}), "rho_residual": ("residual_lag",)}
 
     @property
     def coords(self) -> Mapping[str, tuple[str, ...]]:
@@ -181,7 +182,8 @@ class Toeplitz(Correlated):
         """Density of the partial autocorrelations."""
         rho = np.moveaxis(np.asarray(values["rho_residual"]), -1, 0)
         partial = np.stack(_partials(list(rho)), axis=-1)
-        return {"partial_residual": priors["partial_residual"](partial).sum(axis=-1)}
+        of_sigma = {"sigma": priors["sigma"](values["sigma"])} if self.own_sigma else {}
+        return {**of_sigma, "partial_residual": priors["partial_residual"](partial).sum(axis=-1)}
 
     def pymc_parameters(self, priors: Mapping[str, Any]) -> dict[str, Any]:
         """Partial autocorrelations, and the correlations that follow."""
@@ -193,7 +195,11 @@ class Toeplitz(Correlated):
             "partial_residual", **prior.parameters, shape=self.lags
         )
         rho = pt.stack(_correlations([partial[k] for k in range(self.lags)]))
-        return {"rho_residual": pm.Deterministic("rho_residual", rho, dims=("residual_lag",))}
+        of_sigma = {name: prior for name, prior in priors.items() if name == "sigma"}
+        return {
+            **Correlated.pymc_parameters(self, of_sigma),
+            "rho_residual": pm.Deterministic("rho_residual", rho, dims=("residual_lag",)),
+        }
 
     @property
     def correlation_latex(self) -> str:

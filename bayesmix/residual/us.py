@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from bayesmix.errors import DataError
 from bayesmix.residual.base import Rows
-from bayesmix.residual.correlated import Correlated, inverse_classes
+from bayesmix.residual.correlated import Correlated
+from bayesmix.residual.entries import inverse_classes
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.row_scale import RowScale
@@ -42,7 +43,12 @@ class Unstructured(Correlated):
 
     name: ClassVar[str] = "us"
     word: ClassVar[str] = "us"
-    estimates_sigma: ClassVar[bool] = False
+    sd_by_place: ClassVar[bool] = True
+
+    @property
+    def estimates_sigma(self) -> bool:  # type: ignore[override]
+        """No: each place has a standard deviation of its own."""
+        return False
 
     @classmethod
     def learned(
@@ -228,7 +234,11 @@ class Unstructured(Correlated):
                         s -= p / left * C[own, m] * C[other, m]
                     by_phi[k * n + own * (own - 1) // 2 + j] += s
 
-    def row_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
+    def with_known(self, unit: float) -> Correlated:
+        """The same, whose standard deviations are those of the places."""
+        return replace(self, beside_known=True)
+
+    def own_sd(self, parameters: Mapping[str, Any], rows: Rows) -> Any:
         """The standard deviation of the row's place."""
         sd = parameters["sd_residual"]
         place = self._place(rows[TIME])
@@ -240,7 +250,8 @@ class Unstructured(Correlated):
     def mean_variance(self, parameters: Mapping[str, Any], rows: Rows) -> np.ndarray:
         """The mean over the rows."""
         share = np.bincount(self._place(rows[TIME]), minlength=self.size) / len(rows[TIME])
-        return np.asarray(np.square(parameters["sd_residual"]) @ share)
+        own = np.asarray(np.square(parameters["sd_residual"]) @ share)
+        return own + np.mean(np.square(rows["known_se"])) if self.beside_known else own
 
     def correlation(
         self, parameters: Mapping[str, Any], first: Sequence[Any], second: Sequence[Any]

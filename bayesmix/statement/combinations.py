@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.arguments import did_you_mean
 from bayesmix.errors import ArgumentError, FormulaError, NotSupportedError
@@ -11,6 +11,9 @@ from bayesmix.families import Family
 from bayesmix.families.left_hand_side import as_proportion
 from bayesmix.formula import Formula
 from bayesmix.statement.specification import Specification
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian import Gaussian
 
 __all__ = ["check_predictors", "check_residual_formula", "check_streamed", "with_row_data"]
 
@@ -48,11 +51,6 @@ def check_residual_formula(
             f"`residual ~ {word}(...)` is for a normal response with an identity link, seen as "
             f"it is; the family is {family}: a group term, such as (1 | g), is what its "
             "rows may have in common"
-        )
-    if not family.residual_is_estimated:
-        raise NotSupportedError(
-            f"`residual ~ {word}(...)` beside known_se= is not known: a group term, such as "
-            "(1 | g), is what rows with known standard errors may have in common"
         )
 
 
@@ -127,8 +125,15 @@ def check_predictors(family: Family, formulas: Mapping[str, Formula]) -> None:
             )
 
 
-def with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any) -> Family:
-    """Check that weights and standard errors belong to this family."""
+def with_row_data(
+    family: Family, formula: Formula, weights: Any, known_se: Any, others: Collection[str] = (),
+    residual: Formula | None = None,
+) -> Family:  # fmt: skip
+    """Check that weights and standard errors belong to this family, and return which it becomes.
+
+    Standard errors are all that there is of the residuals, unless a formula says more: then
+    they stand beside a sigma, which has a predictor or is the residual structure's.
+    """
     argument = "weights" if known_se is None else "known_se"
     if argument not in family.accepts:
         advice = ""
@@ -141,4 +146,9 @@ def with_row_data(family: Family, formula: Formula, weights: Any, known_se: Any)
         raise NotSupportedError(f"{argument}= belongs to normal responses, not to {family}{advice}")
     if weights is not None and known_se is not None:
         raise ArgumentError("give weights= or known_se=, not both")
-    return family if known_se is None else family.with_known_se()
+    if known_se is None:
+        return family
+    normal = cast("Gaussian", family)
+    if "sigma" in others:
+        return normal.beside_known_se()
+    return family.with_known_se() if residual is None else normal.with_own_scale()

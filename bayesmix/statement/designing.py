@@ -11,7 +11,7 @@ from bayesmix.design.frame import column_names
 from bayesmix.families import Family
 from bayesmix.families.checks import numeric_response
 from bayesmix.formula import Formula, parse_formula
-from bayesmix.residual import Residual, residual_by_rows, residual_structure
+from bayesmix.residual import Residual, SigmaBesideKnown, residual_by_rows, residual_structure
 from bayesmix.sources import Source
 from bayesmix.statement.combinations import check_predictors
 from bayesmix.statement.specification import Specification
@@ -134,13 +134,16 @@ def residual_of(
     """
     if not family.is_normal:
         return None
+    has_sigma = "sigma" in design.predictors
     if design.residual is None:
-        return residual_by_rows(design.row_data)
+        beside = has_sigma and design.known_se is not None
+        return SigmaBesideKnown() if beside else residual_by_rows(design.row_data)
     if learned is not None:
         return learned
     given = design.residual
     categories = [given.categories.get(name) for name in given.coordinates]
-    return residual_structure(
+    found = residual_structure(
         given.word, given.text, given.row_data, len(given.coordinates),
         categories[0] if len(categories) == 1 else None, unit,
     )  # fmt: skip
+    return found if design.known_se is None else found.with_known(0.0 if has_sigma else unit)

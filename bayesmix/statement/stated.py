@@ -125,7 +125,9 @@ class StatedModel(Answers):
         of_residual = formulas.pop("residual", None)
         check_counts(self.family, self.formula)
         if known_se is not None or weights is not None:
-            self.family = with_row_data(self.family, self.formula, weights, known_se)
+            self.family = with_row_data(
+                self.family, self.formula, weights, known_se, formulas, of_residual
+            )
         if self.family.replaces_intercept and not self.formula.has_intercept:
             raise FormulaError(
                 f"the thresholds of the {self.family.name} family take the place of the "

@@ -298,6 +298,11 @@ class Streamed:
         self.products: np.ndarray | None = own.products if isinstance(own, Remembered) else None
 
     @property
+    def rows(self) -> StreamedRows:
+        """Where the rows are, and how their arrays are built."""
+        return self._rows
+
+    @property
     def kept(self) -> list[int]:
         """Columns of the triangle's X that the design keeps."""
         return self._kept

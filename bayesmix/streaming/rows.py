@@ -57,6 +57,8 @@ class Batch:
     index : tuple of ndarray of int64, shape (n,)
     labels : Index, length n
         Positions in the data.
+    frame : DataFrame, n rows
+        The columns, prepared as those of the design are.
     """
 
     X: np.ndarray
@@ -66,11 +68,25 @@ class Batch:
     Z: tuple[np.ndarray, ...]
     index: tuple[np.ndarray, ...]
     labels: pd.Index[Any]
+    frame: pd.DataFrame
 
     @property
     def z(self) -> np.ndarray:
         """The response less the offset."""
         return self.y if self.offset is None else self.y - self.offset
+
+    def take(self, rows: np.ndarray) -> Batch:
+        """Some of the rows, by their positions here."""
+        return Batch(
+            X=self.X[rows],
+            y=self.y[rows],
+            offset=None if self.offset is None else self.offset[rows],
+            beside={name: values[rows] for name, values in self.beside.items()},
+            Z=tuple(Z[rows] for Z in self.Z),
+            index=tuple(index[rows] for index in self.index),
+            labels=self.labels[rows],
+            frame=self.frame.iloc[rows],
+        )
 
 
 class _Nowhere(TableSource):
@@ -171,6 +187,7 @@ class StreamedRows:
             Z=tuple(self._effects(group, frame, labels, X, checked=checked) for group in mu.groups),
             index=tuple(self._levels(group)(frame) for group in mu.groups),
             labels=labels,
+            frame=frame,
         )
 
     def _response(self, frame: pd.DataFrame, labels: pd.Index[Any]) -> np.ndarray:

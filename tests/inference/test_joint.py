@@ -247,3 +247,27 @@ def test_the_two_engines_agree(name: str, rng: np.random.Generator) -> None:
     np.testing.assert_allclose(
         fast.variance_components()["sd"], pymc.variance_components()["sd"], rtol=0.1
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_counts_with_a_small_variance_beside_others_have_enough_draws_in_the_tails(
+    seed: int,
+) -> None:
+    """Chicks in broods at places, with an effect of each row: the size of a published analysis."""
+    rng = np.random.default_rng(seed)
+    n, brood = 403, np.sort(np.append(np.arange(118), rng.integers(0, 118, 285)))
+    place = rng.integers(0, 63, 118)
+    year, height = rng.integers(0, 3, 118)[brood], rng.normal(0, 35, 63)[place][brood]
+    eta = np.array([0.4, 1.6, -0.6])[year] - 0.024 * height
+    eta += 0.55 * rng.normal(size=63)[place][brood] + 0.75 * rng.normal(size=118)[brood]
+    data = pd.DataFrame({
+        "ticks": rng.poisson(np.exp(eta + 0.55 * rng.normal(size=n))), "height": height,
+        "year": [f"y{k}" for k in year], "brood": [f"b{k:03d}" for k in brood],
+        "place": [f"p{k:02d}" for k in place[brood]], "chick": [f"c{k:03d}" for k in range(n)],
+    })  # fmt: skip
+    text = "ticks ~ year + height + (1 | brood) + (1 | chick) + (1 | place)"
+    post = bmx.Model(text, data, family="poisson").fit(seed=seed, progress=False)
+    found = post.diagnostics()
+    assert found.divergences == 0
+    assert found.parameters["ess_tail"].min() > 400

@@ -40,22 +40,6 @@ MODELS: dict[str, list[str]] = {
 
 
 @pytest.fixture(scope="module")
-def data() -> pd.DataFrame:
-    rng = np.random.default_rng(3)
-    g = np.repeat(np.arange(12), 6)
-    t = np.tile(np.array([0, 1, 2, 4, 5, 6]), 12)
-    x = rng.normal(5, 1, len(g))
-    frame = pd.DataFrame({
-        "g": g, "t": t, "x": x, "f": np.tile(list("aab"), 24), "h": rng.integers(0, 5, len(g)),
-        "y": 2 + 0.5 * x + rng.normal(0, 1, 12)[g] + rng.normal(0, 1, len(g)),
-        "w": rng.uniform(0.5, 2, len(g)), "u": t + rng.uniform(-0.3, 0.3, len(g)),
-        "s": np.tile(["a0", "a1", "b2"], 24), "k": np.repeat(np.arange(24), 3),
-    })  # fmt: skip
-    # Series of different lengths, in no order.
-    return frame.drop(index=[3, 17, 40, 41]).sample(frac=1, random_state=1).reset_index(drop=True)
-
-
-@pytest.fixture(scope="module")
 def structures(reference_folder: Path) -> dict[str, Any]:
     text = (reference_folder / "reference" / "structures_and_tests.json").read_text()
     found: dict[str, Any] = json.loads(text)
@@ -70,12 +54,13 @@ def R_of(model: bmx.Model, values: Mapping[str, Any], data: pd.DataFrame) -> np.
     u = np.abs(data["u"].to_numpy()[:, None] - data["u"].to_numpy())
     gap = np.abs(data["t"].to_numpy()[:, None] - data["t"].to_numpy())
     w = np.ones(len(data)) if model.design.weights is None else model.design.weights
+    known = 0.0 if model.design.known_se is None else np.diag(model.design.known_se**2)
     C = np.eye(len(data))
     if "us(" in text:
         place = data["s"].map({"a0": 0, "a1": 1, "b2": 2}).to_numpy()
         sd = values["sd_residual"][place]
         C = np.where(C > 0, 1.0, same * values["corr_residual"][place[:, None], place])
-        return C * np.outer(sd, sd) / np.sqrt(np.outer(w, w))
+        return C * np.outer(sd, sd) / np.sqrt(np.outer(w, w)) + known
     if "toep" in text:
         rho = np.concatenate([[1.0], values["rho_residual"]])
         C = same * rho[np.minimum(gap, 6)]
@@ -94,7 +79,7 @@ def R_of(model: bmx.Model, values: Mapping[str, Any], data: pd.DataFrame) -> np.
     else:
         sd = np.full(len(data), values["sigma"])
     sd = sd / np.sqrt(w)
-    return C * np.outer(sd, sd)
+    return C * np.outer(sd, sd) + known
 
 
 def values_of(eb: Any) -> dict[str, Any]:
@@ -192,8 +177,11 @@ def test_prediction_errors_are_those_of_the_dense_model(name: str, data: pd.Data
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
 @pytest.mark.parametrize("name", ["ar1", "ar1 with strata", "cs with strata", "covariate", "exp"])
 def test_the_pymc_model_is_the_collapsed_density(name: str, data: pd.DataFrame) -> None:
+    check_pymc_model(bmx.Model(MODELS[name], data, parametrization="centered"), data)
+
+
+def check_pymc_model(model: bmx.Model, data: pd.DataFrame) -> None:
     """Joint density less the conditional normal's is the collapsed one, up to a constant."""
-    model = bmx.Model(MODELS[name], data, parametrization="centered")
     problem, priors = model.gaussian_problem, model.prior_entries
     co = problem.coordinates(priors)
     prior = problem.fixed_prior(model.design.mu, priors.mu)
@@ -566,14 +554,25 @@ def test_other_families_are_refused_by_name(data: pd.DataFrame) -> None:
     with pytest.raises(NotSupportedError, match="the family is poisson"):
         bmx.Model(["n ~ x", "residual ~ ar1(t | g)"], counts, family="poisson")
     assert bmx.Model(["y ~ x", "sigma ~ x"], data, family="student_t").parameters == ("nu",)
-    with pytest.raises(NotSupportedError, match="beside known_se="):
-        bmx.Model(["y ~ x", "residual ~ ar1(t | g)"], data, known_se="w")
 
 
 def test_words_of_the_formula_are_read_as_everywhere() -> None:
     found = parse_residual("residual ~ ar1(`a b` | g:h)")
     assert found.groups[0].columns == ("g", "h")
     assert found.groups[0].structure == "ar1"
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.parametrize(
+    "more", [["residual ~ ar1(t | g)"], ["sigma ~ x"], ["residual ~ us(s | k)"]]
+)
+def test_smooths_beside_them_have_degrees_of_freedom(more: list[str], data: pd.DataFrame) -> None:
+    curved = data.assign(y=data["y"] + np.sin(2 * data["x"]))
+    model = bmx.Model(["y ~ s(x)", *more], curved)
+    post = model.fit(draws=100, tune=100, chains=2, seed=1, progress=False)
+    edf = post.smooths(diagnostics=False)["edf"].iloc[0]
+    assert edf == pytest.approx(model.fit_eb().smooths()["edf"].iloc[0], rel=0.4)
+    assert post.r2().notna().all(axis=None)
 
 
 def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:

@@ -507,8 +507,42 @@ def test_a_mean_that_rests_on_a_row_of_unknown_sigma_has_no_standard_error(formu
     assert np.isnan(fit.comparisons("f")["sd"]).tolist() == [False, True]
     hypothesis = fit.hypothesis(["`f[T.c]` = 0", "`f[T.b]` = 0"]).table
     assert np.isnan(hypothesis["sd"]).tolist() == [True, False]
+    rows = data.iloc[[0, 39, 40]]
+    for settings in ({}, {"kind": "linear"}, {"kind": "response"}, {"parameter": "sigma"}):
+        with pytest.warns(
+            NotEstimableWarning, match=r"1 of 3 predictions \(row 40\).*flat in sigma"
+        ):
+            draws = fit.predict_draws(rows, draws=50, **settings)
+        assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == only_c
+        assert np.isfinite(draws[..., :2]).all()
     held = bmx.Model([formula, "sigma ~ f"], data).fit_eb("map")
     assert np.isfinite(held.fixed_effects()["sd"]).all()
+    assert np.isfinite(held.predict_draws(rows, draws=50)).all()
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+def test_responses_of_unknown_sigma_are_not_known_where_their_mean_is() -> None:
+    """Level c of mu and of sigma are one row; a new row has sigma's c and mu's a."""
+    data = lone_level().assign(h=lambda d: d["f"])
+    fit = bmx.Model(["y ~ f + x", "sigma ~ h"], data).fit_eb()
+    new = pd.DataFrame({"f": ["a", "a"], "h": ["a", "c"], "x": [0.0, 0.0]})
+    assert np.isfinite(fit.predict(new)["sd"]).all()
+    responses = fit.predict(new, kind="response")
+    assert np.isnan(responses["sd"]).tolist() == [False, True]
+    assert np.isfinite(fit.predict_draws(new, draws=20)).all()
+    with pytest.warns(NotEstimableWarning, match="sigma"):
+        draws = fit.predict_draws(new, kind="response", draws=20)
+    assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == [False, True]
+
+
+def test_draws_of_separated_rows_have_no_spread_to_draw_from(binary: LaplaceFit) -> None:
+    rows = binary.model.design.frame.drop_duplicates("c")
+    lost = (rows["c"] == "c").tolist()
+    for kind in ("mean", "linear", "response"):
+        assert binary.predict(rows, kind=kind)["sd"].isna().tolist() == lost
+        with pytest.warns(NotEstimableWarning, match=r"c\[T.c\] separates"):
+            draws = binary.predict_draws(rows, kind=kind, draws=20)
+        assert np.isnan(draws).all(["chain", "draw"]).values.tolist() == lost
 
 
 @pytest.mark.parametrize("formula", ["y ~ f + x", "y ~ f + x + (1 | g)"])

@@ -9,9 +9,10 @@ import numpy as np
 
 from bayesmix.laws.calibration import commonest_category
 from bayesmix.results.check.check_data import check_data, replicates_wanted
-from bayesmix.results.check.drawing import draw_check
+from bayesmix.results.check.drawing import draw_check, draw_streamed_check
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.plots.look import Look, picture
+from bayesmix.results.predict.batches import rows_in_batches
 
 __all__ = ["Checks"]
 
@@ -26,6 +27,7 @@ class Checks(HasLaw):
         group: str | None = None,
         *,
         seed: int | None = None,
+        data: Any = None,
         **look: Unpack[Look],
     ) -> Any:
         """Draw how the data look beside replicates from the fit.
@@ -46,6 +48,9 @@ class Checks(HasLaw):
         no uncertainty of the parameters, and its calibration is of rows that the fit has
         seen: a posterior's, which leaves each row out, is the stricter one.
 
+        Data that are read in batches are read once more. What is compared within levels, and a
+        statistic of one's own, is then of all rows, and what shows rows of 20,000 of them.
+
         Parameters
         ----------
         stat : callable or {"mean", "sd", "min", "max", "median"}, optional
@@ -55,6 +60,8 @@ class Checks(HasLaw):
             A grouping factor; the first by default (for `stat`, the whole data).
         seed : int, optional
             Seed of the replicates; the fit's own by default (0 for empirical Bayes).
+        data : what is read in batches, optional
+            The rows of the fit, where it comes from a file that has sums and no rows.
 
         Returns
         -------
@@ -65,7 +72,8 @@ class Checks(HasLaw):
         DataError
             If there is no such grouping factor.
         NotSupportedError
-            If `stat` is not a function or one of the known names.
+            If `stat` is not a function or one of the known names; for data that are read in
+            batches, if it needs all rows at once, as "median" and functions do.
 
         Examples
         --------
@@ -77,6 +85,8 @@ class Checks(HasLaw):
         1
         """
         law = self._law
+        if rows_in_batches(self.model, data):
+            return draw_streamed_check(law, data, stat, group, seed)
         if law.model.family.has_counts:
             law = law.seen_as(commonest_category(law.model))
         model = law.model

@@ -9,12 +9,14 @@ import numpy as np
 
 from bayesmix.errors import NotSupportedError
 from bayesmix.results.check.check_data import CheckData, Statistic, statistic_data
+from bayesmix.results.check.streamed_check import streamed_check, streamed_statistic
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
+    from bayesmix.laws.base import Law
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["draw_check"]
+__all__ = ["draw_check", "draw_streamed_check"]
 
 
 def draw_check(
@@ -50,6 +52,35 @@ def draw_check(
     if factor is None and model.design.mu.grouping:
         factor = model.design.mu.grouping[0]
     return plot_check(data_of(replicates, factor))
+
+
+def draw_streamed_check(
+    law: Law, data: Any, stat: Callable[..., Any] | str | None, group: str | None, seed: int | None
+) -> Any:
+    """Draw the same of rows that are read in batches.
+
+    Parameters
+    ----------
+    law : Law
+    data : any
+        Where the rows are, if the fit does not know it; else None.
+    stat, group
+        As of `draw_check`.
+    seed : int, optional
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from bayesmix.results.plots.check import plot_check, plot_statistic
+
+    predictor = law.model.design.mu
+    factor = None if group is None else predictor.group(group)
+    if stat is not None:
+        return plot_statistic(_some_level(streamed_statistic(law, stat, factor, seed, data)))
+    if factor is None and predictor.grouping:
+        factor = predictor.grouping[0]
+    return plot_check(streamed_check(law, factor, seed, data))
 
 
 def _some_level(statistic: Statistic) -> Statistic:

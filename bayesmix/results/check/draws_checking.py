@@ -22,6 +22,7 @@ from bayesmix.results.check.loo import (
 )
 from bayesmix.results.check.sensitivity import log_prior_of, power_scaling_table
 from bayesmix.results.having_draws import HasDraws
+from bayesmix.results.predict.batches import rows_in_batches
 from bayesmix.results.predict.labelled import labelled_draws
 from bayesmix.results.tabular.named import named_parameters
 
@@ -252,7 +253,7 @@ class ChecksDraws(HasDraws):
             values, np.broadcast_to(log_prior, shape), log_likelihood, threshold
         )
 
-    def loo(self, by: Any = None) -> Loo:
+    def loo(self, by: Any = None, *, data: Any = None) -> Loo:
         """Estimate how well left-out data are predicted, without refitting.
 
         By default single rows are left out, and predicted given the effects of their
@@ -274,6 +275,10 @@ class ChecksDraws(HasDraws):
         ----------
         by : str or array_like, shape (n,), optional
             A grouping factor, a column that the formula uses, or a group per row.
+        data : what is read in batches, optional
+            The rows of the fit, where it comes from a file that has sums and no rows. Rows that
+            are read in batches are read again: twice for the levels of the only grouping factor,
+            and once more for each hundred or so of other groups.
 
         Returns
         -------
@@ -284,7 +289,7 @@ class ChecksDraws(HasDraws):
         ------
         NotSupportedError
             For draws from the prior, or fewer than 25 draws; if a density is not finite at
-            some draw (`kfold` refits).
+            some draw (`kfold` refits); for single rows of data that are read in batches.
         DataError
             If `by` is nothing that the fit knows.
 
@@ -305,6 +310,11 @@ class ChecksDraws(HasDraws):
         """
         self._refuse_prior("loo")
         self._refuse_changed("loo()" if by is None else "loo(by=...)", rows_only=by is None)
+        if rows_in_batches(self.model, data):
+            from bayesmix.results.check.streamed_loo import streamed_groups
+
+            name, groups, values, key = streamed_groups(self._law, by, data)
+            return psis_loo(values, groups, name, key, self.diagnostics())
         y = self.model.y
         shape = self._law.beta.shape[:2]
         if by is None:

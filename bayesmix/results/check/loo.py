@@ -16,17 +16,21 @@ from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
 from bayesmix.laws.correlations import correlations_at
 from bayesmix.laws.rows import rows_of_fit
+from bayesmix.laws.values import residual_values
 from bayesmix.laws.weights import LEAST_FOR_WEIGHTS, kept_apart
 from bayesmix.results.tabular.diagnostics import Diagnostics
 from bayesmix.results.tabular.text import html_block
 
 if TYPE_CHECKING:
+    from bayesmix.gaussian.problem import Problem
     from bayesmix.laws.draws import DrawsLaw
     from bayesmix.statement.stated import StatedModel
 
 _SLOW = 3.0  # seconds; longer is announced
 
-__all__ = ["Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo"]
+__all__ = [
+    "Loo", "check_enough_draws", "group_log_density", "groups_of_rows", "psis_loo", "thetas",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -290,12 +294,15 @@ def group_log_density(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     from bayesmix.inference.engines import why_not_collapsed
 
     model = law.model
-    if why_not_collapsed(model.design, model.family, model.rows, model.prior_entries):
-        return _integrated(law, member)
+    why_not = why_not_collapsed(
+        model.design, model.family, model.rows, model.prior_entries, model.residual
+    )
+    if why_not:
+        return _integrated(law, member, why_not)
     return _collapsed(law, member)
 
 
-def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
+def _integrated(law: DrawsLaw, member: np.ndarray, why_not: str) -> np.ndarray:
     """Given beta and the effects that a group shares with others; by quadrature."""
     from bayesmix.laws.integrated import (
         expected_seconds,
@@ -305,6 +312,11 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     from bayesmix.laws.integrated_several import integrated_of_several
 
     model, (n_chains, n_draws) = law.model, law.beta.shape[:2]
+    if model.residual is not None and model.residual.correlated:
+        raise NotSupportedError(
+            f"loo(by=...) beside {model.residual.in_words} is exact where all effects integrate "
+            f"out, which they do not {why_not}; loo() leaves out each row given the others"
+        )
     rows = rows_of_fit(model, "linear")
     several = len(model.design.predictors) > 1
     labels: dict[str, dict[str, np.ndarray]] = {}
@@ -351,31 +363,14 @@ def _integrated(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
 def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
     """Log densities of groups under a normal model, all effects integrated out."""
     from bayesmix.gaussian.leave_group_out import expected_seconds, log_density_of_groups
-    from bayesmix.gaussian.theta import pack_theta
     from bayesmix.inference.problems import gaussian_problem
 
     model = law.model
     problem, design = gaussian_problem(model), model.design
-    if problem.phi:
-        raise NotSupportedError(
-            "loo(by=...) is exact where rows are independent with one sigma given the group "
-            "effects; loo() leaves out each row given the others"
-        )
     n_chains, n_draws = law.beta.shape[:2]
-
-    def flat(values: np.ndarray) -> np.ndarray:
-        return values.reshape(n_chains * n_draws, *values.shape[2:])
-
-    sigma = None if problem.sigma_is_known else flat(law.parameters["sigma"])
-    X = pack_theta(
-        problem,
-        {name: flat(values) for name, values in law.sd.items()},
-        correlations_at(law.corr, flat),
-        sigma,
-        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
-    )
+    X = thetas(law, problem)
     prior = problem.fixed_prior(design.mu, model.prior_entries.mu)
-    seconds = expected_seconds(problem, prior, X, member)
+    seconds = expected_seconds(problem, prior, X, member, model.rows)
     announce(
         f"Leaving out {int(member.max()) + 1} groups at {len(X)} draws, about {seconds:.0f} s ...",
         progress=seconds > _SLOW,
@@ -390,5 +385,31 @@ def _collapsed(law: DrawsLaw, member: np.ndarray) -> np.ndarray:
         prior,
         X,
         member,
+        model.rows,
     )
     return found.reshape(n_chains, n_draws, -1)
+
+
+def thetas(law: DrawsLaw, problem: Problem) -> np.ndarray:
+    """Coordinates of a normal model at each draw, shape (chains x draws, n_all).
+
+    Parameters
+    ----------
+    law : DrawsLaw
+    problem : Problem
+    """
+    from bayesmix.gaussian.theta import pack_theta
+
+    n_chains, n_draws = law.beta.shape[:2]
+
+    def flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(n_chains * n_draws, *values.shape[2:])
+
+    return pack_theta(
+        problem,
+        {name: flat(values) for name, values in law.sd.items()},
+        correlations_at(law.corr, flat),
+        None if problem.sigma_is_known else flat(law.parameters["sigma"]),
+        {g: {n: flat(v) for n, v in own.items()} for g, own in law.structure.items()},
+        {name: flat(values) for name, values in residual_values(law.model, law.values).items()},
+    )

@@ -327,7 +327,10 @@ class ExplainedVariance(HasLaw):
                 progress=True,
             )
         groups_matter = marginal and bool(model.design.mu.grouping)
-        return bayesian_r2(model.family, parameters, rows, number, marginal=groups_matter)
+        return bayesian_r2(
+            model.family, parameters, rows, number, marginal=groups_matter,
+            residual=model.residual,
+        )  # fmt: skip
 
 
 def _components(found: LinkVariance) -> tuple[list[str], np.ndarray]:

@@ -16,6 +16,7 @@ from bayesmix.laws.in_order import InOrder
 from bayesmix.laws.linear import LinearDraws, for_each_block
 from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.rows import Rows
+from bayesmix.residual import Residual
 from bayesmix.summed import Summed
 
 __all__ = ["LinkVariance", "bayesian_r2", "link_variance"]
@@ -111,8 +112,9 @@ def link_variance(
 
 
 def bayesian_r2(
-    family: Family, parameters: ParameterDraws, rows: Rows, seed: int, *, marginal: bool
-) -> np.ndarray:
+    family: Family, parameters: ParameterDraws, rows: Rows, seed: int, *, marginal: bool,
+    residual: Residual | None = None,
+) -> np.ndarray:  # fmt: skip
     """Variance of the expected response over that plus the expected residual variance.
 
     Parameters
@@ -125,6 +127,8 @@ def bayesian_r2(
     marginal : bool
         Whether the group effects belong to the residual: means and variances are then
         those of an observation from a group of its own.
+    residual : Residual, optional
+        The structure of a normal response's residuals, which knows each row's variance.
 
     Returns
     -------
@@ -149,7 +153,10 @@ def bayesian_r2(
 
         def mean_and_variance(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             mean = np.asarray(family.mean(eta.T, columns, per_row)).T
-            variance = np.asarray(family.variance(eta.T, columns, per_row))
+            if residual is None:
+                variance = np.asarray(family.variance(eta.T, columns, per_row))
+            else:
+                variance = residual.row_variance(columns, per_row)
             return mean, np.broadcast_to(variance, eta.T.shape).T
 
         if not marginal:

@@ -130,7 +130,7 @@ def _wald(jointly: Jointly) -> tuple[float, int]:
 
 def _contour(jointly: DrawnJointly) -> dict[str, float]:
     """Posterior probability of what is farther from the mean than zero is."""
-    if not len(jointly.draws):
+    if not len(jointly.draws) or jointly.unknown.any():
         return {"chisq": np.nan, "df": 0, "contour": np.nan}
     root, center = _inverse_root(jointly.spread), jointly.estimate
     distance = ((root @ (jointly.draws - center[:, None])) ** 2).sum(axis=0)

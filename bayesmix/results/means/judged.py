@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from bayesmix.laws.jointly import DrawnJointly, Jointly, NormalJointly
-from bayesmix.laws.predictor import row_summaries
+from bayesmix.laws.predictor import row_summaries, without_infinite_means
 from bayesmix.results.means.adjustment import Adjust, adjusted, critical_values
 from bayesmix.results.means.simultaneous import simultaneous_intervals
 
@@ -109,12 +109,17 @@ def _of_draws(
     jointly: DrawnJointly, scale: Scale, ci_prob: float, adjust: Adjust | None,
     rope: Rope | None, *, signs: bool,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    draws = jointly.draws
+    draws = jointly.stated
     with np.errstate(over="ignore"):
         shown = draws if scale.shown is None else scale.shown(draws)
-    estimate, sd, lower, upper = row_summaries(np.array(shown), ci_prob)
+    found = np.stack(row_summaries(np.array(shown), ci_prob))
+    if jointly.gone:
+        found = without_infinite_means(found)
+    estimate, sd, lower, upper = found
     if adjust is not None:
         lower, upper = simultaneous_intervals(shown, ci_prob)
+        anywhere = np.isnan(shown).any(axis=1)
+        lower, upper = (np.where(anywhere, np.nan, end) for end in (lower, upper))
     above, below = (draws > 0).mean(axis=1), (draws < 0).mean(axis=1)
     out = {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper,
            "pd": np.maximum(above, below)}  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import AWAY, draw_intervals, explain, is_away, shown_range
-from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.labels import embolden, name_ticks, text_width, wrap, wrapped
 from bayesmix.results.plots.look import lines_of_rows, share
 
 __all__ = ["ForestPanel", "ForestRow", "plot_forest", "plot_panels"]
@@ -156,7 +156,7 @@ def _draw_panel(
     axis.set_ylim(len(rows) - 0.4, -0.6)
     name_ticks(axis.yaxis, np.arange(len(rows)), labels, fontsize=_SIZE)
     for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if row.heading or row.apart else "normal")
+        embolden(tick, wanted=row.heading or row.apart)
     axis.tick_params(axis="y", length=0)
     if log:
         _label_ratios(axis, *ends)

@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from bayesmix.results.plots.fonts import readable, with_glyphs
 from bayesmix.results.plots.look import drawing
 from bayesmix.results.tabular.markup import latex_text
 from bayesmix.results.tabular.wording import in_words
 from bayesmix.shorten import one_line, shorten
 
 __all__ = [
-    "as_written", "label", "labels", "name_ticks", "text_width", "wrap", "wrapped", "write_plainly",
+    "as_written", "embolden", "label", "labels", "name_ticks", "text_width", "wrap", "wrapped",
+    "write_plainly",
 ]  # fmt: skip
 
 
@@ -113,7 +115,20 @@ def name_ticks(axis: Any, at: Any, names: Sequence[str], **style: Any) -> None:
     **style
         Properties of the text.
     """
-    axis.set_ticks(at, [as_written(name) for name in names], **style)
+    written = [as_written(name) for name in names]
+    families = _families("".join(written))
+    if families is not None:
+        style["fontfamily"] = list(families)
+        written = [readable(name, families) for name in written]
+    axis.set_ticks(at, written, **style)
+
+
+def embolden(text: Any, *, wanted: bool) -> None:
+    """Make a text bold, or not; of the fonts of other scripts few are there in bold."""
+    import matplotlib as mpl
+
+    plain = len(text.get_fontfamily()) <= len(mpl.rcParams["font.family"])
+    text.set_fontweight("bold" if wanted and plain else "normal")
 
 
 def write_plainly(parts: Sequence[Any]) -> None:
@@ -128,6 +143,26 @@ def write_plainly(parts: Sequence[Any]) -> None:
     while found:
         artist = found.pop()
         if isinstance(artist, Text) and artist.get_text():
-            artist.set_text(as_written(artist.get_text()))
+            _write(artist, as_written(artist.get_text()))
         # An axis that is asked for its ticks makes them, and they are not needed yet.
         found += [artist.label] if isinstance(artist, Axis) else artist.get_children()
+
+
+def _write(artist: Any, text: str) -> None:
+    """Give a text its words, and fonts that have all of their characters."""
+    families = _families(text, artist.get_fontfamily())
+    if families is not None:
+        bold = artist.get_fontweight() == "bold"
+        artist.set_fontfamily(list(families))
+        embolden(artist, wanted=bold)
+        text = readable(text, families)
+    artist.set_text(text)
+
+
+def _families(text: str, own: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """Fonts for a text, where those of the picture may lack some of its characters."""
+    import matplotlib as mpl
+
+    if text.isascii() or mpl.rcParams["text.usetex"]:
+        return None
+    return with_glyphs(text, own or mpl.rcParams["font.family"])

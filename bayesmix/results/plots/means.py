@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.results.plots.figure import ACCENT, MAIN, NEUTRAL, finish, new_figure, strip
 from bayesmix.results.plots.intervals import draw_intervals, shown_range
-from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.labels import embolden, name_ticks, text_width, wrap, wrapped
 from bayesmix.results.plots.look import lines_of_rows, share
 
 __all__ = ["MeanRow", "plot_means"]
@@ -80,7 +80,7 @@ def plot_means(rows: Sequence[MeanRow], *, x_label: str, title: str) -> Any:
     axis.set_ylim(len(rows) - 0.4, -0.6)
     name_ticks(axis.yaxis, np.arange(len(rows)), names, fontsize=_SIZE)
     for tick, row in zip(axis.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if row.heading else "normal")
+        embolden(tick, wanted=row.heading)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=NEUTRAL, linewidth=0.4, alpha=0.5)
     if np.isfinite(arrows).any():

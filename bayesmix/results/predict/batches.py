@@ -10,14 +10,32 @@ from typing import Any
 import pandas as pd
 
 from bayesmix.design.frame import select_columns
-from bayesmix.errors import ArgumentError, DataError, FileError
+from bayesmix.errors import ArgumentError, DataError, FileError, NotSupportedError
 from bayesmix.results.files.places import as_path, draft_folder, found_there
 from bayesmix.sources import Source, open_source
 from bayesmix.statement.stated import StatedModel
 
-__all__ = ["predicted_batches", "write_batches"]
+__all__ = ["predicted_batches", "rows_in_batches", "write_batches"]
 
 Predict = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def rows_in_batches(model: StatedModel, data: Any) -> bool:
+    """Whether the rows of a fit are read in batches, by itself or from `data`.
+
+    Raises
+    ------
+    NotSupportedError
+        If data are given, and the fit has its rows.
+    """
+    if model.design.streamed is not None:
+        return True
+    if data is not None:
+        raise NotSupportedError(
+            "data= says where the rows are that a fit has read in batches, and this one has its "
+            "rows: leave data= out, or fit the model to other data by update(data=...)"
+        )
+    return False
 
 
 def predicted_batches(

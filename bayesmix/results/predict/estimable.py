@@ -16,10 +16,12 @@ from bayesmix.errors import OWN_FILES, NotEstimableWarning
 from bayesmix.laws.rows import Rows
 
 __all__ = [
+    "draws_without_lost",
     "draws_without_unknown",
     "quietly",
     "unknown_rows",
     "warn_not_estimable",
+    "without_lost",
     "without_unknown",
 ]
 
@@ -85,6 +87,40 @@ def draws_without_unknown(
     return draws
 
 
+def without_lost(table: pd.DataFrame, rows: Rows, lost: np.ndarray) -> pd.DataFrame:
+    """Set spreads of predicted categories to NaN in rows that rest on what nothing is known of."""
+    if lost.any():
+        table = table.copy()
+        for name in {"sd", "lower", "upper"} & set(table.columns):
+            table[name] = table[name].mask(np.repeat(lost, len(table) // rows.n_rows))
+    return table
+
+
+def draws_without_lost(draws: np.ndarray, rows: Rows, lost: np.ndarray, why: str) -> np.ndarray:
+    """Set the draws of rows to NaN whose uncertainty is not known, and warn once.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (S, n) or (S, n, K)
+        Overwritten.
+    rows : Rows
+    lost : ndarray of bool, shape (n,)
+    why : str
+
+    Returns
+    -------
+    ndarray
+    """
+    if lost.any():
+        draws[:, lost] = np.nan
+        at = np.flatnonzero(lost)
+        warnings.warn(
+            f"NaN for the draws of {_rows_in_words(rows, at)}: {why}",
+            NotEstimableWarning, skip_file_prefixes=OWN_FILES,
+        )  # fmt: skip
+    return draws
+
+
 def _all_unknown(design: Design, rows: Rows, parameter: str) -> np.ndarray | None:
     """Which rows some predictor leaves open, with a warning for each that does."""
     unknown = None
@@ -130,10 +166,12 @@ def quietly() -> Iterator[None]:
 
 def _warn_of_rows(predictor: LinearPredictor, rows: Rows, found: np.ndarray) -> None:
     unknown = np.flatnonzero(found.any(axis=1))
-    labels: Sequence[Any] = rows.labels[unknown[:_MOST]].tolist()
+    warn_not_estimable(_rows_in_words(rows, unknown), predictor, found.any(axis=0))
+
+
+def _rows_in_words(rows: Rows, at: np.ndarray) -> str:
+    """Say how many predictions, and of which rows."""
+    labels: Sequence[Any] = rows.labels[at[:_MOST]].tolist()
     shown = ", ".join(str(plain(label)) for label in labels)
-    more = ", ..." if len(unknown) > _MOST else ""
-    what = (
-        f"{len(unknown)} of {rows.n_rows} predictions (row{'s' * (len(unknown) > 1)} {shown}{more})"
-    )
-    warn_not_estimable(what, predictor, found.any(axis=0))
+    more = ", ..." if len(at) > _MOST else ""
+    return f"{len(at)} of {rows.n_rows} predictions (row{'s' * (len(at) > 1)} {shown}{more})"

@@ -18,9 +18,19 @@ from bayesmix.laws.request import Groups, Kind, PredictionRequest, checked_param
 from bayesmix.laws.residuals import Residual
 from bayesmix.laws.rows import Rows, rows_to_predict
 from bayesmix.results.having_law import HasLaw
-from bayesmix.results.predict.batches import predicted_batches, write_batches
-from bayesmix.results.predict.estimable import draws_without_unknown, without_unknown
+from bayesmix.results.predict.batches import (
+    predicted_batches,
+    rows_in_batches,
+    write_batches,
+)
+from bayesmix.results.predict.estimable import (
+    draws_without_lost,
+    draws_without_unknown,
+    without_lost,
+    without_unknown,
+)
 from bayesmix.results.predict.labelled import labelled_draws
+from bayesmix.results.predict.left_over import residual_table, residuals_of_batches
 from bayesmix.results.predict.ordinal import (
     as_categories,
     category_table,
@@ -241,6 +251,7 @@ class Predicts(HasLaw):
                 table = category_table(
                     predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered
                 )
+            table = without_lost(table, rows, law.lost_rows(rows, request)[0])
         else:
             out = law.summaries(rows, request, draws, seed)
             table = pd.DataFrame(dict(zip(_NAMES, out, strict=True)), index=rows.labels)
@@ -279,7 +290,9 @@ class Predicts(HasLaw):
         Returns
         -------
         DataArray, dims (chain, draw, row)
-            In units of the response, or of the link scale for ``kind="linear"``. For
+            In units of the response, or of the link scale for ``kind="linear"``. Of empirical
+            Bayes the draws of a row are NaN where `predict` has no standard deviation: where it
+            rests on estimates that ran away, or on a sigma that the data do not tell. For
             ``kind="probability"``, and for counts of categories, with a further dimension
             response_category, whose coordinates are the categories as text;
             ``kind="response"`` of ordered categories has their numbers, the lowest being 1.
@@ -288,6 +301,11 @@ class Predicts(HasLaw):
         ------
         DataError, NotSupportedError
             As in `predict`; also for more than memory holds.
+
+        Warns
+        -----
+        NotEstimableWarning
+            If draws are NaN, and why.
 
         Examples
         --------
@@ -313,9 +331,11 @@ class Predicts(HasLaw):
         if kind == "probability":
             categories = self.model.family.categories(design.response)
             values = probability_draws(predictor, rows, n_draws, categories)
+            values = draws_without_lost(values, rows, *law.lost_rows(rows, request))
             values = draws_without_unknown(values, design, bearing, parameter or "mu")
             return labelled_draws(self.model, self._law, values, rows, draws, kind)
         filled = predictor.all_draws(rows.n_rows, n_draws)
+        filled = draws_without_lost(filled, rows, *law.lost_rows(rows, request))
         filled = draws_without_unknown(filled, design, bearing, parameter or "mu")
         return labelled_draws(self.model, self._law, filled, rows, draws, kind)
 
@@ -352,8 +372,13 @@ class Predicts(HasLaw):
 
     @on_one_thread
     def residuals(
-        self, kind: Residual = "response", *, seed: int | None = None
-    ) -> pd.Series[float]:
+        self,
+        kind: Residual = "response",
+        *,
+        seed: int | None = None,
+        data: Any = None,
+        to: str | PathLike[str] | None = None,
+    ) -> pd.Series[float] | Any:
         """Return what the fit leaves of the response.
 
         Parameters
@@ -374,16 +399,25 @@ class Predicts(HasLaw):
             Pearson residual is then also the quantile residual.
         seed : int, optional
             Seed of the replicates and of the randomisation; the fit's own by default.
+        data : what is read in batches, optional
+            The rows of the fit, where it comes from a file that has sums and no rows.
+        to : str or path, optional
+            Ending in .parquet: where the residuals of data that are read in batches are
+            written, with the position of each row.
 
         Returns
         -------
-        Series of float
-            With the index of the rows of the fit.
+        Series of float, or iterator of Series, or Path
+            With the index of the rows of the fit. Where these are read in batches an iterator
+            over such series, one for each batch, labelled by the positions of the rows; with
+            `to` the path that was written.
 
         Raises
         ------
         NotSupportedError
-            For an argument out of its range.
+            For an argument out of its range; for `data` and `to` where the fit has its rows.
+        FileError
+            If `to` cannot be written.
 
         References
         ----------
@@ -399,8 +433,68 @@ class Predicts(HasLaw):
         [-4.1, -14.6]
         """
         one_of("kind", kind, get_args(Residual))
+        if rows_in_batches(self.model, data):
+            checked_seed(seed, self._law.seed)
+            found = residuals_of_batches(self._law, kind, seed, data)
+            if to is None:
+                return found
+            return write_batches((one.rename_axis("row").reset_index() for one in found), to)
+        if to is not None:
+            raise NotSupportedError(
+                "to= writes residuals of data that are read in batches: write these by "
+                ".to_frame().to_parquet(...)"
+            )
         rows, values = self._law.residuals(kind, seed)
         return pd.Series(values, index=rows.labels, name="residual")
+
+    @on_one_thread
+    def residual_summary(
+        self,
+        by: str | None = None,
+        kind: Residual = "response",
+        *,
+        seed: int | None = None,
+        data: Any = None,
+    ) -> pd.DataFrame:
+        """Summarise what the fit leaves of the response, over all rows or within levels.
+
+        One pass over the rows, also where these are read in batches.
+
+        Parameters
+        ----------
+        by : str, optional
+            A grouping factor, or a column that the formula uses; all rows by default.
+        kind : {"response", "pearson", "normalized", "quantile"}
+            As of `residuals`.
+        seed : int, optional
+            As of `residuals`.
+        data : what is read in batches, optional
+            As of `residuals`.
+
+        Returns
+        -------
+        DataFrame
+            One row per level: level ("all" where there are none), rows, mean, sd, min and max
+            of the residuals. A level of one row has no sd.
+
+        Raises
+        ------
+        DataError
+            If there is no such grouping factor or column.
+        NotSupportedError
+            As of `residuals`.
+
+        Examples
+        --------
+        >>> import bayesmix as bmx
+        >>> sleep = bmx.load_dataset("sleepstudy")
+        >>> eb = bmx.Model("Reaction ~ Days + (Days | Subject)", sleep).fit_eb()
+        >>> eb.residual_summary("Days")["rows"].unique().tolist()
+        [18]
+        """
+        one_of("kind", kind, get_args(Residual))
+        rows_in_batches(self.model, data)
+        return residual_table(self._law, by, kind, seed, data)
 
     @on_one_thread
     def simulate(

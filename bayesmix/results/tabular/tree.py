@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,13 @@ def _moments(draws: Draws, names: Names) -> tuple[dict[str, np.ndarray], dict[st
 def versions() -> dict[str, str]:
     """Versions of what a result depends on, as attributes of a tree."""
     packages = ("bayesmix", "pymc", "pytensor", "nutpie", "arviz-base", "formulaic")
-    return {f"version_{name}": importlib.metadata.version(name) for name in packages}
+    return {f"version_{name}": _version(name) for name in packages}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Version of a package; its description is read once in a process."""
+    return importlib.metadata.version(name)
 
 
 def coordinates(design: Design, names: Names) -> dict[str, Any]:

@@ -264,7 +264,7 @@ class Bootstrap(Fit):
             left_out = self._columns_of(law, own)[:-1]
         lower, upper = limits_of(kind, values, estimate, left_out, ci_prob)
         floor, top = _ranges(list(frame.columns))
-        known = np.where(np.isinf(values).any(axis=0), np.nan, values)
+        known = np.where(np.isfinite(values).all(axis=0), values, np.nan)
         return pd.DataFrame(
             {
                 "parameter": text_column(list(frame.columns)),
@@ -382,9 +382,11 @@ def _behind(law: RefitsLaw, other: RefitsLaw) -> RefitsLaw:
             return {name: joined(a[name], b[name]) for name in a}
         if isinstance(a, RefitsLaw):
             return _behind(a, b)
+        if isinstance(a, tuple):
+            return (*a, *b)
         return np.concatenate([a, b], axis=1)
 
-    held = ("ran_away", "beta", "sd", "corr", "b", "parameters", "structure", "others")
+    held = ("gone", "beta", "sd", "corr", "b", "parameters", "structure", "others")
     found = {
         f.name: joined(getattr(law, f.name), getattr(other, f.name))
         for f in fields(law)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,19 +44,15 @@ def test_refits_know_what_fits_by_hand_know(nearly: pd.DataFrame) -> None:
     separated = 0
     for k in range(12):
         refit, by_hand = worker.fit(k, None), _fitted(nearly.assign(y=Y[:, k].astype(int)))
-        gone = {
-            name
-            for j, name in enumerate(by_hand.model.design.mu.fixed_effects)
-            if refit.ran_away is not None and refit.ran_away[j]
-        }
+        names = by_hand.model.design.mu.fixed_effects
+        limits = np.zeros(3) if refit.ran_away is None else refit.ran_away.limits(np.eye(3))
+        gone = {name for name, limit in zip(names, limits, strict=True) if limit}
         assert gone == {
-            name
-            for name in by_hand.model.design.mu.fixed_effects
-            if name in by_hand.separation.split(" separate")[0].split(", ")
+            name for name in names if name in by_hand.separation.split(" separate")[0].split(", ")
         }
         separated += bool(gone)
         if gone:
-            np.testing.assert_array_equal(np.sign(refit.beta[[0, 2]]), refit.ran_away[[0, 2]])
+            np.testing.assert_array_equal(np.sign(refit.beta[[0, 2]]), np.sign(limits[[0, 2]]))
     assert 0 < separated < 12
 
 
@@ -146,3 +143,128 @@ def test_limits_beyond_a_tail_are_infinite(kind: str) -> None:
     some[finite[:, 0] > np.sort(finite[:, 0])[-21]] = np.inf
     many = np.ravel(limits_of(kind, some, np.zeros(1), np.zeros((0, 1)), 0.95))
     assert np.isinf(many).tolist() == ([True, False] if kind == "basic" else [False, True])
+
+
+@pytest.fixture(scope="module")
+def boot(nearly: pd.DataFrame) -> Any:
+    with pytest.warns(SeparationWarning):
+        return _fitted(nearly).bootstrap(40, seed=1, progress=False)
+
+
+def test_what_moves_with_them_is_infinite_on_the_link_scale(boot: Any) -> None:
+    draws = boot.draws()
+    b, x, s = (draws[f"beta({name})"].to_numpy() for name in ("Intercept", "x", "f[T.s]"))
+    rows = pd.DataFrame({"x": [0.0, 1.0, 0.0, 1.0], "f": ["r", "r", "s", "s"]})
+    where_ended = boot._law.beta[0, :, 0] + boot._law.beta[0, :, 2]  # their sum is finite
+    wanted = [b, b + x, where_ended, where_ended + x]
+    assert np.isinf(b).sum() >= 2
+    found = boot.predict(rows, kind="linear", groups="population")
+    for k, values in enumerate(wanted):
+        far = np.where(np.isinf(values), -1e6, values)
+        ends = np.quantile(far, [0.025, 0.975])
+        ends = np.where(np.abs(ends) > 1e4, -np.inf, ends)
+        np.testing.assert_allclose(found.loc[k, ["lower", "upper"]].astype(float), ends)
+        has_mean = bool(np.isfinite(values).all())
+        assert found.loc[k, ["estimate", "sd"]].notna().all() == has_mean
+        if has_mean:
+            assert found.loc[k, "estimate"] == pytest.approx(values.mean())
+    # Probabilities have a limit, and so a mean.
+    probability = boot.predict(rows, groups="population")
+    expected = np.stack([1 / (1 + np.exp(-v)) for v in wanted])
+    np.testing.assert_allclose(probability["estimate"], expected.mean(axis=1))
+    assert probability["lower"][0] == 0.0
+    assert (s[np.isinf(s)] > 0).all()
+
+
+def test_averages_and_contrasts_know_what_of_them_is_finite(boot: Any) -> None:
+    draws = boot.draws()
+    x, s = draws["beta(x)"], draws["beta(f[T.s])"]
+    slope = boot.comparisons("x", kind="linear").iloc[0]  # finite in level r too
+    assert slope["estimate"] == pytest.approx(x.mean())
+    assert slope["sd"] == pytest.approx(x.std())
+    assert boot.slopes("x", kind="linear")["sd"][0] == pytest.approx(x.std())
+    level = boot.comparisons("f", kind="linear").iloc[0]
+    assert level[["estimate", "sd"]].isna().all()
+    assert level["upper"] == np.inf
+    lower = np.quantile(np.fmin(s, 1e6), 0.025)
+    assert level["lower"] == pytest.approx(lower)
+    means = boot.marginal_means("f")
+    assert means.table["sd"].isna().tolist() == [True, False]
+    assert means.table["lower"].tolist()[0] == -np.inf
+    pair = means.contrasts("pairwise").table.iloc[0]
+    assert (pair["lower"], pair["upper"]) == (-np.inf, pytest.approx(-lower))
+    assert pair[["estimate", "sd"]].isna().all()
+    assert means.joint_test()["contour"].isna().all()
+    assert boot.trends("x", by="f").table["sd"].tolist() == pytest.approx([x.std()] * 2)
+    by = boot.predictions(by="f", kind="linear")
+    assert by["sd"].isna().tolist() == [True, False]
+    assert boot.predictions(by="f").notna().all(axis=None)
+    assert np.isfinite(boot.residuals()).all()
+    for kind in ("basic", "bc", "normal"):
+        known = boot.with_intervals(kind).predict(
+            pd.DataFrame({"x": [0.0, 0.0], "f": ["r", "s"]}), kind="linear", groups="population"
+        )
+        assert np.isfinite(known.loc[1]).all()
+        assert not np.isfinite(known.loc[0, ["lower", "upper"]].astype(float)).all()
+
+
+def _graded(seed: int, lowest: str) -> pd.DataFrame:
+    """Three categories; one row of a level is not in the lowest."""
+    rng = np.random.default_rng(seed)
+    f, g = np.tile(list("abcd"), 30), rng.integers(0, 6, 120)
+    eta = (f == "b") * 0.8 + rng.normal(0, 0.5, 6)[g]
+    y = np.digitize(eta + rng.logistic(size=120), [-0.5, 0.8])
+    y[f == lowest] = 0
+    y[np.flatnonzero(f == lowest)[0]] = 1
+    names = ["lo", "mid", "hi"]
+    return pd.DataFrame({"y": pd.Categorical.from_codes(y, names, ordered=True), "f": f, "g": g})
+
+
+@pytest.mark.parametrize("family", ["cumulative", "sratio", "cratio", "acat"])
+@pytest.mark.parametrize("lowest", ["c", "a"])
+def test_refits_of_ordered_categories_know_what_fits_by_hand_know(family: str, lowest: str) -> None:
+    data = _graded(2, lowest)
+    fit = _fitted(data, family, "y ~ f + (1 | g)")
+    resampling = Resampling(fit._law)
+    Y = resampling.responses("parametric", 12, (3,))
+    worker, separated = resampling.to(Y).worker(range(12)), 0
+    for k in range(12):
+        gone, categories = worker.fit(k, None).ran_away, data["y"].cat.categories
+        y = pd.Categorical.from_codes(Y[:, k].astype(int) - 1, categories, ordered=True)
+        by_hand = _fitted(data.assign(y=y), family, "y ~ f + (1 | g)")
+        limits = np.zeros(3) if gone is None else gone.limits(np.eye(3))
+        names = by_hand.model.design.mu.fixed_effects
+        expected = {n for n in names if n in by_hand.separation.split(" separate")[0]}
+        assert {n for n, limit in zip(names, limits, strict=True) if limit} == expected
+        only_lowest = (y[data["f"] == lowest] == "lo").all()
+        assert bool(expected) == only_lowest
+        if gone is None:
+            continue
+        separated += 1
+        assert gone.thresholds is not None
+        of_thresholds = gone.limits_of_thresholds()
+        if lowest == "c":  # one coefficient falls, and no threshold moves
+            assert limits.tolist() == [0, -np.inf, 0]
+            assert not of_thresholds.any()
+        else:  # everything rises above the reference
+            assert (limits == np.inf).all()
+            assert (of_thresholds == np.inf).all()
+    assert separated
+
+
+def test_thresholds_that_ran_away_are_counted_and_infinite() -> None:
+    with pytest.warns(SeparationWarning, match=r"thresholds\[lo\|mid\] in"):
+        boot = _fitted(_graded(2, "a"), "cumulative", "y ~ f + (1 | g)").bootstrap(
+            40, seed=1, progress=False
+        )
+    gone = np.isinf(boot.draws()["thresholds[lo|mid]"]).sum()
+    assert 4 <= gone <= 25
+    assert f"thresholds[lo|mid] in {gone}" in boot.separation
+    table = boot.family_parameters()
+    assert table["sd"].isna().all()
+    assert (table["upper"] == np.inf).all()
+    means = boot.predict(pd.DataFrame({"f": ["a"]}), kind="probability", groups="population")
+    assert means.notna().all(axis=None)
+    pairs = boot.marginal_means("f").contrasts("pairwise").table.set_index("contrast")
+    assert np.isfinite(pairs.loc["b - c", ["estimate", "sd"]].astype(float)).all()
+    assert np.isnan(pairs.loc["a - b", "sd"])
