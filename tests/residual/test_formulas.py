@@ -543,7 +543,5 @@ def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     held = bmx.Model(["y ~ x + (1 | g)", "sigma ~ 1 + offset(u)"], shifted).fit_eb(method="ml")
     assert held.deviance - fit.deviance == pytest.approx(1, abs=0.25)
     assert fit.variance_components(parameter="sigma").empty
-    with pytest.raises(NotSupportedError, match="profile"):
-        fit.fixed_effects(parameter="sigma", ci_method="profile")
     with pytest.raises(FormulaError, match="did you mean 'residual'"):
         bmx.Model(["y ~ x", "residuals ~ ar1(t | g)"], data)
