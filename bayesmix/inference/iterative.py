@@ -55,7 +55,7 @@ class CrossedSums:
     ----------
     order : tuple of int
         Grouping factors as they stand here, the largest first.
-    sizes : tuple of (int, int)
+    shapes : tuple of (int, int)
         Levels and effects of each.
     N : sparse matrix, shape (m, m)
         Z'WZ.
@@ -66,7 +66,7 @@ class CrossedSums:
     """
 
     order: tuple[int, ...]
-    sizes: tuple[tuple[int, int], ...]
+    shapes: tuple[tuple[int, int], ...]
     N: sparse.csr_matrix
     ZX: np.ndarray
     Zy: np.ndarray
@@ -78,7 +78,7 @@ class CrossedSums:
     @property
     def starts(self) -> np.ndarray:
         """Where each factor's columns start, and their number."""
-        return np.cumsum([0, *(levels * q for levels, q in self.sizes)])
+        return np.cumsum([0, *(levels * q for levels, q in self.shapes)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class IterativeOptimum:
     Attributes
     ----------
     covariances : tuple of ndarray, shape (q, q)
-        Of each factor's effects, relative to sigma^2, in working units.
+        Those of each factor's effects, relative to sigma^2, in working units.
     variance : float
         sigma^2, in working units.
     information : ndarray, shape (K + 1, K + 1)
@@ -148,7 +148,7 @@ def crossed_sums(
     B = sparse.hstack([_columns(groups[k], root) for k in order], format="csr")
     return CrossedSums(
         order=tuple(order),
-        sizes=tuple((groups[k].n_levels, groups[k].n_effects) for k in order),
+        shapes=tuple((groups[k].n_levels, groups[k].n_effects) for k in order),
         N=(B.T @ B).tocsr(), ZX=np.asarray(B.T @ X), Zy=np.asarray(B.T @ r),
         XX=X.T @ X, Xy=X.T @ r, yy=float(r @ r), n=len(y),
     )  # fmt: skip
@@ -169,15 +169,15 @@ class _Equations:
 
     def __init__(self, sums: CrossedSums, parts: _Parts, L: Sequence[np.ndarray]) -> None:
         self._sums, self._parts, self.L = sums, parts, L
-        q = sums.sizes[0][1]
+        q = sums.shapes[0][1]
         K = np.eye(q) + np.einsum("ki,gkl,lj->gij", L[0], parts.own[0], L[0])
         self.K_inverse = np.linalg.inv(K)
         self.log_det_K = float(np.linalg.slogdet(K)[1].sum())
         middle = np.einsum("ik,gkl,jl->gij", L[0], self.K_inverse, L[0])
         self._roots, self.log_det_P = [], 0.0
-        for f in range(1, len(sums.sizes)):
+        for f in range(1, len(sums.shapes)):
             within = parts.own[f] - parts.met_within(f, middle)
-            P = np.eye(sums.sizes[f][1]) + np.einsum("ki,gkl,lj->gij", L[f], within, L[f])
+            P = np.eye(sums.shapes[f][1]) + np.einsum("ki,gkl,lj->gij", L[f], within, L[f])
             self._roots.append(np.linalg.cholesky(P))
             self.log_det_P += 2 * float(
                 np.log(np.diagonal(self._roots[-1], axis1=1, axis2=2)).sum()
@@ -186,7 +186,7 @@ class _Equations:
     # Effects of the largest factor, and of the others, one behind the other.
 
     def _times(self, v: np.ndarray, f: int, *, transposed: bool) -> np.ndarray:
-        levels, q = self._sums.sizes[f]
+        levels, q = self._sums.shapes[f]
         L = self.L[f].T if transposed else self.L[f]
         if q == 1:
             return np.asarray(v * L[0, 0])
@@ -196,7 +196,7 @@ class _Equations:
         starts = self._sums.starts - self._sums.starts[1]
         return np.concatenate([
             self._times(v[starts[f] : starts[f + 1]], f, transposed=transposed)
-            for f in range(1, len(self._sums.sizes))
+            for f in range(1, len(self._sums.shapes))
         ] or [v])  # fmt: skip
 
     def times_root(self, v: np.ndarray, *, transposed: bool = False) -> np.ndarray:
@@ -206,7 +206,7 @@ class _Equations:
         return np.concatenate([first, self._rest(v[m:], transposed=transposed)])
 
     def _through_first(self, v: np.ndarray) -> np.ndarray:
-        levels, q = self._sums.sizes[0]
+        levels, q = self._sums.shapes[0]
         if q == 1:
             return np.asarray(self.K_inverse[:, 0] * v)
         found = np.einsum("gij,gjk->gik", self.K_inverse, v.reshape(levels, q, -1))
@@ -229,7 +229,7 @@ class _Equations:
         """P^-1 v, the root of P times v ("root"), or the inverse of its transpose ("back")."""
         out, at = [], 0
         for f, C in enumerate(self._roots, start=1):
-            levels, q = self._sums.sizes[f]
+            levels, q = self._sums.shapes[f]
             own = v[at : at + levels * q].reshape(levels, q, -1)
             at += levels * q
             if how == "root":
@@ -324,13 +324,13 @@ class _Parts:
         self.N_rest = N[m:, m:].tocsr()
         self.own = [
             _blocks(N[at[f] : at[f + 1], at[f] : at[f + 1]], *size)
-            for f, size in enumerate(sums.sizes)
+            for f, size in enumerate(sums.shapes)
         ]
         self._sums = sums
 
     def met_within(self, f: int, middle: np.ndarray) -> np.ndarray:
         """Blocks of N M N of a factor's levels, with M of the largest factor, (G, q, q)."""
-        (_, q1), (levels, q) = self._sums.sizes[0], self._sums.sizes[f]
+        (_, q1), (levels, q) = self._sums.shapes[0], self._sums.shapes[f]
         start = int(self._sums.starts[f] - self._sums.starts[1])
         met = self.N_first_rest[:, start : start + levels * q]
         by = [[met[a::q1, j::q].tocsr() for j in range(q)] for a in range(q1)]
@@ -376,7 +376,7 @@ def iterative_reml(
         By factor as in `sums`, entries (i, j), i >= j, of its covariance that are estimated;
         the others are zero.
     seed : int
-        Of the random signs.
+        Seed of the random signs.
 
     Returns
     -------
@@ -443,7 +443,7 @@ def _evaluate(sums: CrossedSums, parts: _Parts, L: Sequence[np.ndarray], signs: 
         through = (eq.down(x), eq.down(w)), (x, w)
     else:
         log_dets, through = np.zeros(1), ((np.zeros((m, 1)), np.zeros((m, 1))),) * 2
-    for f, (levels, q) in enumerate(sums.sizes):
+    for f, (levels, q) in enumerate(sums.shapes):
         a, c = through[min(f, 1)]
         start = int(sums.starts[f] - (sums.starts[1] if f else 0))
         here, whole = slice(start, start + levels * q), slice(*sums.starts[f : f + 2].tolist())
@@ -471,7 +471,7 @@ def _score(
     score, by_sigma = np.empty(K), np.empty(K)
     moved = np.zeros((int(starts[-1]), K))
     for k, (f, i, j) in enumerate(entries):
-        levels, q = sums.sizes[f]
+        levels, q = sums.shapes[f]
         inverse = np.linalg.inv(L[f])
         M = inverse.T @ (levels * np.eye(q) - at.traces[f]) @ inverse
         S = a[f] @ a[f].T
@@ -501,7 +501,7 @@ def _by_expectation(
 ) -> list[np.ndarray]:  # fmt: skip
     """One step of EM, which never leaves what is a covariance."""
     found = []
-    for f, (levels, q) in enumerate(sums.sizes):
+    for f, (levels, q) in enumerate(sums.shapes):
         u = at.u[sums.starts[f] : sums.starts[f + 1]].reshape(levels, q)
         L = at.equations.L[f]
         G = L @ (u.T @ u / at.variance + at.traces[f]) @ L.T / levels
@@ -553,7 +553,7 @@ def _optimum(
     variance, L, p = at.variance, at.equations.L, len(at.beta)
     between = np.linalg.inv(at.precision) if p else np.zeros((0, 0))
     b, cross = [], []
-    for f, (levels, q) in enumerate(sums.sizes):
+    for f, (levels, q) in enumerate(sums.shapes):
         here = slice(*sums.starts[f : f + 2].tolist())
         b.append(at.u[here].reshape(levels, q) @ L[f].T)
         J = np.einsum("ik,gkp->gip", L[f], at.UX[here].reshape(levels, q, p))
@@ -633,11 +633,11 @@ class PredictionErrors:
             By factor as in the sums.
         """
         sums = self._sums
-        beta, b = np.empty((len(sums.Xy), n_draws)), [np.empty((*g, n_draws)) for g in sums.sizes]
+        beta, b = np.empty((len(sums.Xy), n_draws)), [np.empty((*g, n_draws)) for g in sums.shapes]
         for some, of_beta, u, _ in self._pieces(n_draws, rng):
             beta[:, some] = of_beta
             found = self._eq.times_root(u)
-            for own, size, at in zip(b, sums.sizes, sums.starts[:-1].tolist(), strict=True):
+            for own, size, at in zip(b, sums.shapes, sums.starts[:-1].tolist(), strict=True):
                 own[:, :, some] = found[at : at + size[0] * size[1]].reshape(*size, -1)
         sigma = np.sqrt(self._variance)
         return beta * sigma, [own * sigma for own in b]
@@ -655,13 +655,13 @@ class PredictionErrors:
             np.linalg.inv(np.eye(len(L)) + np.einsum("ki,gkl,lj->gij", L, own, L))
             for L, own in zip(eq.L, self._parts.own, strict=True)
         ]
-        found = [[np.zeros((*size, size[1])) for size in sums.sizes] for _ in range(2)]
+        found = [[np.zeros((*size, size[1])) for size in sums.shapes] for _ in range(2)]
         for _, beta, u, given in self._pieces(n_draws, rng):
             for into, error, of_beta in ((found[0], u, beta), (found[1], given, None)):
                 whole = error + eq.times_root(sums.N @ eq.times_root(error), transposed=True)
                 if of_beta is not None:
                     whole += self._known @ of_beta
-                for f, (levels, q) in enumerate(sums.sizes):
+                for f, (levels, q) in enumerate(sums.shapes):
                     here = slice(*sums.starts[f : f + 2].tolist())
                     own = error[here].reshape(levels, q, -1)
                     mean = own - inverse[f] @ whole[here].reshape(levels, q, -1)

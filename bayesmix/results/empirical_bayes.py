@@ -14,8 +14,9 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
+from bayesmix.inference.iterative_start import why_not_iterative
 from bayesmix.laws.base import Asked, IntervalMethod
-from bayesmix.laws.iterative import IterativeLaw, too_large, why_not_iterative
+from bayesmix.laws.iterative import IterativeLaw, too_large
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
