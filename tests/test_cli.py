@@ -327,6 +327,10 @@ def test_reml_priors_and_predictions_from_the_shell(
     expected = eb.predict({"Days": [3, 12], "Subject": ["308", "new"]})["estimate"]
     assert table["predicted_estimate"].tolist() == pytest.approx(expected.tolist())
     assert table["Subject"].tolist() == ["308", "new"]
+    written = csv.parent / "out.parquet"
+    assert cli.main([*given, "--predict", str(new), "--to", str(written)]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(written), table.astype({"Subject": "str"}))
+    capsys.readouterr()
     priors = ["--prior", "sd(Subject)=HalfNormal(1)", "--prior", "Days=Normal(mu=0, sigma=2)"]
     assert cli.main(["fit", formula, str(csv), "--method", "map", *priors]) == 0
     assert "posterior mode" in capsys.readouterr().out
@@ -365,6 +369,7 @@ def test_parquet_missing_texts_and_further_formulas(
         (["--prior", "sd=HalfNormal 1"], "is no prior: write it as"),
         (["--prior", "sd=HalfNorml(1)"], "HalfNormal"),
         (["--to", "out.csv"], "say of which rows, --predict NEW.csv"),
+        (["--predict", "new.csv", "--to", "/no/such/out.csv"], "no folder /no/such to write"),
         (["--method", "mle"], "--method 'mle'"),
     ],
 )
