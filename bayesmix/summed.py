@@ -89,6 +89,10 @@ class Summed:
             self.refuse()
         return float(self._sums()[0][0])
 
+    def sum(self, *args: Any, **kwargs: Any) -> float:
+        """Sum of one column."""
+        return self.n * self.mean(*args, **kwargs)
+
     def mean_square(self, center: float = 0.0) -> float:
         """Mean square of one column, less `center`."""
         means, products, _ = self._sums()
@@ -123,9 +127,9 @@ class Summed:
         raise NotSupportedError(
             f"this needs the rows of the data ({self.what}), and of {self.source} only sums are "
             "kept: tables, summaries, predict(frame), and what reads rows in batches (check, "
-            "residuals, residual_summary, loo(by=...), predict(source)) work; for the rest read "
-            "the columns that the model uses into a frame, all rows or some of them, and fit the "
-            "model to that"
+            "residuals, residual_summary, loo(by=...), predict(source)) work; for the rest "
+            "read the columns that the model uses into a frame, all rows or some of them, and fit "
+            "the model to that"
         )
 
     def __getattr__(self, name: str) -> Any:

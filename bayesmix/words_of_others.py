@@ -311,6 +311,7 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "correlation": "vcov()", "effects": "groups=False, which leaves out the levels",
         "random": "groups=False, which leaves out the levels",
     },
+    "vcov": {"full": 'vcov("all"), of the coefficients of all predictors'},
     "loo": {
         **_renamed("reloo moment_match k_threshold", "kfold(), which refits"),
         "pointwise": f"{_ALWAYS} the result has them",

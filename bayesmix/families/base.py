@@ -112,6 +112,19 @@ class Family(ABC):
         return self.is_normal and self.link_functions.is_identity
 
     @property
+    def tables_rows(self) -> bool:
+        """Whether a table of rows that differ, with their numbers, says all that rows say.
+
+        The likelihood is one of a single linear predictor then, whose kernel takes a row many
+        times, and the units of priors and searches are sums over rows.
+        """
+        return (
+            self.has_laplace and bool(self.row_kernel) and not self.is_linear_normal
+            and not (self.is_nominal or self.has_counts or self.vector_parameters)
+            and not self.link_functions.is_even
+        )  # fmt: skip
+
+    @property
     def mean_is_linear(self) -> bool:
         """Whether the mean is the linear predictor itself."""
         return self.link_functions.is_identity and type(self).mean is Family.mean
@@ -310,7 +323,7 @@ class Family(ABC):
         -------
         ndarray, shape (n,)
             1 or -1, and 0 where it has its maximum at a finite value, or where the
-            family does not say.
+            family does not say; NaN where a row says nothing of the linear predictor.
         """
         return np.zeros(len(y))
 

@@ -13,6 +13,7 @@ from bayesmix.families.functions import Functions, large_is_infinite, times_log
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.parameters import POSITIVE, UNIT, ParameterSpec
 from bayesmix.families.scale import ResponseScale, data_scale, link_scale
+from bayesmix.spread import root_mean_square
 
 __all__ = ["Count", "GeneralizedPoisson", "NegativeBinomial", "NegativeBinomial1", "Poisson"]
 
@@ -49,9 +50,15 @@ class Count(Family):
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
     def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
-        """Zeros, as the mean falls to zero, if the link reaches that at minus infinity."""
-        limited = {"status", "lower", "upper"} & set(rows)
-        return np.where((y == 0) & (self.link == "log") & (not limited), -1.0, 0.0)
+        """Return where a count is the least there may be: down, as the mean falls to zero.
+
+        If the link reaches zero at minus infinity. A count that is the only one says nothing.
+        """
+        if self.link != "log" or "status" in rows:
+            return np.zeros(len(y))
+        is_least = y == np.maximum(np.ceil(rows.get("lower", 0.0)), 0.0)
+        only = is_least & (y == np.floor(rows.get("upper", np.inf)))
+        return np.where(only, np.nan, -1.0 * is_least)
 
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
@@ -69,6 +76,13 @@ class Poisson(Count):
     name: ClassVar[str] = "poisson"
     row_kernel: ClassVar[str] = "poisson"
     has_laplace: ClassVar[bool] = True
+
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return where a count is the least there may be, or the largest: up, as the mean grows."""
+        found = Count.rises(self, y, rows)
+        if self.link != "log" or "status" in rows:
+            return found
+        return np.where((y == np.floor(rows.get("upper", np.inf))) & (found == 0), 1.0, found)
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -141,7 +155,7 @@ class NegativeBinomial(Count):
     def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
         """Whether what alpha adds to the variance is far below what its estimate could tell."""
         # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
-        error = np.sqrt(2.0 / max(float(y @ y), 1.0))
+        error = np.sqrt(2.0 / max(len(y) * float(root_mean_square(y)) ** 2, 1.0))
         return bool(1.0 / float(parameters["alpha"]) < _NO_MORE * error)
 
     @large_is_infinite

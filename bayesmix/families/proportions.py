@@ -42,8 +42,7 @@ class Unit(Family):
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS
     ) -> ResponseScale:
         """One unit on the link scale around link(mean(y)), finite also without a success."""
-        trials = rows.get("trials", np.ones(len(y)))
-        total = max(float(np.sum(trials)), 1.0)
+        total = max(float(rows["trials"].sum()) if "trials" in rows else float(len(y)), 1.0)
         mean = float(np.clip(y.sum() / total, 0.5 / total, 1 - 0.5 / total))
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 

@@ -79,7 +79,7 @@ class SeriesLeftOut:
         Returns
         -------
         own : ndarray, shape (G, p + 1, p + 1)
-            Of each level's rows of [X, y].
+            Those of [X, y], over each level's rows.
         of_all : Equations
             The model's, overwritten by the next call.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -37,6 +37,30 @@ if TYPE_CHECKING:
     from bayesmix.families import Family
 
 __all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name", "kernel_trials"]
+
+
+class Table(Protocol):
+    """Rows that stand for others that are like them."""
+
+    @property
+    def predictor(self) -> LinearPredictor:
+        """The linear predictor with these rows."""
+
+    @property
+    def y(self) -> np.ndarray:
+        """Their responses."""
+
+    @property
+    def rows(self) -> Mapping[str, np.ndarray]:
+        """What is given of them beside."""
+
+    @property
+    def rises(self) -> np.ndarray:
+        """Which way their likelihood rises for ever."""
+
+    @property
+    def constant(self) -> float:
+        """What kernels leave out of it."""
 
 
 def kernel_name(family: Family) -> str:
@@ -77,6 +101,8 @@ class GlmmProblem:
         The row here that each row of the data is part of, where rows that are alike are one.
     phi_start : ndarray
         Where searches start among the family's parameters.
+    rises : ndarray, shape (n,), or None
+        Which way the likelihood of each row rises for ever, where the data have no rows to ask.
     """
 
     problem: Problem
@@ -92,14 +118,20 @@ class GlmmProblem:
     stack: Stack
     starts: dict[str, float]
     row_of: np.ndarray | None = None
+    rises: np.ndarray | None = None
 
     def of_rows(self, rises: np.ndarray) -> np.ndarray:
-        """Bring which way each row of the data rises to the rows here: 0 where they differ."""
+        """Bring which way each row of the data rises to the rows here: 0 where they differ.
+
+        NaN where all of them say nothing.
+        """
         if self.row_of is None:
             return rises
-        n, counts = self.rows.n_obs, np.bincount(self.row_of)
-        summed = np.bincount(self.row_of, rises, minlength=n)
-        return np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
+        n, says = self.rows.n_obs, ~np.isnan(rises)
+        counts = np.bincount(self.row_of[says], minlength=n)
+        summed = np.bincount(self.row_of[says], rises[says], minlength=n)
+        found = np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
+        return np.where(counts > 0, found, np.nan)
 
     @property
     def n_effects(self) -> int:
@@ -156,7 +188,7 @@ class GlmmProblem:
 def build_glmm_problem(
     predictors: Mapping[str, LinearPredictor], family: Family, y: np.ndarray,
     rows: Mapping[str, np.ndarray], priors: ModelPriors,
-    lengths: Mapping[str, int] | None = None,
+    lengths: Mapping[str, int] | None = None, table: Table | None = None,
 ) -> GlmmProblem:  # fmt: skip
     """Gather a model's arrays.
 
@@ -173,6 +205,8 @@ def build_glmm_problem(
         For those of the family's parameters.
     lengths : mapping of str to int, optional
         Those that are vectors.
+    table : RowTable, optional
+        The rows, where predictors, response and what is given per row are sums.
 
     Returns
     -------
@@ -192,6 +226,8 @@ def build_glmm_problem(
     if name not in (ROW_KERNELS if len(predictors) == 1 else JOINT_KERNELS):
         raise NotApplicableError(f"the rows of the family {family} have no compiled density")
     predictor, mu = stack.whole, predictors["mu"]
+    if table is not None:
+        predictor = table.predictor
     plan = plan_elimination(predictor.groups)
     order = (*plan.chain, *plan.rest)
     X_shift, X_scale, TX = stack.column_transform()
@@ -203,6 +239,7 @@ def build_glmm_problem(
         beta_0=np.zeros(p), y_scale=1.0,
     )  # fmt: skip
     equations = empty_equations(predictor, plan)
+    equations.n_obs = mu.n_obs
     groups = tuple(predictor.groups[k] for k in order)
     problem = Problem(
         equations=equations, plan=plan, scaling=scaling, groups=groups, residual=None,
@@ -211,10 +248,7 @@ def build_glmm_problem(
     n = predictor.n_obs
     first = first_positions(equations)
     q = equations.q
-    columns = [
-        (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
-        for k, group in zip(order, groups, strict=True)
-    ]
+    columns = [(predictor.groups[k].Z - scaling.Z_shift[k]) / scaling.Z_scale[k] for k in order]
     constants = {k: spec for k, spec in family.parameters.items() if k not in predictors}
     phi = ParameterCoordinates.of(constants, lengths or {})
     vectors = family.vector_parameters
@@ -244,6 +278,7 @@ def build_glmm_problem(
     links = {k: family.parameter_link(k).name if k in predictors else None
              for k in family.parameters}  # fmt: skip
     parameter_of = [stack.columns_of[k] for k in order]
+    given = (y, rows) if table is None else (table.y, table.rows)
     data = RowData(
         sizes=[
             n,
@@ -256,7 +291,9 @@ def build_glmm_problem(
             len(predictors),
             scale_of[0] if scale_of else -1,
         ],
-        index=np.asarray([g.index + first[f] for f, g in enumerate(groups)]).reshape(-1, n),
+        index=np.asarray(
+            [predictor.groups[k].index + first[f] for f, k in enumerate(order)]
+        ).reshape(-1, n),
         u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
         z_start=np.concatenate([[0], np.cumsum(q)]),
         first=first,
@@ -264,9 +301,9 @@ def build_glmm_problem(
         X_of=stack.X_of,
         Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
         prior_kind=[code[0] for code in codes],
-        y=y.sum(axis=1) if family.has_counts else y,
-        trials=kernel_trials(family, y, rows, len(predictors)),
-        offset=stack.offset,
+        y=y.sum(axis=1) if family.has_counts else given[0],
+        trials=kernel_trials(family, *given, len(predictors)),
+        offset=stack.offset if table is None else table.predictor.offset,
         X=((predictor.X - X_shift) / X_scale).T,
         Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
         prior_a=[code[1] for code in codes],
@@ -275,11 +312,17 @@ def build_glmm_problem(
     )
     return GlmmProblem(
         problem=problem, rows=data, parameters=tuple(constants), phi=phi, row_kernel=name,
-        constant=float(constant(name, y, rows).sum()) if name in ROW_KERNELS else 0.0,
+        constant=_constant(name, y, rows) if table is None else table.constant,
         means=means, link_is_even=family.link_functions.is_even, link_unit=scale.sd,
         phi_start=phi_start, stack=stack,
         starts={k: _start(family, k, y, scale_sd) for k in others},
+        rises=None if table is None else table.rises,
     )  # fmt: skip
+
+
+def _constant(name: str, y: np.ndarray, rows: Mapping[str, np.ndarray]) -> float:
+    """What the kernel leaves out of the log density of all rows."""
+    return float(constant(name, y, rows).sum()) if name in ROW_KERNELS else 0.0
 
 
 def kernel_trials(

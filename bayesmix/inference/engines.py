@@ -129,6 +129,8 @@ def why_not_joint(
             for name, entry in priors.family.items()
             if entry.prior.distribution == "Uniform"  # bounded: its coordinate is no logarithm
         ]
+    if design.streamed is not None:  # asked of the levels that are met together, by the algebra
+        return _unknown_prior(unknown)
     return _unknown_prior(unknown) or root_columns(stacked(design.predictors).whole.groups)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -14,14 +15,17 @@ from bayesmix.inference.kernel_cache import announce_compilation
 from bayesmix.inference.streamed_problem import streamed_problem
 from bayesmix.residual import ResidualParameter, RowScale
 from bayesmix.statement.stated import StatedModel
+from bayesmix.streaming import design_of_batch
 
 if TYPE_CHECKING:
     from bayesmix.glmm.problem import GlmmProblem
+    from bayesmix.inference.row_table import RowTable
 
-__all__ = ["gaussian_problem", "glmm_problem", "row_scale"]
+__all__ = ["gaussian_problem", "glmm_problem", "model_of_rows", "row_scale"]
 
 _GAUSSIAN: WeakKeyDictionary[StatedModel, Problem] = WeakKeyDictionary()
 _GLMM: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
+_TABLES: WeakKeyDictionary[StatedModel, RowTable] = WeakKeyDictionary()
 _BY_ROW: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
 
 
@@ -115,6 +119,9 @@ def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
         from bayesmix.glmm.problem import build_glmm_problem
 
         announce_compilation(normal=False)
+        if model.design.streamed is not None:
+            known[model] = _problem_of_table(model, every_row=every_row)
+            return known[model]
         gp = build_glmm_problem(
             model.design.predictors,
             model.family,
@@ -125,3 +132,52 @@ def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
         )
         known[model] = gp if every_row else compressed(gp)
     return known[model]
+
+
+def _problem_of_table(model: StatedModel, *, every_row: bool) -> GlmmProblem:
+    """The same of rows that are read in batches: those that differ."""
+    from bayesmix.glmm.problem import build_glmm_problem
+    from bayesmix.glmm.rows import ROW_KERNELS
+
+    table, adds = _table(model), ROW_KERNELS[model.family.row_kernel].adds
+    gp = build_glmm_problem(
+        model.design.predictors,
+        model.family,
+        model.y,
+        model.rows,
+        model.prior_entries,
+        {name: len(labels) for name, labels in model.names.parameter_labels.items()},
+        table.added() if adds and not every_row else table,
+    )
+    if every_row or not adds:
+        return gp
+    return replace(gp, row_of=np.zeros(0, dtype=np.int64))  # the table has more rows
+
+
+def _table(model: StatedModel) -> RowTable:
+    from bayesmix.inference.row_table import row_table
+
+    if model not in _TABLES:
+        design = model.design
+        _TABLES[model] = row_table(design.mu, design.streamed, model.family)
+    return _TABLES[model]
+
+
+def model_of_rows(model: StatedModel) -> StatedModel:
+    """Return the model with rows that stand for all of its data, where these are read in batches.
+
+    Parameters
+    ----------
+    model : StatedModel
+        One beyond the normal.
+
+    Returns
+    -------
+    StatedModel
+        Itself where it has its rows.
+    """
+    if model.design.streamed is None:
+        return model
+    table = _table(model)
+    design = design_of_batch(model.design, table.batch())
+    return model.with_parts(design=design, y=table.y)

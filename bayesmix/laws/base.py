@@ -151,12 +151,15 @@ class Law(ABC):
         Arguments of tables that laws of another kind have, with what to say of each.
     part : int
         Number of the batch whose rows the model has, where they come in batches.
+    why_no_refits : str
+        Why the model is not to be fitted again to other responses; empty if it may be.
     """
 
     model: StatedModel
     parameter: str = "mu"
     seed: int = 0
     part: int = 0
+    why_no_refits: ClassVar[str] = ""
     has_stated_prior: bool = True
     given_variances: ClassVar[bool]
     quick: ClassVar[Mapping[str, Any]] = {}
@@ -458,6 +461,28 @@ class Law(ABC):
             drawn = predictor.all_draws(part.rows.n_rows, predictor.n_draws).T
             total = total + part.weights @ (drawn if inverse is None else inverse(drawn))
         return DrawnJointly(draws=np.asarray(total))
+
+    def expected_probabilities(self, rows: Rows, request: PredictionRequest) -> np.ndarray | None:
+        """Probability of each category at the estimates, shape (n, K); None where there are draws.
+
+        Averaged over the group effects: given the data, or over all groups.
+        """
+        return None
+
+    def _expected_averages(
+        self, parts: Sequence[Averaged], request: PredictionRequest,
+        expected: Callable[[Rows, PredictionRequest], np.ndarray],
+    ) -> np.ndarray:  # fmt: skip
+        """Sums of averages at the estimates, in the order of `jointly`."""
+        total: np.ndarray | float = 0.0
+        for part in parts:
+            values = (
+                self.expected_probabilities(part.rows, request)
+                if request.kind == "probability"
+                else expected(part.rows, request)
+            )
+            total = total + np.ravel(part.weights @ values)
+        return np.asarray(total)
 
     @abstractmethod
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:

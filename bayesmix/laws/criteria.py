@@ -91,6 +91,11 @@ class Criteria(StructureIntervals):
         return names[self.method]
 
     @property
+    def integrated_in_words(self) -> str:
+        """How the effects of a normal model were integrated out."""
+        return "exactly"
+
+    @property
     def has_sigma(self) -> bool:
         """Whether there is a residual standard deviation."""
         return True

@@ -36,9 +36,11 @@ Mean = Callable[[np.ndarray], np.ndarray]
 class _Mode(Protocol):
     """What is asked of the mode that the effects lie around."""
 
-    model: StatedModel
     gp: GlmmProblem
     conditional: Conditional
+
+    @property
+    def row_model(self) -> StatedModel: ...
 
     @property
     def gp_by_row(self) -> GlmmProblem: ...
@@ -74,7 +76,7 @@ class EffectsGivenData:
 
     def __init__(self, law: _Mode) -> None:
         self._at = law
-        self._design = law.model.design
+        self._design = law.row_model.design
         self.roots: Mapping[str, np.ndarray] = law.roots
 
     def expected_mean(self, rows: Rows, mean: Mean) -> np.ndarray:
@@ -87,7 +89,7 @@ class EffectsGivenData:
         mean : callable
             From the rows' linear predictors, shape (n,), to their means.
         """
-        link = self._at.model.family.link_functions
+        link = self._at.row_model.family.link_functions
         if not rows.index or link.is_identity or link.has_pole:
             return mean(self._at.means(rows))
         if self._is_scalar:
@@ -157,7 +159,7 @@ class EffectsGivenData:
 
     @functools.cached_property
     def _rows(self) -> Rows:
-        return rows_of_fit(self._at.model, "response")
+        return rows_of_fit(self._at.row_model, "response")
 
     @functools.cached_property
     def _eta(self) -> np.ndarray:
@@ -189,7 +191,7 @@ class EffectsGivenData:
         }
 
     def _log_density(self, eta: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        model, values = self._at.model, self._at.family_values
+        model, values = self._at.row_model, self._at.family_values
         some = slice(None) if rows is None else rows
         given = {name: column[some] for name, column in model.rows.items()}
         found = model.family.log_prob(model.y[some], eta.T, values, given)

@@ -48,7 +48,9 @@ class SeveralGivenData:
         self._whole = whole
         self._stacked = stacked
 
-    def expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+    def expected_mean(
+        self, rows: Rows, request: PredictionRequest, category: int | None = None
+    ) -> np.ndarray:
         """Expected mean of each row, or expected value of a parameter, shape (n,).
 
         Parameters
@@ -56,17 +58,21 @@ class SeveralGivenData:
         rows : Rows
             With those of the other predictors.
         request : PredictionRequest
+        category : int, optional
+            Whose probability is expected in place of the mean.
         """
         one = request.parameter
         names = [one] if one else list(self._model.design.predictors)
         parts = [self._stacked(rows.others.get(name, rows), name) for name in names]
-        mean = self._mean_function(rows, names, request.parameter)
+        mean = self._mean_function(rows, names, request.parameter, category)
         if request.marginal:
             refuse_joined(self._model, "marginal=True averages over groups of independent effects")
             return _average(self._at_modes(parts), self._between(parts), mean)
         link = self._model.links[request.parameter or "mu"]
         # A parameter that is asked for by name is what it is at the modes.
-        if one or not any(p.index for p in parts) or link.is_identity or link.has_pole:
+        bounded = category is not None or self._model.family.mean_is_fraction
+        without_mean = (link.is_identity or link.has_pole) and not bounded
+        if one or not any(p.index for p in parts) or without_mean:
             return mean(self._at_modes(parts))
         points = self._whole.effect_points
         if points is not None:
@@ -75,7 +81,9 @@ class SeveralGivenData:
 
     # -- inside ---------------------------------------------------------------
 
-    def _mean_function(self, rows: Rows, names: list[str], parameter: str) -> Mean:
+    def _mean_function(
+        self, rows: Rows, names: list[str], parameter: str, category: int | None
+    ) -> Mean:
         model, links = self._model, self._model.links
 
         def mean(eta: np.ndarray) -> np.ndarray:
@@ -85,6 +93,8 @@ class SeveralGivenData:
                 values: dict[str, Any] = dict(self._whole.family_values)
                 for name, own in zip(names[1:], eta[1:], strict=True):
                     values[name] = links[name].inverse(NUMPY, own)
+                if category is not None:
+                    return model.family.probabilities(eta[0], values)[..., category]
                 found = model.family.mean(eta[0], values, rows.per_row)
                 return np.asarray(found, dtype=np.float64)
 

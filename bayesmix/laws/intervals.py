@@ -14,6 +14,7 @@ from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.density import log_density, log_likelihood
 from bayesmix.gaussian.residual_coordinates import phi_values
 from bayesmix.inference.centred import Centred, centred
+from bayesmix.inference.combination_profile import profile_combination
 from bayesmix.inference.correlation_profile import profile_correlation
 from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.determined import Determined
@@ -346,6 +347,19 @@ class ModeIntervals(Mode):
         self._check_profile()
         with blas_threads(self.problem):
             return profile_coefficient(self._centred_likelihood, row, shift, ci_prob)
+
+    def _profile_of_log_sigma(self, j: int, sd: float, ci_prob: float) -> tuple[float, float]:
+        """Ends of a coefficient of sigma's predictor, whose standard error is known."""
+        self._check_profile()
+        scale = self.problem.scale
+        assert scale is not None  # noqa: S101
+        row = np.eye(len(scale.parameters))[j] if scale.change is None else scale.change[j]
+        weights = np.zeros(len(self.absolute[1]))
+        weights[self.absolute[0].n_x :][: len(row)] = row
+        return self._once(
+            ("log sigma", j, ci_prob),
+            lambda: profile_combination(self._centred_likelihood, weights, sd, ci_prob),
+        )
 
     def _check_profile(self) -> None:
         if self.method == "map":

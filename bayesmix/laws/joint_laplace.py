@@ -20,7 +20,7 @@ from bayesmix.laws.base import Asked, Columns, Law, Linear, Smooth
 from bayesmix.laws.calibration import Calibration, calibration_of_residuals, commonest_category
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data_several import SeveralGivenData
-from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly, replace_estimates
 from bayesmix.laws.levels import GroupScale
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.parameters import ParameterDraws, placed_levels
@@ -114,6 +114,14 @@ class JointLaplace(Law):
         """Estimates of this predictor's coefficients, and their covariance."""
         found = self.conditional
         return found.beta, found.beta_cov
+
+    def covariance_of_all(self) -> np.ndarray:
+        """Covariance of all predictors' coefficients, in their order."""
+        at = np.concatenate([
+            np.arange(self.whole.problem.n_fixed)[self.place_of(name)[0]]
+            for name in self.predictors
+        ])  # fmt: skip
+        return np.asarray(self.whole.conditional.beta_cov[np.ix_(at, at)])
 
     @property
     def determined_own(self) -> Determined:
@@ -302,7 +310,17 @@ class JointLaplace(Law):
         """Mean of each row at the estimates, averaged over the effects given the data."""
         if request.kind == "linear":
             return self.whole.means(self._stacked(rows, request.parameter or self.parameter))
-        return SeveralGivenData(self.model, self.whole, self._stacked).expected_mean(rows, request)
+        return self._given_data.expected_mean(rows, request)
+
+    def expected_probabilities(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Probability of each category at the estimates, shape (n, K)."""
+        n = len(self.model.family.categories(self.model.design.response))
+        own = [self._given_data.expected_mean(rows, request, category=k) for k in range(n)]
+        return np.stack(own, axis=1)
+
+    @property
+    def _given_data(self) -> SeveralGivenData:
+        return SeveralGivenData(self.model, self.whole, self._stacked)
 
     def source(self, draws: int | None, seed: int | None, parameter: str = "") -> Source:
         """Averages of expected means, with the spread of draws."""
@@ -368,7 +386,9 @@ class JointLaplace(Law):
         # No function of the linear predictors alone where there are thresholds.
         by_draws = request.kind != "linear" and bool(self.model.family.vector_parameters)
         if request.marginal or request.kind == "probability" or by_draws:
-            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+            drawn = super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+            at = self._expected_averages(parts, request, self.expected_mean)
+            return replace_estimates(drawn, at)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             of = [self.parameter] if request.kind == "linear" else list(self.predictors)
@@ -398,7 +418,8 @@ class JointLaplace(Law):
                 slopes.append(Averaged(rows=own, weights=sparse.csr_matrix(by_eta)))
         names = {name for one in slopes for name in one.rows.Z}
         if names:  # smooths: each predictor's rows have those of its own
-            return super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+            drawn = super().jointly(parts, request, inverse, draws or _DRAWS_OF_AVERAGES, seed)
+            return replace_estimates(drawn, estimate)
         return normal_jointly(whole.normal_effects, slopes, estimate, whole.determined_fixed)
 
     # -- inside ---------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -28,6 +28,7 @@ __all__ = [
     "coefficients_jointly",
     "normal_jointly",
     "of_categories",
+    "replace_estimates",
 ]
 
 _ROUNDING = 1e-11
@@ -127,6 +128,9 @@ class DrawnJointly(Jointly):
     Attributes
     ----------
     draws : ndarray, shape (K, S)
+    at : ndarray, shape (K,), or None
+        Their values at the estimates, around which the draws are; None where the means of the
+        draws are the estimates.
     X : ndarray, shape (K, p), or None
         What linear quantities of refits are of the fixed effects.
     gone : tuple of RanAway or None
@@ -134,6 +138,7 @@ class DrawnJointly(Jointly):
     """
 
     draws: np.ndarray
+    at: np.ndarray | None = None
     X: np.ndarray | None = None
     gone: tuple[RanAway | None, ...] = ()
 
@@ -145,8 +150,8 @@ class DrawnJointly(Jointly):
 
     @property
     def estimate(self) -> np.ndarray:
-        """Means of the draws, shape (K,)."""
-        return np.asarray(self.draws.mean(axis=1))
+        """Values at the estimates, or means of the draws, shape (K,)."""
+        return np.asarray(self.draws.mean(axis=1)) if self.at is None else self.at
 
     @property
     def spread(self) -> np.ndarray:
@@ -162,8 +167,14 @@ class DrawnJointly(Jointly):
 
     def combined(self, C: np.ndarray) -> DrawnJointly:
         """Linear combinations, C of shape (M, K)."""
-        X = None if self.X is None else cancelled(C, self.X)
-        return DrawnJointly(draws=cancelled(C, self.draws), X=X, gone=self.gone)
+        at, X = (None if own is None else cancelled(C, own) for own in (self.at, self.X))
+        return DrawnJointly(draws=cancelled(C, self.draws), at=at, X=X, gone=self.gone)
+
+
+def replace_estimates(found: Jointly, at: np.ndarray) -> Jointly:
+    """Put values at the estimates in the place of means of draws, which stay as the spread."""
+    assert isinstance(found, DrawnJointly)  # noqa: S101
+    return replace(found, at=at)
 
 
 def cancelled(C: np.ndarray, values: np.ndarray) -> np.ndarray:

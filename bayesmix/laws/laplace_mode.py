@@ -20,7 +20,7 @@ from bayesmix.inference.empirical import Method
 from bayesmix.inference.laplace import log_marginal, maximise_laplace
 from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.link_branches import best_branches
-from bayesmix.inference.problems import glmm_problem
+from bayesmix.inference.problems import glmm_problem, model_of_rows
 from bayesmix.inference.quadrature import quadrature_optimum
 from bayesmix.laws.limits import Limits
 from bayesmix.statement.stated import StatedModel
@@ -85,6 +85,11 @@ class LaplaceMode(Limits):
         if self.gp.row_of is None:
             return self.gp
         return glmm_problem(self.model, every_row=True)
+
+    @functools.cached_property
+    def row_model(self) -> StatedModel:
+        """The model with rows that stand for all of the data."""
+        return model_of_rows(self.model)
 
     def again(self, model: StatedModel, method: Method) -> Self:
         """Fit another model of the same rows and family in the same way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy import sparse, special
@@ -16,7 +17,13 @@ from bayesmix.laws.base import Law
 from bayesmix.laws.combinations import ModeSource, NormalEffects
 from bayesmix.laws.expected import ExpectedSource
 from bayesmix.laws.given_data import EffectsGivenData
-from bayesmix.laws.jointly import Averaged, Inverse, Jointly, normal_jointly
+from bayesmix.laws.jointly import (
+    Averaged,
+    Inverse,
+    Jointly,
+    normal_jointly,
+    replace_estimates,
+)
 from bayesmix.laws.laplace_mode import LaplaceMode
 from bayesmix.laws.lost_cells import DeterminedCells
 from bayesmix.laws.mode_rows import ModeRows
@@ -26,6 +33,9 @@ from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
 from bayesmix.laws.rows import Rows, rows_of_fit
 from bayesmix.laws.threshold_draws import with_thresholds
+
+if TYPE_CHECKING:
+    from bayesmix.statement.stated import StatedModel
 
 __all__ = ["LaplaceRows", "ridge_of"]
 
@@ -86,7 +96,9 @@ class LaplaceRows(LaplaceMode, ModeRows):
         if request.kind == "linear":
             return normal_jointly(effects, parts, determined=determined)
         if self.gp.phi.has_vectors:  # no function of the linear predictor alone
-            return Law.jointly(self, parts, request, inverse, draws or _MANY, seed)
+            drawn = Law.jointly(self, parts, request, inverse, draws or _MANY, seed)
+            at = self._expected_averages(parts, request, self.expected_mean)
+            return replace_estimates(drawn, at)
         estimate, slopes = np.zeros(parts[0].weights.shape[0]), []
         for part in parts:
             eta, rows = self.means(part.rows), part.rows
@@ -112,6 +124,11 @@ class LaplaceRows(LaplaceMode, ModeRows):
         if kind == "pearson":
             residual = residual / np.sqrt(family.variance(eta, values, rows.per_row))
         return rows, residual
+
+    def at_rows(self, model: StatedModel, part: int) -> Self:
+        """The same law, whose effects given the data are those of all rows."""
+        _ = self.given_data
+        return super().at_rows(model, part)
 
     # -- inside ---------------------------------------------------------------
 
@@ -157,7 +174,15 @@ class LaplaceRows(LaplaceMode, ModeRows):
 
     def expected_mean(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
         """Mean of each row at the estimates, averaged over the effects given the data."""
-        mean = self._mean_function(rows, request)
+        return self._expected(rows, self._mean_function(rows, request))
+
+    def expected_probabilities(self, rows: Rows, request: PredictionRequest) -> np.ndarray:
+        """Probability of each category at the estimates, shape (n, K)."""
+        n = len(self.model.family.categories(self.model.design.response))
+        means = [self._mean_function(rows, request, category=k) for k in range(n)]
+        return np.stack([self._expected(rows, mean) for mean in means], axis=1)
+
+    def _expected(self, rows: Rows, mean: Mean) -> np.ndarray:
         if not rows.index:
             return mean(self.means(rows))
         return self.given_data.expected_mean(rows, mean)
@@ -191,19 +216,26 @@ class LaplaceRows(LaplaceMode, ModeRows):
     @functools.cached_property
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
-        X, weights = self.model.design.mu.X, self.row_precision()
-        ridge = ridge_of(X, weights)
+        mu, weights = self.row_model.design.mu, self.row_precision()
+        ridge = ridge_of(mu.X, weights)
         # Along flat directions nothing moves: rows that change there have no variance.
-        return row_variance(self.model.design.mu, self.roots, weights, ridge).with_fixed(
+        return row_variance(mu, self.roots, weights, ridge).with_fixed(
             self.determined_fixed.covariance
         )
 
-    def _mean_function(self, rows: Rows, request: PredictionRequest) -> Mean:
-        """Return the mean of a response at a linear predictor, or its average over groups."""
+    def _mean_function(
+        self, rows: Rows, request: PredictionRequest, category: int | None = None
+    ) -> Mean:
+        """Return the mean of a response at a linear predictor, or its average over groups.
+
+        Or the probability of one of its categories.
+        """
         family, values = self.model.family, self.family_values
 
         def mean(eta: np.ndarray) -> np.ndarray:
             with np.errstate(over="ignore"):
+                if category is not None:
+                    return family.probabilities(eta, values)[..., category]
                 if request.parameter:
                     return family.inverse_link(eta)
                 return np.asarray(family.mean(eta, values, rows.per_row), dtype=np.float64)

@@ -22,6 +22,7 @@ from bayesmix.inference.separation import rising_directions
 from bayesmix.laws.mode import Mode
 from bayesmix.laws.ran_away import RanAway, ran_away_along
 from bayesmix.laws.values import sd_in_words
+from bayesmix.spread import largest
 
 if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates
@@ -111,7 +112,7 @@ class Limits(Mode):
                 return None
             flat = beta[:, None] / max(float(np.linalg.norm(beta)), 1e-300)
             return self._along(gp, flat, np.ones((1, 1)))
-        rows = (gp.rows.X.T * rises[:, None]) @ flat
+        rows = (gp.rows.X.T * np.nan_to_num(rises)[:, None]) @ flat
         if rows.any():
             return self._along(gp, flat, rows[gp.rows.says])
         # A search that follows the likelihood for ever ends far out along these directions.
@@ -151,7 +152,7 @@ class Limits(Mode):
 
     def _reaches_rows(self, sizes: np.ndarray) -> np.ndarray:
         """Which coefficients move rows, where they move by these sizes; rounding does not."""
-        size = sizes * np.abs(self.model.design.mu.X).max(axis=0)
+        size = sizes * largest(self.model.design.mu.X)
         return np.asarray(size > 1e-7 * size.max(initial=0.0))
 
     @property
@@ -211,6 +212,8 @@ class Limits(Mode):
 
     def _rises(self) -> np.ndarray:
         """Which way the likelihood of each row of `gp` rises for ever, shape (n,)."""
+        if self.gp.rises is not None:
+            return self.gp.rises
         return self.gp.of_rows(self._rises_of(self.model.y))
 
     def _rises_of(self, y: np.ndarray) -> np.ndarray:

@@ -6,10 +6,10 @@ import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 import numpy as np
-from scipy import special
+from scipy import linalg, special
 
 from bayesmix.arguments import check_probability, one_of
 from bayesmix.covariance import covariance_of
@@ -169,15 +169,17 @@ class NormalLaw(FlatSigma):
 
     def _coefficients_of_sigma(self, asked: Asked, method: IntervalMethod) -> Columns:
         """Columns of the coefficients of log sigma: by Wald, from all variance parameters."""
-        if method == "profile":
-            raise NotSupportedError(
-                'the coefficients of sigma have no ci_method="profile"; take "wald"'
-            )
         estimate, known = self.sigma_coefficients
         sd = np.sqrt(known.variance(np.eye(len(estimate))))
         z = special.ndtri((1 + asked.ci_prob) / 2)
-        columns = {"estimate": estimate, "sd": sd, "lower": estimate - z * sd,
-                   "upper": estimate + z * sd}  # fmt: skip
+        lower, upper = estimate - z * sd, estimate + z * sd
+        if method == "profile":
+            ends = [
+                self._profile_of_log_sigma(j, float(sd[j]), asked.ci_prob)
+                for j in range(len(estimate))
+            ]
+            lower, upper = around(estimate, *np.asarray(ends).reshape(-1, 2).T)
+        columns = {"estimate": estimate, "sd": sd, "lower": lower, "upper": upper}
         if not asked.tested:
             return columns
         return columns | self._against_zero(estimate, sd, np.full(len(estimate), np.inf))
@@ -189,6 +191,11 @@ class NormalLaw(FlatSigma):
             return self.conditional.beta, self.determined_fixed.table()
         estimate, known = self.sigma_coefficients
         return estimate, known.table()
+
+    def covariance_of_all(self) -> np.ndarray:
+        """Covariance of all predictors' coefficients: of sigma's and mu's there is none between."""
+        every: list[Any] = [self.of(name) for name in self.model.design.predictors]
+        return np.asarray(linalg.block_diag(*(own.fixed_moments[1] for own in every)))
 
     @property
     def determined_own(self) -> Determined:
@@ -261,7 +268,7 @@ class NormalLaw(FlatSigma):
         sd = {name: own.by_sd(sd[name]) for name, own in layout.items()}
         lower |= {name: own.by_sd(lower[name]) for name, own in layout.items()}
         upper |= {name: own.by_sd(upper[name]) for name, own in layout.items()}
-        estimated = self.model.family.residual_is_estimated
+        is_normal, estimated = self.model.family.is_normal, self.model.family.residual_is_estimated
         if self.model.residual is not None and estimated:
             labels.append(("Residual", ""))
             names.append("Residual")
@@ -270,7 +277,7 @@ class NormalLaw(FlatSigma):
             shares.append(np.reshape(parts.residual / parts.total, 1))
         sds = joined([sd[name] for name in names])
         share = joined(shares)
-        if not estimated:
+        if is_normal and not estimated:  # it differs from row to row
             share = np.full(len(labels), np.nan)
         return labels, {
             "variance": sds**2,

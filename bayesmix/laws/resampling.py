@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.laws.cases import Cases
 from bayesmix.laws.joint_laplace import JointLaplace
 from bayesmix.laws.laplace import LaplaceLaw
@@ -37,6 +38,8 @@ class Resampling:
     """
 
     def __init__(self, law: Any) -> None:
+        if law.why_no_refits:
+            raise NotSupportedError(law.why_no_refits)
         self.law = law
         # Where there are several linear predictors, all of their columns together are refitted.
         self._whole: NormalLaw = law.whole if isinstance(law, JointLaplace) else law

@@ -21,6 +21,7 @@ from bayesmix.inference.laplace import LaplaceOptimum, inner_mode
 from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
+from bayesmix.inference.separation import null_space
 from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
@@ -36,7 +37,9 @@ __all__ = ["WholeLaplace"]
 
 _STEP = 1e-4
 _LEANS = 1e-5
+_HARDLY = 1e-4  # of the largest move of a row
 _SHARP = 6.0  # log of a multiplier of 400
+_HELD = 1e-6  # curvature of a row that is not certain yet
 _FLAT = 1e-4  # information on a linear predictor: a standard error of 100
 
 
@@ -95,7 +98,7 @@ class WholeLaplace(LaplaceLaw):
                 information = information + self.prior.precision[at, at]
             values, vectors = linalg.eigh(information, X @ X.T / n)
             own = np.zeros((self.problem.n_fixed, int((values < _FLAT).sum())))
-            own[at] = _flat_basis(values, vectors)
+            own[at] = _exactly(_flat_basis(values, vectors), X.T)
             flat.append(own)
         return np.concatenate(flat, axis=1)
 
@@ -114,19 +117,30 @@ class WholeLaplace(LaplaceLaw):
                 information[np.ix_(other, own)] = block.T
         if self.method == "map":
             information = information + self.prior.precision
-        return _flat_basis(*linalg.eigh(information, size))
+        flat = _flat_basis(*linalg.eigh(information, size))
+        if not flat.shape[1]:
+            return flat
+        every = []
+        for j in range(rows.n_predictors):
+            moves = np.zeros((n, p))
+            moves[:, rows.X_of == j] = rows.X[rows.X_of == j].T
+            every.append(moves)
+        return _exactly(flat, np.concatenate(every))
 
     @functools.cached_property
     def determined(self) -> Determined:
         """What is known of all outer coordinates.
 
         Where what multiplies the distances from thresholds grows for ever in some rows, single
-        rows hold a threshold between them: it has no normal distribution.
+        rows may hold a threshold between them: it has no normal distribution. A search hardly
+        comes to an end there, and where it did not, nothing is known.
         """
-        found = super().determined
+        found = self._beside_thresholds
         at = np.arange(self.co.n_x, self.n_outer)
-        if not self._sharpens(found):
+        if not self._sharpens:
             return found
+        if not self.optimum.converged:
+            at = np.arange(len(found.flat))
         covariance, n = found.covariance.copy(), len(found.flat)
         covariance[at], covariance[:, at] = 0.0, 0.0
         return Determined(
@@ -135,18 +149,50 @@ class WholeLaplace(LaplaceLaw):
             floor=np.append(found.floor, np.full(len(at), 1e-12)),
         )
 
-    def _sharpens(self, found: Determined) -> bool:
-        """Whether such a multiplier has run away upwards in the rows of the fit."""
-        known = found.part(slice(self.n_outer, None)).moved(np.linalg.inv(self.problem.scaling.TX))
+    @functools.cached_property
+    def _beside_thresholds(self) -> Determined:
+        """The same without a look at what holds thresholds."""
+        return super().determined
+
+    @functools.cached_property
+    def runaway(self) -> list[str]:
+        """Names of the coefficients without a finite estimate."""
+        if not self._sharpens or self.separated.shape[1]:
+            return super().runaway
+        p = len(self.model.design.mu.fixed_effects)
+        lost = self._known_fixed.lost(np.eye(p))
+        names = self.model.design.mu.fixed_effects
+        return [name for name, is_lost in zip(names, lost, strict=True) if is_lost]
+
+    @property
+    def _known_fixed(self) -> Determined:
+        """What is known of the coefficients, on the scale of the formula, beside thresholds."""
+        found = self._beside_thresholds.part(slice(self.n_outer, None))
+        return found.moved(np.linalg.inv(self.problem.scaling.TX))
+
+    @functools.cached_property
+    def _sharpens(self) -> bool:
+        """Whether a multiplier has run away upwards in rows that then hold a threshold.
+
+        Rows in the middle between thresholds have the likelihood 1, and hold none.
+        """
+        known = self._known_fixed
         beta = np.linalg.solve(self.problem.scaling.TX, self.laplace.x[self.n_outer :])
         for name in self._stated.family.optional_parameters:
             own = self._stated.design.predictors.get(name)
             if own is not None:
                 X = np.zeros((own.n_obs, len(beta)))
                 X[:, self.gp.stack.columns[name]] = own.X
-                if (known.lost(X) & (X @ beta > _SHARP)).any():
+                sharp = known.lost(X) & (X @ beta > _SHARP)
+                if sharp.any() and self._pull_of_rows[sharp].max() > _HELD:
                     return True
         return False
+
+    @functools.cached_property
+    def _pull_of_rows(self) -> np.ndarray:
+        """How strongly each row of the data bends the likelihood in its mean, shape (n,)."""
+        gp = self.gp_by_row
+        return own_weights(gp, np.abs(mode_of(gp, self.co, self.laplace).weights))[0]
 
     def own_parameters(self, asked: Asked) -> tuple[list[str], Columns]:
         """Names of the family's parameters, and the columns of their table."""
@@ -166,9 +212,11 @@ class WholeLaplace(LaplaceLaw):
         one = len(names) == 1
         beside = (
             "; thresholds, which single rows then hold between them, have none either"
-            if self._sharpens(self.determined)
+            if self._sharpens
             else ""
         )
+        if self._sharpens and not self.optimum.converged:
+            beside += ", nor has any other estimate, as the search found no end"
         return (
             f"the likelihood sets no bound to {', '.join(names)}: the estimate"
             f"{'' if one else 's'} ran away and {'has' if one else 'have'} no standard error"
@@ -370,3 +418,25 @@ def _flat_basis(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     flat = np.linalg.qr(vectors[:, values < _FLAT])[0]
     flat[np.abs(flat) < _LEANS * np.abs(flat).max(axis=0, initial=0.0)] = 0.0
     return np.asarray(flat)
+
+
+def _exactly(flat: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Turn directions so that they do not move the rows at all that they hardly move.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (p, k)
+        An orthonormal basis.
+    rows : ndarray, shape (n, p)
+
+    Returns
+    -------
+    ndarray, shape (p, k)
+    """
+    if not flat.shape[1]:
+        return flat
+    moved = np.abs(rows @ flat).max(axis=1)
+    free = null_space(rows[moved < _HARDLY * moved.max(initial=0.0)], len(flat))
+    found = np.linalg.qr(free @ (free.T @ flat))[0]
+    near = free.shape[1] >= flat.shape[1] and np.abs(found.T @ flat).max(axis=0).min() > 0.5
+    return found if near else flat

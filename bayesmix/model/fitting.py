@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayesmix.inference.settings import SamplerSettings
     from bayesmix.inference.theta_draws import GroupVariables
     from bayesmix.results import EmpiricalBayes, Posterior
+    from bayesmix.results.empirical_bayes import Algebra
     from bayesmix.statement.names import PredictorNames
     from bayesmix.statement.stated import FittableModel
 
@@ -228,6 +229,8 @@ def warm_up_steps(model: FittableModel) -> int:
     from bayesmix.gaussian.structure import plan_elimination
 
     groups = model.design.mu.groups
+    if not _is_collapsed(model):
+        return _FAST_TUNE
     if model.design.streamed is not None:
         from bayesmix.inference.problems import gaussian_problem
 
@@ -235,10 +238,12 @@ def warm_up_steps(model: FittableModel) -> int:
     else:
         rest = plan_elimination(groups).rest
     dear = sum(groups[k].n_levels * groups[k].n_effects for k in rest) > _LARGE_ROOT
-    return _DEAR_TUNE if dear and _is_collapsed(model) else _FAST_TUNE
+    return _DEAR_TUNE if dear else _FAST_TUNE
 
 
-def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> EmpiricalBayes:
+def maximise(
+    model: FittableModel, method: Method | None, n_quadrature: int, algebra: Algebra = "auto"
+) -> EmpiricalBayes:
     """Set the variance parameters to their best values; the arguments of `Model.fit_eb`."""
     from bayesmix.gaussian.problem import unsupported_priors
     from bayesmix.inference.engines import (
@@ -266,6 +271,10 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
             f'method="map" does not know the prior {unsupported[0]}; take "ml", or fit()'
         )
     if not _is_collapsed(model):
+        if algebra != "auto":
+            raise NotSupportedError(
+                f"algebra={algebra!r} is for effects that integrate out, those of a normal response"
+            )
         return _maximise_laplace(model, method, n_quadrature)
     why_not = (
         why_not_normal(model.family, model.rows)
@@ -278,7 +287,7 @@ def maximise(model: FittableModel, method: Method | None, n_quadrature: int) -> 
         raise NotSupportedError(
             "n_quadrature is for non-normal responses: a normal one is integrated exactly"
         )
-    fit = EmpiricalBayes(model, method)
+    fit = EmpiricalBayes(model, method, algebra)
     if fit._law.flat_in_words:
         _say(SeparationWarning, model, fit._law.flat_in_words)
     return _warned(fit)

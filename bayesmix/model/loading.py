@@ -262,7 +262,10 @@ def _with_labels(model: Model, tree: xr.DataTree) -> xr.DataTree:
 
 def _repeated(model: Model, attributes: Mapping[Any, Any]) -> EmpiricalBayes:
     method, options = attributes["method"], json.loads(attributes["fit_options"])
-    eb = model.fit_eb(method, n_quadrature=int(options.get("n_quadrature", 1)))
+    eb = model.fit_eb(
+        method, n_quadrature=int(options.get("n_quadrature", 1)),
+        algebra=options.get("algebra", "auto"),
+    )  # fmt: skip
     before = float(attributes["loglik"])
     if not abs(eb.loglik - before) <= 1e-6 * max(1.0, abs(before)):
         warnings.warn(

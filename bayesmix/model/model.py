@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bayesmix.glmm.problem import GlmmProblem
     from bayesmix.priors.prior import Prior
     from bayesmix.results import EmpiricalBayes, Posterior
+    from bayesmix.results.empirical_bayes import Algebra
 
 __all__ = ["Model"]
 
@@ -61,9 +62,10 @@ class Model(FittableModel, PoolingExtremes):
         ``"residual ~ ar1(time | g)"`` says how the residuals of a normal response are
         correlated within the series g.
     data : pandas, polars or pyarrow table, or what is read in batches
-        One row per observation. It is never modified. For a normal response also a parquet
-        file, a folder of them (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB
-        relation or a Dask or Spark DataFrame, of which sums are kept and no rows.
+        One row per observation. It is never modified. Also a parquet file, a folder of them
+        (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB relation or a Dask or
+        Spark DataFrame: of a normal response sums are kept and no rows, of another a table of
+        the rows that differ, with their numbers.
     family : str or Family
         The response distribution: a name such as ``"poisson"``, with its default
         link, or an object such as ``bmx.families.Binomial(link="probit")``.
@@ -235,6 +237,7 @@ class Model(FittableModel, PoolingExtremes):
         method: Method | None = None,
         *,
         n_quadrature: int = 1,
+        algebra: Algebra = "auto",
     ) -> EmpiricalBayes:
         """Set the variance parameters to their best values: empirical Bayes.
 
@@ -260,6 +263,13 @@ class Model(FittableModel, PoolingExtremes):
         n_quadrature : int
             Points of adaptive Gauss-Hermite quadrature for a non-normal response with
             one scalar group term; 1 is Laplace's approximation.
+        algebra : {"auto", "exact", "iterative"}
+            How the equations of a normal model are solved. "exact" factors them, with a dense
+            matrix for what crosses the largest grouping factor, of at most 6,000 columns.
+            "iterative" is REML by conjugate gradients, with traces and log determinant from
+            random signs (seeded): approximate to a few digits, which the summary says, in a
+            small part of the time where factors with thousands of levels cross. "auto" is
+            exact where that is possible.
 
         Returns
         -------
@@ -288,7 +298,7 @@ class Model(FittableModel, PoolingExtremes):
         >>> eb.fixed_effects()["estimate"].round(2).tolist()
         [251.41, 10.47]
         """
-        return maximise(self, method, n_quadrature)
+        return maximise(self, method, n_quadrature, algebra)
 
     def update(
         self,

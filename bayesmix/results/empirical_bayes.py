@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,9 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
+from bayesmix.inference.iterative_start import why_not_iterative
 from bayesmix.laws.base import Asked, IntervalMethod
+from bayesmix.laws.iterative import IterativeLaw, too_large
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
+__all__ = ["Algebra", "EmpiricalBayes", "IntervalMethod", "OptimizerReport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,18 @@ class OptimizerReport:
     seconds: float
 
 
+Algebra = Literal["auto", "exact", "iterative"]
+
+
+def _law_of(model: FittableModel, method: Method, algebra: Algebra) -> NormalLaw:
+    """The exact law, or that by conjugate gradients where no dense matrix holds the factors."""
+    one_of("algebra", algebra, get_args(Algebra))
+    large = too_large(model) if algebra == "auto" else ""
+    if algebra == "iterative" or (large and not why_not_iterative(model, method)):
+        return IterativeLaw(model, method)
+    return NormalLaw(model, method)
+
+
 class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     """A mixed model whose variance parameters are set to their best values.
 
@@ -66,6 +80,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     ----------
     model : Model
     method : {"reml", "ml", "map", "mivque0"}
+    algebra : {"auto", "exact", "iterative"}
 
     Attributes
     ----------
@@ -86,11 +101,12 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
     1743.628
     """
 
-    def __init__(self, model: FittableModel, method: Method) -> None:
+    def __init__(self, model: FittableModel, method: Method, algebra: Algebra = "auto") -> None:
         start = time.perf_counter()
         self.model = model
         self.method: Method = method
-        self._at_mode = NormalLaw(model, method)
+        self._algebra: Algebra = algebra
+        self._at_mode = _law_of(model, method, algebra)
         self.seconds = time.perf_counter() - start
 
     @property
@@ -202,7 +218,8 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         Parameters
         ----------
         parameter : str
-            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula.
+            Whose linear predictor they are of: "zi", "sigma", ..., where it has a formula; "all"
+            for the coefficients of all of them together.
         ddf : {"kenward-roger"}, optional
             Kenward and Roger's adjusted covariance, which allows for the estimation of the
             variance parameters; for a fit by REML.
@@ -210,7 +227,10 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         Returns
         -------
         DataFrame, shape (p, p)
-            With the coefficients' names on both axes.
+            With the coefficients' names on both axes; of "all" those of other parameters than mu
+            have that in front, as in "zi: Intercept". Coefficients of mu and of a normal
+            response's sigma are independent, as the expected information has them; by Laplace's
+            approximation all covariances are those of its one law.
 
         Raises
         ------
@@ -228,9 +248,17 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         [[46.575, -1.451], [-1.451, 2.389]]
         """
         predictors = self.model.design.predictors
-        one_of("parameter", parameter, tuple(predictors))
-        names = list(predictors[parameter].fixed_effects)
-        if ddf is None:
+        one_of("parameter", parameter, (*predictors, "all"))
+        names = [
+            effect if name == "mu" or parameter != "all" else f"{name}: {effect}"
+            for name, own in predictors.items()
+            if parameter in {name, "all"}
+            for effect in own.fixed_effects
+        ]
+        if ddf is None and parameter == "all":
+            law: Any = self._law
+            found = law.covariance_of_all()
+        elif ddf is None:
             own: Any = self._law.of(parameter)
             found = own.fixed_moments[1]
         elif parameter == "mu":
@@ -248,7 +276,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
     @property
     def _fit_options(self) -> dict[str, Any]:
-        return {}
+        return {} if self._algebra == "auto" else {"algebra": self._algebra}
 
     def _fitted_again(self, model: Any, *, same_family: bool, **fit: Any) -> Self:
         method = fit.pop("method", None) or (self.method if same_family else None)
@@ -318,7 +346,7 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         elif "quadrature" in self._law.method_in_words:
             how += f", the group effects integrated out by {self._law.method_in_words[-38:]}"
         elif self.model.design.mu.groups and not laplace:
-            how += ", the group effects integrated out exactly"
+            how += f", the group effects integrated out {self._law.integrated_in_words}"
         limits = "Intervals of fixed effects are Wald's, given the variance parameters"
         if self.method == "mivque0":
             return [how + ".", limits + "."]

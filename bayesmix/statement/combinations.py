@@ -73,13 +73,11 @@ def check_streamed(
     NotSupportedError
     """
     what = ""
-    if not family.is_linear_normal:
-        what = f"the family {family}: only a normal response with an identity link is sums"
-        if family.binary:
-            what += (
-                ". Let the query count rows that are alike, and fit proportion(successes, n) ~ ... "
-                "to the counts"
-            )
+    if not (family.is_linear_normal or family.tables_rows):
+        what = (
+            f"the family {family}: of a normal response with an identity link sums are taken, and "
+            "of one whose likelihood is a function of mu and numbers rows that are alike are one"
+        )
     elif others:
         what = f"a formula of {others[0]}"
     elif not learns:

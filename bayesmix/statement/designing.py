@@ -6,6 +6,9 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from bayesmix.design import Design, build_design
 from bayesmix.design.frame import column_names
 from bayesmix.families import Family
@@ -104,13 +107,23 @@ def streamed_design_of(
     return streamed_design(
         formula,
         source,
-        numbers=functools.partial(numeric_response, formula=formula),
+        numbers=functools.partial(_numbers, family, formula),
         functions=given.functions,
         missing=given.missing,
         residual_is_estimated=family.residual_is_estimated,
         weights=given.weights,
         known_se=given.known_se,
     )
+
+
+def _numbers(
+    family: Family, formula: Formula, response: Any, rows: Mapping[str, np.ndarray],
+    labels: pd.Index[Any],
+) -> np.ndarray:  # fmt: skip
+    """The response of some rows, of which no more is asked than of each of them."""
+    if family.is_normal:
+        return numeric_response(response, formula)
+    return family.response_values(response, formula, rows, labels)
 
 
 def residual_of(

@@ -170,7 +170,8 @@ class StatedModel(Answers):
             check_limits(self.family, self.y, self.rows, self.formula, self.design.row_labels)
         else:
             self.y = self.design.response  # sums of it
-            refuse_constant(self.design.response, self.formula)
+            if self.family.is_normal:
+                refuse_constant(self.design.response, self.formula)
         self.residual: Residual | None = residual_of(
             self.design, self.family, None if learned_from is None else learned_from.residual,
             self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,

@@ -105,7 +105,7 @@ def _refuse_terms(formula: Formula) -> None:
     what = ""
     if formula.smooths:
         what = f"the smooth `{formula.smooths[0]}`, whose knots are of all values"
-    elif formula.extras:
+    elif set(formula.extras) - {"trials"}:
         what = f"`{formula.text.partition('~')[0].strip()}` on the left-hand side"
     for term in formula.groups:
         own = term.grouping
@@ -233,6 +233,7 @@ def _assembled(
     beside = {
         argument: own.summed(0, f"{argument}=", name) for argument, own in sums.beside.items()
     }
+    extras = {argument: own.summed(0, argument, name) for argument, own in sums.extras.items()}
     nothing: Any = Summed(n=n, what="the data frame", source=name)
     return replace(
         rows.design,
@@ -245,6 +246,7 @@ def _assembled(
         n_rows_given=first.n_given,
         weights=beside.get("weights"),
         known_se=beside.get("known_se"),
+        extras=extras,
         streamed=Streamed(rows, sums, kept),
     )
 

@@ -85,6 +85,7 @@ def design_of_batch(design: Design, batch: Batch) -> Design:
         rows=positions,
         weights=batch.beside.get("weights"),
         known_se=batch.beside.get("known_se"),
+        extras=batch.extras,
         streamed=None,
     )
 
@@ -100,6 +101,9 @@ def joined_batches(batches: Sequence[Batch]) -> Batch:
         else np.concatenate([one.offset for one in batches if one.offset is not None]),
         beside={
             name: np.concatenate([one.beside[name] for one in batches]) for name in first.beside
+        },
+        extras={
+            name: np.concatenate([one.extras[name] for one in batches]) for name in first.extras
         },
         Z=tuple(np.concatenate(parts) for parts in zip(*(one.Z for one in batches), strict=True)),
         index=tuple(

@@ -14,7 +14,7 @@ from bayesmix.design.design import Design
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.matrices import expression_values
 from bayesmix.design.missing import check_finite
-from bayesmix.design.rowdata import positive_values
+from bayesmix.design.rowdata import positive_values, response_extras
 from bayesmix.formula.quoting import encode
 from bayesmix.sources import Merges, Source, TableSource
 from bayesmix.streaming.batches import raw_batches
@@ -22,7 +22,7 @@ from bayesmix.streaming.kinds import as_fitted, level_finder
 
 __all__ = ["Batch", "Frame", "StreamedRows"]
 
-Numbers = Callable[[Any], np.ndarray]
+Numbers = Callable[[Any, Mapping[str, np.ndarray], "pd.Index[Any]"], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,8 @@ class Batch:
     offset : ndarray, shape (n,), or None
     beside : mapping of str to ndarray, shape (n,)
         "weights" or "known_se".
+    extras : mapping of str to ndarray, shape (n,)
+        "trials", where the left-hand side says them.
     Z : tuple of ndarray, shape (n, q)
         By grouping factor.
     index : tuple of ndarray of int64, shape (n,)
@@ -65,6 +67,7 @@ class Batch:
     y: np.ndarray
     offset: np.ndarray | None
     beside: Mapping[str, np.ndarray]
+    extras: Mapping[str, np.ndarray]
     Z: tuple[np.ndarray, ...]
     index: tuple[np.ndarray, ...]
     labels: pd.Index[Any]
@@ -82,6 +85,7 @@ class Batch:
             y=self.y[rows],
             offset=None if self.offset is None else self.offset[rows],
             beside={name: values[rows] for name, values in self.beside.items()},
+            extras={name: values[rows] for name, values in self.extras.items()},
             Z=tuple(Z[rows] for Z in self.Z),
             index=tuple(index[rows] for index in self.index),
             labels=self.labels[rows],
@@ -110,7 +114,7 @@ class StreamedRows:
     beside : mapping of str to str
         Columns of "weights" and "known_se".
     numbers : callable
-        Makes numbers of a response, or refuses it.
+        Makes numbers of a response, what is given beside it and its labels, or refuses it.
     """
 
     source: Source
@@ -179,18 +183,22 @@ class StreamedRows:
             )
             for argument, name in self.beside.items()
         }  # fmt: skip
+        extras = response_extras(mu.formula, frame, self.design.functions, labels)
         return Batch(
             X=X,
-            y=self._response(frame, labels),
+            y=self._response(frame, extras, labels),
             offset=offset,
             beside=beside,
+            extras=extras,
             Z=tuple(self._effects(group, frame, labels, X, checked=checked) for group in mu.groups),
             index=tuple(self._levels(group)(frame) for group in mu.groups),
             labels=labels,
             frame=frame,
         )
 
-    def _response(self, frame: pd.DataFrame, labels: pd.Index[Any]) -> np.ndarray:
+    def _response(
+        self, frame: pd.DataFrame, extras: Mapping[str, np.ndarray], labels: pd.Index[Any]
+    ) -> np.ndarray:
         design, response = self.design, self.design.formula.response
         if any(encode(name) == response.expr for name in frame.columns):
             values = expression_values(response.expr, frame, design.functions)
@@ -199,7 +207,7 @@ class StreamedRows:
             values = design.response_columns.build(frame, labels)[:, 0]
         if getattr(values.dtype, "kind", "O") == "f":
             check_finite(np.asarray(values)[:, None], (response.text,), labels, "the response")
-        return self.numbers(values)
+        return self.numbers(values, extras, labels)
 
     def _effects(
         self, group: GroupingFactor, frame: pd.DataFrame, labels: pd.Index[Any], X: np.ndarray,

@@ -22,8 +22,10 @@ class Sums:
     def __init__(self, rows: StreamedRows) -> None:
         mu = rows.design.mu
         names = mu.fixed_columns.names
-        X = mu.fixed_columns.build(rows.design.frame)
-        y = rows.numbers(rows.design.response)
+        frame = rows.design.frame
+        X = mu.fixed_columns.build(frame)
+        extras = rows.design.extras
+        y = rows.numbers(rows.design.response, extras, frame.index)
         has_constant = bool(mu.formula.has_intercept)
         shift = X.mean(axis=0) if has_constant else np.zeros(len(names))
         if "Intercept" in names and has_constant:
@@ -38,6 +40,7 @@ class Sums:
             for g in mu.groups
         ]
         self.beside = {argument: ColumnSums(1) for argument in rows.beside}
+        self.extras = {argument: ColumnSums(1) for argument in extras}
         self.ends: dict[str, list[tuple[float, Any]]] = {argument: [] for argument in rows.beside}
         self.log_weights = 0.0
         self.plain = Triangle(shift, y_shift)
@@ -62,6 +65,8 @@ class Sums:
                 self.ends[argument].append((float(values[at]), batch.labels[at]))
             self.log_weights += float(np.log(precision).sum())
             self.weighted.update(batch.X, batch.z, precision)
+        for argument, values in batch.extras.items():
+            self.extras[argument].update(values[:, None])
         if len(batch.index) > 1:
             self._add_cells(batch.index)
 
@@ -153,6 +158,7 @@ class Sums:
         """Sums of columns by name, each once."""
         found = {"X": self.X, "y": self.y}
         found |= {f"Z{k}": own for k, own in enumerate(self.Z) if own is not self.X}
+        found |= {f"extra_{argument}": own for argument, own in self.extras.items()}
         return found | {f"beside_{argument}": own for argument, own in self.beside.items()}
 
     def _triangles(self) -> dict[str, Triangle]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import linalg, stats
+from scipy import stats
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning, FormulaError, NotSupportedError
@@ -19,24 +19,7 @@ from bayesmix.gaussian import structured_problem
 from bayesmix.gaussian.density import log_density
 
 from .algebra import check_gradient, dense_likelihood
-
-MODELS: dict[str, list[str]] = {
-    "ar1": ["y ~ x + (1 | g)", "residual ~ ar1(t | g)"],
-    "ar1 without groups": ["y ~ x", "residual ~ ar1(t | g)"],
-    "ar1 with strata": ["y ~ x + (x | g)", "residual ~ ar1(t | g)", "sigma ~ 0 + f"],
-    "ar1 finer": ["y ~ x + (1 | g) + (1 | h)", "residual ~ ar1(t | g)"],
-    "cs": ["y ~ x", "residual ~ cs(g)"],
-    "cs with strata": ["y ~ x + (0 + x | g)", "residual ~ cs(g)", "sigma ~ f"],
-    "strata": ["y ~ x + (1 | g)", "sigma ~ f"],
-    "covariate": ["y ~ x + (1 | g)", "sigma ~ x"],
-    "toep": ["y ~ x + (1 | g)", "residual ~ toep(t | g)"],
-    "toep with strata": ["y ~ x", "residual ~ toep(t | g)", "sigma ~ 0 + f"],
-    "us": ["y ~ x + (1 | h)", "residual ~ us(s | k)"],
-    "exp": ["y ~ x + (1 | g)", "residual ~ exp(u | g)"],
-    "exp in a plane": ["y ~ x + (1 | g)", "residual ~ exp(u + t | g)", "sigma ~ f"],
-    "gau": ["y ~ x", "residual ~ gau(u | g)"],
-    "covariates": ["y ~ x + (1 | g) + (1 | h)", "sigma ~ x + f", "residual ~ ar1(t | g)"],
-}
+from .models import MODELS, R_of, check_pymc_model, marginal, values_of
 
 
 @pytest.fixture(scope="module")
@@ -44,57 +27,6 @@ def structures(reference_folder: Path) -> dict[str, Any]:
     text = (reference_folder / "reference" / "structures_and_tests.json").read_text()
     found: dict[str, Any] = json.loads(text)
     return found
-
-
-def R_of(model: bmx.Model, values: Mapping[str, Any], data: pd.DataFrame) -> np.ndarray:
-    """R by hand: from the words of the formulas and columns of the data alone."""
-    text = " ".join(model.specification.formula)
-    series = data["k" if "us(" in text else "g"].to_numpy()
-    same = series[:, None] == series
-    u = np.abs(data["u"].to_numpy()[:, None] - data["u"].to_numpy())
-    gap = np.abs(data["t"].to_numpy()[:, None] - data["t"].to_numpy())
-    w = np.ones(len(data)) if model.design.weights is None else model.design.weights
-    known = 0.0 if model.design.known_se is None else np.diag(model.design.known_se**2)
-    C = np.eye(len(data))
-    if "us(" in text:
-        place = data["s"].map({"a0": 0, "a1": 1, "b2": 2}).to_numpy()
-        sd = values["sd_residual"][place]
-        C = np.where(C > 0, 1.0, same * values["corr_residual"][place[:, None], place])
-        return C * np.outer(sd, sd) / np.sqrt(np.outer(w, w)) + known
-    if "toep" in text:
-        rho = np.concatenate([[1.0], values["rho_residual"]])
-        C = same * rho[np.minimum(gap, 6)]
-    elif "exp(u + t" in text:
-        C = same * np.exp(-np.sqrt(u**2 + gap**2) / values["range_residual"])
-    elif "exp" in text:
-        C = same * np.exp(-u / values["range_residual"])
-    elif "gau" in text:
-        C = same * np.exp(-((u / values["range_residual"]) ** 2))
-    elif "ar1" in text:
-        C = same * values["rho_residual"] ** gap
-    elif "cs" in text:
-        C = np.where(np.eye(len(data)) > 0, 1.0, same * values["rho_residual"])
-    if "sigma" in model.design.predictors:
-        sd = np.exp(model.design.predictors["sigma"].X @ values["sigma_beta"])
-    else:
-        sd = np.full(len(data), values["sigma"])
-    sd = sd / np.sqrt(w)
-    return C * np.outer(sd, sd) + known
-
-
-def values_of(eb: Any) -> dict[str, Any]:
-    law = eb._law
-    return {**law.family_values, **law.residual_values}
-
-
-def marginal(model: bmx.Model, eb: Any, data: pd.DataFrame) -> np.ndarray:
-    """V = Z Sigma Z' + R at the estimates."""
-    V = R_of(model, values_of(eb), data)
-    for group in model.design.mu.groups:
-        root = eb._law.roots[group.name]
-        ZL = group.Z @ root
-        V = V + (group.index[:, None] == group.index) * (ZL @ ZL.T)
-    return V
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -180,115 +112,15 @@ def test_the_pymc_model_is_the_collapsed_density(name: str, data: pd.DataFrame) 
     check_pymc_model(bmx.Model(MODELS[name], data, parametrization="centered"), data)
 
 
-def check_pymc_model(model: bmx.Model, data: pd.DataFrame) -> None:
-    """Joint density less the conditional normal's is the collapsed one, up to a constant."""
-    problem, priors = model.gaussian_problem, model.prior_entries
-    co = problem.coordinates(priors)
-    prior = problem.fixed_prior(model.design.mu, priors.mu)
-    post = model.fit(draws=20, tune=100, chains=1, seed=1, progress=False).idata["posterior"]
-    pm_model = model.pymc_model
-    logp = pm_model.compile_logp(jacobian=False, mode="FAST_COMPILE")
-    differences = []
-    rng = np.random.default_rng(1)
-    for s in range(3):
-        x = rng.normal(0, 0.4, co.n_all)
-        given = at_theta(model, x)
-        point = pm_model.initial_point()
-        free = {v.name for v in pm_model.free_RVs}
-        values = {k: v for k, v in given.items() if k in free}
-        mu, beta = model.design.mu, post["beta"].to_numpy()[0, s]
-        values["coefficients"] = beta[list(mu.slopes)]
-        values["intercept_at_means"] = beta[0] + mu.means[list(mu.slopes)] @ values["coefficients"]
-        for group in mu.groups:
-            values[f"b_{group.name}"] = post[f"b_{group.name}"].to_numpy()[0, s]
-        joint = float(logp(placed(pm_model, point, values)))
-        joint -= conditional_logp(model, given, values, data)
-        differences.append(
-            joint - log_density(problem.equations, co, prior, x, False, np.empty(co.n_all))
-        )
-    assert np.ptp(differences) < 1e-6 * max(1.0, abs(differences[0]))
-
-
-def at_theta(model: bmx.Model, x: np.ndarray) -> dict[str, Any]:
-    """Variables at coordinates, with the names that the PyMC model has for what has priors."""
-    from bayesmix.gaussian.coordinates import correlation_matrices, unpack_theta
-    from bayesmix.inference.theta_draws import residual_variables
-
-    problem = model.gaussian_problem
-    co = problem.coordinates(model.prior_entries)
-    sd, C = unpack_theta(co, x)
-    found: dict[str, Any] = {}
-    at = 0
-    for group, R in zip(problem.groups, correlation_matrices(co, C), strict=True):
-        found[f"sd_{group.name}"] = sd[at : at + group.n_effects]
-        at += group.n_effects
-        if group.n_effects > 1:
-            p = np.linalg.cholesky(R)
-            # PyMC has it between 0 and 1.
-            found[f"partial_corr_{group.name}"] = np.array([(1 + p[1, 0]) / 2])
-    if not problem.sigma_is_known:
-        found["sigma"] = sd[-1]
-    found |= residual_variables(problem, x[co.n_x :])
-    if "sigma_beta" in found and model.prior_entries.predictors["sigma"].intercept_is_centered:
-        phi = x[co.n_x :]
-        found["sigma_intercept_at_means"], found["sigma_coefficients"] = phi[0], phi[1:2]
-    return found
-
-
-def placed(pm_model: Any, point: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A point of the PyMC model at values of its free variables."""
-    for variable in pm_model.free_RVs:
-        value = pm_model.rvs_to_values[variable]
-        transform = pm_model.rvs_to_transforms[variable]
-        given = np.asarray(values[variable.name], dtype=np.float64)
-        if transform is not None:
-            given = transform.forward(given, *variable.owner.inputs).eval(mode="FAST_COMPILE")
-        point[value.name] = np.asarray(given).reshape(np.shape(point[value.name]))
-    return point
-
-
-def conditional_logp(
-    model: bmx.Model, given: Mapping[str, Any], values: Mapping[str, Any], data: pd.DataFrame
-) -> float:
-    """Log density of (beta, b) given theta and y, with the priors of beta, by dense algebra."""
-    design, priors = model.design.mu, model.prior_entries.mu
-    p = design.X.shape[1]
-    slopes = list(design.slopes)
-    A = np.eye(p)
-    A[0, slopes] = design.means[slopes]
-    entries = [priors.intercept, *priors.coefficients]
-    mean = np.array([e.prior.parameters["mu"] for e in entries])
-    weight = np.array([e.prior.parameters["sigma"] for e in entries]) ** -2.0
-    blocks, prior_precision, prior_mean = (
-        [design.X],
-        [A.T @ np.diag(weight) @ A],
-        [np.linalg.solve(A, mean)],
-    )
-    theta = [np.concatenate([[values["intercept_at_means"] - design.means[slopes]
-                              @ np.atleast_1d(values["coefficients"])],
-                             np.atleast_1d(values["coefficients"])])]  # fmt: skip
-    for group in design.groups:
-        Z = np.zeros((len(data), group.n_levels * group.n_effects))
-        for k in range(group.n_effects):
-            Z[np.arange(len(data)), group.index * group.n_effects + k] = group.Z[:, k]
-        sd = given[f"sd_{group.name}"]
-        corr = np.eye(group.n_effects)
-        if group.n_effects > 1:
-            corr[0, 1] = corr[1, 0] = 2 * given[f"partial_corr_{group.name}"][0] - 1
-        Sigma = corr * np.outer(sd, sd)
-        blocks.append(Z)
-        prior_precision.append(np.kron(np.eye(group.n_levels), np.linalg.inv(Sigma)))
-        prior_mean.append(np.zeros(Z.shape[1]))
-        theta.append(np.ravel(values[f"b_{group.name}"]))
-    W = np.column_stack(blocks)
-    inverse = np.linalg.inv(R_of(model, given, data))
-    P0 = linalg.block_diag(*prior_precision)
-    precision = W.T @ inverse @ W + P0
-    right = W.T @ inverse @ model.y + P0 @ np.concatenate(prior_mean)
-    covariance = np.linalg.inv(precision)
-    covariance = (covariance + covariance.T) / 2
-    law = stats.multivariate_normal(covariance @ right, covariance, allow_singular=True)
-    return float(law.logpdf(np.concatenate(theta)))
+def close_to_published(eb: Any, fixed: list[dict[str, float]], own: Mapping[str, float]) -> None:
+    """Estimates within 1e-3 of a standard error."""
+    for row, found in zip(fixed, eb.fixed_effects().itertuples(index=False), strict=True):
+        assert found.estimate == pytest.approx(row["estimate"], abs=1e-3 * row["se"])
+        assert found.sd == pytest.approx(row["se"], rel=1e-2)  # of nlme by other parameters
+    table = eb.family_parameters(ci_method="wald").set_index("parameter")
+    for name, value in own.items():
+        row = table.loc[name]
+        assert row["estimate"] == pytest.approx(value, abs=1e-3 * row["sd"]), name
 
 
 def test_published_fits(published: dict[str, Any], reference_folder: Path) -> None:
@@ -296,44 +128,123 @@ def test_published_fits(published: dict[str, Any], reference_folder: Path) -> No
     gpa = pd.read_csv(reference_folder / "data" / ar1["data"])
     eb = bmx.Model([ar1["formula"], "residual ~ ar1(occasion | student)"], gpa).fit_eb()
     assert eb.loglik == pytest.approx(ar1["loglik_reml"], abs=1e-6)
+    own = {"sigma": ar1["sigma"], "rho_residual": ar1["cor"]}
+    close_to_published(eb, ar1["fixed_effects"], own)
     table = eb.family_parameters().set_index("parameter")["estimate"]
     assert table["sigma"] == pytest.approx(ar1["sigma"], rel=1e-4)
     assert table["rho_residual"] == pytest.approx(ar1["cor"], rel=1e-4)
     for row, found in zip(
         ar1["fixed_effects"], eb.fixed_effects().itertuples(index=False), strict=True
     ):
-        assert found.estimate == pytest.approx(row["estimate"], abs=1e-3 * row["se"])
         assert found.sd == pytest.approx(row["se"], rel=1e-4)
     eb = bmx.Model([het["formula"], "sigma ~ 0 + C(occasion)"], gpa).fit_eb()
     assert eb.loglik == pytest.approx(het["loglik_reml"], abs=1e-6)
-    sd = np.exp(eb._law.residual_values["sigma_beta"])
-    assert sd[0] == pytest.approx(het["sigma"], rel=1e-4)
+    close_to_published(eb, het["fixed_effects"], {})
+    assert eb.variance_components()["sd"][0] == pytest.approx(het["group_sd"], abs=1e-5)
+    of_sigma = eb.fixed_effects(parameter="sigma")
+    expected = np.log(het["sigma"] * np.asarray([1.0, *het["var"]]))
+    assert (np.abs(of_sigma["estimate"] - expected) < 1e-3 * of_sigma["sd"]).all()
     exp = published["wateruse_corexp"]
     water = pd.read_csv(reference_folder / "data" / exp["data"])
     water = water[(water.age == "A2") & (water.species == "S2") & (water.day != 268)].dropna()
     water = water.assign(ti=water.day / 100, ti2=(water.day / 100) ** 2)
     eb = bmx.Model([exp["formula"], "residual ~ exp(day | tree)"], water).fit_eb()
     assert eb.loglik == pytest.approx(exp["loglik_reml"], abs=1e-5)
-    values = values_of(eb)
-    assert values["range_residual"] == pytest.approx(exp["cor"], rel=1e-4)
-    assert values["sigma"] == pytest.approx(exp["sigma"], rel=1e-4)
-    assert sd[1:] / sd[0] == pytest.approx(het["var"], rel=1e-4)
+    own = {"range_residual": exp["cor"], "sigma": exp["sigma"]}
+    close_to_published(eb, exp["fixed_effects"], own)
+    assert eb.variance_components()["sd"][0] == pytest.approx(exp["group_sd"], abs=1e-5)
+
+
+class OfOneMatrix:
+    """REML of gpa ~ occasion where all students have one covariance matrix V, by hand."""
+
+    def __init__(self, gpa: pd.DataFrame) -> None:
+        self.Y = gpa.sort_values(["student", "occasion"])["gpa"].to_numpy().reshape(-1, 6)
+        self.X = np.column_stack([np.ones(6), np.arange(6.0)])
+
+    def __call__(self, V: np.ndarray) -> float:
+        G, inverse = len(self.Y), np.linalg.inv(V)
+        precision = G * self.X.T @ inverse @ self.X
+        beta = np.linalg.solve(precision, self.X.T @ inverse @ self.Y.sum(axis=0))
+        left = self.Y - self.X @ beta
+        value = G * np.linalg.slogdet(V)[1] + np.linalg.slogdet(precision)[1]
+        value += float(np.einsum("gi,ij,gj->", left, inverse, left))
+        return -0.5 * (value + (6 * G - 2) * np.log(2 * np.pi))
+
+
+def lower_triangle(values: list[float]) -> np.ndarray:
+    """A correlation matrix of what stands above its diagonal, column by column."""
+    C = np.eye(6)
+    C.T[np.tril_indices(6, -1)] = values
+    C[np.tril_indices(6, -1)] = values
+    return C
 
 
 @pytest.mark.parametrize("name", ["gpa_tmb_cs", "gpa_tmb_us", "gpa_tmb_toep", "gpa_tmb_diag_disp"])
 def test_published_fits_of_structures(
     name: str, structures: dict[str, Any], reference_folder: Path
 ) -> None:
+    """All estimates of glmmTMB within 1e-3 of a standard error; toep against a tighter optimum.
+
+    glmmTMB says of `us` and `toep` that it ended by false convergence. For `us` it is at the top to
+    3e-9 of the log likelihood and 3e-4 of a standard error; for `toep` 8e-7 below it, and 1.2e-3
+    of a standard error off in its first correlations.
+    """
     table = structures[name]
     gpa = pd.read_csv(reference_folder / "data" / table["data"])
     eb = bmx.Model(table["formula"], gpa).fit_eb()
-    assert eb.loglik > table["loglik"] - 1e-3
+    assert eb.loglik > table["loglik"] - 1e-6
+    assert eb.loglik == pytest.approx(table["loglik"], abs=1e-3)
     assert eb.df == table["df"]
-    for row in eb.fixed_effects().itertuples(index=False):
-        term = "(Intercept)" if row.term == "Intercept" else row.term
-        assert row.estimate == pytest.approx(
-            table["fixed_effects"][term], abs=1e-2 * table["se"][term]
-        )
+    fixed = [{"estimate": table["fixed_effects"][k], "se": table["se"][k]} for k in table["se"]]
+    if name == "gpa_tmb_diag_disp":
+        close_to_published(eb, fixed, {})
+        of_sigma = eb.fixed_effects(parameter="sigma")
+        expected = np.asarray(list(table["log_residual_variance"].values())) / 2
+        assert (np.abs(of_sigma["estimate"] - expected) < 1e-3 * of_sigma["sd"]).all()
+        assert eb.variance_components()["sd"][0] == pytest.approx(table["sd"]["student"], rel=1e-5)
+        return
+    sd, C = table["sd"]["student"], lower_triangle(table["correlations_by_column"]["student"])
+    likelihood = OfOneMatrix(gpa)
+    theirs = likelihood(C * np.outer(sd, sd))
+    assert theirs == pytest.approx(table["loglik"], abs=2e-5)
+    assert eb.loglik >= theirs - 5e-9
+    if name == "gpa_tmb_us":
+        own = {f"sd_residual[{k}]": value for k, value in enumerate(sd)}
+        own |= {f"corr_residual[{k}, {m}]": C[k, m] for m in range(6) for k in range(m)}
+        close_to_published(eb, fixed, own)
+        return
+    of_sigma = eb.fixed_effects(parameter="sigma")
+    if name == "gpa_tmb_cs":
+        close_to_published(eb, fixed, {"rho_residual": C[0, 1]})
+        assert (np.abs(of_sigma["estimate"] - np.log(sd)) < 1e-3 * of_sigma["sd"]).all()
+        return
+    lags = np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
+
+    def criterion(x: np.ndarray) -> float:
+        R = np.concatenate([[1.0], x[6:]])[lags]
+        if np.linalg.eigvalsh(R).min() <= 0:
+            return 1e10
+        return -likelihood(R * np.outer(np.exp(x[:6]), np.exp(x[:6])))
+
+    x = np.concatenate([np.log(sd), C[0, 1:]])
+    for _ in range(5):  # Newton's steps, from where glmmTMB ended
+        x = x - np.linalg.solve(*derivatives(criterion, x))
+    assert -criterion(x) == pytest.approx(eb.loglik, abs=1e-9)
+    assert -criterion(x) > theirs + 1e-7
+    close_to_published(eb, fixed, {f"rho_residual[{k}]": x[5 + k] for k in range(1, 6)})
+    assert (np.abs(of_sigma["estimate"] - x[:6]) < 1e-3 * of_sigma["sd"]).all()
+
+
+def derivatives(function: Any, x: np.ndarray, h: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
+    """Hessian and gradient by central differences."""
+    steps = h * np.eye(len(x))
+    gradient = np.asarray([(function(x + s) - function(x - s)) / (2 * h) for s in steps])
+    H = np.asarray([
+        [(function(x + s + t) - function(x + s - t) - function(x - s + t) + function(x - s - t))
+         / (4 * h * h) for t in steps] for s in steps
+    ])  # fmt: skip
+    return H, gradient
 
 
 @pytest.mark.slow
@@ -575,6 +486,49 @@ def test_smooths_beside_them_have_degrees_of_freedom(more: list[str], data: pd.D
     assert post.r2().notna().all(axis=None)
 
 
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+@pytest.mark.parametrize("more", [[], ["residual ~ ar1(t | g)"]])
+def test_coefficients_of_sigma_have_profiles(
+    more: list[str], unit: float, data: pd.DataFrame
+) -> None:
+    """At an end the ML deviance of a model with that coefficient held is as high as it says."""
+    wide = data.assign(z=unit * data["x"])
+    eb = bmx.Model(["y ~ x + (1 | g)", "sigma ~ z", *more], wide).fit_eb()
+    table = eb.fixed_effects(parameter="sigma", ci_method="profile").set_index("term")
+    wald = eb.fixed_effects(parameter="sigma").set_index("term")
+    best = bmx.Model(["y ~ x + (1 | g)", "sigma ~ z", *more], wide).fit_eb("ml").loglik
+    for term, held in (
+        ("z", "sigma ~ offset({} * z)"),
+        ("Intercept", "sigma ~ 0 + z + offset({} + 0*z)"),
+    ):
+        row = table.loc[term]
+        assert row["lower"] < row["estimate"] < row["upper"]
+        assert row["upper"] - row["lower"] == pytest.approx(
+            wald.loc[term, "upper"] - wald.loc[term, "lower"], rel=0.2
+        )
+        for end in (row["lower"], row["upper"]):
+            there = bmx.Model(["y ~ x + (1 | g)", held.format(repr(float(end))), *more], wide)
+            assert 2 * (best - there.fit_eb("ml").loglik) == pytest.approx(
+                stats.chi2(1).ppf(0.95), abs=2e-3
+            )
+
+
+@pytest.mark.parametrize("structure", ["cs(g)", "toep(t | g)"])
+def test_effects_of_groups_that_residuals_say_as_well_are_named(
+    structure: str, data: pd.DataFrame
+) -> None:
+    """Their sum is what the likelihood knows: it is the same wherever they are."""
+    eb = bmx.Model(["y ~ x + (1 | g)", f"residual ~ {structure}"], data).fit_eb()
+    alone = bmx.Model(["y ~ x", f"residual ~ {structure}"], data).fit_eb()
+    assert eb.loglik == pytest.approx(alone.loglik, abs=1e-6)
+    assert "flat where sigma and rho of the residuals" in " ".join(str(eb).split())
+    assert not np.isfinite(eb.family_parameters()["sd"]).any()
+    for other in ("y ~ x", "y ~ x + (1 | h)"):
+        fit = bmx.Model([other, f"residual ~ {structure}"], data).fit_eb()
+        assert "flat where" not in " ".join(str(fit).split())
+        assert np.isfinite(fit.family_parameters()["sd"]).all()
+
+
 def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     fit = bmx.Model(["y ~ x + (1 | g)", "sigma ~ x"], data).fit_eb(method="ml")
     table = fit.fixed_effects(parameter="sigma")
@@ -589,7 +543,5 @@ def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     held = bmx.Model(["y ~ x + (1 | g)", "sigma ~ 1 + offset(u)"], shifted).fit_eb(method="ml")
     assert held.deviance - fit.deviance == pytest.approx(1, abs=0.25)
     assert fit.variance_components(parameter="sigma").empty
-    with pytest.raises(NotSupportedError, match="profile"):
-        fit.fixed_effects(parameter="sigma", ci_method="profile")
     with pytest.raises(FormulaError, match="did you mean 'residual'"):
         bmx.Model(["y ~ x", "residuals ~ ar1(t | g)"], data)

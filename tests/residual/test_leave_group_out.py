@@ -13,48 +13,9 @@ from bayesmix.gaussian import leave_group_out
 from bayesmix.gaussian.leave_group_out import log_density_of_groups
 from bayesmix.results.check.loo import group_log_density
 
-from .test_formulas import MODELS, R_of, at_theta
+from .models import MODELS, SLOPES, R_of, density_without
 
-SLOPES = {
-    "slopes with ar1": ["y ~ x + (x | g)", "residual ~ ar1(t | g)"],
-    "slopes with exp": ["y ~ x + (x | g)", "residual ~ exp(u | g)", "sigma ~ x"],
-    "slopes with us": ["y ~ x + (1 | g)", "residual ~ us(s | k)"],
-    "slopes with toep": ["y ~ x + (x | g)", "residual ~ toep(t | g)"],
-    "slopes with cs": ["y ~ x + (x | g)", "residual ~ cs(g)", "sigma ~ 0 + f"],
-    "slopes with gau": ["y ~ x + (1 | g)", "residual ~ gau(u | g)"],
-    "no fixed effects": ["y ~ 0 + (x | g)", "residual ~ ar1(t | g)"],
-}
 EVERY = MODELS | SLOPES
-
-
-def dense(
-    model: bmx.Model, x: np.ndarray, data: pd.DataFrame, member: np.ndarray
-) -> list[float]:  # fmt: skip
-    """Log p(y_g | y_-g, theta) with beta's prior among the covariances."""
-    problem = model.gaussian_problem
-    values = at_theta(model, x)
-    V = R_of(model, values, data)
-    for group in model.design.mu.groups:
-        sd = np.atleast_1d(values[f"sd_{group.name}"])
-        C = np.eye(len(sd))
-        if len(sd) > 1:
-            C[0, 1] = C[1, 0] = 2 * values[f"partial_corr_{group.name}"][0] - 1
-        Z = group.Z * sd
-        V = V + (group.index[:, None] == group.index) * (Z @ C @ Z.T)
-    prior, p = problem.fixed_prior(model.design.mu, model.prior_entries.mu), problem.n_fixed
-    D, mean = model.design.mu.X, np.zeros(len(V))
-    if p:
-        to_working = problem.scaling.TX / problem.scaling.y_scale
-        mean = D @ np.linalg.solve(to_working, prior.mean + problem.scaling.beta_0)
-        V = V + D @ np.linalg.inv(to_working.T @ prior.precision @ to_working) @ D.T
-    found = []
-    for g in range(member.max() + 1):
-        own, rest = member == g, member != g
-        gain = np.linalg.solve(V[np.ix_(rest, rest)], V[np.ix_(rest, own)]).T
-        center = mean[own] + gain @ (model.y - mean)[rest]
-        spread = V[np.ix_(own, own)] - gain @ V[np.ix_(rest, own)]
-        found.append(stats.multivariate_normal(center, spread).logpdf(model.y[own]))
-    return found
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -75,7 +36,7 @@ def test_the_ratio_of_likelihoods_is_the_conditional_density(
         problem, model.design.mu, model.y, weights, prior, X, member, model.rows
     )
     for s, x in enumerate(X):
-        expected = dense(model, x, data, member)
+        expected = density_without(model, x, data, member)
         assert found[s] == pytest.approx(expected, rel=1e-7, abs=1e-6)
 
 

@@ -97,6 +97,15 @@ def test_partitions_have_their_missing_values_and_name_their_errors(data: pd.Dat
         bmx.Model("y ~ x + (1 | g)", dask.from_pandas(wrong, npartitions=4))
 
 
+def test_partitions_of_other_responses_are_tables_that_merge(data: pd.DataFrame) -> None:
+    assert_same(
+        data.assign(rare=data["y"] > data["y"].median(), few=data["x"].round(-1)),
+        Parts(data.assign(rare=data["y"] > data["y"].median(), few=data["x"].round(-1)), 6),
+        "rare ~ few + t + (1 | g)",
+        {"family": "bernoulli"},
+    )
+
+
 def test_a_dask_frame_is_predicted_by_partition(data: pd.DataFrame) -> None:
     dask = pytest.importorskip("dask.dataframe")
     eb = bmx.Model("y ~ x + t + (1 | g)", data).fit_eb()

@@ -207,7 +207,7 @@ def test_what_the_data_cannot_bear_is_refused_as_in_memory(data: pd.DataFrame) -
         ("y ~ x + ar1(h | g)", {}, r"`ar1\(...\)` by `g`"),
         (["y ~ x", "sigma ~ x"], {}, "a formula of sigma"),
         (["y ~ x", "residual ~ cs(g)"], {}, "a formula of residual"),
-        ("rare ~ x + (1 | g)", {"family": "bernoulli"}, "the family bernoulli"),
+        ("t ~ x + (1 | g)", {"family": "cumulative"}, "the family cumulative"),
     ],
 )
 def test_what_is_no_sum_is_refused_by_name(

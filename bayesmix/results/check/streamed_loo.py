@@ -17,10 +17,10 @@ from bayesmix.gaussian.leave_group_out import (
     log_density_without,
 )
 from bayesmix.inference.announce import announce
-from bayesmix.inference.problems import gaussian_problem
+from bayesmix.inference.problems import gaussian_problem, model_of_rows
 from bayesmix.inference.streamed_problem import row_precision, statistics_maker
 from bayesmix.memory import check_memory
-from bayesmix.results.check.loo import thetas
+from bayesmix.results.check.loo import group_log_density, thetas
 from bayesmix.results.predict.left_over import values_to_group_by
 from bayesmix.streaming import batches_again
 from bayesmix.threads import one_blas_thread
@@ -81,6 +81,8 @@ def streamed_groups(
             "or some of them, and fit the model to that"
         )
     groups = _Groups(law, by, data)
+    if not law.model.family.is_linear_normal:
+        return by, groups.labels, _integrated(law, by, groups), groups.key
     problem = gaussian_problem(law.model)
     X = thetas(law, problem)
     prior = problem.fixed_prior(design.mu, law.model.prior_entries.mu)
@@ -91,6 +93,22 @@ def streamed_groups(
             found, sizes, log_weights = _by_removal(groups, problem, prior, X)
     found = found + constants_of_groups(problem, found, sizes, log_weights)
     return by, groups.labels, found.reshape(*law.beta.shape[:2], -1), groups.key
+
+
+def _integrated(law: DrawsLaw, by: str, groups: _Groups) -> np.ndarray:
+    """Beyond the normal, by the rows that stand for all: groups have to be a factor's levels."""
+    at = values_to_group_by(law.model.design, by)
+    if at is None:
+        known = [group.name for group in law.model.design.mu.grouping]
+        raise NotSupportedError(
+            f"loo(by={by!r}) of the family {law.model.family} goes by the rows that differ, of "
+            f"which the levels of {', '.join(known) or 'no grouping factor'} are known and other "
+            "columns are not; leave out by these, or fit the model to a frame"
+        )
+    for _ in groups:  # which levels rows have is part of the key
+        pass
+    model = model_of_rows(law.model)
+    return group_log_density(law.at_rows(model, 0), model.design.mu.groups[at].index)
 
 
 class _Groups:

@@ -38,6 +38,12 @@ def saved_sums(model: StatedModel, arrays: dict[str, np.ndarray]) -> Remembered:
     FileError
         If the formula does not make the same columns of labels and sums alone.
     """
+    if not model.family.is_linear_normal:
+        raise FileError(
+            f"a fit of the family {model.family} to {model.design.streamed.name} stands on a table "
+            "of the rows that differ, and files keep sums and no rows: write the tables of the fit "
+            "(bmx.tables, report), or fit the model to a frame and save that"
+        )
     gaussian_problem(model)  # which has the cross-products, and leaves them there
     design = model.design
     known: Remembered = design.streamed.remembered(model.formula.text, design.n_rows_given)

@@ -132,7 +132,7 @@ def _contour(jointly: DrawnJointly) -> dict[str, float]:
     """Posterior probability of what is farther from the mean than zero is."""
     if not len(jointly.draws) or jointly.unknown.any():
         return {"chisq": np.nan, "df": 0, "contour": np.nan}
-    root, center = _inverse_root(jointly.spread), jointly.estimate
+    root, center = _inverse_root(jointly.spread), jointly.draws.mean(axis=1)
     distance = ((root @ (jointly.draws - center[:, None])) ** 2).sum(axis=0)
     of_zero = float(((root @ center) ** 2).sum())
     return {"chisq": of_zero, "df": len(root), "contour": float((distance >= of_zero).mean())}

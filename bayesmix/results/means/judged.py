@@ -116,6 +116,8 @@ def _of_draws(
     if jointly.gone:
         found = without_infinite_means(found)
     estimate, sd, lower, upper = found
+    if jointly.at is not None:
+        estimate = jointly.at if scale.shown is None else scale.shown(jointly.at)
     if adjust is not None:
         lower, upper = simultaneous_intervals(shown, ci_prob)
         anywhere = np.isnan(shown).any(axis=1)

@@ -247,6 +247,9 @@ class Predicts(HasLaw):
                     predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered,
                     counts=counts,
                 )  # fmt: skip
+                expected = None if counts else law.expected_probabilities(rows, request)
+                if expected is not None:  # the spread alone is of draws
+                    table["estimate"] = expected.ravel()
             else:
                 table = category_table(
                     predictor, rows, predictor.n_draws, categories, ci_prob, ordered=ordered
