@@ -297,8 +297,10 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
     "prior_sensitivity": _renamed("var_names pars variables", "the rows of the table"),
     "icc": {"by_group": "the rows of the table, one for each grouping factor",
             "tolerance": f"{_ALWAYS} a variance of zero has a share of zero"},
-    "vcov": _renamed("full correlation", f"{_ALWAYS} it is that of the fixed effects; "
-                     "variance_components() has intervals of its own"),
+    "vcov": {
+        "full": 'vcov("all"), of the coefficients of all predictors',
+        "correlation": f"{_ALWAYS} divide by the roots of the diagonal",
+    },
     "test": {"joint": "a list of equations, which are tested together"},
     "ranova": {"reduce_terms": f"{_ALWAYS} each effect is left out of its term"},
     "relationship": {
@@ -311,7 +313,6 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "correlation": "vcov()", "effects": "groups=False, which leaves out the levels",
         "random": "groups=False, which leaves out the levels",
     },
-    "vcov": {"full": 'vcov("all"), of the coefficients of all predictors'},
     "loo": {
         **_renamed("reloo moment_match k_threshold", "kfold(), which refits"),
         "pointwise": f"{_ALWAYS} the result has them",
