@@ -93,13 +93,14 @@ def written_for_shell(folder: Path) -> None:
     data.drop(columns=["y", "score"]).head(3).to_csv(folder / "new.csv", index=False)
 
 
+@pytest.mark.usefixtures("one_picture")
 def test_each_line_for_a_shell_runs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pages = [DOCS.parent / "README.md", *PAGES]
     lines = dict.fromkeys(line for page in pages for line in commands_of(page.read_text()))
     assert len(lines) >= 6
     written_for_shell(files)
     for line in lines:
-        few = ["--draws", "200", "--chains", "2"] if " fit " in line and "--eb" not in line else []
+        few = ["--draws", "60", "--chains", "1"] if " fit " in line and "--eb" not in line else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
             assert cli.main([*shlex.split(line)[1:], *few]) == 0, (line, capsys.readouterr().err)
@@ -125,7 +126,7 @@ LONG = {"reporting", "zero_inflation"}
         if BLOCK.search(p.read_text())
     ],
 )
-@pytest.mark.usefixtures("own_fits", "files")
+@pytest.mark.usefixtures("own_fits", "files", "one_picture")
 def test_the_blocks_of_a_page_run(path: Path) -> None:
     names: dict[str, Any] = {"__name__": name_of(path)}
     with warnings.catch_warnings():

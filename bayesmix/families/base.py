@@ -323,7 +323,7 @@ class Family(ABC):
         -------
         ndarray, shape (n,)
             1 or -1, and 0 where it has its maximum at a finite value, or where the
-            family does not say.
+            family does not say; NaN where a row says nothing of the linear predictor.
         """
         return np.zeros(len(y))
 

@@ -50,9 +50,15 @@ class Count(Family):
         return link_scale(float(self.link_function(mean)), 1.0, y, offset)
 
     def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
-        """Zeros, as the mean falls to zero, if the link reaches that at minus infinity."""
-        limited = {"status", "lower", "upper"} & set(rows)
-        return np.where((y == 0) & (self.link == "log") & (not limited), -1.0, 0.0)
+        """Return where a count is the least there may be: down, as the mean falls to zero.
+
+        If the link reaches zero at minus infinity. A count that is the only one says nothing.
+        """
+        if self.link != "log" or "status" in rows:
+            return np.zeros(len(y))
+        is_least = y == np.maximum(np.ceil(rows.get("lower", 0.0)), 0.0)
+        only = is_least & (y == np.floor(rows.get("upper", np.inf)))
+        return np.where(only, np.nan, -1.0 * is_least)
 
     def _checked(self, f: Functions, y: Any, mu: Any, lp: Any) -> Any:
         return f.where((y >= 0) & (mu >= 0), lp, -np.inf)
@@ -70,6 +76,13 @@ class Poisson(Count):
     name: ClassVar[str] = "poisson"
     row_kernel: ClassVar[str] = "poisson"
     has_laplace: ClassVar[bool] = True
+
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Return where a count is the least there may be, or the largest: up, as the mean grows."""
+        found = Count.rises(self, y, rows)
+        if self.link != "log" or "status" in rows:
+            return found
+        return np.where((y == np.floor(rows.get("upper", np.inf))) & (found == 0), 1.0, found)
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:

@@ -132,8 +132,9 @@ class _Hurdle(_ExtraZeros):
     zeros: ClassVar[str] = "hu"
 
     def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
-        """Return zeros: what is 0 says nothing of the mean of what is above."""
-        return np.zeros(len(y))
+        """What is 0 says nothing of the mean of what is above; the least count above is 1."""
+        above = self.base.rises(self, y - 1.0, rows) if self.base.discrete else np.zeros(len(y))
+        return np.where(y > 0, above, np.nan)
 
     def response_scale(
         self, y: np.ndarray, offset: np.ndarray | None, rows: Rows = NO_ROWS

@@ -121,12 +121,17 @@ class GlmmProblem:
     rises: np.ndarray | None = None
 
     def of_rows(self, rises: np.ndarray) -> np.ndarray:
-        """Bring which way each row of the data rises to the rows here: 0 where they differ."""
+        """Bring which way each row of the data rises to the rows here: 0 where they differ.
+
+        NaN where all of them say nothing.
+        """
         if self.row_of is None:
             return rises
-        n, counts = self.rows.n_obs, np.bincount(self.row_of)
-        summed = np.bincount(self.row_of, rises, minlength=n)
-        return np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
+        n, says = self.rows.n_obs, ~np.isnan(rises)
+        counts = np.bincount(self.row_of[says], minlength=n)
+        summed = np.bincount(self.row_of[says], rises[says], minlength=n)
+        found = np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
+        return np.where(counts > 0, found, np.nan)
 
     @property
     def n_effects(self) -> int:

@@ -78,14 +78,14 @@ def separated(
     ndarray, shape (p, k)
     """
     p = gp.problem.n_fixed
-    if not (p and (rises != 0).any() and np.isfinite(found.x).all()):
+    if not (p and (np.abs(rises) > 0).any() and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
     mode = mode_of(gp, co, found)
     phi = gp.phi.values(found.x[co.n_x : len(found.x) - p])
     value, score = row_densities(gp, mode.eta, phi)
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
-        rises = np.where(value > -_NEAR, rises, 0.0)
-    says = gp.rows.says
+        rises = np.where((value > -_NEAR) | np.isnan(rises), rises, 0.0)
+    says = gp.rows.says & ~np.isnan(rises)
     held = prior.precision[np.diag(prior.precision) > 0]
     held = held / np.sqrt(np.sum(held**2, axis=1))[:, None]
     X = np.concatenate([gp.rows.X.T[says], held])

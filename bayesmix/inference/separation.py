@@ -25,7 +25,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize
 
-__all__ = ["rising_directions"]
+__all__ = ["null_space", "rising_directions"]
 
 _ROUNDING = 1e-9  # relative to the length of a row
 _BEYOND = 1e-6  # of rows of length one: further than this from the hyperplane
@@ -62,7 +62,7 @@ def rising_directions(
     """
     p = X.shape[1]
     one_sided = rises != 0
-    basis = _null_space(X[~one_sided], p)
+    basis = null_space(X[~one_sided], p)
     if not (basis.shape[1] and one_sided.any()):
         return np.zeros((p, 0))
     A = (X[one_sided] * rises[one_sided, None]) @ basis
@@ -82,7 +82,7 @@ def rising_directions(
         A = A[~beyond]
     if len(A) == n_rows:
         return np.zeros((p, 0))
-    return np.asarray(basis @ _null_space(A, basis.shape[1]))
+    return np.asarray(basis @ null_space(A, basis.shape[1]))
 
 
 def _balanced(A: np.ndarray, score: np.ndarray) -> bool:
@@ -97,8 +97,19 @@ def _balanced(A: np.ndarray, score: np.ndarray) -> bool:
     return bool((A @ np.linalg.solve(H, A.T @ W)).max() < 0.99)  # of weights W (1 - this)
 
 
-def _null_space(A: np.ndarray, p: int) -> np.ndarray:
-    """Orthonormal basis, shape (p, k), of what the rows of A do not determine."""
+def null_space(A: np.ndarray, p: int) -> np.ndarray:
+    """Find what rows do not determine.
+
+    Parameters
+    ----------
+    A : ndarray, shape (n, p)
+    p : int
+
+    Returns
+    -------
+    ndarray, shape (p, k)
+        An orthonormal basis of the directions in which no row moves.
+    """
     if not len(A):
         return np.eye(p)
     values, vectors = np.linalg.eigh(A.T @ A)

@@ -112,7 +112,7 @@ class Limits(Mode):
                 return None
             flat = beta[:, None] / max(float(np.linalg.norm(beta)), 1e-300)
             return self._along(gp, flat, np.ones((1, 1)))
-        rows = (gp.rows.X.T * rises[:, None]) @ flat
+        rows = (gp.rows.X.T * np.nan_to_num(rises)[:, None]) @ flat
         if rows.any():
             return self._along(gp, flat, rows[gp.rows.says])
         # A search that follows the likelihood for ever ends far out along these directions.

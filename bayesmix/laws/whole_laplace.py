@@ -21,6 +21,7 @@ from bayesmix.inference.laplace import LaplaceOptimum, inner_mode
 from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
+from bayesmix.inference.separation import null_space
 from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
@@ -36,6 +37,7 @@ __all__ = ["WholeLaplace"]
 
 _STEP = 1e-4
 _LEANS = 1e-5
+_HARDLY = 1e-4  # of the largest move of a row
 _SHARP = 6.0  # log of a multiplier of 400
 _HELD = 1e-6  # curvature of a row that is not certain yet
 _FLAT = 1e-4  # information on a linear predictor: a standard error of 100
@@ -96,7 +98,7 @@ class WholeLaplace(LaplaceLaw):
                 information = information + self.prior.precision[at, at]
             values, vectors = linalg.eigh(information, X @ X.T / n)
             own = np.zeros((self.problem.n_fixed, int((values < _FLAT).sum())))
-            own[at] = _flat_basis(values, vectors)
+            own[at] = _exactly(_flat_basis(values, vectors), X.T)
             flat.append(own)
         return np.concatenate(flat, axis=1)
 
@@ -115,7 +117,15 @@ class WholeLaplace(LaplaceLaw):
                 information[np.ix_(other, own)] = block.T
         if self.method == "map":
             information = information + self.prior.precision
-        return _flat_basis(*linalg.eigh(information, size))
+        flat = _flat_basis(*linalg.eigh(information, size))
+        if not flat.shape[1]:
+            return flat
+        every = []
+        for j in range(rows.n_predictors):
+            moves = np.zeros((n, p))
+            moves[:, rows.X_of == j] = rows.X[rows.X_of == j].T
+            every.append(moves)
+        return _exactly(flat, np.concatenate(every))
 
     @functools.cached_property
     def determined(self) -> Determined:
@@ -408,3 +418,25 @@ def _flat_basis(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     flat = np.linalg.qr(vectors[:, values < _FLAT])[0]
     flat[np.abs(flat) < _LEANS * np.abs(flat).max(axis=0, initial=0.0)] = 0.0
     return np.asarray(flat)
+
+
+def _exactly(flat: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Turn directions so that they do not move the rows at all that they hardly move.
+
+    Parameters
+    ----------
+    flat : ndarray, shape (p, k)
+        An orthonormal basis.
+    rows : ndarray, shape (n, p)
+
+    Returns
+    -------
+    ndarray, shape (p, k)
+    """
+    if not flat.shape[1]:
+        return flat
+    moved = np.abs(rows @ flat).max(axis=1)
+    free = null_space(rows[moved < _HARDLY * moved.max(initial=0.0)], len(flat))
+    found = np.linalg.qr(free @ (free.T @ flat))[0]
+    near = free.shape[1] >= flat.shape[1] and np.abs(found.T @ flat).max(axis=0).min() > 0.5
+    return found if near else flat

@@ -615,3 +615,55 @@ def test_a_disc_that_runs_away_leaves_the_others_as_they_are(mu: str, category: 
     assert np.isnan(found.loc[("disc", "f[T.c]"), "sd"])
     pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, rtol=1e-3)
     pd.testing.assert_frame_equal(fit.family_parameters(), others.family_parameters(), rtol=1e-3)
+
+
+def counts_with_a_level(size: int, of_c: int) -> pd.DataFrame:
+    """Counts above zero, of which those of level c are all one number; and zeros beside them."""
+    rng = np.random.default_rng(1)
+    f, x = np.tile(list("abcd"), 100), rng.normal(size=400)
+    y = np.clip(rng.poisson(np.exp(0.8 + 0.3 * x + 0.4 * (f == "b"))), 1, size)
+    y = np.where(f == "c", of_c, y)
+    zero = np.where(rng.random(400) < 0.3, 0, y)
+    return pd.DataFrame({"y": y, "zero": zero, "f": f, "x": x, "g": rng.integers(0, 8, 400)})
+
+
+@pytest.mark.parametrize("family", ["hurdle_poisson", "hurdle_negative_binomial"])
+@pytest.mark.parametrize("formula", ["zero ~ f + x + (1 | g)", ["zero ~ f + x", "hu ~ f"]])
+def test_ones_alone_above_a_hurdle_separate(family: str, formula: Any) -> None:
+    """A count above zero is one for sure as its mean falls to zero; zeros say nothing of it."""
+    data = counts_with_a_level(100, 1)
+    with pytest.warns(SeparationWarning, match=r"f\[T\.c\]"):
+        fit = bmx.Model(formula, data, family=family).fit_eb()
+    others = bmx.Model(formula, data[data["f"] != "c"], family=family).fit_eb()
+    found, wanted = (one.fixed_effects().set_index("term") for one in (fit, others))
+    assert np.isnan(found.loc["f[T.c]", "sd"])
+    pd.testing.assert_frame_equal(found.loc[wanted.index], wanted, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("of_c", "way", "family"),
+    [(1, -1, "poisson"), (1, -1, "negative_binomial"), (9, 1, "poisson")],
+)
+def test_counts_at_the_end_of_a_truncated_range_separate(of_c: int, way: int, family: str) -> None:
+    data = counts_with_a_level(9, of_c)
+    formula = "truncated(y, lower=1, upper=9) ~ f + x"
+    with pytest.warns(SeparationWarning, match=r"f\[T\.c\] separates"):
+        fit = bmx.Model(formula, data, family=family).fit_eb()
+    others = bmx.Model(formula, data[data["f"] != "c"], family=family).fit_eb()
+    found, wanted = (one.fixed_effects().set_index("term") for one in (fit, others))
+    assert way * found.loc["f[T.c]", "estimate"] > 3
+    assert np.isnan(found.loc["f[T.c]", "sd"])
+    # Far in a tail the search loses digits, and says so.
+    columns = list(wanted) if way < 0 else ["estimate"]
+    near = {"rtol": 1e-4} if way < 0 else {"rtol": 1e-2, "atol": 1e-3}
+    pd.testing.assert_frame_equal(found.loc[wanted.index, columns], wanted[columns], **near)
+
+
+def test_a_count_that_is_the_only_one_says_nothing() -> None:
+    families = bmx.families
+    y, rows = np.array([2.0, 2.0, 3.0]), {"lower": np.full(3, 2.0), "upper": np.array([2.0, 9, 3])}
+    np.testing.assert_array_equal(families.Poisson().rises(y, rows), [np.nan, -1, 1])
+    np.testing.assert_array_equal(families.NegativeBinomial().rises(y, rows), [np.nan, -1, 0])
+    hurdle = families.HurdlePoisson().rises(np.array([0.0, 1, 2]))
+    np.testing.assert_array_equal(hurdle, [np.nan, -1, 0])
