@@ -178,6 +178,26 @@ def test_each_line_of_the_tables_runs(path: Path, code: str) -> None:
         exec(compile(code, name_of(path), "exec"), dict(namespace()))  # noqa: S102
 
 
+def columns_of_tables() -> list[tuple[str, list[str]]]:
+    """Calls and the columns that a page says their tables have."""
+    text = (DOCS / "reference" / "columns.md").read_text().split("## Table by table")[1]
+    rows = [
+        re.split(r"(?<!\\)\|", line)[1:3] for line in text.splitlines() if line.startswith("| `")
+    ]
+    return [
+        (call.strip(" `").replace("\\|", "|"), re.findall("`([^`]+)`", names))
+        for call, names in rows
+    ]
+
+
+@pytest.mark.parametrize(("call", "columns"), columns_of_tables())
+def test_tables_have_the_columns_of_their_page(call: str, columns: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+        table = eval(call, dict(namespace()))  # noqa: S307
+    assert list(table.columns) == columns
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_readers_see_no_asserts(path: Path) -> None:
     assert not re.search(r"^assert ", path.read_text(), re.M)

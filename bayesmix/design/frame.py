@@ -44,7 +44,9 @@ def column_names(data: Any) -> list[str]:
     DataError
         If `data` is not a table that is held in memory.
     """
-    return [str(name) for name in _as_table(data).columns]
+    names = _as_table(data).columns
+    # None, or NaN in its place, is a header without a name.
+    return ["" if name is None or name != name else str(name) for name in names]  # noqa: PLR0124
 
 
 def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:

@@ -9,8 +9,9 @@ import numpy as np
 
 from bayesmix.covariance.vine import partials_of_correlations
 from bayesmix.gaussian.scaling import scale_design
+from bayesmix.inference.crossed_sums import crossed_sums
 from bayesmix.inference.empirical import Near
-from bayesmix.inference.iterative import IterativeOptimum, crossed_sums, iterative_reml
+from bayesmix.inference.iterative import IterativeOptimum, iterative_reml
 from bayesmix.threads import one_blas_thread
 
 if TYPE_CHECKING:

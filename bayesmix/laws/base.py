@@ -290,6 +290,14 @@ class Law(ABC):
         """Which fixed effects have run away, shape (p,); None where none can."""
         return None
 
+    @property
+    def rows_run_apart(self) -> np.ndarray | None:
+        """In which draws linear predictors of rows differ without a bound, as `values` has draws.
+
+        None where none do.
+        """
+        return None
+
     def smooth(self) -> Smooth | None:
         """Parameters for the delta method; None where functions of them have draws."""
         return None

@@ -19,15 +19,9 @@ from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import MAX_ROOT, Elimination, root_columns
+from bayesmix.inference.crossed_sums import CrossedSums, crossed_sums
 from bayesmix.inference.empirical import Optimum
-from bayesmix.inference.iterative import (
-    PROBES,
-    CrossedSums,
-    IterativeOptimum,
-    PredictionErrors,
-    crossed_sums,
-    iterative_reml,
-)
+from bayesmix.inference.iterative import PROBES, IterativeOptimum, iterative_reml
 from bayesmix.inference.iterative_start import (
     coordinates_of,
     covariances_at,
@@ -36,6 +30,7 @@ from bayesmix.inference.iterative_start import (
     estimates_of,
     why_not_iterative,
 )
+from bayesmix.inference.prediction_errors import PredictionErrors
 from bayesmix.laws.intervals import away_from_boundaries
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.laws.small_samples import Asymptotic

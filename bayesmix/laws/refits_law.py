@@ -16,6 +16,7 @@ from bayesmix.laws.linear import for_each_block
 from bayesmix.laws.ran_away import RanAway, limits_along
 from bayesmix.laws.summaries import SummaryOptions, summarise
 from bayesmix.laws.values import Values
+from bayesmix.summed import Summed
 
 if TYPE_CHECKING:
     from bayesmix.design import GroupingFactor
@@ -74,6 +75,16 @@ class RefitsLaw(DrawsLaw):
         """The same draws without a word of what ran away."""
         others = {name: own._where_searches_ended for name, own in self.others.items()}
         return replace(self, gone=(None,) * len(self.gone), others=others)
+
+    @property
+    def rows_run_apart(self) -> np.ndarray | None:
+        """In which refits linear predictors of rows differ without a bound, shape (1, B)."""
+        X = self.linear_predictor.X
+        if all(one is None for one in self.gone) or isinstance(X, Summed):
+            return None
+        X = np.unique(X, axis=0)
+        found = [one is not None and bool(one.limits(X - X[0]).any()) for one in self.gone]
+        return np.asarray(found)[None]
 
     def coefficients(self, asked: Asked) -> Columns:
         """Columns of the fixed effects' table."""

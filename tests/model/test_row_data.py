@@ -169,3 +169,14 @@ def test_a_response_of_unusual_size_is_fitted(rows: pd.DataFrame, scale: float) 
     plain = bmx.Model("y ~ x + (1 | g)", rows).fit_eb()
     fit = bmx.Model("y ~ x + (1 | g)", rows.assign(y=rows["y"] * scale)).fit_eb()
     assert fit.sigma / scale == pytest.approx(plain.sigma, rel=1e-6)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan])
+def test_a_column_without_a_name_is_no_predictor_of_a_dot(nothing: Any) -> None:
+    values = np.random.default_rng(1).normal(size=(30, 3))
+    data = pd.DataFrame(values).set_axis(["y", nothing, "x"], axis=1)
+    with pytest.warns(DataWarning, match="row names, or a column without a name"):
+        model = bmx.Model("y ~ .", data)
+    assert list(model.design.mu.fixed_effects) == ["Intercept", "x"]
+    named = bmx.Model("y ~ .", data.set_axis(["y", "nan", "x"], axis=1))
+    assert list(named.design.mu.fixed_effects) == ["Intercept", "nan", "x"]

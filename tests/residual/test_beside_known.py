@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, NotSupportedError
+from bayesmix.errors import DataError, NotApplicableError, NotSupportedError
 from bayesmix.gaussian import structured_problem
 from bayesmix.gaussian.density import log_density
 from bayesmix.gaussian.leave_group_out import log_density_of_groups
@@ -261,6 +261,31 @@ def test_a_sigma_of_its_own_is_a_parameter_like_others(known: pd.DataFrame, tmp_
     assert alone.loglik == pytest.approx(effect.loglik, abs=1e-6)
     with pytest.raises(NotSupportedError, match="on sigma beside known standard errors"):
         bmx.Model(["y ~ x", "sigma ~ (1 | g)"], known, known_se="se").fit_eb()
+
+
+def test_a_sigma_of_nothing_beside_known_errors_is_zero_and_says_so() -> None:
+    rng = np.random.default_rng(5)
+    se = rng.uniform(0.5, 1.4, 80)
+    rows = pd.DataFrame({
+        "x": rng.uniform(0, 1, 80), "g": np.repeat(np.arange(16), 5), "t": np.tile(range(5), 16),
+        "se": se,
+    })  # fmt: skip
+    rows["y"] = 1 + rows["x"] + 0.8 * rng.normal(0, se)
+    plain = bmx.Model("y ~ x", rows, known_se="se").fit_eb()
+    eb = bmx.Model(["y ~ x", "residual ~ ar1(t | g)"], rows, known_se="se").fit_eb()
+    assert eb.loglik == pytest.approx(plain.loglik, abs=1e-5)
+    assert eb.singular == "sigma beside the known standard errors is zero"
+    table = eb.family_parameters(ci_method="profile").set_index("parameter")
+    assert table.loc["sigma", "lower"] == 0
+    assert 0.1 < table.loc["sigma", "upper"] < 1
+    assert eb.sigma == table.loc["sigma", "estimate"]
+    assert eb.fixed_effects()["sd"].to_numpy() == pytest.approx(
+        plain.fixed_effects()["sd"].to_numpy(), rel=1e-4
+    )
+    varies = bmx.Model(["y ~ x", "sigma ~ t"], rows).fit_eb()
+    with pytest.raises(NotApplicableError, match="from row to row"):
+        _ = varies.sigma
+    assert not hasattr(varies, "sigma")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -287,7 +288,7 @@ class ExplainedVariance(HasLaw):
         lost, beta = self._law.lost_coefficients, values.beta
         if lost is not None and lost.any():
             beta = np.where(lost, np.nan, beta)
-        return link_variance(
+        found = link_variance(
             model.design,
             beta,
             self._law.smooth_effects(),
@@ -295,6 +296,10 @@ class ExplainedVariance(HasLaw):
             values.corr,
             np.broadcast_to(residual, shape),
         )
+        apart = self._law.rows_run_apart
+        if apart is None:
+            return found
+        return replace(found, fixed=np.where(apart, np.inf, found.fixed))
 
     @property
     def _varying(self) -> list[str]:

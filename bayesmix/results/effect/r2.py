@@ -55,8 +55,13 @@ class LinkVariance:
 
     def r2(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the marginal and the conditional R2 of Nakagawa and Schielzeth (2013)."""
+        all_of_it = np.isinf(self.fixed)  # a share tends to 1 as X beta runs away
         with np.errstate(invalid="ignore"):
-            return self.fixed / self.total, (self.fixed + self.between) / self.total
+            marginal, conditional = (
+                np.where(all_of_it, 1.0, part / self.total)
+                for part in (self.fixed, self.fixed + self.between)
+            )
+        return marginal, conditional
 
     def icc(self, group: str) -> np.ndarray:
         """Return a grouping factor's share of the variance that X leaves."""

@@ -268,3 +268,32 @@ def test_thresholds_that_ran_away_are_counted_and_infinite() -> None:
     pairs = boot.marginal_means("f").contrasts("pairwise").table.set_index("contrast")
     assert np.isfinite(pairs.loc["b - c", ["estimate", "sd"]].astype(float)).all()
     assert np.isnan(pairs.loc["a - b", "sd"])
+
+
+def test_shares_of_variance_tend_to_one_where_fixed_effects_ran_away(boot: Any) -> None:
+    """Where they ran away X beta has all of the variance; where search ended does not matter."""
+    gone = np.isinf(boot.draws()["beta(f[T.s])"]).to_numpy()
+    law, X = boot._law, boot.model.design.mu.X
+    fixed = np.where(gone, np.inf, np.var(X @ law.beta[0].T, axis=0, ddof=1))
+    between = law.sd["g"][0, :, 0] ** 2
+    total = fixed + between + np.pi**2 / 3
+    with np.errstate(invalid="ignore"):
+        marginal = np.where(gone, 1.0, fixed / total)
+    found = boot.r2(method="nakagawa").set_index("kind")
+    assert found.loc["marginal", "estimate"] == pytest.approx(np.median(marginal))
+    assert found.loc["marginal", "upper"] == 1.0
+    assert found.loc["marginal", "sd"] == pytest.approx(marginal.std(ddof=1))
+    parts = boot.variance_partition().set_index("component")
+    share = np.where(gone, 0.0, np.pi**2 / 3 / total)
+    assert parts.loc["Residual", "estimate"] == pytest.approx(np.median(share))
+    assert parts.loc["Residual", "lower"] == 0.0
+    assert boot.icc().notna().all(axis=None)  # no part of it
+
+
+def test_an_intercept_that_ran_away_moves_no_row_apart() -> None:
+    data = pd.DataFrame({"y": [0] * 39 + [1], "x": np.tile([0.0, 1.0], 20), "g": np.arange(40) % 4})
+    with pytest.warns(SeparationWarning, match="Intercept in"):
+        boot = _fitted(data, formula="y ~ 1 + (1 | g)").bootstrap(30, seed=1, progress=False)
+    assert np.isinf(boot.draws()["beta(Intercept)"]).any()
+    found = boot.r2(method="nakagawa").set_index("kind")
+    assert found.loc["marginal", "upper"] == 0.0
