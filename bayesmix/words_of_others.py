@@ -29,6 +29,9 @@ _RATIOS = ("exponentiate=", 'kind="mean" or "back_transformed"')
 _ADJUST = 'marginal_means(...).contrasts(adjust="holm"), which adjusts for several comparisons'
 _NAMES = ("var_names=", "terms=", "group=", "variables=", "the rows of the table")
 _SD = f"{_ALWAYS} the column sd is always there"
+_ROWS = "a fit to other rows: update(data=...)"
+_DRAW_IDS = "predict_draws(), and of it the draws that are meant: .isel(draw=[...])"
+_ROUNDED = f"{_ALWAYS} tables are at full precision; summary().to_latex(digits=3) rounds"
 
 # For any method. Each word has several answers, and the first whose argument the method has is
 # given; one that names no argument is for all of them.
@@ -86,7 +89,17 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("newgrid", "datagrid", "grid", "conditions", "cov_reduce"), ("at=",)),
     **dict.fromkeys(("group_by", "groupby"), ("by=",)),
     **dict.fromkeys(("condition", "effects", "conditional"), ("x= and by=", "variables= and by=")),
-    **dict.fromkeys(("wts",), ("weights=",)),
+    "wts": ("weights=", "data=, with rows as often as they weigh"),
+    **dict.fromkeys(
+        ("na_action", "na_rm", "subset"), ("data=, with the rows that are meant", _ROWS)
+    ),
+    "draw_ids": (_DRAW_IDS,),
+    **dict.fromkeys(("incl_autocor", "autocor"), (f"{_ALWAYS} forecast=True continues series",)),
+    "test": ('ddf="satterthwaite" or "kenward-roger"; bayesmix.anova(a, b) compares fits',),
+    "sort": (f"{_ALWAYS} rows keep their order",),
+    "offset": ("data=, where the offset is a column", _ROWS),
+    "summary": (f"{_ALWAYS} tables summarise; the draws are those of post.idata",),
+    **dict.fromkeys(("round_to", "decimals", "fmt"), (_ROUNDED,)),
     **dict.fromkeys(("pars", "parm", "parms", "regex_pars", "variable", "which"), _NAMES),
     "variables": ("by=", "x=", "factors="),
     "whichel": ("group=",),
@@ -95,7 +108,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("lmer_df", "df", "df_method", "ddof"), ("ddf=",)),
     **dict.fromkeys(("axes", "axs"), ("ax=",)),
     "fig": ("ax=, with axes of that figure",),
-    "digits": (f"{_ALWAYS} tables are at full precision; summary().to_latex(digits=3) rounds",),
+    "digits": (_ROUNDED,),
     **dict.fromkeys(("file", "filename", "file_name", "fname"), ("path=",)),
 }
 
@@ -116,6 +129,13 @@ _OF_GRIDS = {
         "mode type scale transform", 'kind="linear", "mean", "back_transformed" or "probability"'
     ),
     "regrid": 'kind="mean"',
+}  # fmt: skip
+_OF_EFFECTS = {
+    **_renamed("type scale pred_type response_type", 'kind="mean" or "linear"'),
+    **_renamed("transform tran eform exp", 'compare="ratio" or "odds_ratio"'),
+    **_renamed("df numderiv", f"{_ALWAYS} there are no degrees of freedom, and no differences "
+               "of a gradient: estimates are averages over draws, or exact"),
+    "wts": "data=, with rows as often as they weigh",
 }  # fmt: skip
 _OF_FITTING = {
     **{name: _STATED.format(name) for name in (
@@ -158,6 +178,14 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         **_renamed("cov_ranef data2 cov", "matrices={...}, with (1 | gr(g, cov=A))"),
         **_renamed("extra_namespace env", "functions={...}"),
         "center_predictors": "center(x) in the formula",
+        "auto_scale": f"{_ALWAYS} default priors scale with the data; priors= has your own",
+        "potentials": "model.pymc_model, which you may add to",
+        "categorical": "C(x) in the formula",
+        "map": "priors= with a narrow prior, or a formula without the term",
+        "start": f"{_ALWAYS} searches have starts of their own",
+        **_renamed("verbose drop_unused_levels", f"{_ALWAYS} a warning says what was left out"),
+        **_renamed("save_pars save_all_pars", 'fit(group_draws="all")'),
+        **_renamed("automatic_priors hierarchical", "priors="),
         "knots": "s(x, k=...) in the formula",
         **{name: _SAMPLING.format(ours) for name, ours in {
             "draws": "draws", "iter": "draws", "warmup": "tune", "tune": "tune",
@@ -184,6 +212,11 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "init": f"{_ALWAYS} the sampler starts near the mode",
         "start": f"{_ALWAYS} the sampler starts near the mode",
         "save_pars": 'group_draws="all"',
+        **_renamed("threads threads_per_chain", "cores="),
+        **_renamed("idata_kwargs include_mean include_response_params omit_offsets",
+                   f"{_ALWAYS} log_likelihood(), fitted() and predict() compute it when asked"),
+        **_renamed("step cmdstan_args compute_convergence_checks discard_tuned_samples",
+                   "engine=\"pymc\", or pm.sample(...) within model.pymc_model"),
     },
     "fit_eb": {
         **_OF_FITTING,
@@ -191,11 +224,14 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "nAGQ": "n_quadrature=",
         "draws": "fit() for draws",
         "seed": "fit() for draws; nothing is drawn here",
-        **_renamed("control optimizer start maxiter",
+        **_renamed("control optimizer start maxiter free verbose devFunOnly niter gtol",
                    f"{_ALWAYS} the search has exact gradients and several starts; see "
                    "eb.optimizer for how it went"),
     },
     "marginal_means": {
+        "nesting": f"{_ALWAYS} factors that are nested in others are found in the data",
+        "submodel": "a fit of the smaller formula",
+        "bias_adjust": 'kind="mean", which averages the responses',
         **_OF_GRIDS, "variables": "factors= and by=", "rope": "contrasts(rope=...)",
     },
     "trends": {
@@ -207,11 +243,25 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "side": "table", "type": 'marginal_means(kind="back_transformed")',
     },
     "letters": {"Letters": "letters()", "alpha": "ci_prob=, which is 1 - alpha"},
+    "slopes": {
+        **_OF_EFFECTS,
+        "transform": "no transformation: slopes are on the scale of kind=",
+        "slope": "comparisons(compare=...), or log(x) in the formula for elasticities",
+        "cross": "at=, for the other predictor's values",
+        "eps": f"{_ALWAYS} the step is a small part of the predictor's sd",
+    },
+    "predictions": {**_OF_EFFECTS, "transform": 'kind="mean"'},
     "comparisons": {
+        **_OF_EFFECTS,
         "rope": "marginal_means(...).contrasts(rope=(-1, 1)), or hypothesis(..., rope=(-1, 1))",
         "cross": "at=, for the other predictor's values",
     },
     "predict": {
+        **_renamed("transform tran eform exp", 'kind="mean", the scale of the response'),
+        **_renamed("random_only random", 'include=("groups",)'),
+        "level": 'ci_prob=, or groups="population" where that is nlme\'s level=0',
+        "cores": f"{_ALWAYS} predictions take the threads that help",
+        "robust": f"{_ALWAYS} estimates are means; predict_draws() has the draws for medians",
         "summary": "predict_draws(), which has the draws",
         "idata": f"{_ALWAYS} the fit has its draws, and predict() returns a table",
         "inplace": f"{_ALWAYS} predict() returns a table, and predict_draws() the draws",
@@ -220,13 +270,51 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         "terms": 'include=("fixed", "groups", "residual")',
     },
     "group_effects": {"drop": "wide=True", "as_frame": "wide=True"},
+    "check": {
+        **_renamed("type kind prefix", 'stat=, such as "mean" or a function of the response'),
+        **_renamed("ndraws nsamples n_draws nsim", f"{_ALWAYS} as many replicates are drawn as "
+                   "the panels need"),
+    },
+    "plot_trace": _renamed("combined compact legend kind", f"{_ALWAYS} chains have their lines"),
+    "plot_pairs": _renamed("kind marginals divergences",
+                           f"{_ALWAYS} points, histograms and divergences are drawn"),
+    "plot_predictions": {
+        "terms": "x= and by=", **_renamed("points rug show_data", "data="),
+        "spaghetti": "group=, whose levels have their lines",
+        "interval": 'kind="response", whose band holds new observations',
+    },
+    "fixed_effects": {
+        **_renamed("test p_values", "tests=True, or ddf= for degrees of freedom"),
+        "summary": 'idata["posterior"]["beta"], which are the draws',
+    },
+    "variance_components": {"comp": "the columns variance and sd"},
+    "hypothesis": {
+        "class_": "names as in the tables: \"x = 0\", \"sd(g) > 1\", \"corr(g, Intercept, x) = 0\"",
+        "group": 'b(g, level, effect), such as "b(Subject, 308, Days) > 0"',
+        "scope": 'b(g, level, effect), such as "b(Subject, 308, Days) > 0"',
+    },
+    "diagnostics": _renamed("var_names pars variables", "the rows of diagnostics().parameters"),
+    "prior_sensitivity": _renamed("var_names pars variables", "the rows of the table"),
+    "icc": {"by_group": "the rows of the table, one for each grouping factor",
+            "tolerance": f"{_ALWAYS} a variance of zero has a share of zero"},
+    "vcov": {
+        "full": 'vcov("all"), of the coefficients of all predictors',
+        "correlation": f"{_ALWAYS} divide by the roots of the diagonal",
+    },
+    "test": {"joint": "a list of equations, which are tested together"},
+    "ranova": {"reduce_terms": f"{_ALWAYS} each effect is left out of its term"},
+    "relationship": {
+        "ped": "pedigree=", "inverse": f"{_ALWAYS} the inverse is made with it, and is sparse",
+    },
     "summary": {
+        "priors": "model.priors, which is a table",
+        "var_names": "fixed_effects(), variance_components() and the other tables",
+        "kind": f"{_ALWAYS} estimates and diagnostics stand together",
         "correlation": "vcov()", "effects": "groups=False, which leaves out the levels",
         "random": "groups=False, which leaves out the levels",
     },
-    "vcov": {"full": 'vcov("all"), of the coefficients of all predictors'},
     "loo": {
-        **_renamed("reloo moment_match", "kfold(), which refits"),
+        **_renamed("reloo moment_match k_threshold", "kfold(), which refits"),
         "pointwise": f"{_ALWAYS} the result has them",
         "group": "by=", "k": "kfold(k)",
     },
@@ -241,6 +329,7 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
     },
     "drop1": {"test": f"{_ALWAYS} these are likelihood ratio tests", "scope": "the table's rows"},
     "bootstrap": {
+        "use_u": 'kind="semiparametric", which resamples the estimated effects',
         "FUN": "statistic=", "type": 'kind="parametric", "semiparametric", "cases" or "wild"',
     },
     "power": {
@@ -249,8 +338,15 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
         **_renamed("nsim reps", "n="), "along": 'levels={"subject": [20, 40]}',
         "within": 'levels={"subject": [20, 40]}', "breaks": 'levels={"subject": [20, 40]}',
     },
-    "simulate": {"nsim": "n=", "newparams": "bayesmix.simulate(formula, data, parameters)"},
-    "residuals": {"type": 'kind="response", "pearson", "normalized" or "quantile"'},
+    "simulate": {
+        "nsim": "n=", "newparams": "bayesmix.simulate(formula, data, parameters)",
+        "use_u": "new_groups=, which says whose effects are drawn",
+    },
+    "residuals": {
+        **_renamed("type scaled", 'kind="response", "pearson", "normalized" or "quantile"'),
+    },
+    "fitted": {"scale": 'predict(kind="linear") for the scale of the link'},
+    "update": {"formula_": "formula="},
     "report": {"file": "path=", "title": f"{_ALWAYS} the formula is the title"},
 }  # fmt: skip
 
@@ -258,6 +354,26 @@ ARGUMENTS_OF: Mapping[str, Mapping[str, str]] = {
 
 # lme4's, brms's, statsmodels', bambi's, of any fit.
 _OF_ALL: Mapping[str, str] = {
+    **dict.fromkeys(("coefficients", "coef_", "intercept_", "model_parameters"), "fixed_effects()"),
+    **dict.fromkeys(
+        ("df_resid", "df_residual", "residual_df"),
+        "fixed_effects(ddf=...), with degrees of freedom for each coefficient",
+    ),
+    **dict.fromkeys(("getData", "model_frame", "frame"), "model.design.frame"),
+    **dict.fromkeys(("t_test", "wald_test", "f_test"), "hypothesis(), such as hypothesis('x = 0')"),
+    **dict.fromkeys(
+        ("get_prediction", "predict_interval", "posterior_interval"),
+        "predict(), whose columns lower and upper they are",
+    ),
+    **dict.fromkeys(("performance", "model_performance"), "r2() and icc()"),
+    **dict.fromkeys(("check_model", "plot_diagnostics", "ppc", "plot_ppc"), "check()"),
+    **dict.fromkeys(("summary2", "head", "to_csv"), "summary() or tidy()"),
+    **dict.fromkeys(("plot_forest", "mcmc_plot"), "plot_fixed_effects() and plot_group_effects()"),
+    "random_effects_cov": "group_effects(), whose column sd it is",
+    "terms": "model.formula",
+    "conditional_smooths": "plot_smooths()",
+    "prior_summary": "model.priors",
+    "fit": "update(), which fits again",
     "REsim": "group_effects(), with exponentiate=True for odds",
     "FEsim": "fixed_effects()",
     "VarCorr": "variance_components() and correlations()",
@@ -317,6 +433,20 @@ _OF_ALL: Mapping[str, str] = {
 }
 OF_DRAWS: Mapping[str, str] = {
     **_OF_ALL,
+    **dict.fromkeys(
+        ("trace", "samples", "stanfit", "extract", "spread_draws", "get_variables"),
+        'idata["posterior"]',
+    ),
+    **dict.fromkeys(("rhat", "neff_ratio", "ess"), "diagnostics().parameters"),
+    "nuts_params": 'idata["sample_stats"]',
+    **dict.fromkeys(("stancode", "make_stancode"), "model.pymc_model"),
+    **dict.fromkeys(("plot_posterior", "plot_dens", "plot_density"), "plot_prior_posterior()"),
+    "p_direction": "fixed_effects(tests=True), whose column pd it is",
+    "bayes_factor": "hypothesis('x = 0'), whose ratio it is",
+    **dict.fromkeys(
+        ("add_criterion", "model_weights", "loo_compare"), "loo() and bayesmix.compare"
+    ),
+    "thin": "idata.isel(draw=slice(None, None, 10))",
     "AIC": "loo()",
     "BIC": "loo()",
     "aic": "loo()",
@@ -337,6 +467,9 @@ OF_DRAWS: Mapping[str, str] = {
 _FROM_FIT = "that of fit(): it needs draws, which fit_eb() has none of"
 OF_MODES: Mapping[str, str] = {
     **_OF_ALL,
+    "remlcrit": "reml_criterion",
+    **dict.fromkeys(("profile", "thpr"), 'fixed_effects(ci_method="profile")'),
+    "anova_lm": "anova()",
     "bootMer": "bootstrap()",
     **dict.fromkeys(
         ("contest", "contest1D", "contestMD", "calcSatterth"),
@@ -382,7 +515,13 @@ OF_MODEL: Mapping[str, str] = {
         )
     },
     **dict.fromkeys(("sample", "run", "posterior"), "fit()"),
-    **dict.fromkeys(("build", "backend"), "pymc_model, which is there already"),
+    **dict.fromkeys(("build", "backend", "compile"), "pymc_model, which is there already"),
+    **dict.fromkeys(("stancode", "make_stancode"), "pymc_model or equation()"),
+    **dict.fromkeys(("nobs", "n_obs"), "design.n_obs"),
+    **dict.fromkeys(("groups", "ngrps"), "design.mu.groups, each with n_levels"),
+    "plot": "fit().plot_predictions() or fit_eb().plot_predictions()",
+    "sample_prior": "fit(prior_only=True)",
+    "fit_reml": "fit_eb()",
     "coef": "fit().fixed_effects() or fit_eb().fixed_effects()",
     "data": "design.frame, the columns that the model uses",
     "plot_priors": "priors, or fit(prior_only=True).plot_fixed_effects()",
@@ -411,7 +550,27 @@ OF_MEANS: Mapping[str, str] = {
     "to_frame": "table",
 }
 # For the package, behind "bayesmix.".
+_OF_A_FIT = "EmpiricalBayes.{0}() and Posterior.{0}(), of a fit"
 OF_PACKAGE: Mapping[str, str] = {
+    **{
+        name: _OF_A_FIT.format(name)
+        for name in (
+            "summary",
+            "tidy",
+            "predict",
+            "comparisons",
+            "slopes",
+            "predictions",
+            "hypothesis",
+        )
+    },
+    **dict.fromkeys(("avg_comparisons", "interpret"), _OF_A_FIT.format("comparisons")),
+    **dict.fromkeys(("avg_slopes", "marginaleffects"), _OF_A_FIT.format("slopes")),
+    "avg_predictions": _OF_A_FIT.format("predictions"),
+    "plot": _OF_A_FIT.format("plot_predictions"),
+    "loo": "Posterior.loo(), of a fit",
+    "fit": "Model(formula, data).fit() or .fit_eb()",
+    "Formula": 'Model(["y ~ x", "sigma ~ x"], data), with texts',
     **dict.fromkeys(("brm", "stan_glmer", "stan_lmer"), "Model(formula, data).fit()"),
     **dict.fromkeys(
         ("lme", "lmer", "mixedlm", "MixedLM"), "Model(formula, data).fit_eb() or .fit()"

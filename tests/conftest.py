@@ -59,5 +59,15 @@ def _close_figures() -> Iterator[None]:
 
 
 @pytest.fixture
+def one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reports draw their first picture only, where the question is whether one is written."""
+    from bayesmix.results.files.reporting import Reports
+
+    whole = Reports._pictures
+    monkeypatch.setattr(Reports, "_pictures", lambda fit: whole(fit)[:1])
+    monkeypatch.setattr(bmx.Posterior, "_more_pictures", lambda _: [])
+
+
+@pytest.fixture
 def data(rng: np.random.Generator) -> pd.DataFrame:
     return nested_data(rng)

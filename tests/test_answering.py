@@ -73,6 +73,20 @@ def test_every_public_method_answers_words_of_others(name: str) -> None:
         ("plot_predictions", "axes", "ax="),
         ("bootstrap", "nsim", "n="),
         ("bootstrap", "parallel", "cores="),
+        ("predict", "transform", 'kind="mean", the scale'),
+        ("predict", "random_only", r'include=\("groups",\)'),
+        ("predict", "na_action", "data="),
+        ("comparisons", "type", 'kind="mean" or "linear"'),
+        ("comparisons", "transform", 'compare="ratio"'),
+        ("slopes", "slope", r"comparisons\(compare="),
+        ("comparisons", "wts", "data="),
+        ("summary", "round_to", r"to_latex\(digits=3\)"),
+        ("anova", "test", "ddf="),
+        ("check", "type", "stat="),
+        ("check", "ndraws", "nothing: as many replicates"),
+        ("plot_predictions", "terms", "x= and by="),
+        ("plot_predictions", "rug", "data="),
+        ("hypothesis", "class_", "names as in the tables"),
     ],
 )
 def test_arguments_of_fits(call: str, argument: str, ours: str, eb: Any) -> None:
@@ -113,7 +127,24 @@ def test_what_answers_name_is_there() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["scale", "cov_params", "tvalues", "nobs", "ngrps", "plot", "posterior", "glance", "getME"],
+    [
+        "scale",
+        "cov_params",
+        "tvalues",
+        "nobs",
+        "ngrps",
+        "plot",
+        "posterior",
+        "glance",
+        "getME",
+        "df_resid",
+        "model_frame",
+        "t_test",
+        "profile",
+        "remlcrit",
+        "check_model",
+        "terms",
+    ],
 )
 def test_attributes_of_others_name_ours(name: str, eb: Any) -> None:
     with pytest.raises(AttributeError, match=f"has no '{name}'; take"):
@@ -140,6 +171,11 @@ def test_a_model_says_what_a_fit_has() -> None:
 def test_other_arguments_have_the_usual_error(eb: Any) -> None:
     with pytest.raises(TypeError, match="nonsense"):
         eb.predict(nonsense=1)
+    for cls in (bmx.Posterior, bmx.EmpiricalBayes, MarginalMeans):
+        drawing = [name for name in dir(cls) if name.startswith("plot") or name == "check"]
+        for name in set(drawing) - {"plot_covariance_parameters"}:  # which this model has none of
+            with pytest.raises((TypeError, bmx.errors.ArgumentError), match="nonsense"):
+                getattr(cls, name)(eb, nonsense=1)
     with pytest.raises(TypeError, match="nonsense"):
         bmx.Model("y ~ x", {"y": [1.0, 2, 4], "x": [1, 3, 4]}, nonsense=1)  # type: ignore[call-arg]
 
@@ -179,6 +215,11 @@ def test_families_of_others_are_named() -> None:
         bmx.families.nonsense  # noqa: B018
     with pytest.raises(bmx.errors.BayesmixError, match="link"):
         bmx.families.get_family("binomial(link='nonsense')")
+
+
+def test_fits_are_compared_by_a_function_of_the_package(eb: Any) -> None:
+    with pytest.raises(bmx.errors.ArgumentError, match=r"bayesmix\.anova\(a, b\) compares"):
+        eb.anova(eb)
 
 
 def test_one_row_as_a_dict_of_scalars_predicts(eb: Any) -> None:
@@ -245,7 +286,10 @@ def test_words_of_lmertest_and_its_neighbours(word: str, ours: str, eb: Any) -> 
         getattr(eb, word)
 
 
-@pytest.mark.parametrize("word", ["emmeans", "joint_tests", "pairs", "emtrends", "ranova", "drop1"])
+@pytest.mark.parametrize(
+    "word",
+    ["emmeans", "joint_tests", "pairs", "emtrends", "ranova", "drop1", "summary", "avg_slopes"],
+)
 def test_functions_of_r_lead_to_methods_of_fits(word: str) -> None:
     with pytest.raises(AttributeError, match=r"take bayesmix\.EmpiricalBayes\.\w+\(\)"):
         getattr(bmx, word)

@@ -8,6 +8,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,6 @@ def csv(tmp_path: Path, sleepstudy: pd.DataFrame) -> Path:
     return path
 
 
-@pytest.mark.compiled
 def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
     output = csv.parent / "fit.nc"
     done = subprocess.run(
@@ -36,13 +36,13 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
             str(Path(sys.executable).parent / "bayesmix"), "fit",
             "Reaction ~ Days", str(csv),
             "--draws", "200", "--tune", "200", "--chains", "2", "--seed", "1",
-            "--engine", "pymc", "--output", str(output),
+            "--engine", "fast", "--output", str(output),
         ],
         capture_output=True, text=True, check=False, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Fixed effects" in done.stdout
-    assert "engine pymc (nutpie)" in done.stdout
+    assert "engine fast" in done.stdout
     assert "seed 1" in done.stdout
     assert f"Saved to {output}" in done.stdout
     tree = xr.load_datatree(output)
@@ -50,6 +50,24 @@ def test_fit_prints_the_summary_and_saves_the_draws(csv: Path) -> None:
     assert list(tree["posterior"]["beta"]["fixed_effect"].values) == ["Intercept", "Days"]
 
 
+def test_options_of_the_sampler_arrive(csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def fit(_: bmx.Model, *draws: int, **options: Any) -> None:
+        asked.extend([*draws, options])
+        raise bmx.errors.SamplingError("not here")
+
+    monkeypatch.setattr(bmx.Model, "fit", fit)
+    given = ["--draws", "200", "--tune", "300", "--chains", "2", "--seed", "1", "--engine", "pymc"]
+    given += ["--target-accept", "0.9", "--quiet"]
+    assert cli.main(["fit", "Reaction ~ Days", str(csv), *given]) == 1
+    assert asked == [
+        200, {"tune": 300, "chains": 2, "seed": 1, "target_accept": 0.9, "engine": "pymc",
+              "progress": False},
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("one_picture")
 def test_fits_and_reports_are_written_and_semicolons_read(
     csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -313,6 +331,7 @@ def read_further(csv: Path, formula: str) -> list[str]:
     return [str(code) for code in with_identifiers(read_table(given), given)["code"]]
 
 
+@pytest.mark.usefixtures("one_picture")
 def test_reml_priors_and_predictions_from_the_shell(
     csv: Path, sleepstudy: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,6 +346,10 @@ def test_reml_priors_and_predictions_from_the_shell(
     expected = eb.predict({"Days": [3, 12], "Subject": ["308", "new"]})["estimate"]
     assert table["predicted_estimate"].tolist() == pytest.approx(expected.tolist())
     assert table["Subject"].tolist() == ["308", "new"]
+    written = csv.parent / "out.parquet"
+    assert cli.main([*given, "--predict", str(new), "--to", str(written)]) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(written), table.astype({"Subject": "str"}))
+    capsys.readouterr()
     priors = ["--prior", "sd(Subject)=HalfNormal(1)", "--prior", "Days=Normal(mu=0, sigma=2)"]
     assert cli.main(["fit", formula, str(csv), "--method", "map", *priors]) == 0
     assert "posterior mode" in capsys.readouterr().out
@@ -365,6 +388,7 @@ def test_parquet_missing_texts_and_further_formulas(
         (["--prior", "sd=HalfNormal 1"], "is no prior: write it as"),
         (["--prior", "sd=HalfNorml(1)"], "HalfNormal"),
         (["--to", "out.csv"], "say of which rows, --predict NEW.csv"),
+        (["--predict", "new.csv", "--to", "/no/such/out.csv"], "no folder /no/such to write"),
         (["--method", "mle"], "--method 'mle'"),
     ],
 )

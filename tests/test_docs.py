@@ -93,13 +93,14 @@ def written_for_shell(folder: Path) -> None:
     data.drop(columns=["y", "score"]).head(3).to_csv(folder / "new.csv", index=False)
 
 
+@pytest.mark.usefixtures("one_picture")
 def test_each_line_for_a_shell_runs(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pages = [DOCS.parent / "README.md", *PAGES]
     lines = dict.fromkeys(line for page in pages for line in commands_of(page.read_text()))
     assert len(lines) >= 6
     written_for_shell(files)
     for line in lines:
-        few = ["--draws", "200", "--chains", "2"] if " fit " in line and "--eb" not in line else []
+        few = ["--draws", "60", "--chains", "1"] if " fit " in line and "--eb" not in line else []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
             assert cli.main([*shlex.split(line)[1:], *few]) == 0, (line, capsys.readouterr().err)
@@ -125,7 +126,7 @@ LONG = {"reporting", "zero_inflation"}
         if BLOCK.search(p.read_text())
     ],
 )
-@pytest.mark.usefixtures("own_fits", "files")
+@pytest.mark.usefixtures("own_fits", "files", "one_picture")
 def test_the_blocks_of_a_page_run(path: Path) -> None:
     names: dict[str, Any] = {"__name__": name_of(path)}
     with warnings.catch_warnings():
@@ -175,6 +176,26 @@ def test_each_line_of_the_tables_runs(path: Path, code: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
         exec(compile(code, name_of(path), "exec"), dict(namespace()))  # noqa: S102
+
+
+def columns_of_tables() -> list[tuple[str, list[str]]]:
+    """Calls and the columns that a page says their tables have."""
+    text = (DOCS / "reference" / "columns.md").read_text().split("## Table by table")[1]
+    rows = [
+        re.split(r"(?<!\\)\|", line)[1:3] for line in text.splitlines() if line.startswith("| `")
+    ]
+    return [
+        (call.strip(" `").replace("\\|", "|"), re.findall("`([^`]+)`", names))
+        for call, names in rows
+    ]
+
+
+@pytest.mark.parametrize(("call", "columns"), columns_of_tables())
+def test_tables_have_the_columns_of_their_page(call: str, columns: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", bmx.errors.BayesmixWarning)
+        table = eval(call, dict(namespace()))  # noqa: S307
+    assert list(table.columns) == columns
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

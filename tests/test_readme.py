@@ -183,6 +183,7 @@ def test_the_table_has_terms() -> None:
     assert len(TERMS) >= 15
 
 
+@pytest.mark.usefixtures("one_picture")
 def test_the_readme_is_short_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(README.splitlines()) < 120
     rng = np.random.default_rng(1)

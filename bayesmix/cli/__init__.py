@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bayesmix.cli.reading import formulas_of, read_table, separator, with_identifiers, with_orders
+from bayesmix.cli.reading import (
+    formulas_of,
+    is_parquet,
+    read_table,
+    separator,
+    with_identifiers,
+    with_orders,
+)
 from bayesmix.cli.saying import in_shell_words, show_warning
 from bayesmix.errors import BayesmixError, DataError, PriorError, SamplingError
 
@@ -157,8 +164,8 @@ def _describe_fit(fit: argparse.ArgumentParser) -> None:
     out.add_argument("--predict", type=Path, default=None, metavar="NEW.csv",
                      help="predict the rows of another file")  # fmt: skip
     out.add_argument("--to", type=Path, default=None, metavar="OUT.csv",
-                     help="where the predictions go, beside the columns of their file "
-                     "(the output otherwise)")  # fmt: skip
+                     help="where the predictions go, beside the columns of their file, as "
+                     "CSV or parquet (the output otherwise)")  # fmt: skip
     out.add_argument("--quiet", action="store_true", help="no progress")
 
 
@@ -187,6 +194,8 @@ def _fit(options: argparse.Namespace) -> None:
         raise DataError(
             "--to OUT.csv is where predictions go: say of which rows, --predict NEW.csv"
         )
+    if options.to is not None and not options.to.parent.is_dir():
+        raise DataError(f"there is no folder {options.to.parent} to write {options.to.name} in")
     from bayesmix.families import get_family
     from bayesmix.model import Model
 
@@ -259,7 +268,10 @@ def _write_predictions(table: Any, new: Any, options: argparse.Namespace) -> Non
         print()
         found.to_csv(sys.stdout, index=False, lineterminator="\n")
         return
-    found.to_csv(options.to, index=False)
+    if is_parquet(options.to):
+        found.to_parquet(options.to, index=False)
+    else:
+        found.to_csv(options.to, index=False)
     print(f"\n{len(found)} predictions in {options.to}")
 
 

@@ -12,7 +12,14 @@ from typing import Any
 from bayesmix.cli.saying import show_warning
 from bayesmix.errors import DataError, FormulaError
 
-__all__ = ["formulas_of", "read_table", "separator", "with_identifiers", "with_orders"]
+__all__ = [
+    "formulas_of",
+    "is_parquet",
+    "read_table",
+    "separator",
+    "with_identifiers",
+    "with_orders",
+]
 
 _PARQUET = {".parquet", ".pq"}
 # Structures whose positions are names: neither their order nor their gaps matter.
@@ -27,6 +34,11 @@ def separator(text: str) -> str:
     return text
 
 
+def is_parquet(path: Path) -> bool:
+    """Whether a file is one of parquet, by its ending."""
+    return path.suffix.lower() in _PARQUET
+
+
 def read_table(options: argparse.Namespace) -> Any:
     """Read the file of `options.data`: parquet by its ending, else text with separators.
 
@@ -37,7 +49,7 @@ def read_table(options: argparse.Namespace) -> Any:
     """
     import pandas as pd
 
-    if options.data.suffix.lower() in _PARQUET:
+    if is_parquet(options.data):
         return _read_parquet(options.data)
     path, separator, decimal = options.data, options.sep, options.decimal
     if path.is_dir():
@@ -92,7 +104,7 @@ def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
 
     from bayesmix.formula import parse_formulas
 
-    if options.data.suffix.lower() in _PARQUET:
+    if is_parquet(options.data):
         return data
     columns = [str(name) for name in data]
     try:

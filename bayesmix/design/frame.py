@@ -75,7 +75,11 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
         for name in wanted:
             if labels.count(name) > 1:
                 raise DataError(f"the data have {labels.count(name)} columns called `{name}`")
-        columns = {name: _in_native_order(table.iloc[:, labels.index(name)]) for name in wanted}
+        as_written = all(isinstance(label, str) for label in table.columns)
+        columns = {
+            name: _in_native_order(table[name] if as_written else table.iloc[:, labels.index(name)])
+            for name in wanted
+        }
         return pd.DataFrame(columns, index=table.index, copy=False)
     table = table.select(wanted)
     if table.implementation.is_polars():
@@ -201,7 +205,8 @@ def prepare_frame(
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column
-    return pd.DataFrame(prepared, copy=False)
+    # With its index at hand pandas has none to look for.
+    return pd.DataFrame(prepared, index=frame.index, copy=False)
 
 
 def _warn_of_empty_categories(given: pd.Series[Any], column: pd.Series[Any]) -> None:

@@ -121,8 +121,9 @@ def learn_levels(
         code, n_levels = _renumbered(codes, n_levels * n_values)
     first = np.zeros(n_levels, dtype=np.int64)
     first[code[::-1]] = np.arange(len(frame) - 1, -1, -1)
-    values = pd.DataFrame({name: column.array[first] for name, column in columns.items()})
-    parts = [_labels(values[name]) for name in term.columns]
+    taken = {name: column.array[first] for name, column in columns.items()}
+    values = pd.DataFrame(taken)
+    parts = [_labels(pd.Series(column, copy=False)) for column in taken.values()]
     labels = parts[0]
     if len(parts) > 1:
         labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)

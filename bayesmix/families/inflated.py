@@ -133,7 +133,7 @@ class _Hurdle(_ExtraZeros):
 
     def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
         """What is 0 says nothing of the mean of what is above; the least count above is 1."""
-        above = self.base.rises(self, y - 1.0, rows) if self.discrete else np.zeros(len(y))
+        above = self.base.rises(self, y - 1.0, rows) if self.base.discrete else np.zeros(len(y))
         return np.where(y > 0, above, np.nan)
 
     def response_scale(

@@ -14,7 +14,7 @@ from bayesmix.residual import PairClasses
 
 __all__ = [
     "add_both_ways", "add_products", "build_equations", "empty_equations", "find_entry",
-    "first_positions", "mirror_root", "root_row", "working_pairs",
+    "first_positions", "mirror_root", "no_pairs", "root_row", "working_pairs",
 ]  # fmt: skip
 
 _CHUNK = 65_536
@@ -26,6 +26,7 @@ def build_equations(
     pairs: PairClasses,
     scaling: Scaling,
     plan: Elimination,
+    empty: Equations | None = None,
 ) -> tuple[Equations, np.ndarray]:
     """Sum the products of the working columns by level, for each class of pairs of rows.
 
@@ -41,6 +42,8 @@ def build_equations(
     scaling : Scaling
     plan : Elimination
         One in which no pair of rows is split by a factor of the chain.
+    empty : Equations, optional
+        As `empty_equations` lays them out, where that has been done; it is filled.
 
     Returns
     -------
@@ -49,7 +52,7 @@ def build_equations(
     ndarray, shape (K, number of products)
         Those of all classes, each laid out like the floats of the equations.
     """
-    equations = empty_equations(predictor, plan)
+    equations = empty_equations(predictor, plan) if empty is None else empty
     columns = _WorkingColumns(predictor, y, scaling, plan, equations)
     products = [
         equations.floats,
@@ -78,7 +81,9 @@ def build_equations(
             value = np.where(i == j, 0.5, 1.0)  # a row with itself counts once
             if pairs.value is not None:
                 value *= pairs.value[at]
-            add_pairs(equations.ints, products[k], len(at), value, *columns.of(i), *columns.of(j))
+            left = columns.of(i)
+            right = left if np.array_equal(i, j) else columns.of(j)
+            add_pairs(equations.ints, products[k], len(at), value, *left, *right)
     for floats in products:
         mirror_root(equations.ints, floats)
     return equations, products[0][None] if len(products) == 1 else np.stack(products)
@@ -115,6 +120,19 @@ def working_pairs(
         X, r, Z, index = columns.of(rows)
         out |= {f"pair_X{mark}": X, f"pair_y{mark}": r, f"pair_Z{mark}": Z,
                 f"pair_index{mark}": index}  # fmt: skip
+    return out
+
+
+def no_pairs(equations: Equations) -> dict[str, np.ndarray]:
+    """Return what `working_pairs` has of no rows at all."""
+    p, width, n_factors = int(equations.sizes[4]), int(equations.q.sum()), len(equations.q)
+    out = {"pair_class": np.zeros(0, dtype=np.int64), "pair_value": np.zeros(0)}
+    for mark in ("", "_2"):
+        out |= {
+            f"pair_X{mark}": np.zeros((0, p)), f"pair_y{mark}": np.zeros(0),
+            f"pair_Z{mark}": np.zeros((0, width)),
+            f"pair_index{mark}": np.zeros((n_factors, 0), dtype=np.int64),
+        }  # fmt: skip
     return out
 
 

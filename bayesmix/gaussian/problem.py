@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class Problem:
     log_det: float
     scale: RowScale | None = None
     turn: np.ndarray | None = None
+    _made: dict[str, Coordinates] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def sigma_is_known(self) -> bool:
@@ -93,15 +94,18 @@ class Problem:
 
     def relative_coordinates(self) -> Coordinates:
         """Coordinates of the standard deviations relative to sigma, without priors."""
-        if self.sigma_is_known:
-            return _coordinates(self, None, with_sigma=False, unit=self.scaling.y_scale)
-        return _coordinates(self, None, with_sigma=False, unit=1.0)
+        unit = self.scaling.y_scale if self.sigma_is_known else 1.0
+        return self._once("relative", with_sigma=False, unit=unit)
 
     def absolute_coordinates(self) -> Coordinates:
         """Coordinates of theta on the scale of the data, without priors."""
-        return _coordinates(
-            self, None, with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale
-        )
+        return self._once("absolute", with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale)
+
+    def _once(self, which: str, *, with_sigma: bool, unit: float) -> Coordinates:
+        """Coordinates without priors, which nothing changes and a fit asks for several times."""
+        if which not in self._made:
+            self._made[which] = _coordinates(self, None, with_sigma=with_sigma, unit=unit)
+        return self._made[which]
 
     def criterion_offset(self, *, reml: bool) -> float:
         """What working columns and units take off a deviance."""

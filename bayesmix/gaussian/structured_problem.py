@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.design import LinearPredictor
-from bayesmix.gaussian.crossproducts import build_equations, empty_equations, working_pairs
+from bayesmix.gaussian.crossproducts import (
+    build_equations,
+    empty_equations,
+    no_pairs,
+    working_pairs,
+)
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.residual_classes import ResidualClasses
 from bayesmix.gaussian.scaling import Scaling
@@ -55,9 +60,8 @@ def structured_equations(
     m = n + len(pairs.first)
     width = int(empty.q.sum()) + len(predictor.fixed_effects) + 1
     if len(kind) * len(empty.floats) <= m * (_PASS + 2.0 * width**2):
-        equations, products = build_equations(predictor, y, classes, scaling, plan)
-        kept = working_pairs(predictor, y[:0], PairClasses(), scaling, plan, equations)
-        m = 0
+        equations, products = build_equations(predictor, y, classes, scaling, plan, empty)
+        kept, m = no_pairs(equations), 0
     else:
         equations, products = empty, np.zeros((0, len(empty.floats)))
         kept = working_pairs(predictor, y, classes, scaling, plan, equations)

@@ -24,17 +24,42 @@ from bayesmix.gaussian.residual_coordinates import phi_edges, phi_start, phi_val
 from bayesmix.inference.centred import Centred, centred, column_change, working_factors
 from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.roots import searched_among_roots
-from bayesmix.inference.search import LARGEST_CORRELATION, Point, Search
+from bayesmix.inference.search import HUGE, LARGEST_CORRELATION, Point, Search
 from bayesmix.threads import one_blas_thread
 
 __all__ = [
-    "Method", "Optimum", "blas_threads", "correlated_starts", "log_units", "maximise", "optimum_at",
-    "start_of_residual", "start_point",
+    "Method",
+    "Near",
+    "Optimum",
+    "blas_threads",
+    "correlated_starts",
+    "log_units",
+    "maximise",
+    "optimum_at",
+    "start_of_residual",
+    "start_point",
 ]  # fmt: skip
 
 Method = Literal["reml", "ml", "map", "mivque0"]
 
 _AGAIN_SECONDS = 0.3  # of further searches from a boundary
+_SCORING_STEPS = 12
+_SCORED = 1e-9  # of twice the likelihood, that a step would gain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """Where an end is nearly, and what is known of it.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n_x,)
+    covariance : ndarray, shape (n_x, n_x)
+        Inverse of the information of the likelihood there, about.
+    """
+
+    x: np.ndarray
+    covariance: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +127,7 @@ def maximise(
     method: Method,
     coordinates: Coordinates | None = None,
     prior: FixedPrior | None = None,
+    near: Near | None = None,
 ) -> Optimum:
     """Find the best theta.
 
@@ -117,6 +143,8 @@ def maximise(
         With the priors; for "map".
     prior : FixedPrior, optional
         The prior of the working fixed effects, for "map".
+    near : Near, optional
+        Relative coordinates near the end, if some are known; for "reml" and "ml".
 
     Returns
     -------
@@ -124,7 +152,7 @@ def maximise(
     """
     begin = time.perf_counter()
     with blas_threads(problem):
-        return _maximise(problem, method, coordinates, prior, begin)
+        return _maximise(problem, method, coordinates, prior, begin, near)
 
 
 def blas_threads(problem: Problem) -> AbstractContextManager[object]:
@@ -135,7 +163,7 @@ def blas_threads(problem: Problem) -> AbstractContextManager[object]:
 
 def _maximise(
     problem: Problem, method: Method, coordinates: Coordinates | None, prior: FixedPrior | None,
-    begin: float,
+    begin: float, near: Near | None,
 ) -> Optimum:  # fmt: skip
     centre: Centred | None = None
     if method == "map":
@@ -172,11 +200,12 @@ def _maximise(
             search.evaluations += evaluations
         return search.run(x)
 
-    best = run(start)
+    found = None if near is None or centre is not None else _scored(search, near)
+    best = run(start) if found is None else found
     ends = [best]
     # At a boundary there may be another optimum, and rounding decides which one is found.
     spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
-    others = correlated_starts(co, start)
+    others = correlated_starts(co, start) if found is None else []
     if not best.converged or (search.at_boundary(best) and spare > 1):
         others += _other_starts(search, start, best)[: max(3, int(spare))]
     if others:
@@ -190,6 +219,26 @@ def _maximise(
     seconds = time.perf_counter() - begin
     out = _optimum(problem, co, method, best, search, len(ends), seconds, centre)
     return replace(out, flat=_flat(search, best, ends)[co.effect_sd])
+
+
+def _scored(search: Search, near: Near) -> Point | None:
+    """Scoring steps from where the end is near, of an evaluation each; None if they do not end."""
+    x = near.x
+    value, gradient = search.value(x)
+    for _ in range(_SCORING_STEPS):
+        if value >= HUGE:
+            return None
+        largest = float(np.abs(gradient).max(initial=0.0))
+        step = 0.5 * near.covariance @ gradient  # the criterion is twice a likelihood
+        if float(gradient @ step) < _SCORED * (1 + 1e-10 * abs(value)):
+            return Point(x, value, largest, True, "scoring steps have nothing left to gain")
+        if np.abs(step).max() > 1.0:
+            return None
+        new, new_gradient = search.value(x - step)
+        if new > value + 1e-12 * abs(value):
+            return None
+        x, value, gradient = x - step, new, new_gradient
+    return None
 
 
 def correlated_starts(co: Coordinates, start: np.ndarray) -> list[np.ndarray]:

@@ -44,7 +44,8 @@ def refuse_no_residual(problem: Problem, optimum: Optimum) -> None:
     ------
     DataError
     """
-    if problem.scale is not None:
+    beside = problem.residual is not None and problem.residual.beside_known
+    if problem.scale is not None and not beside:  # of which something is left, whatever sigma is
         _refuse_row_without_residual(problem, optimum)
     if problem.sigma_is_known:
         return

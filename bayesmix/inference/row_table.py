@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design import LinearPredictor
+from bayesmix.errors import DataError
 from bayesmix.families import Family
 from bayesmix.glmm.rows import OBSERVED_KERNELS, constant
 from bayesmix.memory import check_memory
@@ -128,6 +129,40 @@ class TableSums:
             constant=self._constant,
         )
 
+    def array(self) -> np.ndarray:
+        """Return all of it in one array, as `restore` takes it."""
+        self._gather()
+        key, count = self._parts[0]
+        return np.concatenate([[self._constant], count.ravel(), key.ravel()])
+
+    def restore(self, array: np.ndarray, predictor: LinearPredictor) -> Self:
+        """Take what `array` returned of the same model.
+
+        Parameters
+        ----------
+        array : ndarray
+        predictor : LinearPredictor
+
+        Raises
+        ------
+        DataError
+            If it is of another model, or no numbers.
+        """
+        levels = [group.n_levels for group in predictor.groups]
+        effects = sum(group.n_effects for group in predictor.groups)
+        width = len(levels) + len(predictor.fixed_effects) + effects + 4  # and the number
+        m, left = divmod(array.size - 1, width)
+        count = array[1 : 1 + m]
+        key = array[1 + m :].reshape(width - 1, -1) if not left and m > 0 else np.zeros((0, 0))
+        fine = key.size > 0 and bool(np.isfinite(array).all()) and bool((count >= 1).all())
+        fine = fine and count.sum() == predictor.n_obs
+        for size, index in zip(levels, key, strict=False):
+            fine = fine and bool(((index >= 0) & (index < size) & (index % 1 == 0)).all())
+        if not fine:
+            raise DataError("the rows that differ are not those of the model")
+        self._constant, self._parts = float(array[0]), [(key, count[None].copy())]
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle few rows: those of parts of a cluster travel."""
         self._gather()
@@ -187,8 +222,14 @@ def row_table(predictor: LinearPredictor, streamed: Any, family: Family) -> RowT
     NotSupportedError
         If memory does not hold them.
     """
-    make: Callable[[], TableSums] = functools.partial(TableSums, family)
-    found: RowTable = streamed.gather(make).table(predictor)
+    sums = TableSums(family)
+    if streamed.products is None:
+        make: Callable[[], TableSums] = functools.partial(TableSums, family)
+        sums = streamed.gather(make)
+    else:
+        sums.restore(streamed.products, predictor)
+    found = sums.table(predictor)
+    streamed.products = sums.array()
     return found
 
 

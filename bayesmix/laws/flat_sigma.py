@@ -126,7 +126,30 @@ class FlatSigma(Criteria, ModeRows):
     @property
     def why_lost(self) -> str:
         """Why some estimates have no standard error, in words."""
-        return self.flat_in_words
+        return self.flat_in_words or self.flat_together
+
+    @functools.cached_property
+    def flat_together(self) -> str:
+        """Parameters of R that others of the model make up for, in words; empty if none."""
+        structure = self.model.residual
+        if structure is None or not structure.dims or not self._searched:
+            return ""
+        co, x = self.absolute
+        phi, moved = x[co.n_x :], []
+        for along in self.sigma_known.flat.T:
+            step = _FAR * along / max(np.abs(along).max(), 1e-300)
+            up, down = (residual_variables(self.problem, phi + s * step) for s in (1, -1))
+            moved += [n for n in structure.dims if np.abs(up[n] - down[n]).max() > _FAR**2]
+        names = [n.removesuffix("_residual") for n in structure.dims if n in moved]
+        if not names:
+            return ""
+        if structure.estimates_sigma and "sigma" not in structure.dims:
+            names = ["sigma", *names]
+        return (
+            f"the likelihood is flat where {' and '.join(names)} of the residuals and the standard "
+            "deviations of groups change together: they say the same of these data, and have no "
+            "standard errors; leave one of them out of the formula"
+        )
 
     @functools.cached_property
     def determined_fixed(self) -> Determined:
@@ -144,4 +167,4 @@ class FlatSigma(Criteria, ModeRows):
     @property
     def notes(self) -> list[str]:
         """Where the likelihood is flat in sigma's coefficients."""
-        return [f"Flat: {self.flat_in_words}."] if self.flat_in_words else []
+        return [f"Flat: {self.why_lost}."] if self.why_lost else []

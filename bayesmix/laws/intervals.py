@@ -294,12 +294,20 @@ class ModeIntervals(Mode):
         co, x = self.absolute
         j = next(j for j, one in enumerate(self.problem.phi) if one.name == name)
         at = co.n_x + j
+        # A variance beside known ones may be nothing, where that is as good.
+        may_be_zero = self.problem.scale is not None and self.problem.phi[j].support == "positive"
+        may_be_zero = may_be_zero and j < len(self.problem.scale.parameters)  # type: ignore[union-attr]
         if method == "profile":
             self._check_profile()
             ends = self._once(
                 ("residual", j, ci_prob),
                 functools.partial(
-                    profile_theta, self._surroundings, at, ci_prob, may_be_zero=False
+                    profile_theta,
+                    self._surroundings,
+                    at,
+                    ci_prob,
+                    may_be_zero=False,
+                    below=-np.inf if may_be_zero else np.nan,
                 ),
             )
         else:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.covariance.vine import partials_of_correlations
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.conditional import Conditional
@@ -20,28 +19,30 @@ from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import MAX_ROOT, Elimination, root_columns
+from bayesmix.inference.crossed_sums import CrossedSums, crossed_sums
 from bayesmix.inference.empirical import Optimum
-from bayesmix.inference.iterative import (
-    PROBES,
-    CrossedSums,
-    IterativeOptimum,
-    PredictionErrors,
-    crossed_sums,
-    iterative_reml,
+from bayesmix.inference.iterative import PROBES, IterativeOptimum, iterative_reml
+from bayesmix.inference.iterative_start import (
+    coordinates_of,
+    covariances_at,
+    derivatives,
+    estimated_entries,
+    estimates_of,
+    why_not_iterative,
 )
+from bayesmix.inference.prediction_errors import PredictionErrors
 from bayesmix.laws.intervals import away_from_boundaries
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.laws.small_samples import Asymptotic
 from bayesmix.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from bayesmix.design import GroupingFactor
     from bayesmix.inference.empirical import Method
     from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod
     from bayesmix.laws.small_samples import SmallSample
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["IterativeLaw", "too_large", "why_not_iterative"]
+__all__ = ["IterativeLaw", "too_large"]
 
 _NUMBERS = 20_000_000  # of the drawn errors that variances of rows are averages of
 _FEWEST, _MOST = 50, 400  # draws of them
@@ -59,25 +60,6 @@ def too_large(model: StatedModel) -> str:
     if model.residual.correlated or model.residual.parameters:
         return ""  # said with its pairs of rows, where the root is planned
     return root_columns(groups)
-
-
-def why_not_iterative(model: StatedModel, method: str) -> str:
-    """Why conjugate gradients do not take a model, in words; empty if they do."""
-    if method != "reml":
-        return f'method="{method}": they know "reml"'
-    residual = model.residual
-    if residual is None or residual.parameters or residual.correlated:
-        return "residuals that are not independent with one sigma"
-    if model.design.known_se is not None or "sigma" in model.design.predictors:
-        return "residuals that are not independent with one sigma"
-    if model.design.streamed is not None:
-        return "data that are read in batches"
-    for group in model.design.mu.groups:
-        if group.between is not None or group.is_membership or group.is_smooth:
-            return f"`{group.name}`, whose effects are no levels that are independent"
-        if any(block.structure not in {"us", "diag"} for block in group.blocks):
-            return f"the covariance structure of `{group.name}`: they know us and diag"
-    return "" if model.design.mu.groups else "a model without group effects"
 
 
 class IterativeLaw(NormalLaw):
@@ -115,7 +97,7 @@ class IterativeLaw(NormalLaw):
         scaling = scale_design(mu, y, self._weights)
         with one_blas_thread():
             self._sums: CrossedSums = crossed_sums(mu, y, self._weights, scaling)
-            structures = [_entries(mu.groups[k]) for k in self._sums.order]
+            structures = [estimated_entries(mu.groups[k]) for k in self._sums.order]
             self._found = found = iterative_reml(self._sums, structures)
             self._drawn = PredictionErrors(self._sums, mu, self._weights, scaling, found)
             variances, given = self._drawn.variances(_OF_EFFECTS, np.random.default_rng(1))
@@ -176,21 +158,8 @@ class IterativeLaw(NormalLaw):
     @functools.cached_property
     def theta_cov(self) -> np.ndarray:
         """Covariance of log standard deviations and partial correlations by average information."""
-        co, x = self.absolute
-        found, at = self._found, np.append(
-            [self._found.covariances[f][i, j] * self._found.variance
-             for f, i, j in self._found.entries],
-            self._found.variance,
-        )  # fmt: skip
-        J = np.empty((len(x), len(at)))
-        for k in range(len(at)):
-            step = np.zeros(len(at))
-            f, i, j = found.entries[k] if k < len(found.entries) else (0, 0, 0)
-            G = found.covariances[f]
-            size = np.sqrt(G[i, i] * G[j, j]) if k < len(found.entries) else 1.0
-            step[k] = 1e-6 * size * found.variance
-            up, down = (self._coordinates_at(at + s * step) for s in (1, -1))
-            J[:, k] = (up - down) / (2 * step[k])
+        (co, x), found = self.absolute, self._found
+        J = derivatives(self._coordinates_at, estimates_of(found), found)
         free = away_from_boundaries(co, x, self.optimum.at_zero)
         known = np.asarray(
             [~(found.at_zero[f][i] | found.at_zero[f][j]) for f, i, j in found.entries] + [True]
@@ -210,11 +179,8 @@ class IterativeLaw(NormalLaw):
 
     def _coordinates_at(self, theta: np.ndarray) -> np.ndarray:
         """Log standard deviations, partial correlations and log sigma at some covariances."""
-        found, scale = self._found, self.problem.scaling.y_scale
-        G = [np.zeros_like(own) for own in found.covariances]
-        for (f, i, j), value in zip(found.entries, theta[:-1], strict=True):
-            G[f][i, j] = G[f][j, i] = value
-        return _coordinates(self.problem, G, theta[-1], scale)
+        G = covariances_at(self._found, theta)
+        return coordinates_of(self.problem, G, theta[-1], self.problem.scaling.y_scale)
 
     def _errors(
         self, n: int | None, rng: np.random.Generator
@@ -276,15 +242,6 @@ class _DrawnErrors:
         )
 
 
-def _entries(group: GroupingFactor) -> list[tuple[int, int]]:
-    """Entries of the covariance of a level's effects that are estimated."""
-    found = []
-    for block in group.blocks:
-        for i in range(block.start, block.stop):
-            found += [(i, j) for j in range(block.start if block.unstructured else i, i + 1)]
-    return found
-
-
 def _layout(
     model: StatedModel, mu: LinearPredictor, sums: CrossedSums, scaling: Scaling, log_det: float
 ) -> Problem:
@@ -296,22 +253,6 @@ def _layout(
         equations=empty_equations(mu, plan), plan=plan, scaling=scaling,
         groups=tuple(mu.groups[k] for k in order), residual=model.residual, log_det=log_det,
     )  # fmt: skip
-
-
-def _coordinates(
-    problem: Problem, G: list[np.ndarray], variance: float, scale: float
-) -> np.ndarray:
-    """Coordinates of covariances, in working units of the response."""
-    sds, partials = [], []
-    for group, own in zip(problem.groups, G, strict=True):
-        sd = np.sqrt(np.maximum(np.diag(own), 1e-300))
-        sds.append(np.log(sd * scale))
-        for block in group.blocks:
-            here = slice(block.start, block.stop)
-            if block.unstructured and block.size > 1:
-                R = own[here, here] / np.outer(sd[here], sd[here])
-                partials.append(partials_of_correlations(R[None])[0])
-    return np.concatenate([*sds, *partials, [np.log(np.sqrt(variance) * scale)]])
 
 
 def _optimum(
@@ -326,7 +267,7 @@ def _optimum(
         unit = np.sqrt(np.diag(own))
         corr.append(own / np.outer(unit, unit))
     return Optimum(
-        x=_coordinates(problem, G, found.variance, scaling.y_scale), coordinates=co,
+        x=coordinates_of(problem, G, found.variance, scaling.y_scale), coordinates=co,
         criterion=found.criterion, sd=np.where(at_zero, 0.0, sd),
         sigma=float(np.sqrt(found.variance)) * scaling.y_scale, corr=corr,
         converged=found.converged, gradient=abs(found.decrement), evaluations=found.rounds + 1,

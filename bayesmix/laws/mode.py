@@ -15,6 +15,7 @@ from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.canonical import canonical
 from bayesmix.inference.empirical import Method, Optimum, blas_threads, maximise
+from bayesmix.inference.iterative_start import start_of_large
 from bayesmix.inference.perfect import refuse_no_residual, refuse_perfect_fit, refuse_saturated
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.inference.profile import absolute_coordinates
@@ -75,7 +76,9 @@ class Mode:
             self.prior = flat_prior(problem.n_fixed)
             self.optimum = (
                 mivque0_optimum(model, problem) if method == "mivque0"
-                else maximise(search.problem, method)
+                else maximise(
+                    search.problem, method, near=start_of_large(model, search.problem, method)
+                )
             )  # fmt: skip
         refuse_no_residual(problem, self.optimum)
         self.conditional = self.moments(fixed_uncertainty=True)

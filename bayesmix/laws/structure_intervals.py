@@ -25,6 +25,7 @@ from bayesmix.laws.wald import MOST
 __all__ = ["StructureIntervals"]
 
 _NEAR, _FAR = 2.0, 9.0  # in logits or logarithms: 12 % of the range from its end, and 1e-4
+_FEW = 5.0  # in logarithms: 1/150 of what the fixed effects leave
 _EQUAL = 1e-5  # of a log likelihood
 _PROFILE_HINT = 'ci_method="profile" may find it'
 
@@ -123,7 +124,12 @@ class StructureIntervals(ModeIntervals):
         of the smallest distance are as good as independent.
         """
         found = []
-        x = self.absolute[1]
+        co, x = self.absolute
+        scale = self.problem.scale
+        if scale is not None and scale.is_number:
+            unit = np.log(self.problem.scaling.y_scale)
+            if x[co.n_x] < unit - _FEW and self._as_good(co.n_x, unit - 2 * _FEW):
+                found.append("sigma beside the known standard errors is zero")
         for placed in self._placed:
             at = float(x[placed.coordinate])
             if placed.undefined or abs(at) < _NEAR:

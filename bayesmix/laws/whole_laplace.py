@@ -122,9 +122,9 @@ class WholeLaplace(LaplaceLaw):
             return flat
         every = []
         for j in range(rows.n_predictors):
-            own = np.zeros((n, p))
-            own[:, rows.X_of == j] = rows.X[rows.X_of == j].T
-            every.append(own)
+            moves = np.zeros((n, p))
+            moves[:, rows.X_of == j] = rows.X[rows.X_of == j].T
+            every.append(moves)
         return _exactly(flat, np.concatenate(every))
 
     @functools.cached_property

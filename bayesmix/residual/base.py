@@ -41,6 +41,7 @@ class Residual(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
     estimates_sigma: ClassVar[bool] = True
     correlated: ClassVar[bool] = False  # whether residuals of different rows depend on each other
+    beside_known: bool = False  # whether known variances of rows stand beside: their sum is R
     sd_by_place: ClassVar[bool] = False  # whether a row's sd needs its place in a series
 
     # -- parameters -----------------------------------------------------------

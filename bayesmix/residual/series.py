@@ -77,6 +77,14 @@ def series_of(rows: Rows, n_coordinates: int, *, apart: bool = False) -> Series:
     series, times = series[order], times[order]
     start = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]])) if n else series
     start = np.append(start, n).astype(np.int64)
+    lengths = np.diff(start)
+    if len(lengths) and not apart and (lengths == lengths[0]).all():
+        places = times.reshape(len(lengths), int(lengths[0]), times.shape[1])
+        if (places == places[0]).all():  # balanced data, where a look at each series is most of it
+            return Series(
+                order=order.astype(np.int64), start=start, times=times,
+                pattern=np.zeros(len(lengths), dtype=np.int64), of_pattern=(places[0],),
+            )  # fmt: skip
     known: dict[tuple[int, bytes], int] = {}
     pattern = np.empty(len(start) - 1, dtype=np.int64)
     found = []

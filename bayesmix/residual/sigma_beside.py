@@ -22,6 +22,7 @@ class SigmaBesideKnown(Independent):
     name: ClassVar[str] = "sigma beside known standard errors"
     needs: ClassVar[tuple[str, ...]] = ("known_se",)
     estimates_sigma: ClassVar[bool] = False
+    beside_known: bool = True
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Each row with itself, in a class of its own."""

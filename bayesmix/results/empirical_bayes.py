@@ -14,8 +14,9 @@ import pandas as pd
 from bayesmix.arguments import one_of
 from bayesmix.errors import NotApplicableError, NotSupportedError
 from bayesmix.inference.empirical import Method
+from bayesmix.inference.iterative_start import why_not_iterative
 from bayesmix.laws.base import Asked, IntervalMethod
-from bayesmix.laws.iterative import IterativeLaw, too_large, why_not_iterative
+from bayesmix.laws.iterative import IterativeLaw, too_large
 from bayesmix.laws.normal import NormalLaw
 from bayesmix.results.beside.for_marginaleffects import ForMarginaleffects
 from bayesmix.results.fit import Fit
@@ -151,19 +152,29 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation; 1 where standard errors are known.
+        """Residual standard deviation; 1 where known standard errors are all that there is.
 
         Raises
         ------
         NotApplicableError
-            For a family that has none; it is an AttributeError, too.
+            For a family that has none, and where it differs from row to row; it is an
+            AttributeError, too.
         """
         if not self._law.has_sigma:
             raise NotApplicableError(
                 f"the {self.model.family.name} family has no residual standard deviation; "
                 "see family_parameters()"
             )
-        return self._law.optimum.sigma
+        law: Any = self._law
+        scale = law.problem.scale
+        if scale is None:
+            return float(law.optimum.sigma)
+        if scale.is_number:
+            return float(law.residual_values[scale.variable])
+        raise NotApplicableError(
+            'sigma differs from row to row: `fixed_effects(parameter="sigma")` has the '
+            "coefficients of its logarithm, `family_parameters()` the standard deviations of places"
+        )
 
     @property
     def reml_criterion(self) -> float:

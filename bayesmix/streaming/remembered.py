@@ -125,7 +125,7 @@ def _between(values: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray
     """Random numbers between the ends of others, the ends among them."""
     low, high = values.min(), values.max()
     made = float(low) + (float(high) - float(low)) * rng.random(n)
-    if values.dtype.kind in "iu":
+    if values.dtype.kind in "iu" or (values == np.floor(values)).all():  # counts stay counts
         made = np.floor(made)
     made = made.astype(values.dtype)
     made[0], made[-1] = low, high

@@ -155,6 +155,24 @@ def test_beyond_the_dense_root_it_is_taken_by_itself(
         model.fit_eb(algebra="exact")
 
 
+@pytest.mark.parametrize("method", ["reml", "ml"])
+@pytest.mark.parametrize("name", ["crossed", "slopes of the smaller"])
+def test_searches_of_large_roots_start_near_their_end(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, name: str, method: Any
+) -> None:
+    formula, given = FORMULAS[name]
+    usual = bmx.Model(formula, data, **given).fit_eb(method)
+    monkeypatch.setattr("bayesmix.inference.iterative_start._LARGE", 1)
+    found = bmx.Model(formula, data, **given).fit_eb(method)
+    assert "approximate" not in found._law.method_in_words
+    if name == "crossed":  # columns far from zero are searched among others
+        assert "scoring" in found.optimizer.message
+        assert found.optimizer.evaluations < usual.optimizer.evaluations / 2
+    assert found.deviance == pytest.approx(usual.deviance, abs=1e-7)
+    one, other = (fit.variance_components(ci_method="wald") for fit in (usual, found))
+    pd.testing.assert_frame_equal(other, one, rtol=1e-4)
+
+
 REFUSED = {
     "profile": (lambda eb: eb.variance_components(ci_method="profile"), "by conjugate gradients"),
     "bootstrap": (lambda eb: eb.bootstrap(2), "each refit would have"),

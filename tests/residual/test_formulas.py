@@ -513,6 +513,22 @@ def test_coefficients_of_sigma_have_profiles(
             )
 
 
+@pytest.mark.parametrize("structure", ["cs(g)", "toep(t | g)"])
+def test_effects_of_groups_that_residuals_say_as_well_are_named(
+    structure: str, data: pd.DataFrame
+) -> None:
+    """Their sum is what the likelihood knows: it is the same wherever they are."""
+    eb = bmx.Model(["y ~ x + (1 | g)", f"residual ~ {structure}"], data).fit_eb()
+    alone = bmx.Model(["y ~ x", f"residual ~ {structure}"], data).fit_eb()
+    assert eb.loglik == pytest.approx(alone.loglik, abs=1e-6)
+    assert "flat where sigma and rho of the residuals" in " ".join(str(eb).split())
+    assert not np.isfinite(eb.family_parameters()["sd"]).any()
+    for other in ("y ~ x", "y ~ x + (1 | h)"):
+        fit = bmx.Model([other, f"residual ~ {structure}"], data).fit_eb()
+        assert "flat where" not in " ".join(str(fit).split())
+        assert np.isfinite(fit.family_parameters()["sd"]).all()
+
+
 def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     fit = bmx.Model(["y ~ x + (1 | g)", "sigma ~ x"], data).fit_eb(method="ml")
     table = fit.fixed_effects(parameter="sigma")
@@ -527,7 +543,5 @@ def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     held = bmx.Model(["y ~ x + (1 | g)", "sigma ~ 1 + offset(u)"], shifted).fit_eb(method="ml")
     assert held.deviance - fit.deviance == pytest.approx(1, abs=0.25)
     assert fit.variance_components(parameter="sigma").empty
-    with pytest.raises(NotSupportedError, match="profile"):
-        fit.fixed_effects(parameter="sigma", ci_method="profile")
     with pytest.raises(FormulaError, match="did you mean 'residual'"):
         bmx.Model(["y ~ x", "residuals ~ ar1(t | g)"], data)

@@ -309,8 +309,9 @@ def test_a_fit_that_has_not_converged_warns(
 ) -> None:
     maximise = mode.maximise
 
-    def stopped_early(*arguments: Any) -> Any:
-        return replace(maximise(*arguments), converged=False, message="a gradient of 0.1 is left")
+    def stopped_early(*arguments: Any, **given: Any) -> Any:
+        found = maximise(*arguments, **given)
+        return replace(found, converged=False, message="a gradient of 0.1 is left")
 
     monkeypatch.setattr(mode, "maximise", stopped_early)
     with pytest.warns(ConvergenceWarning, match=r"has not converged \(a gradient of 0.1 is left\)"):

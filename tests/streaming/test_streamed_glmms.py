@@ -13,7 +13,8 @@ import pytest
 import bayesmix as bmx
 from bayesmix.errors import DataError, FileError, NotSupportedError
 from bayesmix.inference.problems import glmm_problem
-from bayesmix.inference.row_table import _alike
+from bayesmix.inference.row_table import TableSums, _alike
+from bayesmix.streaming import joined_batches
 
 from .batches import Batches
 
@@ -203,9 +204,55 @@ def test_what_no_table_says_is_refused(
         bmx.Model(formula, Batches(data), family=family)
 
 
-def test_files_of_tables_are_refused(fits: Any, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"a table of the rows that differ.*fit the model to a f"):
-        fits["bernoulli"][1].save(tmp_path / "a.nc")
+@pytest.mark.parametrize("name", ["words", "negative binomial"])
+def test_a_fit_comes_back_from_a_file(
+    fits: Any, data: pd.DataFrame, tmp_path: Path, name: str
+) -> None:
+    batches = fits[name][1]
+    found: Any = bmx.load(batches.save(tmp_path / "a.nc"))
+    assert found.loglik == batches.loglik
+    for ask in (
+        lambda fit: fit.fixed_effects(), lambda fit: fit.group_effects("g"),
+        lambda fit: fit.predict(data.iloc[:9]), lambda fit: fit.model.priors,
+    ):  # fmt: skip
+        pd.testing.assert_frame_equal(ask(found), ask(batches), rtol=1e-8)
+    with pytest.raises(NotSupportedError, match=r"sums and no rows.*data="):
+        found.residual_summary()
+    pd.testing.assert_frame_equal(
+        found.residual_summary(data=Batches(data)), batches.residual_summary(), rtol=1e-6
+    )
+
+
+def test_files_keep_no_rows(fits: Any, data: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"the 4,000 of its 4,000 rows that differ.*round columns"):
+        fits["gamma"][1].save(tmp_path / "a.nc")
+    formula = "proportion(s, n) ~ t + (1 | h)"
+    eb = bmx.Model(formula, Batches(data), family="binomial").fit_eb()
+    with pytest.raises(FileError, match="cannot be built from sums alone"):
+        eb.save(tmp_path / "a.nc")
+
+
+def test_tables_of_other_models_are_refused(fits: Any) -> None:
+    model = fits["bernoulli"][1].model
+    sums = TableSums(model.family).update(model.design.streamed.gather(_Kept).batch)
+    good = sums.array()
+    for wrong in (good[:-1], np.where(good == good[1], 0.5, good), np.append(good, good)):
+        with pytest.raises(DataError, match="not those of the model"):
+            TableSums(model.family).restore(wrong, model.design.mu)
+
+
+class _Kept:
+    """All batches of a pass, as one."""
+
+    def __init__(self) -> None:
+        self._batches: list[Any] = []
+
+    def update(self, batch: Any) -> None:
+        self._batches.append(batch)
+
+    @property
+    def batch(self) -> Any:
+        return joined_batches(self._batches)
 
 
 @pytest.mark.parametrize("collide", [False, True])

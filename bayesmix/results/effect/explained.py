@@ -45,7 +45,8 @@ class ExplainedVariance(HasLaw):
 
         "nakagawa" divides the variance on the scale of the linear predictor: that of
         X beta over the rows, the mean over the rows of z' Sigma z, and the residual
-        variance or what stands for it beyond the normal (see `icc`). The marginal R2 is
+        variance or what stands for it beyond the normal (see `icc`); where that differs between
+        the rows of a normal response, its mean over them. The marginal R2 is
         the share of X beta (an offset is no part of it), the conditional R2 that of X
         beta and the groups.
 
@@ -133,7 +134,8 @@ class ExplainedVariance(HasLaw):
 
         - of a response with an identity link (and of a log-normal one) its own: sigma^2,
           that of a row of weight 1; where standard errors are known, their mean square, and
-          where sigma differs between rows the mean of its squares;
+          where sigma differs between rows the mean of its squares (both added where one stands
+          beside the other);
         - of a binary, binomial or ordinal response that of the latent variable:
           pi^2 / 3 for the logit, 1 for the probit, pi^2 / 6 for the cloglog link;
         - of every other response the observation-level variance of Nakagawa et al.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixError, FileError
-from bayesmix.inference.problems import gaussian_problem
+from bayesmix.inference.problems import gaussian_problem, model_of_rows
 from bayesmix.statement.stated import StatedModel
 from bayesmix.streaming import Remembered
 
@@ -38,13 +38,17 @@ def saved_sums(model: StatedModel, arrays: dict[str, np.ndarray]) -> Remembered:
     FileError
         If the formula does not make the same columns of labels and sums alone.
     """
-    if not model.family.is_linear_normal:
-        raise FileError(
-            f"a fit of the family {model.family} to {model.design.streamed.name} stands on a table "
-            "of the rows that differ, and files keep sums and no rows: write the tables of the fit "
-            "(bmx.tables, report), or fit the model to a frame and save that"
-        )
-    gaussian_problem(model)  # which has the cross-products, and leaves them there
+    if model.family.is_linear_normal:
+        gaussian_problem(model)  # which has the cross-products, and leaves them there
+    else:
+        m, n = len(model_of_rows(model).y), model.design.n_obs  # which leaves the table there
+        if 2 * m > n:
+            raise FileError(
+                f"a fit of the family {model.family} to {model.design.streamed.name} stands on "
+                f"the {m:,} of its {n:,} rows that differ, and files keep no rows: round columns "
+                "that need not be so fine, write the tables of the fit (bmx.tables, report), or "
+                "fit the model to a frame and save that"
+            )
     design = model.design
     known: Remembered = design.streamed.remembered(model.formula.text, design.n_rows_given)
     _check_made_again(model, known)

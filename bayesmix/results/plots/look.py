@@ -156,12 +156,18 @@ def picture[F: Callable[..., Any]](method: F) -> F:
     """
     signature = inspect.signature(method)
     own_labels = "labels" in signature.parameters
+    # `look` stands for the three; another `**` is handed on, and checked where it arrives.
+    closed = "look" in signature.parameters
 
     @functools.wraps(method)
     def drawn(*args: Any, figsize: Any = None, ax: Any = None, **kwargs: Any) -> Any:
         words = None
         if not own_labels or isinstance(kwargs.get("labels"), Mapping):
             words = kwargs.pop("labels", None)
+        if closed and (unknown := [name for name in kwargs if name not in signature.parameters]):
+            raise TypeError(
+                f"{method.__name__}() got an unexpected keyword argument {unknown[0]!r}"
+            )
         with drawn_with({"figsize": figsize, "ax": ax, "labels": words}):
             return method(*args, **kwargs)
 

@@ -97,6 +97,10 @@ class TestsEffects(HasLaw):
         >>> eb.anova()[["term", "den_df", "f"]].round(2).values.tolist()
         [['Days', 17.0, 45.85]]
         """
+        if not isinstance(type, (int, str, float)):
+            raise ArgumentError(
+                "anova() tests the terms of one fit; bayesmix.anova(a, b) compares several"
+            )
         if type not in (1, 2, 3):
             raise ArgumentError(
                 f"type={type!r} is not one of 1, 2, 3, which are whole numbers here, not I, II, III"
