@@ -177,6 +177,7 @@ def test_chains_are_their_own_and_cores_change_nothing(sleep: bmx.Posterior) -> 
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+@pytest.mark.usefixtures("one_picture")
 def test_too_many_parameters_are_left_to_nuts(rng: np.random.Generator, tmp_path: Path) -> None:
     data = pd.DataFrame(rng.normal(size=(120, 4)), columns=list("yabc"))
     data["g"] = np.arange(120) % 12

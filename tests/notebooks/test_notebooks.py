@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -45,16 +47,35 @@ def test_readers_see_no_asserts(path: Path) -> None:
             assert not any(line.lstrip().startswith("assert ") for line in cell.source.splitlines())
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelManager]:
+    """One process for all of them: libraries and kernels are loaded once."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(cwd=str(FOLDER))
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
+# What a notebook has set is forgotten before the next one, names as well as settings.
+FORGET = """%reset -f
+import sys
+if "pandas" in sys.modules:
+    sys.modules["pandas"].reset_option("^display")
+if "matplotlib.pyplot" in sys.modules:
+    sys.modules["matplotlib.pyplot"].close("all")
+    sys.modules["matplotlib"].rcdefaults()
+del sys
+"""
+
+
 @pytest.mark.compiled
 @pytest.mark.parametrize("path", RUNS)
-def test_it_runs(path: Path, request: pytest.FixtureRequest) -> None:
+def test_it_runs(path: Path, kernel: KernelManager, request: pytest.FixtureRequest) -> None:
     if path.stem in READS_REFERENCE:
         request.getfixturevalue("reference_folder")
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
-    )
-    client.execute()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(FORGET))
+    NotebookClient(notebook, km=kernel, timeout=600).execute()
 
 
 def test_there_are_notebooks() -> None:

@@ -11,6 +11,7 @@ import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian import leave_group_out
 from bayesmix.gaussian.leave_group_out import log_density_of_groups
+from bayesmix.inference import Draws
 from bayesmix.results.check.loo import group_log_density
 
 from .models import MODELS, SLOPES, R_of, density_without
@@ -88,7 +89,7 @@ def test_draws_of_theta_are_those_of_the_fit(name: str, data: pd.DataFrame) -> N
             spread = V[np.ix_(own, own)] - gain @ V[np.ix_(rest, own)]
             expected = stats.multivariate_normal(center, spread).logpdf(model.y[own])
             assert found[chain, s, g] == pytest.approx(expected, rel=1e-6)
-    loo = model.fit(seed=1, progress=False).loo(by=data["g"])
+    loo = post.loo(by=data["g"])
     assert len(loo.pointwise) == 12
     assert np.isfinite(loo.elpd)
 
@@ -97,6 +98,10 @@ def test_draws_of_theta_are_those_of_the_fit(name: str, data: pd.DataFrame) -> N
 def test_what_does_not_integrate_out_is_refused(data: pd.DataFrame) -> None:
     priors = {"x": bmx.Prior("StudentT", nu=4, mu=0, sigma=1)}
     model = bmx.Model(MODELS["ar1"], data, priors=priors)
-    post = model.fit(draws=30, tune=30, chains=1, seed=1, progress=False)
+    # Draws under other priors will do, which need no compiled PyMC model.
+    plain = bmx.Model(MODELS["ar1"], data).fit(30, tune=30, chains=1, seed=1, progress=False)
+    values = {k: v.to_numpy() for k, v in plain.idata["posterior"].data_vars.items()}
+    draws = Draws(posterior=values, sample_stats={}, engine="invented", seconds={}, seed=1, tune=30)
+    post = bmx.Posterior(model, draws)
     with pytest.raises(NotSupportedError, match=r"residuals ar1.*StudentT"):
         post.loo(by="g")
