@@ -42,6 +42,12 @@ def data() -> pd.DataFrame:
     return frame
 
 
+@pytest.fixture(scope="module")
+def few(data: pd.DataFrame) -> pd.DataFrame:
+    """For what draws effects, batch by batch."""
+    return data.iloc[::3].reset_index(drop=True)
+
+
 CASES: dict[str, tuple[str, str]] = {
     "bernoulli": ("yes ~ f + t + (1 | g) + (1 | h)", "bernoulli"),
     "words": ("word ~ f + (f | g)", "bernoulli"),
@@ -118,25 +124,35 @@ def test_new_rows_are_predicted_as_by_the_fit_to_rows(
 
 @pytest.mark.parametrize("name", ["bernoulli", "binomial", "negative binomial"])
 @pytest.mark.parametrize("kind", ["response", "pearson"])
-def test_residuals_and_checks_read_the_rows_again(fits: Any, name: str, kind: Any) -> None:
+def test_residuals_read_the_rows_again(fits: Any, name: str, kind: Any) -> None:
     rows, batches = fits[name]
     found = pd.concat(list(batches.residuals(kind)))
     np.testing.assert_allclose(found, rows.residuals(kind), rtol=2e-3, atol=2e-3)
-    quantile = pd.concat(list(batches.residuals("quantile")))
-    assert abs(quantile.mean() - rows.residuals("quantile").mean()) < 0.05
-    assert len(batches.check(seed=1).axes) >= 5
     expected = rows.residual_summary("h" if name == "bernoulli" else "g", kind)
     by = batches.residual_summary("h" if name == "bernoulli" else "g", kind)
     pd.testing.assert_frame_equal(by, expected, rtol=5e-3, atol=2e-3)
 
 
-def test_the_posterior_of_batches_is_that_of_rows(data: pd.DataFrame) -> None:
+@pytest.mark.parametrize("name", ["bernoulli", "binomial", "negative binomial"])
+def test_quantile_residuals_and_checks_read_the_rows_again(few: pd.DataFrame, name: str) -> None:
+    formula, family = CASES[name]
+    rows, batches = (
+        bmx.Model(formula, table, family=family).fit_eb()
+        for table in (few, Batches(few, sizes=(1, 900)))
+    )
+    quantile = pd.concat(list(batches.residuals("quantile")))
+    assert abs(quantile.mean() - rows.residuals("quantile").mean()) < 0.08
+    assert len(batches.check(seed=1).axes) >= 5
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")
+def test_the_posterior_of_batches_is_that_of_rows(few: pd.DataFrame) -> None:
     formula, family = CASES["bernoulli"]
     rows, batches = (
         bmx.Model(formula, table, family=family).fit(
-            400, tune=200, chains=2, seed=1, progress=False
+            500, tune=500, chains=2, seed=1, progress=False
         )
-        for table in (data, Batches(data))
+        for table in (few, Batches(few, sizes=(1, 900)))
     )
     one, other = rows.fixed_effects(), batches.fixed_effects()
     apart = (one["estimate"] - other["estimate"]).abs() / one["sd"]
