@@ -41,7 +41,7 @@ def test_power_is_that_of_the_noncentral_t() -> None:
 
 
 def test_levels_seeds_files_and_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call: dict[str, Any] = {"n": 55, "levels": {"g": [4, 8]}, "seed": 3, "progress": False}
+    call: dict[str, Any] = {"n": 25, "levels": {"g": [4, 8]}, "seed": 3, "progress": False}
     whole = bmx.power(scenario(), "arm[T.b]", cores=1, **call)
     assert whole.table["g"].tolist() == [4, 8]
     again = bmx.power(scenario(), "arm[T.b]", cores=3, file=tmp_path / "power.json", **call)
@@ -51,14 +51,14 @@ def test_levels_seeds_files_and_threads(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched:
 
         def say(self: Progress, done: int) -> None:
-            if done > 60:
+            if done > 30:
                 raise KeyboardInterrupt
 
         patched.setattr(Progress, "say", say)
         part = bmx.power(scenario(), "arm[T.b]", file=path, **call)
     assert part.interrupted
-    assert part.table["n"].tolist()[0] == 55
-    assert part.table["n"].tolist()[1] < 55
+    assert part.table["n"].tolist()[0] == 25
+    assert part.table["n"].tolist()[1] < 25
     assert "interrupted" in str(part)
     done = bmx.power(scenario(), "arm[T.b]", file=path, **call)
     pd.testing.assert_frame_equal(whole.table, done.table)
