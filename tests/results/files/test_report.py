@@ -103,6 +103,7 @@ def test_a_browser_shows_the_whole_report(
     assert "seed" in shown["text"]
 
 
+@pytest.mark.usefixtures("one_picture")
 def test_names_are_names_and_not_markup(
     browser: str, data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
 ) -> None:
@@ -117,22 +118,34 @@ def test_names_are_names_and_not_markup(
     assert HOSTILE in cells
 
 
+def check_page(fit: bmx.Fit, path: Path) -> None:
+    page = fit.report(path).read_text(encoding="utf-8")
+    assert html.escape(fit.model.formula.text) in page
+    assert "<math" in page
+    assert "<pre>" not in page
+    assert "<img" in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_fits_of_categories_and_estimates_have_a_report_with_all_pictures(
+    data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    check_page(non_normal("cumulative", "size ~ x + (1 | g)", data, rng), tmp_path / "a.html")
+    estimates = bmx.Model("won ~ x + (1 | g)", data, family="bernoulli").fit_eb()
+    check_page(estimates, tmp_path / "b.html")
+
+
+@pytest.mark.usefixtures("one_picture")
 def test_every_kind_of_fit_has_a_report(
     data: pd.DataFrame, rng: np.random.Generator, tmp_path: Path
 ) -> None:
-    posts = [
+    fits: list[bmx.Fit] = [
         non_normal("binomial", "proportion(count, n) ~ x + (1 | g)", data, rng),
-        non_normal("cumulative", "size ~ x + (1 | g)", data, rng),
         fake_posterior(bmx.Model("y ~ x", data), rng),
         bmx.Model("y ~ x + (x | g)", data).fit_eb(),
-        bmx.Model("won ~ x + (1 | g)", data, family="bernoulli").fit_eb(),
     ]
-    for post in posts:
-        page = post.report(tmp_path / "report.html").read_text(encoding="utf-8")
-        assert html.escape(post.model.formula.text) in page
-        assert "<math" in page
-        assert "<pre>" not in page
-        assert not re.search(r"(src|href)=\"(?!data:)", page)
+    for fit in fits:
+        check_page(fit, tmp_path / "report.html")
 
 
 def test_an_equation_that_cannot_be_read_stays_latex() -> None:
