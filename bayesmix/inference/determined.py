@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ _NOISE = 1e-6  # of a curvature by differences
 _ILL = 1e-4
 _SHARE = 0.01
 _EXACT = 1e-16
+_ROUNDING = 1e-7  # relative to what adds up to a move
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,23 +32,29 @@ class Determined:
     floor : ndarray, shape (k,)
         Along each of them: what moves by a as the parameters move by one unit of the
         direction is held against a standard error as if its variance were a^2 / floor.
+    silent : ndarray, shape (n, j)
+        Flat directions in which no row moves that says anything: what moves along them has
+        no estimate either, nor a limit that it tends to.
     """
 
     covariance: np.ndarray
     flat: np.ndarray
     floor: np.ndarray
+    silent: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def moved(self, M: np.ndarray) -> Determined:
         """Return the same of M times the parameters."""
         return Determined(
-            covariance=M @ self.covariance @ M.T, flat=M @ self.flat, floor=self.floor
-        )
+            covariance=M @ self.covariance @ M.T, flat=M @ self.flat, floor=self.floor,
+            silent=_without_noise(M, self.silent) if self.silent.size else self.silent,
+        )  # fmt: skip
 
     def part(self, at: np.ndarray | slice) -> Determined:
         """Return the same of some of the parameters."""
         return Determined(
-            covariance=self.covariance[at][:, at], flat=self.flat[at], floor=self.floor
-        )
+            covariance=self.covariance[at][:, at], flat=self.flat[at], floor=self.floor,
+            silent=self.silent[at] if self.silent.size else self.silent,
+        )  # fmt: skip
 
     def lost(self, A: np.ndarray) -> np.ndarray:
         """Say which linear combinations change along a flat direction.
@@ -65,6 +72,22 @@ class Determined:
         variance = np.einsum("mi,mi->m", A @ self.covariance, A)
         added = ((A @ self.flat) ** 2 / self.floor).sum(axis=1)
         return np.asarray(added > _SHARE * variance + 1e-300)
+
+    def unknown(self, A: np.ndarray) -> np.ndarray:
+        """Say of which linear combinations no row tells anything.
+
+        Parameters
+        ----------
+        A : ndarray, shape (m, n)
+
+        Returns
+        -------
+        ndarray of bool, shape (m,)
+        """
+        if not self.silent.size:
+            return np.zeros(len(A), dtype=bool)
+        moves, size = np.abs(A @ self.silent), np.abs(A) @ np.abs(self.silent)
+        return np.asarray((moves > _ROUNDING * np.maximum(size, 1e-300)).any(axis=1))
 
     def variance(self, A: np.ndarray) -> np.ndarray:
         """Variance of linear combinations, NaN of those that are lost; shape (m,)."""
@@ -120,6 +143,12 @@ def determined_at(
         flat=np.concatenate([exactly_flat, D[:, ~sure]], axis=1),
         floor=np.r_[np.full(exactly_flat.shape[1], _EXACT), np.full(int((~sure).sum()), _REACH)],
     )
+
+
+def _without_noise(M: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """M times directions, zero where what adds up cancels."""
+    out, size = M @ directions, np.abs(M) @ np.abs(directions)
+    return np.where(np.abs(out) > _ROUNDING * size, out, 0.0)
 
 
 def _eigen(H: np.ndarray, is_log: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,11 +16,11 @@ from bayesmix.inference.laplace import (
     inner_mode,
 )
 from bayesmix.inference.quadrature import QuadratureMarginal
-from bayesmix.inference.separation import rising_directions
+from bayesmix.inference.separation import null_space, rising_directions
 
 __all__ = [
     "determined_of", "mode_of", "one_sided_rows", "own_weights", "reproduced", "row_densities",
-    "separated",
+    "separated", "silent",
 ]  # fmt: skip
 
 _NEAR = 0.05  # log density of a row whose likelihood has all but reached 1
@@ -78,19 +78,56 @@ def separated(
     ndarray, shape (p, k)
     """
     p = gp.problem.n_fixed
-    if not (p and (np.abs(rises) > 0).any() and np.isfinite(found.x).all()):
+    if not (p and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
+    unknown = silent(gp, prior, rises)
+    if not (np.abs(rises) > 0).any() or unknown.shape[1] == p:
+        return unknown
     mode = mode_of(gp, co, found)
     phi = gp.phi.values(found.x[co.n_x : len(found.x) - p])
     value, score = row_densities(gp, mode.eta, phi)
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
         rises = np.where((value > -_NEAR) | np.isnan(rises), rises, 0.0)
     says = gp.rows.says & ~np.isnan(rises)
-    held = prior.precision[np.diag(prior.precision) > 0]
-    held = held / np.sqrt(np.sum(held**2, axis=1))[:, None]
+    held = _held(prior)
     X = np.concatenate([gp.rows.X.T[says], held])
     none = np.zeros(len(held))
-    return rising_directions(X, np.append(rises[says], none), np.append(np.abs(score[says]), none))
+    beside = np.linalg.svd(unknown, full_matrices=True)[0][:, unknown.shape[1] :]
+    X = X @ beside if unknown.shape[1] else X
+    found_rising = rising_directions(
+        X, np.append(rises[says], none), np.append(np.abs(score[says]), none)
+    )
+    if not unknown.shape[1]:
+        return found_rising
+    return np.concatenate([unknown, beside @ found_rising], axis=1)
+
+
+def silent(gp: GlmmProblem, prior: FixedPrior, rises: np.ndarray) -> np.ndarray:
+    """Directions in which no row moves that says anything.
+
+    A level whose rows have no trials, or a least count that all counts have by design, is
+    one of which the data tell nothing, neither an estimate nor a limit.
+
+    Parameters
+    ----------
+    gp, prior, rises
+        As of `separated`.
+
+    Returns
+    -------
+    ndarray, shape (p, k)
+    """
+    says = gp.rows.says & ~np.isnan(rises)
+    if says.all():
+        return np.zeros((gp.problem.n_fixed, 0))
+    X = np.concatenate([gp.rows.X.T[says], _held(prior)])
+    return null_space(X, gp.problem.n_fixed)
+
+
+def _held(prior: FixedPrior) -> np.ndarray:
+    """Directions that a prior holds, one a row, each of length one."""
+    held = prior.precision[np.diag(prior.precision) > 0]
+    return np.asarray(held / np.sqrt(np.sum(held**2, axis=1))[:, None])
 
 
 def one_sided_rows(

@@ -280,12 +280,16 @@ class JointLaplace(Law):
             if request.kind == "mean":  # the spread alone is of draws
                 drawn[0] = self.expected_mean(rows, request)
             # What stands at its estimate, unknown, has no spread; elsewhere it has a limit.
-            drawn[1:, self.whole.determined_fixed.lost(self._columns_of_all(rows))] = np.nan
+            X, known = self._columns_of_all(rows), self.whole.determined_fixed
+            drawn[1:, known.lost(X)] = np.nan
+            drawn[:, self._unknown_means(rows)] = np.nan
             return drawn
         parameter = request.parameter or "mu"
         mean, sd = self.whole.linear_moments(self._stacked(rows, parameter), request)
         z = special.ndtri((1 + request.ci_prob) / 2)
         found = np.stack([mean, sd, mean - z * sd, mean + z * sd])
+        unknown = self.whole.determined_fixed.unknown(self._stacked(rows, parameter).X)
+        found[:, unknown] = np.nan
         if request.kind == "linear":
             return found
         link, step = self.model.links[parameter], 1e-5 * (1 + np.abs(mean))
@@ -293,10 +297,17 @@ class JointLaplace(Law):
         values = np.stack([link.inverse(NUMPY, found[k]) for k in (2, 3)])
         found[0], found[2:] = self.expected_mean(rows, request), np.sort(values, axis=0)
         found[1] = np.abs(sides[0] - sides[1]) / (2 * step) * sd
+        found[:, unknown] = np.nan
         return found
 
     def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
-        """Rows that move along flat directions of the predictor that is asked for."""
+        """Rows that move along flat directions of the predictor that is asked for.
+
+        Probabilities of categories in no order have a limit along them, and their spread there
+        is that of the contrasts that stay.
+        """
+        if request.kind == "probability" and not self.model.family.vector_parameters:
+            return np.zeros(rows.n_rows, dtype=bool), ""
         X = self._stacked(rows, request.parameter or self.parameter).X
         return self.whole.determined_fixed.lost(X), self.whole.why_lost
 
@@ -331,7 +342,23 @@ class JointLaplace(Law):
         expected = ExpectedSource(
             lambda rows, request: own.summaries(rows, request, n, number), own.expected_mean, drawn
         )
-        return DeterminedCells(expected, self.whole.determined_fixed, own._columns_of_all)
+        return DeterminedCells(
+            expected, self.whole.determined_fixed, own._columns_of_all,
+            unknown=own._unknown_means,
+        )  # fmt: skip
+
+    def _unknown_means(self, rows: Rows) -> np.ndarray:
+        """Rows whose mean rests on what no row of the data says anything of.
+
+        Where another predictor has run away the mean has a limit, as a level of nothing but
+        zeros has behind a hurdle, whatever its counts above zero would be.
+        """
+        known = self.whole.determined_fixed
+        found = known.unknown(self._columns_of_all(rows))
+        for name, own in rows.others.items():
+            if found.any() and name != self.parameter:
+                found &= ~known.lost(self._stacked(own, name).X)
+        return found
 
     def _columns_of_all(self, rows: Rows) -> np.ndarray:
         return self._stacked(rows, self.parameter).X

@@ -104,6 +104,13 @@ class NormalJointly(Jointly):
         return self.determined.lost(self.X)
 
     @property
+    def untold(self) -> np.ndarray:
+        """Which have no estimate, as no row says anything of them, shape (K,)."""
+        if self.determined is None:
+            return np.zeros(len(self.X), dtype=bool)
+        return self.determined.unknown(self.X)
+
+    @property
     def of_fixed(self) -> np.ndarray:
         """Which are functions of the fixed effects alone, shape (K,)."""
         size = np.abs(self.X).max(axis=1, initial=0.0)

@@ -54,13 +54,17 @@ class LaplaceRows(LaplaceMode, ModeRows):
     ) -> np.ndarray:
         """Estimate, sd, lower and upper of each row, shape (4, n); responses are drawn."""
         of_thresholds = request.kind != "linear" and self.gp.phi.has_vectors
+        unknown = self.determined_fixed.unknown(rows.X)
         if request.kind != "response" and not of_thresholds:
-            return np.stack(self.exact_summaries(rows, request))
+            found = np.stack(self.exact_summaries(rows, request))
+            found[:, unknown] = np.nan
+            return found
         predictor = self.predictor(rows, request, draws, seed)
         drawn = predictor.summaries(rows.n_rows, predictor.n_draws, request.ci_prob)
         if request.kind != "response":  # the spread alone is of draws
             drawn[0] = self.exact_summaries(rows, request)[0]
         drawn[1:, self.determined_fixed.lost(rows.X)] = np.nan
+        drawn[:, unknown] = np.nan
         return drawn
 
     def draw(

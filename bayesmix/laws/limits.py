@@ -16,6 +16,7 @@ from bayesmix.inference.laplace_determined import (
     one_sided_rows,
     reproduced,
     separated,
+    silent,
 )
 from bayesmix.inference.laplace_error import GRAVE, Shift, laplace_shifts
 from bayesmix.inference.search import LARGEST_CORRELATION
@@ -62,9 +63,9 @@ class Limits(Mode):
                 "likelihood does not say how large they are, so all estimates ran away and have "
                 'no standard errors; take method="map" or fit(), whose priors hold them'
             )
-        names = self.runaway
+        unheard, names = self.unheard, [n for n in self.runaway if n not in self.unheard]
         if not names:
-            return ""
+            return unheard_in_words(unheard)
         one, rest = len(names) == 1, len(names) < len(self.model.design.mu.fixed_effects)
         others = " (the others are as without the separated rows)" if rest else ""
         return (
@@ -72,7 +73,15 @@ class Limits(Mode):
             f"so the estimate{'' if one else 's'} ran away and {'has' if one else 'have'} no "
             f'standard error{others}; take method="map" or fit(), whose priors hold '
             f"{'it' if one else 'them'}, or leave out the level or predictor"
+            + (f"; {unheard_in_words(unheard)}" if unheard else "")
         )
+
+    @property
+    def unheard(self) -> list[str]:
+        """Names of the coefficients of which no row says anything."""
+        names = self.model.design.mu.fixed_effects
+        unknown = self.determined_fixed.unknown(np.eye(len(names)))
+        return [name for name, is_unknown in zip(names, unknown, strict=True) if is_unknown]
 
     @functools.cached_property
     def runaway(self) -> list[str]:
@@ -244,6 +253,11 @@ class Limits(Mode):
         return self._separated_by(self.gp, self.laplace, self._rises())
 
     @functools.cached_property
+    def silent(self) -> np.ndarray:
+        """Directions of the working coefficients of which no row says anything."""
+        return silent(self.gp, self.prior, self._rises())
+
+    @functools.cached_property
     def reproduced(self) -> np.ndarray:
         """Direction in which all effects grow where these reproduce every outcome."""
         rises = self._rises()
@@ -282,7 +296,11 @@ class Limits(Mode):
             self.separated = separated(self.gp, self.co, self.prior, found, rises, thorough=True)
             if self.separated.shape[1]:
                 outcome = known(self.separated)
-        return outcome
+        unknown = np.zeros((len(x), self.silent.shape[1]))
+        unknown[self.n_outer :] = np.where(
+            np.abs(self.silent) > 1e-9 * np.abs(self.silent).max(initial=0.0), self.silent, 0.0
+        )
+        return replace(outcome, silent=unknown)
 
     @property
     def _endless(self) -> list[int]:
@@ -322,3 +340,14 @@ class Limits(Mode):
         lost = np.flatnonzero(self.determined.lost(np.eye(len(out))))
         out[lost, lost] = np.inf
         return out
+
+
+def unheard_in_words(names: list[str]) -> str:
+    """Say that the data tell nothing of some coefficients; empty if there are none."""
+    if not names:
+        return ""
+    return (
+        f"no row says anything of {', '.join(names)}: where the search began is no estimate, and "
+        'what rests on it is NaN; take method="map" or fit(), whose priors hold it, or leave out '
+        "the level"
+    )

@@ -32,16 +32,21 @@ class DeterminedCells:
         The columns of all fixed effects for some rows; those of the rows by default.
     linear : bool
         Whether means are linear predictors too.
+    unknown : callable, optional
+        Which rows have a mean of which the data tell nothing; those whose linear predictor
+        has no estimate by default.
     """
 
     def __init__(
         self, source: Source, determined: Determined,
         columns: Callable[[Rows], np.ndarray] = lambda rows: rows.X, *, linear: bool = False,
+        unknown: Callable[[Rows], np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         self._linear = linear
         self._source = source
         self._determined = determined
         self._columns = columns
+        self._unknown = unknown or (lambda rows: determined.unknown(columns(rows)))
 
     def summaries(self, cells: Cells, request: PredictionRequest) -> np.ndarray:
         """Return estimate, sd, lower and upper of each cell, shape (4, cells)."""
@@ -51,12 +56,24 @@ class DeterminedCells:
         linear = self._linear or request.kind == "linear"
         if linear and cells.name in {"identity", "difference"}:
             X = [_averaged(cells, self._columns(rows)) for rows in cells.parts]
-            lost = self._determined.lost(X[0] - X[1] if len(X) == 2 else X[0])
+            moves = X[0] - X[1] if len(X) == 2 else X[0]
+            lost, unknown = self._determined.lost(moves), self._determined.unknown(moves)
         else:
             lost = np.zeros(cells.n_cells, dtype=bool)
+            unknown = np.zeros(cells.n_cells, dtype=bool)
             for rows in cells.parts:
                 X_of_rows = self._columns(rows)
                 there = self._determined.lost(X_of_rows)
+                nowhere = self._unknown(rows)
+                if linear:
+                    unknown |= self._determined.unknown(_averaged(cells, X_of_rows))
+                elif cells.cell is None:
+                    unknown |= nowhere
+                else:
+                    counts = cells.weight != 0
+                    unknown |= np.bincount(
+                        cells.cell[counts & nowhere], minlength=cells.n_cells
+                    ).astype(bool)
                 if linear:
                     lost |= self._determined.lost(_averaged(cells, X_of_rows))
                 elif cells.cell is None:
@@ -65,7 +82,8 @@ class DeterminedCells:
                     counts = cells.weight != 0
                     left = np.bincount(cells.cell[counts & ~there], minlength=cells.n_cells)
                     lost |= left == 0
-        out[1:, lost] = np.nan
+        out[1:, lost | unknown] = np.nan
+        out[0, unknown] = np.nan
         return out
 
 

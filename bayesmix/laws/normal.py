@@ -93,6 +93,7 @@ class NormalLaw(FlatSigma):
         if self.parameter != "mu":
             return self._coefficients_of_sigma(asked, method)
         estimate, coefficients = self.conditional.beta, np.eye(len(self.conditional.beta))
+        estimate = np.where(self.determined_fixed.unknown(coefficients), np.nan, estimate)
         sd = np.sqrt(self.determined_fixed.variance(coefficients))
         df = np.full(len(estimate), np.inf)
         if asked.tested:

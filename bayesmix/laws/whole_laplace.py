@@ -26,6 +26,7 @@ from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
 from bayesmix.laws.laplace_rows import ridge_of
+from bayesmix.laws.limits import unheard_in_words
 from bayesmix.laws.parameters import ParameterDraws, repeated
 from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows
@@ -102,6 +103,27 @@ class WholeLaplace(LaplaceLaw):
             flat.append(own)
         return np.concatenate(flat, axis=1)
 
+    @functools.cached_property
+    def silent(self) -> np.ndarray:
+        """Directions of each predictor in which no row moves that says anything of it.
+
+        Rows of zeros say nothing of the counts above a hurdle.
+        """
+        gp, p = self.gp, self.problem.n_fixed
+        out = [np.zeros((p, 0))]
+        if self.method == "map" or self._stated.family.is_nominal:
+            return out[0]
+        if not np.isfinite(self.laplace.x).all():
+            return out[0]
+        W = own_weights(gp, np.abs(mode_of(gp, self.co, self.laplace).weights))
+        for k, at in enumerate(gp.stack.columns.values()):
+            X = gp.rows.X[at]
+            if len(X) and not (W[k] != 0).all():
+                own = np.zeros((p, null_space(X.T[W[k] != 0], len(X)).shape[1]))
+                own[at] = null_space(X.T[W[k] != 0], len(X))
+                out.append(own)
+        return np.concatenate(out, axis=1)
+
     def _directions_of_odds(self, gp: GlmmProblem, weights: np.ndarray) -> np.ndarray:
         rows = gp.rows
         n, p = rows.n_obs, self.problem.n_fixed
@@ -147,6 +169,7 @@ class WholeLaplace(LaplaceLaw):
             covariance=covariance,
             flat=np.concatenate([found.flat, np.eye(n)[:, at]], axis=1),
             floor=np.append(found.floor, np.full(len(at), 1e-12)),
+            silent=found.silent,
         )
 
     @functools.cached_property
@@ -206,9 +229,9 @@ class WholeLaplace(LaplaceLaw):
     @property
     def separation(self) -> str:
         """Coefficients that run away, in words; empty if none does."""
-        names = self.runaway
+        unheard, names = self.unheard, [n for n in self.runaway if n not in self.unheard]
         if not names:
-            return ""
+            return unheard_in_words(unheard)
         one = len(names) == 1
         beside = (
             "; thresholds, which single rows then hold between them, have none either"
@@ -222,7 +245,7 @@ class WholeLaplace(LaplaceLaw):
             f"{'' if one else 's'} ran away and {'has' if one else 'have'} no standard error"
             f"{beside}; take "
             f'method="map" or fit(), whose priors hold {"it" if one else "them"}, or a shorter '
-            "formula for that parameter"
+            "formula for that parameter" + (f"; {unheard_in_words(unheard)}" if unheard else "")
         )
 
     @functools.cached_property

@@ -684,3 +684,61 @@ def test_degrees_of_freedom_without_a_bound_leave_sigma_its_standard_error() -> 
     assert own.loc["sigma", "estimate"] == pytest.approx(wanted["estimate"], rel=1e-3)
     assert own.loc["sigma", "sd"] == pytest.approx(wanted["sd"], rel=0.02)
     np.testing.assert_allclose(fit.fixed_effects()["sd"], normal.fixed_effects()["sd"], rtol=5e-3)
+
+
+@pytest.mark.parametrize("hu", ["hu ~ z", "hu ~ f + z"])
+def test_a_level_of_zeros_tells_nothing_of_what_lies_above_a_hurdle(hu: str) -> None:
+    rng = np.random.default_rng(505)
+    n = 300
+    d = pd.DataFrame({"f": np.array(list("abc"))[np.arange(n) % 3], "z": rng.normal(size=n)})
+    d["y"] = np.where(rng.random(n) < 0.3, 0.0, rng.gamma(2, np.exp(0.4 * d["z"])))
+    d.loc[d["f"] == "c", "y"] = 0.0
+    with pytest.warns(SeparationWarning, match=r"no row says anything of f\[T\.c\]"):
+        fit = bmx.Model(["y ~ f + z", hu], d, family="hurdle_gamma").fit_eb()
+    positive = bmx.Model("y ~ f + z", d[d["y"] > 0], family="gamma").fit_eb()
+    new = pd.DataFrame({"f": list("abc"), "z": 0.5})
+
+    assert fit.fixed_effects()["estimate"].isna().tolist() == [False, False, True, False]
+    assert "no row of the data says anything" in str(fit.hypothesis("f[T.c] = 0"))
+    assert fit.hypothesis("z = 0").table["estimate"].notna().all()
+    means = fit.predict(new, parameter="mu")
+    assert means["estimate"].isna().tolist() == [False, False, True]
+    right = positive.predict(new[:2])
+    np.testing.assert_allclose(means["estimate"][:2], right["estimate"], rtol=1e-6)
+    np.testing.assert_allclose(means["sd"][:2], right["sd"], rtol=1e-3)
+    # Behind a hurdle that no row of the level passes the mean is zero; else it is not known.
+    of_all = fit.predict(new)["estimate"]
+    averages = fit.predictions(by="f")["estimate"]
+    compared = fit.comparisons("f")["estimate"]
+    shown = fit.marginal_means("f").table["estimate"]
+    if hu == "hu ~ z":
+        assert np.isnan(of_all[2])
+        assert np.isnan(averages[2])
+        assert np.isnan(compared[1])
+    else:
+        assert abs(of_all[2]) < 1e-6
+        assert abs(averages[2]) < 1e-6
+        of_a = fit.predict(d.assign(f="a"))["estimate"].mean()
+        assert compared[1] == pytest.approx(-of_a)
+    assert np.isfinite([*of_all[:2], *averages[:2], compared[0], *shown[:2]]).all()
+    assert np.isnan(shown[2])
+
+
+def test_a_level_without_trials_leaves_the_others_their_standard_errors() -> None:
+    rng = np.random.default_rng(1)
+    n = 90
+    d = pd.DataFrame({"f": np.array(list("abc"))[np.arange(n) % 3]})
+    d["t"] = np.where(d["f"] == "c", 0, 10)
+    d["y"] = rng.binomial(d["t"], 0.3)
+    with pytest.warns(SeparationWarning, match=r"no row says anything of f\[T\.c\]"):
+        fit = bmx.Model("proportion(y, t) ~ f", d, family="binomial").fit_eb()
+    sums = d.groupby("f")[["y", "t"]].sum()
+    p = (sums["y"] / sums["t"])[:2]
+    information = sums["t"][:2] * p * (1 - p)
+    table = fit.fixed_effects()
+    right = np.sqrt([1 / information.iloc[0], (1 / information).sum()])
+    np.testing.assert_allclose(table["sd"][:2], right, rtol=1e-4)
+    assert table.loc[2, ["estimate", "sd"]].isna().all()
+    predicted = fit.predict(pd.DataFrame({"f": list("abc"), "t": 10}))
+    np.testing.assert_allclose(predicted["estimate"][:2], 10 * p, rtol=1e-6)
+    assert predicted.iloc[2].isna().all()

@@ -268,11 +268,14 @@ def _by_wald(parsed: ParsedHypothesis, smooth: Smooth, z: float, region: Rope) -
         gradient[i] = (up - down) / (2 * step[i])  # NaN beyond the domain, and so is the sd
     used = gradient != 0
     # What plays no part may have no covariance.
-    variance = float(smooth.determined.part(used).variance(gradient[None, used])[0])
+    known = smooth.determined.part(used)
+    variance = float(known.variance(gradient[None, used])[0])
     sd, note = float(np.sqrt(variance)) if variance > 0 else np.nan, ""
     at_zero = [n for n in parsed.difference.names if n.startswith("sd(") and values(start)[n] == 0]
     if at_zero:
         sd, note = np.nan, f"{at_zero[0]} is at its boundary, zero, where Wald's test says nothing"
+    elif known.unknown(gradient[None, used])[0]:
+        estimate, sd, note = np.nan, np.nan, "no row of the data says anything of it"
     elif not np.isfinite(sd):
         sd, note = np.nan, "the likelihood is flat or at a boundary there; no standard error"
     elif _on_the_boundary(parsed):

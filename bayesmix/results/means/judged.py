@@ -86,7 +86,7 @@ def judged(
         return _of_draws(jointly, scale, ci_prob, adjust, rope, signs=signs)
     assert isinstance(jointly, NormalJointly)  # noqa: S101
     spread, df = judging.errors(jointly)
-    estimate, lost = jointly.estimate, jointly.unknown
+    estimate, lost = np.where(jointly.untold, np.nan, jointly.estimate), jointly.unknown
     with np.errstate(invalid="ignore", divide="ignore"):
         sd = np.where(lost, np.nan, np.sqrt(np.maximum(np.diag(spread), 0.0)))
         t = estimate / sd

@@ -76,7 +76,8 @@ class Tables(HasLaw):
         DataFrame
             One row per coefficient: term, estimate, sd, lower, upper, in units of the
             response per unit of the predictor; where there is a link, in units of the
-            linear predictor. A coefficient that was left out as aliased has NaN.
+            linear predictor. A coefficient that was left out as aliased has NaN, as has one of
+            which no row says anything.
 
             A posterior adds ess_bulk, ess_tail and r_hat. For empirical Bayes `sd` is the
             standard error given the variance parameters; an end of a profile that cannot be
