@@ -37,6 +37,8 @@ class Summed:
         Whether it is one column, of shape (n,).
     less_offset : Summed or None
         The same less the offset, if it is a response.
+    column_dtype : dtype or None
+        What the column is in the data, with its categories, if it is a response.
     """
 
     n: int
@@ -47,6 +49,12 @@ class Summed:
     tops: np.ndarray | None = None
     flat: bool = False
     less_offset: Summed | None = None
+    column_dtype: Any = None
+
+    @property
+    def dtype(self) -> Any:
+        """What a response is in the data."""
+        return self.refuse() if self.column_dtype is None else self.column_dtype
 
     @property
     def shape(self) -> tuple[int, ...]:

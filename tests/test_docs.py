@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import warnings
@@ -16,8 +15,8 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix import cli
+from tests.site_modules import DOCS, made_tables
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(
     path for path in DOCS.rglob("*.md")
     if not {"_build", "gallery", "api"} & set(path.relative_to(DOCS).parts)
@@ -219,13 +218,8 @@ def test_links_lead_to_pages(path: Path) -> None:
 
 
 def test_the_tables_of_the_reference_name_all_there_is() -> None:
-    spec = importlib.util.spec_from_file_location("made_tables", DOCS / "made_tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
     families, structures, errors = (
-        made.TABLES[k]() for k in ("families", "structures", "errors")
+        made_tables.TABLES[k]() for k in ("families", "structures", "errors")
     )  # fmt: skip
     assert all(f"| `{name}` |" in families for name in bmx.families.FAMILIES)
     assert "| `ar1(... \\| g)` |" in structures

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,23 +21,8 @@ from tests.families.cases import (
     linear_predictor,
     make,
 )  # fmt: skip
+from tests.site_modules import DOCS, densities, made_tables
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def module(name: str) -> ModuleType:
-    """A module that builds the site."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made
-    spec.loader.exec_module(made)
-    return made
-
-
-densities = module("densities")
-made_tables = module("made_tables")
 DATA = family_data(24)
 
 

@@ -111,8 +111,8 @@ class Bernoulli(Unit):
 
     def response_in_words(self, response: Any) -> str:
         """Say which level is success."""
-        if isinstance(getattr(response, "dtype", None), pd.CategoricalDtype):
-            failure, success = response.cat.categories
+        if isinstance(response.dtype, pd.CategoricalDtype):
+            failure, success = response.dtype.categories
             return f"success is {success!r}, failure {failure!r}"
         return ""
 

@@ -157,6 +157,11 @@ def _problem_of_table(model: StatedModel, *, every_row: bool) -> GlmmProblem:
 def _table(model: StatedModel) -> RowTable:
     from bayesmix.inference.row_table import row_table
 
+    if model.family.is_linear_normal:
+        raise NotSupportedError(
+            "a normal model of data that are read in batches has cross-products and no table of "
+            "rows: take gaussian_problem"
+        )
     if model not in _TABLES:
         design = model.design
         _TABLES[model] = row_table(design.mu, design.streamed, model.family)

@@ -301,7 +301,13 @@ class JointLaplace(Law):
         return found
 
     def lost_rows(self, rows: Rows, request: PredictionRequest) -> tuple[np.ndarray, str]:
-        """Rows that move along flat directions of the predictor that is asked for."""
+        """Rows that move along flat directions of the predictor that is asked for.
+
+        Probabilities of categories in no order have a limit along them, and their spread there
+        is that of the contrasts that stay.
+        """
+        if request.kind == "probability" and not self.model.family.vector_parameters:
+            return np.zeros(rows.n_rows, dtype=bool), ""
         X = self._stacked(rows, request.parameter or self.parameter).X
         return self.whole.determined_fixed.lost(X), self.whole.why_lost
 

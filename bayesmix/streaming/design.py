@@ -205,6 +205,7 @@ def _assembled(
     y = replace(
         sums.y.summed(1, "the response", name),
         less_offset=sums.y.summed(0, "the response less the offset", name),
+        column_dtype=rows.design.response.dtype,
     )
     check_size(X, names, "the fixed effect")
     check_size(sums.y.summed(slice(1, 2), "", name), (text,), "the response")

@@ -55,7 +55,7 @@ def eb() -> bmx.EmpiricalBayes:
 @pytest.fixture(scope="module")
 def post() -> bmx.Posterior:
     model = bmx.Model(TEXT, DATA, family="multinomial")
-    return model.fit(draws=500, tune=400, chains=2, seed=1, progress=False)
+    return model.fit(draws=1000, tune=400, chains=2, seed=1, progress=False)
 
 
 def some_rows(rng: np.random.Generator, n: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +175,7 @@ def test_two_categories_are_successes_of_trials() -> None:
         (of_b.comparisons("x", seed=1), binomial.comparisons("x", seed=1)),
     ):
         np.testing.assert_allclose(ours_of["estimate"], theirs_of["estimate"], rtol=5e-3)
-    settings = {"draws": 500, "tune": 300, "chains": 2, "seed": 1, "progress": False}
+    settings = {"draws": 1000, "tune": 300, "chains": 2, "seed": 1, "progress": False}
     loo, other = (model.fit(**settings).loo(by="g") for model in (ours, theirs))
     assert loo.elpd == pytest.approx(other.elpd, abs=0.5)
 

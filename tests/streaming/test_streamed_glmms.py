@@ -64,6 +64,18 @@ def fits(data: pd.DataFrame) -> dict[str, tuple[Any, Any]]:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_what_is_printed_of_batches_is_what_is_printed_of_rows(fits: Any, name: str) -> None:
+    rows, batches = (
+        [line for line in str(fit).splitlines() if "empirical Bayes by" not in line]
+        for fit in fits[name]
+    )
+    assert [line.split()[:2] for line in batches] == [line.split()[:2] for line in rows]
+    assert ("success is 'yes', failure 'no'" in str(fits[name][1])) == (name == "words")
+    assert "<table" in fits[name][1]._repr_html_()
+    assert str(fits[name][1].model) == str(fits[name][0].model)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_laplace_of_batches_is_that_of_rows(fits: Any, name: str) -> None:
     rows, batches = fits[name]
     assert batches.loglik == pytest.approx(rows.loglik, rel=1e-8)
