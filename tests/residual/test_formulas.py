@@ -248,11 +248,12 @@ def derivatives(function: Any, x: np.ndarray, h: float = 1e-4) -> tuple[np.ndarr
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")  # of limits
 def test_engines_agree(data: pd.DataFrame) -> None:
     model = bmx.Model(["y ~ x", "residual ~ ar1(t | g)", "sigma ~ f"], data)
     fast = model.fit(seed=1, progress=False)
     assert fast.idata.attrs["engine"].startswith("fast")
-    slow = model.fit(engine="pymc", seed=2, draws=500, chains=2, progress=False)
+    slow = model.fit(engine="pymc", seed=2, draws=1000, chains=2, progress=False)
     for name in ("beta", "sigma_beta", "rho_residual"):
         one, other = (np.concatenate(p.idata["posterior"][name].to_numpy()) for p in (fast, slow))
         error = np.sqrt(one.var(axis=0) / 1000 + other.var(axis=0) / 300)
@@ -336,6 +337,7 @@ def test_normalized_residuals_are_white(data: pd.DataFrame) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.ConvergenceWarning")  # of limits
 def test_an_unstructured_posterior(data: pd.DataFrame, tmp_path: Path) -> None:
     model = bmx.Model(["y ~ x", "residual ~ us(s | k)"], data)
     post = model.fit(seed=1, progress=False)
