@@ -106,6 +106,7 @@ def test_decimal_commas_are_read(
         (["paint"], "invalid choice"),
         (["fit", "y ~ x", "DATA", "--draws", "many"], "invalid int"),
         (["fit", "y ~ x", "nowhere.csv"], "no file nowhere.csv"),
+        (["fit", "DATA", "y ~ x"], "the formula comes first, and then the data"),
         (["fit", "Reaction ~ Dais", "DATA"], "did you mean `Days`"),
         (["fit", "Reaction ~ Days | Subject", "DATA"], "outside parentheses"),
         (["fit", "Reaction ~ {open('x', 'w')}", "DATA"], "not allowed"),

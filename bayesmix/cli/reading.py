@@ -70,7 +70,8 @@ def read_table(options: argparse.Namespace) -> Any:
                 na_values=_missing_texts(options),
             )  # fmt: skip
     except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
+        advice = ": the formula comes first, and then the data" if "~" in str(path) else ""
+        raise DataError(f"there is no file {path}{advice}") from error
     except OSError as error:
         raise DataError(f"{str(path)[:200]} cannot be read: {error.strerror or error}") from error
     except pd.errors.ParserWarning as error:
