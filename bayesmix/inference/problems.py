@@ -116,39 +116,37 @@ def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
     known = _BY_ROW if every_row else _GLMM
     if model not in known:
         from bayesmix.glmm.compressed import compressed
-        from bayesmix.glmm.problem import build_glmm_problem
 
         announce_compilation(normal=False)
         if model.design.streamed is not None:
             known[model] = _problem_of_table(model, every_row=every_row)
-            return known[model]
-        gp = build_glmm_problem(
-            model.design.predictors,
-            model.family,
-            model.y,
-            model.rows,
-            model.prior_entries,
-            {name: len(labels) for name, labels in model.names.parameter_labels.items()},
-        )
-        known[model] = gp if every_row else compressed(gp)
+        else:
+            gp = _built(model)
+            known[model] = gp if every_row else compressed(gp)
     return known[model]
 
 
-def _problem_of_table(model: StatedModel, *, every_row: bool) -> GlmmProblem:
-    """The same of rows that are read in batches: those that differ."""
+def _built(model: StatedModel, table: RowTable | None = None) -> GlmmProblem:
+    """The problem of the model's own rows, or of a table in their place."""
     from bayesmix.glmm.problem import build_glmm_problem
-    from bayesmix.glmm.rows import ROW_KERNELS
 
-    table, adds = _table(model), ROW_KERNELS[model.family.row_kernel].adds
-    gp = build_glmm_problem(
+    return build_glmm_problem(
         model.design.predictors,
         model.family,
         model.y,
         model.rows,
         model.prior_entries,
         {name: len(labels) for name, labels in model.names.parameter_labels.items()},
-        table.added() if adds and not every_row else table,
+        table,
     )
+
+
+def _problem_of_table(model: StatedModel, *, every_row: bool) -> GlmmProblem:
+    """The same of rows that are read in batches: those that differ."""
+    from bayesmix.glmm.rows import ROW_KERNELS
+
+    table, adds = _table(model), ROW_KERNELS[model.family.row_kernel].adds
+    gp = _built(model, table.added() if adds and not every_row else table)
     if every_row or not adds:
         return gp
     return replace(gp, row_of=np.zeros(0, dtype=np.int64))  # the table has more rows
