@@ -230,3 +230,20 @@ def density_without(
         spread = V[np.ix_(own, own)] - gain @ V[np.ix_(rest, own)]
         found.append(stats.multivariate_normal(center, spread).logpdf(model.y[own]))
     return found
+
+
+def dense_predictions(
+    model: bmx.Model, eb: Any, data: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each row's linear predictor given y, and its variance with beta estimated too."""
+    inverse = np.linalg.inv(marginal(model, eb, data))
+    X = model.design.mu.X
+    cov = np.linalg.inv(X.T @ inverse @ X)
+    beta = cov @ X.T @ inverse @ model.y
+    total = np.zeros((len(X), len(X)))
+    for group in model.design.mu.groups:
+        ZL = group.Z @ eb._law.roots[group.name]
+        total = total + (group.index[:, None] == group.index) * (ZL @ ZL.T)
+    left = X - total @ inverse @ X
+    variance = total - total @ inverse @ total + left @ cov @ left.T
+    return X @ beta + total @ inverse @ (model.y - X @ beta), np.diag(variance)

@@ -22,6 +22,7 @@ from .models import (
     R_of,
     at_theta,
     check_pymc_model,
+    dense_predictions,
     density_without,
     marginal,
     values_of,
@@ -91,27 +92,17 @@ def test_passes_over_pairs_are_the_sums_of_classes(
 def test_prediction_errors_are_those_of_the_dense_model(name: str, known: pd.DataFrame) -> None:
     model = bmx.Model(EVERY[name], known, known_se="se")
     eb = model.fit_eb()
-    inverse = np.linalg.inv(marginal(model, eb, known))
-    X = model.design.mu.X
-    cov = np.linalg.inv(X.T @ inverse @ X)
-    beta = cov @ X.T @ inverse @ model.y
-    mean, total = X @ beta, np.zeros((len(X), len(X)))
-    for group in model.design.mu.groups:
-        ZL = group.Z @ eb._law.roots[group.name]
-        total = total + (group.index[:, None] == group.index) * (ZL @ ZL.T)
-    mean = mean + total @ inverse @ (model.y - X @ beta)
-    left = X - total @ inverse @ X
-    variance = total - total @ inverse @ total + left @ cov @ left.T
+    mean, variance = dense_predictions(model, eb, known)
     found = eb.predict()
     assert found["estimate"].to_numpy() == pytest.approx(mean, rel=1e-6)
-    assert found["sd"].to_numpy() == pytest.approx(np.sqrt(np.diag(variance)), rel=1e-5)
+    assert found["sd"].to_numpy() == pytest.approx(np.sqrt(variance), rel=1e-5)
     R = R_of(model, values_of(eb), known)
     if name == "toep":  # whose constant part is the effects of groups as well
         assert eb.predict(kind="response")["sd"].isna().all()
         assert "sigma and rho of the residuals" in " ".join(str(eb).split())
     else:
         response = eb.predict(kind="response")["sd"].to_numpy()
-        assert response == pytest.approx(np.sqrt(np.diag(variance) + np.diag(R)), rel=1e-5)
+        assert response == pytest.approx(np.sqrt(variance + np.diag(R)), rel=1e-5)
     plain = eb.residuals("response").to_numpy()
     assert eb.residuals("pearson").to_numpy() == pytest.approx(plain / np.sqrt(np.diag(R)))
     white = eb.residuals("normalized").to_numpy()
