@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 import bayesmix as bmx
 
 sys.path.insert(0, str(Path(__file__).parent))
-from memory import status
+from streaming import measured
 
 FORMULA = "yes ~ x + t + (1 | g)"
 
@@ -54,20 +53,8 @@ def main(millions: float, kind: str) -> None:
         write(small, 3000, 10, few=few)
         bmx.Model(FORMULA, small, family="bernoulli").fit_eb().fixed_effects()
         write(large, int(millions * 1e6), 2000, few=few)
-        pa.default_memory_pool().release_unused()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before, start = status("VmRSS"), time.perf_counter()
-        of_processor = time.process_time()
-        model = bmx.Model(FORMULA, large, family="bernoulli")
-        read = time.perf_counter() - start
-        eb = model.fit_eb()
-        seconds = time.perf_counter() - start
-        peak = (status("VmHWM") - before) / 1e6
-        own = time.process_time() - of_processor
-        print(
-            f"{millions:g} million rows, {kind}: {peak:.0f} MB, {seconds:.1f} s ({read:.1f} s the "
-            f"design), {own:.1f} s of processor time"
-        )
+        eb, words = measured(lambda: bmx.Model(FORMULA, large, family="bernoulli"))
+        print(f"{millions:g} million rows, {kind}: {words}")
         print(eb.fixed_effects().to_string())
 
 

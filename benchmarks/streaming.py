@@ -13,7 +13,9 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +46,23 @@ def write(path: Path, n: int, groups: int) -> None:
         writer.close()
 
 
+def measured(model_of: Callable[[], bmx.Model]) -> tuple[Any, str]:
+    """Fit a model whose rows stay on disk: the fit, and what it took in words."""
+    pa.default_memory_pool().release_unused()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, start = status("VmRSS"), time.perf_counter()
+    of_processor = time.process_time()
+    model = model_of()
+    read = time.perf_counter() - start
+    eb = model.fit_eb()
+    seconds = time.perf_counter() - start
+    peak = (status("VmHWM") - before) / 1e6
+    own = time.process_time() - of_processor
+    return eb, (
+        f"{peak:.0f} MB, {seconds:.1f} s ({read:.1f} s the design), {own:.1f} s of processor time"
+    )
+
+
 def main(millions: float) -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
@@ -51,20 +70,8 @@ def main(millions: float) -> None:
         write(small, 2000, 10)
         bmx.Model(FORMULA, small).fit_eb()
         write(large, int(millions * 1e6), 10_000)
-        pa.default_memory_pool().release_unused()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        before, start = status("VmRSS"), time.perf_counter()
-        of_processor = time.process_time()
-        model = bmx.Model(FORMULA, large)
-        read = time.perf_counter() - start
-        eb = model.fit_eb()
-        seconds = time.perf_counter() - start
-        peak = (status("VmHWM") - before) / 1e6
-        own = time.process_time() - of_processor
-        print(
-            f"{millions:g} million rows: {peak:.0f} MB, {seconds:.1f} s ({read:.1f} s the design), "
-            f"{own:.1f} s of processor time"
-        )
+        eb, words = measured(lambda: bmx.Model(FORMULA, large))
+        print(f"{millions:g} million rows: {words}")
         print(eb.variance_components().to_string())
 
 
