@@ -38,6 +38,16 @@ def test_latin_names_keep_their_font() -> None:
         assert fonts.readable(text, family) == text
 
 
+def test_what_one_font_lacks_comes_from_another_that_matplotlib_brings() -> None:
+    letters = "\u1d81\u1d84"  # letters with hooks, which STIX has
+    family = ("DejaVu Sans",)
+    assert fonts.readable(letters, family) == "\\u1d81\\u1d84"
+    found = fonts.with_glyphs("ab" + letters, family)
+    assert found[0] == "DejaVu Sans"
+    assert {ord(c) for c in letters} <= _characters(found)
+    assert fonts.readable(letters, found) == letters
+
+
 @pytest.mark.skipif(not _has(CJK), reason="no font here has Chinese characters")
 def test_other_scripts_take_a_font_that_has_them() -> None:
     family = tuple(mpl.rcParams["font.family"])
