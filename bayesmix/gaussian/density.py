@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayesmix.gaussian.structured import structured_criterion
 __all__ = [
     "MANY_COLUMNS",
     "FixedPrior",
+    "deviance_function",
     "evaluate",
     "log_density",
     "log_likelihood",
@@ -125,6 +127,26 @@ def profiled_deviance(
     return evaluate(eq, co, flat, x, flags, known, gradient, np.empty(1))
 
 
+def deviance_function(
+    eq: Equations, co: Coordinates, reml: bool, known: float
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """`profiled_deviance` as a function of the coordinates and of the gradient that it fills.
+
+    Parameters
+    ----------
+    eq, co, reml, known
+        As of `profiled_deviance`.
+
+    Returns
+    -------
+    callable
+    """
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
+    variance = np.empty(1)
+    call = _kernel_of(eq, co, flat)
+    return lambda x, gradient: float(call(x, flags, known, gradient, variance))
+
+
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
     flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
@@ -153,14 +175,17 @@ def evaluate(
     -------
     float
     """
-    classes, phi = eq.classes, co.phi
+    return float(_kernel_of(eq, co, prior)(x, flags, known, gradient, variance))
 
+
+def _kernel_of(eq: Equations, co: Coordinates, prior: FixedPrior) -> Callable[..., Any]:
+    """The criterion of equations whose residual structure has parameters or none."""
+    classes, phi = eq.classes, co.phi
     if classes is None or phi is None:
-        return criterion(
-            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, known,
-            gradient, variance,
+        return criterion.bound(
+            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean
         )  # fmt: skip
-    return structured_criterion(
+    return structured_criterion.bound(
         eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
-        co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
+        co.floats, prior.precision, prior.mean,
     )  # fmt: skip
