@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, PROFILED, WITH_FIXED, criterion
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.structured import structured_criterion
 
 __all__ = [
@@ -143,7 +144,8 @@ def deviance_function(
     """
     flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
     variance = np.empty(1)
-    call = _kernel_of(eq, co, flat)
+    kernel, given = _kernel_of(eq, co, flat)
+    call = kernel.bound(*given)
     return lambda x, gradient: float(call(x, flags, known, gradient, variance))
 
 
@@ -175,17 +177,16 @@ def evaluate(
     -------
     float
     """
-    return float(_kernel_of(eq, co, prior)(x, flags, known, gradient, variance))
+    kernel, given = _kernel_of(eq, co, prior)
+    return float(kernel(*given, x, flags, known, gradient, variance))
 
 
-def _kernel_of(eq: Equations, co: Coordinates, prior: FixedPrior) -> Callable[..., Any]:
-    """The criterion of equations whose residual structure has parameters or none."""
-    classes, phi = eq.classes, co.phi
+def _kernel_of(eq: Equations, co: Coordinates, prior: FixedPrior) -> tuple[Kernel, tuple[Any, ...]]:
+    """The criterion where the residual structure has parameters or none, and what it is given."""
+    classes, phi, law = eq.classes, co.phi, (prior.precision, prior.mean)
     if classes is None or phi is None:
-        return criterion.bound(
-            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean
-        )  # fmt: skip
-    return structured_criterion.bound(
+        return criterion, (eq.ints, eq.floats, co.ints, co.floats, *law)
+    return structured_criterion, (
         eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
-        co.floats, prior.precision, prior.mean,
+        co.floats, *law,
     )  # fmt: skip
