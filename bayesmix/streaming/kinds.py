@@ -67,10 +67,10 @@ def level_finder(group: GroupingFactor) -> Callable[[pd.DataFrame], np.ndarray]:
     ----------
     group : GroupingFactor
     """
-    columns, values = group.levels.columns, group.levels.values
+    columns, values = group.levels.columns, pd.DataFrame(group.levels.values)
     if not columns:
         return lambda frame: np.zeros(len(frame), dtype=np.int64)
-    finders = [_value_finder(pd.Series(values[name], copy=False)) for name in columns]
+    finders = [_value_finder(values[name]) for name in columns]
     sizes = [size for size, _ in finders]
     n_values, *_ = sizes
 
