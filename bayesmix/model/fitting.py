@@ -337,12 +337,11 @@ def _sample_fast(
 
     mu, priors, names = model.design.mu, model.prior_entries, model.names
     if _is_collapsed(model):
-        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.collapsed import sample_collapsed
         from bayesmix.inference.perfect import refuse_perfect_fit
 
-        problem, known = gaussian_problem(model), canonical(model)
-        refuse_perfect_fit(known.problem, known.predictor, known.y)
+        problem = gaussian_problem(model)
+        refuse_perfect_fit(problem, mu, model.y)
         return sample_collapsed(
             problem,
             problem.coordinates(priors),
