@@ -215,6 +215,8 @@ def build_predictor(
     groups += smooth_factors(smooths, frame, formula)
     _check_names(groups, columns)
     for group in groups:
+        if group.Z is X:
+            continue
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")
     kept, aliased = full_rank(X, columns)

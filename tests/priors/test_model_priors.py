@@ -16,7 +16,7 @@ def table(text: str, data: pd.DataFrame, **priors: Prior) -> pd.DataFrame:
 
 
 def numbers(model: bmx.Model) -> dict[str, dict[str, float]]:
-    return {entry.parameter: dict(entry.prior.parameters) for entry in model._priors}
+    return {entry.parameter: dict(entry.prior.parameters) for entry in model.prior_entries}
 
 
 def test_defaults_scale_with_the_data(data: pd.DataFrame) -> None:
