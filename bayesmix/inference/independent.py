@@ -186,7 +186,7 @@ def take_draws(
             X[c, at], lp[c, at], acceptance[c, at], own = found
             n_evaluated[c] += int((~np.isnan(own)).sum())
             if by_screen is not None and screen is not None:
-                # Of what was not evaluated the approximation will do.
+                # The approximation will do for what was not evaluated.
                 own = by_screen[1] + np.where(np.isnan(own), 0.0, own - screen.top)
             log_w[c].append(own)
             progress.say(sum(len(part) for of_chain in log_w for part in of_chain) // each)
