@@ -355,7 +355,7 @@ def _sample_fast(
         )
     from bayesmix.inference.joint import sample_joint
 
-    gp = glmm_problem(model)
+    gp = glmm_problem(model, in_memory=True)
     predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(
