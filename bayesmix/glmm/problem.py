@@ -297,9 +297,9 @@ def build_glmm_problem(
                 len(predictors),
                 scale_of[0] if scale_of else -1,
             ],
-            index=np.asarray(
-                [own.groups[k].index + first[f] for f, k in enumerate(order)]
-            ).reshape(-1, n),
+            index=np.asarray([own.groups[k].index + first[f] for f, k in enumerate(order)]).reshape(
+                -1, n
+            ),
             u_start=u_start,
             z_start=np.concatenate([[0], np.cumsum(q)]),
             first=first,

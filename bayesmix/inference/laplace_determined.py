@@ -48,9 +48,7 @@ def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMod
     )  # fmt: skip
 
 
-def _passed(
-    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum
-) -> tuple[Passed, np.ndarray]:
+def _passed(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> tuple[Passed, np.ndarray]:
     """The same of rows on disk, and the family's parameters there."""
     mode = mode_of(gp, co, found).passed
     assert mode is not None  # noqa: S101, for mypy

@@ -99,7 +99,7 @@ def in_passes(
     with_fixed : bool
         Whether beta is at its mode as well, or given.
     """
-    eq, own = gp.problem.equations, (beta, prior.precision, prior.mean)
+    own = beta, prior.precision, prior.mean
     key = (with_fixed, *(part.tobytes() for part in (L, phi, *(own if with_fixed else own[:1]))))
     known = gp.rows.known.get("mode")
     if known is not None and known[0] == key:  # the equations are those of it
@@ -153,9 +153,7 @@ def _newton(
         for _ in range(_HALVINGS):
             try_u, try_beta = u + step * (new_u - u), beta + step * (new_beta - beta)
             try_b = _effects(gp, L, try_u)
-            there, bent = _add_up(
-                gp, phi, try_beta, try_b, with_fixed=with_fixed, concave=True
-            )
+            there, bent = _add_up(gp, phi, try_beta, try_b, with_fixed=with_fixed, concave=True)
             try_penalty = penalty_at(try_u, try_beta)
             gain = (there - try_penalty) - (total - penalty)
             if gain >= -1e-11 * (1.0 + abs(total)):
@@ -282,9 +280,7 @@ def blocks_at(gp: GlmmProblem, mode: Passed, phi: np.ndarray) -> Iterator[AtMode
         yield AtMode(rows=rows, eta=eta, value=value, score=first, weights=-second)
 
 
-def row_values(
-    gp: GlmmProblem, rows: RowData, eta: np.ndarray, phi: np.ndarray
-) -> np.ndarray:
+def row_values(gp: GlmmProblem, rows: RowData, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """Log density of each row of a block; minus infinity where a mean cannot be.
 
     Parameters

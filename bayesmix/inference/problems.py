@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bayesmix.inference.row_file import RowFile
     from bayesmix.inference.row_table import RowTable
 
-__all__ = ["gaussian_problem", "glmm_problem", "model_of_rows", "row_scale"]
+__all__ = ["gaussian_problem", "glmm_problem", "model_of_rows", "row_scale", "table_of_rows"]
 
 _GAUSSIAN: WeakKeyDictionary[StatedModel, Problem] = WeakKeyDictionary()
 _GLMM: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
@@ -151,14 +151,12 @@ def _built(model: StatedModel, table: RowTable | RowFile | None = None) -> GlmmP
     )
 
 
-def _problem_of_batches(
-    model: StatedModel, *, every_row: bool, in_memory: bool
-) -> GlmmProblem:
+def _problem_of_batches(model: StatedModel, *, every_row: bool, in_memory: bool) -> GlmmProblem:
     """The same of rows that are read in batches: those that differ, or all in a file."""
     from bayesmix.glmm.rows import ROW_KERNELS
     from bayesmix.inference.row_file import MOST_ROWS, RowFile
 
-    table, adds = _table(model, np.inf if in_memory else MOST_ROWS), False
+    table, adds = table_of_rows(model, np.inf if in_memory else MOST_ROWS), False
     if table is None:
         own = RowFile(own=model.design.mu, streamed=model.design.streamed, family=model.family)
         gp = _built(model, own)
@@ -169,7 +167,15 @@ def _problem_of_batches(
     return replace(gp, row_of=np.zeros(0, dtype=np.int64)) if adds or table is None else gp
 
 
-def _table(model: StatedModel, most: float = np.inf) -> RowTable | None:
+def table_of_rows(model: StatedModel, most: float = np.inf) -> RowTable | None:
+    """Return the rows that differ of a model beyond the normal, read in batches.
+
+    Parameters
+    ----------
+    model : StatedModel
+    most : float
+        How many there may be; with more there is no table.
+    """
     from bayesmix.inference.row_table import row_table
 
     if model.family.is_linear_normal:
@@ -201,7 +207,7 @@ def model_of_rows(model: StatedModel) -> StatedModel:
     """
     if model.design.streamed is None:
         return model
-    table = _table(model)
+    table = table_of_rows(model)
     assert table is not None  # noqa: S101, for mypy
     design = design_of_batch(model.design, table.batch())
     return model.with_parts(design=design, y=table.y)

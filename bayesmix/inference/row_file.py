@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from bayesmix.streaming.rows import Batch
 
 __all__ = ["MOST_ROWS", "RowFile"]
 
-MOST_ROWS = 500_000  # that differ and have a table in memory, where their fit allows a file
+MOST_ROWS = 250_000  # that differ and have a table in memory, where their fit allows a file
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,9 +62,7 @@ class RowFile:
         found, mu, self.constant = StoredRows(), self.own, 0.0
         for batch in self._pieces():
             n = len(batch.y)
-            self.constant += float(
-                constant(self.family.row_kernel, batch.y, batch.extras).sum()
-            )
+            self.constant += float(constant(self.family.row_kernel, batch.y, batch.extras).sum())
             groups = tuple(
                 replace(group, Z=Z, index=index.astype(np.int32))
                 for group, Z, index in zip(mu.groups, batch.Z, batch.index, strict=True)
@@ -95,5 +94,5 @@ def _cut(batches: list[Batch]) -> Iterator[Batch]:
     n = len(whole.y)
     n_pieces = max(1, round(n / BLOCK))
     ends = np.linspace(0, n, n_pieces + 1).astype(np.int64)
-    for start, stop in zip(ends[:-1], ends[1:], strict=True):
+    for start, stop in itertools.pairwise(ends):
         yield whole if n_pieces == 1 else whole.take(np.arange(start, stop))

@@ -259,10 +259,10 @@ def row_table(
     if streamed.products is None:
         make: Callable[[], TableSums] = functools.partial(TableSums, family, most)
         sums = streamed.gather(make)
-    else:
+        if sums.counted() > most:
+            return None
+    else:  # which there is, however many they are
         sums.restore(streamed.products, predictor)
-    if sums.counted() > most:
-        return None
     found = sums.table(predictor)
     streamed.products = sums.array()
     return found

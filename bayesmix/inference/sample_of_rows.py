@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.glmm.data import RowData
 from bayesmix.glmm.problem import GlmmProblem
 
-__all__ = ["Sample", "sample_of_rows"]
+__all__ = ["Sample", "joined_rows", "sample_of_rows"]
 
 _ROWS = 60_000
 _ROWS_OF_A_LEVEL = 15  # with fewer a level says nothing of how levels differ
@@ -33,8 +33,8 @@ class Sample:
     levels: float
 
 
-def sample_of_rows(gp: GlmmProblem, size: int = _ROWS) -> Sample:
-    """Take about as many rows, by a number that is mixed from their place or their level.
+def sample_of_rows(gp: GlmmProblem) -> Sample:
+    """Take some sixty thousand rows, by a number that is mixed from their place or their level.
 
     Each row has the same chance where the levels of the finest factor keep rows enough; else
     some of its levels are taken with all of their rows. The same rows are taken each time.
@@ -43,10 +43,9 @@ def sample_of_rows(gp: GlmmProblem, size: int = _ROWS) -> Sample:
     ----------
     gp : GlmmProblem
         Whose rows are stored.
-    size : int
     """
     rows = gp.rows
-    share = min(1.0, size / rows.n_obs)
+    share = min(1.0, _ROWS / rows.n_obs)
     n_levels = gp.problem.groups[0].n_levels if gp.problem.groups else 1
     by_row = share * rows.n_obs / n_levels >= _ROWS_OF_A_LEVEL
     kept, start = [], 0
@@ -57,7 +56,7 @@ def sample_of_rows(gp: GlmmProblem, size: int = _ROWS) -> Sample:
         taken = np.flatnonzero(_mixed(place) < share)
         if len(taken):
             kept.append(block.of_rows(taken))
-    whole = _joined(kept, rows.header)
+    whole = joined_rows(kept) if kept else rows.header
     levels = 1.0
     if not by_row:
         levels = n_levels / max(1, len(np.unique(whole.index[0])))
@@ -73,11 +72,10 @@ def _mixed(place: np.ndarray) -> np.ndarray:
     return (z ^ (z >> np.uint64(31))) / 2.0**64
 
 
-def _joined(parts: list[RowData], header: RowData) -> RowData:
-    if not parts:
-        return header
-    return header.replace(
-        sizes=np.concatenate([[sum(one.n_obs for one in parts)], header.sizes[1:]]),
+def joined_rows(parts: list[RowData]) -> RowData:
+    """Put blocks of rows behind each other."""
+    return parts[0].replace(
+        sizes=np.concatenate([[sum(one.n_obs for one in parts)], parts[0].sizes[1:]]),
         index=np.concatenate([one.index for one in parts], axis=1),
         X=np.concatenate([one.X for one in parts], axis=1),
         Z=np.concatenate([one.Z for one in parts], axis=1),

@@ -65,8 +65,7 @@ def separated_in_blocks(
         "leave out predictors that few rows have, or read some of the rows into a frame",
     )  # fmt: skip
     asked = [
-        (at.rows.X.T[way != 0], way[way != 0], np.abs(at.score[way != 0]))
-        for at, _, way in parts()
+        (at.rows.X.T[way != 0], way[way != 0], np.abs(at.score[way != 0])) for at, _, way in parts()
     ]
     X, ways, scores = (np.concatenate([one[k] for one in asked]) for k in range(3))
     none = np.zeros(len(R))
@@ -96,9 +95,7 @@ def all_reproduced(
     )
 
 
-def curvature_of_fixed(
-    gp: GlmmProblem, mode: Passed, phi: np.ndarray, least: float
-) -> np.ndarray:
+def curvature_of_fixed(gp: GlmmProblem, mode: Passed, phi: np.ndarray, least: float) -> np.ndarray:
     """X'WX of the working columns, W the sizes of the rows' curvatures.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.inference.announce import announce
 from bayesmix.inference.empirical import blas_threads
 from bayesmix.inference.laplace import (
     LaplaceOptimum,
@@ -37,6 +38,7 @@ _STEPS, _HALVINGS = 60, 12
 _LEFT = 1e-9  # of the criterion, which one more step would gain
 _LEAST_CURVATURE = 1e-3
 _NEAR_ZERO = np.log(0.1)  # of a standard deviation, in its unit
+_MANY = 1_000_000  # rows, of which a pass takes a good part of a second
 _LONGEST = 2.0  # of a step, in logarithms and units
 
 
@@ -54,6 +56,8 @@ def maximise_in_passes(
     """
     begin = time.perf_counter()
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
+    if gp.rows.n_obs > _MANY:
+        announce(f"Going over {gp.rows.n_obs:,} rows in a temporary file ...", progress=True)
     with blas_threads(gp.problem):
         sample = sample_of_rows(gp)
         near = maximise_laplace(sample.gp, co, prior, priors, link_start)
@@ -78,9 +82,7 @@ def maximise_in_passes(
         return optimum_of(marginal, search, best, 1, time.perf_counter() - begin)
 
 
-def _metric(
-    marginal: WarmMarginal, x: np.ndarray, B: np.ndarray, sample: Sample
-) -> np.ndarray:
+def _metric(marginal: WarmMarginal, x: np.ndarray, B: np.ndarray, sample: Sample) -> np.ndarray:
     """About the Hessian of the criterion of all rows, positive definite, in the search's units.
 
     The sample says it of theta, where its levels are those of all rows, and of the family's

@@ -25,10 +25,10 @@ from bayesmix.inference.separation import null_space
 from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
-from bayesmix.laws.laplace_rows import ridge_of
 from bayesmix.laws.limits import unheard_in_words
 from bayesmix.laws.parameters import ParameterDraws, repeated
 from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.ridge import ridge_of
 from bayesmix.laws.rows import Rows
 from bayesmix.laws.threshold_draws import with_thresholds
 from bayesmix.laws.values import Values, by_name
