@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.gaussian.linking import inner
 from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
 
-__all__ = ["RowArrays", "RowData", "rows_at"]
+__all__ = ["RowArrays", "RowData", "joined_rows", "rows_at"]
 
 
 class RowData(Packed):
@@ -127,6 +127,20 @@ class RowData(Packed):
     def link(self) -> int:
         """Code of the links in `glmm.rows`; with one predictor that of mu's."""
         return int(self.sizes[4])
+
+
+def joined_rows(parts: list[RowData]) -> RowData:
+    """Put blocks of rows behind each other."""
+    return parts[0].replace(
+        sizes=np.concatenate([[sum(one.n_obs for one in parts)], parts[0].sizes[1:]]),
+        index=np.concatenate([one.index for one in parts], axis=1),
+        X=np.concatenate([one.X for one in parts], axis=1),
+        Z=np.concatenate([one.Z for one in parts], axis=1),
+        **{
+            name: np.concatenate([getattr(one, name) for one in parts])
+            for name in ("y", "trials", "offset")
+        },
+    )  # fmt: skip
 
 
 class RowArrays(NamedTuple):

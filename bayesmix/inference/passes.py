@@ -115,7 +115,7 @@ def _newton(
     u: np.ndarray, *, with_fixed: bool,
 ) -> Passed:  # fmt: skip
     eq = gp.problem.equations
-    n_root, r = len(eq.root_y), int(eq.sizes[3])
+    n_root, r = len(eq.root_y), len(eq.root_y) - gp.problem.n_fixed
     K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
     scalars, new_u, new_root = np.zeros(6), np.empty(len(u)), np.zeros(n_root)
     P, mean = np.ascontiguousarray(prior.precision), np.asarray(prior.mean)
@@ -208,7 +208,7 @@ def _value_and_gradient(
         return -np.inf
     u[:] = mode.u
     value = mode.value - mode.penalty - 0.5 * mode.log_det
-    n_root, r = len(eq.root_y), int(eq.sizes[3])
+    n_root, r = len(eq.root_y), len(eq.root_y) - gp.problem.n_fixed
     inverse, S = np.empty((n_root, n_root)), np.empty(len(L))
     diagonal, across, none = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.zeros(1)
     inverse_moments(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.glmm.data import RowData
+from bayesmix.glmm.data import joined_rows
 from bayesmix.glmm.problem import GlmmProblem
 
-__all__ = ["Sample", "joined_rows", "sample_of_rows"]
+__all__ = ["Sample", "sample_of_rows"]
 
 _ROWS = 60_000
 _ROWS_OF_A_LEVEL = 15  # with fewer a level says nothing of how levels differ
@@ -70,17 +70,3 @@ def _mixed(place: np.ndarray) -> np.ndarray:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (z ^ (z >> np.uint64(31))) / 2.0**64
-
-
-def joined_rows(parts: list[RowData]) -> RowData:
-    """Put blocks of rows behind each other."""
-    return parts[0].replace(
-        sizes=np.concatenate([[sum(one.n_obs for one in parts)], parts[0].sizes[1:]]),
-        index=np.concatenate([one.index for one in parts], axis=1),
-        X=np.concatenate([one.X for one in parts], axis=1),
-        Z=np.concatenate([one.Z for one in parts], axis=1),
-        **{
-            name: np.concatenate([getattr(one, name) for one in parts])
-            for name in ("y", "trials", "offset")
-        },
-    )  # fmt: skip

@@ -103,7 +103,7 @@ def _metric(marginal: WarmMarginal, x: np.ndarray, B: np.ndarray, sample: Sample
             FixedPrior(np.eye(p), x[n_x - p :]), beta=x[n_x - p :], u=marginal.u,
             with_fixed=False,
         )  # fmt: skip
-        r = int(eq.sizes[3])
+        r = len(eq.root_y) - p
         if mode.status == 1:
             marginal.u[:] = mode.u
             C = np.tril(mode.root[r:, r:])

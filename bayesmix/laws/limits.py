@@ -227,7 +227,7 @@ class Limits(Mode):
     def _rises(self) -> np.ndarray | Rises:
         """Which way the likelihood of each row of `gp` rises for ever, shape (n,).
 
-        Of rows on disk what says so of a block of them.
+        Where rows are on disk, what says so of a block of them.
         """
         if self.gp.rows.is_stored:
             family = self.model.family

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.gaussian.rowvariance import RowVariance, WeighedRows, row_variance_of_parts
+from bayesmix.glmm.data import joined_rows
 from bayesmix.inference.effects_given_data import adaptive_points
 from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.passes import AtMode, blocks_at, row_values
-from bayesmix.inference.sample_of_rows import joined_rows
 from bayesmix.laws.ridge import ridge_of_parts
 
 if TYPE_CHECKING:
