@@ -269,7 +269,9 @@ class JointLaplace(Law):
         return found
 
     def _reaching(self, model: StatedModel) -> Law:
-        return self.seen_as(model)
+        found = copy.copy(self)
+        found.model, found.whole = model, self.whole.reaching_in_all(model)
+        return found
 
     # -- rows -----------------------------------------------------------------
 
