@@ -82,7 +82,7 @@ class SeveralGivenData:
         Parameters
         ----------
         rows : Rows
-            Of this predictor.
+            Those of this predictor.
         parameter : str
         """
         value = self._mean_function(rows, [parameter], parameter, None)

@@ -223,10 +223,10 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         names, columns = self.own_parameters(asked)
         at, family = names.index("sigma"), self.model.family
         lower, upper = (
-            np.sqrt(float(family.residual_variance({**self.family_values, "sigma": end[at]})))
+            np.sqrt(np.asarray(family.residual_variance({**self.family_values, "sigma": end[at]})))
             for end in (columns["lower"], columns["upper"])
         )
-        return lower, upper
+        return float(lower), float(upper)
 
     def _own_at(
         self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray

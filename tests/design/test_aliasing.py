@@ -39,7 +39,7 @@ def unknown(built: Design, new: pd.DataFrame) -> np.ndarray:
 
 
 def distance(built: Design, data: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
-    """Of each new row from the row space of the full design, by its null space."""
+    """The part of each new row from the row space of the full design, by its null space."""
     full = built.mu.fixed_columns.build(data)
     unit = np.abs(full).max(axis=0)
     unit[unit == 0] = 1.0
