@@ -213,7 +213,7 @@ def build_design(
     rows = complete_rows(given | named, n_given, missing)
     if rows is not None:
         used = pd.DataFrame(given, index=row_labels, copy=False).iloc[rows]
-        given, row_labels = dict(used.items()), used.index
+        given, row_labels = {str(name): own for name, own in used.items()}, used.index
     beside = {
         name: positive_values(name, values if rows is None else values[rows], row_labels)
         for name, values in beside.items()

@@ -109,7 +109,7 @@ def taken_columns(
         }
         return columns, table.index
     frame = _as_frame(table, wanted)
-    return dict(frame.items()), frame.index
+    return {str(name): column for name, column in frame.items()}, frame.index
 
 
 def _as_frame(table: Any, wanted: list[str]) -> pd.DataFrame:

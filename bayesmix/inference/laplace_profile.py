@@ -190,7 +190,7 @@ def seconds_of_profiles(gp: GlmmProblem, n_quadrature: int) -> float:
     at some 400.
     """
     rows, eq = gp.rows, gp.problem.equations
-    n, columns, n_root = len(rows.y), max(int(rows.z_start[-1]), 1), len(eq.root_y)
+    n, columns, n_root = rows.n_obs, max(int(rows.z_start[-1]), 1), len(eq.root_y)
     co = gp.problem.absolute_coordinates()
     profiled = co.n_x + len(gp.phi)
     n_x = profiled + gp.problem.n_fixed
