@@ -241,9 +241,9 @@ class ValueDensity:
         eq = self.eq
         if eq.n_chain != 1 or eq.sizes[1] != 0:
             return WHOLE
-        if eq.q[0] <= _MOST_SHORT:
-            return LEVELS
-        return PATTERNS if len(eq.pattern_count) and eq.classes is None else WHOLE
+        if len(eq.pattern_count) and eq.classes is None:
+            return PATTERNS
+        return LEVELS if eq.q[0] <= _MOST_SHORT else WHOLE
 
     @property
     def state_size(self) -> int:

@@ -1,6 +1,6 @@
 """The grouping factors of a normal model taken apart: each is a model given the others' effects.
 
-Of the rows all that a factor has to know are cross-products: its own, and those between its
+All that a factor has to know of the rows are cross-products: its own, and those between its
 levels and the others', which are as sparse as levels meet.
 """
 

@@ -348,7 +348,6 @@ def _sample_fast(
         of_groups = {g.name: _variables(names, g) for g in mu.groups}
         return sample_gibbs(model, settings, of_groups, group_draws, by_factors)
     if _is_collapsed(model):
-        from bayesmix.inference.canonical import canonical
         from bayesmix.inference.collapsed import sample_collapsed
         from bayesmix.inference.iterative_start import mode_of_large
         from bayesmix.inference.perfect import refuse_perfect_fit
@@ -357,8 +356,8 @@ def _sample_fast(
         how: CollapsedSampler = "nuts"
         if target_accept is None and (sampler == "auto" or sampler == "independent"):  # noqa: PLR1714, for mypy
             how = sampler
-        problem, known = gaussian_problem(model), canonical(model)
-        refuse_perfect_fit(known.problem, known.predictor, known.y)
+        problem = gaussian_problem(model)
+        refuse_perfect_fit(problem, mu, model.y)
         draws = sample_collapsed(
             problem,
             problem.coordinates(priors),

@@ -47,7 +47,10 @@ def test_values_are_those_of_the_density_with_a_gradient(
 def test_levels_that_share_a_pattern_have_one_factor(rng: np.random.Generator) -> None:
     data = make_data(n=210).assign(k=np.repeat(np.arange(30), 7), x=np.tile(np.arange(7.0), 30))
     data["z"] = data["x"] ** 2
-    ways = {"y ~ x + (x | k)": LEVELS, "y ~ x + (x + z | k)": PATTERNS, "y ~ x": WHOLE}
+    ways = {
+        "y ~ x + (x | k)": PATTERNS, "y ~ x + (1 | k)": PATTERNS, "y ~ u + (x | k)": LEVELS,
+        "y ~ x + (x + z | k)": PATTERNS, "y ~ x": WHOLE,
+    }  # fmt: skip
     for text, how in ways.items():
         density = density_of(*make_problem(text, data))
         assert density.how == how

@@ -157,7 +157,8 @@ def test_a_lazy_frame_of_polars(data: pd.DataFrame) -> None:
 
 
 def test_a_relation_of_duckdb(data: pd.DataFrame, tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
+    import duckdb
+
     data.to_parquet(tmp_path / "all.parquet")
     relation = duckdb.read_parquet(str(tmp_path / "all.parquet")).project('*, y + 0 as "a b"')
     expected = bmx.Model("y ~ x + t + (1 | school)", data).fit_eb().fixed_effects()
