@@ -103,7 +103,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
         u[n_nodes + i] = root_y[i]
     effects(eq, L, u, carray(b, (n_b,)))
     # The inverse may stand where the factor did, if that is not asked for another one.
-    apart = np.empty(n * n if with_fixed == 0 else 0)
+    apart = np.empty(n * n if with_fixed == 0 else 1)
     inverse = pointer(apart) if with_fixed == 0 else pointer(root)
     blocks = np.empty(eq.K_size)
     _inverse_moments(
@@ -154,6 +154,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
             at += q * q
             if f >= n_chain:
                 first += q
+    root[:1], apart[0] = 0.0, 0.0  # held till here
     return 1
 
 
