@@ -275,7 +275,8 @@ class _Kept:
         out = {}
         n = int((~np.isnan(self.which)).sum())
         for name, (b_0, total_0) in (self._about or {}).items():
-            b, b_square, total, total_square = sum(own[name] for own in self._sums) / n
+            sums = np.sum([own[name] for own in self._sums], axis=0)
+            b, b_square, total, total_square = sums / n
             out[name] = GroupMoments(
                 mean=b_0 + b,
                 sd=np.sqrt(np.maximum(b_square - b**2, 0.0)),

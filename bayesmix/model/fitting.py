@@ -382,7 +382,7 @@ def _sample_joint(model: FittableModel, settings: SamplerSettings, *, careful: b
     from bayesmix.inference.problems import glmm_problem
 
     priors, names = model.prior_entries, model.names
-    gp = glmm_problem(model)
+    gp = glmm_problem(model, in_memory=True)
     predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(
