@@ -204,9 +204,7 @@ class DrawnRows(Law):
         return replace(self, model=model, of_fit=self, part=part)
 
     def _reaching(self, model: StatedModel) -> Self:
-        others = {
-            name: replace(own, model=model, of_fit=own) for name, own in self.others.items()
-        }
+        others = {name: replace(own, model=model, of_fit=own) for name, own in self.others.items()}
         return replace(self, model=model, of_fit=self, others=others)
 
     # -- rows -----------------------------------------------------------------

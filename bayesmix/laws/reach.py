@@ -200,7 +200,9 @@ def reaching_draws(
             words = [seed, name_key("effects at new positions"), name_key(owner + name)]
             rng = np.random.default_rng(np.random.SeedSequence(words))
             b[name] = reach.effects(b[name], sd, structure, rng)
-        scales[name] = GroupScale(owner + name, functools.partial(_roots, reach, sd, corr, structure))
+        scales[name] = GroupScale(
+            owner + name, functools.partial(_roots, reach, sd, corr, structure)
+        )
     return replace(found, b=b, scales=scales)
 
 
