@@ -173,15 +173,15 @@ def moments(  # type: ignore[no-untyped-def]
     """
     eq = equations_at(eq_ints, eq_floats)
     with_fixed = flags & WITH_FIXED != 0
-    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2 and flags & GENERAL == 0:
-        return 1 if _one_factor(
-            eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
-        ) else 0  # fmt: skip
     if eq.n_patterns > 0 and flags & GENERAL == 0:
         return _pattern_moments(
             eq_ints, eq_floats, L, precision, prior, prior_y, flags & WITH_FIXED, S, U, beta,
             beta_cov, scalars,
         )  # fmt: skip
+    if eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] <= 2 and flags & GENERAL == 0:
+        return 1 if _one_factor(
+            eq, L, precision, prior, prior_y, with_fixed, S, U, beta, beta_cov, scalars
+        ) else 0  # fmt: skip
     n, nothing = eq.n_root, np.empty(0)
     u, root_y, inverse = np.empty(node_starts(eq)[-1]), np.empty(n), np.empty((n, n))
     return _general(

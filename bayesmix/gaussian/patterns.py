@@ -25,7 +25,12 @@ __all__ = [
     "whiten_pattern",
 ]  # fmt: skip
 
-_FEWEST_EFFECTS = 3  # fewer have a kernel of their own
+# Levels to a pattern from which on a shared factor is cheaper, by the number of effects: one
+# or two have kernels of their own, that pass over the levels.
+_FEWEST_LEVELS = {1: 8, 2: 8}
+_FEWEST_LEVELS_OTHERWISE = 2
+# So many levels tell whether patterns are worth looking for in all of them.
+_LOOKED_AT, _FEWEST_THERE = 512, 1.1
 _DIGITS = 2.0**40  # to which products are compared: rows in another order round otherwise
 
 _factor_root, _root_inverse, _solve_root = (
@@ -34,7 +39,9 @@ _factor_root, _root_inverse, _solve_root = (
 
 
 def share_patterns(equations: Equations) -> Equations:
-    """Add the patterns of the levels, where there are at most half as many.
+    """Add the patterns of the levels, where levels enough have each in common.
+
+    Where the first levels hardly share any, the others are taken to share none.
 
     Parameters
     ----------
@@ -43,32 +50,46 @@ def share_patterns(equations: Equations) -> Equations:
     Returns
     -------
     Equations
-        The same if there is not one grouping factor, of three effects or more.
+        The same if there is not one grouping factor, or too many patterns.
     """
     n_chain, n_rest, n_levels = (int(n) for n in equations.sizes[:3])
-    if n_chain != 1 or n_rest or equations.q[0] < _FEWEST_EFFECTS or n_levels < 2:
+    if n_chain != 1 or n_rest or n_levels < 2:
         return equations
     q, p = int(equations.q[0]), equations.n_fixed
-    products = np.column_stack([
-        equations.K.reshape(n_levels, q * q),
-        equations.panel.reshape(n_levels, q, p + 1)[:, :, :p].reshape(n_levels, q * p),
-    ])  # fmt: skip
-    largest = np.abs(products).max(axis=0)
-    rounded = np.round(products / np.where(largest > 0, largest, 1.0) * _DIGITS)
-    key = rounded @ np.random.default_rng(0).normal(size=rounded.shape[1])
-    _, first, pattern = np.unique(key, return_index=True, return_inverse=True)
-    if 2 * len(first) > n_levels or not np.array_equal(rounded[first][pattern], rounded):
+    fewest = _FEWEST_LEVELS.get(q, _FEWEST_LEVELS_OTHERWISE)
+    blocks = equations.K.reshape(n_levels, q * q)
+    panels = equations.panel.reshape(n_levels, q, p + 1)[:, :, :p].reshape(n_levels, q * p)
+    some = slice(_LOOKED_AT)
+    if n_levels > _LOOKED_AT and _patterns(blocks[some], panels[some], _FEWEST_THERE) is None:
         return equations
+    found = _patterns(blocks, panels, fewest)
+    if found is None:
+        return equations
+    first, pattern = found
     shared = equations.replace(
         pattern=pattern,
         pattern_count=np.bincount(pattern),
-        pattern_block=products[first, : q * q].ravel(),
-        pattern_panel=products[first, q * q :].ravel(),
+        pattern_block=blocks[first].ravel(),
+        pattern_panel=panels[first].ravel(),
         pattern_y=np.zeros(len(first) * q),
         pattern_yy=np.zeros(len(first) * q * q),
     )
     sum_responses(shared)
     return shared
+
+
+def _patterns(
+    blocks: np.ndarray, panels: np.ndarray, fewest: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """First level of each pattern and the levels' patterns; None if levels are too few to each."""
+    products = np.hstack([blocks, panels])
+    largest = np.abs(products).max(axis=0)
+    rounded = np.round(products / np.where(largest > 0, largest, 1.0) * _DIGITS)
+    key = rounded @ np.random.default_rng(0).normal(size=rounded.shape[1])
+    _, first, pattern = np.unique(key, return_index=True, return_inverse=True)
+    if fewest * len(first) > len(products) or not np.array_equal(rounded[first][pattern], rounded):
+        return None
+    return first, pattern
 
 
 def sum_responses(equations: Equations) -> None:

@@ -1,9 +1,9 @@
 """The collapsed log density as a value, with the factor it came from: what one draw costs.
 
-No gradient is taken. One grouping factor with one or two effects is one pass over its
-levels, levels that share a pattern one factor for all of them, and everything else the
-blocked Cholesky. Each leaves the root's factor and half-solved right-hand side, from which
-(beta, b) are drawn at the same theta.
+No gradient is taken. Levels that share a pattern take one factor for all of them, one
+grouping factor with one or two effects is one pass over its levels, and everything else
+takes the blocked Cholesky. Each leaves the root's factor and half-solved right-hand side,
+from which (beta, b) are drawn at the same theta.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,18 +30,18 @@ from bayesmix.glmm.rows import (
     packed_links,
 )
 from bayesmix.glmm.stack import Stack, stacked
+from bayesmix.glmm.stored import StoredRows
 from bayesmix.priors.model_priors import ModelPriors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bayesmix.families import Family
-    from bayesmix.glmm.stored import StoredRows
 
 __all__ = ["GlmmProblem", "Pack", "build_glmm_problem", "kernel_name", "kernel_trials"]
 
 
-# Of a predictor with rows, its offset, responses and what is given per row.
+# Takes a predictor with rows, its offset, responses and what is given per row.
 Pack = Callable[[LinearPredictor, np.ndarray, np.ndarray, "Mapping[str, np.ndarray]"], RowData]
 
 
@@ -133,6 +133,11 @@ class GlmmProblem:
         summed = np.bincount(self.row_of[says], rises[says], minlength=n)
         found = np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
         return np.where(counts > 0, found, np.nan)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What the last passes over rows on disk have found; those in memory are not asked."""
+        return self.rows.known if isinstance(self.rows, StoredRows) else {}
 
     @property
     def n_effects(self) -> int:

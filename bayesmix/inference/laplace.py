@@ -365,7 +365,9 @@ def search_of(marginal: WarmMarginal) -> Search:
         return -2.0 * value
 
     unit = log_units(co) + np.log(gp.sd_units(co))
-    return Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
+    return Search(
+        criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit, steady=False
+    )  # fmt: skip
 
 
 def optimum_of(

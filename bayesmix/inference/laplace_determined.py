@@ -97,10 +97,9 @@ def separated(
     if not (p and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
     if not isinstance(rises, np.ndarray):
-        mode, phi = _passed(gp, co, found)
         near = np.inf if thorough else _NEAR
         held = held_directions(prior)
-        return separated_in_blocks(gp, mode, phi, held, rises, near)
+        return separated_in_blocks(gp, *_passed(gp, co, found), held, rises, near)
     unknown = silent(gp, prior, rises)
     if not (np.abs(rises) > 0).any() or unknown.shape[1] == p:
         return unknown

@@ -48,6 +48,8 @@ class LaplaceLikelihood:
         Where a search may start.
     polish : bool
         Not worth its evaluations for an interval: the deviance is flat at its bottom.
+    steady : bool
+        Each evaluation starts where the one before it has ended.
     """
 
     marginal: Callable[[np.ndarray, np.ndarray], float]
@@ -58,6 +60,7 @@ class LaplaceLikelihood:
     n_corr: int
     starts: list[np.ndarray]
     polish: bool = False
+    steady: bool = False
 
     @property
     def edges(self) -> np.ndarray:
@@ -167,7 +170,7 @@ def profile_working_coefficient(
 
         return Search(
             of_rest, rest.size, n_sd, likelihood.n_corr, np.ones(n_sd, dtype=bool),
-            likelihood.unit, polish=likelihood.polish,
+            likelihood.unit, polish=likelihood.polish, steady=likelihood.steady,
         )  # fmt: skip
 
     profile = Profile(

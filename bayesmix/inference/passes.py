@@ -101,12 +101,12 @@ def in_passes(
     """
     own = beta, prior.precision, prior.mean
     key = (with_fixed, *(part.tobytes() for part in (L, phi, *(own if with_fixed else own[:1]))))
-    known = gp.rows.known.get("mode")
+    known = gp.known.get("mode")
     if known is not None and known[0] == key:  # the equations are those of it
         return known[1]
-    gp.rows.known.clear()
+    gp.known.clear()
     found = _newton(gp, L, phi, prior, beta, u, with_fixed=with_fixed)
-    gp.rows.known["mode"] = key, found
+    gp.known["mode"] = key, found
     return found
 
 
@@ -182,12 +182,12 @@ def laplace_in_passes(
     co, prior, priors, x, u, gradient
         As of `value_at`.
     """
-    key, known = (priors, x.tobytes()), gp.rows.known.get("value")
+    key, known = (priors, x.tobytes()), gp.known.get("value")
     if known is not None and known[0] == key:
         value, gradient[:], u[:] = known[1:]
         return float(value)
     value = _value_and_gradient(gp, co, prior, priors, x, u, gradient)
-    gp.rows.known["value"] = key, value, gradient.copy(), u.copy()
+    gp.known["value"] = key, value, gradient.copy(), u.copy()
     return value
 
 

@@ -62,7 +62,7 @@ def maximise_in_passes(
         sample = sample_of_rows(gp)
         near = maximise_laplace(sample.gp, co, prior, priors, link_start)
         B = hessian(sample.gp, co, prior, priors, near.x, near.u, np.ones(len(near.x), dtype=bool))
-        gp.rows.known.clear()  # the equations are those of the sample
+        gp.known.clear()  # the equations are those of the sample
         marginal = WarmMarginal(gp, co, fixed, priors, near.u)
         marginal.u[:] = near.u
         search = search_of(marginal)

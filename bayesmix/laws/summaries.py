@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bayesmix.arguments import check_probability, one_of
-from bayesmix.laws.arviz_arrays import chain_diagnostics, diagnosed
+from bayesmix.laws.chain_diagnostics import bulk_and_r_hat, quantile_ess
 
 __all__ = [
     "DIAGNOSTICS",
@@ -27,8 +27,10 @@ __all__ = [
 IntervalKind = Literal["eti", "hdi"]
 Point = Literal["mean", "median"]
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat")
+_FAR = 1e150  # beyond which squares overflow
 FEWEST = 20  # draws that have limits; those of fewer would be mere extremes of chance
 LEAST_DRAWS = 4  # of a chain: each is split in two to be diagnosed
+_LIMITS = (0.025, 0.975)
 _TAILS = (0.05, 0.95)  # of the tail effective sample size (Vehtari et al. 2021)
 
 
@@ -79,10 +81,20 @@ def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarra
     """
     flat = _pooled(draws)
     center = flat.mean(axis=0) if options.point == "mean" else np.median(flat, axis=0)
-    spread = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
+    spread = _sd(flat) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
     lower, upper = _interval(flat, options)
     columns = {"estimate": center, "sd": spread, "lower": lower, "upper": upper}
     return columns | diagnose(draws) if options.diagnostics else columns
+
+
+def _sd(flat: np.ndarray) -> np.ndarray:
+    """Standard deviation of columns, also of numbers whose squares are none."""
+    top = np.abs(flat).max(axis=0, initial=0.0)
+    far = np.isfinite(top) & (top > _FAR)
+    if not far.any():
+        return np.asarray(flat.std(axis=0, ddof=1))
+    unit = np.where(far, top, 1.0)
+    return np.asarray((flat / unit).std(axis=0, ddof=1) * unit)
 
 
 def _pooled(draws: np.ndarray) -> np.ndarray:
@@ -121,7 +133,7 @@ def varying(draws: np.ndarray) -> np.ndarray:
 
 
 def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
-    """Effective sample sizes and r_hat (Vehtari et al. 2021), through ArviZ.
+    """Effective sample sizes and r_hat (Vehtari et al. 2021), as ArviZ has them.
 
     Parameters
     ----------
@@ -133,14 +145,26 @@ def diagnose(draws: np.ndarray) -> dict[str, np.ndarray]:
         ess_bulk, ess_tail, r_hat. NaN where a quantity is constant, where a
         chain has fewer than four draws, and r_hat of a single chain too.
     """
-    n_draws, k = draws.shape[1:]
-    out = {name: np.full(k, np.nan) for name in DIAGNOSTICS}
-    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
-    if n_draws < LEAST_DRAWS or varies.size == 0:
-        return out
-    for i in varies.tolist():
-        out["ess_bulk"][i], out["ess_tail"][i], out["r_hat"][i] = diagnosed(draws[:, :, i], _TAILS)
-    return out
+    bulk, tail, r_hat = np.full((3, draws.shape[2]), np.nan)
+    judged = _judged(draws)
+    if judged.size:
+        moving = _chosen(draws, judged)
+        bulk[judged], r_hat[judged] = bulk_and_r_hat(moving)
+        tail[judged] = quantile_ess(moving, _TAILS).min(axis=0)
+    return dict(zip(DIAGNOSTICS, (bulk, tail, r_hat), strict=True))
+
+
+def _judged(draws: np.ndarray) -> np.ndarray:
+    """Positions of quantities that vary, if chains are long enough to be split."""
+    if draws.shape[1] < LEAST_DRAWS:
+        return np.zeros(0, dtype=int)
+    with np.errstate(invalid="ignore"):
+        return np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
+
+
+def _chosen(draws: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Draws of some quantities; no copy where these are all."""
+    return draws if len(which) == draws.shape[2] else draws[:, :, which]
 
 
 def monte_carlo_errors(draws: np.ndarray) -> dict[str, np.ndarray]:
@@ -157,13 +181,13 @@ def monte_carlo_errors(draws: np.ndarray) -> dict[str, np.ndarray]:
     """
     from arviz_stats.base import array_stats
 
-    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
+    judged = _judged(draws)
     out = {}
     for method in ("mean", "median", "sd"):
         found = np.full(draws.shape[2], np.nan)
-        if draws.shape[1] >= LEAST_DRAWS and varies.size:
-            moving: Any = draws[:, :, varies]
-            found[varies] = array_stats.mcse(moving, chain_axis=0, draw_axis=1, method=method)
+        if judged.size:
+            moving: Any = _chosen(draws, judged)
+            found[judged] = array_stats.mcse(moving, chain_axis=0, draw_axis=1, method=method)
         out[f"mcse_{method}"] = found
     return out
 
@@ -185,10 +209,7 @@ def ess_of_limits(draws: np.ndarray) -> np.ndarray:
         NaN where `diagnose` has it.
     """
     out = np.full(draws.shape[2], np.nan)
-    varies = np.flatnonzero(np.ptp(_pooled(draws), axis=0) > 0)
-    if draws.shape[1] < LEAST_DRAWS or varies.size == 0:
-        return out
-    arviz = chain_diagnostics()
-    for i in varies.tolist():
-        out[i] = np.fmin(*(arviz.quantile_ess(draws[:, :, i], prob) for prob in (0.025, 0.975)))
+    judged = _judged(draws)
+    if judged.size:
+        out[judged] = quantile_ess(_chosen(draws, judged), _LIMITS).min(axis=0)
     return out

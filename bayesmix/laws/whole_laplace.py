@@ -23,6 +23,7 @@ from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.inference.separation import null_space
+from bayesmix.inference.stored_limits import Rises
 from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
@@ -76,7 +77,7 @@ class WholeLaplace(LaplaceLaw):
         return np.zeros(len(y))
 
     def _separated_by(
-        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray
+        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray | Rises
     ) -> np.ndarray:
         """Directions of predictors that the rows say nothing of where the search has ended.
 

@@ -160,16 +160,19 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
             For a family that has none, and where it differs from row to row; it is an
             AttributeError, too.
         """
-        if not self._law.has_sigma:
+        normal = self.model.family.is_normal
+        if not self._law.has_sigma and not normal:
             raise NotApplicableError(
                 f"the {self.model.family.name} family has no residual standard deviation; "
                 "see family_parameters()"
             )
         law: Any = self._law
-        scale = law.problem.scale
-        if scale is None:
+        if not law.has_sigma and "sigma" in self.model.parameters:  # by Laplace's approximation
+            return float(law.family_values["sigma"])
+        scale = law.problem.scale if law.has_sigma else None
+        if scale is None and law.has_sigma:
             return float(law.optimum.sigma)
-        if scale.is_number:
+        if scale is not None and scale.is_number:
             return float(law.residual_values[scale.variable])
         raise NotApplicableError(
             'sigma differs from row to row: `fixed_effects(parameter="sigma")` has the '

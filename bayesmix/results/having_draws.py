@@ -39,10 +39,11 @@ def law_of_tree(model: StatedModel, tree: xr.DataTree) -> DrawsLaw:
     -------
     DrawsLaw
     """
-    posterior = tree["posterior"]
+    posterior = tree["posterior"].to_dataset()
+    variables = posterior.variables
 
     def values(name: str) -> np.ndarray:
-        return np.asarray(posterior[name].transpose("chain", "draw", ...).values)
+        return np.asarray(variables[name].transpose("chain", "draw", ...).values)
 
     no_beta = np.zeros((posterior.sizes["chain"], posterior.sizes["draw"], 0))
     moments = _moments(model, tree)

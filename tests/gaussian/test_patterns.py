@@ -24,7 +24,10 @@ def balanced(rng: np.random.Generator) -> pd.DataFrame:
     return table.sample(frac=1.0, random_state=1)  # rows of a level in any order
 
 
-TEXTS = ["y ~ t + ar1(t | k)", "y ~ 1 + (t + I(t**2) | k)", "y ~ t + (1 | k) + exp(t | k)"]
+TEXTS = [
+    "y ~ t + ar1(t | k)", "y ~ 1 + (t + I(t**2) | k)", "y ~ t + (1 | k) + exp(t | k)",
+    "y ~ t + (t | k)", "y ~ t + (t || k)", "y ~ t + (1 | k)",
+]  # fmt: skip
 
 
 def one_by_one(equations: Equations) -> Equations:
@@ -118,6 +121,27 @@ def test_levels_that_differ_share_nothing() -> None:
     _, problem = make_problem("y ~ x + (x + z + u | k)", make_data())
     assert not len(problem.equations.pattern)
     assert share_patterns(problem.equations) is problem.equations
+
+
+@pytest.mark.parametrize("text", ["y ~ t + (1 | k)", "y ~ t + (t | k)"])
+def test_few_levels_to_a_pattern_share_nothing(text: str, rng: np.random.Generator) -> None:
+    """One or two effects have a pass of their own, cheaper than a factor for a few levels."""
+    alike = balanced(rng).query("k % 4 > 0")
+    for n in (7, 8):
+        levels = alike[alike["k"].isin(alike["k"].unique()[:n])]
+        _, problem = make_problem(text, levels)
+        assert len(problem.equations.pattern_count) == (n == 8)
+
+
+@pytest.mark.parametrize(("n_kinds", "found"), [(3, 3), (900, 0)])
+def test_the_first_levels_tell_whether_patterns_are_looked_for(
+    n_kinds: int, found: int, rng: np.random.Generator
+) -> None:
+    at = rng.normal(size=(n_kinds, 3))[np.arange(9000) % n_kinds]
+    table = pd.DataFrame({"k": np.repeat(np.arange(9000), 3), "t": at.ravel()})
+    table["y"] = rng.normal(size=len(table))
+    _, problem = make_problem("y ~ t + (1 | k)", table)
+    assert len(problem.equations.pattern_count) == found
 
 
 def test_sums_follow_another_response(rng: np.random.Generator) -> None:

@@ -590,6 +590,7 @@ def test_draws_and_profiles_of_sigma_do_not_mind_it_either(far_from_one: pd.Data
     found = draws.set_index("term").loc["far"]
     assert found["estimate"] == pytest.approx(wald.loc["far", "estimate"], rel=0.05)
     assert found["sd"] == pytest.approx(wald.loc["far", "sd"], rel=0.15)
-    own = bmx.Model(formulas, far_from_one, priors={"sigma: far": bmx.Prior("Normal", mu=0.0, sigma=1e-6)})
+    prior = {"sigma: far": bmx.Prior("Normal", mu=0.0, sigma=1e-6)}
+    own = bmx.Model(formulas, far_from_one, priors=prior)
     held = own.fit_eb("map").fixed_effects(parameter="sigma").set_index("term").loc["far"]
     assert abs(held["estimate"]) < 3e-6  # the prior is of the formula's coefficient

@@ -82,7 +82,8 @@ def test_sums_of_partitions_are_those_of_the_rows(
 
 
 def test_partitions_have_their_missing_values_and_name_their_errors(data: pd.DataFrame) -> None:
-    dask = pytest.importorskip("dask.dataframe")
+    import dask.dataframe as dask
+
     holes = data.assign(x=data["x"].mask(data.index % 300 == 5))
     with pytest.warns(DataWarning) as one:
         rows = bmx.Model("y ~ x + (1 | g)", holes)
@@ -107,7 +108,8 @@ def test_partitions_of_other_responses_are_tables_that_merge(data: pd.DataFrame)
 
 
 def test_a_dask_frame_is_predicted_by_partition(data: pd.DataFrame) -> None:
-    dask = pytest.importorskip("dask.dataframe")
+    import dask.dataframe as dask
+
     eb = bmx.Model("y ~ x + t + (1 | g)", data).fit_eb()
     tables = list(eb.predict(dask.from_pandas(data, npartitions=3)))
     assert len(tables) == 3
@@ -116,7 +118,8 @@ def test_a_dask_frame_is_predicted_by_partition(data: pd.DataFrame) -> None:
 
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cluster = distributed.LocalCluster(
@@ -127,7 +130,8 @@ def two_workers() -> Iterator[Any]:
 
 
 def test_two_workers_of_dask(data: pd.DataFrame, two_workers: Any) -> None:
-    dask = pytest.importorskip("dask.dataframe")
+    import dask.dataframe as dask
+
     formula, given = FORMULAS[1]
     assert_same(data, dask.from_pandas(data, npartitions=5), formula, given)
 

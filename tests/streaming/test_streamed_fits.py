@@ -114,7 +114,7 @@ def test_a_parquet_file_and_a_folder_of_them(data: pd.DataFrame, tmp_path: Path)
 
 
 def test_codes_in_names_of_folders_are_taken_as_they_are_written(tmp_path: Path) -> None:
-    """Of 001, 01 and 1 in hive's folders, pyarrow makes one number."""
+    """From 001, 01 and 1 in hive's folders, pyarrow makes one number."""
     rng = np.random.default_rng(2)
     ids, years = ["001", "01", "1"], [2001, 2002]
     frame = pd.DataFrame(
@@ -157,7 +157,8 @@ def test_a_lazy_frame_of_polars(data: pd.DataFrame) -> None:
 
 
 def test_a_relation_of_duckdb(data: pd.DataFrame, tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
+    import duckdb
+
     data.to_parquet(tmp_path / "all.parquet")
     relation = duckdb.read_parquet(str(tmp_path / "all.parquet")).project('*, y + 0 as "a b"')
     expected = bmx.Model("y ~ x + t + (1 | school)", data).fit_eb().fixed_effects()

@@ -83,12 +83,11 @@ def build_tree(
         groups[MOMENTS_GROUP], moment_dims = _moments(draws, names)
         dims |= moment_dims
     # Without ArviZ's conversion, which copies all labels for each variable.
-    tree = xr.DataTree.from_dict(
-        {name: _drawn(values, dims, coords, name) for name, values in groups.items()}
-    )
+    nodes = {name: _drawn(values, dims, coords, name) for name, values in groups.items()}
     if design.streamed is None:
-        tree["observed_data"] = _data_node({names.observed: y}, dims, coords)
-        tree["constant_data"] = _data_node(constant, dims, coords)
+        nodes["observed_data"] = _data({names.observed: y}, dims, coords)
+        nodes["constant_data"] = _data(constant, dims, coords)
+    tree = xr.DataTree.from_dict(nodes)
     tree.attrs |= dict(attributes)
     tree["posterior"].attrs |= dict(attributes)
     return tree
@@ -122,7 +121,7 @@ def _attributes(sample_dims: list[str]) -> dict[str, Any]:
     return {
         "created_at": datetime.datetime.now(datetime.UTC).isoformat(),
         "creation_library": "ArviZ",
-        "creation_library_version": importlib.metadata.version("arviz-base"),
+        "creation_library_version": _version("arviz-base"),
         "creation_library_language": "Python",
         "sample_dims": list(sample_dims),
     }
@@ -147,13 +146,13 @@ def _columns(
     return arrays, dims
 
 
-def _data_node(
+def _data(
     values: Mapping[str, np.ndarray], dims: Mapping[str, list[str]], coords: Mapping[str, Any]
-) -> xr.DataTree:
+) -> xr.Dataset:
     import xarray as xr
 
     used = {dim: coords[dim] for name in values for dim in dims[name]}
-    return xr.DataTree(xr.Dataset({n: (dims[n], v) for n, v in values.items()}, coords=used))
+    return xr.Dataset({n: (dims[n], v) for n, v in values.items()}, coords=used)
 
 
 def _moments(draws: Draws, names: Names) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
