@@ -245,6 +245,12 @@ d = pd.DataFrame({"s": s, "t": t, "k": k, "x": rng.normal(size=N)})
 d["y"] = 3 + .3 * rng.normal(size=2972)[s] + .5 * rng.normal(size=1128)[t] + .1 * rng.normal(size=14)[k] + 1.2 * rng.normal(size=N)
 timed(lambda: bmx.Model("y ~ x + (1 | s) + (1 | t) + (1 | k)", d).fit(draws=500, seed=1, progress=False))
 """,
+    "300,000 rows, crossed 30,000 x 12,000: posterior 4 x 500, group effects as moments": """
+N = 300_000; g, h, x = rng.integers(0, 30_000, N), rng.integers(0, 12_000, N), rng.normal(size=N)
+d = pd.DataFrame({"g": g, "h": h, "x": x})
+d["y"] = 1 + .5 * x + .8 * rng.normal(size=30_000)[g] + .5 * rng.normal(size=12_000)[h] + rng.normal(size=N)
+timed(lambda: bmx.Model("y ~ x + (1 | g) + (1 | h)", d).fit(draws=500, seed=1, progress=False))
+""",
     "1,800 rows, crossed 56 x 32, 8 correlated effects each: REML": """
 n = 1800; s, i = np.repeat(np.arange(56), 33)[:n], rng.integers(0, 32, n)
 f = rng.integers(0, 2, (n, 3)) * 2 - 1.0

@@ -192,7 +192,9 @@ def test_the_tests_mirror_the_package() -> None:
 
 def test_no_sentence_of_the_docs_begins_with_of() -> None:
     opening = re.compile(r'^ *(#|r?""")? ?Of ')
-    for path in PACKAGE.rglob("*.py"):
+    top = PACKAGE.parent
+    pages = [*top.glob("*.md"), *(top / "docs").rglob("*.md")]
+    for path in [*PACKAGE.rglob("*.py"), *(top / "tests").rglob("*.py"), *pages]:
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             assert not opening.match(line), f"{path}:{number}"
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.design.between import Matrices
-from bayesmix.design.frame import column_names, prepare_frame, select_columns, unknown_column
+from bayesmix.design.frame import column_names, prepare_frame, taken_columns, unknown_column
 from bayesmix.design.joined import joined_predictors
 from bayesmix.design.likeness import like_fitted
-from bayesmix.design.matrices import Columns, Functions, expression_column, expression_values
+from bayesmix.design.matrices import Columns, Functions, column_called, expression_column
 from bayesmix.design.missing import MissingAction, check_finite, check_size, complete_rows
 from bayesmix.design.predictor import LinearPredictor, build_predictor
 from bayesmix.design.residual_rows import ResidualRows, residual_rows
@@ -25,7 +25,6 @@ from bayesmix.design.rowdata import (
     row_column,
 )
 from bayesmix.formula import Formula
-from bayesmix.formula.quoting import encode
 
 __all__ = ["Design", "build_design"]
 
@@ -202,25 +201,26 @@ def build_design(
             if name not in known:
                 raise unknown_column(name, known, own, data)
         wanted += columns
-    given = select_columns(data, wanted)
+    given, row_labels = taken_columns(data, wanted)
+    n_given = len(row_labels)
     beside = {
-        argument: row_column(argument, value, data, known, len(given))
+        argument: row_column(argument, value, data, known, n_given)
         for argument, value in (("weights", weights), ("known_se", known_se))
         if value is not None
     }
     # Under names that no column has, so that their missing values count as well.
-    named = {f"{name}=": values for name, values in beside.items()}
-    rows = complete_rows(given.assign(**named) if named else given, missing)
-    used = given if rows is None else given.iloc[rows]
-    row_labels = used.index
-    used = used.reset_index(drop=True)
+    named = {f"{name}=": pd.Series(values, copy=False) for name, values in beside.items()}
+    rows = complete_rows(given | named, n_given, missing)
+    if rows is not None:
+        used = pd.DataFrame(given, index=row_labels, copy=False).iloc[rows]
+        given, row_labels = {str(name): own for name, own in used.items()}, used.index
     beside = {
         name: positive_values(name, values if rows is None else values[rows], row_labels)
         for name, values in beside.items()
     }
     for name, values in beside.items():
         check_spread(name, values, row_labels)
-    frame = prepare_frame(used, every.values(), first=learned is None)
+    frame = prepare_frame(given, row_labels, every.values(), first=learned is None)
     if learned is not None:
         frame = _as_learned(frame, learned, row_labels)
 
@@ -263,7 +263,7 @@ def build_design(
         frame=frame,
         row_labels=row_labels,
         rows=rows,
-        n_rows_given=len(given),
+        n_rows_given=n_given,
         functions=functions,
         extras=extras,
         residual=None if residual is None else residual_rows(
@@ -298,8 +298,9 @@ def _response(
     if formula.counts:
         return counts_of_rows(formula, frame, functions, labels), None
     expr = formula.response.expr
-    if any(encode(name) == expr for name in frame.columns):
-        return expression_values(expr, frame, functions), None
+    name = column_called(expr, frame)
+    if name is not None:
+        return frame[name], None
     if learned is not None and learned.response_columns is not None:
         return learned.response_columns.build(frame)[:, 0], learned.response_columns
     columns, values = expression_column(expr, frame, functions)

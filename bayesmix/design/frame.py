@@ -23,6 +23,7 @@ __all__ = [
     "prepare_column",
     "prepare_frame",
     "select_columns",
+    "taken_columns",
     "unknown_column",
     "which_columns",
 ]
@@ -44,7 +45,7 @@ def column_names(data: Any) -> list[str]:
     DataError
         If `data` is not a table that is held in memory.
     """
-    names = _as_table(data).columns
+    names = list(_as_table(data).columns)
     # None, or NaN in its place, is a header without a name.
     return ["" if name is None or name != name else str(name) for name in names]  # noqa: PLR0124
 
@@ -68,19 +69,51 @@ def select_columns(data: Any, names: Iterable[str]) -> pd.DataFrame:
     DataError
         If a column exists twice.
     """
+    columns, index = taken_columns(data, names)
+    return pd.DataFrame(columns, index=index, copy=False)
+
+
+def taken_columns(
+    data: Any, names: Iterable[str]
+) -> tuple[dict[str, pd.Series[Any]], pd.Index[Any]]:
+    """Take columns out of a table of any kind, without making another of them.
+
+    Parameters
+    ----------
+    data, names
+        As of `select_columns`.
+
+    Returns
+    -------
+    dict of str to Series
+    Index
+        Labels of the rows.
+
+    Raises
+    ------
+    DataError
+        If a column exists twice.
+    """
     table = _as_table(data)
     wanted = list(dict.fromkeys(names))
     if isinstance(table, pd.DataFrame):
-        labels = [str(label) for label in table.columns]
+        given = table.columns.tolist()
+        labels = [str(label) for label in given]
         for name in wanted:
             if labels.count(name) > 1:
                 raise DataError(f"the data have {labels.count(name)} columns called `{name}`")
-        as_written = all(isinstance(label, str) for label in table.columns)
+        as_written = all(isinstance(label, str) for label in given)
         columns = {
             name: _in_native_order(table[name] if as_written else table.iloc[:, labels.index(name)])
             for name in wanted
         }
-        return pd.DataFrame(columns, index=table.index, copy=False)
+        return columns, table.index
+    frame = _as_frame(table, wanted)
+    return {str(name): column for name, column in frame.items()}, frame.index
+
+
+def _as_frame(table: Any, wanted: list[str]) -> pd.DataFrame:
+    """Columns of a narwhals frame."""
     table = table.select(wanted)
     if table.implementation.is_polars():
         # polars' Categorical has no order of its own (its Enum has): it is text.
@@ -178,8 +211,9 @@ def which_columns(name: str, known: list[str], data: Any) -> str:
 
 
 def prepare_frame(
-    frame: pd.DataFrame, formulas: Iterable[Formula], *, first: bool = True
-) -> pd.DataFrame:
+    columns: Mapping[str, pd.Series[Any]], index: pd.Index[Any], formulas: Iterable[Formula], *,
+    first: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     """Prepare every column for the roles it plays in the formulas of a model.
 
     Whole numbers that enter arithmetic become floats, so that squares and products cannot
@@ -195,7 +229,7 @@ def prepare_frame(
         levels_matter |= set(formula.columns_of("fixed", "effect", "response"))
     predictors -= keep
     prepared = {}
-    for name, given in frame.items():
+    for name, given in columns.items():
         column = prepare_column(given)
         made = column.dtype != given.dtype and isinstance(column.dtype, pd.CategoricalDtype)
         if made and name in predictors and not warn_of_dates(given, column):
@@ -205,8 +239,10 @@ def prepare_frame(
         if column.dtype.kind in "iu" and name not in keep:
             column = column.astype(np.float64)
         prepared[name] = column
-    # With its index at hand pandas has none to look for.
-    return pd.DataFrame(prepared, index=frame.index, copy=False)
+    # With the columns' own index at hand pandas has none to look for.
+    frame = pd.DataFrame(prepared, index=index, copy=False)
+    frame.index = pd.RangeIndex(len(index))
+    return frame
 
 
 def _warn_of_empty_categories(given: pd.Series[Any], column: pd.Series[Any]) -> None:
@@ -261,7 +297,19 @@ def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.Series(pd.Categorical(column.astype(str)), index=column.index, name=column.name)
     if pd.api.types.is_complex_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         raise DataError(f"column `{column.name}` holds {dtype}; turn it into a number first")
+    if dtype == "str":
+        return _written(_categories(column))
     return _written(_objects(column))
+
+
+def _categories(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Text as a categorical with its values in sorted order, as pandas makes it, in less time."""
+    codes, found = pd.factorize(column)
+    order = np.argsort(found.to_numpy(dtype=object), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    made = pd.Categorical.from_codes(place[codes], categories=found[order], validate=False)
+    return pd.Series(made, index=column.index, name=column.name, copy=False)
 
 
 def _written(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -294,7 +342,7 @@ def _objects(column: pd.Series[Any]) -> pd.Series[Any]:
         except UnicodeEncodeError:
             _check_writable(column.name, column)
             raise
-        return pd.Series(pd.Categorical(values), index=column.index, name=column.name)
+        return _categories(values)
     if kind == "boolean":
         return column.astype(bool)
     if kind == "integer":

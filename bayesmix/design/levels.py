@@ -157,7 +157,8 @@ def levels_of_known_covariance(
 def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[np.ndarray, int]:
     """A number below the one returned for each value, in the order of the values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int32), len(column.cat.categories)
+        known: Any = column.array
+        return known.codes.astype(np.int32), len(known.categories)
     values = column.to_numpy()
     if values.dtype.kind == "f":
         bad = np.flatnonzero((values != np.floor(values)) | ~np.isfinite(values))
@@ -193,6 +194,10 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
     """Text for each value, the same whatever type a column arrives in."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu" and len(column) < _FEW:
         return np.asarray([*map(str, column.to_numpy().tolist()), None], dtype=object)[:-1]
+    if isinstance(column.dtype, pd.CategoricalDtype):  # each category is written once
+        known: Any = column.array
+        each = map(_label, known.categories.astype(object))
+        return np.asarray([*each, None], dtype=object)[known.codes]
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         column = column.astype(str).where(column.notna())
     if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) != "string":

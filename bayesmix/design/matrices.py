@@ -22,7 +22,10 @@ from bayesmix.design.unseen import beyond_range, unseen_level
 from bayesmix.errors import DataError, FormulaError
 from bayesmix.formula.quoting import decode, encode
 
-__all__ = ["Columns", "OtherColumns", "build_columns", "expression_column", "expression_values"]
+__all__ = [
+    "Columns", "OtherColumns", "build_columns", "column_called", "expression_column",
+    "expression_values",
+]  # fmt: skip
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -145,10 +148,13 @@ def expression_values(expr: str, frame: pd.DataFrame, functions: Functions) -> A
     ndarray or Series
         Numbers, booleans or a categorical, one per row.
     """
-    for name in frame.columns:
-        if encode(name) == expr:
-            return frame[name]
-    return expression_column(expr, frame, functions)[1]
+    name = column_called(expr, frame)
+    return expression_column(expr, frame, functions)[1] if name is None else frame[name]
+
+
+def column_called(expr: str, frame: pd.DataFrame) -> str | None:
+    """Return the name of the column that an expression is; None where it is another one."""
+    return next((name for name in frame.columns.tolist() if encode(name) == expr), None)
 
 
 def expression_column(

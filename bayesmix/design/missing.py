@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,13 +17,16 @@ __all__ = ["MissingAction", "check_finite", "check_size", "complete_rows"]
 MissingAction = Literal["drop", "raise"]
 
 
-def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | None:
+def complete_rows(
+    columns: Mapping[str, pd.Series[Any]], n_rows: int, missing: MissingAction
+) -> np.ndarray | None:
     """Find the rows without a missing value.
 
     Parameters
     ----------
-    frame : DataFrame
-        The columns that a formula uses.
+    columns : mapping of str to Series, length n
+        Those that a formula uses.
+    n_rows : int
     missing : {"drop", "raise"}
         Whether incomplete rows are left out with a warning or refused.
 
@@ -43,19 +47,19 @@ def complete_rows(frame: pd.DataFrame, missing: MissingAction) -> np.ndarray | N
     """
     if missing not in get_args(MissingAction):
         raise DataError(f'missing={missing!r} is not known; say "drop" or "raise"')
-    if len(frame) == 0:
+    if n_rows == 0:
         raise DataError("the data have no rows")
-    holes = {str(name): _holes(column) for name, column in frame.items()}
+    holes = {name: _holes(column) for name, column in columns.items()}
     counts = {name: int(hole.sum()) for name, hole in holes.items() if hole.any()}
     if not counts:
         return None
     incomplete = np.logical_or.reduce([holes[name] for name in counts])
     by_column = ", ".join(f"`{name}` {count}" for name, count in counts.items())
     n_dropped = int(incomplete.sum())
-    what = f"{n_dropped} of {len(frame)} rows have a missing value ({by_column})"
+    what = f"{n_dropped} of {n_rows} rows have a missing value ({by_column})"
     if missing == "raise":
         raise DataError(f'{what}; missing="drop" leaves them out')
-    if n_dropped == len(frame):
+    if n_dropped == n_rows:
         raise DataError(f"no row is complete: {what}")
     warnings.warn(f"{what} and are left out", DataWarning, skip_file_prefixes=OWN_FILES)
     return np.flatnonzero(~incomplete)

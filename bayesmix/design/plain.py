@@ -53,7 +53,7 @@ def plain_matrix(terms: Sequence[Term], frame: pd.DataFrame) -> tuple[np.ndarray
     written = tuple(tuple(factor.expr for factor in term.factors) for term in terms)
     if not 0 < len(written) <= _MOST_TERMS:
         return None
-    names = {encode(name): name for name in frame.columns}
+    names = {encode(name): name for name in frame.columns.tolist()}
     values: dict[str, np.ndarray] = {}
     for expr in {expr for factors in written for expr in factors if factors != ("1",)}:
         if expr not in names:

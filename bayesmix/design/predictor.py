@@ -215,6 +215,8 @@ def build_predictor(
     groups += smooth_factors(smooths, frame, formula)
     _check_names(groups, columns)
     for group in groups:
+        if group.Z is X:
+            continue
         check_finite(group.Z, group.effects, labels, f"the effect by `{group.name}`")
         check_size(group.Z, group.effects, f"the effect by `{group.name}`")
     kept, aliased = full_rank(X, columns)
@@ -295,8 +297,9 @@ def shared_columns(
 def full_rank(X: np.ndarray, columns: FixedColumns) -> tuple[list[int], tuple[str, ...]]:
     """Positions of the columns to keep, and the names of the others."""
     everything = list(range(X.shape[1]))
-    # With more columns than rows only the priors can tell them apart: all stay.
-    if X.shape[1] >= len(X):
+    # With more columns than rows only the priors can tell them apart: all stay. Those of cells
+    # without rows, which are zero, do not count: a nested factor has many.
+    if np.count_nonzero(X.any(axis=0)) >= len(X):
         return everything, ()
     dropped = set(aliased_columns(X).tolist())
     if not dropped:

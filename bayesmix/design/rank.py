@@ -46,6 +46,8 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     if has_constant:
         aliased += np.flatnonzero(constant & ~zero)[1:].tolist()
     candidates = [j for j in range(p) if j not in aliased and not (has_constant and constant[j])]
+    if len(candidates) < 2:  # which is not constant, and has no other beside it
+        return np.sort(np.asarray(aliased, dtype=np.int64))
     R = triangle(X, candidates, unit, center, scale)
     basis: list[np.ndarray] = []
     for position, j in enumerate(candidates):

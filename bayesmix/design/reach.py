@@ -15,6 +15,7 @@ from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.likeness import like_fitted
 from bayesmix.design.membership import MembershipColumns
 from bayesmix.design.positions import PositionColumns
+from bayesmix.errors import NotSupportedError
 
 __all__ = ["design_reaching", "places_among"]
 
@@ -39,11 +40,15 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
     ------
     DataError
         As `design_rows`, for what is in the columns of positions.
+    NotSupportedError
+        If the effects are joined with those of another predictor.
     """
-    terms = [term for group in design.mu.groups for term in group.terms]
+    known = [group for own in design.predictors.values() for group in own.groups]
+    terms = [term for group in known for term in group.terms]
     if not any(isinstance(term, _Placed) for term in terms):
         return design
-    names = design.formula.columns_of("position")
+    formulas = [own.formula for own in design.predictors.values()]
+    names = tuple(dict.fromkeys(c for one in formulas for c in one.columns_of("position")))
     members = {c for term in terms if isinstance(term, MembershipColumns) for c in term.columns}
     frames = []
     for table in tables:
@@ -53,11 +58,31 @@ def design_reaching(design: Design, tables: Iterable[Any]) -> Design:
         labels, given = given.index, given.reset_index(drop=True)
         at = {name: like_fitted(given[name], design.frame[name], labels) for name in names}
         frames.append(given.assign(**at))
-    groups = tuple(_reaching(group, frames) for group in design.mu.groups)
-    if all(new is old for new, old in zip(groups, design.mu.groups, strict=True)):
+    groups = {
+        parameter: tuple(_reaching(group, frames) for group in own.groups)
+        for parameter, own in design.predictors.items()
+    }
+    wider = {
+        (parameter, new.name)
+        for parameter, own in design.predictors.items()
+        for new, old in zip(groups[parameter], own.groups, strict=True)
+        if new is not old
+    }
+    if not wider:
         return design
-    mu = replace(design.mu, groups=groups)
-    return replace(design, predictors={**design.predictors, "mu": mu})
+    for own in design.predictors.values():
+        for lent in own.borrowed:
+            if (lent.owner, lent.name) in wider:
+                raise NotSupportedError(
+                    f"effects by `{lent.name}` are joined with those of another predictor, and "
+                    "those at positions or of members that the model has not seen are not to be "
+                    'had: predict with groups="population"'
+                )
+    predictors = {
+        parameter: replace(own, groups=groups[parameter])
+        for parameter, own in design.predictors.items()
+    }
+    return replace(design, predictors=predictors)
 
 
 def places_among(old: GroupingFactor, new: GroupingFactor) -> np.ndarray:

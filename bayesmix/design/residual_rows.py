@@ -18,7 +18,7 @@ from bayesmix.errors import DataError
 from bayesmix.formula import Formula
 from bayesmix.formula.residual import coordinates_of
 
-__all__ = ["ResidualRows", "residual_rows"]
+__all__ = ["ResidualRows", "order_in_series", "residual_rows"]
 
 _WHOLE = frozenset({"ar1", "toep"})
 
@@ -259,12 +259,32 @@ def _not_whole(found: ResidualRows) -> int | None:
     return int(broken[0]) if broken.size else None
 
 
+def order_in_series(series: np.ndarray, coordinates: Sequence[np.ndarray]) -> np.ndarray:
+    """Sort rows by their series, within these by their coordinates.
+
+    Parameters
+    ----------
+    series : ndarray of int, shape (n,)
+    coordinates : sequence of ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        Rows that are alike stay in their order.
+    """
+    if len(coordinates) == 1:  # data are mostly in this order as they come
+        step, later = np.diff(series), np.diff(coordinates[0]) >= 0
+        if ((step > 0) | ((step == 0) & later)).all():
+            return np.arange(len(series))
+    return np.lexsort((*coordinates[::-1], series))
+
+
 def _same_place(found: ResidualRows) -> tuple[int, int] | None:
     """Two rows that have one place in a series, if there are such."""
     columns = list(found.coordinates.values())
     if not columns:
         return None
-    order = np.lexsort((*columns[::-1], found.index))
+    order = order_in_series(found.index, columns)
     keys = np.column_stack([found.index, *columns])[order]
     same = np.flatnonzero((keys[1:] == keys[:-1]).all(axis=1))
     if not same.size:

@@ -115,6 +115,8 @@ def check_limits(
     DataError
         Naming the row and the values.
     """
+    if "lower" not in rows and "upper" not in rows:
+        return
     lower = np.broadcast_to(rows.get("lower", -np.inf), y.shape)
     upper = np.broadcast_to(rows.get("upper", np.inf), y.shape)
     for limit in (lower, upper):

@@ -218,7 +218,7 @@ def equations_for(eq: Equations, co: Coordinates, x: np.ndarray) -> Equations:
     """
     if eq.classes is None or co.phi is None:
         return eq
-    out = type(eq)(**eq.as_dict())
+    out = eq.empty_like()
     add_up(eq, co, x, out)
     return out
 

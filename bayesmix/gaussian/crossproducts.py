@@ -78,12 +78,15 @@ def build_equations(
         for start in range(int(ends[k]), int(ends[k + 1]), _CHUNK):
             at = order[start : min(start + _CHUNK, int(ends[k + 1]))]
             i, j = pairs.first[at], pairs.second[at]
-            value = np.where(i == j, 0.5, 1.0)  # a row with itself counts once
-            if pairs.value is not None:
-                value *= pairs.value[at]
-            left = columns.of(i)
-            right = left if np.array_equal(i, j) else columns.of(j)
-            add_pairs(equations.ints, products[k], len(at), value, *left, *right)
+            value = np.ones(len(at)) if pairs.value is None else pairs.value[at]
+            X, r, Z, index = columns.of(i)
+            if np.array_equal(i, j):
+                add_rows(equations.ints, products[k], len(at), X, r, value, Z, index)
+                continue
+            value = np.where(i == j, 0.5, 1.0) * value  # a row with itself counts once
+            add_pairs(
+                equations.ints, products[k], len(at), value, X, r, Z, index, *columns.of(j)
+            )  # fmt: skip
     for floats in products:
         mirror_root(equations.ints, floats)
     return equations, products[0][None] if len(products) == 1 else np.stack(products)
@@ -146,9 +149,20 @@ class _WorkingColumns:
         self._predictor, self._y, self._scaling = predictor, y, scaling
         self._order = (*plan.chain, *plan.rest)
         self._q, self._first = equations.q, first_positions(equations)
+        self._whole = self._made(slice(None)) if len(y) <= _CHUNK else None
 
     def of(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """X, the response, Z (factor behind factor), and node or block by factor."""
+        if self._whole is None:
+            return self._made(rows)
+        if isinstance(rows, slice):  # of all rows: there is one chunk
+            return self._whole
+        X, r, Z, index = self._whole
+        return X.take(rows, 0), r.take(rows), Z.take(rows, 0), index.take(rows, 1)
+
+    def _made(
+        self, rows: slice | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         predictor, scaling, q = self._predictor, self._scaling, self._q
         X = (predictor.X[rows] - scaling.X_shift) / scaling.X_scale
         r = self._y[rows] / scaling.y_scale - X @ scaling.beta_0

@@ -3,6 +3,13 @@
 A step evaluates the density at a point that was drawn beforehand, and keeps the factor of
 the equations there beside that of the chain's present point. Where the point is accepted the
 two change places, so that (beta, b) of every draw come from a factor that is at hand.
+
+Where a value is dear, approximate weights decide first which points are worth one.
+
+References
+----------
+Christen, J. A. and Fox, C. (2005). Markov chain Monte Carlo using an approximation. Journal of
+Computational and Graphical Statistics 14(4), 795-810.
 """
 
 from __future__ import annotations
@@ -91,12 +98,12 @@ def _draw(eq_ints, floats, how, state, n_b, beta, b, values, u):  # type: ignore
 
 @kernel(
     i8, *_HEAD, i8, i8, i8, FLOATS, FLOATS, FLOATS, FLOATS, i8, FLOATS, FLOATS, FLOATS, FLOATS,
-    i8, FLOATS, FLOATS, i8, INTS, needs=(factored_value, backward_solve),
+    i8, FLOATS, FLOATS, i8, INTS, i8, FLOATS, FLOATS, needs=(factored_value, backward_solve),
 )  # fmt: skip
 def metropolis_steps(  # type: ignore[no-untyped-def]
     eq_ints, eq_floats, class_ints, class_floats, address, phi_ints, phi_floats, co_ints,
     co_floats, known, prior_precision, prior_mean, how, n, each, d, X, log_q, log_u, log_w,
-    n_draws, kept, lp, accepted, beta, n_b, b, room, size, at,
+    n_draws, kept, lp, accepted, beta, n_b, b, room, size, at, screens, log_s, log_v,
 ):  # fmt: skip
     """Take n steps, and keep the place after every `each`.
 
@@ -132,6 +139,14 @@ def metropolis_steps(  # type: ignore[no-untyped-def]
     size : int
     at : ndarray of int64, shape (1,)
         Which of the two is the chain's place; 2 where there is none yet.
+    screens : int
+        Steps that are taken by approximate weights before the point they lead to is evaluated,
+        if it is another one (Christen & Fox 2005); 0 where there are no such weights. Divides
+        `each`.
+    log_s : ndarray, shape (n + 1,)
+        Logarithms of these weights. The last element is that of the chain's place.
+    log_v : ndarray, shape (n,)
+        Logarithms of uniform numbers for them.
 
     Returns
     -------
@@ -146,31 +161,47 @@ def metropolis_steps(  # type: ignore[no-untyped-def]
     values, u = np.empty(own.n_root), np.empty(n_b)
     place = shifted(kept, n_draws * d)
     present, n_accepted, total, draw = log_w[n], 0, 0.0, 0
+    candidate, by_screen, there, group, n_ends = -1, 0.0, log_s[n], max(screens, 1), 0
     for s in range(n):
-        other = 0 if at[0] != 0 else 1
-        value = _value(
-            eq_ints, eq_floats, class_ints, class_floats, address, phi_ints, phi_floats, co_ints,
-            co_floats, known, prior_precision, prior_mean, how, shifted(X, s * d),
-            shifted(room, other * size),
-        )  # fmt: skip
-        log_w[s] = value - log_q[s]
-        change = log_w[s] - present
-        if at[0] == 2:
-            change = 0.0 if np.isfinite(log_w[s]) else -np.inf
-        total += np.exp(min(change, 0.0))
-        if log_u[s] < change or change >= 0.0:
-            at[0], present, lp[n_draws] = other, log_w[s], value
-            n_accepted += 1
-            for i in range(d):
-                place[i] = X[s * d + i]
+        log_w[s] = np.nan
+        if screens == 0 or at[0] == 2:
+            candidate = s
+        elif log_v[s] < log_s[s] - there:
+            candidate, there = s, log_s[s]
+        ends = (s + 1) % group == 0 or at[0] == 2
+        if ends and candidate >= 0:
+            other = 0 if at[0] != 0 else 1
+            value = _value(
+                eq_ints, eq_floats, class_ints, class_floats, address, phi_ints, phi_floats,
+                co_ints, co_floats, known, prior_precision, prior_mean, how,
+                shifted(X, candidate * d), shifted(room, other * size),
+            )  # fmt: skip
+            if screens != 0:
+                by_screen = log_s[candidate]
+            # By the screen alone chains would have the law q times its weights.
+            weight = value - log_q[candidate] - by_screen
+            log_w[candidate] = weight
+            change = weight - present
+            if at[0] == 2:
+                change = 0.0 if np.isfinite(weight) else -np.inf
+            total += np.exp(min(change, 0.0))
+            if log_u[candidate] < change or change >= 0.0:
+                at[0], present, lp[n_draws] = other, weight, value
+                n_accepted += 1
+                for i in range(d):
+                    place[i] = X[candidate * d + i]
+                if screens != 0:
+                    log_s[n] = by_screen
+        if ends:
+            candidate, there, n_ends = -1, log_s[n], n_ends + 1
         if n_draws == 0 or (s + 1) % each != 0:
             continue
         state = state_at(own, n_L, how, n_products, shifted(room, at[0] * size))
         floats = state.products if address != 0 else eq_floats
         for i in range(d):
             kept[draw * d + i] = place[i]
-        lp[draw], accepted[draw] = lp[n_draws], total / each
-        total = 0.0
+        lp[draw], accepted[draw] = lp[n_draws], total / n_ends
+        total, n_ends = 0.0, 0
         if not _draw(
             eq_ints, floats, how, state, n_b, shifted(beta, draw * p), shifted(b, draw * n_b),
             values, u,
@@ -274,11 +305,11 @@ class Chain:
         self._room = np.empty(2 * self._size)
         self._at = np.array([2])
         self._place = np.zeros(density.n_coordinates)
-        self._log_w = self._lp = 0.0
+        self._log_w = self._lp = self._log_s = 0.0
 
     def steps(
         self, X: np.ndarray, log_q: np.ndarray, log_u: np.ndarray, each: int, beta: np.ndarray,
-        b: np.ndarray,
+        b: np.ndarray, screen: tuple[int, np.ndarray, np.ndarray] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:  # fmt: skip
         """Take as many steps as there are points.
 
@@ -295,24 +326,60 @@ class Chain:
         beta, b : ndarray, shape (S, p) and (S, n_b)
             Standard normals of S = n / each draws, or of none; they become draws in working
             units. Group effects without columns are not drawn.
+        screen : tuple of int and two ndarray, shape (n,), optional
+            Steps from one evaluation to the next, which divide `each`; logarithms of the
+            approximate weights by which these are taken, and of uniform numbers. A chain has
+            them always or never.
 
         Returns
         -------
         X, lp, acceptance, log_w : ndarray
             The draws, their log density, the mean probability of acceptance on the way to
-            each, and the log weights of all points. None if effects could not be drawn.
+            each, and the log weights of all points: beside the approximate ones, if there are
+            any, and NaN of points that were not evaluated. None if effects could not be drawn.
         """
         n, d = X.shape
         n_draws = len(beta)
         kept, log_w = np.empty((n_draws + 1, d)), np.empty(n + 1)
         lp, acceptance = np.empty(n_draws + 1), np.empty(n_draws)
         kept[-1], log_w[-1], lp[-1] = self._place, self._log_w, self._lp
+        screens, log_s, log_v = 0, np.zeros(n + 1), log_u
+        if screen is not None:
+            screens, log_v = screen[0], screen[2]
+            log_s[:-1], log_s[-1] = screen[1], self._log_s
         found = metropolis_steps(
             *self._arguments, n, each, d, X, log_q, log_u, log_w, n_draws, kept, lp, acceptance,
-            beta, b.shape[1], b, self._room, self._size, self._at,
+            beta, b.shape[1], b, self._room, self._size, self._at, screens, log_s, log_v,
         )  # fmt: skip
         if found < 0:
             return None
         self.accepted += found
         self._place, self._log_w, self._lp = kept[-1].copy(), float(log_w[-1]), float(lp[-1])
+        self._log_s = float(log_s[-1])
         return kept[:-1], lp[:-1], acceptance, log_w[:-1]
+
+    def value(self, x: np.ndarray) -> float:
+        """Log density at a point, where the chain does not go; see `ValueDensity.values`."""
+        out = np.empty(1)
+        values_at(*self._arguments, 1, len(x), np.ascontiguousarray(x), out, self._room)
+        self._at[0] = 2
+        return float(out[0])
+
+    def draw_at(self, x: np.ndarray, beta: np.ndarray, b: np.ndarray) -> bool:
+        """Draw effects at a point, whatever the chain's place; see `steps`.
+
+        Parameters
+        ----------
+        x : ndarray, shape (d,)
+        beta, b : ndarray, shape (1, p) and (1, n_b)
+            Standard normals, which become the draw in working units.
+
+        Returns
+        -------
+        bool
+            False if it could not be drawn.
+        """
+        self._at[0] = 2
+        nothing = np.zeros(1)
+        found = self.steps(np.ascontiguousarray(x[None]), nothing, nothing, 1, beta, b)
+        return found is not None and int(self._at[0]) != 2

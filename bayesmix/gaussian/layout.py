@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -133,6 +133,19 @@ class Coordinates(Packed):
             block_pull=[pull for _, pull in addresses],
             scaled=[_is_diagonal(T) for T in _squares(arrays["T"], arrays["q"])],
             **arrays,
+        )
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with other values for some of the arrays."""
+        made = super().replace(**changes)
+        if "T" in changes:
+            made.scaled[:] = [_is_diagonal(T) for T in _squares(made.T, made.q)]
+        return made
+
+    def with_sigma(self) -> Self:
+        """Coordinates relative to sigma as absolute ones, with sigma's behind them."""
+        return self.replace(
+            sizes=[self.n_x + 1, self.n_sd, self.n_blocks, 1], T=self.T / self.unit[0]
         )
 
     def as_dict(self) -> dict[str, Any]:

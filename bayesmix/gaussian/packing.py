@@ -34,6 +34,7 @@ class Packed:
 
     ints: np.ndarray
     floats: np.ndarray
+    _shapes: dict[str, tuple[int, ...]]
 
     def __init__(self, **arrays: Any) -> None:
         values = {name: np.asarray(arrays.pop(name), dtype=np.int64) for name in self._INTS}
@@ -48,15 +49,30 @@ class Packed:
         self.ints[:first] = [
             len(values), len(reals), starts[-1], real_starts[-1], *starts, *real_starts
         ]  # fmt: skip
-        for buffer, of, at in (
-            (self.ints, values, starts), (self.floats, reals, real_starts),
-        ):  # fmt: skip
-            for k, (name, value) in enumerate(of.items()):
-                view = buffer[at[k] : at[k + 1]]
-                if value.ndim != 1:
-                    view = view.reshape(value.shape)
-                view[...] = value
-                setattr(self, name, view)
+        np.concatenate([v.ravel() for v in values.values()], out=self.ints[first:])
+        np.concatenate([v.ravel() for v in reals.values()], out=self.floats)
+        self._shapes = {name: value.shape for name, value in (values | reals).items()}
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """Look at an array when it is asked for: kernels never do."""
+        shape = vars(self).get("_shapes", {}).get(name)
+        if shape is None:
+            raise AttributeError(f"{type(self).__name__!r} has no {name!r}")
+        is_int = name in self._INTS
+        k = self._INTS.index(name) if is_int else len(self._INTS) + 1 + self._FLOATS.index(name)
+        start, stop = self.ints[HEADER + k : HEADER + k + 2].tolist()
+        view = (self.ints if is_int else self.floats)[start:stop].reshape(shape)
+        setattr(self, name, view)
+        return view
+
+    def empty_like(self) -> Self:
+        """Return arrays of the same layout whose integers are these and whose floats are not set.
+
+        Nothing that stands beside the arrays is taken along.
+        """
+        made = object.__new__(type(self))
+        made.ints, made.floats, made._shapes = self.ints, np.empty_like(self.floats), self._shapes
+        return made
 
     def as_dict(self) -> dict[str, np.ndarray]:
         """Return the arrays by name."""
@@ -64,6 +80,13 @@ class Packed:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with other values for some of the arrays."""
+        if all(np.shape(value) == self._shapes.get(name) for name, value in changes.items()):
+            made = object.__new__(type(self))
+            vars(made).update({k: v for k, v in vars(self).items() if k not in self._shapes})
+            made.ints, made.floats = self.ints.copy(), self.floats.copy()
+            for name, value in changes.items():
+                getattr(made, name)[...] = value
+            return made
         return _restore(type(self), self.as_dict() | changes, self._beside())
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -61,6 +61,7 @@ class Problem:
     log_det: float
     scale: RowScale | None = None
     turn: np.ndarray | None = None
+    # Coordinates without priors, which nothing changes and a fit asks for several times.
     _made: dict[str, Coordinates] = field(default_factory=dict, init=False, compare=False)
 
     @property
@@ -94,18 +95,17 @@ class Problem:
 
     def relative_coordinates(self) -> Coordinates:
         """Coordinates of the standard deviations relative to sigma, without priors."""
-        unit = self.scaling.y_scale if self.sigma_is_known else 1.0
-        return self._once("relative", with_sigma=False, unit=unit)
+        if "relative" not in self._made:
+            unit = self.scaling.y_scale if self.sigma_is_known else 1.0
+            self._made["relative"] = _coordinates(self, None, with_sigma=False, unit=unit)
+        return self._made["relative"]
 
     def absolute_coordinates(self) -> Coordinates:
         """Coordinates of theta on the scale of the data, without priors."""
-        return self._once("absolute", with_sigma=not self.sigma_is_known, unit=self.scaling.y_scale)
-
-    def _once(self, which: str, *, with_sigma: bool, unit: float) -> Coordinates:
-        """Coordinates without priors, which nothing changes and a fit asks for several times."""
-        if which not in self._made:
-            self._made[which] = _coordinates(self, None, with_sigma=with_sigma, unit=unit)
-        return self._made[which]
+        if "absolute" not in self._made:
+            own = self.relative_coordinates()
+            self._made["absolute"] = own if self.sigma_is_known else own.with_sigma()
+        return self._made["absolute"]
 
     def criterion_offset(self, *, reml: bool) -> float:
         """What working columns and units take off a deviance."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,10 @@ from scipy import linalg, sparse
 from bayesmix.design import GroupingFactor, LinearPredictor
 from bayesmix.errors import NotSupportedError
 
-__all__ = ["MAX_DENSE", "RowVariance", "check_dense", "eliminated", "row_variance"]
+__all__ = [
+    "MAX_DENSE", "RowVariance", "WeighedRows", "check_dense", "eliminated", "row_variance",
+    "row_variance_of_parts",
+]  # fmt: skip
 
 MAX_DENSE = 6000  # columns of what is left when the largest factor is eliminated
 _CHUNK = 4_000_000  # numbers
@@ -232,7 +235,83 @@ def row_variance(
     blocks = [_columns(g, g.Z @ roots[g.name], g.index) for g in others]
     A = (W @ sparse.hstack([*blocks, sparse.csr_matrix(predictor.X)])).tocsr()
     M = (A.T @ weights @ A).toarray()
-    p = predictor.X.shape[1]
+    _add_priors(M, others, prior_precision)
+    if first is None:
+        none = np.zeros((0, 0, 0)), sparse.csr_matrix((0, m))
+        return eliminated(None, others, roots, *none, M)
+    V = W @ (first.Z @ roots[first.name])
+    q = first.n_effects
+    K = _products_by_level(first, V, first.index, precision)
+    K[:, range(q), range(q)] += 1.0
+    B = (_columns(first, V, first.index).T @ weights @ A).tocsr()
+    return eliminated(first, others, roots, K, B, M)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighedRows:
+    """Some rows of a design, with their precisions.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    Z : mapping of str to ndarray, shape (n, q)
+    index : mapping of str to ndarray of int, shape (n,)
+    precision : ndarray, shape (n,)
+    """
+
+    X: np.ndarray
+    Z: Mapping[str, np.ndarray]
+    index: Mapping[str, np.ndarray]
+    precision: np.ndarray
+
+
+def row_variance_of_parts(
+    groups: Sequence[GroupingFactor], roots: Mapping[str, np.ndarray],
+    parts: Iterable[WeighedRows], prior_precision: np.ndarray,
+) -> RowVariance:  # fmt: skip
+    """Factor the precision matrix of all effects, of rows that come in parts.
+
+    Parameters
+    ----------
+    groups : sequence of GroupingFactor
+        With independent levels; of their rows nothing is asked.
+    roots, prior_precision
+        As of `row_variance`.
+    parts : iterable of WeighedRows
+
+    Raises
+    ------
+    NotSupportedError
+        If more than `MAX_DENSE` columns are left.
+    """
+    order = sorted(groups, key=lambda g: -g.n_levels * g.n_effects)
+    first, others = (order[0] if order else None), tuple(order[1:])
+    m = sum(g.n_levels * g.n_effects for g in others) + len(prior_precision)
+    check_dense(m)
+    M, B = sparse.csr_matrix((m, m)), None
+    q = 0 if first is None else first.n_effects
+    K = np.zeros((0 if first is None else first.n_levels, q, q))
+    for part in parts:
+        blocks = [_columns(g, part.Z[g.name] @ roots[g.name], part.index[g.name]) for g in others]
+        A = sparse.hstack([*blocks, sparse.csr_matrix(part.X)]).tocsr()
+        weighted = sparse.diags(part.precision) @ A
+        M = M + A.T @ weighted
+        if first is not None:
+            V, index = part.Z[first.name] @ roots[first.name], part.index[first.name]
+            K += _products_by_level(first, V, index, part.precision)
+            added = (_columns(first, V, index).T @ weighted).tocsr()
+            B = added if B is None else B + added
+    K[:, range(q), range(q)] += 1.0
+    dense = M.toarray()
+    _add_priors(dense, others, prior_precision)
+    none = sparse.csr_matrix((len(K) * q, m))
+    return eliminated(first, others, roots, K, none if B is None else B, dense)
+
+
+def _add_priors(
+    M: np.ndarray, others: Sequence[GroupingFactor], prior_precision: np.ndarray
+) -> None:
+    """Add the prior precision of the effects that are left, and of the fixed ones."""
     start = 0
     for g in others:
         at = np.arange(start, start + g.n_levels * g.n_effects)
@@ -241,21 +320,19 @@ def row_variance(
             M[at, at] += 1.0
         else:
             M[np.ix_(at, at)] += np.kron(g.between.precision, np.eye(g.n_effects))
-    M[m - p :, m - p :] += prior_precision
-    if first is None:
-        none = np.zeros((0, 0, 0)), sparse.csr_matrix((0, m))
-        return eliminated(None, others, roots, *none, M)
-    V = W @ (first.Z @ roots[first.name])
-    q = first.n_effects
-    K = np.zeros((first.n_levels, q, q))
+    M[start:, start:] += prior_precision
+
+
+def _products_by_level(
+    group: GroupingFactor, V: np.ndarray, index: np.ndarray, precision: np.ndarray
+) -> np.ndarray:
+    """V'PV of each level's rows, shape (G, q, q)."""
+    q = group.n_effects
+    K = np.zeros((group.n_levels, q, q))
     for i in range(q):
         for j in range(q):
-            K[:, i, j] = np.bincount(
-                first.index, precision * V[:, i] * V[:, j], minlength=first.n_levels
-            )
-    K[:, range(q), range(q)] += 1.0
-    B = (_columns(first, V, first.index).T @ weights @ A).tocsr()
-    return eliminated(first, others, roots, K, B, M)
+            K[:, i, j] = np.bincount(index, precision * V[:, i] * V[:, j], minlength=group.n_levels)
+    return K
 
 
 def check_dense(m: int) -> None:

@@ -66,8 +66,8 @@ class SeriesLeftOut:
             _columns_by_level(predictor, own), np.zeros(len(y)), structure, rows,
             structure.pairs(rows, len(y)), problem.scale, _as_they_are(p + 1), _ONE_FACTOR,
         )  # fmt: skip
-        self._at_own = _room(self._own)
-        self._at_all = _room(problem.equations)
+        self._at_own = self._own.empty_like()
+        self._at_all = problem.equations.empty_like()
 
     def products(self, x: np.ndarray) -> tuple[np.ndarray, Equations]:
         """Return the products at one value of theta.
@@ -193,10 +193,6 @@ def _of_rows(predictor: LinearPredictor, at: np.ndarray) -> LinearPredictor:
 
 
 _ONE_FACTOR = Elimination(chain=(0,), rest=(), parents=())
-
-
-def _room(equations: Equations) -> Equations:
-    return type(equations)(**equations.as_dict())
 
 
 def _columns_by_level(predictor: LinearPredictor, columns: np.ndarray) -> LinearPredictor:

@@ -12,7 +12,7 @@ from bayesmix.design import GroupingFactor
 from bayesmix.errors import NotSupportedError
 from bayesmix.residual import PairClasses
 
-__all__ = ["MAX_ROOT", "Elimination", "plan_elimination", "root_columns"]
+__all__ = ["MAX_ROOT", "Elimination", "heaviest_chain", "plan_elimination", "root_columns"]
 
 MAX_ROOT = 6000  # columns; a dense factor of that size takes 0.3 GB
 
@@ -66,6 +66,11 @@ def _divide(
     chain = max(best.values(), default=(0, ()))[1]
     rest = tuple(k for k in range(len(groups)) if k not in chain)
     return chain, rest, parent
+
+
+def heaviest_chain(groups: Sequence[GroupingFactor]) -> tuple[int, ...]:
+    """Positions of the chain of nested factors with the most columns, the finest first."""
+    return _divide(groups)[0]
 
 
 def _may_be_eliminated(group: GroupingFactor, pairs: PairClasses | None) -> bool:

@@ -26,7 +26,7 @@ from bayesmix.gaussian.criterion import (
 )
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
-from bayesmix.gaussian.moments import general_moments
+from bayesmix.gaussian.moments import general_moments, moments
 from bayesmix.gaussian.pairwise import contract_pairs
 from bayesmix.gaussian.residual_classes import classes_at
 from bayesmix.gaussian.residual_coordinates import NORMAL, POSITIVE, VINE, parameter_at, phi_at
@@ -35,8 +35,8 @@ __all__ = ["add_phi_priors", "structured_criterion"]
 
 LOG_2 = float(np.log(2.0))
 
-_expand, _combine, _general = expand.external, combine.external, general_moments.external
-_contract = contract_pairs.external
+_expand, _combine, _contract = expand.external, combine.external, contract_pairs.external
+_general, _moments = general_moments.external, moments.external
 
 
 @kernel(
@@ -186,6 +186,34 @@ _expected = expected_products.external
 
 
 @inner
+def _expected_of_scalars(eq, to, L, precision, unit, with_fixed, beta, beta_cov):  # type: ignore[no-untyped-def]
+    """The same where levels of one factor have one effect each: no more of them is kept."""
+    p, scale = eq.sizes[4], L[0] * precision
+    C = beta_cov if with_fixed != 0 else np.zeros((p, p))
+    for g in range(eq.sizes[2]):
+        X, counts = shifted(eq.panel, g * (p + 1)), shifted(to.panel, g * (p + 1))
+        h = 1.0 / (1.0 + eq.K[g] * L[0] * scale)
+        left, variance = X[p], h
+        for c in range(p):
+            left -= X[c] * beta[c]
+            s = 0.0
+            for d in range(p):
+                s -= h * scale * X[d] * C[d, c]  # the covariance of u and beta
+            variance -= h * scale * X[c] * s
+            counts[c] = 2.0 * L[0] * s
+        b = L[0] * h * scale * left
+        to.K[g] = L[0] * L[0] * variance + b * b / unit
+        for c in range(p):
+            counts[c] += 2.0 * b * beta[c] / unit
+        counts[p] = -2.0 * b / unit
+    for i in range(p):
+        for j in range(p):
+            to.root[i * p + j] = C[i, j] + beta[i] * beta[j] / unit
+        to.root_y[i] = -2.0 * beta[i] / unit
+    to.yy[0] = 1.0 / unit
+
+
+@inner
 def add_phi_priors(co, n_phi, x, jacobian, gradient):  # type: ignore[no-untyped-def]
     """Log density of the priors of phi; their gradient is added."""
     value = 0.0
@@ -234,6 +262,7 @@ def _criterion(  # type: ignore[no-untyped-def]
     prior_length = times_prior(prior_precision, prior_mean, p, prior_y)
     E, U = np.empty(n_L), np.empty(n_L)
     beta, beta_cov, scalars = np.empty(p), np.empty((p, p)), np.empty(6)
+    scalars_alone = eq.sizes[0] == 1 and eq.sizes[1] == 0 and eq.q[0] == 1
     u, values, inverse = np.empty(node_starts(eq)[-1]), np.empty(n), np.empty((n, n))
     # Nodes without a column that varies are left out: their covariances with them are zero.
     diagonal, across = np.empty(eq.K_size), np.zeros(eq.panel_size)
@@ -241,7 +270,12 @@ def _criterion(  # type: ignore[no-untyped-def]
     for k in range(K):
         finite = finite and np.isfinite(c[k])
     fine = 0
-    if finite:
+    if finite and scalars_alone:
+        fine = _moments(
+            eq_ints, products.ctypes, L.ctypes, precision, prior_precision, prior_y.ctypes,
+            flags & WITH_FIXED, E.ctypes, U.ctypes, beta.ctypes, beta_cov.ctypes, scalars.ctypes,
+        )  # fmt: skip
+    elif finite:
         fine = _general(
             eq_ints, products.ctypes, L.ctypes, precision, prior_precision, prior_y.ctypes,
             flags & WITH_FIXED, E.ctypes, U.ctypes, beta.ctypes, beta_cov.ctypes, scalars.ctypes,
@@ -257,10 +291,16 @@ def _criterion(  # type: ignore[no-untyped-def]
         precision, sigma, prior_length, E, U, beta, scalars, gradient, variance,
     )  # fmt: skip
     counts = np.empty(size)
-    _expected(
-        eq_ints, products.ctypes, L.ctypes, unit, u.ctypes, values.ctypes, diagonal.ctypes,
-        across.ctypes, inverse.ctypes, counts.ctypes,
-    )  # fmt: skip
+    if scalars_alone:
+        _expected_of_scalars(
+            eq, equations_at(eq_ints, pointer(counts)), L, precision, unit, flags & WITH_FIXED,
+            beta, beta_cov,
+        )  # fmt: skip
+    else:
+        _expected(
+            eq_ints, products.ctypes, L.ctypes, unit, u.ctypes, values.ctypes, diagonal.ctypes,
+            across.ctypes, inverse.ctypes, counts.ctypes,
+        )  # fmt: skip
     by_phi = shifted(gradient, d)
     for j in range(n_phi):
         by_phi[j] = 0.5 * log_det_R[1 + j]
@@ -288,7 +328,10 @@ def _criterion(  # type: ignore[no-untyped-def]
 
 @kernel(
     f8, INTS, INTS, FLOATS, i8, INTS, FLOATS, INTS, FLOATS, FLOATS, FLOATS, FLOATS, i8, f8, FLOATS,
-    FLOATS, needs=(expand, combine, general_moments, expected_products, contract_pairs, chain_rule),
+    FLOATS,
+    needs=(
+        expand, combine, moments, general_moments, expected_products, contract_pairs, chain_rule,
+    ),
 )  # fmt: skip
 def structured_criterion(  # type: ignore[no-untyped-def]
     eq_ints, class_ints, class_floats, address, phi_ints, phi_floats, co_ints, co_floats,

@@ -65,7 +65,6 @@ def structured_equations(
     else:
         equations, products = empty, np.zeros((0, len(empty.floats)))
         kept = working_pairs(predictor, y, classes, scaling, plan, equations)
-    numbers, table = structure.constants(rows, n)
     sizes, counts = pairs.patterns or (np.zeros(0), np.zeros(0))
     n_beta = 0 if scale is None else scale.X.shape[1]
     strata = np.zeros(0) if scale is None else np.bincount(scale.stratum, minlength=len(scale.X))
@@ -74,8 +73,8 @@ def structured_equations(
             len(kind), n_beta + len(structure.parameters), len(equations.floats), n_beta,
             pairs.n_classes, len(strata), len(sizes), m, int(known.size > 0),
         ],
-        numbers=numbers, table=table, kind=kind, first=first, second=second, count=strata,
-        pattern_size=sizes, pattern_count=counts, products=products,
+        numbers=pairs.numbers, table=pairs.table, kind=kind, first=first, second=second,
+        count=strata, pattern_size=sizes, pattern_count=counts, products=products,
         scale_X=np.zeros((0, 0)) if scale is None else scale.X,
         scale_offset=np.zeros(0) if scale is None else scale.offset, known=known, **kept,
     )  # fmt: skip

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from bayesmix.gaussian.linking import inner
 from bayesmix.gaussian.packing import HEADER, Packed, unpack_floats, unpack_ints
 
-__all__ = ["RowArrays", "RowData", "rows_at"]
+__all__ = ["RowArrays", "RowData", "joined_rows", "rows_at"]
 
 
 class RowData(Packed):
@@ -68,6 +69,44 @@ class RowData(Packed):
     prior_b: np.ndarray
     prior_c: np.ndarray
 
+    is_stored = False  # `StoredRows` are, and come in blocks
+
+    @classmethod
+    def of_buffers(cls, ints: np.ndarray, floats: np.ndarray) -> Self:
+        """The arrays in buffers that others of these have been written from; no copies."""
+        made = cls.__new__(cls)
+        made.ints, made.floats = ints, floats
+        at = HEADER
+        for names, buffer in ((cls._INTS, ints), (cls._FLOATS, floats)):
+            ends = ints[at : at + len(names) + 1].tolist()
+            for k, name in enumerate(names):
+                setattr(made, name, buffer[ends[k] : ends[k + 1]])
+            at += len(ends)
+        n, p, n_z = made.sizes[:3].tolist()
+        made.index = made.index.reshape(-1, n)
+        made.X, made.Z = made.X.reshape(p, n), made.Z.reshape(n_z, n)
+        if made.trials.size > n:
+            made.trials = made.trials.reshape(n, -1)
+        return made
+
+    def of_rows(self, rows: slice | np.ndarray) -> Self:
+        """Some of the rows, of one linear predictor."""
+        offset = self.offset[rows]
+        return self.replace(
+            sizes=np.concatenate([[len(offset)], self.sizes[1:]]), index=self.index[:, rows],
+            y=self.y[rows], trials=self.trials[rows], offset=offset, X=self.X[:, rows],
+            Z=self.Z[:, rows],
+        )  # fmt: skip
+
+    @property
+    def header(self) -> Self:
+        """What is not of single rows."""
+        return self
+
+    def blocks(self) -> Iterator[Self]:
+        """All rows, as one block."""
+        yield self
+
     @property
     def n_obs(self) -> int:
         """Number of rows."""
@@ -88,6 +127,20 @@ class RowData(Packed):
     def link(self) -> int:
         """Code of the links in `glmm.rows`; with one predictor that of mu's."""
         return int(self.sizes[4])
+
+
+def joined_rows(parts: list[RowData]) -> RowData:
+    """Put blocks of rows behind each other."""
+    return parts[0].replace(
+        sizes=np.concatenate([[sum(one.n_obs for one in parts)], parts[0].sizes[1:]]),
+        index=np.concatenate([one.index for one in parts], axis=1),
+        X=np.concatenate([one.X for one in parts], axis=1),
+        Z=np.concatenate([one.Z for one in parts], axis=1),
+        **{
+            name: np.concatenate([getattr(one, name) for one in parts])
+            for name in ("y", "trials", "offset")
+        },
+    )  # fmt: skip
 
 
 class RowArrays(NamedTuple):

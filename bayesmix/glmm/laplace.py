@@ -44,8 +44,9 @@ from bayesmix.glmm.rows.each import link_of_mu
 from bayesmix.glmm.rows.links import unit_of_eta
 from bayesmix.glmm.several import joint_leverages
 
-__all__ = ["laplace"]
+__all__ = ["add_by_parameters", "add_priors", "laplace", "leverages", "third_derivatives"]
 
+_STEP = 1e-4  # of what the linear predictor's unit is, or of a coordinate
 _expand, _chain_rule, _find_mode = expand.external, chain_rule.external, find_mode.external
 _inverse, _forward, _backward = (
     inverse_moments.external, forward_solve.external, backward_solve.external,
@@ -125,7 +126,7 @@ def laplace(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     h = np.empty(n_second)
     if m == 1:
-        _leverages(eq, rows, L, diagonal, across, inverse, h)
+        leverages(eq, rows, L, diagonal, across, inverse, h)
     else:
         joint_leverages(eq, rows, L, diagonal, across, inverse, h)
         for j in range(m):
@@ -133,35 +134,8 @@ def laplace(  # type: ignore[no-untyped-def]
                 start = (j * (j + 1) // 2 + i) * n_rows
                 for row in range(start, start + n_rows):
                     h[row] *= 2.0
-    value_2, first_2, second_2 = np.empty(n_rows), np.empty(n), np.empty(n_second)
-    by_phi = np.zeros(n_phi + 4)
-    eta_2, upper, third, v = np.empty(n), np.empty(n_rows), np.empty(n_second), np.empty(n)
-    step = 1e-4
-    link, scale_at = link_of_mu(rows.sizes[4]), rows.sizes[5]
-    scale, scale_of = phi[scale_at] if scale_at >= 0 else 0.0, rows.sizes[7]
-    for j in range(m):
-        at = j * n_rows
-        for sign in (1.0, -1.0):
-            eta_2[:] = eta
-            for i in range(n_rows):
-                unit = 1.0
-                if j == 0:
-                    own = math.exp(eta[scale_of * n_rows + i]) if scale_of >= 0 else scale
-                    unit = unit_of_eta(link, eta[i], own)
-                eta_2[at + i] = eta[at + i] + sign * step * unit
-            there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
-            if not np.isfinite(there):  # of rows on the edge the other side alone
-                evaluate_each(
-                    rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
-                )
-            if sign > 0.0:
-                upper[:] = eta_2[at : at + n_rows]
-                third[:] = second_2
-        for i in range(n_rows):
-            width, s = upper[i] - eta_2[at + i], 0.0
-            for k in range(i, n_second, n_rows):
-                s += h[k] * ((third[k] - second_2[k]) / width if width > 0.0 else 0.0)
-            v[at + i] = 0.5 * s
+    v = np.empty(n)
+    third_derivatives(rows, address, phi, eta, second, h, v)
     by_beta, by_b = np.empty(p), np.empty(n_u)
     a, a_root = np.empty(n_u), np.zeros(n_root)
     gather(eq, rows, v, by_beta, by_b)
@@ -214,31 +188,82 @@ def laplace(  # type: ignore[no-untyped-def]
         co_ints, co_floats, x, C.ctypes, Q.ctypes, E.ctypes, 0.0, priors,
         1 if priors == 2 else 0, gradient,
     )  # fmt: skip
-    base, at_phi = np.zeros(n_phi + 4), phi.copy()
+    by_x = np.zeros(n_phi)
+    add_by_parameters(rows, address, phi, x_phi, eta, first, second, h, shift, by_x)
+    for k in range(n_phi):
+        gradient[d + k] = by_x[k]
+    if priors != 0:
+        value += add_priors(
+            rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
+            priors == 2, carray(gradient, (d + n_phi + p,)),
+        )  # fmt: skip
+    return value
+
+
+@inner
+def third_derivatives(  # type: ignore[no-untyped-def]
+    rows, address, phi, eta, second, h, v
+):
+    """Half of what leverages make of the rows' third derivatives, by each predictor."""
+    n_rows, m = rows.sizes[0], rows.sizes[6]
+    n, n_second = len(eta), len(second)
+    value_2, first_2, second_2 = np.empty(n_rows), np.empty(n), np.empty(n_second)
+    by_phi = np.zeros(rows.sizes[3] + 4)
+    eta_2, upper, third = np.empty(n), np.empty(n_rows), np.empty(n_second)
+    link, scale_at = link_of_mu(rows.sizes[4]), rows.sizes[5]
+    scale, scale_of = phi[scale_at] if scale_at >= 0 else 0.0, rows.sizes[7]
+    for j in range(m):
+        at = j * n_rows
+        for sign in (1.0, -1.0):
+            eta_2[:] = eta
+            for i in range(n_rows):
+                unit = 1.0
+                if j == 0:
+                    own = math.exp(eta[scale_of * n_rows + i]) if scale_of >= 0 else scale
+                    unit = unit_of_eta(link, eta[i], own)
+                eta_2[at + i] = eta[at + i] + sign * _STEP * unit
+            there = evaluate(rows, address, phi, 2, eta_2, value_2, first_2, second_2, by_phi)
+            if not np.isfinite(there):  # of rows on the edge the other side alone
+                evaluate_each(
+                    rows, address, phi, eta, second, eta_2, value_2, first_2, second_2, by_phi
+                )
+            if sign > 0.0:
+                upper[:] = eta_2[at : at + n_rows]
+                third[:] = second_2
+        for i in range(n_rows):
+            width, s = upper[i] - eta_2[at + i], 0.0
+            for k in range(i, n_second, n_rows):
+                s += h[k] * ((third[k] - second_2[k]) / width if width > 0.0 else 0.0)
+            v[at + i] = 0.5 * s
+
+
+@inner
+def add_by_parameters(  # type: ignore[no-untyped-def]
+    rows, address, phi, x_phi, eta, first, second, h, shift, by_x
+):
+    """Add the derivatives by the coordinates of the family's parameters."""
+    n, n_second, n_phi = len(eta), len(second), rows.sizes[3]
+    if n_phi == 0:
+        return
+    value_2, first_2, second_2 = np.empty(rows.sizes[0]), np.empty(n), np.empty(n_second)
+    base, at_phi, by_phi = np.zeros(n_phi + 4), phi.copy(), np.zeros(n_phi + 4)
     here = np.empty(n_phi)
-    if n_phi > 0:
-        evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
+    evaluate(rows, address, phi, 1, eta, value_2, first_2, second_2, base)
     pull_back(rows.phi_kind, at_phi, base, here)
     for k in range(n_phi):
         width, change = 0.0, 0.0
         for sign in (1.0, -1.0):
-            move_parameters(rows.phi_kind, at_phi, x_phi, k, sign * step, phi)
+            move_parameters(rows.phi_kind, at_phi, x_phi, k, sign * _STEP, phi)
             there = evaluate(rows, address, phi, 2, eta, value_2, first_2, second_2, by_phi)
             if np.isfinite(there):
-                width += step
+                width += _STEP
                 for i in range(n):
                     other = 0.5 * h[i] * (second_2[i] - second[i])
                     change += sign * (other + shift[i] * (first_2[i] - first[i]))
                 for i in range(n, n_second):
                     change += sign * 0.5 * h[i] * (second_2[i] - second[i])
-        gradient[d + k] = here[k] + (change / width if width > 0.0 else 0.0)
+        by_x[k] += here[k] + (change / width if width > 0.0 else 0.0)
     phi[:] = at_phi
-    if priors != 0:
-        value += _add_priors(
-            rows, phi, beta, carray(prior, (p, p)), carray(prior_mean, (p,)), d,
-            priors == 2, carray(gradient, (d + n_phi + p,)),
-        )  # fmt: skip
-    return value
 
 
 @inner
@@ -250,7 +275,7 @@ def _all_finite(x: np.ndarray) -> bool:
 
 
 @inner
-def _add_priors(
+def add_priors(
     rows: RowArrays, phi: np.ndarray, beta: np.ndarray, P: np.ndarray, mean: np.ndarray, d: int,
     jacobian: bool, gradient: np.ndarray,
 ) -> float:  # fmt: skip
@@ -274,7 +299,7 @@ def _add_priors(
 
 
 @inner
-def _leverages(
+def leverages(
     eq: Arrays, rows: RowArrays, L: np.ndarray, diagonal: np.ndarray, across: np.ndarray,
     inverse: np.ndarray, h: np.ndarray,
 ) -> None:  # fmt: skip

@@ -16,7 +16,7 @@ from bayesmix.glmm.data import rows_at
 from bayesmix.glmm.predictor import evaluate, predictor, same_branch
 from bayesmix.glmm.several import add_joint_products, make_concave, working_response
 
-__all__ = ["BETA", "LOG_DET", "find_mode"]
+__all__ = ["BETA", "LOG_DET", "add_weighted", "complete_root", "find_mode"]
 
 _factorise, _backward = factorise.external, backward_solve.external
 
@@ -189,7 +189,7 @@ def _penalty(
 @inner
 def _products(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[no-untyped-def]
     """Fill the equations with the weights and the working response."""
-    n, n_rows, m = eq.n_root, rows.sizes[0], rows.sizes[6]
+    n, m = eq.n_root, rows.sizes[6]
     for i in range(eq.K_size):
         eq.K[i] = 0.0
     for i in range(eq.panel_size):
@@ -199,17 +199,30 @@ def _products(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[
     for i in range(n):
         eq.root_y[i] = 0.0
     if m == 1:
-        for i in range(n_rows):
-            part = eta[i] - rows.offset[i]
-            if with_fixed == 0:
-                for j in range(len(beta)):
-                    part -= rows.X[j, i] * beta[j]
-            work[i] = first[i] + w[i] * part
-        add_products(eq, rows.X.T, work, w, rows.Z.T, rows.index)
+        add_weighted(eq, rows, beta, eta, first, w, work, with_fixed)
     else:
         working_response(rows, beta, eta, first, w, work, with_fixed)
         add_joint_products(eq, rows, work, w, with_fixed)
-    if eq.n_blocks != eq.sizes[3]:  # several effects a level: both triangles are read
+    complete_root(eq)
+
+
+@inner
+def add_weighted(eq, rows, beta, eta, first, w, work, with_fixed):  # type: ignore[no-untyped-def]
+    """Add the rows of one predictor to the equations, with their weights and working response."""
+    for i in range(rows.sizes[0]):
+        part = eta[i] - rows.offset[i]
+        if with_fixed == 0:
+            for j in range(len(beta)):
+                part -= rows.X[j, i] * beta[j]
+        work[i] = first[i] + w[i] * part
+    add_products(eq, rows.X.T, work, w, rows.Z.T, rows.index)
+
+
+@inner
+def complete_root(eq):  # type: ignore[no-untyped-def]
+    """Fill the root's upper triangle where it is read: with several effects a level."""
+    n = eq.n_root
+    if eq.n_blocks != eq.sizes[3]:
         for i in range(n):
             for j in range(i):
                 eq.root[j * n + i] = eq.root[i * n + j]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from bayesmix.glmm.rows import (
     packed_links,
 )
 from bayesmix.glmm.stack import Stack, stacked
+from bayesmix.glmm.stored import StoredRows
 from bayesmix.priors.model_priors import ModelPriors
 
 if TYPE_CHECKING:
@@ -36,31 +38,30 @@ if TYPE_CHECKING:
 
     from bayesmix.families import Family
 
-__all__ = ["GlmmProblem", "build_glmm_problem", "kernel_name", "kernel_trials"]
+__all__ = ["GlmmProblem", "Pack", "build_glmm_problem", "kernel_name", "kernel_trials"]
+
+
+# Takes a predictor with rows, its offset, responses and what is given per row.
+Pack = Callable[[LinearPredictor, np.ndarray, np.ndarray, "Mapping[str, np.ndarray]"], RowData]
 
 
 class Table(Protocol):
-    """Rows that stand for others that are like them."""
+    """Rows that stand for all of the data, where these are read in batches."""
 
     @property
     def predictor(self) -> LinearPredictor:
-        """The linear predictor with these rows."""
+        """The linear predictor, with the levels that are met together."""
 
     @property
-    def y(self) -> np.ndarray:
-        """Their responses."""
-
-    @property
-    def rows(self) -> Mapping[str, np.ndarray]:
-        """What is given of them beside."""
-
-    @property
-    def rises(self) -> np.ndarray:
-        """Which way their likelihood rises for ever."""
+    def rises(self) -> np.ndarray | None:
+        """Which way their likelihood rises for ever, unless they have to be asked."""
 
     @property
     def constant(self) -> float:
         """What kernels leave out of it."""
+
+    def packed(self, pack: Pack) -> RowData | StoredRows:
+        """Make the arrays of kernels of them."""
 
 
 def kernel_name(family: Family) -> str:
@@ -77,7 +78,7 @@ class GlmmProblem:
     problem : Problem
         Layout of the equations, scaling and coordinates, as of a normal model with
         unit response scale; its products are scratch.
-    rows : RowData
+    rows : RowData or StoredRows
     parameters : tuple of str
         Names of the family's parameters.
     phi : ParameterCoordinates
@@ -106,7 +107,7 @@ class GlmmProblem:
     """
 
     problem: Problem
-    rows: RowData
+    rows: RowData | StoredRows
     parameters: tuple[str, ...]
     phi: ParameterCoordinates
     row_kernel: str
@@ -132,6 +133,11 @@ class GlmmProblem:
         summed = np.bincount(self.row_of[says], rises[says], minlength=n)
         found = np.where(np.abs(summed) == counts, np.sign(summed), 0.0)
         return np.where(counts > 0, found, np.nan)
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What the last passes over rows on disk have found; those in memory are not asked."""
+        return self.rows.known if isinstance(self.rows, StoredRows) else {}
 
     @property
     def n_effects(self) -> int:
@@ -161,7 +167,7 @@ class GlmmProblem:
     @property
     def kernel(self) -> Kernel:
         """The kernel of the rows."""
-        if self.rows.trials.ndim == 2:  # for any number of predictors
+        if self.rows.header.trials.ndim == 2:  # for any number of predictors
             return OBSERVED_KERNELS[self.row_kernel]
         if self.rows.n_predictors > 1:
             return JOINT_KERNELS[self.row_kernel]
@@ -248,7 +254,6 @@ def build_glmm_problem(
     n = predictor.n_obs
     first = first_positions(equations)
     q = equations.q
-    columns = [(predictor.groups[k].Z - scaling.Z_shift[k]) / scaling.Z_scale[k] for k in order]
     constants = {k: spec for k, spec in family.parameters.items() if k not in predictors}
     phi = ParameterCoordinates.of(constants, lengths or {})
     vectors = family.vector_parameters
@@ -278,38 +283,46 @@ def build_glmm_problem(
     links = {k: family.parameter_link(k).name if k in predictors else None
              for k in family.parameters}  # fmt: skip
     parameter_of = [stack.columns_of[k] for k in order]
-    given = (y, rows) if table is None else (table.y, table.rows)
-    data = RowData(
-        sizes=[
-            n,
-            p,
-            int(q.sum()),
-            len(phi),
-            # Predictors of categories are as many as there are, and all on one scale.
-            0 if family.is_nominal else packed_links(family.link, links),
-            scale_at,
-            len(predictors),
-            scale_of[0] if scale_of else -1,
-        ],
-        index=np.asarray(
-            [predictor.groups[k].index + first[f] for f, k in enumerate(order)]
-        ).reshape(-1, n),
-        u_start=np.concatenate([[0], np.cumsum(q * equations.n_levels)]),
-        z_start=np.concatenate([[0], np.cumsum(q)]),
-        first=first,
-        phi_kind=phi.kinds,
-        X_of=stack.X_of,
-        Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
-        prior_kind=[code[0] for code in codes],
-        y=y.sum(axis=1) if family.has_counts else given[0],
-        trials=kernel_trials(family, *given, len(predictors)),
-        offset=stack.offset if table is None else table.predictor.offset,
-        X=((predictor.X - X_shift) / X_scale).T,
-        Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
-        prior_a=[code[1] for code in codes],
-        prior_b=[code[2] for code in codes],
-        prior_c=[code[3] for code in codes],
-    )
+    u_start = np.concatenate([[0], np.cumsum(q * equations.n_levels)])
+
+    def pack(
+        own: LinearPredictor, offset: np.ndarray, y: np.ndarray, rows: Mapping[str, np.ndarray]
+    ) -> RowData:
+        n = len(own.X)
+        columns = [(own.groups[k].Z - scaling.Z_shift[k]) / scaling.Z_scale[k] for k in order]
+        return RowData(
+            sizes=[
+                n,
+                p,
+                int(q.sum()),
+                len(phi),
+                # Predictors of categories are as many as there are, and all on one scale.
+                0 if family.is_nominal else packed_links(family.link, links),
+                scale_at,
+                len(predictors),
+                scale_of[0] if scale_of else -1,
+            ],
+            index=np.asarray([own.groups[k].index + first[f] for f, k in enumerate(order)]).reshape(
+                -1, n
+            ),
+            u_start=u_start,
+            z_start=np.concatenate([[0], np.cumsum(q)]),
+            first=first,
+            phi_kind=phi.kinds,
+            X_of=stack.X_of,
+            Z_of=np.concatenate(parameter_of) if parameter_of else np.zeros(0),
+            prior_kind=[code[0] for code in codes],
+            y=y.sum(axis=1) if family.has_counts else y,
+            trials=kernel_trials(family, y, rows, len(predictors)),
+            offset=offset,
+            X=((own.X - X_shift) / X_scale).T,
+            Z=np.concatenate(columns, axis=1).T if columns else np.zeros((0, n)),
+            prior_a=[code[1] for code in codes],
+            prior_b=[code[2] for code in codes],
+            prior_c=[code[3] for code in codes],
+        )
+
+    data = pack(predictor, stack.offset, y, rows) if table is None else table.packed(pack)
     return GlmmProblem(
         problem=problem, rows=data, parameters=tuple(constants), phi=phi, row_kernel=name,
         constant=_constant(name, y, rows) if table is None else table.constant,

@@ -38,13 +38,19 @@ class Canonical:
     problem : Problem
     predictor : LinearPredictor
     y : ndarray, shape (n,)
-    priors : ModelPriors
+    model : StatedModel
     """
 
     problem: Problem
     predictor: LinearPredictor
     y: np.ndarray
-    priors: ModelPriors
+    model: StatedModel
+
+    @property
+    def priors(self) -> ModelPriors:
+        """The model's, in the digits that do not depend on the order of its rows."""
+        given = self.model.prior_entries
+        return given if self.predictor is self.model.design.mu else _rounded(given)
 
 
 def canonical(model: StatedModel) -> Canonical:
@@ -59,12 +65,12 @@ def canonical(model: StatedModel) -> Canonical:
     Canonical
         With the model's own rows in their order where they are many.
     """
-    mu, y, priors = model.design.mu, model.y, model.prior_entries
+    mu, y = model.design.mu, model.y
     n, p = mu.X.shape
     effects = p + sum(g.n_levels * g.n_effects for g in mu.groups)
     many = model.design.streamed is not None or n > min(_MOST_ROWS, _FEW_ROWS * effects)
     if not mu.groups or many:
-        return Canonical(problem=gaussian_problem(model), predictor=mu, y=y, priors=priors)
+        return Canonical(problem=gaussian_problem(model), predictor=mu, y=y, model=model)
     order = np.argsort(_ranks(model.design, y), kind="stable")
     there = design_of_rows(model.design, order)
     ordered = replace(
@@ -76,7 +82,7 @@ def canonical(model: StatedModel) -> Canonical:
     problem = build_problem(
         ordered, y, residual=model.residual, rows=there.row_data, scale=row_scale(model, there)
     )
-    return Canonical(problem=problem, predictor=ordered, y=y, priors=_rounded(priors))
+    return Canonical(problem=problem, predictor=ordered, y=y, model=model)
 
 
 def _ranks(design: Design, y: np.ndarray) -> np.ndarray:

@@ -95,14 +95,10 @@ class Centred:
         """
         if self.problem.sigma_is_known:
             return self.coordinates, x
-        there = centred(
-            self.problem, self.problem.absolute_coordinates(), self.problem.scaling.y_scale
-        )
-        assert there is not None  # noqa: S101
         n_x = self.coordinates.n_x
         out = np.concatenate([x[:n_x], [np.log(factor)], x[n_x:]])
-        out[: there.coordinates.n_sd] += np.log(factor)
-        return there.coordinates, out
+        out[: self.coordinates.n_sd] += np.log(factor)
+        return self.coordinates.with_sigma(), out
 
     def back(self, x: np.ndarray, zero: np.ndarray, limit: float) -> np.ndarray:
         """Bring a point to the formula's coordinates.

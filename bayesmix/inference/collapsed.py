@@ -7,9 +7,9 @@ from their exact conditional normal, which gives the same posterior as sampling 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import optimize
@@ -35,7 +35,10 @@ from bayesmix.inference.theta_draws import (
 )
 from bayesmix.threads import one_blas_thread
 
-__all__ = ["CollapsedSampler", "GroupDraws", "sample_collapsed"]
+if TYPE_CHECKING:
+    from bayesmix.inference.empirical import Near
+
+__all__ = ["CollapsedSampler", "GroupDraws", "keeps_effects", "sample_collapsed", "whitening"]
 
 CollapsedSampler = Literal["auto", "independent", "nuts"]
 GroupDraws = Literal["auto", "all", "moments"]
@@ -52,6 +55,7 @@ def sample_collapsed(
     group_draws: GroupDraws = "auto",
     sampler: CollapsedSampler = "nuts",
     tune: int | None = None,
+    find_near: Callable[[], Near | None] = lambda: None,
 ) -> Draws:
     """Sample theta, and the effects exactly.
 
@@ -71,6 +75,9 @@ def sample_collapsed(
         "auto" takes independent proposals where they are good.
     tune : int, optional
         Points for each chain to which proposals are fitted.
+    find_near : callable, optional
+        Finds about where the posterior is, in absolute coordinates, where that is known at less
+        cost than a search; independent proposals are fitted from there.
 
     Returns
     -------
@@ -93,12 +100,13 @@ def sample_collapsed(
                 eq=problem.equations, co=co, prior=prior, known=problem.known_precision
             )
             # What the user hears of it is said once.
-            keep = _keeps_effects(problem, settings, group_draws)
+            keep = keeps_effects(_number_of_effects(problem), settings, group_draws)
             choice = why_too_many(co.n_all) if sampler != "nuts" else ""
-            at_mode = None
+            at_mode = near = None
             if sampler != "nuts" and not choice:
                 with stage(seconds, "prepare"):
-                    at_mode = _whitening(problem, co, prior)
+                    near = find_near()
+                    at_mode = whitening(problem, co, prior) if near is None else _about(near)
                 found = _sample_independent(
                     problem, density, at_mode, settings, names, keep, seconds, tune
                 )
@@ -110,7 +118,9 @@ def sample_collapsed(
                     f'sampler="independent" is not possible: {choice}; take sampler="nuts"'
                 )
             with stage(seconds, "prepare"):
-                center, A = at_mode or _whitening(problem, co, prior)
+                if at_mode is None or near is not None:  # what is only near is no start of NUTS
+                    at_mode = whitening(problem, co, prior)
+                center, A = at_mode
             z, stats, interrupted = _sample(problem, co, prior, center, A, settings, seconds)
             X = center + z @ A.T
         else:  # known standard errors and no group effects: all that is left is drawn exactly
@@ -170,11 +180,12 @@ def _sample_independent(
         choice=(
             f"{run.quality.accepted:.0%} of the independent proposals accepted, "
             f"Pareto k {run.quality.pareto_k:.2f}"
+            + (f", {run.evaluated:.0%} evaluated" if run.evaluated < 1 else "")
         ),
     )
 
 
-def _whitening(
+def whitening(
     problem: Problem, co: Coordinates, prior: FixedPrior
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mode of the density of x, and a root of the inverse of its Hessian there."""
@@ -205,6 +216,12 @@ def _whitening(
     return mode, vectors * scale
 
 
+def _about(near: Near) -> tuple[np.ndarray, np.ndarray]:
+    """What `whitening` finds, from what is known of it."""
+    values, vectors = np.linalg.eigh((near.covariance + near.covariance.T) / 2)
+    return near.x, vectors * np.sqrt(np.clip(values, 1e-12, 4.0))
+
+
 def _sample(
     problem: Problem, co: Coordinates, prior: FixedPrior, center: np.ndarray, A: np.ndarray,
     settings: SamplerSettings, seconds: dict[str, float],
@@ -228,9 +245,9 @@ def _number_of_effects(problem: Problem) -> int:
     return int((problem.equations.q * problem.equations.n_levels).sum())
 
 
-def _keeps_effects(problem: Problem, settings: SamplerSettings, group_draws: GroupDraws) -> bool:
+def keeps_effects(n_u: int, settings: SamplerSettings, group_draws: GroupDraws) -> bool:
     """Whether draws of the group effects are kept; says so where "auto" keeps none."""
-    n_u, n_draws = _number_of_effects(problem), settings.chains * settings.draws
+    n_draws = settings.chains * settings.draws
     keep = group_draws == "all" or (group_draws == "auto" and n_u * n_draws <= MAX_GROUP_DRAWS)
     if group_draws == "auto" and not keep:
         announce(

@@ -66,7 +66,8 @@ def profile_correlation(
 
         return Search(
             of_rest, rest.size, n_sd, likelihood.n_corr - 1, np.ones(n_sd, dtype=bool),
-            likelihood.unit, polish=likelihood.polish, edges=likelihood.edges,
+            likelihood.unit, polish=likelihood.polish, steady=likelihood.steady,
+            edges=likelihood.edges,
         )  # fmt: skip
 
     x, lowest = in_order(likelihood.x), likelihood.deviance(likelihood.x, slope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.problem import Problem
 
-__all__ = ["seconds_of_evaluation", "seconds_of_value"]
+__all__ = ["seconds_of_evaluation", "seconds_of_root", "seconds_of_value"]
 
 
 def seconds_of_evaluation(problem: Problem) -> float:
@@ -18,6 +18,11 @@ def seconds_of_value(problem: Problem) -> float:
     """Roughly what the likelihood takes without its gradient, called from compiled code."""
     levels, root, structures = _steps(problem)
     return float(1e-6 + levels / 1e9 + root / 4e10 + structures / 5e8)
+
+
+def seconds_of_root(n: int) -> float:
+    """Roughly what the Cholesky factor of n columns takes."""
+    return float(n**3 / 4e10)
 
 
 def _steps(problem: Problem) -> tuple[int, int, int]:

@@ -34,9 +34,10 @@ _TOO_MANY_EVALUATIONS, _TOO_MANY_ITERATIONS = 502, 504
 
 @dataclass(slots=True)
 class Descent:
-    """Where a descent has ended: the point, the gradient there, and why, in SciPy's words."""
+    """Where a descent has ended: the point, value and gradient there, and why, in SciPy's words."""
 
     x: np.ndarray
+    value: float
     gradient: np.ndarray
     message: str
 
@@ -98,7 +99,9 @@ def descend(
                 task[:] = _STOPPED, _TOO_MANY_EVALUATIONS
         else:
             break
-    return Descent(x, g, f"{status[task[0]]}: {tasks[task[1]]}")
+    if not np.array_equal(last, x):  # a line search that fails goes back to where it began
+        value, g = criterion(x.copy())
+    return Descent(x, value, g, f"{status[task[0]]}: {tasks[task[1]]}")
 
 
 def _by_scipy(
@@ -113,4 +116,4 @@ def _by_scipy(
             "maxcor": _CORRECTIONS, "maxls": _LINE_SEARCH,
         },
     )  # fmt: skip
-    return Descent(found.x, found.jac, str(found.message))
+    return Descent(found.x, float(found.fun), found.jac, str(found.message))

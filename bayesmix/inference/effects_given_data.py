@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-__all__ = ["Block", "LogDensity", "correct_draws", "scalar_law"]
+__all__ = ["Block", "LogDensity", "adaptive_points", "correct_draws", "scalar_law"]
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
 
@@ -90,15 +90,35 @@ def scalar_law(
     Naylor, J. C. and Smith, A. F. M. (1982). Applications of a method for the efficient
     computation of posterior distributions. Applied Statistics 31, 214-225.
     """
+    total, v = block.total(), block.V[:, 0]
+
+    def likelihood(u: np.ndarray) -> np.ndarray:
+        terms = np.empty(u.shape)
+        for k in range(u.shape[1]):
+            terms[:, k] = total @ log_density((fixed + v * u[block.index, k])[:, None])[:, 0]
+        return terms
+
+    return adaptive_points(likelihood, mode, block.precision(weights)[:, 0, 0])
+
+
+def adaptive_points(
+    likelihood: Callable[[np.ndarray], np.ndarray], mode: np.ndarray, precision: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of standard normal effects and their probabilities given the data, as `scalar_law`.
+
+    Parameters
+    ----------
+    likelihood : callable
+        From points, shape (G, K), to the log density of each level's rows there.
+    mode, precision : ndarray, shape (G,)
+        Where the points begin, and how far they spread.
+    """
     nodes, at_nodes = np.polynomial.hermite_e.hermegauss(_POINTS)
     log_weights = np.log(at_nodes) + nodes**2 / 2
-    total, v = block.total(), block.V[:, 0]
-    centre, scale = mode.copy(), 1.0 / np.sqrt(block.precision(weights)[:, 0, 0])
+    centre, scale = mode.copy(), 1.0 / np.sqrt(precision)
     for _ in range(4):
         u = centre[:, None] + scale[:, None] * nodes
-        terms = log_weights - u**2 / 2
-        for k in range(_POINTS):
-            terms[:, k] += total @ log_density((fixed + v * u[block.index, k])[:, None])[:, 0]
+        terms = log_weights - u**2 / 2 + likelihood(u)
         terms[np.isnan(terms)] = -np.inf
         probability = np.exp(terms - terms.max(axis=1, keepdims=True))
         probability /= probability.sum(axis=1, keepdims=True)

@@ -203,11 +203,12 @@ def _maximise(
     found = None if near is None or centre is not None else _scored(search, near)
     best = run(start) if found is None else found
     ends = [best]
-    # At a boundary there may be another optimum, and rounding decides which one is found.
-    spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
     others = correlated_starts(co, start) if found is None else []
-    if not best.converged or (search.at_boundary(best) and spare > 1):
-        others += _other_starts(search, start, best)[: max(3, int(spare))]
+    if not best.converged or search.at_boundary(best):
+        # At a boundary there may be another optimum, and rounding decides which one is found.
+        spare = _AGAIN_SECONDS / (seconds_of_evaluation(problem) * max(search.evaluations, 1))
+        if not best.converged or spare > 1:
+            others += _other_starts(search, start, best)[: max(3, int(spare))]
     if others:
         for other in others:
             end = run(other)
@@ -360,6 +361,8 @@ def _start(co: Coordinates, unit: np.ndarray) -> np.ndarray:
         f, first = int(co.block_factor[block]), int(co.block_first[block])
         rows = slice(first, first + int(co.block_size[block]))
         T = _change(co, f)[rows, rows]
+        if co.scaled[f]:
+            continue  # they are uncorrelated on both scales
         half = np.linalg.inv(T)
         covariance = half @ half.T
         sd = np.sqrt(np.diag(covariance))

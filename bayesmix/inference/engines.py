@@ -13,8 +13,8 @@ from bayesmix.priors.model_priors import ModelPriors
 from bayesmix.residual import Residual
 
 __all__ = [
-    "why_not_collapsed", "why_not_joint", "why_not_normal", "why_not_normal_effects",
-    "why_not_one_predictor",
+    "why_not_collapsed", "why_not_integrated", "why_not_joint", "why_not_normal",
+    "why_not_normal_effects", "why_not_one_predictor",
 ]  # fmt: skip
 
 _ROWS_IN_WORDS = {
@@ -74,18 +74,38 @@ def why_not_collapsed(
     -------
     str
     """
-    why_not = (
+    why_not = why_not_integrated(design, family, rows, priors)
+    if why_not or design.streamed is not None:
+        return why_not  # the levels that are met together are asked for, by the algebra
+    correlated = residual is not None and residual.correlated
+    pairs = residual.pairs(rows, design.n_obs) if residual is not None and correlated else None
+    return root_columns(design.mu.groups, pairs)
+
+
+def why_not_integrated(
+    design: Design, family: Family, rows: Mapping[str, Any], priors: ModelPriors
+) -> str:
+    """Why effects are not normal given the parameters and the data, in words.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    rows : mapping of str to ndarray
+        What is given per row.
+    priors : ModelPriors
+
+    Returns
+    -------
+    str
+        Empty if they are, whatever the size of the algebra.
+    """
+    return (
         why_not_normal(family, rows)
         or why_not_one_predictor(design, family)
         or why_not_normal_effects(design)
+        or _unknown_prior(unsupported_priors(priors))
     )
-    if why_not:
-        return why_not
-    correlated = residual is not None and residual.correlated
-    pairs = residual.pairs(rows, design.n_obs) if residual is not None and correlated else None
-    if design.streamed is not None:  # asked of the levels that are met together, by the algebra
-        return _unknown_prior(unsupported_priors(priors))
-    return _unknown_prior(unsupported_priors(priors)) or root_columns(design.mu.groups, pairs)
 
 
 def why_not_joint(

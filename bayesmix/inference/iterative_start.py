@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "coordinates_of", "covariances_at", "derivatives", "estimated_entries", "estimates_of",
-    "start_of_large", "why_not_iterative",
+    "mode_of_large", "start_of_large", "why_not_iterative",
 ]  # fmt: skip
 
 _LARGE = 1000  # columns of a root whose factor takes longer than all of conjugate gradients
@@ -42,9 +42,24 @@ def start_of_large(model: StatedModel, problem: Problem, method: str) -> Near | 
     Near or None
         Relative coordinates; None where the usual start will do.
     """
-    if len(problem.equations.root_y) < _LARGE or method not in ("reml", "ml"):
+    if method not in ("reml", "ml"):
         return None
-    if why_not_iterative(model, "reml"):
+    return _near_end(model, problem, relative=True)
+
+
+def mode_of_large(model: StatedModel, problem: Problem) -> Near | None:
+    """Where the posterior of theta is, if evaluations are dear: about the end of REML.
+
+    Returns
+    -------
+    Near or None
+        Absolute coordinates, log sigma the last; None where the usual search will do.
+    """
+    return _near_end(model, problem, relative=False)
+
+
+def _near_end(model: StatedModel, problem: Problem, *, relative: bool) -> Near | None:
+    if len(problem.equations.root_y) < _LARGE or why_not_iterative(model, "reml"):
         return None
     mu, residual = model.design.mu, model.residual
     assert residual is not None  # noqa: S101
@@ -58,13 +73,15 @@ def start_of_large(model: StatedModel, problem: Problem, method: str) -> Near | 
     names = [mu.groups[k].name for k in sums.order]
     order = [names.index(group.name) for group in problem.groups]
 
-    def relative(theta: np.ndarray) -> np.ndarray:
+    def coordinates(theta: np.ndarray) -> np.ndarray:
         G = covariances_at(found, theta)
-        return coordinates_of(problem, [G[k] / theta[-1] for k in order], 1.0, 1.0)[:-1]
+        if relative:
+            return coordinates_of(problem, [G[k] / theta[-1] for k in order], 1.0, 1.0)[:-1]
+        return coordinates_of(problem, [G[k] for k in order], theta[-1], problem.scaling.y_scale)
 
     theta = estimates_of(found)
-    J = derivatives(relative, theta, found)
-    return Near(x=relative(theta), covariance=J @ np.linalg.inv(found.information) @ J.T)
+    J = derivatives(coordinates, theta, found)
+    return Near(x=coordinates(theta), covariance=J @ np.linalg.inv(found.information) @ J.T)
 
 
 def estimates_of(found: IterativeOptimum) -> np.ndarray:

@@ -15,6 +15,7 @@ from bayesmix.glmm.laplace import laplace
 from bayesmix.glmm.mode import find_mode
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.empirical import Optimum, blas_threads, log_units, optimum_at
+from bayesmix.inference.passes import Passed, in_passes, laplace_in_passes
 from bayesmix.inference.search import HUGE, Point, Search
 
 __all__ = [
@@ -57,7 +58,11 @@ class LaplaceOptimum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerMode:
-    """The mode of (u, beta) or of u given theta, with the factor of the Hessian there."""
+    """The mode of (u, beta) or of u given theta, with the factor of the Hessian there.
+
+    Where rows are on disk there are no `eta` and no `weights`, and `passed` has what they are
+    computed from.
+    """
 
     beta: np.ndarray
     u: np.ndarray
@@ -68,14 +73,20 @@ class InnerMode:
     weights: np.ndarray
     L: np.ndarray
     status: int
+    passed: Passed | None = None
 
 
 def value_at(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, priors: Priors, x: np.ndarray,
     u: np.ndarray, gradient: np.ndarray,
 ) -> float:  # fmt: skip
-    """Laplace's approximation at x and its gradient, as the kernel `laplace` gives them."""
+    """Laplace's approximation at x and its gradient, as the kernel `laplace` gives them.
+
+    Rows on disk are gone over as often as it takes.
+    """
     eq, rows = gp.problem.equations, gp.rows
+    if rows.is_stored:
+        return laplace_in_passes(gp, co, prior, priors, x, u, gradient)
     value: float = laplace(
         eq.ints, eq.floats, co.ints, co.floats, rows.ints, rows.floats, gp.address(),
         prior.precision, prior.mean, x, priors, u, gradient,
@@ -162,11 +173,13 @@ def inner_mode(
     InnerMode
     """
     eq, rows = gp.problem.equations, gp.rows
+    if not with_fixed:
+        prior = FixedPrior(np.eye(len(beta)), beta)
+    if rows.is_stored:
+        return _of_passes(gp, L, phi, prior, beta=beta, u=u, with_fixed=with_fixed)
     m, n_root = rows.n_predictors, len(eq.root_y)
     n = m * rows.n_obs
     beta, u = beta.copy(), u.copy()
-    if not with_fixed:
-        prior = FixedPrior(np.eye(len(beta)), beta)
     K, panels, root = np.empty(len(eq.K)), np.empty(len(eq.panel)), np.empty((n_root, n_root))
     eta, first, second = np.empty(n), np.empty(n), np.empty(m * (m + 1) // 2 * rows.n_obs)
     status = find_mode(
@@ -185,6 +198,19 @@ def inner_mode(
         L=L,
         status=int(status),
     )
+
+
+def _of_passes(
+    gp: GlmmProblem, L: np.ndarray, phi: np.ndarray, prior: FixedPrior, *, beta: np.ndarray,
+    u: np.ndarray, with_fixed: bool,
+) -> InnerMode:  # fmt: skip
+    phi = np.append(np.asarray(phi, dtype=np.float64), 1.0)
+    found = in_passes(gp, L, phi, prior, beta=beta, u=u, with_fixed=with_fixed)
+    none = np.zeros(0)
+    return InnerMode(
+        beta=found.beta, u=found.u, K=found.K, panels=found.panels, root=found.root, eta=none,
+        weights=none, L=L, status=found.status, passed=found,
+    )  # fmt: skip
 
 
 def branch_of(gp: GlmmProblem, co: Coordinates, x: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -339,7 +365,9 @@ def search_of(marginal: WarmMarginal) -> Search:
         return -2.0 * value
 
     unit = log_units(co) + np.log(gp.sd_units(co))
-    return Search(criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit)
+    return Search(
+        criterion, n_x, n_sd, d - n_sd, co.prior_kind[:-1] != UNIFORM, unit, steady=False
+    )  # fmt: skip
 
 
 def optimum_of(

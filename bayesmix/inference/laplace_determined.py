@@ -15,8 +15,17 @@ from bayesmix.inference.laplace import (
     curvature,
     inner_mode,
 )
+from bayesmix.inference.passes import Passed
 from bayesmix.inference.quadrature import QuadratureMarginal
 from bayesmix.inference.separation import null_space, rising_directions
+from bayesmix.inference.stored_limits import (
+    Rises,
+    all_reproduced,
+    curvature_of_fixed,
+    held_directions,
+    separated_in_blocks,
+    silent_in_blocks,
+)
 
 __all__ = [
     "determined_of", "mode_of", "one_sided_rows", "own_weights", "reproduced", "row_densities",
@@ -39,6 +48,13 @@ def mode_of(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> InnerMod
     )  # fmt: skip
 
 
+def _passed(gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum) -> tuple[Passed, np.ndarray]:
+    """The same of rows on disk, and the family's parameters there."""
+    mode = mode_of(gp, co, found).passed
+    assert mode is not None  # noqa: S101, for mypy
+    return mode, gp.phi.values(found.x[co.n_x : len(found.x) - gp.problem.n_fixed])
+
+
 def row_densities(
     gp: GlmmProblem, eta: np.ndarray, phi: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +71,7 @@ def row_densities(
 
 def separated(
     gp: GlmmProblem, co: Coordinates, prior: FixedPrior, found: LaplaceOptimum,
-    rises: np.ndarray, *, thorough: bool = False,
+    rises: np.ndarray | Rises, *, thorough: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """Directions of the working coefficients along which the likelihood rises for ever.
 
@@ -68,8 +84,8 @@ def separated(
     gp, co, found
     prior : FixedPrior
         What it holds does not run away.
-    rises : ndarray, shape (n,)
-        As the family's `rises` gives it.
+    rises : ndarray, shape (n,), or callable
+        As the family's `rises` gives it; of rows on disk what gives it for a block of them.
     thorough : bool
         Whether all rows are asked however many they are.
 
@@ -80,6 +96,10 @@ def separated(
     p = gp.problem.n_fixed
     if not (p and np.isfinite(found.x).all()):
         return np.zeros((p, 0))
+    if not isinstance(rises, np.ndarray):
+        near = np.inf if thorough else _NEAR
+        held = held_directions(prior)
+        return separated_in_blocks(gp, *_passed(gp, co, found), held, rises, near)
     unknown = silent(gp, prior, rises)
     if not (np.abs(rises) > 0).any() or unknown.shape[1] == p:
         return unknown
@@ -89,7 +109,7 @@ def separated(
     if not thorough and gp.rows.X.size > _MANY and mode.status == 1:
         rises = np.where((value > -_NEAR) | np.isnan(rises), rises, 0.0)
     says = gp.rows.says & ~np.isnan(rises)
-    held = _held(prior)
+    held = held_directions(prior)
     X = np.concatenate([gp.rows.X.T[says], held])
     none = np.zeros(len(held))
     beside = np.linalg.svd(unknown, full_matrices=True)[0][:, unknown.shape[1] :]
@@ -102,7 +122,7 @@ def separated(
     return np.concatenate([unknown, beside @ found_rising], axis=1)
 
 
-def silent(gp: GlmmProblem, prior: FixedPrior, rises: np.ndarray) -> np.ndarray:
+def silent(gp: GlmmProblem, prior: FixedPrior, rises: np.ndarray | Rises) -> np.ndarray:
     """Directions in which no row moves that says anything.
 
     A level whose rows have no trials, or a least count that all counts have by design, is
@@ -117,17 +137,13 @@ def silent(gp: GlmmProblem, prior: FixedPrior, rises: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (p, k)
     """
+    if not isinstance(rises, np.ndarray):
+        return silent_in_blocks(gp, held_directions(prior), rises)
     says = gp.rows.says & ~np.isnan(rises)
     if says.all():
         return np.zeros((gp.problem.n_fixed, 0))
-    X = np.concatenate([gp.rows.X.T[says], _held(prior)])
+    X = np.concatenate([gp.rows.X.T[says], held_directions(prior)])
     return null_space(X, gp.problem.n_fixed)
-
-
-def _held(prior: FixedPrior) -> np.ndarray:
-    """Directions that a prior holds, one a row, each of length one."""
-    held = prior.precision[np.diag(prior.precision) > 0]
-    return np.asarray(held / np.sqrt(np.sum(held**2, axis=1))[:, None])
 
 
 def one_sided_rows(
@@ -159,7 +175,7 @@ def one_sided_rows(
 
 
 def reproduced(
-    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum, rises: np.ndarray
+    gp: GlmmProblem, co: Coordinates, found: LaplaceOptimum, rises: np.ndarray | Rises
 ) -> np.ndarray:
     """Direction along which all effects grow together, where they reproduce every outcome.
 
@@ -180,11 +196,17 @@ def reproduced(
     x, p, n_sd = found.x, gp.problem.n_fixed, co.n_sd
     nothing = np.zeros((len(x), 0))
     grows = ~found.theta.at_zero[co.effect_of_sd]
-    if not (grows.any() and (rises != 0).all() and np.isfinite(x).all()):
+    if not (grows.any() and np.isfinite(x).all()):
         return nothing
-    phi = gp.phi.values(x[co.n_x : len(x) - p])
-    if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
+    if not isinstance(rises, np.ndarray):
+        if not all_reproduced(gp, *_passed(gp, co, found), rises, _NEAR):
+            return nothing
+    elif not (rises != 0).all():
         return nothing
+    else:
+        phi = gp.phi.values(x[co.n_x : len(x) - p])
+        if (row_densities(gp, mode_of(gp, co, found).eta, phi)[0] < -_NEAR).any():
+            return nothing
     out = np.zeros((len(x), 1))
     out[:n_sd, 0] = grows
     out[len(x) - p :, 0] = x[len(x) - p :]
@@ -221,7 +243,12 @@ def determined_of(
     """
     n_x, p, k = len(found.x), gp.problem.n_fixed, flat.shape[1]
     others = np.flatnonzero(free[: n_x - p])
-    steps = _steps(gp, mode_of(gp, co, found).weights, prior, flat)
+    if gp.rows.is_stored:
+        A = curvature_of_fixed(gp, *_passed(gp, co, found), _LEAST)
+        A = A if prior is None else A + prior.precision
+        steps = _directions(A, flat, gp.link_unit) if p else np.zeros((0, 0))
+    else:
+        steps = _steps(gp, mode_of(gp, co, found).weights, prior, flat)
     D = np.zeros((n_x, len(others) + steps.shape[1]))
     D[others, np.arange(len(others))] = 1.0
     D[n_x - p :, len(others) :] = steps

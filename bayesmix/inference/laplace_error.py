@@ -25,9 +25,11 @@ from scipy import optimize
 
 from bayesmix.gaussian.coordinates import Coordinates, factors_at
 from bayesmix.gaussian.density import FixedPrior, flat_prior
+from bayesmix.glmm.data import RowData
 from bayesmix.glmm.problem import GlmmProblem
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace import InnerMode, LaplaceOptimum, Priors, inner_mode, value_at
+from bayesmix.inference.passes import blocks_at, row_values
 from bayesmix.inference.quadrature import LevelRows
 
 __all__ = ["GRAVE", "NOTICED", "Shift", "laplace_shifts"]
@@ -84,7 +86,7 @@ def laplace_shifts(
         Those of `NOTICED` standard errors and more.
     """
     n_sd = co.n_sd
-    correction = _Correction(gp, co)
+    correction = _CorrectionInBlocks(gp, co) if gp.rows.is_stored else _Correction(gp, co)
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
     lost, out = determined.lost(np.eye(len(found.x))), []
 
@@ -174,3 +176,65 @@ class _Correction:
             top = terms.max(axis=0)
             total += float((top + np.log(np.exp(terms - top).sum(axis=0))).sum())
         return total
+
+
+class _CorrectionInBlocks:
+    """The same of rows on disk: two more passes, for all effects together."""
+
+    def __init__(self, gp: GlmmProblem, co: Coordinates) -> None:
+        self._gp, self._co = gp, co
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
+        self._nodes = nodes
+        self._log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
+
+    def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
+        gp, p = self._gp, self._gp.problem.n_fixed
+        phi = gp.phi.values(x[self._co.n_x : len(x) - p])
+        mode = inner_mode(
+            gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
+            with_fixed=False,
+        )  # fmt: skip
+        if mode.status != 1 or mode.passed is None:
+            return -np.inf
+        effects = self._effects(mode.L)
+        sums = [np.ones(n_levels) for _, _, _, n_levels in effects]
+        for at in blocks_at(gp, mode.passed, phi):
+            for k, (f, _, column, n_levels) in enumerate(effects):
+                level, z = _by_level(at.rows, f, column)
+                sums[k] += np.bincount(level, at.weights * z**2, minlength=n_levels)
+        scales = [1.0 / np.sqrt(np.maximum(own, 1e-8)) for own in sums]
+        changes = [np.zeros((_POINTS, n_levels)) for _, _, _, n_levels in effects]
+        parameters = np.append(phi, 1.0)
+        for at in blocks_at(gp, mode.passed, phi):
+            for k, (f, _, column, n_levels) in enumerate(effects):
+                level, z = _by_level(at.rows, f, column)
+                for i, node in enumerate(self._nodes):
+                    there = at.eta + z * (scales[k] * node)[level]
+                    change = row_values(gp, at.rows, there, parameters) - at.value
+                    changes[k][i] += np.bincount(level, change, minlength=n_levels)
+        total = 0.0
+        for k, (f, own, _, _) in enumerate(effects):
+            start, stop = (int(gp.rows.u_start[j]) for j in (f, f + 1))
+            q = int(gp.rows.z_start[f + 1] - gp.rows.z_start[f])
+            pull = mode.u[start:stop].reshape(-1, q)[:, own]
+            move = scales[k] * self._nodes[:, None]
+            terms = changes[k] - move * pull - move**2 / 2 + self._log_weights[:, None]
+            terms = np.where(np.isnan(terms), -np.inf, terms)
+            top = terms.max(axis=0)
+            total += float((top + np.log(np.exp(terms - top).sum(axis=0))).sum())
+        return total
+
+    def _effects(self, L: np.ndarray) -> list[tuple[int, int, np.ndarray, int]]:
+        """Factor, place there, column of L and number of levels of each effect that varies."""
+        rows, eq, found = self._gp.rows, self._gp.problem.equations, []
+        for f, q in enumerate(eq.q.tolist()):
+            block = L[int(eq.L_start[f]) : int(eq.L_start[f + 1])].reshape(q, q)
+            n_levels = int(rows.u_start[f + 1] - rows.u_start[f]) // q
+            found += [(f, k, block[:, k], n_levels) for k in range(q) if block[:, k].any()]
+        return found
+
+
+def _by_level(rows: RowData, f: int, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Level of each row in a factor, and how its predictor moves with one effect of it."""
+    Z = rows.Z[rows.z_start[f] : rows.z_start[f + 1]]
+    return rows.index[f] - rows.first[f], column @ Z

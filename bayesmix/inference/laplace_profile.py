@@ -48,6 +48,8 @@ class LaplaceLikelihood:
         Where a search may start.
     polish : bool
         Not worth its evaluations for an interval: the deviance is flat at its bottom.
+    steady : bool
+        Each evaluation starts where the one before it has ended.
     """
 
     marginal: Callable[[np.ndarray, np.ndarray], float]
@@ -58,6 +60,7 @@ class LaplaceLikelihood:
     n_corr: int
     starts: list[np.ndarray]
     polish: bool = False
+    steady: bool = False
 
     @property
     def edges(self) -> np.ndarray:
@@ -167,7 +170,7 @@ def profile_working_coefficient(
 
         return Search(
             of_rest, rest.size, n_sd, likelihood.n_corr, np.ones(n_sd, dtype=bool),
-            likelihood.unit, polish=likelihood.polish,
+            likelihood.unit, polish=likelihood.polish, steady=likelihood.steady,
         )  # fmt: skip
 
     profile = Profile(
@@ -187,7 +190,7 @@ def seconds_of_profiles(gp: GlmmProblem, n_quadrature: int) -> float:
     at some 400.
     """
     rows, eq = gp.rows, gp.problem.equations
-    n, columns, n_root = len(rows.y), max(int(rows.z_start[-1]), 1), len(eq.root_y)
+    n, columns, n_root = rows.n_obs, max(int(rows.z_start[-1]), 1), len(eq.root_y)
     co = gp.problem.absolute_coordinates()
     profiled = co.n_x + len(gp.phi)
     n_x = profiled + gp.problem.n_fixed

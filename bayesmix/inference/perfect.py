@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.design import LinearPredictor
+from bayesmix.design.rank import aliased_columns
 from bayesmix.errors import DataError
 from bayesmix.formula.structures import as_residual
 from bayesmix.gaussian.combine import separate_theta
@@ -22,7 +23,7 @@ _SMALL_SIGMA = 1e-3  # the same, at which it is asked whether that is the best
 _NOTHING = 1e-12  # of the variance: what is lost in computing it
 
 
-def refuse_saturated(problem: Problem) -> None:
+def refuse_saturated(problem: Problem, predictor: LinearPredictor) -> None:
     """Refuse REML and ML where the fixed effects alone reproduce every row.
 
     Raises
@@ -31,6 +32,13 @@ def refuse_saturated(problem: Problem) -> None:
     """
     n, p = problem.n_obs, problem.n_fixed
     if n <= p and not problem.sigma_is_known:
+        known = len(predictor.X) == n  # not where the rows are elsewhere
+        different = p - len(aliased_columns(predictor.X)) if known else n
+        if different < n:  # of which no choice is made among more columns than rows
+            raise DataError(
+                f"{p} fixed effects for {n} rows, of which the rows tell {different} apart: leave "
+                "out terms that others determine, or take fit(), whose priors decide"
+            )
         raise DataError(
             f"{p} fixed effects for {n} rows leave no residual variance: the likelihood has no "
             "maximum; leave terms out, or take fit(), whose priors decide"

@@ -19,14 +19,16 @@ from bayesmix.streaming import design_of_batch
 
 if TYPE_CHECKING:
     from bayesmix.glmm.problem import GlmmProblem
+    from bayesmix.inference.row_file import RowFile
     from bayesmix.inference.row_table import RowTable
 
-__all__ = ["gaussian_problem", "glmm_problem", "model_of_rows", "row_scale"]
+__all__ = ["gaussian_problem", "glmm_problem", "model_of_rows", "row_scale", "table_of_rows"]
 
 _GAUSSIAN: WeakKeyDictionary[StatedModel, Problem] = WeakKeyDictionary()
 _GLMM: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
 _TABLES: WeakKeyDictionary[StatedModel, RowTable] = WeakKeyDictionary()
 _BY_ROW: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
+_IN_MEMORY: WeakKeyDictionary[StatedModel, GlmmProblem] = WeakKeyDictionary()
 
 
 def gaussian_problem(model: StatedModel) -> Problem:
@@ -100,7 +102,9 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
     )  # fmt: skip
 
 
-def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
+def glmm_problem(
+    model: StatedModel, *, every_row: bool = False, in_memory: bool = False
+) -> GlmmProblem:
     """Return rows, layout and coordinates of a model beyond the normal.
 
     Parameters
@@ -108,25 +112,31 @@ def glmm_problem(model: StatedModel, *, every_row: bool = False) -> GlmmProblem:
     model : StatedModel
     every_row : bool
         Whether each row of the data has to be one, also where rows that are alike are many.
+    in_memory : bool
+        Whether rows have to be in memory, also where these are read in batches and many differ.
+        Those of `every_row` are.
 
     Returns
     -------
     GlmmProblem
     """
     known = _BY_ROW if every_row else _GLMM
+    if in_memory and not every_row and model in known and known[model].rows.is_stored:
+        known = _IN_MEMORY
     if model not in known:
         from bayesmix.glmm.compressed import compressed
 
         announce_compilation(normal=False)
         if model.design.streamed is not None:
-            known[model] = _problem_of_table(model, every_row=every_row)
+            in_memory = in_memory or every_row
+            known[model] = _problem_of_batches(model, every_row=every_row, in_memory=in_memory)
         else:
             gp = _built(model)
             known[model] = gp if every_row else compressed(gp)
     return known[model]
 
 
-def _built(model: StatedModel, table: RowTable | None = None) -> GlmmProblem:
+def _built(model: StatedModel, table: RowTable | RowFile | None = None) -> GlmmProblem:
     """The problem of the model's own rows, or of a table in their place."""
     from bayesmix.glmm.problem import build_glmm_problem
 
@@ -141,18 +151,31 @@ def _built(model: StatedModel, table: RowTable | None = None) -> GlmmProblem:
     )
 
 
-def _problem_of_table(model: StatedModel, *, every_row: bool) -> GlmmProblem:
-    """The same of rows that are read in batches: those that differ."""
+def _problem_of_batches(model: StatedModel, *, every_row: bool, in_memory: bool) -> GlmmProblem:
+    """The same of rows that are read in batches: those that differ, or all in a file."""
     from bayesmix.glmm.rows import ROW_KERNELS
+    from bayesmix.inference.row_file import MOST_ROWS, RowFile
 
-    table, adds = _table(model), ROW_KERNELS[model.family.row_kernel].adds
-    gp = _built(model, table.added() if adds and not every_row else table)
-    if every_row or not adds:
-        return gp
-    return replace(gp, row_of=np.zeros(0, dtype=np.int64))  # the table has more rows
+    table, adds = table_of_rows(model, np.inf if in_memory else MOST_ROWS), False
+    if table is None:
+        own = RowFile(own=model.design.mu, streamed=model.design.streamed, family=model.family)
+        gp = _built(model, own)
+    else:
+        adds = ROW_KERNELS[model.family.row_kernel].adds and not every_row
+        gp = _built(model, table.added() if adds else table)
+    # The table has more rows than a problem that adds them up, and a file has none in memory.
+    return replace(gp, row_of=np.zeros(0, dtype=np.int64)) if adds or table is None else gp
 
 
-def _table(model: StatedModel) -> RowTable:
+def table_of_rows(model: StatedModel, most: float = np.inf) -> RowTable | None:
+    """Return the rows that differ of a model beyond the normal, read in batches.
+
+    Parameters
+    ----------
+    model : StatedModel
+    most : float
+        How many there may be; with more there is no table.
+    """
     from bayesmix.inference.row_table import row_table
 
     if model.family.is_linear_normal:
@@ -162,7 +185,10 @@ def _table(model: StatedModel) -> RowTable:
         )
     if model not in _TABLES:
         design = model.design
-        _TABLES[model] = row_table(design.mu, design.streamed, model.family)
+        found = row_table(design.mu, design.streamed, model.family, most)
+        if found is None:
+            return None
+        _TABLES[model] = found
     return _TABLES[model]
 
 
@@ -181,6 +207,7 @@ def model_of_rows(model: StatedModel) -> StatedModel:
     """
     if model.design.streamed is None:
         return model
-    table = _table(model)
+    table = table_of_rows(model)
+    assert table is not None  # noqa: S101, for mypy
     design = design_of_batch(model.design, table.batch())
     return model.with_parts(design=design, y=table.y)

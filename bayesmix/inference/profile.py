@@ -48,6 +48,8 @@ class Around(Protocol):
     @property
     def polish(self) -> bool: ...  # noqa: D102
     @property
+    def steady(self) -> bool: ...  # noqa: D102
+    @property
     def edges(self) -> np.ndarray: ...  # noqa: D102
 
     def deviance(self, x: np.ndarray, gradient: np.ndarray) -> float: ...  # noqa: D102
@@ -81,6 +83,11 @@ class Likelihood:
     @property
     def polish(self) -> bool:
         """Whether a search's last digits are worth their evaluations."""
+        return True
+
+    @property
+    def steady(self) -> bool:
+        """Whether the last digits of the deviance do not depend on where it was asked before."""
         return True
 
     @property
@@ -308,7 +315,7 @@ def profile_theta(
 
         return Search(
             of_rest, rest.size, sds.size, likelihood.n_corr, np.ones(sds.size, dtype=bool),
-            likelihood.unit[sds], polish=likelihood.polish,
+            likelihood.unit[sds], polish=likelihood.polish, steady=likelihood.steady,
             edges=edges,
         )  # fmt: skip
 

@@ -112,6 +112,8 @@ class Fitted:
     weights : ndarray, shape (m,)
     n_points : int
         Evaluations in all.
+    known : tuple of ndarray, shape (n_points, d) and (n_points,)
+        All points, with their log density.
     """
 
     proposal: Proposal
@@ -119,6 +121,7 @@ class Fitted:
     points: np.ndarray
     weights: np.ndarray
     n_points: int
+    known: tuple[np.ndarray, np.ndarray]
 
 
 def fit_proposal(
@@ -145,9 +148,11 @@ def fit_proposal(
     """
     proposal = Proposal(center=center, root=root)
     sums: list[tuple[float, np.ndarray, np.ndarray]] = []
+    known: list[tuple[np.ndarray, np.ndarray]] = []
     for stage in range(_STAGES + _MORE_STAGES):
         X, log_q = proposal.points(rng, n)
-        log_w = values(X) - log_q
+        known.append((X, values(X)))
+        log_w = known[-1][1] - log_q
         quality, weights = judge(log_w), _normalised(log_w)
         share = 1.0 / (weights @ weights)  # effective number of points
         mean = weights @ X
@@ -165,8 +170,9 @@ def fit_proposal(
         if stage >= _STAGES - 1 and not quality.why_not:
             break
     return Fitted(
-        proposal=proposal, quality=quality, points=X, weights=weights, n_points=n * (stage + 1)
-    )
+        proposal=proposal, quality=quality, points=X, weights=weights, n_points=n * (stage + 1),
+        known=(np.concatenate([own for own, _ in known]), np.concatenate([v for _, v in known])),
+    )  # fmt: skip
 
 
 def _normalised(log_w: np.ndarray) -> np.ndarray:

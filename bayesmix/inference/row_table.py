@@ -13,6 +13,8 @@ import pandas as pd
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
 from bayesmix.families import Family
+from bayesmix.glmm.data import RowData
+from bayesmix.glmm.problem import Pack
 from bayesmix.glmm.rows import OBSERVED_KERNELS, constant
 from bayesmix.memory import check_memory
 from bayesmix.streaming.rows import Batch
@@ -47,6 +49,11 @@ class RowTable:
     rises: np.ndarray
     constant: float
 
+    def packed(self, pack: Pack) -> RowData:
+        """Make the arrays of kernels of them."""
+        offset = np.zeros(len(self.y)) if self.predictor.offset is None else self.predictor.offset
+        return pack(self.predictor, offset, self.y, self.rows)
+
     def added(self) -> RowTable:
         """Put rows with one linear predictor together, by the sums of responses and trials."""
         mu, m = self.predictor, len(self.y)
@@ -80,10 +87,17 @@ class TableSums:
     Parameters
     ----------
     family : Family
+    most : float
+        Number of rows that differ beyond which there is to be no table.
+
+    Attributes
+    ----------
+    is_full : bool
+        Whether more rows differ: then none are kept, and what is added changes nothing.
     """
 
-    def __init__(self, family: Family) -> None:
-        self._family = family
+    def __init__(self, family: Family, most: float = np.inf) -> None:
+        self._family, self._most, self.is_full = family, most, False
         self._weighs = family.row_kernel in OBSERVED_KERNELS
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._pending = 0
@@ -91,6 +105,8 @@ class TableSums:
 
     def update(self, batch: Batch) -> Self:
         """Add the rows of a batch."""
+        if self.is_full:
+            return self
         n, y = len(batch.y), batch.y
         self._constant += float(constant(self._family.row_kernel, y, batch.extras).sum())
         key = _key(batch.index, batch.X, batch.Z, batch.offset)
@@ -101,9 +117,16 @@ class TableSums:
     def merge(self, other: TableSums) -> Self:
         """Add the rows of other sums of the same model."""
         self._constant += other._constant
+        if other.is_full:
+            self._give_up()
         for key, count in other._parts:
             self._append(key, count)
         return self
+
+    def counted(self) -> float:
+        """Number of rows that differ, infinite where there are too many."""
+        self._gather()
+        return np.inf if self.is_full else self._parts[0][0].shape[1]
 
     def table(self, predictor: LinearPredictor) -> RowTable:
         """Return the rows that differ.
@@ -172,6 +195,8 @@ class TableSums:
         return _alike(key, count) if self._weighs else (key, count)
 
     def _append(self, key: np.ndarray, count: np.ndarray) -> None:
+        if self.is_full:
+            return
         self._parts.append((key, count))
         self._pending += key.size if len(self._parts) > 1 else 0
         if self._pending > max(_NUMBERS, self._parts[0][0].size):
@@ -182,6 +207,11 @@ class TableSums:
             key, count = (np.concatenate(parts, axis=1) for parts in zip(*self._parts, strict=True))
             self._parts = [self._one_of_each(key, count)]
         self._pending = 0
+        if self._parts and self._parts[0][0].shape[1] > self._most:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.is_full, self._parts, self._pending = True, [], 0
 
 
 def _key(
@@ -206,8 +236,10 @@ def _with_rows(predictor: LinearPredictor, key: np.ndarray) -> LinearPredictor:
     return replace(predictor, X=X, offset=key[at].copy(), groups=tuple(groups))
 
 
-def row_table(predictor: LinearPredictor, streamed: Any, family: Family) -> RowTable:
-    """Gather the rows that differ in one more pass.
+def row_table(
+    predictor: LinearPredictor, streamed: Any, family: Family, most: float = np.inf
+) -> RowTable | None:
+    """Gather the rows that differ in one more pass, unless they are more than `most`.
 
     Parameters
     ----------
@@ -216,6 +248,7 @@ def row_table(predictor: LinearPredictor, streamed: Any, family: Family) -> RowT
     streamed : Streamed
     family : Family
         One that `tables_rows`.
+    most : float
 
     Raises
     ------
@@ -224,9 +257,11 @@ def row_table(predictor: LinearPredictor, streamed: Any, family: Family) -> RowT
     """
     sums = TableSums(family)
     if streamed.products is None:
-        make: Callable[[], TableSums] = functools.partial(TableSums, family)
+        make: Callable[[], TableSums] = functools.partial(TableSums, family, most)
         sums = streamed.gather(make)
-    else:
+        if sums.counted() > most:
+            return None
+    else:  # which there is, however many they are
         sums.restore(streamed.products, predictor)
     found = sums.table(predictor)
     streamed.products = sums.array()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.inference.descent import descend
+from bayesmix.inference.descent import Descent, descend
 from bayesmix.inference.polish import bounded_newton
 
 __all__ = ["HUGE", "LARGEST_CORRELATION", "ZERO", "Point", "Search"]
@@ -51,6 +51,9 @@ class Search:
         Logarithm of each standard deviation's unit.
     polish : bool
         Whether Newton steps find the last digits, where parameters are few.
+    steady : bool
+        Whether the last digits of the criterion do not depend on where it was asked before; if
+        they do, it is asked again where it will stay.
     edges : ndarray, optional
         How far from zero the last coordinates may go, infinite for those without end.
     """
@@ -65,9 +68,10 @@ class Search:
         unit: np.ndarray,
         *,
         polish: bool = True,
+        steady: bool = True,
         edges: np.ndarray | None = None,
     ) -> None:
-        self.criterion, self.polish = criterion, polish
+        self.criterion, self.polish, self.steady = criterion, polish, steady
         self.edge = np.full(n_x, np.inf)
         self.edge[n_sd : n_sd + n_corr] = LARGEST_CORRELATION
         if edges is not None and len(edges):
@@ -124,8 +128,9 @@ class Search:
         if not few and _ENOUGH <= _left(found.x, found.gradient, is_corr) < np.inf:
             # With many rows a digit of the deviance is more than a gradient can still gain.
             found = descend(of_free, found.x, edge, 1e-15, _ENOUGH / 2)
-        z, flat = self._newton(of_free, found.x, is_corr)
-        value, gradient = of_free(z)
+        z, value, gradient, flat = self._newton(of_free, found, is_corr)
+        if not self.steady:
+            value, gradient = of_free(z)
         # What is left to gain, not the gradient's size, says whether it has converged.
         largest = _left(z, gradient, is_corr)
         if _ENOUGH <= largest < np.inf and value < HUGE and self.polish and z.size <= _NEWTON_SIZE:
@@ -142,17 +147,20 @@ class Search:
         return Point(x.copy(), value, largest, True, found.message, level)
 
     def _newton(
-        self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], z: np.ndarray,
+        self, of_free: Callable[[np.ndarray], tuple[float, np.ndarray]], found: Descent,
         is_corr: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:  # fmt: skip
         """Polish with Newton steps on differences of gradients, where these are cheap.
 
-        Returns the end, and which coordinates lie along a direction without curvature.
+        Returns the end, with value and gradient, and which coordinates lie along a direction
+        without curvature.
         """
+        z, value, gradient = found.x, found.value, found.gradient
         flat = np.zeros(z.size, dtype=bool)
         if z.size > _NEWTON_SIZE or not self.polish:
-            return z, flat
-        value, gradient = of_free(z)
+            return z, value, gradient, flat
+        if not self.steady:
+            value, gradient = of_free(z)
         for _ in range(4):
             if np.max(np.abs(gradient)) < 1e-9:
                 break
@@ -174,7 +182,7 @@ class Search:
             if not new_value <= value + 1e-10 * abs(value):
                 break
             z, value, gradient = new, new_value, new_gradient
-        return z, flat
+        return z, value, gradient, flat
 
     def _put_small_on_zero(
         self, point: Point, frozen: np.ndarray

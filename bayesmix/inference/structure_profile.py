@@ -43,7 +43,7 @@ def profile_structure(likelihood: Around, k: int, ci_prob: float) -> tuple[float
 
         return Search(
             of_rest, rest.size, n_sd, likelihood.n_corr - 1, np.ones(n_sd, dtype=bool),
-            likelihood.unit, polish=likelihood.polish,
+            likelihood.unit, polish=likelihood.polish, steady=likelihood.steady,
         )  # fmt: skip
 
     profile = Profile(

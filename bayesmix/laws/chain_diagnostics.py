@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import fft
 from scipy.special import ndtri
 
 __all__ = ["bulk_and_r_hat", "quantile_ess"]
@@ -172,8 +171,7 @@ def _times(rho: np.ndarray, all_lags: bool) -> tuple[np.ndarray, np.ndarray]:
 def _autocovariances(centred: np.ndarray, n_lags: int) -> np.ndarray:
     """Mean over chains of the autocovariances at lags below `n_lags`, shape (m, n_lags)."""
     n = centred.shape[2]
-    size = fft.next_fast_len(2 * n, real=True)
-    spectrum = fft.rfft(centred, n=size, axis=2)
+    size = 1 << (2 * n - 1).bit_length()
+    spectrum = np.fft.rfft(centred, n=size, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    found: np.ndarray = fft.irfft(power, n=size, axis=1)[:, :n_lags] / n
-    return found
+    return np.fft.irfft(power, n=size, axis=1)[:, :n_lags] / n

@@ -126,9 +126,13 @@ class DrawnRows(Law):
         """Take draws, evenly spaced; effects of which only moments were kept are drawn again."""
         if self.of_fit is not None:
             found = self.of_fit.draw(levels, n, seed, kind)
-            reached = reaches(self.of_fit.model, self.model)
+            reached = reaches(self.of_fit.model, self.model, self.parameter)
             given = {name: self._covariance_draws(name, n) for name in reached}
-            return reaching_draws(found, given, reached, seed)
+            found = reaching_draws(found, given, reached, seed, self.parameter)
+            others = {
+                name: own.draw(own._every_level(), n, seed) for name, own in self.others.items()
+            }
+            return replace(found, others=others)
         chosen = self.chosen(n)
 
         def flat(values: np.ndarray) -> np.ndarray:
@@ -170,10 +174,12 @@ class DrawnRows(Law):
             family=family,
             n_draws=len(beta),
             others={
-                name: own.draw({g: np.arange(v.shape[2]) for g, v in own.b.items()}, n, seed)
-                for name, own in self.others.items()
+                name: own.draw(own._every_level(), n, seed) for name, own in self.others.items()
             },
         )
+
+    def _every_level(self) -> dict[str, np.ndarray]:
+        return {g: np.arange(values.shape[2]) for g, values in self.b.items()}
 
     def _covariance_draws(
         self, group: str, n: int | None
@@ -198,7 +204,8 @@ class DrawnRows(Law):
         return replace(self, model=model, of_fit=self, part=part)
 
     def _reaching(self, model: StatedModel) -> Self:
-        return replace(self, model=model, of_fit=self)
+        others = {name: replace(own, model=model, of_fit=own) for name, own in self.others.items()}
+        return replace(self, model=model, of_fit=self, others=others)
 
     # -- rows -----------------------------------------------------------------
 

@@ -11,16 +11,25 @@ import numpy as np
 
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.inference.announce import announce
-from bayesmix.inference.effects_given_data import Block, correct_draws, scalar_law
+from bayesmix.inference.effects_given_data import (
+    Block,
+    LogDensity,
+    correct_draws,
+    scalar_law,
+)
 from bayesmix.inference.variational import nearest_normal
 from bayesmix.laws.levels import name_key
 from bayesmix.laws.parameters import check_size
 from bayesmix.laws.predictor import NODES, WEIGHTS
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.stored_rows import PlainRows, rows_where, scalar_law_of_blocks
 
 if TYPE_CHECKING:
+    from bayesmix.design import Design
     from bayesmix.gaussian.conditional import Conditional
+    from bayesmix.gaussian.coordinates import Coordinates
     from bayesmix.glmm.problem import GlmmProblem
+    from bayesmix.inference.laplace import LaplaceOptimum
     from bayesmix.statement.stated import StatedModel
 
 __all__ = ["EffectsGivenData"]
@@ -28,6 +37,7 @@ __all__ = ["EffectsGivenData"]
 _AT_ONCE = 1_000_000  # rows x draws
 _SLOW = 5_000_000  # rows x draws; longer than a few seconds
 _MANY_ROWS = 10_000  # of which the nearest normal law takes seconds
+_PART_ROWS = 200_000  # of a file, that are in memory while their levels' effects are drawn
 _DRAWS = 1000  # where neither quadrature nor the nearest normal law is to be had
 
 Mean = Callable[[np.ndarray], np.ndarray]
@@ -37,7 +47,10 @@ class _Mode(Protocol):
     """What is asked of the mode that the effects lie around."""
 
     gp: GlmmProblem
+    co: Coordinates
+    laplace: LaplaceOptimum
     conditional: Conditional
+    model: StatedModel
 
     @property
     def row_model(self) -> StatedModel: ...
@@ -76,7 +89,7 @@ class EffectsGivenData:
 
     def __init__(self, law: _Mode) -> None:
         self._at = law
-        self._design = law.row_model.design
+        self._groups = law.model.design.mu.groups
         self.roots: Mapping[str, np.ndarray] = law.roots
 
     def expected_mean(self, rows: Rows, mean: Mean) -> np.ndarray:
@@ -89,7 +102,7 @@ class EffectsGivenData:
         mean : callable
             From the rows' linear predictors, shape (n,), to their means.
         """
-        link = self._at.row_model.family.link_functions
+        link = self._at.model.family.link_functions
         if not rows.index or link.is_identity or link.has_pole:
             return mean(self._at.means(rows))
         if self._is_scalar:
@@ -116,7 +129,7 @@ class EffectsGivenData:
         beta : ndarray, shape (p, S)
         b : dict of str to ndarray, shape (q, levels, S)
         """
-        groups = self._design.mu.groups if any(map(len, levels.values())) else ()
+        groups = self._groups if any(map(len, levels.values())) else ()
         # Levels of one factor do not know of each other; those of several do.
         needed = {
             g.name: levels[g.name] if len(groups) == 1 else np.arange(g.n_levels) for g in groups
@@ -128,7 +141,7 @@ class EffectsGivenData:
         unit = {name: np.eye(len(root)) for name, root in self.roots.items()}
         beta, u = replace(found, roots=unit).draw(needed, n_draws, rng)
         beta += self._at.conditional.beta[:, None]
-        n_rows = self._design.n_obs
+        n_rows = self._at.model.design.n_obs
         if groups and n_rows * n_draws > _SLOW:
             announce(f"Drawing effects given {n_rows} rows, {n_draws} draws ...", progress=True)
         center = self._modes
@@ -148,14 +161,19 @@ class EffectsGivenData:
 
     # -- inside ---------------------------------------------------------------
 
+    @functools.cached_property
+    def _design(self) -> Design:
+        """The design of all rows, or of those that differ, in memory."""
+        return self._at.row_model.design
+
     @property
     def _is_scalar(self) -> bool:
-        groups = self._design.mu.groups
+        groups = self._groups
         return len(groups) == 1 and groups[0].n_effects == 1 and not self._related
 
     @property
     def _related(self) -> bool:
-        return any(group.between is not None for group in self._design.mu.groups)
+        return any(group.between is not None for group in self._groups)
 
     @functools.cached_property
     def _rows(self) -> Rows:
@@ -200,14 +218,17 @@ class EffectsGivenData:
     @functools.cached_property
     def _law(self) -> tuple[np.ndarray, np.ndarray]:
         """Points of u and their probabilities, (G, K), of one effect a level."""
-        (group,) = self._design.mu.groups
+        (group,) = self._groups
+        if self._at.gp.rows.is_stored:
+            root = float(self.roots[group.name][0, 0])
+            return scalar_law_of_blocks(self._at.gp, self._at.co, self._at.laplace, root)
         mode = self._modes[group.name][:, 0]
         block = self._blocks[group.name]
         return scalar_law(self._log_density, self._fixed, block, mode, self._weights)
 
     @functools.cached_property
     def _nearest(self) -> tuple[dict[str, np.ndarray], RowVariance] | None:
-        law, n = self._at, self._design.n_obs
+        law, n = self._at, self._at.row_model.design.n_obs
         if n > _MANY_ROWS:
             announce(f"Finding the law of the effects given {n} rows ...", progress=True)
         found = nearest_normal(
@@ -240,13 +261,14 @@ class EffectsGivenData:
         rng: np.random.Generator,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """Turn draws of u, (G, q, S), that are about right into draws of b, (q, G, S)."""
-        design, n_draws = self._design, beta.shape[1]
         names = list(u)
+        if len(names) == 1 and self._at.gp.rows.is_stored:
+            return self._corrected_in_parts(names[0], beta, u[names[0]], levels[names[0]], rng)
+        design = self._design
         rows = np.arange(design.n_obs)
         blocks = [self._blocks[name] for name in names]
         if len(blocks) == 1:
-            number = np.full(blocks[0].n_levels, -1, dtype=np.int64)
-            number[levels[names[0]]] = np.arange(len(levels[names[0]]))
+            number = _numbers(levels[names[0]], blocks[0].n_levels)
             rows = np.flatnonzero(number[blocks[0].index] >= 0)
             blocks = [
                 Block(
@@ -255,21 +277,76 @@ class EffectsGivenData:
                 )
             ]  # fmt: skip
         offset = np.zeros(len(rows)) if design.mu.offset is None else design.mu.offset[rows]
-        step = max(1, _AT_ONCE // max(1, len(rows)))
-        out = {name: np.empty((u[name].shape[1], len(u[name]), n_draws)) for name in names}
+        return self._corrected_of(
+            lambda eta: self._log_density(eta, rows),
+            lambda some: design.mu.X[rows] @ beta[:, some] + offset[:, None],
+            dict(zip(names, blocks, strict=True)), u,
+            {name: self._modes[name][levels[name]] for name in names}, self._eta[rows],
+            self._weights[rows], rng,
+        )  # fmt: skip
+
+    def _corrected_in_parts(
+        self, name: str, beta: np.ndarray, u: np.ndarray, levels: np.ndarray,
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """The same of rows on disk, some levels of the only factor at a time."""
+        law, family = self._at, self._at.model.family
+        n_levels = len(self._modes[name])
+        out = np.empty((u.shape[1], len(u), u.shape[2]))
+        rows_of = np.concatenate([[0], np.cumsum(self._rows_of_levels[levels])])
+        start = 0
+        while start < len(levels):
+            room = rows_of[start] + _PART_ROWS
+            stop = max(start + 1, int(np.searchsorted(rows_of, room, side="right")) - 1)
+            some = levels[start:stop]
+            number = _numbers(some, n_levels)
+            piece = rows_where(law.gp, law.co, law.laplace, name, number >= 0)
+            V, index = piece.Z[name] @ self.roots[name], number[piece.index[name]]
+
+            def log_density(eta: np.ndarray, piece: PlainRows = piece) -> np.ndarray:
+                given = {"trials": piece.at.rows.trials}
+                found = family.log_prob(piece.at.rows.y, eta.T, law.family_values, given)
+                return np.asarray(found, dtype=np.float64).T
+
+            def fixed(draws: slice, piece: PlainRows = piece) -> np.ndarray:
+                return np.asarray(piece.X @ beta[:, draws] + piece.at.rows.offset[:, None])
+
+            own = self._corrected_of(
+                log_density, fixed, {name: Block(V=V, index=index, n_levels=len(some))},
+                {name: u[start:stop]}, {name: self._modes[name][some]}, piece.at.eta,
+                piece.at.weights, rng,
+            )  # fmt: skip
+            out[:, start:stop] = own[name]
+            start = stop
+        return {name: out}
+
+    @functools.cached_property
+    def _rows_of_levels(self) -> np.ndarray:
+        """Number of rows of each level of the only factor."""
+        rows = self._at.gp.rows
+        found = np.zeros(len(next(iter(self._modes.values()))), dtype=np.int64)
+        for block in rows.blocks():
+            found += np.bincount(block.index[0] - block.first[0], minlength=len(found))
+        return found
+
+    def _corrected_of(
+        self, log_density: LogDensity, fixed: Callable[[slice], np.ndarray],
+        blocks: Mapping[str, Block], u: Mapping[str, np.ndarray],
+        modes: Mapping[str, np.ndarray], eta_mode: np.ndarray, weights: np.ndarray,
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Some draws at a time; `fixed` has the linear predictors without effects of these."""
+        n_draws = next(iter(u.values())).shape[2]
+        step = max(1, _AT_ONCE // max(1, len(eta_mode)))
+        out = {name: np.empty((u[name].shape[1], len(u[name]), n_draws)) for name in u}
         for start in range(0, n_draws, step):
             some = slice(start, min(start + step, n_draws))
             found = correct_draws(
-                lambda eta: self._log_density(eta, rows),
-                design.mu.X[rows] @ beta[:, some] + offset[:, None],
-                blocks,
-                [u[name][:, :, some] for name in names],
-                [self._modes[name][levels[name]] for name in names],
-                self._eta[rows],
-                self._weights[rows],
-                rng,
-            )
-            for name, values in zip(names, found, strict=True):
+                log_density, fixed(some), list(blocks.values()),
+                [u[name][:, :, some] for name in blocks], [modes[name] for name in blocks],
+                eta_mode, weights, rng,
+            )  # fmt: skip
+            for name, values in zip(blocks, found, strict=True):
                 out[name][:, :, some] = np.einsum("ik,gks->igs", self.roots[name], values)
         return out
 
@@ -312,6 +389,13 @@ class EffectsGivenData:
                 there += np.where(index >= 0, np.einsum("nk,kn->n", rows.Z[name], b), 0.0)
             total += _average(there, np.sqrt(new), mean) if new.any() else mean(there)
         return total / _DRAWS
+
+
+def _numbers(levels: np.ndarray, n_levels: int) -> np.ndarray:
+    """Place of each level among some of them, -1 where it is none of these."""
+    number = np.full(n_levels, -1, dtype=np.int64)
+    number[levels] = np.arange(len(levels))
+    return number
 
 
 def _average(eta: np.ndarray, sd: np.ndarray, mean: Mean) -> np.ndarray:

@@ -72,14 +72,31 @@ class SeveralGivenData:
         # A parameter that is asked for by name is what it is at the modes.
         bounded = category is not None or self._model.family.mean_is_fraction
         without_mean = (link.is_identity or link.has_pole) and not bounded
-        if one or not any(p.index for p in parts) or without_mean:
+        if one or without_mean:
+            return mean(self._at_modes(parts))
+        return self._averaged(parts, mean)
+
+    def expected_square(self, rows: Rows, parameter: str) -> np.ndarray:
+        """Expected square of a parameter that has a predictor, shape (n,).
+
+        Parameters
+        ----------
+        rows : Rows
+            Those of this predictor.
+        parameter : str
+        """
+        value = self._mean_function(rows, [parameter], parameter, None)
+        return self._averaged([self._stacked(rows, parameter)], lambda eta: np.square(value(eta)))
+
+    # -- inside ---------------------------------------------------------------
+
+    def _averaged(self, parts: list[Rows], mean: Mean) -> np.ndarray:
+        if not any(part.index for part in parts):
             return mean(self._at_modes(parts))
         points = self._whole.effect_points
         if points is not None:
             return self._by_points(parts, mean, *points)
         return _average(self._at_modes(parts), self._covariance(parts), mean)
-
-    # -- inside ---------------------------------------------------------------
 
     def _mean_function(
         self, rows: Rows, names: list[str], parameter: str, category: int | None

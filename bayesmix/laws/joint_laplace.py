@@ -196,8 +196,16 @@ class JointLaplace(Law):
         return found.beta, dict(found.b), dict(self.whole.family_values)
 
     def residual_variance(self) -> np.ndarray | None:
-        """There is none that is a number."""
-        return None
+        """Mean over the rows where sigma of a normal response has a predictor; else None."""
+        found = self.sigma_of_rows(np.arange(self.model.design.n_obs))
+        return None if found is None else np.asarray(np.square(found[0]).mean())
+
+    def sigma_of_rows(self, at: np.ndarray) -> np.ndarray | None:
+        """Root of the variance that rows are expected to have given the data, shape (1, rows)."""
+        if not self.model.family.is_linear_normal or "sigma" not in self.model.design.predictors:
+            return None
+        rows = rows_of_fit(self.model, "response").others["sigma"]
+        return np.sqrt(self._given_data.expected_square(rows, "sigma"))[None, at]
 
     @property
     def lost_coefficients(self) -> np.ndarray:
@@ -261,7 +269,9 @@ class JointLaplace(Law):
         return found
 
     def _reaching(self, model: StatedModel) -> Law:
-        return self.seen_as(model)
+        found = copy.copy(self)
+        found.model, found.whole = model, self.whole.reaching_in_all(model)
+        return found
 
     # -- rows -----------------------------------------------------------------
 

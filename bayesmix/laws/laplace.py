@@ -165,8 +165,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         """Wald's tests, with the covariance taken as known."""
         if ddf is not None:
             raise NotSupportedError(
-                f"ddf={ddf!r} is of normal responses; the {self.model.family.name} family has "
-                "Wald's tests (tests=True, or ddf left out) and drop1()"
+                f"ddf={ddf!r} is of normal responses that are seen exactly, and this fit is by "
+                "Laplace's approximation: it has Wald's tests (tests=True, or ddf left out) and "
+                "drop1()"
             )
         if self.method == "map":
             raise NotSupportedError(
@@ -185,16 +186,21 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         )
 
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
-        """Group and effect of each standard deviation, a latent residual's last, and columns."""
+        """Group and effect of each standard deviation, the residual's last, and their columns."""
         labels, columns = super().components(asked)
+        if labels and labels[-1] == ("Residual", ""):  # which knows nothing of links and limits
+            labels, columns = labels[:-1], {name: values[:-1] for name, values in columns.items()}
         residual = float(self.residual_on_link)
         if np.isnan(residual):
             return labels, columns
-        sd = np.sqrt(residual)
+        sd, label = np.sqrt(residual), "latent"
+        lower = upper = sd
+        if self.model.family.residual_is_estimated:
+            label, (lower, upper) = "", self._residual_limits(asked)
         share = 1.0 - float(columns["variance_share"].sum())
-        latent = dict(zip(columns, (residual, sd, sd, sd, share), strict=True))
-        return [*labels, ("Residual", "latent")], {
-            name: np.append(values, latent[name]) for name, values in columns.items()
+        own = dict(zip(columns, (residual, sd, lower, upper, share), strict=True))
+        return [*labels, ("Residual", label)], {
+            name: np.append(values, own[name]) for name, values in columns.items()
         }
 
     def smooth(self) -> Smooth:
@@ -208,6 +214,16 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
         return Smooth(start=start, determined=determined, values=self._values_at)
 
     # -- inside ---------------------------------------------------------------
+
+    def _residual_limits(self, asked: Asked) -> tuple[float, float]:
+        """Limits of the residual standard deviation: those of sigma, of which it is a function."""
+        names, columns = self.own_parameters(asked)
+        at, family = names.index("sigma"), self.model.family
+        lower, upper = (
+            np.sqrt(np.asarray(family.residual_variance({**self.family_values, "sigma": end[at]})))
+            for end in (columns["lower"], columns["upper"])
+        )
+        return float(lower), float(upper)
 
     def _own_at(
         self, own: np.ndarray, residual: np.ndarray, beta: np.ndarray

@@ -22,6 +22,7 @@ from bayesmix.inference.laplace_determined import mode_of
 from bayesmix.inference.link_branches import best_branches
 from bayesmix.inference.problems import glmm_problem, model_of_rows
 from bayesmix.inference.quadrature import quadrature_optimum
+from bayesmix.inference.stored_search import maximise_in_passes
 from bayesmix.laws.limits import Limits
 from bayesmix.statement.stated import StatedModel
 
@@ -59,15 +60,16 @@ class LaplaceMode(Limits):
         self.gp = gp = self._glmm_problem()
         self.problem = gp.problem
         link_start = model.link_start
+        maximise = maximise_in_passes if gp.rows.is_stored else maximise_laplace
         if method == "map":
             self.co = gp.coordinates(model.prior_entries)
             self.prior = gp.fixed_prior(model.prior_entries)
-            found = maximise_laplace(gp, self.co, self.prior, 1, link_start)
+            found = maximise(gp, self.co, self.prior, 1, link_start)
             found = best_branches(gp, self.co, self.prior, 1, found)
         else:
             self.co = gp.problem.absolute_coordinates()
             self.prior = flat_prior(gp.problem.n_fixed)
-            found = maximise_laplace(gp, self.co, None, 0, link_start)
+            found = maximise(gp, self.co, None, 0, link_start)
             found = best_branches(gp, self.co, None, 0, found)
         if n_quadrature > 1:
             prior = self.prior if method == "map" else None
@@ -77,7 +79,7 @@ class LaplaceMode(Limits):
         self.conditional = self.moments(fixed_uncertainty=True)
 
     def _glmm_problem(self) -> GlmmProblem:
-        return glmm_problem(self.model)
+        return glmm_problem(self.model, in_memory=self.n_quadrature > 1)
 
     @property
     def gp_by_row(self) -> GlmmProblem:

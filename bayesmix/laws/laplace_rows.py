@@ -31,18 +31,19 @@ from bayesmix.laws.parameters import ParameterDraws
 from bayesmix.laws.predictor import NODES, WEIGHTS
 from bayesmix.laws.request import Kind, PredictionRequest
 from bayesmix.laws.residuals import Residual, refuse_normalized, residual_values
+from bayesmix.laws.ridge import ridge_of
 from bayesmix.laws.rows import Rows, rows_of_fit
+from bayesmix.laws.stored_rows import row_variance_of_blocks
 from bayesmix.laws.threshold_draws import with_thresholds
 
 if TYPE_CHECKING:
     from bayesmix.statement.stated import StatedModel
 
-__all__ = ["LaplaceRows", "ridge_of"]
+__all__ = ["LaplaceRows"]
 
 Mean = Callable[[np.ndarray], np.ndarray]
 
 _MANY, _FEWEST = 2000, 400  # draws that the spread of an average rests on
-_SHARE = 1e-9  # of the largest weight
 _WORK = 20_000_000  # rows x draws up to which there are as many
 
 
@@ -220,6 +221,9 @@ class LaplaceRows(LaplaceMode, ModeRows):
     @functools.cached_property
     def row_variance(self) -> RowVariance:
         """The factored precision of all effects, with what is known of the fixed ones."""
+        if self.gp.rows.is_stored:
+            found = row_variance_of_blocks(self.gp, self.co, self.laplace, self.roots)
+            return found.with_fixed(self.determined_fixed.covariance)
         mu, weights = self.row_model.design.mu, self.row_precision()
         ridge = ridge_of(mu.X, weights)
         # Along flat directions nothing moves: rows that change there have no variance.
@@ -282,14 +286,3 @@ class LaplaceRows(LaplaceMode, ModeRows):
                 low = np.where(around_zero, high, low)
                 high = np.where(around_zero, np.inf, high)
             return mean(eta), np.abs(slope) * sd, low, high
-
-
-def ridge_of(X: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A precision of the fixed effects that keeps the equations well conditioned.
-
-    It does not matter to what is kept. A column whose rows say nothing at all, as those of a
-    hurdle that is never taken, gets a small share of what the others say.
-    """
-    size = np.abs(weights)
-    least = _SHARE * float(size.max(initial=0.0)) * np.einsum("ni,ni->i", X, X)
-    return np.diag(np.maximum(np.einsum("ni,n,ni->i", X, size, X), least) + 1e-300)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayesmix.gaussian.coordinates import Coordinates
     from bayesmix.glmm.problem import GlmmProblem
     from bayesmix.inference.laplace import LaplaceOptimum, Priors
+    from bayesmix.inference.stored_limits import Rises
 
 __all__ = ["Limits"]
 
@@ -223,8 +224,14 @@ class Limits(Mode):
 
     # -- inside ---------------------------------------------------------------
 
-    def _rises(self) -> np.ndarray:
-        """Which way the likelihood of each row of `gp` rises for ever, shape (n,)."""
+    def _rises(self) -> np.ndarray | Rises:
+        """Which way the likelihood of each row of `gp` rises for ever, shape (n,).
+
+        Where rows are on disk, what says so of a block of them.
+        """
+        if self.gp.rows.is_stored:
+            family = self.model.family
+            return lambda rows: family.rises(rows.y, {"trials": rows.trials})
         if self.gp.rises is not None:
             return self.gp.rises
         return self.gp.of_rows(self._rises_of(self.model.y))
@@ -243,7 +250,7 @@ class Limits(Mode):
         return np.where(status == 0, found, status)
 
     def _separated_by(
-        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray
+        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray | Rises
     ) -> np.ndarray:
         return separated(gp, self.co, self.prior, found, rises)
 

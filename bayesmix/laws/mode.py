@@ -64,7 +64,7 @@ class Mode:
         self.method = method
         self.problem = problem = gaussian_problem(model)
         if method != "map":
-            refuse_saturated(problem)
+            refuse_saturated(problem, model.design.mu)
         search = canonical(model)
         refuse_perfect_fit(search.problem, search.predictor, search.y)
         if method == "map":

@@ -152,12 +152,13 @@ class Reach:
                     )
 
 
-def reaches(model: StatedModel, wider: StatedModel) -> dict[str, Reach]:
-    """Grouping factors that have further positions in the second model, by name."""
+def reaches(model: StatedModel, wider: StatedModel, parameter: str = "mu") -> dict[str, Reach]:
+    """Grouping factors of a predictor that have further positions in the second model, by name."""
+    before, after = (one.design.predictors[parameter].groups for one in (model, wider))
     return {
         old.name: Reach(old=old, new=new, places=places_among(old, new))
-        for old, new in zip(model.design.mu.groups, wider.design.mu.groups, strict=True)
-        if old is not new
+        for old, new in zip(before, after, strict=True)
+        if old.n_effects != new.n_effects
     }
 
 
@@ -166,6 +167,7 @@ def reaching_draws(
     given: Mapping[str, tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]],
     reached: Mapping[str, Reach],
     seed: int,
+    parameter: str = "mu",
 ) -> ParameterDraws:
     """Add effects at further positions to draws, each drawn given those of the fit.
 
@@ -177,12 +179,15 @@ def reaching_draws(
         of structures.
     reached : mapping of str to Reach
     seed : int
+    parameter : str
+        The predictor whose effects these are.
 
     Returns
     -------
     ParameterDraws
     """
     b, scales = dict(found.b), dict(found.scales)
+    owner = "" if parameter == "mu" else f"{parameter}: "
     for name, reach in reached.items():
         sd, corr, structure = given[name]
         reach.check(structure)
@@ -192,10 +197,12 @@ def reaching_draws(
                 'levels are independent and normal: predict with groups="population"'
             )
         if name in b:
-            words = [seed, name_key("effects at new positions"), name_key(name)]
+            words = [seed, name_key("effects at new positions"), name_key(owner + name)]
             rng = np.random.default_rng(np.random.SeedSequence(words))
             b[name] = reach.effects(b[name], sd, structure, rng)
-        scales[name] = GroupScale(name, functools.partial(_roots, reach, sd, corr, structure))
+        scales[name] = GroupScale(
+            owner + name, functools.partial(_roots, reach, sd, corr, structure)
+        )
     return replace(found, b=b, scales=scales)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.effect_draws import draw_effects
+from bayesmix.gaussian.structure import root_columns
 from bayesmix.gaussian.theta import pack_theta
 from bayesmix.inference.problems import gaussian_problem
 from bayesmix.laws.levels import name_key
@@ -68,6 +69,12 @@ def redrawn_effects(
             f"{sum(sizes.values())} of them would take "
             f"{sum(sizes.values()) * n_draws * 8e-9:.1f} GB; ask for fewer with draws=, predict "
             'for fewer levels at a time, or fit with group_draws="all"'
+        )
+    too_large = root_columns(model.design.mu.groups) if model.design.streamed is None else ""
+    if too_large:
+        raise NotSupportedError(
+            "the fit kept means of the group effects only, and they are not drawn again: "
+            f'{too_large}; fit with group_draws="all"'
         )
     problem = gaussian_problem(model)
     sigma = None if problem.sigma_is_known else family["sigma"]

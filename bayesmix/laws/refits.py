@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from bayesmix.covariance import covariance_of
 from bayesmix.gaussian.conditional import split_by_group
 from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, correlation_matrices, unpack_theta
-from bayesmix.gaussian.crossproducts import first_positions
 from bayesmix.gaussian.density import profiled_deviance, profiled_variance
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.many_responses import CONVERGED, moments_of_many, search_many
 from bayesmix.gaussian.patterns import sum_responses
-from bayesmix.gaussian.problem import Problem
 from bayesmix.inference.centred import centred
 from bayesmix.inference.cost import seconds_of_evaluation
 from bayesmix.inference.empirical import correlated_starts, log_units, maximise, start_point
 from bayesmix.inference.kernel_cache import announce_compilation
+from bayesmix.inference.response_columns import response_columns
 from bayesmix.inference.search import LARGEST_CORRELATION, ZERO, Search
 from bayesmix.laws.refit import Refit, effects_given
 
@@ -103,7 +100,7 @@ class Refits:
         self.coordinates: Coordinates = problem.relative_coordinates()
         self.absolute = problem.absolute_coordinates()
         self.unit = log_units(self.coordinates)
-        self._columns, self.positions = _columns(model, problem)
+        self._columns, self.positions = response_columns(model.design.mu, problem)
         unit = problem.scaling.y_scale if self.known else 1.0
         self.centre = centred(problem, self.coordinates, unit)
         # Where the search goes: among the effects of centred columns, as that of a fit does.
@@ -420,36 +417,3 @@ class SomeResponses:
 def _row_weights(model: StatedModel) -> np.ndarray | None:
     design = model.design
     return design.known_se**-2.0 if design.known_se is not None else design.weights
-
-
-def _columns(model: StatedModel, problem: Problem) -> tuple[sparse.csr_array, np.ndarray]:
-    """Working columns of effects and fixed effects, and where their products with y stand."""
-    mu, eq, scaling = model.design.mu, problem.equations, problem.scaling
-    order: Sequence[int] = (*problem.plan.chain, *problem.plan.rest)
-    n, n_chain = mu.n_obs, eq.n_chain
-    panel, root_y = (
-        (a.ctypes.data - eq.floats.ctypes.data) // eq.floats.itemsize for a in (eq.panel, eq.root_y)
-    )
-    first = first_positions(eq)
-    parts, positions = [], []
-    rows = np.arange(n)
-    for f, k in enumerate(order):
-        group = mu.groups[k]
-        q = group.n_effects
-        Z = (group.Z - scaling.Z_shift[k]) / scaling.Z_scale[k]
-        at = (group.index[:, None].astype(np.int64) * q + np.arange(q)).ravel()
-        parts.append(
-            sparse.csr_array((Z.ravel(), (np.repeat(rows, q), at)), shape=(n, group.n_levels * q))
-        )
-        place = first[f] + np.arange(group.n_levels)
-        if f < n_chain:
-            start, width = eq.panel_start[place], eq.width[place]
-            where = start[:, None] + np.arange(q) * width[:, None] + width[:, None] - 1 + panel
-        else:
-            where = eq.block_column[place][:, None] + np.arange(q) + root_y
-        positions.append(where.ravel())
-    X = (mu.X - scaling.X_shift) / scaling.X_scale
-    parts.append(sparse.csr_array(X))
-    positions.append(root_y + len(eq.root_y) - X.shape[1] + np.arange(X.shape[1]))
-    where = np.concatenate(positions).astype(np.int64)
-    return sparse.csr_array(sparse.hstack(parts)), where

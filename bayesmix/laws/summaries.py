@@ -27,6 +27,7 @@ __all__ = [
 IntervalKind = Literal["eti", "hdi"]
 Point = Literal["mean", "median"]
 DIAGNOSTICS = ("ess_bulk", "ess_tail", "r_hat")
+_FAR = 1e150  # beyond which squares overflow
 FEWEST = 20  # draws that have limits; those of fewer would be mere extremes of chance
 LEAST_DRAWS = 4  # of a chain: each is split in two to be diagnosed
 _LIMITS = (0.025, 0.975)
@@ -80,10 +81,20 @@ def summarise(draws: np.ndarray, options: SummaryOptions) -> dict[str, np.ndarra
     """
     flat = _pooled(draws)
     center = flat.mean(axis=0) if options.point == "mean" else np.median(flat, axis=0)
-    spread = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
+    spread = _sd(flat) if len(flat) > 1 else np.full(flat.shape[1], np.nan)
     lower, upper = _interval(flat, options)
     columns = {"estimate": center, "sd": spread, "lower": lower, "upper": upper}
     return columns | diagnose(draws) if options.diagnostics else columns
+
+
+def _sd(flat: np.ndarray) -> np.ndarray:
+    """Standard deviation of columns, also of numbers whose squares are none."""
+    top = np.abs(flat).max(axis=0, initial=0.0)
+    far = np.isfinite(top) & (top > _FAR)
+    if not far.any():
+        return np.asarray(flat.std(axis=0, ddof=1))
+    unit = np.where(far, top, 1.0)
+    return np.asarray((flat / unit).std(axis=0, ddof=1) * unit)
 
 
 def _pooled(draws: np.ndarray) -> np.ndarray:

@@ -16,19 +16,21 @@ from bayesmix.gaussian.coordinates import factors_at
 from bayesmix.gaussian.density import flat_prior
 from bayesmix.gaussian.rowvariance import RowVariance, row_variance
 from bayesmix.glmm.problem import GlmmProblem
+from bayesmix.glmm.stack import Stack, stacked
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.laplace import LaplaceOptimum, inner_mode
 from bayesmix.inference.laplace_determined import mode_of, own_weights
 from bayesmix.inference.laplace_error import Shift
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.inference.separation import null_space
+from bayesmix.inference.stored_limits import Rises
 from bayesmix.laws.base import Asked, Columns
 from bayesmix.laws.effect_points import effect_points, one_partition
 from bayesmix.laws.laplace import LaplaceLaw
-from bayesmix.laws.laplace_rows import ridge_of
 from bayesmix.laws.limits import unheard_in_words
 from bayesmix.laws.parameters import ParameterDraws, repeated
 from bayesmix.laws.request import PredictionRequest
+from bayesmix.laws.ridge import ridge_of
 from bayesmix.laws.rows import Rows
 from bayesmix.laws.threshold_draws import with_thresholds
 from bayesmix.laws.values import Values, by_name
@@ -54,8 +56,10 @@ class WholeLaplace(LaplaceLaw):
     method : {"ml", "map"}
     """
 
+    _wider: Stack | None
+
     def __init__(self, model: StatedModel, method: Literal["ml", "map"]) -> None:
-        self._stated = model
+        self._stated, self._wider = model, None
         whole = glmm_problem(model).stack.whole
         stacked = model.with_parts(design=replace(model.design, predictors={"mu": whole}))
         super().__init__(stacked, method)
@@ -73,7 +77,7 @@ class WholeLaplace(LaplaceLaw):
         return np.zeros(len(y))
 
     def _separated_by(
-        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray
+        self, gp: GlmmProblem, found: LaplaceOptimum, rises: np.ndarray | Rises
     ) -> np.ndarray:
         """Directions of predictors that the rows say nothing of where the search has ended.
 
@@ -306,6 +310,27 @@ class WholeLaplace(LaplaceLaw):
     def _named(self, values: Values) -> dict[str, np.ndarray]:
         return by_name(self._stated, self.split(values))
 
+    def reaching_in_all(self, model: StatedModel) -> Self:
+        """The law of a model whose effects are at further positions, in whichever predictors.
+
+        Parameters
+        ----------
+        model : StatedModel
+            That of the fit, with a design that has them.
+        """
+        stack = stacked({name: model.design.predictors[name] for name in self._stack.predictors})
+        design = replace(self.model.design, predictors={"mu": stack.whole})
+        found = self._reaching(self.model.with_parts(design=design))
+        for name in ("variance_given_fixed", "effect_points"):
+            vars(found).pop(name, None)
+        found._stated, found._wider = model, stack
+        return found
+
+    @property
+    def _stack(self) -> Stack:
+        """The linear predictors, with the positions that the law reaches."""
+        return self.gp.stack if self._wider is None else self._wider
+
     # -- moments --------------------------------------------------------------
 
     def _moves(self, beta_cov: np.ndarray, cross: np.ndarray) -> np.ndarray:
@@ -370,7 +395,7 @@ class WholeLaplace(LaplaceLaw):
         of = self.gp.stack.X_of
         X = np.concatenate([whole.X * vectors[:, of, e] for e in range(m)])
         groups = []
-        for g, own in zip(whole.groups, self.gp.stack.columns_of, strict=True):
+        for g, own in zip(whole.groups, self._stack.columns_of, strict=True):
             Z = np.concatenate([g.Z * vectors[:, own, e] for e in range(m)])
             groups.append(replace(g, Z=Z, index=np.tile(g.index, m)))
         return replace(whole, X=X, groups=tuple(groups)), values.T.ravel()
@@ -383,7 +408,7 @@ class WholeLaplace(LaplaceLaw):
 
         None where factors have other levels than each other, or are too many.
         """
-        groups, stack, model = self.model.design.mu.groups, self.gp.stack, self._stated
+        groups, stack, model = self.model.design.mu.groups, self._stack, self._stated
         if not one_partition(groups):
             return None
         names = list(model.design.predictors)

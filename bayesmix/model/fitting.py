@@ -19,6 +19,7 @@ from bayesmix.errors import (
     PriorError,
     SeparationWarning,
 )
+from bayesmix.model.by_factors import Asked, why_by_factors
 from bayesmix.statement.names import posterior_variables
 from bayesmix.statement.pymc_changes import added_variables, statement_of
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "GroupDraws", "Method", "Sampler", "maximise", "sample", "warm_up_steps"]
 
 Engine = Literal["auto", "fast", "pymc"]
-Sampler = Literal["auto", "independent", "nuts", "nutpie", "pymc"]
+Sampler = Literal["auto", "independent", "gibbs", "nuts", "nutpie", "pymc"]
 GroupDraws = Literal["auto", "all", "moments"]
 Method = Literal["reml", "ml", "map", "mivque0"]
 
@@ -45,6 +46,7 @@ _FAST_TUNE = 300  # the fast engine starts at the mode, in whitened coordinates
 _DEAR_TUNE = 100  # enough there, and a gradient with a large root takes a tenth of a second
 _LARGE_ROOT = 500  # columns
 _PYMC_TUNE = 1000
+_SWEEPS = 100  # of Gibbs: each forgets most of what the one before knew
 _STATISTICS = 12  # numbers that the sampler keeps of each step
 
 
@@ -83,6 +85,16 @@ def sample(
     why_not = _why_not_fast(model)
     if changes:
         why_not = f"model.pymc_model was changed by hand ({changes.words})"
+    by_factors = why_by_factors(
+        model,
+        Asked(
+            sampler=sampler, engine=engine, target_accept=target_accept, prior_only=prior_only
+        ),
+        why_not,
+        integrates=_is_collapsed(model),
+    )  # fmt: skip
+    if by_factors:
+        why_not = ""
     if engine == "fast" and why_not:
         raise NotSupportedError(f'engine="fast" is not possible: {why_not}; take "pymc"')
     fast = engine != "pymc" and not why_not and not prior_only
@@ -94,7 +106,9 @@ def sample(
             'group_draws="moments" needs effects that integrate out: the fast engine and a normal '
             'response; take "all"'
         )
-    usual = warm_up_steps(model) if fast else _PYMC_TUNE
+    usual = _PYMC_TUNE
+    if fast:
+        usual = _SWEEPS if by_factors else warm_up_steps(model)
     checked = SamplerSettings.checked(
         tune=usual if tune is None else tune,
         target_accept=0.8 if target_accept is None else target_accept,
@@ -115,15 +129,9 @@ def sample(
             model, sample_prior(model.pymc_model, _variables_to_keep(model), checked), asked
         )
     if fast:
-        how: CollapsedSampler = "nuts"
-        if target_accept is None and (sampler == "auto" or sampler == "independent"):  # noqa: PLR1714, for mypy
-            how = sampler
         draws = _sample_fast(
-            model, checked, group_draws, how, tune, careful=target_accept is None
-        )  # fmt: skip
-        if sampler == "auto" and target_accept is not None and draws.sample_stats:
-            why = f"NUTS, which has a step size for target_accept={target_accept:g}"
-            draws = replace(draws, choice=why)
+            model, checked, group_draws, sampler, tune, target_accept, by_factors=by_factors
+        )
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
@@ -330,31 +338,51 @@ def _why_not_fast(model: FittableModel) -> str:
 
 
 def _sample_fast(
-    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws,
-    sampler: CollapsedSampler, tune: int | None, *, careful: bool,
+    model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws, sampler: Sampler,
+    tune: int | None, target_accept: float | None, *, by_factors: str,
 ) -> Draws:  # fmt: skip
-    from bayesmix.inference.problems import gaussian_problem, glmm_problem
-
     mu, priors, names = model.design.mu, model.prior_entries, model.names
+    if by_factors:
+        from bayesmix.inference.gibbs import sample_gibbs
+
+        of_groups = {g.name: _variables(names, g) for g in mu.groups}
+        return sample_gibbs(model, settings, of_groups, group_draws, by_factors)
     if _is_collapsed(model):
         from bayesmix.inference.collapsed import sample_collapsed
+        from bayesmix.inference.iterative_start import mode_of_large
         from bayesmix.inference.perfect import refuse_perfect_fit
+        from bayesmix.inference.problems import gaussian_problem
 
+        how: CollapsedSampler = "nuts"
+        if target_accept is None and (sampler == "auto" or sampler == "independent"):  # noqa: PLR1714, for mypy
+            how = sampler
         problem = gaussian_problem(model)
         refuse_perfect_fit(problem, mu, model.y)
-        return sample_collapsed(
+        draws = sample_collapsed(
             problem,
             problem.coordinates(priors),
             problem.fixed_prior(mu, priors.mu),
             settings,
             {g.name: _variables(names, g) for g in mu.groups},
             group_draws,
-            sampler,
+            how,
             tune,
+            lambda: mode_of_large(model, problem),
         )
-    from bayesmix.inference.joint import sample_joint
+    else:
+        draws = _sample_joint(model, settings, careful=target_accept is None)
+    if sampler == "auto" and target_accept is not None and draws.sample_stats:
+        why = f"NUTS, which has a step size for target_accept={target_accept:g}"
+        return replace(draws, choice=why)
+    return draws
 
-    gp = glmm_problem(model)
+
+def _sample_joint(model: FittableModel, settings: SamplerSettings, *, careful: bool) -> Draws:
+    from bayesmix.inference.joint import sample_joint
+    from bayesmix.inference.problems import glmm_problem
+
+    priors, names = model.prior_entries, model.names
+    gp = glmm_problem(model, in_memory=True)
     predictors = gp.stack.predictors
     of_groups = [_variables(names.of(p), g) for p, own in predictors.items() for g in own.groups]
     return sample_joint(

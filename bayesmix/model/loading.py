@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import warnings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_supports", "load"]
 
+_LARGEST = 1e150  # of a draw: of larger ones no square is a number
 _ROUNDING = 1e-6  # of correlations, which may be held in single precision
 
 
@@ -108,12 +110,18 @@ def _result(
 
 def _check_run(attributes: Mapping[Any, Any]) -> None:
     """Hold what the file says about the run against what a fit reads of it."""
-    for name in ("seed", "prior_only", "interrupted"):
-        if not isinstance(attributes[name], Integral) or attributes[name] < 0:
-            raise FileError(f"its {name} is {attributes[name]!r}, which is no whole number")
+    for name in ("seed", "tune", "prior_only", "interrupted"):
+        if not isinstance(attributes.get(name), Integral) or attributes[name] < 0:
+            raise FileError(f"its {name} is {attributes.get(name)!r}, which is no whole number")
     if not isinstance(attributes["seconds"], Number):
         raise FileError(f"its seconds are {attributes['seconds']!r}, which is no number")
-    if not isinstance(json.loads(attributes["fit_options"]), dict):
+    for name in ("engine", "choice", "pymc_changes"):  # a summary prints them
+        words = attributes.get(name, None if name == "engine" else "")
+        if not isinstance(words, str) or not words.isprintable():
+            raise FileError(f"its {name} is {words!r}, which is no line of text")
+    options = json.loads(attributes["fit_options"])
+    known = inspect.signature(Model.fit).parameters
+    if not isinstance(options, dict) or not options.keys() <= known.keys():
         raise FileError(f"its fit_options are {attributes['fit_options']!r}, which name none")
 
 
@@ -122,7 +130,7 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
     design, names = model.design, model.names
     posterior = tree["posterior"].to_dataset()
     sizes = {name: len(labels) for name, labels in coordinates(design, names).items()}
-    sizes |= {name: posterior.sizes[name] for name in ("chain", "draw")}
+    sizes |= {name: _some(posterior.sizes[name]) for name in ("chain", "draw")}
     in_moments = set(tree[MOMENTS_GROUP].data_vars) if MOMENTS_GROUP in tree.children else set()
     for name in posterior_variables(design, names, model.family):
         if f"{name}_mean" in in_moments:
@@ -139,8 +147,8 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
                     f"the draws of {name} have {found.sizes[dim]} values along {dim}, "
                     f"and the model {sizes[dim]}"
                 )
-        if not (tree.attrs.get("prior_only") or np.isfinite(found).all()):  # a prior may be wide
-            raise FileError(f"the draws of {name} are not all finite")
+        if not tree.attrs.get("prior_only"):  # a prior may be wide
+            _check_size(name, found.to_numpy())
     if not tree.attrs.get("pymc_changes"):  # what was changed by hand may have another support
         check_supports(model, posterior)
     if in_moments:
@@ -150,6 +158,20 @@ def _check_posterior(model: Model, tree: xr.DataTree) -> None:
     observed = tree["observed_data"][names.observed].to_numpy()
     _check_equal("the response", observed, model.y)
     _check_predictors(model, tree["constant_data"])
+
+
+def _some(n_draws: int) -> int:
+    if not n_draws:
+        raise FileError("the file has no draws")
+    return n_draws
+
+
+def _check_size(name: str, draws: np.ndarray) -> None:
+    if not np.isfinite(draws).all():
+        raise FileError(f"the draws of {name} are not all finite")
+    largest = np.abs(draws).max(initial=0.0)
+    if largest > _LARGEST:
+        raise FileError(f"a draw of {name} is {largest:.4g} in size, and none of a fit is so large")
 
 
 def _check_predictors(model: Model, constant: Any) -> None:

@@ -143,7 +143,8 @@ class Model(FittableModel, PoolingExtremes):
             Draws kept per chain.
         tune : int, optional
             Warm-up steps per chain, at least 20; by default 1000 for PyMC, 300 for
-            the fast engine, and 100 there where crossed factors have over 500 columns.
+            the fast engine, and 100 there where crossed factors have over 500 columns or one
+            grouping factor is taken after the other.
             For independent draws the points per chain to which the proposal is fitted, if
             that is more than 1000 in all, or 300 where one takes over 5 milliseconds.
         chains : int
@@ -167,14 +168,18 @@ class Model(FittableModel, PoolingExtremes):
             whitened at the mode of Laplace's approximation.
             "pymc" samples the PyMC model. "auto" takes "fast" where that is exact, and
             "pymc" where `pymc_model` was changed by hand.
-        sampler : {"auto", "independent", "nuts", "nutpie", "pymc"}
+        sampler : {"auto", "independent", "gibbs", "nuts", "nutpie", "pymc"}
             How the fast engine draws the variance parameters of a normal response.
             "independent" proposes each point from a multivariate t that is fitted once for
             all chains, and accepts it or stays (independence Metropolis). It takes up to 8
             variance parameters, at least 0.4 of the proposals accepted, and a Pareto k of
             their weights of at most 0.7, and is refused elsewhere with the reason. "auto"
             takes it where it can be had and NUTS elsewhere, as for every other response; the
-            choice and its reason stand in the summary. Every other word is NUTS: "nuts" and
+            choice and its reason stand in the summary. "gibbs" takes one grouping factor after
+            the other, with its effects and the fixed effects integrated out given the others'
+            (collapsed Gibbs), and needs independent residuals with one sigma and levels that are
+            not related. "auto" takes it where crossed factors are too large for a dense matrix
+            or such a matrix takes longer. Every other word is NUTS: "nuts" and
             "nutpie" nutpie's, and "pymc" PyMC's for the PyMC engine.
         group_draws : {"auto", "all", "moments"}
             For the fast engine, whether draws of the group effects are kept, or

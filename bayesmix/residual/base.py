@@ -122,21 +122,6 @@ class Residual(ABC):
         """
         return None
 
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `coefficients` needs to know of the data.
-
-        Parameters
-        ----------
-        rows : mapping of str to ndarray, shape (n,)
-        n : int
-
-        Returns
-        -------
-        numbers : ndarray of int64
-        table : ndarray of float
-        """
-        return np.zeros(0, dtype=np.int64), np.zeros(0)
-
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
         """Compute c_k(phi), log|sum_k c_k M_k| and their derivatives.
@@ -151,7 +136,7 @@ class Residual(ABC):
         Parameters
         ----------
         numbers, table : array
-            As `constants` gives them.
+            As `pairs` gives them.
         phi : array, shape (n_phi,)
         c : array, shape (K,)
             Receives the coefficients.

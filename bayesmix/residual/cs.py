@@ -63,30 +63,20 @@ class CompoundSymmetry(Correlated):
         """Each row with itself, and all pairs of a series, by its length."""
         series = self.series(rows)
         first, second, kind = [], [], []
-        for number, (k, m) in enumerate(self._patterns(rows)):
-            at = series.rows_of_pattern(k)
+        numbers = [len(series.of_pattern)]  # lengths, and how many series have each
+        for k, times in enumerate(series.of_pattern):
+            at, m = series.rows_of_pattern(k), len(times)
+            numbers += [m, len(at)]
             i, j = np.tril_indices(m)
             first.append(at[:, i].ravel())
             second.append(at[:, j].ravel())
-            kind.append(np.full(at.shape[0] * len(i), 1 + number))
+            kind.append(np.full(at.shape[0] * len(i), 1 + k))
         i, j = np.concatenate(first), np.concatenate(second)
         return PairClasses(
             n_classes=1 + len(first), first=i, second=j, kind=np.concatenate(kind),
             weights=rows.get("weights"), value=self.pair_values(rows, i, j),
+            numbers=np.asarray(numbers, dtype=np.int64),
         )  # fmt: skip
-
-    def _patterns(self, rows: Rows) -> list[tuple[int, int]]:
-        """Number and size of the patterns, which here are lengths."""
-        return [(k, len(times)) for k, times in enumerate(self.series(rows).of_pattern)]
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Lengths of series, and how many series have each."""
-        series = self.series(rows)
-        counts = np.bincount(series.pattern)
-        numbers = [len(counts)]
-        for k, m in self._patterns(rows):
-            numbers += [m, int(counts[k])]
-        return np.asarray(numbers, dtype=np.int64), np.zeros(0)
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
-from bayesmix.residual.entries import inverse_classes
+from bayesmix.residual.entries import Constants, inverse_classes
 from bayesmix.residual.neighbours import Neighbours
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
@@ -87,12 +87,11 @@ class Field(Ranged):
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)
+        return inverse_classes(self, rows, self._constants)
 
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _constants(self, of_pattern: Sequence[np.ndarray]) -> Constants:
         """Number of entries of all patterns' lower triangles, and the distances there."""
-        times = self.series(rows).of_pattern
-        found = [distances(one)[np.tril_indices(len(one))] for one in times]
+        found = [distances(one)[np.tril_indices(len(one))] for one in of_pattern]
         table = np.concatenate([np.zeros(0), *found])
         return np.asarray([len(table)], dtype=np.int64), table
 

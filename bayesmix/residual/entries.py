@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,23 @@ from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
 from bayesmix.residual.pairs import PairClasses
 
-__all__ = ["Powers", "inverse_classes"]
+__all__ = ["Constants", "Powers", "inverse_classes"]
+
+Constants = tuple[np.ndarray, np.ndarray]  # integers and numbers
 
 
-def inverse_classes(structure: Correlated, rows: Rows) -> PairClasses:
+def inverse_classes(
+    structure: Correlated, rows: Rows, constants: Callable[[Sequence[np.ndarray]], Constants]
+) -> PairClasses:
     """Classes of pairs where each entry of the inverse of each pattern is one.
 
     Parameters
     ----------
     structure : Correlated
     rows : mapping of str to ndarray, shape (n,)
+    constants : callable
+        From the coordinates of each pattern to the integers and numbers that the structure's
+        coefficients are made of.
 
     Returns
     -------
@@ -44,10 +51,11 @@ def inverse_classes(structure: Correlated, rows: Rows) -> PairClasses:
         diagonal[at] = start + own * (own + 1) // 2 + own
         start += m * (m + 1) // 2
     i, j = np.concatenate(first), np.concatenate(second)
+    numbers, table = constants(series.of_pattern)
     return PairClasses(
         n_classes=start, diagonal=diagonal, weights=rows.get("weights"), first=i, second=j,
         kind=np.concatenate(kind), value=structure.pair_values(rows, i, j),
-        patterns=(sizes, counts),
+        patterns=(sizes, counts), numbers=numbers, table=table,
     )  # fmt: skip
 
 
@@ -58,12 +66,11 @@ class Powers:
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)  # type: ignore[arg-type]
+        return inverse_classes(self, rows, self._constants)  # type: ignore[arg-type]
 
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _constants(self, of_pattern: Sequence[np.ndarray]) -> Constants:
         """Number of entries of all patterns' lower triangles, and the powers there."""
-        every: Sequence[np.ndarray] = self.series(rows).of_pattern  # type: ignore[attr-defined]
-        found = [self.powers(one)[np.tril_indices(len(one))] for one in every]
+        found = [self.powers(one)[np.tril_indices(len(one))] for one in of_pattern]
         table = np.concatenate([np.zeros(0), *found])
         return np.asarray([len(table)], dtype=np.int64), table
 

@@ -21,21 +21,17 @@ class Neighbours(Correlated):
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Each row; both rows of neighbours, by their gap; and the pairs of neighbours."""
-        here, before, _, of_gap = self._neighbours(rows)
+        here, before, gaps, of_gap = self._neighbours(rows)
         first = np.concatenate([here, before, here])
         second = np.concatenate([here, before, before])
         own = 1 + 2 * of_gap
+        counts = np.bincount(of_gap, minlength=len(gaps))  # of the neighbours with each gap
         return PairClasses(
-            n_classes=1 + 2 * (int(of_gap.max()) + 1 if of_gap.size else 0), first=first,
-            second=second, kind=np.concatenate([own, own, own + 1]).astype(np.int64),
+            n_classes=1 + 2 * len(gaps), first=first, second=second,
+            kind=np.concatenate([own, own, own + 1]).astype(np.int64),
             weights=rows.get("weights"), value=self.pair_values(rows, first, second),
+            numbers=np.asarray([len(gaps), *counts], dtype=np.int64), table=gaps,
         )  # fmt: skip
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Gaps, and the number of neighbours with each."""
-        _, _, gaps, of_gap = self._neighbours(rows)
-        counts = np.bincount(of_gap, minlength=len(gaps))
-        return np.asarray([len(gaps), *counts], dtype=np.int64), gaps.astype(np.float64)
 
     def log_determinants(self, parameters: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
         """Sum over the neighbours: what each leaves of the next one's variance."""

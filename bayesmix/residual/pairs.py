@@ -33,6 +33,9 @@ class PairClasses:
         Where the classes are the entries of inverses of correlation matrices: size of each
         of these, and how many series have it. Their lower triangles lie row by row
         behind each other.
+    numbers : ndarray of int64
+    table : ndarray
+        What the structure's `coefficients` needs to know of the data.
     """
 
     n_classes: int = 1
@@ -43,6 +46,8 @@ class PairClasses:
     kind: np.ndarray = field(default_factory=_NO_PAIRS.copy)
     value: np.ndarray | None = None
     patterns: tuple[np.ndarray, np.ndarray] | None = None
+    numbers: np.ndarray = field(default_factory=_NO_PAIRS.copy)
+    table: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         if not len(self.first) == len(self.second) == len(self.kind):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.design.residual_rows import order_in_series
 from bayesmix.residual.base import Rows
 
 __all__ = ["SERIES", "TIME", "Series", "coordinate_names", "series_of"]
@@ -73,7 +74,7 @@ def series_of(rows: Rows, n_coordinates: int, *, apart: bool = False) -> Series:
     n = len(series)
     columns = [np.asarray(rows[name], dtype=np.float64) for name in coordinate_names(n_coordinates)]
     times = np.column_stack(columns) if columns else np.zeros((n, 0))
-    order = np.lexsort((*times.T[::-1], series)) if columns else np.argsort(series, kind="stable")
+    order = order_in_series(series, columns)
     series, times = series[order], times[order]
     start = np.flatnonzero(np.concatenate([[True], series[1:] != series[:-1]])) if n else series
     start = np.append(start, n).astype(np.int64)

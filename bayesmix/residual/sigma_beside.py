@@ -27,15 +27,13 @@ class SigmaBesideKnown(Independent):
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Each row with itself, in a class of its own."""
         ones = np.ones(n, dtype=np.int64)
-        return PairClasses(n_classes=n, diagonal=np.arange(n), patterns=(ones, ones))
+        return PairClasses(
+            n_classes=n, diagonal=np.arange(n), patterns=(ones, ones), numbers=np.asarray([n])
+        )
 
     def known_variances(self, rows: Rows) -> np.ndarray | None:
         """Squares of the known standard errors."""
         return np.square(rows["known_se"])
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Number of rows."""
-        return np.asarray([n], dtype=np.int64), np.zeros(0)
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:

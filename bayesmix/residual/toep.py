@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.errors import DataError
 from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
-from bayesmix.residual.entries import inverse_classes
+from bayesmix.residual.entries import Constants, inverse_classes
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.series import series_of
@@ -110,13 +110,12 @@ class Toeplitz(Correlated):
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)
+        return inverse_classes(self, rows, self._constants)
 
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _constants(self, of_pattern: Sequence[np.ndarray]) -> Constants:
         """Number of lags, of entries, and the lag of each entry."""
         lags = [
-            np.abs(times - times.T)[np.tril_indices(len(times))] / self.step
-            for times in self.series(rows).of_pattern
+            np.abs(times - times.T)[np.tril_indices(len(times))] / self.step for times in of_pattern
         ]
         every = np.rint(np.concatenate(lags)).astype(np.int64)
         return np.concatenate([[self.lags, len(every)], every]).astype(np.int64), np.zeros(0)

@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.errors import DataError
 from bayesmix.residual.base import Rows
 from bayesmix.residual.correlated import Correlated
-from bayesmix.residual.entries import inverse_classes
+from bayesmix.residual.entries import Constants, inverse_classes
 from bayesmix.residual.pairs import PairClasses
 from bayesmix.residual.parameter import ResidualParameter
 from bayesmix.residual.row_scale import RowScale
@@ -178,12 +178,12 @@ class Unstructured(Correlated):
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         """Entries of the inverses, by pattern."""
-        return inverse_classes(self, rows)
+        return inverse_classes(self, rows, self._constants)
 
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def _constants(self, of_pattern: Sequence[np.ndarray]) -> Constants:
         """Number of places, of entries, and the two places of each entry."""
         found = []
-        for times in self.series(rows).of_pattern:
+        for times in of_pattern:
             place = self._place(times[:, 0])
             i, j = np.tril_indices(len(place))
             found.append(np.column_stack([place[i], place[j]]).ravel())

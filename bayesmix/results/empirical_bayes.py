@@ -160,26 +160,24 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
             For a family that has none, and where it differs from row to row; it is an
             AttributeError, too.
         """
-        law: Any = self._law
-        if not law.has_sigma and not self.model.family.is_normal:
+        normal = self.model.family.is_normal
+        if not self._law.has_sigma and not normal:
             raise NotApplicableError(
                 f"the {self.model.family.name} family has no residual standard deviation; "
                 "see family_parameters()"
             )
-        if not law.has_sigma:  # around the inverse of a link
-            found = law.family_values.get("sigma")
-        elif law.problem.scale is None:
-            found = law.optimum.sigma
-        else:
-            scale = law.problem.scale
-            found = law.residual_values[scale.variable] if scale.is_number else None
-        if found is None:
-            raise NotApplicableError(
-                'sigma differs from row to row: `fixed_effects(parameter="sigma")` has the '
-                "coefficients of its logarithm, `family_parameters()` the standard deviations of "
-                "places"
-            )
-        return float(found)
+        law: Any = self._law
+        if not law.has_sigma and "sigma" in self.model.parameters:  # by Laplace's approximation
+            return float(law.family_values["sigma"])
+        scale = law.problem.scale if law.has_sigma else None
+        if scale is None and law.has_sigma:
+            return float(law.optimum.sigma)
+        if scale is not None and scale.is_number:
+            return float(law.residual_values[scale.variable])
+        raise NotApplicableError(
+            'sigma differs from row to row: `fixed_effects(parameter="sigma")` has the '
+            "coefficients of its logarithm, `family_parameters()` the standard deviations of places"
+        )
 
     @property
     def reml_criterion(self) -> float:

@@ -224,6 +224,8 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
 
     def _called(self) -> str:
         engine, _, how = str(self.idata.attrs["engine"]).partition(" ")
+        if "Gibbs" in how:
+            return f"Gibbs ({engine})"
         return f"{'draws' if 'draws' in how else 'NUTS'} ({engine})"
 
     def _estimation(self) -> list[str]:
@@ -236,7 +238,9 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
         if attributes.get("pymc_changes", ""):
             found.append(f"The model was changed by hand: {attributes['pymc_changes']}.")
         kinds = ("collapsed", "independent", "exact")
+        by_factors = "Gibbs" in engine
         integrated = engine.startswith("fast") and any(kind in engine for kind in kinds)
+        integrated = integrated and not by_factors
         if integrated:
             found.append(
                 "Fixed and group effects were integrated out exactly: the variance parameters "
@@ -249,6 +253,14 @@ class Posterior(ChecksDraws, PosteriorPlots, Fit):
             found.append(
                 f"{what} by independence Metropolis with proposals from a fitted t distribution, "
                 f"{many} (seed {attributes['seed']})" + (f"; {choice}." if choice else ".")
+            )
+        elif by_factors:
+            found.append(
+                "The posterior was sampled by a collapsed Gibbs sampler (Papaspiliopoulos, Roberts "
+                "and Zanella, 2020): one grouping factor after the other, variance parameters by "
+                "slice sampling (Neal, 2003) with the factor's effects and the fixed effects "
+                f"integrated out, {many} after {attributes['tune']} sweeps of warm-up "
+                f"(seed {attributes['seed']})."
             )
         elif "exact" in engine:
             found.append(f"There are {many}, which are independent (seed {attributes['seed']}).")

@@ -127,7 +127,7 @@ def _numbers(
 
 
 def residual_of(
-    design: Design, family: Family, learned: Residual | None, unit: float
+    design: Design, family: Family, learned: Residual | None, y: np.ndarray
 ) -> Residual | None:
     """Find the residual structure: the formula's, or the one that data per row decide on.
 
@@ -137,8 +137,8 @@ def residual_of(
     family : Family
     learned : Residual or None
         What another model has learned for the same formula.
-    unit : float
-        Standard deviation of the response.
+    y : ndarray, shape (n,)
+        The response.
 
     Returns
     -------
@@ -154,6 +154,7 @@ def residual_of(
     if learned is not None:
         return learned
     given = design.residual
+    unit = family.response_scale(y, design.mu.offset, design.row_data).sd
     categories = [given.categories.get(name) for name in given.coordinates]
     found = residual_structure(
         given.word, given.text, given.row_data, len(given.coordinates),

@@ -172,20 +172,12 @@ class StatedModel(Answers):
             self.y = self.design.response  # sums of it
             if self.family.is_normal:
                 refuse_constant(self.design.response, self.formula)
-        self.residual: Residual | None = residual_of(
-            self.design, self.family, None if learned_from is None else learned_from.residual,
-            self.family.response_scale(self.y, self.design.mu.offset, self.rows).sd,
-        )  # fmt: skip
+        of_other = None if learned_from is None else learned_from.residual
+        self.residual: Residual | None = residual_of(self.design, self.family, of_other, self.y)
         self.names = model_names(self.design, self.family, self.residual)
         self.parametrization: Parametrization = parametrization
-        self._priors: ModelPriors = resolve_priors(
-            self.design, self.family, self.y, priors, self.residual
-        )
-        if learned_from is not None:
-            learned = resolve_priors(
-                learned_from.design, self.family, learned_from.y, priors, self.residual
-            )
-            self._priors = kept_priors(learned, self._priors)
+        if priors:  # which may name what is not there
+            self.prior_entries  # noqa: B018
 
     def _source_of_state(self, given: StatedModel) -> StatedModel:
         """The model that has learned, which must be of the same formula and family."""
@@ -258,7 +250,7 @@ class StatedModel(Answers):
             found.names = model_names(design, self.family, self.residual)
         found.y = self.y if y is None else y
         found.family = self.family if family is None else family
-        found._priors = self._priors if priors is None else priors
+        vars(found)["prior_entries"] = self.prior_entries if priors is None else priors
         found.specification = specification or self.specification
         found._data = self._data if data is None else data
         found._data_note = self._data_note if data_note is None else data_note
@@ -267,7 +259,7 @@ class StatedModel(Answers):
     @property
     def priors(self) -> pd.DataFrame:
         """Every prior in force: parameter, prior, origin ("default" or "user"), note."""
-        return self._priors.table()
+        return self.prior_entries.table()
 
     @functools.cached_property
     def pymc_model(self) -> Any:
@@ -329,7 +321,7 @@ class StatedModel(Answers):
 
     def _build_pymc_model(self) -> Any:
         return build_pymc_model(
-            self.design, self.family, self.y, self._priors, self.names, self.parametrization,
+            self.design, self.family, self.y, self.prior_entries, self.names, self.parametrization,
             self.residual,
         )  # fmt: skip
 
@@ -350,10 +342,15 @@ class StatedModel(Answers):
         """Linear predictor of the mean response."""
         return self.family.response_scale(self.y, self.design.mu.offset, self.rows).center
 
-    @property
+    @functools.cached_property
     def prior_entries(self) -> ModelPriors:
-        """The priors in force, as objects."""
-        return self._priors
+        """The priors in force, as objects; REML and ML never ask."""
+        given, first = self.specification.priors, self.learned_from
+        own = resolve_priors(self.design, self.family, self.y, given, self.residual)
+        if first is None:
+            return own
+        learned = resolve_priors(first.design, self.family, first.y, given, self.residual)
+        return kept_priors(learned, own)
 
     def equation(self) -> Equation:
         """Write the model with its priors as LaTeX, which notebooks show as mathematics.
@@ -371,7 +368,7 @@ class StatedModel(Answers):
         >>> "Normal" in model.equation()
         True
         """
-        return model_equation(self.design, self.family, self._priors, self.residual)
+        return model_equation(self.design, self.family, self.prior_entries, self.residual)
 
     def graph(self) -> Any:
         """Draw the PyMC model as a graph.
@@ -416,7 +413,7 @@ class StatedModel(Answers):
         return facts_in_words(self.design, self.family, self.residual)
 
     def __repr__(self) -> str:
-        words = model_in_words(self.design, self.family, self._priors, self.residual)
+        words = model_in_words(self.design, self.family, self.prior_entries, self.residual)
         changes = self.pymc_changes
         return f"{words}\npymc_model was changed by hand: {changes.words}" if changes else words
 

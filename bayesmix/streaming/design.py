@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from bayesmix.formula import Formula
 from bayesmix.sources import Source
 from bayesmix.streaming.first_pass import FirstPass, first_pass
 from bayesmix.streaming.remembered import Remembered, few_rows
-from bayesmix.streaming.rows import Numbers, StreamedRows
+from bayesmix.streaming.rows import Batch, Numbers, StreamedRows
 from bayesmix.streaming.states import known_states, learn_states, states_of
 from bayesmix.streaming.sums import Sums
 from bayesmix.summed import Summed
@@ -344,10 +344,21 @@ class Streamed:
         """
         return self._rows.gather(functools.partial(_over_kept, make, self._kept))
 
+    def batches(self) -> Iterator[Batch]:
+        """Read all rows once more here; X without the columns that are left out."""
+        return _kept_batches(self._kept, self._rows)
+
+
+def _kept_batches(kept: list[int], rows: StreamedRows) -> Iterator[Batch]:
+    for batch in rows.batches(checked=True):
+        every = len(kept) == batch.X.shape[1]
+        yield batch if every else replace(batch, X=batch.X[:, kept])
+
 
 def _over_kept(make: Callable[[], Any], kept: list[int], rows: StreamedRows) -> Any:
     found = make()
-    for batch in rows.batches(checked=True):
-        every = len(kept) == batch.X.shape[1]
-        found.update(batch if every else replace(batch, X=batch.X[:, kept]))
+    for batch in _kept_batches(kept, rows):
+        found.update(batch)
+        if getattr(found, "is_full", False):  # no further row changes it
+            break
     return found

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bayesmix as bmx
 from bayesmix.design import Design, build_design, design_rows
-from bayesmix.errors import DataWarning
+from bayesmix.errors import DataError, DataWarning
 from bayesmix.formula import parse_formula
 
 
@@ -38,7 +39,7 @@ def unknown(built: Design, new: pd.DataFrame) -> np.ndarray:
 
 
 def distance(built: Design, data: pd.DataFrame, new: pd.DataFrame) -> np.ndarray:
-    """Of each new row from the row space of the full design, by its null space."""
+    """The part of each new row from the row space of the full design, by its null space."""
     full = built.mu.fixed_columns.build(data)
     unit = np.abs(full).max(axis=0)
     unit[unit == 0] = 1.0
@@ -135,3 +136,33 @@ def test_a_design_of_full_rank_asks_nothing(data: pd.DataFrame) -> None:
     built = build_design(parse_formula("y ~ x + f * h"), data)
     assert built.mu.aliasing is None
     assert design_rows(built, data).left_out is None
+
+
+def test_cells_without_rows_do_not_count_against_the_rows() -> None:
+    """An augmented design: checks in all blocks, new entries in one, nested in their type."""
+    rows = [(b, "check", f"c{k}") for _ in range(2) for b in range(4) for k in range(3)]
+    rows += [(b, "new", f"n{b * 5 + k:02d}") for b in range(4) for k in range(5)]
+    data = pd.DataFrame(rows, columns=["block", "type", "entry"])
+    i = np.arange(len(data))
+    data["y"] = 10 + (7 * i * i + 3 * i) % 23 / 5 + 2 * data["block"]
+    data["block"] = data["block"].astype(str)
+    with pytest.warns(DataWarning, match="left out because earlier columns"):  # 46 for 44 rows
+        eb = bmx.Model("y ~ type / entry + (1 | block)", data).fit_eb()
+    # lme4 and emmeans
+    assert eb.loglik == pytest.approx(-42.2457724, abs=1e-6)
+    np.testing.assert_allclose(eb.variance_components()["sd"], [3.14318841, 1.19256955], rtol=1e-5)
+    table = eb.fixed_effects().dropna()
+    np.testing.assert_allclose(table["estimate"][:2], [15.55, -1.22150836], rtol=1e-6)
+    np.testing.assert_allclose(table["sd"][:2], [1.6271712, 1.33177035], rtol=1e-5)
+    means = eb.marginal_means("type").table
+    np.testing.assert_allclose(means["estimate"], [14.9166667, 15.04], rtol=1e-7)
+
+
+def test_more_columns_than_rows_of_which_few_differ_are_told(rng: np.random.Generator) -> None:
+    names = [f"x{k}" for k in range(24)]
+    data = pd.DataFrame(np.repeat(rng.normal(size=(10, 24)), 2, axis=0), columns=names)
+    data["y"] = rng.normal(size=20)
+    with pytest.warns(DataWarning, match="25 fixed effects for 20 rows"):
+        model = bmx.Model(f"y ~ {' + '.join(names)}", data)
+    with pytest.raises(DataError, match="of which the rows tell 10 apart"):
+        model.fit_eb()

@@ -44,7 +44,7 @@ DATA = nominal_data()
 
 
 def log_likelihood(beta: np.ndarray, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of each row, written down independently: beta has a row for each category but the first."""
+    """Log densities of rows, by hand: beta has a row for each category but the first."""
     eta = np.column_stack([np.zeros(len(X)), X @ beta.T])
     return (eta - special.logsumexp(eta, axis=1, keepdims=True))[np.arange(len(y)), y]
 

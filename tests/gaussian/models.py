@@ -126,7 +126,7 @@ def random_x(co: Any, rng: np.random.Generator, spread: float = 1.0) -> np.ndarr
 
 
 def numeric_gradient(function: Any, x: np.ndarray, h: float = 1e-3) -> np.ndarray:
-    """Of fourth order, so that rounding does not hide the digits that count."""
+    """Differences of fourth order, so that rounding does not hide the digits that count."""
     steps = np.eye(len(x)) * h
     return np.asarray(
         [

@@ -28,7 +28,7 @@ from .models import (
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_moments_and_draws(kind: str, rng: np.random.Generator) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data(year=100.0))
-    co = problem.coordinates(model._priors)
+    co = problem.coordinates(model.prior_entries)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     x = random_x(co, rng, 0.5)
     sd, corr, sigma = theta_at(co, x)

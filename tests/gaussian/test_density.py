@@ -36,7 +36,7 @@ def dense_log_density(model: Any, problem: Any, x: np.ndarray, co: Any, options:
         residual = data[options["known_se"]].to_numpy() ** 2
     Z = dense_Z(problem)
     V = np.diag(residual) + Z @ dense_covariance(problem, sd, corr) @ Z.T
-    X, priors = model.design.mu.X, model._priors
+    X, priors = model.design.mu.X, model.prior_entries
     names = list(model.design.mu.fixed_effects)
     mean, cov = np.zeros(len(names)), np.zeros((len(names), len(names)))
     slopes = [j for j, name in enumerate(names) if priors.intercept is None or name != "Intercept"]
@@ -78,7 +78,7 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
 ) -> None:
     data = make_data()
     model, problem = make_problem(FORMULAS[kind], data, **weighting)
-    co = problem.coordinates(model._priors)
+    co = problem.coordinates(model.prior_entries)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     options = {"data": data, **weighting}
     gradient = np.empty(co.n_x)
@@ -95,7 +95,7 @@ def test_differences_between_thetas_are_those_of_the_dense_model(
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_gradients(kind: str, year: float, rng: np.random.Generator) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data(year=year))
-    co = problem.coordinates(model._priors)
+    co = problem.coordinates(model.prior_entries)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     relative = problem.relative_coordinates()
     eq = problem.equations
@@ -150,8 +150,8 @@ def test_every_prior_of_a_standard_deviation_is_pymc_s(
         "y ~ x + (x | k)", make_data(), {"sd": Prior("HalfFlat"), "sigma": Prior("HalfFlat"),
                                          "corr": Prior("LKJ", eta=3)},
     )  # fmt: skip
-    co = problem.coordinates(model._priors)
-    other = problem.coordinates(flat_model._priors)
+    co = problem.coordinates(model.prior_entries)
+    other = problem.coordinates(flat_model.prior_entries)
     fixed = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     check_gradient(
         lambda x, g: log_density(problem.equations, co, fixed, x, True, g), random_x(co, rng)
@@ -165,7 +165,7 @@ def test_every_prior_of_a_standard_deviation_is_pymc_s(
         flat_x = np.concatenate([np.log(sd), x[2:3], [np.log(sigma)]])
         with_prior = log_density(problem.equations, co, fixed, x, False, gradient)
         without = log_density(problem.equations, other, fixed, flat_x, False, gradient)
-        default = model._priors.sd["k"][0].prior.parameters["beta"]
+        default = model.prior_entries.sd["k"][0].prior.parameters["beta"]
         without += stats.halfcauchy(scale=default).logpdf(sd[0])
         ours.append(with_prior - without)
         theirs.append(
@@ -180,7 +180,7 @@ def test_extreme_thetas_stay_finite_with_gradients_that_fit(
     kind: str, level: float, rng: np.random.Generator
 ) -> None:
     model, problem = make_problem(FORMULAS[kind], make_data())
-    co = problem.coordinates(model._priors)
+    co = problem.coordinates(model.prior_entries)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     n_sd = co.n_sd
     x = random_x(co, rng)
@@ -199,7 +199,7 @@ def test_a_flat_prior_on_the_fixed_effects_is_reml(rng: np.random.Generator) -> 
     flat = {"fixed": Prior("Flat"), "Intercept": Prior("Flat"), "sd": Prior("HalfFlat"),
             "sigma": Prior("HalfFlat"), "corr": Prior("LKJ", eta=1)}  # fmt: skip
     model, problem = make_problem("y ~ x + (x | k) + (1 | m)", make_data(), flat)
-    co = problem.coordinates(model._priors)
+    co = problem.coordinates(model.prior_entries)
     prior = problem.fixed_prior(model.design.mu, model.prior_entries.mu)
     gradient = np.empty(co.n_x)
     values = [

@@ -125,3 +125,46 @@ def test_a_chain_in_stretches_is_the_same_chain(rng: np.random.Generator) -> Non
     ]
     for k in range(4):
         np.testing.assert_array_equal(whole[k], np.concatenate([part[k] for part in parts]))
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_a_screened_chain_goes_where_two_acceptances_lead(
+    group: int, rng: np.random.Generator
+) -> None:
+    """Steps by approximate weights, then one by what these leave: written out step by step."""
+    model, problem = make_problem(FORMULAS["nested and crossed"], make_data())
+    density = density_of(model, problem)
+    n = 60
+    X = np.stack([random_x(density.co, rng) for _ in range(n)])
+    log_w = rng.choice([0.0, 2.0], n)
+    log_s = log_w + rng.choice([0.0, 1.0], n)
+    log_u, log_v = np.log(rng.random((2, n)))
+    beta, b = np.zeros((n // group, problem.n_fixed)), np.zeros((n // group, 0))
+    log_q, chain, parts = density.values(X) - log_w, Chain(density), []
+    for first in range(0, n, 2 * group):  # in stretches, as it runs
+        own, draws = slice(first, first + 2 * group), slice(first // group, first // group + 2)
+        screen = (group, log_s[own], log_v[own])
+        part = chain.steps(X[own], log_q[own], log_u[own], group, beta[draws], b[draws], screen)
+        parts.append(part)
+    kept, lp, acceptance, found = (np.concatenate([part[k] for part in parts]) for k in range(4))
+    at, expected, evaluated = -1, [], set()
+    for first in range(0, n, group):
+        there = at
+        for s in range(first, first + group):
+            if at < 0:  # the first point that there is
+                at = there = s
+                evaluated.add(s)
+            elif log_v[s] < log_s[s] - log_s[there]:
+                there = s
+        if there != at:
+            evaluated.add(there)
+            if log_u[there] < (log_w - log_s)[there] - (log_w - log_s)[at]:
+                at = there
+        expected.append(at)
+    np.testing.assert_array_equal(kept, X[expected])
+    assert set(np.flatnonzero(~np.isnan(found))) == evaluated
+    assert 10 < len(evaluated) < n
+    where = sorted(evaluated)
+    np.testing.assert_allclose(found[where], (log_w - log_s)[where], atol=1e-8)
+    np.testing.assert_allclose(lp, density.values(kept), rtol=1e-12)
+    assert ((acceptance >= 0) & (acceptance <= 1)).all()

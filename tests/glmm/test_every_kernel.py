@@ -48,7 +48,7 @@ def response(name: str) -> np.ndarray:
 
 
 def trials(family: Family) -> np.ndarray:
-    """Of the response, or the number of categories."""
+    """Values of the response, or the number of categories."""
     if "trials" in family.accepts:
         return DATA["m"].to_numpy(dtype=float)
     return np.full(len(DATA), 4.0 if family.vector_parameters else 1.0)

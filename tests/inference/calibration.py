@@ -284,7 +284,7 @@ def histogram(of_ranks: np.ndarray) -> np.ndarray:
 
 
 def p_value(counts: np.ndarray) -> float:
-    """Of the chi-squared test that ranks are uniform."""
+    """The p-value of the chi-squared test that ranks are uniform."""
     return float(stats.chisquare(counts).pvalue)
 
 

@@ -25,7 +25,7 @@ from .calibration import (
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_histograms_that_are_kept_are_flat(family: str) -> None:
-    """Of 500 simulations; 13 parameters in all, hence the small level."""
+    """Ranks in 500 simulations are uniform; 13 parameters in all, hence the small level."""
     kept = json.loads(KEPT.read_text())[family]
     assert {"Intercept", "x", "sd", "b"} <= set(kept)
     for name, counts in kept.items():

@@ -303,7 +303,7 @@ def test_the_first_fit_on_a_machine_says_that_kernels_compile(
     text, normal = "Reaction ~ Days + (1 | Subject)", family == "gaussian"
     bmx.Model(text, sleepstudy, family=family).fit_eb()
     capfd.readouterr()
-    # Of the kernels that this family needs, whatever others are there.
+    # The kernels that this family needs, whatever others are there.
     assert kernel_cache.kernels_are_compiled(normal=normal)
     monkeypatch.setattr(
         kernel_cache, "kernels_are_compiled", lambda normal, **_: normal is not other

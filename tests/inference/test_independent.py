@@ -17,6 +17,8 @@ from bayesmix.errors import NotSupportedError, SamplingWarning
 from bayesmix.inference import independent
 from bayesmix.inference.proposal import Proposal, Quality, fit_proposal, judge
 
+from .alike import HEAVY, check_alike, check_tail, draws_of
+
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
 
@@ -24,23 +26,6 @@ SLEEP = "Reaction ~ Days + (Days | Subject)"
 def sleep() -> bmx.Posterior:
     model = bmx.Model(SLEEP, bmx.load_dataset("sleepstudy"))
     return model.fit(seed=1, sampler="independent", progress=False)
-
-
-def draws_of(post: bmx.Posterior) -> dict[str, np.ndarray]:
-    found = post.idata["posterior"]
-    return {name: found[name].values for name in found.data_vars}
-
-
-def check_alike(a: bmx.Posterior, b: bmx.Posterior, ess: float = 1500) -> None:
-    """Means within 5 standard errors, standard deviations within 15 %."""
-    for name, ours in draws_of(a).items():
-        x = ours.reshape(-1, *ours.shape[2:])
-        y = draws_of(b)[name].reshape(-1, *ours.shape[2:])
-        spread = np.sqrt((x.var(axis=0) + y.var(axis=0)) / 2)
-        moves = spread > 1e-12
-        apart = np.abs(x.mean(axis=0) - y.mean(axis=0))[moves]
-        assert (apart < 5 * spread[moves] * np.sqrt(2 / ess)).all(), name
-        np.testing.assert_allclose(x.std(axis=0)[moves], y.std(axis=0)[moves], rtol=0.15)
 
 
 def test_they_have_the_posterior_of_nuts(sleep: bmx.Posterior) -> None:
@@ -111,20 +96,6 @@ def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
     assert 0.5 < float(stats["acceptance_rate"].mean()) < 1
     assert sleep.diagnostics().ok
     assert sleep.diagnostics().min_ess_bulk > 2000
-
-
-def check_tail(post: bmx.Posterior, log_sd: np.ndarray, density: np.ndarray) -> None:
-    """Share of draws beyond quantiles of the density of log sd on a grid, to 5 errors."""
-    below = np.cumsum(density) / density.sum()
-    x = np.log(draws_of(post)["sd_g"][..., 0])
-    n = float(post.diagnostics().min_ess_bulk)
-    assert n > 40_000
-    for p in (0.01, 0.1, 0.5, 0.9, 0.99, 0.999):
-        at = np.interp(p, below, log_sd + (log_sd[1] - log_sd[0]) / 2)
-        assert abs((x < at).mean() - p) < 5 * np.sqrt(p * (1 - p) / n), p
-
-
-HEAVY = {"sd": bmx.Prior("HalfCauchy", beta=1.0), "sigma": bmx.Prior("HalfCauchy", beta=1.0)}
 
 
 def test_two_groups_and_a_half_cauchy_prior_have_the_tail_of_quadrature() -> None:

@@ -146,7 +146,7 @@ def test_several_effects_of_a_group(
     design, draws = model.design, post._law
     group = design.mu.group("g")
     inner = design.mu.group("g:ward") if "ward" in text else None
-    # Of importance samples the mean over draws counts: each draw here is the same.
+    # The mean over draws of importance samples counts: each draw here is the same.
     if inner is not None:
         for values in (draws.beta, *draws.sd.values(), *draws.b.values()):
             values[:] = values[:, :1]

@@ -16,7 +16,7 @@ def table(text: str, data: pd.DataFrame, **priors: Prior) -> pd.DataFrame:
 
 
 def numbers(model: bmx.Model) -> dict[str, dict[str, float]]:
-    return {entry.parameter: dict(entry.prior.parameters) for entry in model._priors}
+    return {entry.parameter: dict(entry.prior.parameters) for entry in model.prior_entries}
 
 
 def test_defaults_scale_with_the_data(data: pd.DataFrame) -> None:
@@ -146,7 +146,7 @@ def test_numbers_that_no_density_survives_are_refused(
 def test_default_priors_of_columns_beyond_all_sizes_are_refused_where_they_are_used(
     data: pd.DataFrame,
 ) -> None:
-    """Of columns that are no further from 1 than what is allowed, but in opposite directions."""
+    """Columns may be as far from 1 as is allowed, each, but in opposite directions."""
     model = bmx.Model("y ~ far + (1 | g)", data.assign(far=1e90 * data["x"], y=1e-30 * data["y"]))
     with pytest.raises(PriorError, match="rescale the data"):
         model.fit(draws=20, tune=20, chains=1, progress=False)

@@ -46,11 +46,11 @@ class Ratios(Residual):
         )  # fmt: skip
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
-        return PairClasses(n_classes=self.n_strata, diagonal=rows["stratum"])
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
         counts = np.bincount(rows["stratum"], minlength=self.n_strata)
-        return np.asarray([self.n_strata, *counts], dtype=np.int64), np.zeros(0)
+        return PairClasses(
+            n_classes=self.n_strata, diagonal=rows["stratum"],
+            numbers=np.asarray([self.n_strata, *counts], dtype=np.int64),
+        )  # fmt: skip
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
@@ -99,11 +99,11 @@ class Levels(Residual):
         )  # fmt: skip
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
-        return PairClasses(n_classes=self.n_strata, diagonal=rows["stratum"])
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
         counts = np.bincount(rows["stratum"], minlength=self.n_strata)
-        return np.asarray([self.n_strata, *counts], dtype=np.int64), np.zeros(0)
+        return PairClasses(
+            n_classes=self.n_strata, diagonal=rows["stratum"],
+            numbers=np.asarray([self.n_strata, *counts], dtype=np.int64),
+        )  # fmt: skip
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:
@@ -155,8 +155,9 @@ class CompoundSymmetry(Residual):
 
     def pairs(self, rows: Rows, n: int) -> PairClasses:
         first, second, kind = [], [], []
-        sizes = np.unique(np.bincount(rows["series"]))
-        sizes = sizes[sizes > 0]
+        lengths = np.bincount(rows["series"])
+        sizes, counts = np.unique(lengths[lengths > 0], return_counts=True)
+        numbers = [len(sizes), *np.stack([sizes, counts], axis=1).ravel()]
         for s in np.unique(rows["series"]):
             at = np.flatnonzero(rows["series"] == s)
             i, j = np.tril_indices(len(at))
@@ -165,14 +166,8 @@ class CompoundSymmetry(Residual):
             kind.append(np.full(len(i), 1 + int(np.searchsorted(sizes, len(at)))))
         return PairClasses(
             n_classes=1 + len(sizes), first=np.concatenate(first), second=np.concatenate(second),
-            kind=np.concatenate(kind),
+            kind=np.concatenate(kind), numbers=np.asarray(numbers, dtype=np.int64),
         )  # fmt: skip
-
-    def constants(self, rows: Rows, n: int) -> tuple[np.ndarray, np.ndarray]:
-        lengths = np.bincount(rows["series"])
-        sizes, counts = np.unique(lengths[lengths > 0], return_counts=True)
-        numbers = [len(sizes), *np.stack([sizes, counts], axis=1).ravel()]
-        return np.asarray(numbers, dtype=np.int64), np.zeros(0)
 
     @staticmethod
     def coefficients(numbers: Any, table: Any, phi: Any, c: Any, by_phi: Any, log_det: Any) -> None:

@@ -125,8 +125,8 @@ def test_the_mode_is_that_of_the_density_with_the_priors(data: pd.DataFrame) -> 
     fit = model.fit_eb("map")
     X, y = model.design.mu.X, model.y
     Z = np.eye(8)[model.design.mu.groups[0].index]
-    intercept = model._priors.intercept.prior.parameters
-    slope = model._priors.coefficients[0].prior.parameters["sigma"]
+    intercept = model.prior_entries.intercept.prior.parameters
+    slope = model.prior_entries.coefficients[0].prior.parameters["sigma"]
     A = np.asarray([[1, -data["x"].mean()], [0, 1]])
     prior_cov = A @ np.diag([intercept["sigma"] ** 2, slope**2]) @ A.T
     mean = X @ (A @ [intercept["mu"], 0])

@@ -158,3 +158,21 @@ def test_counts_above_zero_are_ones_where_the_mean_of_all_falls_to_zero(name: st
         variance = family.variance(np.asarray([-800.0, -40.0]), values)
     np.testing.assert_allclose(mean, [0.75, 0.75, np.inf])
     np.testing.assert_allclose(variance, 0.75 * 0.25)
+
+
+def test_huge_responses_are_summarised_without_overflow() -> None:
+    sleep = bmx.load_dataset("sleepstudy")
+    tables = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for unit in (1.0, 1e95):
+            data = sleep.assign(y=sleep["Reaction"] * unit)
+            post = fake_posterior(
+                bmx.Model("y ~ Days + (1 | Subject)", data), np.random.default_rng(1)
+            )
+            post.idata["posterior"]["sigma"] = post.idata["posterior"]["sigma"] * unit
+            again = bmx.Posterior.from_tree(post.model, post.idata)
+            tables.append(again.variance_components())
+            str(again.summary())
+    small, large = (t[t["group"] == "Residual"].iloc[0] for t in tables)
+    assert large["variance"] == pytest.approx(small["variance"] * 1e190)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize, stats
 
 import bayesmix as bmx
 from bayesmix.errors import NotSupportedError
@@ -121,3 +122,69 @@ def test_what_laplace_cannot_do_it_says(
     model = bmx.Model(formula, data.assign(g=data["g"].astype(str)), family=family)
     with pytest.raises(NotSupportedError, match=match):
         model.fit_eb(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("left", "family"), [("np.exp(v)", "lognormal"), ("weighted(v, one)", "gaussian")]
+)
+def test_the_residual_that_is_estimated_has_its_limits(left: str, family: str) -> None:
+    rng = np.random.default_rng(7)
+    n = 60
+    data = pd.DataFrame({"x": rng.normal(size=n), "one": 1.0})
+    data["v"] = 1 + data["x"] + rng.normal(size=n)
+    fit = bmx.Model(f"{left} ~ x", data, family=family).fit_eb()
+    X = np.column_stack([np.ones(n), data["x"]])
+    left_over = data["v"] - X @ np.linalg.lstsq(X, data["v"], rcond=None)[0]
+    sigma = float(np.sqrt(np.mean(left_over**2)))
+
+    def below(s: float) -> float:  # of the profile likelihood, from 95 %
+        worse = n * (np.log(s / sigma) + (sigma**2 / s**2 - 1) / 2)
+        return float(worse - stats.chi2.ppf(0.95, 1) / 2)
+
+    ends = [optimize.brentq(below, *bracket) for bracket in ((0.5 * sigma, sigma),
+                                                             (sigma, 2 * sigma))]  # fmt: skip
+    table = fit.variance_components(ci_method="profile")
+    assert table["group"].tolist() == ["Residual"]
+    assert table["effect"].tolist() == [""]
+    found = table[["sd", "sd_lower", "sd_upper", "variance_share"]].to_numpy()[0]
+    np.testing.assert_allclose(found, [sigma, *ends, 1.0], rtol=2e-4)
+    if family == "gaussian":
+        assert fit.sigma == pytest.approx(sigma, rel=1e-4)
+        assert "degrees of freedom are taken as endless" in str(fit.trends("x"))
+
+
+def test_a_residual_on_another_scale_is_no_component(data: pd.DataFrame) -> None:
+    rng = np.random.default_rng(7)
+    data = data.assign(p=np.exp(1 + 0.3 * data["x"]) + rng.normal(0, 0.1, len(data)))
+    data["h"] = data["g"].astype(str)
+    fit = bmx.Model("p ~ x + (1 | h)", data, family='gaussian(link="log")').fit_eb()
+    assert fit.variance_components()["group"].tolist() == ["h"]
+    assert fit.sigma == pytest.approx(fit.family_parameters()["estimate"][0])
+
+
+def test_shares_where_sigma_has_group_effects() -> None:
+    rng = np.random.default_rng(8)
+    n, k = 240, 12
+    g = np.arange(n) % k
+    data = pd.DataFrame({"x": rng.normal(size=n), "g": [f"level {i:02d}" for i in g]})
+    spread = np.exp(0.2 + rng.normal(0, 0.6, k))[g]
+    data["y"] = 2 + 0.8 * data["x"] + spread * rng.normal(size=n)
+    fit = bmx.Model(["y ~ x", "sigma ~ 1 + (1 | g)"], data).fit_eb()
+    # The expected variance of each level at the estimates, by a grid over its effect.
+    b = fit.fixed_effects()["estimate"].to_numpy()
+    own = fit.fixed_effects(parameter="sigma")["estimate"][0]
+    sd = fit.variance_components(parameter="sigma")["sd"][0]
+    u = np.linspace(-6, 6, 4001) * sd
+    rest = (data["y"] - b[0] - b[1] * data["x"]).to_numpy()
+    expected = np.empty(k)
+    for j in range(k):
+        r = rest[g == j]
+        log_p = -0.5 * (u / sd) ** 2 - len(r) * u - 0.5 * (r @ r) * np.exp(-2 * (own + u))
+        p = np.exp(log_p - log_p.max())
+        expected[j] = (np.exp(2 * (own + u)) * p).sum() / p.sum()
+    residual = expected[g].mean()
+    parts = fit.variance_partition()
+    assert parts["variance"].to_numpy()[-1] == pytest.approx(residual, rel=0.01)
+    fixed = b[1] ** 2 * data["x"].var(ddof=0)
+    r2 = fit.r2()["estimate"].to_numpy()
+    np.testing.assert_allclose(r2, fixed / (fixed + residual), rtol=0.02)

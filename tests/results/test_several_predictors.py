@@ -214,7 +214,7 @@ def test_priors_of_each_predictor_are_weighed() -> None:
 
 
 def test_averages_over_groups_are_over_those_of_each_predictor() -> None:
-    """Of zero-inflated counts with groups in both: E exp(mu + b) E(1 - zi(c)), independent."""
+    """Zero-inflated counts with groups in both have the mean E exp(mu + b) E(1 - zi(c))."""
     formulas = ["count ~ x + (1 | g)", "zi ~ z + (1 | g)"]
     post, data = posterior(formulas, "zero_inflated_poisson"), make_data()
     drawn = post.idata["posterior"]

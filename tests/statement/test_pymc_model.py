@@ -101,7 +101,7 @@ def log_jacobian(partials: np.ndarray, q: int) -> float:
 
 def numpy_log_density(model: bmx.Model, values: dict[str, np.ndarray]) -> float:
     """Joint log density of y, effects and parameters, written down from the formula alone."""
-    design, priors = model.design, model._priors
+    design, priors = model.design, model.prior_entries
     names = list(design.mu.fixed_effects)
     total = 0.0
     beta = np.zeros(len(names))
@@ -144,7 +144,7 @@ def numpy_log_density(model: bmx.Model, values: dict[str, np.ndarray]) -> float:
 
 def random_values(model: bmx.Model, rng: np.random.Generator) -> dict[str, np.ndarray]:
     design = model.design
-    n_slopes = len(model._priors.coefficients)
+    n_slopes = len(model.prior_entries.coefficients)
     values = {"slopes": rng.normal(size=n_slopes), "intercept": rng.normal(40, 5)}
     for group in design.mu.groups:
         values[f"sd {group.name}"] = rng.exponential(2, group.n_effects)
@@ -171,7 +171,7 @@ def pymc_point(model: bmx.Model, values: dict[str, np.ndarray]) -> dict[str, np.
             value = special.logit(value)
         point[target] = value
 
-    design, priors = model.design, model._priors
+    design, priors = model.design, model.prior_entries
     if priors.intercept is not None:
         means = design.mu.X.mean(axis=0)
         slopes = [j for j, name in enumerate(design.mu.fixed_effects) if name != "Intercept"]

@@ -114,7 +114,7 @@ def test_a_parquet_file_and_a_folder_of_them(data: pd.DataFrame, tmp_path: Path)
 
 
 def test_codes_in_names_of_folders_are_taken_as_they_are_written(tmp_path: Path) -> None:
-    """Of 001, 01 and 1 in hive's folders, pyarrow makes one number."""
+    """From 001, 01 and 1 in hive's folders, pyarrow makes one number."""
     rng = np.random.default_rng(2)
     ids, years = ["001", "01", "1"], [2001, 2002]
     frame = pd.DataFrame(

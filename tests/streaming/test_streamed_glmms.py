@@ -252,7 +252,7 @@ def test_a_fit_comes_back_from_a_file(
 
 
 def test_files_keep_no_rows(fits: Any, data: pd.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"the 4,000 of its 4,000 rows that differ.*round columns"):
+    with pytest.raises(FileError, match=r"more than half of 4,000 differ.*round columns"):
         fits["gamma"][1].save(tmp_path / "a.nc")
     formula = "proportion(s, n) ~ t + (1 | h)"
     eb = bmx.Model(formula, Batches(data), family="binomial").fit_eb()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import BayesmixError, FileError
-from bayesmix.inference.problems import gaussian_problem, model_of_rows
+from bayesmix.inference.problems import gaussian_problem, table_of_rows
 from bayesmix.statement.stated import StatedModel
 from bayesmix.streaming import Remembered
 
@@ -41,13 +41,14 @@ def saved_sums(model: StatedModel, arrays: dict[str, np.ndarray]) -> Remembered:
     if model.family.is_linear_normal:
         gaussian_problem(model)  # which has the cross-products, and leaves them there
     else:
-        m, n = len(model_of_rows(model).y), model.design.n_obs  # which leaves the table there
-        if 2 * m > n:
+        n = model.design.n_obs
+        found = table_of_rows(model, n // 2)  # which leaves it there
+        if found is None or 2 * len(found.y) > n:
             raise FileError(
                 f"a fit of the family {model.family} to {model.design.streamed.name} stands on "
-                f"the {m:,} of its {n:,} rows that differ, and files keep no rows: round columns "
-                "that need not be so fine, write the tables of the fit (bmx.tables, report), or "
-                "fit the model to a frame and save that"
+                f"its rows, of which more than half of {n:,} differ, and files keep no rows: round "
+                "columns that need not be so fine, write the tables of the fit (bmx.tables, "
+                "report), or fit the model to a frame and save that"
             )
     design = model.design
     known: Remembered = design.streamed.remembered(model.formula.text, design.n_rows_given)

@@ -67,6 +67,8 @@ class Curves:
         Whether the response takes few values, on which points would lie.
     band : str
         What the band holds, in words.
+    held : tuple of (str, str)
+        Predictors that are not drawn, and the value that each has in all lines.
     """
 
     x_label: str
@@ -84,6 +86,7 @@ class Curves:
     categories: tuple[str, ...]
     discrete: bool
     band: str
+    held: tuple[tuple[str, str], ...] = ()
 
 
 def curves_of(
@@ -183,6 +186,20 @@ def curves_of(
         discrete=family.discrete and len(np.unique(model.y)) <= 12 and "trials" not in model.rows,
         band=f"{100 * ci_prob:g} % "
         + ("of new observations" if kind == "response" else "interval"),
+        held=_others(model, held, {a.name for a in (x_axis, by_axis) if a}, parameter),
+    )
+
+
+def _others(
+    model: StatedModel, held: Mapping[str, Any], drawn: set[str], parameter: str
+) -> tuple[tuple[str, str], ...]:
+    """Predictors of what is drawn that are held, and their values as text."""
+    own = model.design.predictors[parameter].formula if parameter else model.whole_formula
+    used = set(own.columns_of("fixed", "effect", "offset"))
+    return tuple(
+        (name, f"{value:.3g}" if isinstance(value, float) else str(value))
+        for name, value in held.items()
+        if name in used and name not in drawn
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from bayesmix.results.plots.figure import (
     strip,
 )
 from bayesmix.results.plots.intervals import shown_range
-from bayesmix.results.plots.labels import name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.labels import labels, name_ticks, text_width, wrap, wrapped
+from bayesmix.results.plots.look import drawing
 
 __all__ = ["plot_curves"]
 
+_LINES_HELD = 2  # that say where other predictors are
 _MANY = 500  # points, from which on they are small
 _MOST_LABELS = 60  # levels of a factor that have names
 _BESIDE = 0.12  # how far levels of the groups stand from the population
@@ -40,8 +43,8 @@ def plot_curves(curves: Curves) -> Any:
     -------
     matplotlib Figure
     """
-    labels = wrapped(curves.factor, 20, 3, whole=True)
-    width = max(6.4, 1.6 + len(labels) * max(0.6, text_width(labels, 9) + 0.15))
+    levels = wrapped(curves.factor, 20, 3, whole=True)
+    width = max(6.4, 1.6 + len(levels) * max(0.6, text_width(levels, 9) + 0.15))
     figure, axes = new_figure(1, 1, (min(width, 16), 4.8))
     axis = axes[0][0]
     colours = [COLOURS[k] for k in range(len(curves.by_labels))]
@@ -50,16 +53,33 @@ def plot_curves(curves: Curves) -> Any:
     handles += _draw_levels(axis, curves, colours)
     handles += _draw_points(axis, curves, colours)
     if curves.factor:
-        _label_factor(axis, labels, crowded=width > 16)
+        _label_factor(axis, levels, crowded=width > 16)
     if curves.categories:
         name_ticks(axis.yaxis, np.arange(1, len(curves.categories) + 1),
                    wrapped(curves.categories, 18, whole=True))  # fmt: skip
     axis.set_ylim(*ends)
     axis.set_xlabel(wrap(curves.x_label, 60, 2))
     axis.set_ylabel(wrap(curves.y_label, 48, 2))
+    _say_what_is_held(axis, curves)
     strip(axis)
     legend_below(figure, handles)
     return finish(figure)
+
+
+def _say_what_is_held(axis: Any, curves: Curves) -> None:
+    """Write above the lines at which values of the other predictors they are, as these fit."""
+    names = labels([name for name, _ in curves.held], 24)
+    values = labels([value for _, value in curves.held], 24, whole=True)
+    said = [f"{name} = {value}" for name, value in zip(names, values, strict=True)]
+    now = drawing()
+    width = (now.size or axis.figure.get_size_inches())[0]
+    letters = max(20, int((width - 1.0) / text_width(["x"], 8 * now.scale)))
+    for n in range(len(said), 0, -1):
+        more = f" and {len(said) - n} more" if n < len(said) else ""
+        lines = textwrap.wrap(f"at {', '.join(said[:n])}{more}", letters)
+        if len(lines) <= _LINES_HELD or n == 1:
+            axis.set_title("\n".join(lines), loc="left", fontsize=8, color="0.35")
+            return
 
 
 def _range(curves: Curves) -> tuple[float, float]:
@@ -71,17 +91,17 @@ def _range(curves: Curves) -> tuple[float, float]:
     return shown_range(band["estimate"], band["lower"], band["upper"], also=also)
 
 
-def _label_factor(axis: Any, labels: list[str], *, crowded: bool) -> None:
-    n_labels = len(labels)
+def _label_factor(axis: Any, names: list[str], *, crowded: bool) -> None:
+    n_names = len(names)
     style: dict[str, Any] = {}
     if crowded:
         style = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
-    places = np.arange(len(labels))
-    if len(labels) > _MOST_LABELS:  # names of some, evenly
-        chosen = np.unique(np.linspace(0, len(labels) - 1, _MOST_LABELS).astype(int))
-        places, labels = places[chosen], [labels[k] for k in chosen]
-    name_ticks(axis.xaxis, places, labels, fontsize=9, **style)
-    axis.set_xlim(-0.6, n_labels - 0.4)
+    places = np.arange(n_names)
+    if n_names > _MOST_LABELS:  # names of some, evenly
+        chosen = np.unique(np.linspace(0, n_names - 1, _MOST_LABELS).astype(int))
+        places, names = places[chosen], [names[k] for k in chosen]
+    name_ticks(axis.xaxis, places, names, fontsize=9, **style)
+    axis.set_xlim(-0.6, n_names - 0.4)
 
 
 def _draw_points(axis: Any, curves: Curves, colours: list[str]) -> list[Any]:

@@ -39,6 +39,11 @@ REFERENCES = {
         "Hoffman, M. D. and Gelman, A. (2014). The No-U-Turn sampler: adaptively setting path "
         "lengths in Hamiltonian Monte Carlo. Journal of Machine Learning Research 15, 1593-1623."
     ),
+    "Papaspiliopoulos, Roberts and Zanella, 2020": (
+        "Papaspiliopoulos, O., Roberts, G. O. and Zanella, G. (2020). Scalable inference for "
+        "crossed random effects models. Biometrika 107(1), 25-40."
+    ),
+    "Neal, 2003": ("Neal, R. M. (2003). Slice sampling. Annals of Statistics 31(3), 705-767."),
     "Vehtari et al., 2021": (
         "Vehtari, A., Gelman, A., Simpson, D., Carpenter, B. and Buerkner, P.-C. (2021). "
         "Rank-normalization, folding, and localization: an improved R-hat for assessing "

@@ -443,12 +443,14 @@ class TestsEffects(HasLaw):
                 self._refuse_mode()
             return Judging(tests=False)
         normal = self.model.family.is_linear_normal and parameter == "mu"
+        if normal:  # and neither censored nor with group effects of sigma
+            normal = not isinstance(self._tests(None), Asymptotic)
         if ddf == "asymptotic" or (ddf is None and not normal):
             return Judging(tests=True, words="degrees of freedom are taken as endless")
         if not normal:
             raise NotSupportedError(
-                f"ddf={ddf!r} is of the mean of normal responses; leave it out: degrees of freedom "
-                "are endless here"
+                f"ddf={ddf!r} is of the mean of normal responses that are seen exactly; leave it "
+                "out: degrees of freedom are endless here"
             )
         word = {None: "Satterthwaite", "satterthwaite": "Satterthwaite"}.get(ddf, "Kenward-Roger")
         return Judging(tests=True, method=self._tests(ddf), words=f"degrees of freedom by {word}")

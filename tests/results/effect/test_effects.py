@@ -121,7 +121,7 @@ def test_a_typical_row_has_means_and_the_commonest_levels(
     by = binary.predictions("f", others="typical", groups="population")
     new = pd.DataFrame({"x": data["x"].mean(), "f": by["f"]})
     np.testing.assert_allclose(by[NUMBERS], binary.predict(new, groups="population"))
-    # Of an unknown group the uncertainty is that of the whole population.
+    # The uncertainty of an unknown group is that of the whole population.
     unknown = binary.predictions(at={"x": [1]}, others="typical", groups="conditional")
     assert unknown["sd"].iloc[0] > 1.2 * table["sd"].iloc[0]
     known = binary.predictions(at={"x": [1], "g": ["a"]}, others="typical")

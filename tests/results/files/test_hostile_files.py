@@ -27,6 +27,7 @@ from bayesmix.results.files import netcdf_check, places, zarr_check
 from bayesmix.results.files.checksums import sums_of
 from bayesmix.results.files.hdf5_check import Refused, check
 from bayesmix.results.files.report import write_report
+from bayesmix.results.files.storage import read_tree, write_tree
 from tests.builders import fake_posterior
 
 POSIX = pytest.mark.skipif(
@@ -616,3 +617,49 @@ def test_a_store_that_lacks_a_file_is_refused_without_words_of_others(tmp_path: 
                 bmx.load(saved)
         there.write_bytes(kept)
     assert bmx.load(saved).fixed_effects()["sd"].notna().all()
+
+
+# -- what a summary or an update would meet ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("engine", None, "engine is None"),
+        ("engine", "\x1b[31mfast", "no line of text"),
+        ("tune", None, "tune is None"),
+        ("choice", 3, "choice is .*3"),
+        ("fit_options", '{"shell": 1}', "which name none"),
+    ],
+)
+def test_a_run_is_held_against_what_is_read_of_it(
+    post: Any, tmp_path: Path, name: str, value: Any, words: str
+) -> None:
+    path = post.save(tmp_path / "fit.nc")
+    tree = read_tree(path)
+    if value is None:
+        del tree.attrs[name]
+    else:
+        tree.attrs[name] = value
+    write_tree(tree, path)
+    with pytest.raises(FileError, match=words):
+        bmx.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda draws: draws.isel(draw=slice(0)), "no draws"),
+        (lambda draws: draws.isel(chain=slice(0)), "no draws"),
+        (lambda draws: draws.assign(sigma=draws["sigma"] * 1e160), "in size"),
+    ],
+)
+def test_draws_that_no_fit_has_are_refused(
+    post: Any, tmp_path: Path, change: Callable[[Any], Any], words: str
+) -> None:
+    path = post.save(tmp_path / "fit.nc")
+    tree = read_tree(path)
+    tree["posterior"] = xr.DataTree(change(tree["posterior"].to_dataset()))
+    write_tree(tree, path)
+    with pytest.raises(FileError, match=words):
+        bmx.load(path)

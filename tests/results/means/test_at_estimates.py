@@ -77,7 +77,7 @@ def test_thresholds_beside_another_predictor() -> None:
 
 
 def test_categories_given_a_group_are_averaged_over_its_effect() -> None:
-    """Of one scalar effect a group, in the predictor of one category."""
+    """The mean with one scalar effect a group, in the predictor of one category."""
     fit = bmx.Model(["y ~ x", "mu3 ~ x + (1 | g)"], DATA, family="categorical").fit_eb()
     b, c = _coefficients(fit), _coefficients(fit, "mu3")
     sd = fit.variance_components(parameter="mu3")["sd"][0]

@@ -357,3 +357,15 @@ def test_data_of_a_lognormal_response_are_not_drawn_among_its_logarithms(
     assert not drawn(linear, "data")  # the axis is of log y
     assert "log scale" in linear.get_ylabel()
     assert drawn(post.plot_predictions().axes[0], "data")
+
+
+def test_a_picture_says_where_other_predictors_are(post: bmx.Posterior) -> None:
+    def said(figure: Any) -> str:
+        return str(figure.axes[0].get_title(loc="left"))
+
+    assert said(post.plot_predictions("x", at={"f": "mid", "u": 2})) == "at f = mid, u = 2"
+    assert said(post.plot_predictions("x", by="f", at={"u": 0.125})) == "at u = 0.125"
+    worded = post.plot_predictions("u", by="x", at={"f": "mid"}, labels={"f": "dose of $z$"})
+    assert said(worded) == r"at dose of \$z\$ = mid"
+    narrow = post.plot_predictions("x", figsize=(3.0, 2.6), labels={"f": "a" * 30, "u": "b" * 30})
+    assert all(len(line) < 40 for line in said(narrow).split("\n"))

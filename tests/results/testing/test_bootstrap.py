@@ -58,7 +58,7 @@ def test_spread_is_that_of_theory(sleepstudy: pd.DataFrame) -> None:
     boot = fit.bootstrap(600, seed=2, progress=False)
     table = boot.intervals("normal").set_index("parameter")
     sd = fit.fixed_effects()["sd"].to_numpy()
-    # Of balanced data the fixed effects' standard errors are those of the fit.
+    # With balanced data the fixed effects' standard errors are those of the fit.
     np.testing.assert_allclose(table["se"][:2], sd, rtol=0.1)
     assert table.loc["sigma", "se"] == pytest.approx(25.592 / np.sqrt(2 * 144), rel=0.12)
     # Effects have the spread that they have given the data, and that of the estimates.
