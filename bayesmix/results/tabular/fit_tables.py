@@ -142,8 +142,8 @@ class Tables(HasLaw):
 
             A posterior adds ess_bulk, ess_tail and r_hat. For empirical Bayes sd is by the
             delta method; a profile that falls for ever ends at infinity, as that of a
-            negative binomial's alpha where there is no overdispersion, and ends that are
-            not known are NaN.
+            negative binomial's alpha where there is no overdispersion, or at zero, as that of
+            zi where there are no extra zeros, and ends that are not known are NaN.
 
         Raises
         ------
