@@ -97,6 +97,24 @@ def test_decimal_commas_are_read(
     assert not said.err
 
 
+@pytest.mark.parametrize(("encoding", "named"), [("cp1252", "cp1252"), ("utf-16", "utf-16")])
+def test_files_in_other_encodings_are_read_as_the_message_says(
+    encoding: str,
+    named: str,
+    csv: Path,
+    sleepstudy: pd.DataFrame,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sleepstudy.rename(columns={"Subject": "Schüler"}).to_csv(csv, index=False, encoding=encoding)
+    given = ["fit", "Reaction ~ Days + (1 | Schüler)", str(csv), "--eb"]
+    assert cli.main(given) == 2
+    assert f"it is not written in utf-8; --encoding {named} reads" in capsys.readouterr().err
+    assert cli.main([*given, "--encoding", encoding]) == 0
+    said = capsys.readouterr()
+    assert "Schüler (18 levels)" in said.out
+    assert not said.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -106,6 +124,8 @@ def test_decimal_commas_are_read(
         (["paint"], "invalid choice"),
         (["fit", "y ~ x", "DATA", "--draws", "many"], "invalid int"),
         (["fit", "y ~ x", "nowhere.csv"], "no file nowhere.csv"),
+        (["fit", "y ~ x", "https://a.org/x.csv"], "is an address, and no file: download it"),
+        (["fit", "y ~ x", "DATA", "--encoding", "klingon"], "--encoding 'klingon' is none"),
         (["fit", "DATA", "y ~ x"], "the formula comes first, and then the data"),
         (["fit", "Reaction ~ Dais", "DATA"], "did you mean `Days`"),
         (["fit", "Reaction ~ Days | Subject", "DATA"], "outside parentheses"),

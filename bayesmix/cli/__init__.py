@@ -137,6 +137,8 @@ def _describe_fit(fit: argparse.ArgumentParser) -> None:
                       help=r"between the fields of the file: ',', ';', '\t' (a comma)")  # fmt: skip
     data.add_argument("--decimal", default=".", choices=[".", ","], metavar="CHAR",
                       help="what numbers are written with (a point)")  # fmt: skip
+    data.add_argument("--encoding", default="utf-8", metavar="NAME",
+                      help="how the file writes letters, such as cp1252 (utf-8)")  # fmt: skip
     data.add_argument("--na-values", action="append", default=[], metavar="TEXT",
                       help="what stands for a missing value, such as -999; may be "
                       "repeated (empty fields, NA, NaN and the like always do)")  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import re
 import warnings
@@ -51,14 +52,8 @@ def read_table(options: argparse.Namespace) -> Any:
 
     if is_parquet(options.data):
         return _read_parquet(options.data)
+    _check_source(options)
     path, separator, decimal = options.data, options.sep, options.decimal
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; name a CSV file in it")
-    if separator == decimal:
-        raise DataError(
-            f"--sep {separator!r} is what numbers are written with, too (--decimal {decimal!r}): "
-            "take another of the two"
-        )
     try:
         with warnings.catch_warnings():
             # Lines longer than the header would shift every column.
@@ -67,7 +62,7 @@ def read_table(options: argparse.Namespace) -> Any:
                 options.content = path.read_bytes()
             data = pd.read_csv(
                 _source(options), index_col=False, sep=separator, decimal=decimal,
-                na_values=_missing_texts(options),
+                na_values=_missing_texts(options), encoding=options.encoding,
             )  # fmt: skip
     except FileNotFoundError as error:
         advice = ": the formula comes first, and then the data" if "~" in str(path) else ""
@@ -79,10 +74,10 @@ def read_table(options: argparse.Namespace) -> Any:
             f"lines of {path} have more fields than its header{_other_separator(options)}"
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} is not a CSV file that can be read: {str(error).strip()}"
-            + _other_separator(options)
-        ) from error
+        why = f"{str(error).strip()}{_other_separator(options)}"
+        if isinstance(error, UnicodeDecodeError):
+            why = f"it is not written in {options.encoding}; {_encoding_advice(options)}"
+        raise DataError(f"{path} is not a CSV file that can be read: {why}") from error
     if len(data.columns) == 1 and (advice := _other_separator(options)):
         show_warning(f"{path} has one column{advice}")
     if decimal == "." and separator != ",":
@@ -93,6 +88,27 @@ def read_table(options: argparse.Namespace) -> Any:
                 "decimal commas and would be text; --decimal , reads numbers"
             )
     return data
+
+
+def _check_source(options: argparse.Namespace) -> None:
+    """Refuse what is no file of text, and options that contradict each other."""
+    path, separator, decimal = options.data, options.sep, options.decimal
+    if re.match(r"[a-z]{2,}:/", str(path)) and not path.exists():
+        raise DataError(
+            f"{path} is an address, and no file: download it first, or read it in Python, "
+            "bmx.Model(formula, pd.read_csv(address))"
+        )
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a CSV file in it")
+    if separator == decimal:
+        raise DataError(
+            f"--sep {separator!r} is what numbers are written with, too (--decimal {decimal!r}): "
+            "take another of the two"
+        )
+    try:
+        codecs.lookup(options.encoding)
+    except LookupError as error:
+        raise DataError(f"--encoding {options.encoding!r} is none that Python knows") from error
 
 
 def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
@@ -131,6 +147,7 @@ def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
         usecols=at,
         dtype=str,
         na_values=_missing_texts(options),
+        encoding=options.encoding,
     ).set_axis([data.columns[k] for k in at], axis=1)
     for name in written:
         if _say_the_same(data[name], written[name], options.decimal):
@@ -235,11 +252,21 @@ def _source(options: argparse.Namespace) -> Any:
     return options.data if content is None else io.BytesIO(content)
 
 
+def _encoding_advice(options: argparse.Namespace) -> str:
+    """What seems to read the file: a mark at its beginning tells UTF-16."""
+    source = _source(options)
+    with open(source, "rb") if isinstance(source, Path) else source as file:
+        start = file.read(2)
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        return "--encoding utf-16 reads it"
+    return "--encoding cp1252 reads a file of Excel's in Western languages; or save it as UTF-8"
+
+
 def _other_separator(options: argparse.Namespace) -> str:
     """What seems to stand between the names of the header, if it is another; else nothing."""
     source = _source(options)
     with open(source, "rb") if isinstance(source, Path) else source as file:
-        header = file.readline(100_000).decode("utf-8", "replace")
+        header = file.readline(100_000).decode(options.encoding, "replace")
     found = [s for s in (";", "\t", ",", "|") if s != options.sep and s in header]
     if options.sep in header or not found:
         return ""

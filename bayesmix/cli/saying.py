@@ -13,6 +13,8 @@ _WORDS = (
     (r"pd\.read_csv\(sep=('[^']*'|\"[^\"]*\")\)", r"--sep \1"),
     (r"write data\['.+?'\] = pd\.to_numeric\(.+?, errors=\"coerce\"\), which makes the others",
      "--na-values TEXT makes them"),
+    (r"write data\['.+?'\] = pd\.to_numeric\(.+?, regex=True\)\)",
+     "write plain numbers into the file, or --decimal , where the commas are decimal"),
     (r"(?:data\['[^']+'\] = )?pd\.Categorical\(data\[(['\"])(.+?)\1\][^)]*\)",
      r'--order "\2=LOWEST,...,HIGHEST"'),
     (r" \(cat\.remove_unused_categories\(\) does so before\)", ""),

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
 from formulaic.errors import FactorEvaluationError
+from formulaic.materializers.types import FactorValues
 from formulaic.transforms import TRANSFORMS
 from formulaic.utils.code import format_expr
 
@@ -166,7 +167,8 @@ class Evaluator:
                 "_state": self.state.setdefault(format_expr(node), {}),
                 "_spec": self.spec,
             }
-        return function(*args, **kwargs)
+        found = function(*args, **kwargs)
+        return _by_degree(found) if function is TRANSFORMS["poly"] else found
 
     def _row_wise(self, function: Callable[..., Any], node: ast.Call, args: list[Any]) -> Any:
         """Call a function of numpy, which takes and gives numbers or truth values."""
@@ -226,3 +228,11 @@ def _shown(node: ast.expr) -> str:
     """An expression as it is written, cut where it is long."""
     text = decode(format_expr(node))
     return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+def _by_degree(powers: Any) -> Any:
+    """Call columns of raw powers by their degrees, as orthogonal polynomials are."""
+    if isinstance(powers, FactorValues):
+        return powers
+    names = tuple(str(degree) for degree in range(1, powers.shape[1] + 1))
+    return FactorValues(powers, column_names=names)

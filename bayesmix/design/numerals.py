@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,26 @@ from bayesmix.errors import OWN_FILES, DataWarning
 __all__ = ["not_numbers", "warn_of_numbers_as_text", "warn_of_other_numerals"]
 
 _MANY_LEVELS = 10  # fewer may well be meant as categories: years, stages, doses
+
+
+class _Notation(NamedTuple):
+    """A way to write numbers that text is not read as, and what to replace in it by what."""
+
+    words: str
+    pattern: str
+    replaced: str
+
+
+_NUMBER = r"\d[\d.,]*"
+_NOTATIONS = (
+    _Notation("percent signs", rf"[+-]?{_NUMBER}\s*%", 'r"[%\\s]", ""'),
+    _Notation(
+        "signs of a currency", rf"[+-]?[$€£¥]\s*[+-]?{_NUMBER}|[+-]?{_NUMBER}\s*[$€£¥]",
+        'r"[$€£¥,\\s]", ""',
+    ),
+    _Notation("commas between thousands", r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", '",", ""'),
+    _Notation("decimal commas", r"[+-]?\d*,\d+", '",", "."'),
+)  # fmt: skip
 
 
 def not_numbers(column: pd.Series[Any]) -> str:
@@ -30,10 +51,16 @@ def not_numbers(column: pd.Series[Any]) -> str:
         Its first levels; or, where most of them can be read as numbers, how to read
         them, and those that cannot.
     """
+    data = f"data[{column.name!r}]"
+    if (notation := _notation(column)) is not None:
+        example = next(x for x in column.cat.categories if re.fullmatch(notation.pattern, str(x)))
+        return (
+            f"it holds numbers with {notation.words}, such as {example!r}; write {data} = "
+            f"pd.to_numeric({data}.str.replace({notation.replaced}, regex=True))"
+        )
     others = _beside_numbers(column)
     if others is None:
         return f"it holds {_listed(list(column.cat.categories))}"
-    data = f"data[{column.name!r}]"
     if not others:
         return f"it holds numbers as text; write {data} = pd.to_numeric({data})"
     return (
@@ -53,10 +80,11 @@ def warn_of_numbers_as_text(column: pd.Series[Any]) -> None:
     Warns
     -----
     DataWarning
-        If it has ten levels or more, most of which can be read as numbers.
+        If it has ten levels or more, most of which can be read as numbers, or could be without
+        the signs of percentages and currencies, and commas.
     """
     n_levels = len(column.cat.categories)
-    if n_levels < _MANY_LEVELS or _beside_numbers(column) is None:
+    if n_levels < _MANY_LEVELS or (_beside_numbers(column) is None and _notation(column) is None):
         return
     warnings.warn(
         f"column `{column.name}` is taken as {n_levels} categories, but {not_numbers(column)}; "
@@ -106,6 +134,19 @@ def _beside_numbers(column: pd.Series[Any]) -> list[Any] | None:
     numbers = pd.to_numeric(pd.Series(levels.astype(str)), errors="coerce").to_numpy()
     others = [level for level, x in zip(levels, numbers, strict=True) if np.isnan(x)]
     return others if len(others) < len(levels) / 2 else None
+
+
+def _notation(column: pd.Series[Any]) -> _Notation | None:
+    """How most levels are written, if they are numbers in a notation that is not read as such."""
+    texts = pd.Series(column.cat.categories.astype(str)).str.strip()
+    plain = pd.to_numeric(texts, errors="coerce").notna()
+    commas = ~plain & texts.str.fullmatch(r"[+-]?[\d.,]+")
+    for notation in _NOTATIONS:
+        written = ~plain & texts.str.fullmatch(notation.pattern)
+        # That 0,134 is no number of thousands says what 1,046 is beside it.
+        if written.any() and (written | plain).mean() > 0.5 and not (commas & ~written).any():
+            return notation
+    return None
 
 
 def _listed(levels: list[Any]) -> str:

@@ -13,7 +13,10 @@ from bayesmix.design.matrices import Functions, expression_values
 from bayesmix.errors import DataError
 from bayesmix.formula import Formula, Piece
 
-__all__ = ["check_spread", "counts_of_rows", "positive_values", "response_extras", "row_column"]
+__all__ = [
+    "check_spread", "counts_of_rows", "in_order_of", "positive_values", "response_extras",
+    "row_column",
+]  # fmt: skip
 
 _LEAST, _MOST = 1e-100, 1e100  # their squares are numbers still
 _RATIO = 1e16  # of precisions: more than a sum in double precision can hold
@@ -55,7 +58,7 @@ def row_column(argument: str, value: Any, data: Any, known: list[str], n_rows: i
         if given.shape != (n_rows,):
             raise DataError(f"{argument} has shape {given.shape}, the data have {n_rows} rows")
         if isinstance(value, pd.Series) and isinstance(data, pd.DataFrame):
-            given = np.asarray(_in_order_of(data.index, value, argument))
+            given = np.asarray(in_order_of(data.index, value, argument))
         column = pd.Series(given)
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -63,8 +66,14 @@ def row_column(argument: str, value: Any, data: Any, known: list[str], n_rows: i
         raise DataError(f"{argument} is not numeric: {error}") from error
 
 
-def _in_order_of(index: pd.Index[Any], values: pd.Series[Any], argument: str) -> pd.Series[Any]:
-    """Put a Series into the order of the data's labels, as pandas does."""
+def in_order_of(index: pd.Index[Any], values: pd.Series[Any], argument: str) -> pd.Series[Any]:
+    """Put a Series into the order of the data's labels, as pandas does.
+
+    Raises
+    ------
+    DataError
+        If it has a label that is none of the data's, or labels that occur twice in another order.
+    """
     if values.index.equals(index):
         return values
     advice = f"for values in the order of the rows give {argument}=values.to_numpy()"

@@ -19,7 +19,9 @@ from bayesmix.families.row_values import NO_ROWS, Rows
 from bayesmix.families.scale import ResponseScale
 from bayesmix.formula import Formula
 
-__all__ = ["NO_ROWS", "Family", "PriorSpec", "Rows"]
+__all__ = ["NO_MORE", "NO_ROWS", "Family", "PriorSpec", "Rows"]
+
+NO_MORE = 1e-3  # standard errors of what a parameter adds that count as nothing
 
 # A distribution's name and parameters, before it becomes a Prior.
 PriorSpec = tuple[str, Mapping[str, float]]
@@ -138,6 +140,15 @@ class Family(ABC):
     def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
         """Whether the parameters cannot be told from those at which it becomes its `limit`."""
         return False
+
+    def limit_in_words(self, y: np.ndarray, parameters: Mapping[str, Any]) -> str:
+        """Say that a parameter adds nothing to a simpler family; empty where it may add.
+
+        `parameters` are those that are numbers; one with a formula of its own is not there.
+        """
+        if self.limit and self.is_at_limit(y, parameters):
+            return f'there is no overdispersion: family="{self.limit}" fits as well'
+        return ""
 
     def with_known_se(self) -> Family:
         """Return the family of responses with known standard errors, where `accepts` has them."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
+from bayesmix.families.base import NO_MORE, NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.functions import Functions, large_is_infinite, times_log
 from bayesmix.families.observation import custom_distribution
 from bayesmix.families.parameters import POSITIVE, UNIT, ParameterSpec
@@ -16,8 +16,6 @@ from bayesmix.families.scale import ResponseScale, data_scale, link_scale
 from bayesmix.spread import root_mean_square
 
 __all__ = ["Count", "GeneralizedPoisson", "NegativeBinomial", "NegativeBinomial1", "Poisson"]
-
-_NO_MORE = 1e-3  # standard errors of 1 / alpha that count as none
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ class NegativeBinomial(Count):
         """Whether what alpha adds to the variance is far below what its estimate could tell."""
         # 1 / alpha has a standard error of sqrt(2 / sum of mu^2) near the Poisson limit.
         error = np.sqrt(2.0 / max(len(y) * float(root_mean_square(y)) ** 2, 1.0))
-        return bool(1.0 / float(parameters["alpha"]) < _NO_MORE * error)
+        return bool(1.0 / float(parameters.get("alpha", 1e-300)) < NO_MORE * error)
 
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
@@ -233,6 +231,11 @@ class NegativeBinomial1(Count):
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"alpha": POSITIVE}
     row_kernel: ClassVar[str] = "negative_binomial1"
     has_laplace: ClassVar[bool] = True
+    limit: ClassVar[str] = "poisson"
+
+    def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
+        """Whether alpha is far below its standard error near zero, the root of 2 / n."""
+        return bool(parameters.get("alpha", np.inf) < NO_MORE * np.sqrt(2.0 / len(y)))
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy on alpha, which is 0 for the Poisson."""
@@ -314,7 +317,12 @@ class GeneralizedPoisson(Count):
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"delta": UNIT}
     row_kernel: ClassVar[str] = "generalized_poisson"
     has_laplace: ClassVar[bool] = True
+    limit: ClassVar[str] = "poisson"
     accepts: ClassVar[tuple[str, ...]] = ()
+
+    def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
+        """Whether delta is far below its standard error near zero, the root of 1 / (2 n)."""
+        return bool(parameters.get("delta", 1.0) < NO_MORE * np.sqrt(0.5 / len(y)))
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Uniform on delta."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesmix.families.base import NO_ROWS, PriorSpec, Rows
+from bayesmix.families.base import NO_MORE, NO_ROWS, PriorSpec, Rows
 from bayesmix.families.counts import NegativeBinomial, Poisson
 from bayesmix.families.functions import NUMPY, Functions, large_is_infinite
 from bayesmix.families.observation import custom_distribution, draw_within
@@ -65,6 +65,11 @@ class _ExtraZeros:
         """Those of the base family, and uniform on the probability of the zeros."""
         return {**self.base.default_priors(self, scale), self.zeros: _UNIFORM}
 
+    def limit_in_words(self, y: np.ndarray, parameters: Mapping[str, Any]) -> str:
+        """Say that the base family adds nothing to a simpler one."""
+        words: str = self.base().limit_in_words(y, parameters)
+        return words.replace('family="', f'family="{self.prefix}_')
+
     def pymc_distribution(
         self, eta: Any, parameters: Mapping[str, Any], rows: Rows
     ) -> tuple[Any, dict[str, Any]]:
@@ -84,6 +89,17 @@ class _ZeroInflated(_ExtraZeros):
 
     prefix: ClassVar[str] = "zero_inflated"
     zeros: ClassVar[str] = "zi"
+
+    def limit_in_words(self, y: np.ndarray, parameters: Mapping[str, Any]) -> str:
+        """Say also that there are no extra zeros: less than a thousandth of a row."""
+        own = _ExtraZeros.limit_in_words(self, y, parameters)
+        if not len(y) * parameters.get("zi", 1.0) < NO_MORE:
+            return own
+        if not own:
+            return f'there are no extra zeros: family="{self.base.name}" fits as well'
+        return f"there are no extra zeros and {own.removeprefix('there is ')}".replace(
+            f'family="{self.prefix}_', 'family="'
+        )
 
     def residual_variance(self, parameters: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return None: the variance depends on the mean."""

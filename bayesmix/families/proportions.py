@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import FormulaError
-from bayesmix.families.base import NO_ROWS, Family, PriorSpec, Rows
+from bayesmix.families.base import NO_MORE, NO_ROWS, Family, PriorSpec, Rows
 from bayesmix.families.checks import numeric_response, refuse_where
 from bayesmix.families.functions import NUMPY, Functions, tensor_functions, times_log
 from bayesmix.families.links import UNIT_LINKS, UnitLink
@@ -259,6 +259,12 @@ class BetaBinomial(Binomial):
     name: ClassVar[str] = "beta_binomial"
     parameters: ClassVar[Mapping[str, ParameterSpec]] = {"phi": POSITIVE}
     row_kernel: ClassVar[str] = "beta_binomial"
+    limit: ClassVar[str] = "binomial"
+
+    def is_at_limit(self, y: np.ndarray, parameters: Mapping[str, Any]) -> bool:
+        """Whether 1 / phi is far below its standard error near zero, with as many trials as y."""
+        error = np.sqrt(2.0 / len(y)) / max(float(np.max(y)), 1.0)
+        return bool(1.0 / float(parameters.get("phi", 1e-300)) < NO_MORE * error)
 
     def default_priors(self, scale: ResponseScale) -> Mapping[str, PriorSpec]:
         """Half-Cauchy(10) on phi; a phi of 2 at mu = 1/2 is the uniform distribution."""

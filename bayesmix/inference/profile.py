@@ -268,7 +268,13 @@ def observed_information(
 
 
 def profile_theta(
-    likelihood: Around, k: int, ci_prob: float, *, may_be_zero: bool, below: float = np.nan
+    likelihood: Around,
+    k: int,
+    ci_prob: float,
+    *,
+    may_be_zero: bool,
+    below: float = np.nan,
+    from_edge: bool = False,
 ) -> tuple[float, float]:
     """Interval of one coordinate of theta by the profile of the deviance.
 
@@ -282,6 +288,9 @@ def profile_theta(
         Whether minus infinity (a standard deviation of zero) is a possible end.
     below : float
         The lower end where the profile is still low far below; NaN says that it is not known.
+    from_edge : bool
+        Whether the coordinate is the logarithm of a number (or of odds) around 1, which where
+        the search ran away is as far as it came: from there the way inwards is as long.
 
     Returns
     -------
@@ -319,8 +328,10 @@ def profile_theta(
         profile.put(center, x[rest], 0.0)
         if may_be_zero and profile.inside(ZERO + float(likelihood.unit[k])):
             return -np.inf, profile_end(profile, center, 0.5, _FAR, np.inf)
-        lower = profile_end(profile, center, -0.5, _FAR, below)
-        return lower, profile_end(profile, center, 0.5, _FAR, np.inf)
+        inwards = abs(center) if from_edge else 0.0
+        down, up = (_FAR + inwards, _FAR) if center > 0 else (_FAR, _FAR + inwards)
+        lower = profile_end(profile, center, -0.5, down, below)
+        return lower, profile_end(profile, center, 0.5, up, np.inf)
     for log_unit in (1e-3, 1e-5, 1e-7, 1e-9):
         center = float(np.log(log_unit) + likelihood.unit[k])
         profile.put(center + ZERO, x[rest], 0.0)

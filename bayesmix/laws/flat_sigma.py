@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import linalg
 
+from bayesmix.errors import NotSupportedError
 from bayesmix.inference.determined import Determined
 from bayesmix.inference.theta_draws import residual_variables
+from bayesmix.laws.base import IntervalMethod
 from bayesmix.laws.criteria import Criteria
 from bayesmix.laws.mode_rows import ModeRows
 from bayesmix.laws.rows import Rows
@@ -51,8 +53,7 @@ class FlatSigma(Criteria, ModeRows):
         taken_up = self.model.design.row_labels[at] if at.any() else ()
         flat = [f"sigma: {name}" for name in self._flat_coefficients]
         if not flat and len(taken_up):
-            rows = ", ".join(map(str, taken_up[:5])) + ", ..." * (len(taken_up) > 5)
-            flat = [f"the residual sd of row {rows}"]
+            flat = [f"the residual sd of row {_listed(taken_up)}"]
         if not flat:
             return ""
         has = "has no standard error" if len(flat) == 1 else "have no standard errors"
@@ -89,6 +90,26 @@ class FlatSigma(Criteria, ModeRows):
         X = self.model.design.mu.X
         left = linalg.qr(X / np.linalg.norm(X, axis=0), mode="economic")[0]
         return np.asarray(unknown & ((left**2).sum(axis=1) > 1 - _DEPENDENT))
+
+    def affordable(self, n_more: int = 0) -> IntervalMethod:
+        """Wald's where the likelihood of ML, which profiles are of, has no maximum."""
+        return "wald" if self._taken_up.any() else super().affordable(n_more)
+
+    def _check_profile(self) -> None:
+        super()._check_profile()
+        if self._taken_up.any():
+            rows = _listed(self.model.design.row_labels[self._taken_up])
+            raise NotSupportedError(
+                'ci_method="profile" is of the likelihood of ML, which rises for ever as the sigma '
+                f"of row {rows} falls, since the fixed effects meet it exactly; take "
+                'ci_method="wald", or leave the term out of the formula of sigma'
+            )
+
+    @property
+    def residual_on_link(self) -> np.ndarray:
+        """Residual variance; NaN where it is the mean over rows of which one's is unknown."""
+        found = super().residual_on_link
+        return np.full_like(found, np.nan) if self._unknown_sigma.any() else found
 
     @property
     def _unknown_sigma(self) -> np.ndarray:
@@ -168,3 +189,7 @@ class FlatSigma(Criteria, ModeRows):
     def notes(self) -> list[str]:
         """Where the likelihood is flat in sigma's coefficients."""
         return [f"Flat: {self.why_lost}."] if self.why_lost else []
+
+
+def _listed(labels: Sequence[object]) -> str:
+    return ", ".join(map(str, labels[:5])) + ", ..." * (len(labels) > 5)

@@ -70,14 +70,11 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     def singular(self) -> str:
         """Which component is at its boundary, in words; empty if none is.
 
-        For a negative binomial also that nothing is left for its overdispersion: alpha
-        then is as large as the search went, and the fit that of the Poisson family.
+        Also that nothing is left for a parameter of the family, such as a negative binomial's
+        alpha, which then is as large as the search went, and the fit that of the Poisson family.
         """
-        found = super().singular
-        if not self.model.family.is_at_limit(self.model.y, self.family_values):
-            return found
-        words = f'there is no overdispersion: family="{self.model.family.limit}" fits as well'
-        return f"{found}; {words}" if found else words
+        words = self.model.family.limit_in_words(self.model.y, self.family_values)
+        return "; ".join(filter(None, (super().singular, words)))
 
     @property
     def mean_branch(self) -> str:
@@ -298,7 +295,9 @@ class LaplaceLaw(LaplaceRows, NormalLaw):
     def _profile_of_parameter(self, k: int, ci_prob: float) -> tuple[float, float]:
         return self._once(
             ("parameter", k, ci_prob),
-            lambda: profile_theta(self._surroundings, k, ci_prob, may_be_zero=False),
+            lambda: profile_theta(
+                self._surroundings, k, ci_prob, may_be_zero=False, below=-np.inf, from_edge=True
+            ),
         )
 
     def _profile_of_coefficient(self, j: int, ci_prob: float) -> tuple[float, float]:

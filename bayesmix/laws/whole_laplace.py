@@ -264,7 +264,8 @@ class WholeLaplace(LaplaceLaw):
     @property
     def singular(self) -> str:
         """Which component is at its boundary, in words; empty if none is."""
-        return super(LaplaceLaw, self).singular
+        words = self._stated.family.limit_in_words(self._stated.y, self.family_values)
+        return "; ".join(filter(None, (super(LaplaceLaw, self).singular, words)))
 
     @property
     def mean_branch(self) -> str:

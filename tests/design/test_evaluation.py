@@ -231,3 +231,11 @@ def test_numbers_of_another_byte_order_are_read() -> None:
     assert fit.loglik == plain.loglik
     pd.testing.assert_frame_equal(fit.predict(swapped), plain.predict())
     assert swapped["x"].dtype == ">f4"
+
+
+def test_raw_powers_are_called_by_their_degrees(truth: pd.DataFrame) -> None:
+    """As orthogonal polynomials are: [1] is the line, and not the square."""
+    for text in ("poly(x, 3)", "poly(x, 3, raw=True)"):
+        design = build_design(parse_formula(f"y ~ {text}"), truth)
+        assert design.mu.fixed_effects[1:] == tuple(f"{text}[{degree}]" for degree in (1, 2, 3))
+    np.testing.assert_allclose(design.mu.X[:, 1:], truth[["x"]].to_numpy() ** [1, 2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -29,6 +30,15 @@ def text(rng: np.random.Generator) -> pd.DataFrame:
         (["1", "2", "?"], "it holds numbers as text, and '?'; write"),
         (["a", "2"], "it holds '2', 'a'"),
         (["low", "high"], "it holds 'high', 'low'"),
+        (["4.5%", "-3 %", "12%"], "it holds numbers with percent signs, such as '-3 %'; write"),
+        (["$4.50", "-$3", "$1,200"], "it holds numbers with signs of a currency, such as"),
+        (["3 €", "4,5 €"], "it holds numbers with signs of a currency, such as"),
+        (["1,250.5", "-2,000", "7.5"], "it holds numbers with commas between thousands, such as"),
+        (["837.0", "12.5", "-1,250.5"], "it holds numbers with commas between thousands, such as"),
+        (["0,134", "-1,046", "3"], "it holds numbers with decimal commas, such as '-1,046'"),
+        (["0,134", "-1,25", "3"], "it holds numbers with decimal commas, such as '-1,25'"),
+        (["2020-01-01", "2020-02-01"], "it holds '2020-01-01', '2020-02-01'"),
+        (["(0.5, 1.5]", "(1.5, 2.5]"], "it holds '(0.5, 1.5]', '(1.5, 2.5]'"),
     ],
 )
 def test_text_is_numbers_where_most_of_it_reads_as_numbers(values: list[str], said: str) -> None:
@@ -68,3 +78,27 @@ def test_a_column_of_both_names_the_text(text: pd.DataFrame) -> None:
     mixed = text.assign(x=[1, "n/a"] * 30)
     with pytest.raises(DataError, match=r"values of kind .*such as 'n/a'; pd.to_numeric"):
         bmx.Model("y ~ x", mixed)
+
+
+@pytest.mark.parametrize(
+    "write",
+    ["{:.1f}%", "${:.2f}", "{:.2f} €", "{:,.1f}", "decimal comma"],
+    ids=["percent", "dollar", "euro", "thousands", "decimal comma"],
+)
+def test_numbers_in_the_notation_of_a_spreadsheet_are_warned_of_and_can_be_read(
+    text: pd.DataFrame, write: str
+) -> None:
+    """What the warning says to write reads the numbers."""
+    x = (np.arange(60) % 20 + 1) * 137.5
+    shown = [
+        f"{v:.1f}".replace(".", ",") if write == "decimal comma" else write.format(v) for v in x
+    ]
+    data = text.assign(x=shown)
+    with pytest.warns(DataWarning, match="taken as 20 categories, but it holds numbers with") as w:
+        bmx.Model("y ~ x", data)
+    advice = re.search(
+        r"write data\['x'\] = (pd.to_numeric\(.+, regex=True\)\))", str(w[0].message)
+    )
+    assert advice is not None
+    read = eval(advice[1], {"pd": pd, "data": data})  # noqa: S307
+    np.testing.assert_allclose(read, x, atol=0.051)

@@ -14,6 +14,7 @@ from bayesmix.glmm import special as ours
 
 _exp, _digamma, _trigamma = ours.exp, ours.digamma, ours.trigamma
 _mills, _tail, _rising = ours.inverse_mills, ours.log_normal_cdf, ours.log_rising
+_half = ours.log_half_rising
 
 
 @kernel(f8, i8, i8, FLOATS, FLOATS)
@@ -36,6 +37,12 @@ def apply_special(which, n, x, out):  # type: ignore[no-untyped-def]
 @kernel(f8, f8, f8, FLOATS)
 def apply_rising(a, n, out):  # type: ignore[no-untyped-def]
     out[0], out[1], out[2] = _rising(a, n)
+    return 0.0
+
+
+@kernel(f8, f8, FLOATS)
+def apply_half_rising(a, out):  # type: ignore[no-untyped-def]
+    out[0], out[1], out[2] = _half(a)
     return 0.0
 
 
@@ -69,3 +76,28 @@ def test_rising_factorials_and_their_derivatives(a: float, n: float) -> None:
     np.testing.assert_allclose(out[0], math.fsum(np.log(terms)), rtol=1e-13)
     np.testing.assert_allclose(out[1], math.fsum(1 / terms), rtol=1e-13)
     np.testing.assert_allclose(out[2], -math.fsum(1 / terms**2), rtol=1e-13)
+
+
+@pytest.mark.parametrize("a", [1e-6, 0.3, 1.0, 7.9, 8.0, 30.0, 1e3, 1e7, 1e13])
+def test_half_a_step_of_log_gamma_beside_its_logarithm(a: float) -> None:
+    out = np.empty(3)
+    apply_half_rising(a, out)
+    if a < 100:
+        at = [a, a + 0.5]
+        logs, first, second = special.gammaln(at), special.digamma(at), special.polygamma(1, at)
+        right = [
+            logs[1] - logs[0] - 0.5 * np.log(a),
+            first[1] - first[0] - 0.5 / a,
+            second[1] - second[0] + 0.5 / a**2,
+        ]
+        np.testing.assert_allclose(out, right, rtol=1e-10)
+        return
+    right = [  # the asymptotic series, whose next terms are below rounding
+        -1 / (8 * a) + 1 / (192 * a**3),
+        1 / (8 * a**2) - 1 / (64 * a**4),
+        -1 / (4 * a**3) + 1 / (16 * a**5),
+    ]
+    # What is lost is rounding of 1 / 2 and of 1 / (2 a), where differences lose that of log Gamma.
+    np.testing.assert_allclose(out[0], right[0], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(out[1], right[1], rtol=0, atol=1e-15 / a)
+    np.testing.assert_allclose(out[2], right[2], rtol=1e-7)

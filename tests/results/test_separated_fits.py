@@ -11,7 +11,13 @@ import pytest
 from scipy import special
 
 import bayesmix as bmx
-from bayesmix.errors import BayesmixWarning, DataError, NotEstimableWarning, SeparationWarning
+from bayesmix.errors import (
+    BayesmixWarning,
+    DataError,
+    NotEstimableWarning,
+    NotSupportedError,
+    SeparationWarning,
+)
 from bayesmix.results.laplace_fit import LaplaceFit
 
 FORMULA = "{} ~ x + c + (1 | f)"
@@ -475,6 +481,28 @@ def test_a_sigma_that_the_rows_say_nothing_of_has_no_standard_error(formula: str
     assert np.isnan(means["sd"]).tolist() == [False, False, True]
     levels = fit.comparisons("f", parameter="sigma")
     assert np.isnan(levels["sd"]).tolist() == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+@pytest.mark.parametrize("between", [0.0, 1.0])
+def test_a_row_of_unknown_sigma_leaves_the_limits_of_group_sds_alone(between: float) -> None:
+    """REML does not see the row, and ML, which profiles are of, has no maximum."""
+    data = lone_level()
+    data["y"] += between * np.random.default_rng(8).normal(size=8)[data["g"]]
+    formulas = ["y ~ f + x + (1 | g)", "sigma ~ f"]
+    fit = bmx.Model(formulas, data).fit_eb()
+    others = bmx.Model(formulas, data[data["f"] != "c"]).fit_eb()
+    found, wanted = fit.variance_components(), others.variance_components(ci_method="wald")
+    limits = ["sd", "sd_lower", "sd_upper"]
+    np.testing.assert_allclose(found.loc[0, limits], wanted.loc[0, limits], rtol=1e-3)
+    assert np.isnan(found.loc[1, "sd"])  # a mean over rows, one of which is unknown
+    assert np.isnan(fit.icc()["estimate"]).all()
+    assert np.isnan(fit.r2()["estimate"]).all()
+    for table in (fit.variance_components, fit.fixed_effects):
+        with pytest.raises(NotSupportedError, match=r"the sigma of row 40 falls.*\"wald\""):
+            table(ci_method="profile")
+    held = bmx.Model(formulas, data).fit_eb("map")
+    assert np.isfinite(held.variance_components()["sd"]).all()
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")

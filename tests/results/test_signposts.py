@@ -187,3 +187,20 @@ def test_what_does_not_apply_says_why(eb: Any, laplace: Any) -> None:
         laplace.sigma  # noqa: B018
     with pytest.raises(AttributeError, match=r"family_parameters\(\)"):
         laplace.sigma  # noqa: B018
+
+
+def test_a_normal_response_around_another_link_has_a_sigma() -> None:
+    """Without groups it is that of least squares, with n in the place of degrees of freedom."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"x": rng.normal(size=120), "f": np.repeat(["a", "b"], 60)})
+    data["y"] = np.exp(1 + 0.3 * data["x"]) + rng.normal(scale=0.5, size=120)
+    family = 'gaussian(link="log")'
+    fit = bmx.Model("y ~ x", data, family=family).fit_eb()
+    residuals = data["y"] - np.exp(np.column_stack([np.ones(120), data["x"]]) @ [
+        *fit.fixed_effects()["estimate"]
+    ])  # fmt: skip
+    assert fit.sigma == pytest.approx(np.sqrt(np.mean(residuals**2)), rel=1e-5)
+    unequal = bmx.Model(["y ~ x", "sigma ~ f"], data, family=family).fit_eb()
+    with pytest.raises(NotApplicableError, match="sigma differs from row to row"):
+        unequal.sigma  # noqa: B018
+    assert not hasattr(unequal, "sigma")

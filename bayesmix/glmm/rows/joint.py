@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.gaussian.linking import inner
 from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.links import LOG, complement_at, mean_at
-from bayesmix.glmm.special import digamma, log_rising, trigamma
+from bayesmix.glmm.special import digamma, log_half_rising, log_rising, trigamma
 
 __all__ = ["row_beta", "row_gamma", "row_gaussian", "row_negative_binomial", "row_student_t"]
 
@@ -53,23 +53,19 @@ def row_student_t(y, trials, links, a, order, g, H):  # type: ignore[no-untyped-
     q = z * z
     d = nu + q
     log_part = np.log1p(q / nu)
-    value = (
-        math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
-        - math.log(sigma) - 0.5 * (nu + 1.0) * log_part
-    )  # fmt: skip
+    base, by_half, twice_half = log_half_rising(0.5 * nu)
+    value = base - _HALF_LOG_2PI - math.log(sigma) - 0.5 * (nu + 1.0) * log_part
     if order == 0:
         return value
-    by_base = 0.5 * (digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
     g[0] = (nu + 1.0) * z / (sigma * d)
-    g[1] = by_base - 0.5 * log_part + 0.5 * (nu + 1.0) * q / (nu * d)
+    g[1] = 0.5 * by_half - 0.5 * log_part + 0.5 * (nu + 1.0) * q / (nu * d)
     g[2] = ((nu + 1.0) * q / d - 1.0) / sigma
     if order > 1:
         square = sigma * sigma
         H[0, 0] = -(nu + 1.0) * (nu - q) / (square * d * d)
         H[1, 0] = z * (q - 1.0) / (sigma * d * d)
         H[1, 1] = (
-            0.25 * (trigamma(0.5 * (nu + 1.0)) - trigamma(0.5 * nu)) + 0.5 / (nu * nu)
-            + 0.5 * q / (nu * d)
+            0.25 * twice_half + 0.5 * q / (nu * d)
             + 0.5 * q * (nu * d - (nu + 1.0) * (2.0 * nu + q)) / (nu * d) ** 2
         )  # fmt: skip
         H[2, 0] = -2.0 * (nu + 1.0) * nu * z / (square * d * d)

@@ -11,10 +11,11 @@ from bayesmix.glmm.rows.each import chain, joint_kernel
 from bayesmix.glmm.rows.joint import row_gaussian
 from bayesmix.glmm.rows.kernels import row_kernel
 from bayesmix.glmm.rows.links import IDENTITY, LOG, mean_at
-from bayesmix.glmm.special import digamma, inverse_mills, log_normal_cdf
+from bayesmix.glmm.special import inverse_mills, log_half_rising, log_normal_cdf
 
 __all__ = ["row_laplace", "row_lognormal", "row_skew_normal", "rows_student_t"]
 
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 _LOG_SQRT_PI_HALF = 0.5 * math.log(0.5 * math.pi)  # of sqrt(2 pi) over 2
 _C = 2.0 / math.pi
 
@@ -23,11 +24,9 @@ _C = 2.0 / math.pi
 def rows_student_t(link, n, y, trials, eta, phi, order, value, first, second, by_phi):  # type: ignore[no-untyped-def]
     """Student's t with nu degrees of freedom and scale sigma."""
     nu, sigma = phi[0], phi[1]
-    base = (
-        math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi)
-        - math.log(sigma)
-    )  # fmt: skip
-    by_base = 0.5 * (digamma(0.5 * (nu + 1.0)) - digamma(0.5 * nu) - 1.0 / nu)
+    base, by_half, _ = log_half_rising(0.5 * nu)
+    base -= _HALF_LOG_2PI + math.log(sigma)
+    by_base = 0.5 * by_half
     total, by_nu, by_sigma = 0.0, 0.0, 0.0
     for i in range(n):
         mu, slope, bend = mean_at(link, eta[i])

@@ -274,7 +274,8 @@ class ChecksDraws(HasDraws):
         Parameters
         ----------
         by : str or array_like, shape (n,), optional
-            A grouping factor, a column that the formula uses, or a group per row.
+            A grouping factor, a column that the formula uses, or a group per row: a Series is
+            read by its labels, as pandas does, anything else in the order of the rows.
         data : what is read in batches, optional
             The rows of the fit, where it comes from a file that has sums and no rows. Rows that
             are read in batches are read again: twice for the levels of the only grouping factor,

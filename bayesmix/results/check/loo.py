@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.arguments import did_you_mean
+from bayesmix.design.rowdata import in_order_of
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.inference.announce import announce, counted
 from bayesmix.laws.correlations import correlations_at
@@ -225,7 +226,8 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     ----------
     model : Model
     by : str or array_like, shape (n,)
-        A grouping factor, a column that the formula uses, or the groups themselves.
+        A grouping factor, a column that the formula uses, or the groups themselves: a Series
+        by its labels, for the rows of the fit or all of the data, and an array in their order.
 
     Returns
     -------
@@ -261,6 +263,8 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
         name, values = by, design.frame[by].astype(object).to_numpy()
     else:
         name, values = "group", np.asarray(by, dtype=object)
+        if isinstance(by, pd.Series):
+            values = _by_label(by, design.row_labels)
         if values.shape != (design.n_obs,):
             raise DataError(f"by has shape {values.shape}, the fit has {design.n_obs} rows")
         absent = np.flatnonzero(pd.isna(values))
@@ -273,6 +277,13 @@ def groups_of_rows(model: StatedModel, by: Any) -> tuple[str, np.ndarray, np.nda
     if len(labels) < 2:
         raise DataError(f"by={name!r} has one group only: nothing is left to learn from")
     return name, np.asarray(labels, dtype=object), member.astype(np.int64)
+
+
+def _by_label(by: pd.Series[Any], labels: pd.Index[Any]) -> np.ndarray:
+    """Groups of the fit's rows; of a Series for all of the data those of rows left out drop out."""
+    if by.index.is_unique and labels.is_unique and labels.isin(by.index).all():
+        return by.loc[labels].to_numpy(dtype=object)
+    return in_order_of(labels, by, "by").to_numpy(dtype=object)
 
 
 def group_log_density(law: DrawsLaw, member: np.ndarray) -> np.ndarray:

@@ -254,7 +254,8 @@ class MarginalMeans(Answers):
         Returns
         -------
         DataFrame
-            `table` with the column letters; the largest mean of each family has ``a``.
+            `table` with the column letters; the largest mean of each family has ``a``. A mean of
+            which the data do not tell where it ends has none.
 
         Raises
         ------
@@ -279,7 +280,9 @@ class MarginalMeans(Answers):
         own = self._own
         letters = np.full(len(own.keys), "", dtype=object)
         for family in compared_pairs(own, adjust, self._prob(ci_prob)):
-            estimate = self.table["estimate"].to_numpy()[family.at]
+            # A mean without an interval is not told apart, and not the same as the others.
+            known = self.table[["estimate", "lower"]].notna().all(axis=1).to_numpy()
+            estimate = np.where(known, self.table["estimate"], np.nan)[family.at]
             letters[family.at] = compact_letters(estimate, family.different)
         return self.table.assign(letters=text_column(letters.tolist()))
 

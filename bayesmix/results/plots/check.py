@@ -26,6 +26,7 @@ from bayesmix.results.plots.ticks import number_ticks
 __all__ = ["plot_check", "plot_statistic"]
 
 _CURVES = 50
+_BARS = 30  # of a histogram
 _ROWS = 4000  # points of a scatter, and values of a density
 _VALUES = 40  # of a discrete response, each with its own bar
 _EFFECTS = 4  # with their colours in one panel
@@ -85,9 +86,8 @@ def plot_statistic(statistic: Statistic) -> Any:
     else:
         observed = float(statistic.observed[0])
         replicates = statistic.replicates[:, 0]
-        axis.hist(
-            replicates[np.isfinite(replicates)], bins=30, color=MAIN, alpha=0.5, label="replicates"
-        )
+        shown = replicates[np.isfinite(replicates)]
+        axis.hist(shown, bins=_bins(shown), color=MAIN, alpha=0.5, label="replicates")
         p = float(statistic.p_value[0])
         axis.axvline(observed, color=ACCENT, linewidth=2, label="data")
         axis.set_title(f"{label(statistic.name)}: {100 * p:.0f} % of replicates lie above")
@@ -96,6 +96,17 @@ def plot_statistic(statistic: Statistic) -> Any:
         axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     return finish(figure)
+
+
+def _bins(values: np.ndarray) -> Any:
+    """Thirty bars; of whole numbers each of as many, so that none between them seems missing."""
+    if not len(values) or (values != np.round(values)).any():
+        return _BARS
+    low, high = values.min(), values.max()
+    width = np.ceil((high - low + 1) / _BARS)
+    if low + width == low:  # beyond whole numbers that doubles tell apart
+        return _BARS
+    return np.arange(low - 0.5, high + width, width)
 
 
 def _draw_densities(axis: Any, data: CheckData) -> None:

@@ -14,7 +14,7 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bmx
-from bayesmix.errors import ConvergenceWarning, DataError, NotSupportedError
+from bayesmix.errors import ConvergenceWarning, DataError, DataWarning, NotSupportedError
 from bayesmix.laws.calibration import _unreliable
 from bayesmix.results import Loo
 from bayesmix.results.check.check_data import check_data
@@ -143,6 +143,20 @@ def test_groups_may_be_any_partition_of_the_rows(data: pd.DataFrame) -> None:
         groups[7] = missing
         with pytest.raises(DataError, match="in row 7: each row needs a group"):
             post.loo(by=groups)
+
+
+def test_groups_in_a_series_are_found_by_their_labels(data: pd.DataFrame) -> None:
+    some = data.iloc[::-1].assign(half=np.repeat(["a", "b"], 120))
+    some.loc[some.index[5], "x"] = np.nan
+    with pytest.warns(DataWarning, match="missing"):
+        model = bmx.Model("y ~ x + f + (1 | g)", some)
+    post = fake_posterior(model, np.random.default_rng(1))
+    used = some.drop(index=some.index[5])
+    right = post.loo(by=used["half"].to_numpy()).pointwise
+    for by in (used["half"], used["half"].sample(frac=1, random_state=1), some["half"]):
+        pd.testing.assert_frame_equal(post.loo(by=by).pointwise, right)
+    with pytest.raises(DataError, match=r"no row label of the data.*by=values.to_numpy\(\)"):
+        post.loo(by=used["half"].reset_index(drop=True).set_axis(range(1000, 1239)))
 
 
 def test_the_report_names_what_cannot_be_trusted(

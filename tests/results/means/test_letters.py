@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import bayesmix as bmx
 from bayesmix.results.means.arrows import arrow_lengths, contradicts
 from bayesmix.results.means.letters import compact_letters
 
@@ -40,3 +42,13 @@ def test_arrows_of_equally_sure_means_overlap_where_they_are_alike() -> None:
     assert np.isnan(left[0])  # nothing is smaller
     assert np.isnan(right[3])
     assert contradicts(estimate, left * 4, right * 4, different)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.SeparationWarning")
+def test_a_mean_that_ran_away_shares_no_letter() -> None:
+    """Every count of c is zero: its interval is not known, and so neither what it differs from."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"f": np.repeat(list("abc"), 60), "g": np.arange(180) % 9})
+    data["n"] = rng.poisson(np.where(data["f"] == "b", 6.0, 1.0)) * (data["f"] != "c")
+    fit = bmx.Model("n ~ f + (1 | g)", data, family="poisson").fit_eb()
+    assert fit.marginal_means("f").letters()["letters"].tolist() == ["b", "a", ""]

@@ -13,6 +13,7 @@ from scipy import stats
 import bayesmix as bmx
 from bayesmix.errors import DataError, NotSupportedError
 from bayesmix.results.check.check_data import check_data, statistic_data
+from bayesmix.results.plots.check import plot_statistic
 from tests.builders import non_normal
 
 
@@ -96,6 +97,19 @@ def test_statistics_of_the_whole_data(rng: np.random.Generator) -> None:
         statistic_data("mode", y, replicates, None)
     with pytest.raises(NotSupportedError, match="one number"):
         statistic_data(lambda values: values, y, replicates, None)
+
+
+@pytest.mark.parametrize("top", [12, 95, 4000])
+def test_bars_of_whole_numbers_have_no_gaps_that_replicates_have_not(top: int) -> None:
+    """Every number from 0 to the top occurs as often: bars that hold none would say otherwise."""
+    y, every = np.arange(3.0), np.repeat(np.arange(top + 1.0), 3)
+    statistic = statistic_data("max", y, np.column_stack([0 * every, 0 * every, every]), None)
+    axis = plot_statistic(statistic).axes[0]
+    heights = np.array([bar.get_height() for bar in axis.patches])
+    assert heights.sum() == len(every)
+    assert len(heights) <= 30
+    assert (heights[:-1] == heights[0]).all()  # the last may be cut
+    assert heights[0] == 3 * np.ceil((top + 1) / 30)
 
 
 def test_pictures_have_their_panels(sleepstudy: pd.DataFrame) -> None:
