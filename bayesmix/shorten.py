@@ -5,21 +5,24 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["one_line", "shorten"]
+__all__ = ["one_line", "shorten", "told_apart"]
 
 _MARK = "…"
 _NARROW = 4  # less room than this tells few names apart
 # Cc, Cf, Cs, Zl, Zp: line breaks and other controls, marks of direction, halves of pairs.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = {"\u200c", "\u200d"}  # within words and emoji
+# Fillers, blanks and selectors, which are letters, marks or symbols without a picture.
+_BLANK = {"\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"}
+_SELECTORS = range(0xFE00, 0xFE10)
 
 
 def shorten(names: Sequence[str], width: int) -> list[str]:
     """Shorten a set of names so that different names stay different.
 
-    A name that fits is not changed. A longer one loses its middle; where several
-    would then read the same, what they share is left out instead, and where even that
-    has no room they are numbered in their order.
+    A name that fits is not changed, but for what `told_apart` spells out. A longer one loses its
+    middle; where several would then read the same, what they share is left out instead, and
+    where even that has no room they are numbered in their order.
 
     Parameters
     ----------
@@ -40,6 +43,7 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
     >>> shorten(["Ward 1 of the hospital", "Ward 2 of the hospital"], 14)
     ['Ward 1…ospital', 'Ward 2…ospital']
     """
+    names = told_apart(names)
     different = list(dict.fromkeys(names))
     taken = {name for name in different if len(name) <= width}
     long = [name for name in different if len(name) > width]
@@ -59,6 +63,33 @@ def shorten(names: Sequence[str], width: int) -> list[str]:
         taken.add(numbered)
         short[name] = numbered
     return [short.get(name, name) for name in names]
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    r"""Spell out what is not seen in names that look alike, and leave all others.
+
+    Names look alike that differ in the kind of their spaces, in spaces at their ends, in
+    characters without a picture, or in how an accent is put together.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All the names that stand beside each other.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> print(*told_apart(["Ward 1", "Ward 1 ", "Ward 2"]), sep=", ")
+    Ward 1, Ward 1\x20, Ward 2
+    """
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(_looks(name), []).append(name)
+    spelt = {name: _spelt(name) for group in alike.values() if len(group) > 1 for name in group}
+    return [spelt.get(name, name) for name in names]
 
 
 def one_line(text: str) -> str:
@@ -84,6 +115,35 @@ def one_line(text: str) -> str:
         ascii(c)[1:-1] if unicodedata.category(c) in _UNSEEN and c not in _JOINERS else c
         for c in text
     )
+
+
+def _looks(name: str) -> str:
+    if name.isascii():
+        return name.strip()
+    seen = (" " if c.isspace() else c for c in name if not _is_unseen(c))
+    return unicodedata.normalize("NFC", "".join(seen)).strip()
+
+
+def _is_unseen(character: str) -> bool:
+    return (
+        character in _JOINERS
+        or character in _BLANK
+        or ord(character) in _SELECTORS
+        or unicodedata.category(character) == "Cf"
+    )
+
+
+def _spelt(name: str) -> str:
+    """Write as escapes what other names may have or lack without looking different."""
+    left = len(name) - len(name.lstrip(" "))
+    right = len(name.rstrip(" "))
+    return "".join(
+        f"\\x{ord(c):02x}" if c == " " and not left <= k < right
+        else ascii(c)[1:-1]
+        if (c.isspace() and c != " ") or _is_unseen(c) or unicodedata.combining(c)
+        else c
+        for k, c in enumerate(name)
+    )  # fmt: skip
 
 
 def _cut(names: Sequence[str], width: int) -> list[str]:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bayesmix.shorten import one_line, shorten
+from bayesmix.shorten import one_line, shorten, told_apart
 
 
 def test_what_is_the_same_is_left_out_and_what_differs_is_kept() -> None:
@@ -88,3 +88,19 @@ def test_different_names_stay_different_and_equal_ones_equal(names: list[str], w
     assert len(set(found)) == len(set(names))
     assert max(map(len, found)) <= width
     assert all(text == name for name, text in zip(names, found, strict=False) if len(name) <= width)
+
+
+@pytest.mark.parametrize(
+    ("names", "spelt"),
+    [
+        (["a b", "a\u00a0b"], ["a b", "a\\xa0b"]),
+        (["Ward 1", "Ward 1 ", " Ward 1"], ["Ward 1", "Ward 1\\x20", "\\x20Ward 1"]),
+        (["caf\u00e9", "cafe\u0301"], ["caf\u00e9", "cafe\\u0301"]),
+        (["x", "x\ufe0f", "x\u3164"], ["x", "x\\ufe0f", "x\\u3164"]),
+        (["50\u00a0%", "60\u00a0%", "a  b"], ["50\u00a0%", "60\u00a0%", "a  b"]),
+        (["", " ", ""], ["", "\\x20", ""]),
+    ],
+)  # fmt: skip
+def test_names_that_look_alike_are_told_apart(names: list[str], spelt: list[str]) -> None:
+    assert told_apart(names) == spelt
+    assert shorten(names, 12) == spelt

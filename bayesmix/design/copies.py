@@ -8,7 +8,6 @@ import numpy as np
 
 from bayesmix.design.design import Design
 from bayesmix.design.groups import GroupingFactor
-from bayesmix.design.levels import Levels
 from bayesmix.design.subset import design_of_rows
 
 __all__ = ["design_of_copies"]
@@ -61,11 +60,7 @@ def _copied(
     labels = np.asarray(
         [f"{whole.levels.labels[k]} ({c + 1})" for c, k in pairs.tolist()], dtype=object
     )
-    levels = Levels(
-        columns=whole.levels.columns,
-        labels=labels,
-        values=whole.levels.values.iloc[pairs[:, 1]].reset_index(drop=True),
-    )
+    levels = whole.levels.taken(pairs[:, 1], labels)
     return replace(
         part, levels=levels, index=index.reshape(-1).astype(np.int32),
         present=None if whole.present is None else whole.present[pairs[:, 1]],

@@ -237,7 +237,8 @@ def prepare_frame(
         if first and name in levels_matter:
             _warn_of_empty_categories(given, column)
         if column.dtype.kind in "iu" and name not in keep:
-            column = column.astype(np.float64)
+            numbers = column.to_numpy().astype(np.float64)
+            column = pd.Series(numbers, index=column.index, name=column.name, copy=False)
         prepared[name] = column
     # With the columns' own index at hand pandas has none to look for.
     frame = pd.DataFrame(prepared, index=index, copy=False)
@@ -304,18 +305,20 @@ def prepare_column(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _categories(column: pd.Series[Any]) -> pd.Series[Any]:
     """Text as a categorical with its values in sorted order, as pandas makes it, in less time."""
-    codes, found = pd.factorize(column)
-    order = np.argsort(found.to_numpy(dtype=object), kind="stable")
+    codes, found = pd.factorize(column.to_numpy(dtype=object))
+    order = np.argsort(found)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    made = pd.Categorical.from_codes(place[codes], categories=found[order], validate=False)
+    kind = pd.CategoricalDtype(pd.Index(found[order], dtype=column.dtype))
+    made = pd.Categorical.from_codes(place[codes], dtype=kind, validate=False)
     return pd.Series(made, index=column.index, name=column.name, copy=False)
 
 
 def _written(column: pd.Series[Any]) -> pd.Series[Any]:
     """Refuse levels that no file and no terminal can take."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        _check_writable(column.name, column.cat.categories)
+        known: Any = column.array
+        _check_writable(column.name, known.categories.tolist())
     return column
 
 

@@ -148,7 +148,7 @@ def _membership_factor(
     one = np.asarray([term.name], dtype=object)
     return GroupingFactor(
         name=term.name,
-        levels=Levels(columns=(), labels=one, values=pd.DataFrame(index=range(1))),
+        levels=Levels(columns=(), labels=one, values={}),
         index=np.zeros(len(frame), dtype=np.int32),
         effects=columns.names,
         blocks=(Block(start=0, stop=len(columns.names), structure="homdiag", label="Intercept"),),
@@ -197,7 +197,7 @@ def smooth_factors(
             levels, index = learn_levels([term], frame, formula)
         else:
             labels = np.asarray([own.name], dtype=object)
-            levels = Levels(columns=(), labels=labels, values=pd.DataFrame(index=range(1)))
+            levels = Levels(columns=(), labels=labels, values={})
             index = np.zeros(len(frame), dtype=np.int32)
         stops = np.cumsum([size for _, size in own.blocks]).tolist()
         blocks = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,31 @@ class Levels:
         The columns whose combinations are the levels.
     labels : ndarray of str, shape (G,)
         ``"308"``, or ``"1:2"`` for a combination of columns.
-    values : DataFrame, G rows
+    values : mapping of str to array, shape (G,)
         The value of each column at each level.
     """
 
     columns: tuple[str, ...]
     labels: np.ndarray
-    values: pd.DataFrame
+    values: Mapping[str, Any]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def taken(self, at: np.ndarray, labels: np.ndarray | None = None) -> Levels:
+        """Return some of the levels, in the order in which they are taken.
+
+        Parameters
+        ----------
+        at : ndarray of int
+        labels : ndarray of str, optional
+            What they are called; as here by default.
+        """
+        return Levels(
+            columns=self.columns,
+            labels=self.labels[at] if labels is None else labels,
+            values={name: values[at] for name, values in self.values.items()},
+        )
 
     def index_of(self, frame: pd.DataFrame) -> np.ndarray:
         """Level of each row of a frame; of no columns there is one.
@@ -58,7 +73,7 @@ class Levels:
         """
         if not self.columns:
             return np.zeros(len(frame), dtype=np.int32)
-        known = pd.MultiIndex.from_arrays([_labels(self.values[c]) for c in self.columns])
+        known = pd.MultiIndex.from_arrays([self._labels_in(c) for c in self.columns])
         wanted = pd.MultiIndex.from_arrays([_labels(frame[c]) for c in self.columns])
         return np.asarray(known.get_indexer(wanted), dtype=np.int32)
 
@@ -97,9 +112,12 @@ class Levels:
         known, given : set of str
             Without missing values.
         """
-        found = (_labels(self.values[column]), _labels(frame[column].drop_duplicates()))
+        found = (self._labels_in(column), _labels(frame[column].drop_duplicates()))
         known, given = ({label for label in labels if label is not None} for labels in found)
         return known, given
+
+    def _labels_in(self, column: str) -> np.ndarray:
+        return _labels(pd.Series(self.values[column], copy=False))
 
 
 def learn_levels(
@@ -108,8 +126,7 @@ def learn_levels(
     """Observed combinations of the columns, in the order of the columns' own levels."""
     term = terms[0]
     if not term.columns:
-        values = pd.DataFrame(index=[0])
-        one = Levels(columns=(), labels=np.asarray([term.name], dtype=object), values=values)
+        one = Levels(columns=(), labels=np.asarray([term.name], dtype=object), values={})
         return one, np.zeros(len(frame), dtype=np.int32)
     code, n_levels = np.zeros(0, dtype=np.int32), 1
     columns = {name: frame[name] for name in term.columns}
@@ -121,9 +138,8 @@ def learn_levels(
         code, n_levels = _renumbered(codes, n_levels * n_values)
     first = np.zeros(n_levels, dtype=np.int64)
     first[code[::-1]] = np.arange(len(frame) - 1, -1, -1)
-    taken = {name: column.array[first] for name, column in columns.items()}
-    values = pd.DataFrame(taken)
-    parts = [_labels(pd.Series(column, copy=False)) for column in taken.values()]
+    values = {name: column.array[first] for name, column in columns.items()}
+    parts = [_labels(pd.Series(column, copy=False)) for column in values.values()]
     labels = parts[0]
     if len(parts) > 1:
         labels = np.asarray([":".join(level) for level in zip(*parts, strict=True)], dtype=object)
@@ -148,7 +164,7 @@ def levels_of_known_covariance(
     (column,) = term.columns
     codes, found = pd.factorize(_labels(frame[column]))
     index = between.known.places(found, between.name)[codes].astype(np.int32)
-    values = pd.DataFrame({column: levels_of_between(between, frame[column])})
+    values = {column: levels_of_between(between, frame[column]).array}
     return Levels(
         columns=term.columns, labels=np.asarray(between.known.labels, dtype=object), values=values
     ), index
@@ -196,7 +212,8 @@ def _labels(column: pd.Series[Any]) -> np.ndarray:
         return np.asarray([*map(str, column.to_numpy().tolist()), None], dtype=object)[:-1]
     if isinstance(column.dtype, pd.CategoricalDtype):  # each category is written once
         known: Any = column.array
-        each = map(_label, known.categories.astype(object))
+        text = known.categories.dtype == "str"
+        each = map(day_alone if text else _label, known.categories.tolist())
         return np.asarray([*each, None], dtype=object)[known.codes]
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         column = column.astype(str).where(column.notna())

@@ -159,9 +159,9 @@ def _series(
             return group.levels, group.index.astype(np.int64)
     index = _codes(frame[list(columns)])
     _, first = np.unique(index, return_index=True)
-    values = frame[list(columns)].iloc[first].reset_index(drop=True)
+    values = {name: frame[name].array[first] for name in columns}
     bare = Levels(columns=columns, labels=np.zeros(0, dtype=object), values=values)
-    return replace(bare, labels=bare.labels_of(values)), index
+    return replace(bare, labels=bare.labels_of(pd.DataFrame(values))), index
 
 
 def _codes(frame: pd.DataFrame) -> np.ndarray:

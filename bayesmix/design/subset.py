@@ -11,7 +11,6 @@ from bayesmix.design.checks import check_sizes
 from bayesmix.design.design import Design
 from bayesmix.design.groups import GroupingFactor
 from bayesmix.design.identified import check_identified
-from bayesmix.design.levels import Levels
 from bayesmix.design.predictor import LinearPredictor
 from bayesmix.errors import BayesmixWarning, DataError
 
@@ -138,11 +137,7 @@ def _group_of_rows(group: GroupingFactor, rows: np.ndarray) -> GroupingFactor:
             f"the grouping factor `{group.name}` has one level ({labels[0]}); "
             "a variance between levels needs at least two"
         )
-    levels = Levels(
-        columns=group.levels.columns,
-        labels=labels,
-        values=group.levels.values.iloc[found].reset_index(drop=True),
-    )
+    levels = group.levels.taken(found)
     return replace(
         group, levels=levels, index=index.astype(np.int32), Z=group.Z[rows],
         present=None if group.present is None else group.present[found],

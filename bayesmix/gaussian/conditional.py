@@ -9,12 +9,13 @@ from numba import carray
 
 from bayesmix.gaussian.combine import equations_for, separate_theta
 from bayesmix.gaussian.coordinates import Coordinates, expand, theta_at
+from bayesmix.gaussian.dense import lower
 from bayesmix.gaussian.density import FixedPrior
 from bayesmix.gaussian.effects import effects
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.layout import Theta
-from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel
+from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.selected_inverse import inverse_moments
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
@@ -86,7 +87,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
     sd, C, L, Q = np.empty(co.n_effects + 1), np.empty(n_L), np.empty(n_L), np.empty(n_L)
     S = np.empty(n_L)
     K, panels = np.empty(eq.K_size), np.empty(eq.panel_size)
-    root, root_y, scalars = np.empty((n, n)), np.empty(n), np.empty(6)
+    root, root_y, scalars = np.empty(n * n), np.empty(n), np.empty(6)
     prior_y = np.empty(p)
     prior_times_mean(carray(prior_precision, (p, p)), carray(prior_mean, (p,)), prior_y)
     _expand(co_ints, co_floats, 1, x, sd.ctypes, C.ctypes, L.ctypes, Q.ctypes)
@@ -101,10 +102,12 @@ def effect_moments(  # type: ignore[no-untyped-def]
     for i in range(r):
         u[n_nodes + i] = root_y[i]
     effects(eq, L, u, carray(b, (n_b,)))
-    inverse = np.empty((n, n))
+    # The inverse may stand where the factor did, if that is not asked for another one.
+    apart = np.empty(n * n if with_fixed == 0 else 1)
+    inverse = pointer(apart) if with_fixed == 0 else pointer(root)
     blocks = np.empty(eq.K_size)
     _inverse_moments(
-        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, inverse.ctypes, S.ctypes,
+        eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 1, inverse, S.ctypes,
         len(blocks), blocks.ctypes, n_b, cross, 0, cross,
     )  # fmt: skip
     cross_array = carray(cross, (n_b, p))
@@ -118,10 +121,10 @@ def effect_moments(  # type: ignore[no-untyped-def]
     for i in range(p):
         beta[i] = root_y[r + i]
         for j in range(p):
-            beta_cov[i * p + j] = inverse[r + i, r + j]
+            beta_cov[i * p + j] = inverse[lower(n, r + i, r + j)]
     if with_fixed == 0:
         _inverse_moments(
-            eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse.ctypes, S.ctypes,
+            eq_ints, eq_floats, K.ctypes, panels.ctypes, root.ctypes, 0, inverse, S.ctypes,
             len(blocks), blocks.ctypes, 0, cross, 0, cross,
         )  # fmt: skip
     at, first = 0, 0
@@ -135,7 +138,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
                     if f < n_chain:
                         block[i, j] = blocks[at + i * q + j]
                     else:
-                        block[i, j] = inverse[first + i, first + j]
+                        block[i, j] = inverse[lower(n, first + i, first + j)]
             for i in range(q):
                 for j in range(q):
                     s = 0.0
@@ -151,6 +154,7 @@ def effect_moments(  # type: ignore[no-untyped-def]
             at += q * q
             if f >= n_chain:
                 first += q
+    root[:1], apart[0] = 0.0, 0.0  # held till here
     return 1
 
 

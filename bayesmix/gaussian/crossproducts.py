@@ -13,11 +13,12 @@ from bayesmix.gaussian.structure import Elimination
 from bayesmix.residual import PairClasses
 
 __all__ = [
-    "add_both_ways", "add_products", "build_equations", "empty_equations", "find_entry",
-    "first_positions", "mirror_root", "no_pairs", "root_row", "working_pairs",
+    "add_both_ways", "add_products", "build_equations", "complete_root", "empty_equations",
+    "find_entry", "first_positions", "mirror_root", "no_pairs", "root_row", "working_pairs",
 ]  # fmt: skip
 
 _CHUNK = 65_536
+_LARGE = 1000  # columns of a root of which one triangle is kept, where that is all that is read
 
 
 def build_equations(
@@ -27,6 +28,8 @@ def build_equations(
     scaling: Scaling,
     plan: Elimination,
     empty: Equations | None = None,
+    *,
+    symmetric: bool = False,
 ) -> tuple[Equations, np.ndarray]:
     """Sum the products of the working columns by level, for each class of pairs of rows.
 
@@ -44,6 +47,8 @@ def build_equations(
         One in which no pair of rows is split by a factor of the chain.
     empty : Equations, optional
         As `empty_equations` lays them out, where that has been done; it is filled.
+    symmetric : bool
+        Whether both triangles of the root are wanted, however large it is.
 
     Returns
     -------
@@ -88,7 +93,10 @@ def build_equations(
                 equations.ints, products[k], len(at), value, X, r, Z, index, *columns.of(j)
             )  # fmt: skip
     for floats in products:
-        mirror_root(equations.ints, floats)
+        if symmetric:
+            mirror_root(equations.ints, floats)
+        else:
+            complete_root(equations, floats)
     return equations, products[0][None] if len(products) == 1 else np.stack(products)
 
 
@@ -479,6 +487,24 @@ def root_row(eq, n_chain, z_start, X, Z, index, pair, row, at):  # type: ignore[
         row[k] = X[pair, c]
         at[k] = eq.sizes[3] + c
         k += 1
+
+
+def complete_root(equations: Equations, floats: np.ndarray) -> None:
+    """Fill the root's upper triangle, if anybody looks at it.
+
+    A large root with one effect a level has the lower one alone, in which most is zero and
+    takes no memory: nothing is ever written there.
+
+    Parameters
+    ----------
+    equations : Equations
+        Their layout.
+    floats : ndarray
+        The products, whose lower triangle is complete.
+    """
+    scalar = len(equations.block_factor) == int(equations.sizes[3])
+    if len(equations.root_y) <= _LARGE or not scalar or equations.related.any():
+        mirror_root(equations.ints, floats)
 
 
 @kernel(types.void, INTS, FLOATS)

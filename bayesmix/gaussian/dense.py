@@ -17,8 +17,8 @@ from bayesmix.gaussian.linking import (
 )
 
 __all__ = [
-    "columns_times", "factor_root", "invert_lower", "root_inverse", "small_cholesky", "solve_lower",
-    "solve_lower_panel", "solve_root", "solve_upper",
+    "columns_times", "factor_root", "invert_lower", "lower", "root_inverse", "small_cholesky",
+    "solve_lower", "solve_lower_panel", "solve_root", "solve_upper",
 ]  # fmt: skip
 
 _INT32 = types.CPointer(types.int32)
@@ -202,11 +202,18 @@ def _inverse_of_factor(C, n, work, inverse, stride):  # type: ignore[no-untyped-
             inverse[j * stride + i] = inverse[i * stride + j]
 
 
+@inlined
+def lower(n, i, j):  # type: ignore[no-untyped-def]
+    """Where the entry (i, j) of a symmetric n x n matrix is, in its lower triangle."""
+    return i * n + j if j <= i else j * n + i
+
+
 @kernel(types.void, FLOATS, i8, i8, FLOATS)
 def root_inverse(root, n, used, inverse):  # type: ignore[no-untyped-def]
     """Inverse of the leading `used` rows of an n x n matrix from its factor; zero elsewhere.
 
-    It may take the factor's place.
+    It may take the factor's place. Of a large matrix the lower triangle alone is written: what
+    is above is not looked at, and takes no memory where nobody writes it.
     """
     if used <= _SMALL:
         work, factor = np.empty(used * used), np.empty(used * used)
@@ -218,12 +225,9 @@ def root_inverse(root, n, used, inverse):  # type: ignore[no-untyped-def]
         _inverse_of_factor(pointer(factor), used, work, inverse, n)
         return
     for i in range(n):
-        for j in range(n):
-            inverse[i * n + j] = root[i * n + j] if j <= i < used else 0.0
+        for j in range(i + 1):
+            inverse[i * n + j] = root[i * n + j] if i < used else 0.0
     numbers = np.empty(4, dtype=np.int32)
     numbers[0], numbers[1], numbers[2], numbers[3] = ord("U"), used, n, 0
     at = numbers.ctypes
     _dpotri(at, numbers[1:].ctypes, inverse, numbers[2:].ctypes, numbers[3:].ctypes)
-    for i in range(used):
-        for j in range(i):
-            inverse[j * n + i] = inverse[i * n + j]

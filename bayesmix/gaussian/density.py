@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,11 +10,13 @@ import numpy as np
 from bayesmix.gaussian.coordinates import Coordinates
 from bayesmix.gaussian.criterion import JACOBIAN, PRIORS, PROFILED, WITH_FIXED, criterion
 from bayesmix.gaussian.equations import Equations
+from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.structured import structured_criterion
 
 __all__ = [
     "MANY_COLUMNS",
     "FixedPrior",
+    "deviance_function",
     "evaluate",
     "log_density",
     "log_likelihood",
@@ -125,6 +128,27 @@ def profiled_deviance(
     return evaluate(eq, co, flat, x, flags, known, gradient, np.empty(1))
 
 
+def deviance_function(
+    eq: Equations, co: Coordinates, reml: bool, known: float
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """`profiled_deviance` as a function of the coordinates and of the gradient that it fills.
+
+    Parameters
+    ----------
+    eq, co, reml, known
+        As of `profiled_deviance`.
+
+    Returns
+    -------
+    callable
+    """
+    flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
+    variance = np.empty(1)
+    kernel, given = _kernel_of(eq, co, flat)
+    call = kernel.bound(*given)
+    return lambda x, gradient: float(call(x, flags, known, gradient, variance))
+
+
 def profiled_variance(eq: Equations, co: Coordinates, x: np.ndarray, reml: bool) -> float:
     """Best residual variance at relative coordinates, in working units."""
     flat, flags = flat_prior(eq.n_fixed), PROFILED | (WITH_FIXED if reml else 0)
@@ -153,14 +177,16 @@ def evaluate(
     -------
     float
     """
-    classes, phi = eq.classes, co.phi
+    kernel, given = _kernel_of(eq, co, prior)
+    return float(kernel(*given, x, flags, known, gradient, variance))
 
+
+def _kernel_of(eq: Equations, co: Coordinates, prior: FixedPrior) -> tuple[Kernel, tuple[Any, ...]]:
+    """The criterion where the residual structure has parameters or none, and what it is given."""
+    classes, phi, law = eq.classes, co.phi, (prior.precision, prior.mean)
     if classes is None or phi is None:
-        return criterion(
-            eq.ints, eq.floats, co.ints, co.floats, prior.precision, prior.mean, x, flags, known,
-            gradient, variance,
-        )  # fmt: skip
-    return structured_criterion(
+        return criterion, (eq.ints, eq.floats, co.ints, co.floats, *law)
+    return structured_criterion, (
         eq.ints, classes.ints, classes.floats, classes.address(), phi.ints, phi.floats, co.ints,
-        co.floats, prior.precision, prior.mean, x, flags, known, gradient, variance,
+        co.floats, *law,
     )  # fmt: skip

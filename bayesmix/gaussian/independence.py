@@ -26,6 +26,7 @@ from bayesmix.gaussian.effect_draws import draw_levels
 from bayesmix.gaussian.effects import effects
 from bayesmix.gaussian.equations import Equations, equations_at
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
+from bayesmix.gaussian.pages import lazy_zeros
 from bayesmix.gaussian.patterns import draw_by_pattern
 from bayesmix.gaussian.residual_classes import classes_at
 from bayesmix.gaussian.triangular import add_half_solved, backward_solve
@@ -35,6 +36,7 @@ __all__ = ["Chain", "ValueDensity"]
 
 _value, _backward = factored_value.external, backward_solve.external
 _HEAD = (INTS, FLOATS, INTS, FLOATS, i8, INTS, FLOATS, INTS, FLOATS, f8, FLOATS, FLOATS, i8)
+_LARGE = 1000  # columns of a root
 _MOST_SHORT = 2  # effects of a level that one pass over the levels takes
 
 
@@ -254,6 +256,11 @@ class ValueDensity:
         size += 0 if eq.classes is None else int(eq.classes.sizes[2])
         return size + (eq.K.size + eq.panel.size if self.how == WHOLE else 0)
 
+    def room(self, n_states: int = 1) -> np.ndarray:
+        """Return room for states; nothing is written above the diagonal of a large factor."""
+        size = n_states * self.state_size
+        return lazy_zeros(size) if len(self.eq.root_y) > _LARGE else np.empty(size)
+
     def arguments(self) -> tuple[Any, ...]:
         """Return what kernels take first."""
         eq, co, classes, phi = self.eq, self.co, self.eq.classes, self.co.phi
@@ -279,7 +286,7 @@ class ValueDensity:
             Minus infinity where the equations cannot be factored.
         """
         n, d = X.shape
-        out, room = np.empty(n), np.empty(self.state_size)
+        out, room = np.empty(n), self.room()
         values_at(*self.arguments(), n, d, np.ascontiguousarray(X), out, room)
         return out
 
@@ -302,7 +309,7 @@ class Chain:
         self.accepted = 0
         self._arguments = density.arguments()
         self._size = density.state_size
-        self._room = np.empty(2 * self._size)
+        self._room = density.room(2)
         self._at = np.array([2])
         self._place = np.zeros(density.n_coordinates)
         self._log_w = self._lp = self._log_s = 0.0

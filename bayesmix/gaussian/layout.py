@@ -188,6 +188,8 @@ class Coordinates(Packed):
     @property
     def effect_of_sd(self) -> np.ndarray:
         """The first effect that has each standard deviation, shape (n_sd,)."""
+        if len(self.effect_sd) == self.n_sd:  # each has its own
+            return np.arange(self.n_sd)
         return np.unique(self.effect_sd, return_index=True)[1]
 
     @property

@@ -173,8 +173,27 @@ class Kernel:
         """Run the kernel; the global interpreter lock is released meanwhile."""
         if self._compiled is None:
             self.load()
+        return self._call(*self._passed(arguments, self._dtypes))
+
+    def bound(self, *first: Any) -> Callable[..., Any]:
+        """Return the kernel with its first arguments given, for those who call it many times.
+
+        Their addresses are taken once, and they are held as long as what is returned.
+        """
+        if self._compiled is None:
+            self.load()
+        call, others = self._call, self._dtypes[len(first) :]
+        given = self._passed(first, self._dtypes[: len(first)])
+
+        def run(*arguments: Any, _held: tuple[Any, ...] = first) -> Any:
+            return call(*given, *self._passed(arguments, others))
+
+        return run
+
+    def _passed(self, arguments: tuple[Any, ...], dtypes: list[np.dtype | None]) -> list[Any]:
+        """Addresses of arrays, and numbers as they are."""
         passed = []
-        for value, dtype in zip(arguments, self._dtypes, strict=True):
+        for value, dtype in zip(arguments, dtypes, strict=True):
             if dtype is None:
                 passed.append(value)
                 continue
@@ -184,7 +203,7 @@ class Kernel:
                     f"with strides {value.strides}"
                 )
             passed.append(_address(value))
-        return self._call(*passed)
+        return passed
 
 
 _one_byte = ctypes.c_char.from_buffer

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray
 
-from bayesmix.gaussian.dense import factor_root, root_inverse, solve_root
+from bayesmix.gaussian.dense import factor_root, lower, root_inverse, solve_root
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.factorisation import factorise
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
@@ -40,7 +40,7 @@ LOG_DET_U, LOG_DET_X, LENGTH, TRACE_U, LENGTH_U, TRACE_P = range(6)
 @inner
 def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):  # type: ignore[no-untyped-def]
     """Squares of the means, and what concerns the fixed effects."""
-    n_chain, r, p = eq.sizes[0], eq.sizes[3], eq.sizes[4]
+    n_chain, r, p, n = eq.sizes[0], eq.sizes[3], eq.sizes[4], eq.n_root
     for i in range(eq.L_start[eq.n_factors]):
         U[i] = 0.0
     at = 0
@@ -67,8 +67,8 @@ def _sums_of_squares(eq, u, root_y, inverse, prior, U, beta, beta_cov, scalars):
     for i in range(p):
         beta[i] = root_y[r + i]
         for j in range(p):
-            beta_cov[i * p + j] = inverse[r + i, r + j]
-            trace_p += prior[i * p + j] * inverse[r + i, r + j]
+            beta_cov[i * p + j] = inverse[lower(n, r + i, r + j)]
+            trace_p += prior[i * p + j] * beta_cov[i * p + j]
     scalars[TRACE_P] = trace_p
 
 
@@ -91,7 +91,7 @@ def general_moments(  # type: ignore[no-untyped-def]
     root_y : ndarray, shape (n_root,)
         Receives that of the root: of u, then of the fixed effects.
     inverse : ndarray, shape (n_root, n_root)
-        Receives the root's covariance.
+        Receives the root's covariance, in the lower triangle.
     keep : int
         Whether the next two are wanted.
     diagonal, panel_inverse : ndarray
@@ -122,9 +122,7 @@ def general_moments(  # type: ignore[no-untyped-def]
         eq.K_size if keep != 0 else 0, diagonal, 0, nothing.ctypes,
         eq.panel_size if keep != 0 else 0, panel_inverse,
     )  # fmt: skip
-    _sums_of_squares(
-        eq, u_, carray(root_y, (n,)), carray(inverse, (n, n)), prior, U, beta, beta_cov, scalars
-    )
+    _sums_of_squares(eq, u_, carray(root_y, (n,)), inverse, prior, U, beta, beta_cov, scalars)
     scalars[TRACE_U] = trace_u
     return 1
 

@@ -9,11 +9,14 @@ import numpy as np
 from numba import carray
 
 from bayesmix.gaussian.linking import inner
+from bayesmix.gaussian.pages import copy_written, lazy_zeros
 
 __all__ = ["HEADER", "Packed", "unpack_floats", "unpack_ints"]
 
 # What comes before the offsets: the number of arrays and the length of either buffer.
 HEADER = 4
+
+_LARGE = 1_000_000  # numbers
 
 
 class Packed:
@@ -45,12 +48,18 @@ class Packed:
         starts = [*accumulate((v.size for v in values.values()), initial=first)]
         real_starts = [*accumulate((v.size for v in reals.values()), initial=0)]
         self.ints = np.empty(starts[-1], dtype=np.int64)
-        self.floats = np.empty(real_starts[-1])
+        # A large square, such as a root of many columns, is mostly zero.
+        lazy = any(v.ndim > 1 and v.size > _LARGE for v in reals.values())
+        self.floats = lazy_zeros(real_starts[-1]) if lazy else np.empty(real_starts[-1])
         self.ints[:first] = [
             len(values), len(reals), starts[-1], real_starts[-1], *starts, *real_starts
         ]  # fmt: skip
         np.concatenate([v.ravel() for v in values.values()], out=self.ints[first:])
-        np.concatenate([v.ravel() for v in reals.values()], out=self.floats)
+        if lazy:
+            for value, at in zip(reals.values(), real_starts, strict=False):
+                copy_written(value, self.floats[at : at + value.size])
+        else:
+            np.concatenate([v.ravel() for v in reals.values()], out=self.floats)
         self._shapes = {name: value.shape for name, value in (values | reals).items()}
 
     def __getattr__(self, name: str) -> np.ndarray:

@@ -8,6 +8,7 @@ and is found by its address.
 
 from __future__ import annotations
 
+from bayesmix.gaussian.dense import lower
 from bayesmix.gaussian.linking import floats_at, inlined, inner, shifted
 
 __all__ = [
@@ -66,7 +67,8 @@ def squares(eq, f, values, n, out):  # type: ignore[no-untyped-def]
         The factor.
     values : pointer
         The block of the factor's first level with itself; those of other pairs lie n rows
-        or columns apart. With n = 0, a vector of effects, whose outer products are meant.
+        or columns apart, in the lower triangle. With n = 0, a vector of effects, whose outer
+        products are meant.
     out : pointer
     """
     q, n_levels = eq.q[f], eq.n_levels[f]
@@ -81,7 +83,7 @@ def squares(eq, f, values, n, out):  # type: ignore[no-untyped-def]
                     if n == 0:
                         out[i * q + j] += weight * values[g * q + i] * values[h * q + j]
                     else:
-                        out[i * q + j] += weight * values[(g * q + i) * n + h * q + j]
+                        out[i * q + j] += weight * values[lower(n, g * q + i, h * q + j)]
 
 
 @inner

@@ -133,7 +133,10 @@ def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray 
     names = predictor.fixed_effects
     constant = names.index("Intercept") if predictor.has_intercept else None
     X_shift, X_scale, TX = column_transform(predictor.X, constant)
-    Z = [group_transform(group) for group in predictor.groups]
+    Z = [
+        (X_shift, X_scale, TX) if _has_columns_of_X(group, predictor) else group_transform(group)
+        for group in predictor.groups
+    ]
     # Least squares on working columns, in chunks: of R and Q'y only.
     p = len(names)
     R = np.zeros((0, p + 1))
@@ -164,6 +167,14 @@ def scale_design(predictor: LinearPredictor, y: np.ndarray, weights: np.ndarray 
         beta_0=beta_0 / y_scale,
         y_scale=float(y_scale),
     )
+
+
+def _has_columns_of_X(group: GroupingFactor, predictor: LinearPredictor) -> bool:  # noqa: N802
+    """Whether the columns are shared, and shifted and scaled alike."""
+    if group.Z is not predictor.X or group.effects != predictor.fixed_effects:
+        return False
+    own_scale = all(not part.covariance.one_scale for part in covariance_of(group).parts)
+    return own_scale and ("Intercept" in group.effects) == predictor.has_intercept
 
 
 def _unit(column: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from bayesmix.gaussian.dense import invert_lower, root_inverse
+from bayesmix.gaussian.dense import invert_lower, lower, root_inverse
 from bayesmix.gaussian.equations import equations_at, node_starts, widest
 from bayesmix.gaussian.factorisation import WIDE
 from bayesmix.gaussian.linking import (
@@ -58,7 +58,7 @@ def inverse_moments(  # type: ignore[no-untyped-def]
     with_fixed : int
         Whether of M (REML, Bayes) or of M_uu alone (ML).
     inverse : ndarray, shape (n_root, n_root)
-        Receives the root's inverse; may be `root`.
+        Receives the root's inverse, in the lower triangle; may be `root`.
     S : ndarray
         Receives, like L, the sum over levels of each factor's diagonal blocks; of related
         levels, the sum over pairs of them of all blocks by their precision.
@@ -98,11 +98,11 @@ def inverse_moments(  # type: ignore[no-untyped-def]
             continue
         for i in range(q):
             for j in range(q):
-                S[at + i * q + j] += inverse[(first + i) * n + first + j]
+                S[at + i * q + j] += inverse[lower(n, first + i, first + j)]
     if n_cross > 0:
         for i in range(r):
             for j in range(p):
-                cross[(n_cross - r + i) * p + j] = inverse[i * n + r + j]
+                cross[(n_cross - r + i) * p + j] = inverse[(r + j) * n + i]
     # Inverse blocks of the nodes that are ancestors are kept: their own, and against
     # their columns.
     fine = eq.node_start[1] if n_chain > 1 else eq.sizes[2]

@@ -24,6 +24,7 @@ from bayesmix.gaussian.criterion import (
     finish,
     times_prior,
 )
+from bayesmix.gaussian.dense import lower
 from bayesmix.gaussian.equations import equations_at, node_starts
 from bayesmix.gaussian.linking import FLOATS, INTS, f8, i8, inner, kernel, pointer, shifted
 from bayesmix.gaussian.moments import general_moments, moments
@@ -88,7 +89,7 @@ def expected_products(  # type: ignore[no-untyped-def]
     _of_nodes(eq, to, L, unit, b, fixed, diagonal, across, start, room, np.empty(m_max))
     for i in range(n):
         for j in range(n):
-            to.root[i * n + j] = inverse[i * n + j]
+            to.root[i * n + j] = inverse[lower(n, i, j)]
     for block in range(eq.n_blocks):
         f, first = n_chain + eq.block_factor[block], eq.block_column[block]
         own = shifted(L, eq.L_start[f])

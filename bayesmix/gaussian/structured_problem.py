@@ -60,7 +60,9 @@ def structured_equations(
     m = n + len(pairs.first)
     width = int(empty.q.sum()) + len(predictor.fixed_effects) + 1
     if len(kind) * len(empty.floats) <= m * (_PASS + 2.0 * width**2):
-        equations, products = build_equations(predictor, y, classes, scaling, plan, empty)
+        equations, products = build_equations(
+            predictor, y, classes, scaling, plan, empty, symmetric=True
+        )
         kept, m = no_pairs(equations), 0
     else:
         equations, products = empty, np.zeros((0, len(empty.floats)))

@@ -338,9 +338,8 @@ def leverages(
                 other = eq.block_column[rows.index[g, i]]
                 for k in range(eq.q[f]):
                     for j in range(eq.q[g]):
+                        high, low = max(to + k, other + j), min(to + k, other + j)
                         total += (
-                            z[rows.z_start[f] + k]
-                            * inverse[to + k, other + j]
-                            * z[rows.z_start[g] + j]
+                            z[rows.z_start[f] + k] * inverse[high, low] * z[rows.z_start[g] + j]
                         )
         h[i] = total

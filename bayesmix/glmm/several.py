@@ -233,8 +233,9 @@ def joint_leverages(
                     other = eq.block_column[rows.index[g, i]]
                     for k in range(eq.q[f]):
                         for j in range(eq.q[g]):
+                            high, low = max(to + k, other + j), min(to + k, other + j)
                             away[a, rows.z_start[f] + k] += (
-                                inverse[to + k, other + j] * z[a, rows.z_start[g] + j]
+                                inverse[high, low] * z[a, rows.z_start[g] + j]
                             )
         for a in range(m):
             for b in range(a + 1):

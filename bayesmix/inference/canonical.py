@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesmix.design import Design, GroupingFactor, LinearPredictor
-from bayesmix.design.levels import Levels
 from bayesmix.design.subset import design_of_rows
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.inference.problems import gaussian_problem, row_scale
@@ -117,13 +116,9 @@ def _by_appearance(group: GroupingFactor) -> GroupingFactor:
         return group
     first = np.unique(group.index, return_index=True)[1]
     order = np.argsort(first)
-    levels = Levels(
-        columns=group.levels.columns,
-        labels=group.levels.labels[order],
-        values=group.levels.values.iloc[order].reset_index(drop=True),
-    )
+    place = np.argsort(order).astype(np.int32)
     return replace(
-        group, levels=levels, index=np.argsort(order).astype(np.int32)[group.index],
+        group, levels=group.levels.taken(order), index=place[group.index],
         present=None if group.present is None else group.present[order],
     )  # fmt: skip
 

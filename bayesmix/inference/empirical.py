@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -15,8 +15,8 @@ from bayesmix.gaussian.coordinates import UNIFORM, Coordinates, correlation_matr
 from bayesmix.gaussian.density import (
     MANY_COLUMNS,
     FixedPrior,
+    deviance_function,
     log_density,
-    profiled_deviance,
     profiled_variance,
 )
 from bayesmix.gaussian.problem import Problem
@@ -166,24 +166,24 @@ def _maximise(
     begin: float, near: Near | None,
 ) -> Optimum:  # fmt: skip
     centre: Centred | None = None
+    criterion: Callable[[np.ndarray, np.ndarray], float]
     if method == "map":
         if coordinates is None or prior is None:
             raise ValueError("the posterior mode needs the coordinates and the priors")
         co, fixed = coordinates, prior
 
-        def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
+        def of_posterior(x: np.ndarray, gradient: np.ndarray) -> float:
             value = log_density(problem.equations, co, fixed, x, False, gradient)
             gradient *= -2.0
             return -2.0 * value
+
+        criterion = of_posterior
     else:
         formula = problem.relative_coordinates()
         known = problem.known_precision
         centre = centred(problem, formula, problem.scaling.y_scale if known else 1.0)
         co = formula if centre is None else centre.coordinates
-
-        def criterion(x: np.ndarray, gradient: np.ndarray) -> float:
-            reml = method == "reml"
-            return float(profiled_deviance(problem.equations, co, x, reml, known, gradient))
+        criterion = deviance_function(problem.equations, co, method == "reml", known)
 
     unit = log_units(co)
     search = Search(

@@ -13,9 +13,9 @@ from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
 from bayesmix.gaussian.crossproducts import (
     add_rows,
+    complete_root,
     empty_equations,
     first_positions,
-    mirror_root,
 )
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.patterns import share_patterns
@@ -93,12 +93,12 @@ class Statistics:
         eq = self._equations
         made = eq.replace(**{})
         made.floats[:] = products
-        mirror_root(made.ints, made.floats)
+        complete_root(made, made.floats)
         return made
 
     def finalize(self) -> Equations:
         """Return the equations; nothing can be added any more."""
-        mirror_root(self._equations.ints, self._equations.floats)
+        complete_root(self._equations, self._equations.floats)
         return self._equations
 
 

@@ -118,8 +118,9 @@ def _normal_matrix(problem: Problem) -> sparse.csr_matrix:
                         add(row[of_node[mine]], base + c, eq.panel[places + c])
     # The root holds the rest's columns and X as they stand at the end.
     n, start = r + p, int(starts[n_chain])
-    root = sparse.coo_matrix(np.asarray(eq.root).reshape(n, n) / 2)
-    add(root.row + start, root.col + start, root.data)
+    below = sparse.coo_matrix(sparse.tril(np.asarray(eq.root).reshape(n, n)))
+    root = np.where(below.row == below.col, 0.5, 1.0) * below.data  # the other half is added
+    add(below.row + start, below.col + start, root)
     rows, columns, values = (np.concatenate(parts) for parts in zip(*found, strict=True))
     size = int(starts[-1]) + p
     half = sparse.coo_matrix((values, (rows, columns)), shape=(size, size)).tocsr()

@@ -176,7 +176,8 @@ class StatedModel(Answers):
         self.residual: Residual | None = residual_of(self.design, self.family, of_other, self.y)
         self.names = model_names(self.design, self.family, self.residual)
         self.parametrization: Parametrization = parametrization
-        if priors:  # which may name what is not there
+        # Names may be of nothing that is there, and scales of what is not known of the response.
+        if priors or source is not None or not self.family.is_normal:
             self.prior_entries  # noqa: B018
 
     def _source_of_state(self, given: StatedModel) -> StatedModel:

@@ -67,7 +67,7 @@ def level_finder(group: GroupingFactor) -> Callable[[pd.DataFrame], np.ndarray]:
     ----------
     group : GroupingFactor
     """
-    columns, values = group.levels.columns, group.levels.values
+    columns, values = group.levels.columns, pd.DataFrame(group.levels.values)
     if not columns:
         return lambda frame: np.zeros(len(frame), dtype=np.int64)
     finders = [_value_finder(values[name]) for name in columns]

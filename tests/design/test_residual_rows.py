@@ -31,4 +31,6 @@ def test_series_have_the_numbers_and_labels_of_the_factor(series: str) -> None:
     assert np.array_equal(beside.index, alone.index)
     assert beside.index.dtype == alone.index.dtype
     assert beside.levels.labels.tolist() == alone.levels.labels.tolist()
-    pd.testing.assert_frame_equal(beside.levels.values, alone.levels.values)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(beside.levels.values), pd.DataFrame(alone.levels.values)
+    )

@@ -6,8 +6,10 @@ scipy.stats.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -273,3 +275,30 @@ def test_kernels_made_of_closures_are_found_again_by_another_process() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert run.stdout.strip() == "[True, True]"
+
+
+@pytest.mark.parametrize("mu", [50.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 8.0), (5.0, 8.0), (-np.inf, 0.0)])
+def test_counts_far_below_their_mean_keep_their_derivatives(
+    mu: float, lower: float, upper: float
+) -> None:
+    """A density and a tail that differ by 1 / mu each lose all digits there."""
+    exact = Fraction(mu)
+    terms = [Fraction(1)]
+    for j in range(int(upper - max(lower, 0.0))):
+        terms.append(terms[-1] * (int(upper) - j) / exact)
+    total = sum(terms)
+    mean = sum(j * t for j, t in enumerate(terms)) / total
+    square = sum(j * j * t for j, t in enumerate(terms)) / total
+    for y in (upper, max(upper - 1, 0.0)):
+        rows = {"lower": np.array([lower]), "upper": np.array([upper])}
+        found = run(
+            OBSERVED_KERNELS["poisson"], "log", np.array([y]), given_rows(rows, 1),
+            np.log(np.array([mu])), np.zeros(0),
+        )  # fmt: skip
+        value = (y - upper) * np.log(mu) + math.lgamma(upper + 1) - np.log(float(total))
+        np.testing.assert_allclose(
+            [float(np.squeeze(part)) for part in (found[0], found[2], found[3])],
+            [value, y - upper + float(mean), float(mean * mean - square)],
+            rtol=1e-11, atol=1e-300,
+        )  # fmt: skip

@@ -41,6 +41,7 @@ from bayesmix.glmm.rows.tails import (
     tail_poisson,
     tail_student_t,
     tail_weibull,
+    within_poisson,
 )
 
 __all__ = ["GIVEN", "OBSERVED_KERNELS", "given_rows"]
@@ -65,12 +66,14 @@ def all_given(trials, i):  # type: ignore[no-untyped-def]
     return shifted(trials, 5 * i)
 
 
-def observed(row: Any, tail: Any, step: float) -> Any:
+def observed(row: Any, tail: Any, step: float, within: Any) -> Any:
     """Make the row of an observation of a family's row and tails.
 
     Parameters
     ----------
-    row, tail : compiled function
+    row, tail, within : compiled function
+        The last is the row of a value within limits where the density and the tails cancel, and
+        NaN elsewhere.
     step : float
         1 for counts, 0 for other responses: a censored count of y or more is above y - 1.
     """
@@ -86,6 +89,14 @@ def observed(row: Any, tail: Any, step: float) -> Any:
                 for j in range(k + 1):
                     H[k, j] = 0.0
             return s
+        if status == 0.0 and cut:
+            s = within(y, lower, upper, links, a, order, g, H)
+            if not math.isnan(s):
+                for k in range(K):
+                    g[k] *= exponent
+                    for j in range(k + 1):
+                        H[k, j] *= exponent
+                return s * exponent
         if status == 0.0:
             s = row(y, given[0], links, a, order, g, H)
             if not s > -np.inf:
@@ -150,6 +161,12 @@ def no_tail(y, trials, links, a, order, g, H, above):  # type: ignore[no-untyped
     return math.nan
 
 
+@inner
+def no_within(y, lower, upper, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """For families whose density is not far larger than that of the limits."""
+    return math.nan
+
+
 def weighted(name: str, plain: Kernel) -> Callable[..., float]:
     """Make a kernel's function of weighted rows of ordered categories, of plain ones' kernel."""
     one_row = plain.external
@@ -210,7 +227,8 @@ _ORDERED = {
 OBSERVED_KERNELS: dict[str, Kernel] = {}
 for _name, _row in (JOINT_ROWS | _OF_ONE_PARAMETER).items():
     _tail, _step = _TAILS.get(_name, (no_tail, 0.0))
-    _one = observed(_row.function, _tail, _step)
+    _within = within_poisson if _name == "poisson" else no_within
+    _one = observed(_row.function, _tail, _step, _within)
     OBSERVED_KERNELS[_name] = kernel(*SIGNATURE)(
         each_row(f"observed_{_name}", _one, _row.constants, all_given)
     )

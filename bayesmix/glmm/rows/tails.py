@@ -35,7 +35,7 @@ from bayesmix.glmm.special import (
 __all__ = [
     "tail_beta", "tail_exponential", "tail_gamma", "tail_gaussian", "tail_inverse_gaussian",
     "tail_laplace", "tail_lognormal", "tail_negative_binomial", "tail_negative_binomial1",
-    "tail_poisson", "tail_student_t", "tail_weibull",
+    "tail_poisson", "tail_student_t", "tail_weibull", "within_poisson",
 ]  # fmt: skip
 
 _STEP = 1e-2  # of differences of fourth order in a link-scale value
@@ -313,6 +313,36 @@ tail_negative_binomial = of_counts(
 tail_negative_binomial1 = by_differences(value_negative_binomial1)
 tail_inverse_gaussian = by_differences(value_inverse_gaussian)
 tail_beta = by_differences(value_beta)
+
+
+@inner
+def within_poisson(y, lower, upper, links, a, order, g, H):  # type: ignore[no-untyped-def]
+    """Count between limits of which its mean is more than twice the upper one; else NaN.
+
+    P(lower <= Y <= upper) over P(Y = upper) is the sum of products of (upper - j) / mu, which
+    falls by halves: density and tail have each the size of mu, and differ by 1 / mu.
+    """
+    mu, slope, bend = mean_at(links[0], a[0])
+    if not (upper < np.inf and upper == math.floor(upper) and 2.0 * upper + 10.0 < mu < np.inf):
+        return math.nan
+    total, first, second, term, j = 1.0, 0.0, 0.0, 1.0, 0.0
+    while j < upper - max(lower, 0.0):
+        term *= (upper - j) / mu
+        j += 1.0
+        total += term
+        first += j * term
+        second += j * j * term
+        if j * j * term < 1e-18 * total:
+            break
+    below, spread = first / total, second / total
+    if order > 0:  # by the logarithm of mu, of which log y! is no part
+        by, twice = y - upper + below, below * below - spread
+        if links[0] == LOG:
+            g[0], H[0, 0] = by, twice
+        else:
+            by, twice = by / mu, (twice - by) / (mu * mu)
+            g[0], H[0, 0] = by * slope, twice * slope * slope + by * bend
+    return (y - upper) * math.log(mu) + math.lgamma(upper + 1.0) - math.log(total)
 
 
 @inner

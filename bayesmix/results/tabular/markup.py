@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bayesmix.results.tabular.text import cell
+from bayesmix.results.tabular.text import apart, cell
 from bayesmix.shorten import one_line
 
 __all__ = ["latex_table", "latex_text", "markdown_table", "markdown_text"]
@@ -32,7 +32,7 @@ def latex_text(text: str) -> str:
 
 def _cells(table: pd.DataFrame, digits: int | None = None) -> list[list[str]]:
     columns = [str(c) for c in table.columns]
-    rows = table.itertuples(index=False, name=None)
+    rows = apart(table).itertuples(index=False, name=None)
     return [[cell(v, c, digits) for c, v in zip(columns, row, strict=True)] for row in rows]
 
 

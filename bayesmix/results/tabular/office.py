@@ -16,7 +16,7 @@ import pandas as pd
 from bayesmix.errors import FileError, NotSupportedError
 from bayesmix.results.files.places import as_path, found_there, write_whole
 from bayesmix.results.tabular.section import Section
-from bayesmix.results.tabular.text import cell
+from bayesmix.results.tabular.text import apart, cell
 from bayesmix.shorten import one_line, shorten
 
 __all__ = ["write_docx", "write_excel"]
@@ -153,7 +153,7 @@ def _add_table(document: Any, given: Section, digits: int | None) -> None:
     rows: list[list[str]] = [columns]
     rows += [
         [cell(value, column, digits) for value, column in zip(row, columns, strict=True)]
-        for row in given.table.itertuples(index=False, name=None)
+        for row in apart(given.table).itertuples(index=False, name=None)
     ]
     last = len(rows) - 1
     for i, (row, texts) in enumerate(zip(table.rows, rows, strict=True)):

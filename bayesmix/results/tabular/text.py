@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmix.shorten import one_line, shorten
+from bayesmix.shorten import one_line, shorten, told_apart
 
 __all__ = [
-    "WIDTH", "cell", "compact", "html_block", "html_table", "text_table",
+    "WIDTH", "apart", "cell", "compact", "html_block", "html_table", "text_table",
     "with_intervals", "wrapped_title",
 ]  # fmt: skip
 
@@ -41,6 +41,34 @@ def cell(value: Any, column: str = "", digits: int | None = None) -> str:
         decimals = 3 if value == 0 else max(0, 3 - math.floor(math.log10(abs(value))))
         return f"{value:.{min(decimals, 7)}f}"
     return f"{value:.3e}"
+
+
+def apart(table: pd.DataFrame) -> pd.DataFrame:
+    """Spell out what is not seen in names of a column that look alike.
+
+    Parameters
+    ----------
+    table : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        The same where no names do.
+    """
+    shown = table
+    for k, dtype in enumerate(table.dtypes):
+        if dtype.kind in "biufc":
+            continue
+        values = table.iloc[:, k].tolist()
+        at = [i for i, value in enumerate(values) if isinstance(value, str)]
+        spelt = told_apart([values[i] for i in at])
+        if spelt == [values[i] for i in at]:
+            continue
+        shown = shown.copy() if shown is table else shown
+        for i, text in zip(at, spelt, strict=True):
+            values[i] = text
+        shown.isetitem(k, pd.Series(values, index=table.index, dtype=object))
+    return shown
 
 
 _SHORT = {"sd_lower": "lower", "sd_upper": "upper", "variance_share": "share"}
@@ -112,6 +140,7 @@ def text_table(table: pd.DataFrame, text_columns: Sequence[str], indent: str = "
     -------
     str
     """
+    table = apart(table)
     cells = {str(c): [cell(v, str(c)) for v in table[c]] for c in table.columns}
     width = {c: max([len(c), *map(len, values)]) for c, values in cells.items()}
     excess = len(indent) + sum(width.values()) + 2 * (len(cells) - 1) - WIDTH
@@ -148,6 +177,7 @@ def html_table(table: pd.DataFrame, caption: str, *, names: Sequence[str] = ()) 
     -------
     str
     """
+    table = apart(table)
     columns = [str(column) for column in table.columns]
     marks = [' class="name"' if column in names else "" for column in columns]
 

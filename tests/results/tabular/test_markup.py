@@ -67,3 +67,15 @@ def test_latex_is_escaped_and_has_a_table_per_section(summary: bmx.results.Summa
     for line in text.split("\n"):
         if line.endswith(r"\\"):
             assert "|" not in line
+
+
+def test_levels_that_look_alike_are_told_apart_in_every_table(rng: np.random.Generator) -> None:
+    names = np.array(["Ward 1", "Ward\u00a01", "Ward 1 ", "Ward 2"])
+    data = pd.DataFrame({"y": rng.normal(size=40), "g": names[np.arange(40) % 4]})
+    post = fake_posterior(bmx.Model("y ~ 1 + (1 | g)", data), rng)
+    assert set(post.group_effects()["level"]) == set(names)  # tables for work keep the names
+    summary = post.summary()
+    for text in (str(summary), summary._repr_html_()):
+        assert all(name in text for name in ("Ward 1", "Ward\\xa01", "Ward 1\\x20", "Ward 2"))
+    assert r"Ward\textbackslash{}xa01" in summary.to_latex()
+    assert r"Ward\\xa01" in summary.to_markdown()
