@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import warnings
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def own_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages fit the first model again and again: one fit serves all of them."""
     whole = bmx.Model.fit
 
+    @wraps(whole)  # what a file says of a run is held against its arguments
     def fit(model: bmx.Model, *args: Any, **options: Any) -> Any:
         plain = str(model.formula) == "Reaction ~ Days + (Days | Subject)" and options == {
             "seed": 1
