@@ -144,10 +144,10 @@ class RefitsLaw(DrawsLaw):
             found[name] = np.maximum(found[name], 0.0)
         if endless.any():
             groups = self.linear_predictor.grouping
-            share = [covariance_of(g).by_sd((self.sd[g.name][0, endless] > 0).sum(axis=0))
-                     for g in groups]  # fmt: skip
-            share = np.concatenate([*share, np.zeros(len(labels) - sum(map(len, share)))])
-            share = share / len(self.gone)
+            counts = [covariance_of(g).by_sd((self.sd[g.name][0, endless] > 0).sum(axis=0))
+                      for g in groups]  # fmt: skip
+            counts.append(np.zeros(len(labels) - sum(map(len, counts))))
+            share = np.concatenate(counts) / len(self.gone)
             found["sd_upper"] = np.where(share > (1 - asked.ci_prob) / 2, np.inf, found["sd_upper"])
             for name in ("sd", "variance"):
                 found[name] = np.where(share >= 0.5, np.inf, found[name])  # of medians
