@@ -16,6 +16,7 @@ from bayesmix.memory import check_memory
 
 __all__ = ["KnownCovariance", "known_covariance"]
 
+_LARGEST = 1e150  # of an entry, whose square is a number
 _SYMMETRIC = 1e-8  # of a pair's own variances
 _DETERMINED = 1e-9  # of a level's variance, left when the others are given
 _COLUMNS = 256  # of the inverse of a precision at a time
@@ -213,7 +214,7 @@ def _of_frame(frame: pd.DataFrame, name: str) -> KnownCovariance:
 
 def _check_entries(A: np.ndarray, labels: tuple[str, ...], name: str) -> None:
     """Finite, positive on the diagonal, symmetric, and no pair closer than a level to itself."""
-    at = _first(~np.isfinite(A))
+    at = _first(~(np.abs(A) < _LARGEST))
     if at:
         i, j = at
         raise DataError(f"{name} has {A[i, j]} in row {labels[i]!r}, column {labels[j]!r}")
@@ -287,8 +288,8 @@ def _of_precision(inverse: Any, labels: tuple[str, ...], name: str) -> KnownCova
     n, m = inverse.shape
     if n != m or n != len(labels):
         raise DataError(f"{name} is {n} by {m} with {len(labels)} labels; all three must be equal")
-    if not np.isfinite(inverse.data).all():
-        raise DataError(f"the inverse {name} has values that are not finite")
+    if not (np.abs(inverse.data) < _LARGEST).all():
+        raise DataError(f"the inverse {name} has values that are not finite, or beyond 1e150")
     own = inverse.diagonal()
     low = np.flatnonzero(own <= 0)
     if low.size:

@@ -333,7 +333,8 @@ def _phi_prior(
     if parameter.vine is not None:
         return VINE, entry.prior.parameters["eta"] - 1.0, parameter.vine
     if entry.prior.distribution == "Normal":
-        return _value_prior_codes(entry.prior)
+        kind, a, b = _value_prior_codes(entry.prior)
+        return kind, a / parameter.unit, b / parameter.unit
     if parameter.support == "interval":  # uniform over all of it
         return codes.HALF_FLAT, 0.0, 0.0
     return scale_prior_codes(entry.prior)

@@ -76,17 +76,12 @@ class RowData(Packed):
         """The arrays in buffers that others of these have been written from; no copies."""
         made = cls.__new__(cls)
         made.ints, made.floats = ints, floats
-        at = HEADER
-        for names, buffer in ((cls._INTS, ints), (cls._FLOATS, floats)):
-            ends = ints[at : at + len(names) + 1].tolist()
-            for k, name in enumerate(names):
-                setattr(made, name, buffer[ends[k] : ends[k + 1]])
-            at += len(ends)
+        made._shapes = dict.fromkeys((*cls._INTS, *cls._FLOATS), (-1,))
         n, p, n_z = made.sizes[:3].tolist()
-        made.index = made.index.reshape(-1, n)
-        made.X, made.Z = made.X.reshape(p, n), made.Z.reshape(n_z, n)
+        made._shapes |= {"index": (-1, n), "X": (p, n), "Z": (n_z, n)}
         if made.trials.size > n:
             made.trials = made.trials.reshape(n, -1)
+            made._shapes["trials"] = made.trials.shape
         return made
 
     def of_rows(self, rows: slice | np.ndarray) -> Self:

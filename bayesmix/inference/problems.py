@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bayesmix.design import Design
+from bayesmix.design import Design, LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.problem import Problem, build_problem
 from bayesmix.inference.kernel_cache import announce_compilation
@@ -60,7 +60,8 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
     """Return what the predictor of sigma is to the algebra: a coefficient each, by stratum.
 
     Rows with the same values of its columns are one stratum. Where the intercept has its
-    prior at the columns' means the coefficients are those of centred columns.
+    prior at the columns' means the coefficients are those of centred columns, and all are those
+    of columns near one.
 
     Parameters
     ----------
@@ -89,17 +90,34 @@ def row_scale(model: StatedModel, design: Design) -> RowScale | None:
         at, slopes = predictor.fixed_effects.index("Intercept"), list(predictor.slopes)
         X[:, slopes] -= predictor.means[slopes]
         change[at, slopes] = -predictor.means[slopes]
+    units = _units_of_sigma(model, predictor, X)
+    X, change = X * units, change * units
     return RowScale(
         X=X, offset=found[:, p], stratum=stratum.reshape(-1).astype(np.int64),
         parameters=tuple(
             ResidualParameter(
-                name=f"sigma: {name}", support="real", start=0.0, prior=("Flat", {})
+                name=f"sigma: {name}", support="real", start=0.0, prior=("Flat", {}), unit=unit
             )
-            for name in predictor.fixed_effects
+            for name, unit in zip(predictor.fixed_effects, units.tolist(), strict=True)
         ),
         variable=model.names.of("sigma").beta,
         change=change,
     )  # fmt: skip
+
+
+def _units_of_sigma(model: StatedModel, predictor: LinearPredictor, X: np.ndarray) -> np.ndarray:
+    """Powers of ten that bring sigma's columns near one, shape (p,); no digit changes by them.
+
+    A search takes steps in units of the coefficients, and so do differences. Priors that are
+    not normal are of the formula's coefficients, and leave these as they are.
+    """
+    sizes = np.sqrt(np.mean(X**2, axis=0))
+    units = 10.0 ** -np.round(np.log10(np.where(sizes > 0, sizes, 1.0)))
+    for j, name in enumerate(predictor.fixed_effects):
+        prior = model.prior_entries.of_residual(f"sigma: {name}").prior
+        if prior.distribution not in {"Normal", "Flat"}:
+            units[j] = 1.0
+    return units
 
 
 def glmm_problem(

@@ -43,19 +43,21 @@ class CovarianceParameter:
     upper: float
 
 
-def covariance_parameters(model: StatedModel) -> list[CovarianceParameter]:
+def covariance_parameters(model: StatedModel, parameter: str = "mu") -> list[CovarianceParameter]:
     """List the parameters of a model's structures: grouping factors, then the residual.
 
     Parameters
     ----------
     model : StatedModel
+    parameter : str
+        The predictor whose grouping factors are meant; the residual is beside mu's.
 
     Returns
     -------
     list of CovarianceParameter
     """
     found = []
-    for group in model.design.mu.groups:
+    for group in model.design.predictors[parameter].groups:
         for part in covariance_of(group).parts:
             for name, own in part.named_parameters().items():
                 label = f"{name} of {_block_in_words(group, part)}" if part.suffix else name
@@ -64,7 +66,7 @@ def covariance_parameters(model: StatedModel) -> list[CovarianceParameter]:
                         group=group.name, name=name, label=label, lower=own.lower, upper=own.upper
                     )
                 )
-    if model.residual is None:
+    if model.residual is None or parameter != "mu":
         return found
     structure = model.residual
     ends = {one.name: (one.lower, one.upper) for one in structure.parameters
@@ -97,7 +99,7 @@ def values_of_parameters(
     found : list of CovarianceParameter
     values : Values
     """
-    own = own_parameters(model, values)
+    own = own_parameters(model, values) if any(p.group == "Residual" for p in found) else {}
     return [
         own[p.name] if p.group == "Residual" else values.structure[p.group][p.name] for p in found
     ]

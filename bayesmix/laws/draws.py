@@ -176,7 +176,7 @@ class DrawsLaw(DrawnRows):
         self, asked: Asked
     ) -> tuple[list[tuple[str, str]], Columns, list[str]]:
         """Group and name of each parameter of a covariance structure, and their columns."""
-        found = covariance_parameters(self.model)
+        found = covariance_parameters(self.model, self.parameter)
         draws = values_of_parameters(self.model, found, self.values)
         labels = [(p.group, p.label) for p in found]
         return labels, self._summarise(self._stacked(draws), asked.of_draws()), []

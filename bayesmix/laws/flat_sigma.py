@@ -50,7 +50,7 @@ class FlatSigma(Criteria, ModeRows):
     def flat_in_words(self) -> str:
         """Where the likelihood is flat in the rows' sigma; empty if it is not."""
         at = self._taken_up
-        taken_up = self.model.design.row_labels[at] if at.any() else ()
+        taken_up = self.model.design.row_labels[at].tolist() if at.any() else []
         flat = [f"sigma: {name}" for name in self._flat_coefficients]
         if not flat and len(taken_up):
             flat = [f"the residual sd of row {_listed(taken_up)}"]
@@ -98,7 +98,7 @@ class FlatSigma(Criteria, ModeRows):
     def _check_profile(self) -> None:
         super()._check_profile()
         if self._taken_up.any():
-            rows = _listed(self.model.design.row_labels[self._taken_up])
+            rows = _listed(self.model.design.row_labels[self._taken_up].tolist())
             raise NotSupportedError(
                 'ci_method="profile" is of the likelihood of ML, which rises for ever as the sigma '
                 f"of row {rows} falls, since the fixed effects meet it exactly; take "

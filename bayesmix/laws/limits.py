@@ -125,7 +125,7 @@ class Limits(Mode):
             if not reproduced(gp, self.co, found, rises).shape[1]:
                 return None
             flat = beta[:, None] / max(float(np.linalg.norm(beta)), 1e-300)
-            return self._along(gp, flat, np.ones((1, 1)))
+            return replace(self._along(gp, flat, np.ones((1, 1))), with_sds=True)
         rows = (gp.rows.X.T * np.nan_to_num(rises)[:, None]) @ flat
         if rows.any():
             return self._along(gp, flat, rows[gp.rows.says])

@@ -34,12 +34,16 @@ class RanAway:
         tells the way of what moves along it mainly.
     thresholds : ndarray, shape (T, k), or None
         The same of the thresholds of ordered categories.
+    with_sds : bool
+        Whether standard deviations of group effects grow with them: effects that reproduce every
+        outcome.
     """
 
     directions: np.ndarray
     upwards: np.ndarray
     is_exact: bool = True
     thresholds: np.ndarray | None = None
+    with_sds: bool = False
 
     def of(self, columns: slice) -> RanAway:
         """The same of some of the coefficients."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from scipy import special
 
+from bayesmix.covariance import covariance_of
 from bayesmix.laws.draws import DrawsLaw
 from bayesmix.laws.jointly import Averaged, DrawnJointly, Inverse, Jointly
 from bayesmix.laws.linear import for_each_block
@@ -68,7 +69,16 @@ class RefitsLaw(DrawsLaw):
                 if parameters["thresholds"] is self.parameters["thresholds"]:
                     parameters["thresholds"] = self.parameters["thresholds"].copy()
                 parameters["thresholds"][0, k] += one.limits_of_thresholds()
-        return replace(self.values, beta=beta, parameters=parameters, others=others)
+        sd, endless = self.values.sd, self._endless
+        if endless.any():
+            far = endless[None, :, None]
+            sd = {name: np.where(far & (v > 0), np.inf, v) for name, v in sd.items()}
+        return replace(self.values, beta=beta, sd=sd, parameters=parameters, others=others)
+
+    @property
+    def _endless(self) -> np.ndarray:
+        """In which refits standard deviations have no bound, shape (B,)."""
+        return np.asarray([one is not None and one.with_sds for one in self.gone], dtype=bool)
 
     @property
     def _where_searches_ended(self) -> Self:
@@ -126,11 +136,32 @@ class RefitsLaw(DrawsLaw):
     def components(self, asked: Asked) -> tuple[list[tuple[str, str]], Columns]:
         """Group and effect of each standard deviation, and their columns."""
         asked = _plain(asked)
-        labels, found = DrawsLaw.components(self, asked)
-        found = self._limited(found, lambda law: DrawsLaw.components(law, asked)[1])
+        endless = self._endless
+        above = self._above_all(endless)
+        labels, found = DrawsLaw.components(above, asked)
+        found = above._limited(found, lambda law: DrawsLaw.components(law, asked)[1])
         for name in ("sd_lower", "sd_upper"):
             found[name] = np.maximum(found[name], 0.0)
+        if endless.any():
+            groups = self.linear_predictor.grouping
+            counts = [covariance_of(g).by_sd((self.sd[g.name][0, endless] > 0).sum(axis=0))
+                      for g in groups]  # fmt: skip
+            counts.append(np.zeros(len(labels) - sum(map(len, counts))))
+            share = np.concatenate(counts) / len(self.gone)
+            found["sd_upper"] = np.where(share > (1 - asked.ci_prob) / 2, np.inf, found["sd_upper"])
+            for name in ("sd", "variance"):
+                found[name] = np.where(share >= 0.5, np.inf, found[name])  # of medians
         return labels, found
+
+    def _above_all(self, endless: np.ndarray) -> Self:
+        """The same law where sds of some refits, which have no bound, are the largest of all."""
+        if not endless.any():
+            return self
+        sd = {
+            name: np.where(endless[None, :, None] & (v > 0), v.max(axis=(0, 1)), v)
+            for name, v in self.sd.items()
+        }
+        return replace(self, sd=sd)
 
     def correlations(self, asked: Asked) -> tuple[list[tuple[str, str, str]], Columns]:
         """Group and pair of effects of each correlation, and their columns."""

@@ -65,7 +65,9 @@ class Model(FittableModel, PoolingExtremes):
         One row per observation. It is never modified. Also a parquet file, a folder of them
         (``"rows/"``), a pyarrow dataset, a polars LazyFrame, a DuckDB relation or a Dask or
         Spark DataFrame: of a normal response sums are kept and no rows, of another a table of
-        the rows that differ, with their numbers.
+        the rows that differ, with their numbers. Where more than 250,000 of these differ,
+        `fit_eb` writes all rows into a temporary file (in the folder that ``TMPDIR`` names) and
+        goes over that, a block at a time.
     family : str or Family
         The response distribution: a name such as ``"poisson"``, with its default
         link, or an object such as ``bmx.families.Binomial(link="probit")``.

@@ -32,6 +32,9 @@ class ResidualParameter:
         the Jacobian from partial correlations to the matrix.
     entry : str
         What its prior is called, where that is not its own name.
+    unit : float
+        What one of it is in units of what its prior is of: that of a coefficient of a column of
+        ten thousands is one of a column of ones.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ResidualParameter:
     upper: float = 1.0
     vine: float | None = None
     entry: str = ""
+    unit: float = 1.0
 
     @property
     def prior_name(self) -> str:

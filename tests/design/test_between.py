@@ -146,3 +146,13 @@ def test_default_priors_are_in_units_of_the_diagonal(
     unit = A / np.sqrt(np.outer(np.diag(A), np.diag(A)))
     same = bmx.Model(FORMULA, data, matrices={"A": unit}).prior_entries.mu.sd["g"][0].prior
     assert same.parameters["beta"] == plain
+
+
+@pytest.mark.parametrize("word", ["cov", "precision"])
+def test_entries_whose_squares_are_no_numbers_are_refused(word: str) -> None:
+    levels = [f"g{k}" for k in range(4)]
+    A = pd.DataFrame(np.eye(4), index=levels, columns=levels)
+    A.iloc[0, 0] = 1e308
+    data = pd.DataFrame({"y": np.arange(12.0) % 5, "g": np.array(levels)[np.arange(12) % 4]})
+    with pytest.raises(DataError, match="1e"):
+        bmx.Model(f"y ~ 1 + (1 | gr(g, {word}=A))", data, matrices={"A": A})

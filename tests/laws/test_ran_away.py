@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import optimize
 
+import bayesmix as bmx
+from bayesmix.errors import SeparationWarning
 from bayesmix.inference.separation import rising_directions
 from bayesmix.laws.ran_away import RanAway, limits_along, ran_away_along
 
@@ -81,3 +84,25 @@ def test_refits_without_directions_add_nothing() -> None:
     found = limits_along((None, gone), np.eye(2))
     assert found is not None
     assert found.tolist() == [[0, np.inf], [0, 0]]
+
+
+def test_standard_deviations_of_effects_that_reproduce_every_outcome_have_no_bound() -> None:
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(10), 2)
+    p = 1 / (1 + np.exp(-2 * rng.normal(size=10)[g]))
+    data = pd.DataFrame({"g": [f"g{i}" for i in g], "y": rng.binomial(1, p)})
+    fit = bmx.Model("y ~ 1 + (1 | g)", data, family="bernoulli").fit_eb()
+    with pytest.warns(SeparationWarning, match="Intercept in"):
+        boot = fit.bootstrap(60, seed=1)
+    sd = boot.draws()["sd(g, Intercept)"].to_numpy()
+    endless = np.isinf(sd)
+    assert 2 <= endless.sum() < 15  # refits in which each group has but one outcome
+    assert "Intercept in" in boot.separation
+    table = boot.variance_components()
+    assert table["sd_upper"][0] == np.inf
+    assert table["sd"][0] == pytest.approx(np.median(sd))
+    half = boot.variance_components(ci_prob=0.5)  # whose tail holds them
+    assert half["sd_upper"][0] == pytest.approx(np.quantile(sd, 0.75))
+    row = boot.intervals().set_index("parameter").loc["sd(g, Intercept)"]
+    assert row["upper"] == np.inf
+    assert np.isnan(row["se"])

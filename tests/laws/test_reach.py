@@ -187,3 +187,81 @@ def test_correlations_of_many_positions_are_made_only_where_they_are_asked_for(
     post.group_effects(diagnostics=False)
     with pytest.raises(NotSupportedError, match="correlation matrices of 5 effects by `g`"):
         post.predict(table[:3].assign(g=99))
+
+
+@pytest.fixture(scope="module")
+def counts() -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    n_g, n_t = 40, 6
+    g, t = np.repeat(np.arange(n_g), 2 * n_t), np.tile(np.repeat(np.arange(n_t), 2), n_g)
+    C = np.linalg.cholesky(0.7 ** np.abs(np.subtract.outer(np.arange(n_t), np.arange(n_t))))
+    b, c = (np.repeat((rng.normal(size=(n_g, n_t)) @ C.T).ravel(), 2) for _ in range(2))
+    x, m1, m2 = rng.normal(size=len(g)), *(rng.integers(0, 12, len(g)).astype(str) for _ in "12")
+    mu = np.exp(0.8 + 0.3 * x + 0.8 * b)
+    zeros = rng.random(len(g)) < 1 / (1 + np.exp(0.5 - 2.0 * c))
+    return pd.DataFrame({
+        "g": g, "t": t, "x": x, "m1": m1, "m2": m2,
+        "many": rng.poisson(mu * rng.gamma(3.0, 1 / 3.0, len(g))),
+        "y": np.where(zeros, 0, rng.poisson(np.exp(1.5 + 0.3 * x))),
+    })  # fmt: skip
+
+
+LATER = pd.DataFrame({"g": [0, 0, 1, 99], "t": [7, 9, 6, 8], "x": [0.1, 0.2, -0.3, 0.0]})
+MEMBERS = pd.DataFrame({"m1": ["zz", "1", "yy"], "m2": ["2", "3", "zz"], "x": [0.1, 0.2, -0.3]})
+
+
+@pytest.mark.parametrize(
+    ("term", "new"), [("ar1(t | g)", LATER), ("(1 | mm(m1, m2))", MEMBERS)], ids=["ar1", "mm"]
+)
+def test_several_predictors_reach_as_far_as_one(
+    counts: pd.DataFrame, term: str, new: pd.DataFrame
+) -> None:
+    formula, family = f"many ~ x + {term}", "negative_binomial"
+    one = bmx.Model(formula, counts, family=family).fit_eb()
+    several = bmx.Model([formula, "alpha ~ 1"], counts, family=family).fit_eb()
+    expected, found = (fit.predict(new, kind="linear") for fit in (one, several))
+    np.testing.assert_allclose(found["estimate"], expected["estimate"], atol=1e-5)
+    np.testing.assert_allclose(found["sd"], expected["sd"], rtol=0.02)
+    mean = several.predict(new)["estimate"].to_numpy()
+    np.testing.assert_allclose(mean, one.predict(new)["estimate"], rtol=0.03)
+
+
+def test_each_predictor_has_its_own_new_positions(counts: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        eb = bmx.Model(
+            ["y ~ x", "zi ~ 1 + ar1(t | g)"], counts, family="zero_inflated_poisson"
+        ).fit_eb("map")
+    found = eb.predict(LATER, kind="linear", parameter="zi")
+    b = eb.group_effects("g", parameter="zi").set_index(["level", "effect"])["estimate"]
+    rho = float(eb.covariance_parameters(parameter="zi")["estimate"].iloc[0])
+    assert eb.covariance_parameters(parameter="all")["predictor"].tolist() == ["zi"]
+    assert not len(eb.covariance_parameters())
+    center = float(eb.fixed_effects(parameter="zi")["estimate"].iloc[0])
+    last = [b.get((str(g), "ar1(t)[5]"), b.get((g, "ar1(t)[5]"), 0.0)) for g in LATER["g"]]
+    expected = center + rho ** (LATER["t"].to_numpy() - 5.0) * np.asarray(last)
+    np.testing.assert_allclose(found["estimate"], expected, rtol=1e-6)
+    # The mean combines the predictors, and knows the positions of both.
+    mu = eb.predict(LATER, parameter="mu")["estimate"]
+    zi = eb.predict(LATER, parameter="zi")["estimate"]
+    mean = eb.predict(LATER)["estimate"]
+    assert (mean < mu * 1.3).all()
+    np.testing.assert_allclose(mean, (1 - zi) * mu, rtol=0.3)
+
+
+@pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
+def test_draws_of_each_predictor_reach_new_positions(counts: pd.DataFrame) -> None:
+    fit = bmx.Model(["y ~ x", "zi ~ 1 + ar1(t | g)"], counts, family="zero_inflated_poisson").fit(
+        300, tune=300, chains=2, seed=1, progress=False
+    )
+    far = LATER.assign(t=[400, 500, 5, 400])
+    draws = fit.predict_draws(far, kind="linear", parameter="zi", seed=2)
+    population = fit.predict(far, kind="linear", parameter="zi", groups="population")
+    sd = float(fit.variance_components(parameter="zi")["sd"].iloc[0])
+    values = draws.to_numpy().reshape(-1, len(far))
+    # A time far away knows nothing of its level: the law of a new one.
+    assert abs(values[:, 0].mean() - population["estimate"].iloc[0]) < 0.3
+    assert values[:, 0].std() == pytest.approx(np.hypot(sd, population["sd"].iloc[0]), rel=0.5)
+    known = fit.predict(LATER.iloc[2:3].assign(t=5), kind="linear", parameter="zi")
+    assert values[:, 2].mean() == pytest.approx(float(known["estimate"].iloc[0]), abs=0.2)
+    assert fit.predict(far)["estimate"].notna().all()

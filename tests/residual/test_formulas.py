@@ -536,3 +536,61 @@ def test_coefficients_of_sigma_have_a_table(data: pd.DataFrame) -> None:
     assert fit.variance_components(parameter="sigma").empty
     with pytest.raises(FormulaError, match="did you mean 'residual'"):
         bmx.Model(["y ~ x", "residuals ~ ar1(t | g)"], data)
+
+
+@pytest.fixture(scope="module")
+def far_from_one() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    n_g, n_t = 60, 8
+    g, t, z = np.repeat(np.arange(n_g), n_t), np.tile(np.arange(n_t), n_g), rng.normal(size=480)
+    C = np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(np.arange(n_t), np.arange(n_t))))
+    e = (rng.normal(size=(n_g, n_t)) @ C.T).ravel() * np.exp(-0.3 + 0.4 * z)
+    y = 1 + 0.5 * t + rng.normal(size=n_g)[g] + e
+    far, tiny = 20_000 + 5000 * z, 1e-6 * z
+    return pd.DataFrame({"g": g, "t": t, "z": z, "far": far, "tiny": tiny, "y": y})
+
+
+@pytest.mark.parametrize("residual", [(), ("residual ~ ar1(t | g)",)], ids=["plain", "ar1"])
+@pytest.mark.parametrize("method", ["reml", "map"])
+@pytest.mark.parametrize(
+    ("column", "unit"), [("far", 5000.0), ("tiny", 1e-6), ("0 + far + C(t)", 5000.0)]
+)
+def test_coefficients_of_sigma_do_not_mind_the_scale_of_their_column(
+    far_from_one: pd.DataFrame, column: str, unit: float, method: Any, residual: Any
+) -> None:
+    found, expected = (
+        bmx.Model(["y ~ t + (1 | g)", f"sigma ~ {one}", *residual], far_from_one).fit_eb(method)
+        for one in (column, "0 + z + C(t)" if column.startswith("0") else "z")
+    )
+    assert found.converged
+    if not column.startswith("0") or method == "reml":  # else priors hold other intercepts
+        assert found.loglik == pytest.approx(expected.loglik, abs=1e-6)
+        one, other = (
+            fit.fixed_effects(parameter="sigma").set_index("term") for fit in (found, expected)
+        )
+        name = "far" if "far" in column else column
+        values = one.loc[name, ["estimate", "sd"]].to_numpy(dtype=float) * unit
+        np.testing.assert_allclose(
+            values, other.loc["z", ["estimate", "sd"]].to_numpy(dtype=float), rtol=1e-5
+        )
+
+
+def test_draws_and_profiles_of_sigma_do_not_mind_it_either(far_from_one: pd.DataFrame) -> None:
+    formulas = ["y ~ t + (1 | g)", "sigma ~ far", "residual ~ ar1(t | g)"]
+    model = bmx.Model(formulas, far_from_one)
+    eb = model.fit_eb("ml")
+    wald, profile = (
+        eb.fixed_effects(parameter="sigma", ci_method=how).set_index("term")
+        for how in ("wald", "profile")
+    )
+    ends = ["lower", "upper"]
+    np.testing.assert_allclose(profile.loc["far", ends].to_numpy(dtype=float),
+                               wald.loc["far", ends].to_numpy(dtype=float), rtol=0.03)  # fmt: skip
+    draws = model.fit(500, chains=2, seed=1, progress=False).fixed_effects(parameter="sigma")
+    found = draws.set_index("term").loc["far"]
+    assert found["estimate"] == pytest.approx(wald.loc["far", "estimate"], rel=0.05)
+    assert found["sd"] == pytest.approx(wald.loc["far", "sd"], rel=0.15)
+    prior = {"sigma: far": bmx.Prior("Normal", mu=0.0, sigma=1e-6)}
+    own = bmx.Model(formulas, far_from_one, priors=prior)
+    held = own.fit_eb("map").fixed_effects(parameter="sigma").set_index("term").loc["far"]
+    assert abs(held["estimate"]) < 3e-6  # the prior is of the formula's coefficient

@@ -13,6 +13,7 @@ from bayesmix.laws.marginal_covariance import marginal_covariance
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
+from bayesmix.results.tabular.by_predictor import by_predictor
 from bayesmix.results.tabular.rows_of_level import rows_of_level
 
 __all__ = ["CovarianceTables"]
@@ -26,6 +27,7 @@ class CovarianceTables(HasLaw):
         self,
         ci_prob: float = 0.95,
         *,
+        parameter: str = "mu",
         ci_kind: IntervalKind | None = None,
         point: Point | None = None,
         diagnostics: bool | None = None,
@@ -40,7 +42,7 @@ class CovarianceTables(HasLaw):
 
         Parameters
         ----------
-        ci_prob, ci_kind, point, diagnostics
+        ci_prob, parameter, ci_kind, point, diagnostics
             As in `fixed_effects`.
         ci_method : {"profile", "wald"}, optional
             As in `variance_components`, or a normal interval on the scale without ends: the
@@ -53,7 +55,8 @@ class CovarianceTables(HasLaw):
         DataFrame
             One row per parameter, none where the model has no such structure: group,
             parameter, estimate, sd, lower, upper; of a posterior also ess_bulk, ess_tail,
-            r_hat. Where two terms of a grouping factor have a parameter of one name, the
+            r_hat. The name of the predictor stands first, in ``predictor``, where all are
+            asked for. Where two terms of a grouping factor have a parameter of one name, the
             term is said: ``rho_1 of ar1(occasion)``.
 
             For empirical Bayes sd is by the delta method, and limits lie within the range: a
@@ -81,7 +84,12 @@ class CovarianceTables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        return tables.covariance_parameters_table(self._law, asked)[0]
+        return by_predictor(
+            self._law,
+            parameter,
+            lambda law: tables.covariance_parameters_table(law, asked)[0],
+            "predictor",
+        )
 
     def marginal_covariance(
         self,

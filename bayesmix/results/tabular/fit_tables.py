@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -14,6 +13,7 @@ from bayesmix.laws.base import Asked, DegreesOfFreedom, IntervalMethod, Law, ask
 from bayesmix.laws.summaries import IntervalKind, Point
 from bayesmix.results.having_law import HasLaw
 from bayesmix.results.tabular import tables
+from bayesmix.results.tabular.by_predictor import by_predictor
 
 __all__ = ["Tables"]
 
@@ -113,7 +113,7 @@ class Tables(HasLaw):
                 return found
             return tables.exponentiated(found, self.model.family, law.parameter)
 
-        return self._by_predictor(parameter, table)
+        return by_predictor(self._law, parameter, table)
 
     @asks_the_law
     def family_parameters(
@@ -349,8 +349,8 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        return self._by_predictor(
-            parameter, lambda law: tables.variance_components_table(law, asked)
+        return by_predictor(
+            self._law, parameter, lambda law: tables.variance_components_table(law, asked)
         )
 
     @asks_the_law
@@ -401,19 +401,9 @@ class Tables(HasLaw):
             ci_prob=ci_prob, ci_kind=ci_kind, point=point, diagnostics=diagnostics,
             ci_method=ci_method,
         )  # fmt: skip
-        return self._by_predictor(parameter, lambda law: tables.correlations_table(law, asked))
+        return by_predictor(self._law, parameter, lambda law: tables.correlations_table(law, asked))
 
     # -- inside ---------------------------------------------------------------
-
-    def _by_predictor(self, parameter: str, table: Callable[[Law], pd.DataFrame]) -> pd.DataFrame:
-        """Make a table of one linear predictor, or of all with their names in front."""
-        if parameter != "all":
-            one_of("parameter", parameter, (*self.model.design.predictors, "all"))
-            return table(self._law.of(parameter))
-        found = {name: table(self._law.of(name)) for name in self._law.predictors}
-        for name, rows in found.items():
-            rows.insert(0, "parameter", tables.text_column([name] * len(rows)))
-        return pd.concat([rows for rows in found.values() if len(rows)], ignore_index=True)
 
     def _group_tables(
         self, group: str | None, parameter: str, asked: Asked, *, wide: bool, with_fixed: bool,
@@ -461,4 +451,4 @@ class Tables(HasLaw):
                 long = tables.exponentiated(long, self.model.family, law.parameter)
             return tables.wide_table(long) if wide else long
 
-        return self._by_predictor(parameter, table)
+        return by_predictor(self._law, parameter, table)

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.shorten import one_line, shorten, told_apart
@@ -67,7 +68,7 @@ def apart(table: pd.DataFrame) -> pd.DataFrame:
         shown = shown.copy() if shown is table else shown
         for i, text in zip(at, spelt, strict=True):
             values[i] = text
-        shown.isetitem(k, pd.Series(values, index=table.index, dtype=object))
+        shown.isetitem(k, np.asarray(values, dtype=object))
     return shown
 
 
