@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from bayesmix.design.between import Between, levels_of_between
 from bayesmix.design.dates import day_alone
-from bayesmix.errors import DataError, FormulaError
+from bayesmix.errors import OWN_FILES, DataError, DataWarning, FormulaError
 from bayesmix.formula import Formula, GroupTerm
 from bayesmix.formula.structures import STRUCTURE_WORDS
 
@@ -19,6 +20,7 @@ __all__ = ["Levels", "learn_levels", "levels_of_known_covariance"]
 
 # Possible levels per row up to which those that occur are counted, not searched for.
 _SPARSE = 4
+_WHOLE = 2.0**53  # up to which a double is every whole number
 _FEW = 10_000  # values up to which each is written, be it the same as another
 
 
@@ -185,6 +187,15 @@ def _codes(column: pd.Series[Any], term: GroupTerm, formula: Formula) -> tuple[n
                 text=formula.text,
                 start=term.start,
                 stop=term.stop,
+            )
+        if values.size and np.abs(values).max() >= _WHOLE:
+            warnings.warn(
+                f"the grouping factor `{column.name}` holds {values[np.abs(values).argmax()]:.17g} "
+                "as a floating-point number: beyond 2^53 not every whole number is one, so codes "
+                "that differ may have become the same level; read them as text "
+                f"(pd.read_csv(..., dtype={{{column.name!r}: str}})) or as Int64",
+                DataWarning,
+                skip_file_prefixes=OWN_FILES,
             )
     if values.dtype.kind in "iu":
         lowest = values.min()

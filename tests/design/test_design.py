@@ -151,6 +151,7 @@ def test_memory_does_not_grow_with_the_number_of_levels() -> None:
     assert peaks[0] < 1.6 * data.memory_usage().sum()
 
 
+@pytest.mark.filterwarnings("ignore:the grouping factor `g` holds:bayesmix.errors.DataWarning")
 @pytest.mark.parametrize(
     "values",
     [

@@ -102,3 +102,18 @@ def test_numbers_in_the_notation_of_a_spreadsheet_are_warned_of_and_can_be_read(
     assert advice is not None
     read = eval(advice[1], {"pd": pd, "data": data})  # noqa: S307
     np.testing.assert_allclose(read, x, atol=0.051)
+
+
+def test_codes_that_a_double_cannot_hold_are_warned_of() -> None:
+    """A missing value makes pandas read whole numbers as doubles, and 2^53 + 1 as 2^53."""
+    codes = [2**53 + k for k in range(4)]
+    whole = pd.DataFrame({"y": np.sin(np.arange(24.0)), "id": codes * 6})
+    merged = whole.astype({"id": float})
+    with pytest.warns(DataWarning, match=r"`id` holds 9007199254740996 as a floating-point.*text"):
+        model = bmx.Model("y ~ 1 + (1 | id)", merged)
+    assert model.design.mu.groups[0].n_levels == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for kept in (whole, whole.astype(str).astype({"y": float}), whole.astype({"id": "Int64"})):
+            assert bmx.Model("y ~ 1 + (1 | id)", kept).design.mu.groups[0].n_levels == 4
+        bmx.Model("y ~ 1 + (1 | id)", merged.assign(id=merged["id"] - 2.0**53))
