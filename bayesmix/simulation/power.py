@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 
 from bayesmix.answering import answering
 from bayesmix.arguments import check_probability, checked_seed, one_of, whole_number
-from bayesmix.errors import ArgumentError, BayesmixError, BayesmixWarning
+from bayesmix.errors import OWN_FILES, ArgumentError, BayesmixError, BayesmixWarning
 from bayesmix.model import Model
 from bayesmix.results import EmpiricalBayes, Posterior
 from bayesmix.results.plots.look import Look, picture
@@ -112,7 +112,7 @@ def power(
     formula: str | None = None,
     seed: int | None = None,
     cores: int | None = None,
-    file: str | Path | None = None,
+    file: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Power:
     """Simulate data, fit them, and count how often an effect is found.
@@ -151,7 +151,8 @@ def power(
         Threads; as many as there are processors, up to 8, by default.
     file : str or path, optional
         Where what is found is written after every 50 data sets of a design. The same call goes
-        on from there after an interruption.
+        on from there after an interruption. Where it can no longer be written, the run goes on,
+        and a warning says so.
     progress : bool
 
     Returns
@@ -162,7 +163,9 @@ def power(
     ------
     ArgumentError
         If the test names nothing, the criterion does not suit it, a factor is not there, or the
-        file is of another call.
+        file is of another call, or damaged.
+    FileError
+        If `file` is no place for a file, or what is there is none.
 
     References
     ----------
@@ -200,7 +203,7 @@ def power(
         "options": {name: str(value) for name, value in sorted(options.items())},
         "rows": len(scenario.data), "seed": number,
     }  # fmt: skip
-    kept = Kept(None if file is None else Path(file), call)
+    kept = Kept(file, call)
     counted = Progress("data set", n * len(sizes), shown=progress)
     rows, done, interrupted = [], 0, False
     with warnings.catch_warnings():
@@ -224,6 +227,12 @@ def power(
             done += n
             rows.append({**size, **kept.of(size, n).summary(truth)})
     counted.close()
+    if kept.unwritten:
+        warnings.warn(
+            f"{kept.unwritten}: what was found since is in the result alone",
+            BayesmixWarning,
+            skip_file_prefixes=OWN_FILES,
+        )
     table = pd.DataFrame(rows)
     if truth is None or not question.coefficient >= 0:
         table = table.drop(columns=["exaggeration", "wrong_sign"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bmx
-from bayesmix.errors import ArgumentError
+from bayesmix.errors import ArgumentError, BayesmixWarning, FileError
 from bayesmix.results.testing.running import Progress
 from bayesmix.simulation import CalibrationRanks, Power
 from bayesmix.simulation.levels import with_levels
@@ -68,6 +73,64 @@ def test_levels_seeds_files_and_threads(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ArgumentError, match="no file that power"):
         bmx.power(scenario(), "arm[T.b]", file=tmp_path / "no.json", **call)
     assert whole.plot().axes[0].get_xlabel() == "levels of g"
+
+
+def test_a_damaged_file_is_named_and_a_cut_one_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "power.json"
+    call: dict[str, Any] = {"n": 60, "seed": 3, "progress": False, "file": path}
+    whole = bmx.power(scenario(), "arm[T.b]", **call)
+    first, *lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 2  # of 50 and of 10
+    # Killed within the last line: its data sets are made again.
+    path.write_bytes(first + lines[0] + lines[1][:20])
+    pd.testing.assert_frame_equal(bmx.power(scenario(), "arm[T.b]", **call).table, whole.table)
+    assert path.read_bytes() == first + b"".join(lines)
+    # A second process wrote the same piece.
+    path.write_bytes(first + lines[0] + lines[0] + lines[1])
+    pd.testing.assert_frame_equal(bmx.power(scenario(), "arm[T.b]", **call).table, whole.table)
+    piece = json.loads(lines[0])
+    changed = [
+        {**piece, name: value}
+        for name, value in itertools.product(("of", "answers", "from"), (None, [], {}, 1e308, -1))
+    ]
+    for k, value in itertools.product((0, 1), (None, [], "x", 1e308, True, 7)):
+        answers = [*piece["answers"]]
+        answers[0] = [value if j == k else entry for j, entry in enumerate(answers[0])]
+        if answers[0] != piece["answers"][0]:
+            changed.append({**piece, "answers": answers})
+    texts = [json.dumps(line).encode() for line in changed]
+    for text in [*texts, b"[" * 100_000, b"7", b"\xff", lines[0].replace(b"true", b"null", 1)]:
+        path.write_bytes(first + text + b"\n")
+        with pytest.raises(ArgumentError, match="damaged"):
+            bmx.power(scenario(), "arm[T.b]", **call)
+
+
+def test_a_place_that_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path, tmp_path / "pipe", tmp_path / "no" / "power.json", "a\0b", "/dev/zero"):
+        with pytest.raises(FileError):
+            bmx.power(scenario(), "arm[T.b]", n=2, seed=1, progress=False, file=place)
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "power.json"
+    call: dict[str, Any] = {"n": 60, "seed": 3, "progress": False}
+    whole = bmx.power(scenario(), "arm[T.b]", **call)
+    bmx.power(scenario(), "arm[T.b]", file=path, **{**call, "n": 5})
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+        with pytest.warns(BayesmixWarning, match="cannot be written: File too large"):
+            found = bmx.power(scenario(), "arm[T.b]", file=path, **call)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    pd.testing.assert_frame_equal(found.table, whole.table)
+    assert path.read_bytes() == before
+    again = bmx.power(scenario(), "arm[T.b]", file=path, **call)
+    pd.testing.assert_frame_equal(again.table, whole.table)
 
 
 def test_questions(sleepstudy: pd.DataFrame) -> None:
