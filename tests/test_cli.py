@@ -20,6 +20,7 @@ from bayesmix import cli, demo
 from bayesmix.cli.reading import read_table, with_identifiers, with_orders
 from bayesmix.cli.saying import in_shell_words
 from bayesmix.errors import DataError
+from tests.full_disk import full_disk
 
 
 @pytest.fixture
@@ -475,3 +476,55 @@ def test_the_package_runs_as_the_command_does(csv: Path) -> None:
         assert done[0].stderr == done[1].stderr
         assert done[0].returncode == done[1].returncode
         assert expected in done[1].stdout + done[1].stderr
+
+
+def test_a_full_disk_leaves_the_old_predictions_and_picture(
+    csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", "Reaction ~ Days + (1 | Subject)", str(csv), "--eb", "--quiet"]
+    saved, picture = csv.parent / "fit.nc", csv.parent / "check.png"
+    assert cli.main([*fit, "--output", str(saved)]) == 0
+    calls = [[*fit, "--predict", str(csv), "--to", str(csv.parent / f"out.{kind}")]
+             for kind in ("csv", "parquet")]  # fmt: skip
+    for call in [*calls, ["check", str(saved), "--to", str(picture)]]:
+        path = Path(call[-1])
+        assert cli.main(call) == 0
+        before = path.read_bytes()
+        capsys.readouterr()
+        with full_disk(1000):
+            assert cli.main(call) == 2
+        assert f"'{path}' cannot be written: File too large" in capsys.readouterr().err
+        assert path.read_bytes() == before
+    assert len(pd.read_csv(calls[0][-1])) == len(pd.read_parquet(calls[1][-1])) == 180
+    assert cli.main([*calls[0][:-1], "/dev/full"]) == 2
+    assert "'/dev/full' cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_codes_as_numbers_and_as_ordered_categories(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(115)
+    codes = np.array(["1", "01", "001"])
+    x = rng.normal(size=120)
+    grade = codes[np.digitize(x + rng.logistic(size=120), [-0.5, 0.6])]
+    path = tmp_path / "d.csv"
+    code = rng.choice([*codes, "2", "3", "4", "5"], size=120)
+    data = pd.DataFrame({"x": x, "grade": grade, "code": code, "y": x + rng.normal(size=120)})
+    data.to_csv(path, index=False)
+    given = ["fit", "grade ~ x", str(path), "--family", "cumulative", "--eb", "--quiet"]
+    assert cli.main([*given, "--order", "grade=1,01,001"]) == 0
+    ordered = pd.read_csv(path, dtype={"grade": str})
+    ordered["grade"] = pd.Categorical(ordered["grade"], list(codes), ordered=True)
+    right = bmx.Model("grade ~ x", ordered, family="cumulative").fit_eb()
+    shown = capsys.readouterr()
+    assert f"loglik {right.loglik:.2f}" in shown.out
+    assert "taken as numbers" not in shown.err
+    for formula in ("y ~ code", "y ~ s(x, by=code, k=4)"):
+        assert cli.main(["fit", formula, str(path), "--eb", "--quiet"]) == 0
+        said = capsys.readouterr().err
+        assert "column `code`" in said
+        assert "are one; if they are codes, write C(code)" in said
+    assert cli.main(["fit", "y ~ C(code)", str(path), "--eb", "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert "C(code)[T.01]" in shown.out
+    assert not shown.err

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
+import io
+import stat
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ from bayesmix.cli.reading import (
     with_orders,
 )
 from bayesmix.cli.saying import in_shell_words, show_warning
-from bayesmix.errors import BayesmixError, DataError, PriorError, SamplingError
+from bayesmix.errors import BayesmixError, DataError, FileError, PriorError, SamplingError
 
 __all__ = ["main"]
 
@@ -276,11 +278,27 @@ def _write_predictions(table: Any, new: Any, options: argparse.Namespace) -> Non
         print()
         found.to_csv(sys.stdout, index=False, lineterminator="\n")
         return
+    content = io.BytesIO()
     if is_parquet(options.to):
-        found.to_parquet(options.to, index=False)
+        found.to_parquet(content, index=False)
     else:
-        found.to_csv(options.to, index=False)
+        found.to_csv(content, index=False)
+    _write(options.to, content)
     print(f"\n{len(found)} predictions in {options.to}")
+
+
+def _write(target: Path, content: io.BytesIO) -> None:
+    """Write a file whole or not at all; a pipe or a device takes it as it comes."""
+    from bayesmix.results.files.places import as_path, found_there, write_whole
+
+    there = found_there(as_path(target))
+    if there is None or stat.S_ISREG(there.st_mode):
+        write_whole(target, content.getvalue())
+        return
+    try:
+        target.write_bytes(content.getvalue())
+    except OSError as error:
+        raise FileError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -290,7 +308,9 @@ def _check(options: argparse.Namespace) -> None:
     problems = fit._problems()
     print(fit.diagnostics() if hasattr(fit, "diagnostics") else "\n".join(fit._run_in_words()))
     figure = fit.check()
-    figure.savefig(options.to)
+    content = io.BytesIO()
+    figure.savefig(content, format=options.to.suffix.removeprefix(".") or "png")
+    _write(options.to, content)
     print("\nNothing was found wrong." if not problems else "\nFound wrong:")
     for problem in problems:
         print(f"- {in_shell_words(problem)}")

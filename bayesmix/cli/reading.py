@@ -136,10 +136,12 @@ def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
         named = set(_positions_that_are_names(formula))
         names |= {*formula.columns_of("group"), *formula.categorical, *named}
         numeric |= formula.numeric - named
-    names &= set(columns)
-    if not names:
+    ordered = {text.partition("=")[0].strip() for text in getattr(options, "orders", None) or []}
+    names = (names | ordered) & set(columns)
+    numeric = (numeric - ordered) & set(columns)
+    at = sorted(columns.index(name) for name in names | numeric)
+    if not at:
         return data
-    at = sorted(columns.index(name) for name in names)
     written = pd.read_csv(
         _source(options),
         index_col=False,
@@ -150,6 +152,9 @@ def with_identifiers(data: Any, options: argparse.Namespace) -> Any:
         encoding=options.encoding,
     ).set_axis([data.columns[k] for k in at], axis=1)
     for name in written:
+        if name not in names:
+            _warn_of_codes(data[name], written[name], options.data)
+            continue
         if _say_the_same(data[name], written[name], options.decimal):
             continue
         if name in numeric and data[name].dtype.kind in "iuf":
@@ -240,6 +245,23 @@ def _say_the_same(values: Any, written: Any, decimal: str) -> bool:
     # Beyond 2^53 a double no longer has every whole number.
     exact = values.dtype.kind in "iu" or bool((values.dropna().abs() < 2**53).all())
     return exact and bool(texts.str.fullmatch(plain).all())
+
+
+def _warn_of_codes(values: Any, written: Any, path: Path) -> None:
+    """Say which numbers of a predictor seem to be codes: 001 and 01 are one number, 1."""
+    texts = written.dropna().str.strip()
+    if values.dtype.kind not in "iuf" or not texts.str.fullmatch(r"0\d+").any():
+        return
+    alike = texts.groupby(values).unique()
+    alike = [list(found) for found in alike if len(found) > 1]
+    coded = [found for found in alike if any(re.fullmatch(r"0\d+", text) for text in found)]
+    if coded:
+        name = values.name
+        show_warning(
+            f"column `{name}` of {path} is taken as numbers, of which "
+            f"{' and '.join(coded[0][:3])} are one; if they are codes, write C({name}), which "
+            "takes them as they are written"
+        )
 
 
 def _missing_texts(options: argparse.Namespace) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from bayesmix.simulation import CalibrationRanks, Power
 from bayesmix.simulation.levels import with_levels
 from bayesmix.simulation.outcomes import Outcomes
 from bayesmix.simulation.question import Answer
+from tests.full_disk import full_disk
 from tests.results.plots.pictures import check_texts
 
 NUMBERS = {"Intercept": 0.0, "arm[T.b]": 1.0, "sd(g)": 0.5, "sigma": 1.0}
@@ -118,15 +117,11 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     whole = bmx.power(scenario(), "arm[T.b]", **call)
     bmx.power(scenario(), "arm[T.b]", file=path, **{**call, "n": 5})
     before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
-        with pytest.warns(BayesmixWarning, match="cannot be written: File too large"):
-            found = bmx.power(scenario(), "arm[T.b]", file=path, **call)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, former)
+    with (
+        full_disk(len(before) + 10),
+        pytest.warns(BayesmixWarning, match="cannot be written: File too large"),
+    ):
+        found = bmx.power(scenario(), "arm[T.b]", file=path, **call)
     pd.testing.assert_frame_equal(found.table, whole.table)
     assert path.read_bytes() == before
     again = bmx.power(scenario(), "arm[T.b]", file=path, **call)

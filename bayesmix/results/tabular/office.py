@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import io
 import os
 import re
+import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from stat import S_ISREG
@@ -107,21 +111,40 @@ def write_excel(
             )
     names = _sheet_names([given.title for given in tables])
     buffer = io.BytesIO()
-    with pd.ExcelWriter(buffer, engine="openpyxl") as writer:
-        for name, given in zip(names, tables, strict=True):
-            table = given.table.copy()
-            for column in table.columns:
-                if not pd.api.types.is_numeric_dtype(table[column]):
-                    table[column] = table[column].map(_plain)
-            table.to_excel(writer, sheet_name=name, index=False)
-            _literally(writer.sheets[name])
-        notes = [f"{t.title}: {t.note}" for t in tables if t.note]
-        about = [_xml(text) for text in (*lines, *notes)]
-        if about or not tables:
-            pd.DataFrame({"about": about}).to_excel(writer, sheet_name="About", index=False)
-            _literally(writer.sheets["About"])
+    try:
+        with pd.ExcelWriter(buffer, engine="openpyxl") as writer:
+            for name, given in zip(names, tables, strict=True):
+                table = given.table.copy()
+                for column in table.columns:
+                    if not pd.api.types.is_numeric_dtype(table[column]):
+                        table[column] = table[column].map(_plain)
+                table.to_excel(writer, sheet_name=name, index=False)
+                _literally(writer.sheets[name])
+            notes = [f"{t.title}: {t.note}" for t in tables if t.note]
+            about = [_xml(text) for text in (*lines, *notes)]
+            if about or not tables:
+                pd.DataFrame({"about": about}).to_excel(writer, sheet_name="About", index=False)
+                _literally(writer.sheets["About"])
+    except Exception as error:
+        # It goes by files of its own, and lxml has another error where these have no room.
+        if not isinstance(error, OSError) and not type(error).__module__.startswith("lxml"):
+            raise
+        _close_sheets(error)
+        raise FileError(
+            f"{str(target)!r} cannot be written, as drafts of its sheets in "
+            f"{tempfile.gettempdir()!r} cannot: {error}"
+        ) from error
     write_whole(target, buffer.getvalue())
     return target
+
+
+def _close_sheets(error: BaseException) -> None:
+    """Close the sheets that openpyxl was writing, which would complain when they are collected."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        stream = getattr(frame.f_locals.get("self"), "xf", None)
+        if inspect.isgenerator(stream):
+            with contextlib.suppress(Exception):
+                stream.close()
 
 
 def _needed(module: str, package: str, call: str, extra: str, instead: str) -> Any:

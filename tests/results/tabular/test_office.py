@@ -11,6 +11,7 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import ArgumentError, FileError, NotSupportedError
+from tests.full_disk import full_disk
 
 WORDS = {"Days": "days awake", "Subject": "person", "estimate": "ms", "308": "=the first"}
 
@@ -100,3 +101,11 @@ def test_what_is_no_table_is_refused() -> None:
     for wrong in ({"a": 1}, [1], None):
         with pytest.raises(ArgumentError, match="dict of tables by their titles"):
             bmx.tables(wrong)
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_workbook(eb: Any, tmp_path: Path) -> None:
+    path = eb.summary().to_excel(tmp_path / "fit.xlsx")
+    before = path.read_bytes()
+    with full_disk(1000), pytest.raises(FileError, match="cannot be written"):
+        eb.summary().to_excel(path)
+    assert path.read_bytes() == before
