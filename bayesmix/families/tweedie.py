@@ -53,6 +53,10 @@ class Tweedie(Positive):
             "xi": ("Beta", {"alpha": 1.0, "beta": 1.0}),
         }
 
+    def rises(self, y: np.ndarray, rows: Rows = NO_ROWS) -> np.ndarray:
+        """Down for a zero, whose probability tends to 1 as the mean falls under the log link."""
+        return np.where((y == 0) & (self.link == "log"), -1.0, 0.0)
+
     @large_is_infinite
     def variance(self, eta: Any, parameters: Mapping[str, Any], rows: Rows = NO_ROWS) -> np.ndarray:
         """Return phi mu^(1 + xi)."""

@@ -770,3 +770,30 @@ def test_a_level_without_trials_leaves_the_others_their_standard_errors() -> Non
     predicted = fit.predict(pd.DataFrame({"f": list("abc"), "t": 10}))
     np.testing.assert_allclose(predicted["estimate"][:2], 10 * p, rtol=1e-6)
     assert predicted.iloc[2].isna().all()
+
+
+def test_amounts_that_are_all_zero_separate() -> None:
+    """The others have glmmTMB's numbers without the level: it is `without` the level, too."""
+    rng = np.random.default_rng(102)
+    n, g = 400, np.arange(400) % 16
+    between = rng.normal(size=16) * 0.5
+    f, x = np.array(list("abcd"))[rng.integers(0, 4, n)], rng.normal(size=n)
+    mu = np.exp(0.4 + 0.3 * x + 0.5 * (f == "b") - 0.3 * (f == "d") + between[g])
+    number = rng.poisson(mu**0.5 / (1.3 * 0.5))
+    y = np.where(number > 0, rng.gamma(np.maximum(number, 1)) * 1.3 * 0.5 * mu**0.5, 0.0)
+    data = pd.DataFrame({"y": np.where(f == "c", 0.0, y), "x": x, "f": f, "g": g})
+    with pytest.warns(SeparationWarning, match=r"f\[T.c\] separates the outcomes"):
+        eb = bmx.Model("y ~ x + f + (1 | g)", data, family="tweedie").fit_eb()
+    assert "f[T.c]" in eb.separation
+    assert "Separation: f[T.c]" in str(eb.summary())
+    found = eb.fixed_effects()
+    without = bmx.Model("y ~ x + f + (1 | g)", data[f != "c"], family="tweedie").fit_eb()
+    assert np.isnan(found["sd"][3])
+    np.testing.assert_allclose(eb.loglik, without.loglik, atol=1e-5)
+    # R, glmmTMB(family = tweedie) of the rows without level c.
+    np.testing.assert_allclose(eb.loglik, -621.753208, atol=1e-5)
+    kept = found.drop(index=3)
+    wanted = [0.640587087, 0.279770164, 0.446684207, -0.436888109]
+    np.testing.assert_allclose(kept["estimate"], wanted, atol=2e-5)
+    wanted = [0.1630416478, 0.0624303602, 0.1412024459, 0.1603001799]
+    np.testing.assert_allclose(kept["sd"], wanted, rtol=2e-5)

@@ -51,12 +51,13 @@ class Estimable:
     def combined(self, C: np.ndarray) -> Estimable:
         """The same of linear combinations, C of shape (M, K)."""
         part = C != 0
-        value, tolerance = C @ self.value, np.abs(C) @ self.tolerance
-        if not self.linear:
-            value = np.where(part.astype(float) @ self.found > 0, np.inf, 0.0)
+        value = (
+            C @ self.value if self.linear
+            else np.where(part.astype(float) @ self.found > 0, np.inf, 0.0)
+        )  # fmt: skip
         return Estimable(
-            value=value, tolerance=tolerance, linear=self.linear, reasons=self.reasons,
-            empty=(part & self.empty).any(axis=1),
+            value=value, tolerance=np.abs(C) @ self.tolerance, linear=self.linear,
+            reasons=self.reasons, empty=(part & self.empty).any(axis=1),
         )  # fmt: skip
 
     def why(self) -> str:

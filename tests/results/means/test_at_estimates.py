@@ -10,6 +10,7 @@ import pytest
 from scipy import special
 
 import bayesmix as bmx
+from bayesmix.errors import DataWarning
 from tests.builders import several_data
 
 DATA = several_data()
@@ -102,3 +103,27 @@ def test_categories_given_a_group_are_averaged_over_its_effect() -> None:
         np.testing.assert_allclose(found[k], weight @ own / weight.sum(), atol=2e-4)
     of_last = fit.of_category(names[2]).predict(DATA.iloc[:3])["estimate"]
     np.testing.assert_allclose(of_last, found[:, 2], rtol=1e-6)
+
+
+def test_an_empty_cell_is_unknown_in_probabilities_without_foreign_warnings() -> None:
+    """R, MASS::polr(factor(y) ~ cell): means over the cells of each level of f."""
+    rng = np.random.default_rng(110)
+    f, h = np.array(list("abc"))[rng.integers(0, 3, 300)], rng.integers(0, 3, 300)
+    h = np.array(list("PQR"))[h]
+    there = ~((f == "c") & (h == "Q"))
+    f, h = f[there], h[there]
+    eta = 0.6 * (f == "b") - 0.7 * (h == "R") + 0.5 * ((f == "b") & (h == "R"))
+    y = np.digitize(eta + rng.logistic(size=len(f)), [-1, 0.3, 1.4]) + 1
+    data = pd.DataFrame({"y": pd.Categorical(y, ordered=True), "f": f, "h": h})
+    with pytest.warns(DataWarning, match="already determine"):
+        eb = bmx.Model("y ~ f * h", data, family="cumulative").fit_eb()
+    found = eb.marginal_means("f", kind="probability").table
+    cells = [
+        [0.304713521, 0.299125751, 0.236551860, 0.1596088676],
+        [0.291776931, 0.297183717, 0.242963171, 0.1680761813],
+        [0.516332103, 0.271480700, 0.139857710, 0.0723294869],
+    ]
+    wanted = np.mean(cells, axis=0)
+    np.testing.assert_allclose(found["estimate"][found["f"] == "a"], wanted, atol=1e-6)
+    assert found[["estimate", "sd"]][found["f"] == "c"].isna().all(axis=None)
+    assert found[["estimate", "sd"]][found["f"] != "c"].notna().all(axis=None)
