@@ -375,7 +375,12 @@ class EmpiricalBayes(TestsEffects, Bootstraps, ForMarginaleffects, Fit):
         found = ["The optimiser converged."] if self.method != "mivque0" else []
         if self.singular:
             found.append("The fit is singular: a variance is zero, or a correlation one in size.")
+        if reason := self._without_estimate():
+            found.append(f"Not all estimates have a standard error: {reason}.")
         return found
+
+    def _without_estimate(self) -> str:
+        return self._law.why_lost
 
     def _run(self) -> Mapping[str, Any]:
         return {"method": self.method, **versions()}

@@ -78,6 +78,10 @@ class Fit(
         )
         return self._fitted_again(model, same_family=family is None, **fit)
 
+    def _without_estimate(self) -> str:
+        """Which estimates are not finite, or have no standard error, in words."""
+        return ""
+
     def _called(self) -> str:
         """What the fit is called beside others."""
         raise NotImplementedError

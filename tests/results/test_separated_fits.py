@@ -95,6 +95,16 @@ def test_the_fit_says_so_in_its_summary(binary: LaplaceFit) -> None:
     assert 'method="map"' in text
 
 
+def test_it_is_said_beside_other_fits_and_in_the_methods(binary: LaplaceFit) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SeparationWarning)
+        other = binary.update(". ~ . - x")
+    beside = " ".join(str(bmx.compare_estimates(all=binary, fewer=other)).split())
+    assert f"all: {' '.join(binary.separation.split())}." in beside
+    assert f"fewer: {' '.join(other.separation.split())}." in beside
+    assert " ".join(binary.separation.split()) in " ".join(str(binary.methods()).split())
+
+
 def test_a_prior_holds_the_estimate(data: pd.DataFrame) -> None:
     fit = bmx.Model(FORMULA.format("y"), data, family="bernoulli").fit_eb("map")
     assert fit.separation == ""

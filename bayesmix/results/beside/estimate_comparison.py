@@ -205,7 +205,10 @@ class EstimateComparison:
                 )  # fmt: skip
         rows = [f"{n}: {fit.n_obs} rows" for n, fit in self.fits.items() if fit.n_obs is not None]
         footer = [f"Intervals are {100 * self.ci_prob:g} %, where a fit has any."]
-        footer += [fit.note for fit in self.fits.values() if fit.note]
+        footer += [
+            f"{name}: {fit.note}" if fit.is_own else fit.note
+            for name, fit in self.fits.items() if fit.note
+        ]  # fmt: skip
         foreign = [fit for fit in self.fits.values() if not fit.is_own]
         if any(len(fit.group_effects) for fit in foreign):
             footer.append(

@@ -78,7 +78,11 @@ def own_estimates(fit: Fit, ci_prob: float) -> Estimates:
         key: tables[key][list(columns)] if key in tables else frame(key, [])
         for key, columns in COLUMNS.items()
     }
-    return Estimates(name=fit._called(), n_obs=fit.model.design.n_obs, is_own=True, **found)
+    reasons = fit._without_estimate()
+    return Estimates(
+        name=fit._called(), n_obs=fit.model.design.n_obs, is_own=True,
+        note=f"{reasons}." if reasons else "", **found,
+    )  # fmt: skip
 
 
 def names_to_match(models: list[FittableModel]) -> tuple[TermNames, GroupNames]:

@@ -21,7 +21,7 @@ from bayesmix.errors import (
     DataWarning,
     NotSupportedError,
 )
-from bayesmix.results.check.nested import covariance_is_nested, same_levels
+from bayesmix.results.check.nested import covariance_is_nested, has_rules, same_levels
 from bayesmix.results.check.nested_beside import beside_not_nested, spanned
 from bayesmix.results.check.null_ratios import null_statistics
 from bayesmix.results.empirical_bayes import EmpiricalBayes
@@ -342,9 +342,14 @@ def _not_nested(small: FittableModel, large: FittableModel, chisq: float) -> str
     if chisq < -_RISE:
         return f"its deviance is higher by {-chisq:.4g} (or it did not converge)"
     if nested == "unknown":
+        why = (
+            "as rules for the covariance of effects are compared with few others"
+            if has_rules(one.groups, other.groups)
+            else "as the latter has several ways to one covariance"
+        )
         warnings.warn(
-            f"whether `{small.formula}` is nested in `{large.formula}` does not show, as the "
-            "latter has several ways to one covariance; the test takes it to be",
+            f"whether `{small.formula}` is nested in `{large.formula}` does not show, {why}; the "
+            "test takes it to be",
             DataWarning,
             stacklevel=3,
             skip_file_prefixes=OWN_FILES,

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesmix.design import Block, GroupingFactor
 
-__all__ = ["Nested", "covariance_is_nested", "same_levels"]
+__all__ = ["Nested", "covariance_is_nested", "has_rules", "same_levels"]
 
 Nested = Literal["yes", "no", "unknown"]
 
@@ -18,6 +18,14 @@ _SPAN = 1e-7  # relative error up to which a covariance is expressed
 _BELOW_ZERO = 1e-6  # relative size of an eigenvalue that is zero
 _MORE_PROBES = 12
 _DIRECTIONS = 40
+_MOST_EFFECTS = 30
+# Rules over the same effects of which another one is a special case.
+_MORE = {
+    "homdiag": {"homcs", "cs", "ar1", "hetar1", "homtoep", "toep"},
+    "homcs": {"cs"},
+    "ar1": {"hetar1"},
+    "homtoep": {"toep"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,14 @@ def covariance_is_nested(
         Unknown where the other model expresses a covariance in several ways, and the
         one that was found is none that its effects can have.
     """
-    if any(_by_rule(block) for group in (*small, *large) for block in group.blocks):
+    if has_rules(small, large):
+        if not has_rules(large) and _is_small(small):
+            # A covariance by a rule is one of those without it.
+            return (
+                "yes"
+                if covariance_is_nested(_freed(small), large, residual) == "yes"
+                else "unknown"
+            )
         if not _has_structures_of(large, small):
             return "unknown"
         # What the smaller one has by a rule the larger one has as well: the rest is compared.
@@ -105,6 +120,29 @@ def covariance_is_nested(
     return "no" if rank == A.shape[1] else "unknown"
 
 
+def has_rules(*models: Sequence[GroupingFactor]) -> bool:
+    """Whether effects of one of the models have a covariance by a rule."""
+    return any(_by_rule(b) for groups in models for group in groups for b in group.blocks)
+
+
+def _is_small(groups: Sequence[GroupingFactor]) -> bool:
+    return all(block.size <= _MOST_EFFECTS for group in groups for block in group.blocks)
+
+
+def _freed(groups: Sequence[GroupingFactor]) -> list[GroupingFactor]:
+    """The factors with free covariances in the place of those by a rule, which are among them."""
+    return [
+        replace(group, blocks=tuple(_without_rule(block) for block in group.blocks))
+        for group in groups
+    ]
+
+
+def _without_rule(block: Block) -> Block:
+    if not _by_rule(block):
+        return block
+    return replace(block, structure="diag" if block.structure == "homdiag" else "us", options={})
+
+
 def _by_rule(block: Block) -> bool:
     """Whether its covariance has fewer parameters than entries."""
     return block.structure not in {"us", "diag"}
@@ -133,6 +171,12 @@ def _has_structures_of(large: Sequence[GroupingFactor], small: Sequence[Grouping
 def _same(one: GroupingFactor, block: Block, other: GroupingFactor, its: Block) -> bool:
     Z, of_other = one.Z[:, block.start : block.stop], other.Z[:, its.start : its.stop]
     alike = block.structure == its.structure and dict(block.options) == dict(its.options)
+    if block.structure == its.structure == "rr":
+        alike = block.options["d"] <= its.options["d"]
+    alike = alike or its.structure in _MORE.get(block.structure, ())
+    places = (block.positions, its.positions)
+    if block.structure != its.structure and all(place is not None for place in places):
+        alike = alike and np.array_equal(*places)
     return alike and np.array_equal(Z, of_other)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -377,3 +378,35 @@ def test_formulas_of_other_parameters_are_nested_or_not(rng: np.random.Generator
     with pytest.warns(DataWarning, match="zi of the latter lacks columns"):
         table = bmx.anova(fits["zi ~ x"], other.update("y ~ x + (x | g)").fit_eb())
     assert np.isnan(table["p_value"]).all()
+
+
+def test_rules_for_a_covariance_lie_within_each_other() -> None:
+    """Chi-squares of maxima over explicit 8 x 8 covariances by BFGS; no doubt is raised."""
+    rng = np.random.default_rng(116)
+    n_groups, t = 40, np.repeat(np.arange(4), 2)
+    S = [[1, 0.5, 0.3, 0.2], [0.5, 1.5, 0.6, 0.3], [0.3, 0.6, 1.2, 0.5], [0.2, 0.3, 0.5, 0.8]]
+    b = rng.normal(size=(n_groups, 4)) @ np.linalg.cholesky(np.array(S)).T
+    data = pd.DataFrame({"g": np.repeat(np.arange(n_groups), 8), "t": np.tile(t, n_groups)})
+    effect = b[data["g"], data["t"]]
+    data["y"] = 2 + 0.3 * data["t"] + effect + rng.normal(size=len(data)) * 0.7
+    data["f"] = np.array(list("abcd"))[data["t"]]
+    terms = {
+        "homdiag": "homdiag(0 + f | g)", "diag": "diag(0 + f | g)", "homcs": "homcs(f | g)",
+        "cs": "cs(f | g)", "ar1": "ar1(t | g)", "hetar1": "hetar1(t | g)", "toep": "toep(t | g)",
+        "homtoep": "homtoep(t | g)", "one": "rr(0 + f | g, d=1)", "two": "rr(0 + f | g, d=2)",
+        "us": "(0 + f | g)",
+    }  # fmt: skip
+    fits = {name: bmx.Model(f"y ~ t + {term}", data).fit_eb("ml") for name, term in terms.items()}
+    for small, large, chisq, df in [
+        ("homdiag", "diag", 4.16870, 3), ("homdiag", "homcs", 22.01629, 1),
+        ("homcs", "cs", 4.77676, 3), ("cs", "us", 3.36196, 5), ("ar1", "hetar1", 5.13756, 3),
+        ("homtoep", "toep", 5.11054, 3), ("toep", "us", 2.24983, 3), ("one", "two", 25.01256, 3),
+        ("two", "us", 39.96880, 3),
+    ]:  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataWarning)
+            found = bmx.anova(fits[small], fits[large]).iloc[1]
+        assert found["chisq"] == pytest.approx(chisq, abs=2e-5)
+        assert found["chisq_df"] == df
+    with pytest.warns(DataWarning, match="rules for the covariance of effects"):
+        bmx.anova(fits["one"], fits["cs"])
