@@ -96,6 +96,10 @@ def plot_estimates(
         for look, name in zip(looks.values(), labels(fits, 24), strict=True)
     ]
     unknown = pd.concat([scalars, levels])
+    if unknown["estimate"].isna().any():
+        handles.append(
+            Line2D([], [], linestyle="", marker="$?$", color=NEUTRAL, label="cannot be estimated")
+        )
     unknown = unknown[unknown["estimate"].notna()]
     if (unknown[["lower", "upper"]].isna().sum(axis=1) == 1).any():
         handles.append(Line2D([], [], color=NEUTRAL, linestyle=":", label="limit not known"))
@@ -125,6 +129,8 @@ def _draw_scalar(
     axis.set_ylim(-len(fits) + 0.4, 0.6)
     axis.set_yticks([])
     _tidy(axis, ends)
+    if not np.isfinite(rows["estimate"]).any():  # numbers would be of nothing
+        axis.set_xticks([])
 
 
 def _draw_levels(
@@ -167,6 +173,10 @@ def _draw(
     ends: tuple[float, float],
 ) -> None:  # fmt: skip
     estimate, lower, upper = numbers
+    if np.isnan(estimate):
+        axis.plot(0.02, at, marker="$?$", color=look["color"], markersize=size,
+                  transform=axis.get_yaxis_transform(), gid="unknown")  # fmt: skip
+        return
     if np.isnan(lower) and np.isnan(upper):  # other programs' tables may have no intervals
         lower = upper = estimate
     draw_intervals(axis, at, estimate, lower, upper, ends=ends, colour=look["color"], linewidth=1.3,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.results.plots.figure import finish, new_figure
-from bayesmix.results.plots.labels import labels, name_ticks, text_width
+from bayesmix.results.plots.labels import labels, name_ticks, text_width, wrapped
 from bayesmix.results.plots.look import share
 from bayesmix.results.plots.ticks import number_ticks, numbers_in
 
@@ -79,5 +79,6 @@ def plot_heatmap(
             axis.text(j, i, numbers_in(f"{values[i, j]:.2g}"), ha="center", va="center", fontsize=7,
                       color="white" if dark else "black",
                       bbox=patch if values[i, j] < 0 else None)  # fmt: skip
-    axis.set_title(labels([title], 60)[0], fontsize=10)
+    letters = max(int((side + 0.3) / text_width(["x"], 10)), 16)
+    axis.set_title(wrapped([title], letters, 3)[0], fontsize=10)
     return finish(figure)

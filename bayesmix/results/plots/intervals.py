@@ -114,7 +114,8 @@ def draw_intervals(
     start = np.where(np.isnan(lower), shown, np.clip(lower, *ends))
     stop = np.where(np.isnan(upper), shown, np.clip(upper, *ends))
     drawn = (start < stop) & ~np.isnan(shown)
-    axis.hlines(at[drawn], start[drawn], stop[drawn], color=colour, linewidth=linewidth)
+    if drawn.any():
+        axis.hlines(at[drawn], start[drawn], stop[drawn], color=colour, linewidth=linewidth)
     known = ~np.isnan(shown)
     for limit, end in ((lower, ends[0]), (upper, ends[1])):
         missing = known & np.isnan(limit) & (shown != end)
@@ -129,7 +130,8 @@ def draw_intervals(
         if beyond.any():
             axis.plot(np.full(beyond.sum(), end), at[beyond], marker, **arrow)
     seen = known & (estimate == shown)
-    axis.plot(estimate[seen], at[seen], **point)
+    if seen.any():  # an empty line has its place in the figure's corner, which no layout stands
+        axis.plot(estimate[seen], at[seen], **point)
 
 
 def explain(figure: Any, *, away: bool, unknown: bool, line: float | None = 0.0) -> None:

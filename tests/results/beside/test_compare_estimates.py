@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +14,17 @@ import polars as pl
 import pytest
 
 import bayesmix as bmx
-from bayesmix.errors import DataError, DataWarning, FileError, NotSupportedError
+from bayesmix.errors import (
+    DataError,
+    DataWarning,
+    FileError,
+    NotSupportedError,
+    SeparationWarning,
+)
 from bayesmix.results import EmpiricalBayes, EstimateComparison
 from bayesmix.results.beside.matching import GroupNames, TermNames
 from tests.builders import fake_posterior
+from tests.results.plots.pictures import check_texts, drawn
 
 REFERENCE = Path(__file__).parents[2] / "reference"
 
@@ -427,6 +435,29 @@ def test_the_picture_has_a_panel_for_each_quantity(reml: EmpiricalBayes, mixedlm
     assert len(only.axes) == 1
     ends = [text.get_text() for text in only.axes[0].get_yticklabels()]
     assert ends == labels[:2] + labels[-3:]
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_cannot_be_estimated_leaves_the_panels_their_room(away: bool) -> None:
+    """An empty line had its place in the corner: all panels were drawn over each other."""
+    rng = np.random.default_rng(9)
+    k = np.arange(360)
+    data = pd.DataFrame({"g": k // 6, "f": k % 9, "h": k % 2, "x": k % 6.0})
+    data["f"], data["h"] = data["f"].map("b{}".format), data["h"].map("h{}".format)
+    data["y"] = rng.normal(size=60)[data["g"]] * 2 + 0.3 * data["x"] + rng.normal(size=360)
+    with pytest.warns(DataWarning, match="already determine"):
+        eb = bmx.Model("y ~ f * h + x + (1 | g)", data).fit_eb()
+    if away:
+        data["z"] = (data["x"] > 2) & (rng.uniform(size=360) < 0.5)
+        with pytest.warns(SeparationWarning):
+            eb = bmx.Model("z ~ C(x) + (1 | g)", data, family="bernoulli").fit_eb()
+    figure = bmx.compare_estimates(eb).plot(max_levels=10)
+    figure.canvas.draw()  # matplotlib warns where panels have no room
+    for one, other in itertools.combinations([axis.get_position() for axis in figure.axes], 2):
+        assert not one.overlaps(other)
+    marks = [drawn(axis, "unknown") for axis in figure.axes]
+    assert sum(map(len, marks)) == eb.fixed_effects()["estimate"].isna().sum()
+    check_texts(figure)
 
 
 def test_the_picture_says_what_there_is(nested: EmpiricalBayes) -> None:

@@ -237,3 +237,9 @@ def test_kinds_are_told_apart_without_colours(eb: Any) -> None:
     ]  # fmt: skip
     assert {line.get_color() for line in lines} == set(COLOURS[:3])
     assert len({line.get_linestyle() for line in lines}) == 3
+
+
+def test_a_long_level_over_a_small_matrix_is_not_cut_off() -> None:
+    level = "lev Sankt-Margarethen-am-Heideweg-Nordost-000"
+    figure = plot_heatmap(np.eye(6), range(6), bar_label="covariance", title=level, largest=None)
+    check_texts(figure)
