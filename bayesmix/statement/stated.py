@@ -42,6 +42,7 @@ from bayesmix.statement.equation import Equation, model_equation
 from bayesmix.statement.names import model_names
 from bayesmix.statement.pymc_changes import Changes, Statement, changes_since, statement_of
 from bayesmix.statement.pymc_model import Parametrization, build_pymc_model
+from bayesmix.statement.row_numbers import warn_of_row_numbers
 from bayesmix.statement.specification import Specification
 from bayesmix.statement.words import facts_in_words, model_in_words
 
@@ -151,6 +152,7 @@ class StatedModel(Answers):
                 self.formula, data, formulas, of_residual, self.family, self.specification,
                 None if learned_from is None else learned_from.design,
             )  # fmt: skip
+            warn_of_row_numbers(self.formula, self.design)
         else:
             others = [*formulas, *([] if of_residual is None else ["residual"])]
             check_streamed(self.family, others, self.specification, learns=learned_from is None)
