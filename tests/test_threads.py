@@ -10,8 +10,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import bayesmix as bmx
-from bayesmix.gaussian import density
 from bayesmix.inference import empirical
+from bayesmix.inference.search import Search
 from bayesmix.laws import intervals, mode
 from bayesmix.results.predict import prediction
 from bayesmix.threads import one_blas_thread
@@ -99,7 +99,7 @@ def test_the_size_of_a_root_decides_and_not_a_clock(
 ) -> None:
     """Two fits agree to the last bit, whatever else the machine is doing."""
     monkeypatch.setattr(empirical, "MANY_COLUMNS", columns)
-    spy = Spy(monkeypatch).on(density, "criterion")
+    spy = Spy(monkeypatch).on(Search, "value")
     rng = np.random.default_rng(2)
     data = bmx.load_dataset("sleepstudy")
     data["machine"] = rng.choice(list("abcdefgh"), len(data))

@@ -23,7 +23,7 @@ from bayesmix.laws.values import Values, estimated_pairs, own_parameters
 
 __all__ = ["DrawsLaw"]
 
-_SECONDS_EACH = 0.003  # that ArviZ needs to diagnose an effect
+_SECONDS_A_DRAW = 2.5e-7  # that diagnosing an effect takes for each of its draws
 _INSTEAD: Mapping[str, str] = {
     "ci_method": "its intervals are those of its draws; ci_kind= says which",
     "fixed_uncertainty": "its draws always hold the uncertainty of the fixed effects",
@@ -104,7 +104,8 @@ class DrawsLaw(DrawnRows):
     def seconds_of_effects(self, n_effects: int, asked: Asked) -> float:
         """Time that diagnosing them takes, where they have draws."""
         diagnosed = asked.of_draws().diagnostics and not self.moments
-        return _SECONDS_EACH * n_effects if diagnosed else 0.0
+        n_draws = self.beta.shape[0] * self.beta.shape[1]
+        return _SECONDS_A_DRAW * n_draws * n_effects if diagnosed else 0.0
 
     def note_of_effects(self, group: GroupingFactor) -> str:
         """That of some effects there are moments only."""

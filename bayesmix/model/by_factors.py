@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bayesmix.errors import NotSupportedError
+from bayesmix.laws.summaries import diagnose
 
 if TYPE_CHECKING:
+    from bayesmix.inference.draws import Draws
     from bayesmix.statement.stated import FittableModel
 
-__all__ = ["Asked", "why_by_factors"]
+__all__ = ["Asked", "mixed_slowly", "why_by_factors"]
+
+# Effective draws of a chain that are enough, as in the diagnostics; of short chains a tenth.
+_ENOUGH = 100
+_OF_SHORT = 10
+_APART = 1.05  # r_hat of chains that are in different places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +89,35 @@ def why_by_factors(
     if reason or not (because or by_name):
         return ""
     return "One grouping factor after the other" + (f": {because}" if because else "")
+
+
+def mixed_slowly(draws: Draws, effects: Collection[str]) -> str:
+    """What shows that sweeps were too dependent, in words; empty if they were not.
+
+    Crossed factors that are nearly nested tell little of each other's effects but their sum,
+    and a sweep moves one of them at a time.
+
+    Parameters
+    ----------
+    draws : Draws
+    effects : collection of str
+        Variables that are not looked at.
+
+    Returns
+    -------
+    str
+    """
+    if draws.interrupted:
+        return ""
+    shared = [
+        values.reshape(*values.shape[:2], -1)
+        for name, values in draws.posterior.items() if name not in effects
+    ]  # fmt: skip
+    found = diagnose(np.concatenate(shared, axis=2))
+    n_chains, n_draws = shared[0].shape[:2]
+    least = n_chains * min(_ENOUGH, n_draws / _OF_SHORT)
+    smallest = np.nanmin([*found["ess_bulk"], *found["ess_tail"], np.inf])
+    largest = np.nanmax([*found["r_hat"], 1.0])
+    if smallest < least:
+        return f"has a smallest effective sample size of {smallest:.0f}"
+    return f"has a largest r_hat of {largest:.2f}" if largest > _APART else ""

@@ -19,7 +19,7 @@ from bayesmix.errors import (
     PriorError,
     SeparationWarning,
 )
-from bayesmix.model.by_factors import Asked, why_by_factors
+from bayesmix.model.by_factors import Asked, mixed_slowly, why_by_factors
 from bayesmix.statement.names import posterior_variables
 from bayesmix.statement.pymc_changes import added_variables, statement_of
 
@@ -93,6 +93,7 @@ def sample(
         why_not,
         integrates=_is_collapsed(model),
     )  # fmt: skip
+    dense = not why_not
     if by_factors:
         why_not = ""
     if engine == "fast" and why_not:
@@ -130,8 +131,9 @@ def sample(
         )
     if fast:
         draws = _sample_fast(
-            model, checked, group_draws, sampler, tune, target_accept, by_factors=by_factors
-        )
+            model, checked, group_draws, sampler, tune, target_accept, by_factors=by_factors,
+            or_dense=dense,
+        )  # fmt: skip
     else:
         if engine == "auto":
             announce(f"Taking the PyMC engine: {why_not}.", progress=progress)
@@ -339,14 +341,24 @@ def _why_not_fast(model: FittableModel) -> str:
 
 def _sample_fast(
     model: FittableModel, settings: SamplerSettings, group_draws: GroupDraws, sampler: Sampler,
-    tune: int | None, target_accept: float | None, *, by_factors: str,
+    tune: int | None, target_accept: float | None, *, by_factors: str, or_dense: bool,
 ) -> Draws:  # fmt: skip
     mu, priors, names = model.design.mu, model.prior_entries, model.names
     if by_factors:
+        from bayesmix.inference.announce import announce
         from bayesmix.inference.gibbs import sample_gibbs
 
         of_groups = {g.name: _variables(names, g) for g in mu.groups}
-        return sample_gibbs(model, settings, of_groups, group_draws, by_factors)
+        found = sample_gibbs(model, settings, of_groups, group_draws, by_factors)
+        effects = {own.b for own in of_groups.values()}
+        slowly = mixed_slowly(found, effects) if sampler == "auto" and or_dense else ""
+        if not slowly:
+            return found
+        announce(
+            f"What was drawn one grouping factor after the other {slowly}: drawing with all of "
+            "them together, which takes longer.", progress=settings.progress,
+        )  # fmt: skip
+        settings = replace(settings, tune=warm_up_steps(model) if tune is None else tune)
     if _is_collapsed(model):
         from bayesmix.inference.collapsed import sample_collapsed
         from bayesmix.inference.iterative_start import mode_of_large

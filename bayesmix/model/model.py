@@ -181,7 +181,8 @@ class Model(FittableModel, PoolingExtremes):
             the other, with its effects and the fixed effects integrated out given the others'
             (collapsed Gibbs), and needs independent residuals with one sigma and levels that are
             not related. "auto" takes it where crossed factors are too large for a dense matrix
-            or such a matrix takes longer. Every other word is NUTS: "nuts" and
+            or such a matrix takes longer, and goes back to it where these sweeps mix slowly.
+            Every other word is NUTS: "nuts" and
             "nutpie" nutpie's, and "pymc" PyMC's for the PyMC engine.
         group_draws : {"auto", "all", "moments"}
             For the fast engine, whether draws of the group effects are kept, or

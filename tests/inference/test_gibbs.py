@@ -174,6 +174,28 @@ def test_it_is_taken_where_it_is_quicker(
     assert exact.idata.attrs["engine"] == "fast (independent draws)"
 
 
+def test_factors_that_are_nearly_nested_go_back_to_the_dense_algebra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Few rows tell levels of g and h apart, and sweeps hardly move what the two share."""
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(20), 30)
+    h = np.where(np.arange(600) % 90 == 0, (g + 1) % 20, g)
+    y = rng.normal(size=20)[g] + rng.normal(size=20)[h] + 0.1 * rng.normal(size=600)
+    model = bmx.Model("y ~ 1 + (1 | g) + (1 | h)", pd.DataFrame({"y": y, "g": g, "h": h}))
+    monkeypatch.setattr(factor_blocks, "seconds_of_root", lambda n: 0.1 * n)
+    said: list[str] = []
+    monkeypatch.setattr("bayesmix.inference.announce.announce", lambda text, **_: said.append(text))
+    post = model.fit(seed=1, progress=False)
+    assert any("drawing with all of them together" in text for text in said)
+    assert post.idata.attrs["engine"] == "fast (independent draws)"
+    assert post.diagnostics().ok
+    exact = model.fit(seed=1, sampler="independent", progress=False)
+    np.testing.assert_array_equal(post.idata["posterior"]["beta"], exact.idata["posterior"]["beta"])
+    with pytest.warns(bmx.errors.ConvergenceWarning):
+        model.fit(300, seed=1, sampler="gibbs", progress=False)
+
+
 def test_a_posterior_answers_what_others_answer(
     data: pd.DataFrame, crossed: bmx.Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:

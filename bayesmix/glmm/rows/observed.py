@@ -218,6 +218,8 @@ _TAILS = {
     "beta": (tail_beta, 0.0),
     "negative_binomial1": (tail_negative_binomial1, 1.0),
 }
+# Rows of values within limits, where the density and the tails cancel far from the mean.
+_WITHIN = {"poisson": within_poisson}
 _OF_ONE_PARAMETER = {"poisson": JointRow(row_poisson, ()), "binomial": JointRow(row_binomial, ())}
 _ORDERED = {
     "cumulative": rows_cumulative, "sratio": rows_sratio, "cratio": rows_cratio, "acat": rows_acat,
@@ -227,8 +229,7 @@ _ORDERED = {
 OBSERVED_KERNELS: dict[str, Kernel] = {}
 for _name, _row in (JOINT_ROWS | _OF_ONE_PARAMETER).items():
     _tail, _step = _TAILS.get(_name, (no_tail, 0.0))
-    _within = within_poisson if _name == "poisson" else no_within
-    _one = observed(_row.function, _tail, _step, _within)
+    _one = observed(_row.function, _tail, _step, _WITHIN.get(_name, no_within))
     OBSERVED_KERNELS[_name] = kernel(*SIGNATURE)(
         each_row(f"observed_{_name}", _one, _row.constants, all_given)
     )
