@@ -174,9 +174,9 @@ def _same(one: GroupingFactor, block: Block, other: GroupingFactor, its: Block) 
     if block.structure == its.structure == "rr":
         alike = block.options["d"] <= its.options["d"]
     alike = alike or its.structure in _MORE.get(block.structure, ())
-    places = (block.positions, its.positions)
-    if block.structure != its.structure and all(place is not None for place in places):
-        alike = alike and np.array_equal(*places)
+    known = block.positions is not None and its.positions is not None
+    if block.structure != its.structure and known:
+        alike = alike and np.array_equal(np.asarray(block.positions), np.asarray(its.positions))
     return alike and np.array_equal(Z, of_other)
 
 
