@@ -33,6 +33,7 @@ _ENOUGH = 1000  # points of the chains from which their k is taken: of fewer it 
 _SCREENED = 2  # steps by the screen to one evaluation: with one a third of draws repeat the last
 _BEFORE = 4  # steps of a chain that are not kept: it begins at a weighted point of the fit
 _STRETCH = 0.1  # seconds of a call, after which an interrupt is heard
+_HEARD = 0.2  # seconds after which it is heard at the latest by who waits for the chains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +222,10 @@ def together(
         try:
             for item in items:  # an interrupt may come while a thread starts
                 running.append(pool.submit(work, item, stop))  # noqa: PERF401
-            wait(running, return_when=FIRST_EXCEPTION)
+            waiting, failed = set(running), False
+            while waiting and not failed:  # a signal that another thread takes wakes nobody here
+                done, waiting = wait(waiting, _HEARD, return_when=FIRST_EXCEPTION)
+                failed = any(one.exception() is not None for one in done)
         except KeyboardInterrupt:
             if not until_stopped:
                 raise
