@@ -1,14 +1,17 @@
-"""One thread of linear algebra, where it is called often for little."""
+"""One thread of linear algebra where it is called often for little; results of several."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["on_one_thread", "one_blas_thread"]
+__all__ = ["on_one_thread", "one_blas_thread", "result_of"]
+
+_HEARD = 0.2  # seconds after which an interrupt is heard at the latest
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
@@ -39,3 +42,16 @@ def _controller() -> ThreadpoolController:
     import scipy.linalg.cython_blas  # noqa: F401
 
     return ThreadpoolController()
+
+
+def result_of[T](future: Future[T]) -> T:
+    """Wait for a result, and hear an interrupt whichever thread the system hands it to.
+
+    A thread that waits without end wakes up by a signal only if the signal is its own.
+    """
+    while True:
+        try:
+            return future.result(timeout=_HEARD)
+        except TimeoutError:
+            if future.done():
+                return future.result()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +18,7 @@ from bayesmix.inference import empirical
 from bayesmix.inference.search import Search
 from bayesmix.laws import intervals, mode
 from bayesmix.results.predict import prediction
-from bayesmix.threads import one_blas_thread
+from bayesmix.threads import one_blas_thread, result_of
 
 
 def _threads() -> set[int]:
@@ -110,3 +114,33 @@ def test_the_size_of_a_root_decides_and_not_a_clock(
     assert spy.seen[:half] == spy.seen[half:]
     assert np.median([max(seen) for seen in spy.seen]) == threads
     assert first.loglik == second.loglik
+
+
+def test_an_interrupt_is_heard_that_another_thread_was_handed() -> None:
+    def interrupted_work() -> None:
+        time.sleep(0.3)  # by then it is waited for
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        over.wait(30)
+
+    over = threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(interrupted_work)
+            with pytest.raises(KeyboardInterrupt):
+                result_of(work)
+            assert not work.done()
+            over.set()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_results_and_errors_of_work_are_its_own() -> None:
+    def late() -> None:
+        time.sleep(0.3)
+        raise TimeoutError("of the work")
+
+    with ThreadPoolExecutor(1) as pool:
+        assert result_of(pool.submit(lambda: 3)) == 3
+        with pytest.raises(TimeoutError, match="of the work"):
+            result_of(pool.submit(late))

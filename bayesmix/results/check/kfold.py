@@ -21,6 +21,7 @@ from bayesmix.laws.request import PredictionRequest
 from bayesmix.laws.rows import Rows, levels_of
 from bayesmix.results.check.loo import Loo, data_key, groups_of_rows
 from bayesmix.statement.subset import check_model_of_rows, model_of_rows
+from bayesmix.threads import result_of
 
 if TYPE_CHECKING:
     from bayesmix.laws.draws import DrawsLaw
@@ -83,7 +84,7 @@ def kfold(post: HasDraws, k: int | None, by: Any, draws: int, seed: int, *, prog
         folds = [pool.submit(one_fold, number) for number in range(int(k))]
         try:
             for done in folds:
-                done.result()
+                result_of(done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

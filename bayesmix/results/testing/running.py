@@ -14,7 +14,7 @@ import numpy as np
 from bayesmix.arguments import whole_number
 from bayesmix.errors import BayesmixWarning
 from bayesmix.inference.announce import Progress
-from bayesmix.threads import one_blas_thread
+from bayesmix.threads import one_blas_thread, result_of
 
 __all__ = ["Progress", "in_threads", "threads_of"]
 
@@ -77,7 +77,8 @@ def _in_threads[T](
         at = 0
         try:
             for part in parts:
-                found += part.result()
+                own: list[T] = result_of(part)
+                found += own
                 at += 1
                 say(len(found))
         except KeyboardInterrupt:
