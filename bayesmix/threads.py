@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import AbstractContextManager
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["on_one_thread", "one_blas_thread", "result_of"]
+__all__ = ["on_one_thread", "one_blas_thread", "result_of", "until_done"]
 
 _HEARD = 0.2  # seconds after which an interrupt is heard at the latest
 
@@ -44,14 +45,18 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def result_of[T](future: Future[T]) -> T:
-    """Wait for a result, and hear an interrupt whichever thread the system hands it to.
+def until_done(running: Iterable[Future[Any]]) -> None:
+    """Wait until all work is done or some has failed; an interrupt is heard within .2 s.
 
-    A thread that waits without end wakes up by a signal only if the signal is its own.
+    A thread that waits without end is woken by a signal only if the system hands it that.
     """
-    while True:
-        try:
-            return future.result(timeout=_HEARD)
-        except TimeoutError:
-            if future.done():
-                return future.result()
+    waiting, failed = set(running), False
+    while waiting and not failed:
+        done, waiting = wait(waiting, _HEARD, return_when=FIRST_EXCEPTION)
+        failed = any(one.exception() is not None for one in done)
+
+
+def result_of[T](future: Future[T]) -> T:
+    """Wait for a result as `until_done` does."""
+    until_done([future])
+    return future.result()

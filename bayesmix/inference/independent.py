@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from bayesmix.inference.announce import Progress
 from bayesmix.inference.proposal import MOST_PARAMETERS, Fitted, Quality, fit_proposal, judge
 from bayesmix.inference.screen import fit_screen
 from bayesmix.inference.settings import SamplerSettings
+from bayesmix.threads import until_done
 
 __all__ = ["IndependentDraws", "propose", "take_draws", "together", "why_too_many"]
 
@@ -33,7 +34,6 @@ _ENOUGH = 1000  # points of the chains from which their k is taken: of fewer it 
 _SCREENED = 2  # steps by the screen to one evaluation: with one a third of draws repeat the last
 _BEFORE = 4  # steps of a chain that are not kept: it begins at a weighted point of the fit
 _STRETCH = 0.1  # seconds of a call, after which an interrupt is heard
-_HEARD = 0.2  # seconds after which it is heard at the latest by who waits for the chains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,10 +222,7 @@ def together(
         try:
             for item in items:  # an interrupt may come while a thread starts
                 running.append(pool.submit(work, item, stop))  # noqa: PERF401
-            waiting, failed = set(running), False
-            while waiting and not failed:  # a signal that another thread takes wakes nobody here
-                done, waiting = wait(waiting, _HEARD, return_when=FIRST_EXCEPTION)
-                failed = any(one.exception() is not None for one in done)
+            until_done(running)
         except KeyboardInterrupt:
             if not until_stopped:
                 raise

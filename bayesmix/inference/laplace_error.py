@@ -18,6 +18,7 @@ Graphical Statistics 15(1), 58-81.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,7 @@ def laplace_shifts(
         Those of `NOTICED` standard errors and more.
     """
     n_sd = co.n_sd
-    correction = _CorrectionInBlocks(gp, co) if gp.rows.is_stored else _Correction(gp, co)
+    correction = (_CorrectionInBlocks if gp.rows.is_stored else _CorrectionInMemory)(gp, co)
     fixed = flat_prior(gp.problem.n_fixed) if prior is None else prior
     lost, out = determined.lost(np.eye(len(found.x))), []
 
@@ -120,7 +121,7 @@ def laplace_shifts(
     return out
 
 
-class _Correction:
+class _Correction(ABC):
     """Log of the integral over each effect, relative to Laplace's approximation.
 
     Parameters
@@ -134,7 +135,6 @@ class _Correction:
         nodes, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
         self._nodes = nodes
         self._log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
-        self._levels = [LevelRows(gp, f) for f in range(len(gp.rows.z_start) - 1)]
 
     def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
         gp, p = self._gp, self._gp.problem.n_fixed
@@ -143,8 +143,21 @@ class _Correction:
             gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
             with_fixed=False,
         )  # fmt: skip
-        if mode.status != 1:
-            return -np.inf
+        return self._at(mode, phi) if mode.status == 1 else -np.inf
+
+    @abstractmethod
+    def _at(self, mode: InnerMode, phi: np.ndarray) -> float:
+        """Take the integrals at a mode, with the family's parameters."""
+
+
+class _CorrectionInMemory(_Correction):
+    """The integrals of rows in memory, factor by factor."""
+
+    def __init__(self, gp: GlmmProblem, co: Coordinates) -> None:
+        super().__init__(gp, co)
+        self._levels = [LevelRows(gp, f) for f in range(len(gp.rows.z_start) - 1)]
+
+    def _at(self, mode: InnerMode, phi: np.ndarray) -> float:
         parameters = np.append(phi, 1.0)
         return sum(self._of_factor(f, mode, parameters) for f in range(len(self._levels)))
 
@@ -178,24 +191,13 @@ class _Correction:
         return total
 
 
-class _CorrectionInBlocks:
-    """The same of rows on disk: two more passes, for all effects together."""
+class _CorrectionInBlocks(_Correction):
+    """The integrals of rows on disk: two more passes, for all effects together."""
 
-    def __init__(self, gp: GlmmProblem, co: Coordinates) -> None:
-        self._gp, self._co = gp, co
-        nodes, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
-        self._nodes = nodes
-        self._log_weights = np.log(weights) + nodes**2 / 2 - 0.5 * np.log(2 * np.pi)
-
-    def __call__(self, x: np.ndarray, u: np.ndarray) -> float:
-        gp, p = self._gp, self._gp.problem.n_fixed
-        phi = gp.phi.values(x[self._co.n_x : len(x) - p])
-        mode = inner_mode(
-            gp, factors_at(self._co, x).L, phi, flat_prior(p), beta=x[len(x) - p :], u=u,
-            with_fixed=False,
-        )  # fmt: skip
-        if mode.status != 1 or mode.passed is None:
+    def _at(self, mode: InnerMode, phi: np.ndarray) -> float:
+        if mode.passed is None:
             return -np.inf
+        gp = self._gp
         effects = self._effects(mode.L)
         sums = [np.ones(n_levels) for _, _, _, n_levels in effects]
         for at in blocks_at(gp, mode.passed, phi):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.errors import NotSupportedError
-from bayesmix.laws.summaries import diagnose
 
 if TYPE_CHECKING:
     from bayesmix.inference.draws import Draws
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "mixed_slowly", "why_by_factors"]
 
-# Effective draws of a chain that are enough, as in the diagnostics; of short chains a tenth.
-_ENOUGH = 100
-_OF_SHORT = 10
-_APART = 1.05  # r_hat of chains that are in different places
+_OF_SHORT = 10  # draws of a short chain for each that is to be effective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +103,9 @@ def mixed_slowly(draws: Draws, effects: Collection[str]) -> str:
     -------
     str
     """
+    from bayesmix.laws.summaries import diagnose
+    from bayesmix.results.tabular.diagnostics import ESS_PER_CHAIN, R_HAT_ALARM
+
     if draws.interrupted:
         return ""
     shared = [
@@ -115,9 +114,9 @@ def mixed_slowly(draws: Draws, effects: Collection[str]) -> str:
     ]  # fmt: skip
     found = diagnose(np.concatenate(shared, axis=2))
     n_chains, n_draws = shared[0].shape[:2]
-    least = n_chains * min(_ENOUGH, n_draws / _OF_SHORT)
+    least = n_chains * min(ESS_PER_CHAIN, n_draws / _OF_SHORT)
     smallest = np.nanmin([*found["ess_bulk"], *found["ess_tail"], np.inf])
     largest = np.nanmax([*found["r_hat"], 1.0])
     if smallest < least:
         return f"has a smallest effective sample size of {smallest:.0f}"
-    return f"has a largest r_hat of {largest:.2f}" if largest > _APART else ""
+    return f"has a largest r_hat of {largest:.2f}" if largest > R_HAT_ALARM else ""

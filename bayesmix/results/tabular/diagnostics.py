@@ -22,13 +22,13 @@ from bayesmix.laws.summaries import (
 from bayesmix.results.tabular.tables import text_column
 from bayesmix.results.tabular.text import html_block
 
-__all__ = ["Diagnostics", "convergence_of", "diagnose_sampling"]
+__all__ = ["ESS_PER_CHAIN", "R_HAT_ALARM", "Diagnostics", "convergence_of", "diagnose_sampling"]
 
 _R_HAT = 1.01  # Vehtari et al. (2021)
 # Beyond this the chains are in different places; below it they are short.
-_R_HAT_ALARM = 1.05
+R_HAT_ALARM = 1.05
 # Vehtari et al. (2021). With 400 in all, a limit that is to leave 2.5 % outside leaves 1 to 4 %.
-_ESS_PER_CHAIN = 100
+ESS_PER_CHAIN = 100
 # Fewer than these and estimates themselves are not to be trusted.
 _ESS_ALARM_PER_CHAIN = 25
 _MOST_DRAWS = 20_000  # beyond these other advice helps more
@@ -115,7 +115,7 @@ class Diagnostics:
             ))  # fmt: skip
         if self.max_r_hat > _R_HAT:
             worst = self.parameters.sort_values("r_hat")["parameter"].iloc[-1]
-            alarm = self.max_r_hat > _R_HAT_ALARM
+            alarm = self.max_r_hat > R_HAT_ALARM
             what = "the chains disagree" if alarm else "the chains are short"
             found.append((
                 alarm,
@@ -159,7 +159,7 @@ class Diagnostics:
 
     def _too_few_effective(self) -> list[tuple[bool, str]]:
         """Name what rests on too few effective draws, and how many draws would be enough."""
-        least, alarm = _ESS_PER_CHAIN * self.chains, _ESS_ALARM_PER_CHAIN * self.chains
+        least, alarm = ESS_PER_CHAIN * self.chains, _ESS_ALARM_PER_CHAIN * self.chains
         found = []
         tail = np.fmin(self.parameters["ess_tail"].to_numpy(), self.ess_limits)
         for values, what in (
