@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 import bayesmix as bmx
 
 HEAVY = {"sd": bmx.Prior("HalfCauchy", beta=1.0), "sigma": bmx.Prior("HalfCauchy", beta=1.0)}
+
+
+TWO_GROUPS = pd.DataFrame({"y": [-0.4, 1.1, 0.2, 2.9, 1.7, 3.0], "g": list("aaabbb")})
+
+
+def two_groups() -> bmx.Model:
+    """Six rows in two groups, under priors with heavy tails."""
+    priors = HEAVY | {"Intercept": bmx.Prior("Normal", mu=0, sigma=10)}
+    return bmx.Model("y ~ 1 + (1 | g)", TWO_GROUPS, priors=priors)
+
+
+def tail_of_two_groups() -> tuple[np.ndarray, np.ndarray]:
+    """Grid of log sd, and its posterior density there by quadrature over log sigma."""
+    u, s = np.linspace(-12, 12, 500), np.linspace(-5, 6, 250)
+    tau, sigma = (np.exp(2 * v) for v in np.meshgrid(u, s, indexing="ij"))
+    # Balanced: sums of squares within, between and of the mean, each with its variance.
+    y = TWO_GROUPS["y"].to_numpy().reshape(2, 3)
+    means = y.mean(axis=1)
+    log_p = -2 * np.log(sigma) - 0.5 * ((y - means[:, None]) ** 2).sum() / sigma
+    for square, variance in (
+        (3 * ((means - means.mean()) ** 2).sum(), sigma + 3 * tau),
+        (6 * means.mean() ** 2, sigma + 3 * tau + 600),
+    ):
+        log_p += -0.5 * np.log(variance) - 0.5 * square / variance
+    log_p += 0.5 * np.log(tau) - np.log1p(tau) + 0.5 * np.log(sigma) - np.log1p(sigma)
+    return u, np.exp(log_p).sum(axis=1)
 
 
 def draws_of(post: bmx.Posterior) -> dict[str, np.ndarray]:

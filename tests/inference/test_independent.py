@@ -17,7 +17,7 @@ from bayesmix.errors import NotSupportedError, SamplingWarning
 from bayesmix.inference import independent
 from bayesmix.inference.proposal import Proposal, Quality, fit_proposal, judge
 
-from .alike import HEAVY, check_alike, check_tail, draws_of
+from .alike import HEAVY, check_alike, check_tail, draws_of, tail_of_two_groups, two_groups
 
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 
@@ -100,24 +100,8 @@ def test_the_choice_stands_in_the_summary(sleep: bmx.Posterior) -> None:
 
 def test_two_groups_and_a_half_cauchy_prior_have_the_tail_of_quadrature() -> None:
     """In log sd the posterior falls off as exp(-2 log sd), the proposal as a power."""
-    data = pd.DataFrame({"y": [-0.4, 1.1, 0.2, 2.9, 1.7, 3.0], "g": list("aaabbb")})
-    priors = HEAVY | {"Intercept": bmx.Prior("Normal", mu=0, sigma=10)}
-    post = bmx.Model("y ~ 1 + (1 | g)", data, priors=priors).fit(
-        25_000, seed=1, sampler="independent", progress=False
-    )
-    u, s = np.linspace(-12, 12, 500), np.linspace(-5, 6, 250)
-    tau, sigma = (np.exp(2 * v) for v in np.meshgrid(u, s, indexing="ij"))
-    # Balanced: sums of squares within, between and of the mean, each with its variance.
-    y = data["y"].to_numpy().reshape(2, 3)
-    means = y.mean(axis=1)
-    log_p = -2 * np.log(sigma) - 0.5 * ((y - means[:, None]) ** 2).sum() / sigma
-    for square, variance in (
-        (3 * ((means - means.mean()) ** 2).sum(), sigma + 3 * tau),
-        (6 * means.mean() ** 2, sigma + 3 * tau + 600),
-    ):
-        log_p += -0.5 * np.log(variance) - 0.5 * square / variance
-    log_p += 0.5 * np.log(tau) - np.log1p(tau) + 0.5 * np.log(sigma) - np.log1p(sigma)
-    check_tail(post, u, np.exp(log_p).sum(axis=1))
+    post = two_groups().fit(25_000, seed=1, sampler="independent", progress=False)
+    check_tail(post, *tail_of_two_groups())
 
 
 def test_what_only_the_prior_knows_has_its_tail() -> None:

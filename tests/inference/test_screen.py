@@ -11,9 +11,8 @@ from bayesmix.inference import independent, screen
 from bayesmix.inference.proposal import Proposal, fit_proposal
 from bayesmix.inference.screen import fit_screen
 
-from .alike import HEAVY, check_alike, check_tail, draws_of
+from .alike import check_alike, check_tail, draws_of, tail_of_two_groups, two_groups
 
-TWO = pd.DataFrame({"y": [-0.4, 1.1, 0.2, 2.9, 1.7, 3.0], "g": list("aaabbb")})
 PROPOSAL = Proposal(center=np.array([1.0, -2.0]), root=np.array([[1.0, 0.0], [0.8, 0.3]]))
 
 
@@ -63,22 +62,9 @@ def test_chains_have_the_tail_of_quadrature_however_rough_the_screen(
     if rough:
         monkeypatch.setattr(screen, "_DEGREES", (2,))
         monkeypatch.setattr(screen, "_ROUGHEST", np.inf)
-    post = bmx.Model(
-        "y ~ 1 + (1 | g)", TWO, priors=HEAVY | {"Intercept": bmx.Prior("Normal", mu=0, sigma=10)}
-    ).fit(25_000, seed=1, sampler="independent", progress=False)
+    post = two_groups().fit(25_000, seed=1, sampler="independent", progress=False)
     assert "% evaluated" in post.idata.attrs["choice"]
-    u, s = np.linspace(-12, 12, 500), np.linspace(-5, 6, 250)
-    tau, sigma = (np.exp(2 * v) for v in np.meshgrid(u, s, indexing="ij"))
-    y = TWO["y"].to_numpy().reshape(2, 3)
-    means = y.mean(axis=1)
-    log_p = -2 * np.log(sigma) - 0.5 * ((y - means[:, None]) ** 2).sum() / sigma
-    for square, variance in (
-        (3 * ((means - means.mean()) ** 2).sum(), sigma + 3 * tau),
-        (6 * means.mean() ** 2, sigma + 3 * tau + 600),
-    ):
-        log_p += -0.5 * np.log(variance) - 0.5 * square / variance
-    log_p += 0.5 * np.log(tau) - np.log1p(tau) + 0.5 * np.log(sigma) - np.log1p(sigma)
-    check_tail(post, u, np.exp(log_p).sum(axis=1), 20_000 if rough else 40_000)
+    check_tail(post, *tail_of_two_groups(), 20_000 if rough else 40_000)
 
 
 def test_draws_of_a_dear_density_are_evaluated_once_each_at_most(

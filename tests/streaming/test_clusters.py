@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import pickle
 import shutil
 import sys
 import warnings
@@ -17,10 +15,9 @@ import pytest
 
 import bayesmix as bmx
 from bayesmix.errors import DataError, DataWarning
-from bayesmix.sources import Source, TableSource
 from bayesmix.streaming import first_pass
 
-from .batches import rows_to_read
+from .batches import Partitions, rows_to_read
 
 pytest.importorskip("pyarrow.dataset")
 
@@ -31,29 +28,11 @@ FORMULAS = [
 ]
 
 
-class Parts(Source):
+class Parts(Partitions):
     """Partitions, each of which is summed by itself."""
-
-    def __init__(self, frame: pd.DataFrame, n: int) -> None:
-        import pyarrow as pa
-
-        ends = np.linspace(0, len(frame), n + 1).astype(int)
-        whole = pa.Table.from_pandas(frame, preserve_index=False)
-        super().__init__("the parts", whole.schema)
-        self._tables = [whole.slice(a, b - a) for a, b in itertools.pairwise(ends)]
 
     def batches(self, columns: Any) -> Any:
         raise AssertionError("no pass over the rows brings them here")
-
-    def gather(self, work: Any, columns: Any) -> Any:
-        made = [
-            work(TableSource([table], table.schema, f"part {k}"))
-            for k, table in enumerate(self._tables)
-        ]
-        first, *rest = (pickle.loads(pickle.dumps(one)) for one in made)  # noqa: S301
-        for one in reversed(rest):
-            first.merge(one)
-        return first
 
 
 @pytest.fixture(scope="module")

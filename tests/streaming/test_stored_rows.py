@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import pickle
 import tempfile
 import warnings
@@ -23,9 +22,8 @@ from bayesmix.inference.laplace import value_at
 from bayesmix.inference.problems import glmm_problem
 from bayesmix.inference.row_file import RowFile
 from bayesmix.inference.sample_of_rows import sample_of_rows
-from bayesmix.sources import Source, TableSource
 
-from .batches import Batches
+from .batches import Batches, Partitions
 
 pytest.importorskip("pyarrow.dataset")
 
@@ -324,38 +322,12 @@ def test_rows_that_change_between_passes_are_named(data: pd.DataFrame) -> None:
         rows.packed(lambda *_: gp.rows.header)
 
 
-class Cluster(Source):
-    """Partitions that are summed where they are, and can be brought here one by one."""
-
-    def __init__(self, frame: pd.DataFrame, n: int) -> None:
-        import pyarrow as pa
-
-        ends = np.linspace(0, len(frame), n + 1).astype(int)
-        whole = pa.Table.from_pandas(frame, preserve_index=False)
-        super().__init__("the cluster", whole.schema)
-        self._tables = [whole.slice(a, b - a) for a, b in itertools.pairwise(ends)]
-
-    def batches(self, columns: Any) -> Iterator[Any]:
-        for table in self._tables:
-            yield table.select(list(columns))
-
-    def gather(self, work: Any, columns: Any) -> Any:
-        made = [
-            work(TableSource([table], table.schema, f"part {k}"))
-            for k, table in enumerate(self._tables)
-        ]
-        first, *rest = (pickle.loads(pickle.dumps(one)) for one in made)  # noqa: S301
-        for one in reversed(rest):
-            first.merge(one)
-        return first
-
-
 @pytest.mark.parametrize("most", [100, 2000], ids=["of a part", "of all together"])
 def test_partitions_of_a_cluster_are_brought_here_for_the_file(
     data: pd.DataFrame, monkeypatch: Any, most: int
 ) -> None:
     monkeypatch.setattr("bayesmix.inference.row_file.MOST_ROWS", most)
-    stored = bmx.Model("size ~ x + (1 | g)", Cluster(data, 3), family="gamma").fit_eb()
+    stored = bmx.Model("size ~ x + (1 | g)", Partitions(data, 3), family="gamma").fit_eb()
     expected = bmx.Model("size ~ x + (1 | g)", data, family="gamma").fit_eb()
     assert stored._law.gp.rows.is_stored
     assert stored.loglik == pytest.approx(expected.loglik, abs=1e-6)
