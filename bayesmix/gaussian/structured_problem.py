@@ -7,12 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bayesmix.design import LinearPredictor
-from bayesmix.gaussian.crossproducts import (
-    build_equations,
-    empty_equations,
-    no_pairs,
-    working_pairs,
-)
+from bayesmix.gaussian.crossproducts import build_equations, no_pairs, working_pairs
+from bayesmix.gaussian.empty_equations import empty_equations
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.residual_classes import ResidualClasses
 from bayesmix.gaussian.scaling import Scaling

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.design import GroupingFactor, LinearPredictor
-from bayesmix.gaussian.crossproducts import empty_equations
+from bayesmix.gaussian.empty_equations import empty_equations
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.structure import Elimination
 from bayesmix.residual import PairClasses

@@ -12,8 +12,8 @@ from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotApplicableError
 from bayesmix.families.observation import is_plain
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.crossproducts import empty_equations, first_positions
 from bayesmix.gaussian.density import FixedPrior
+from bayesmix.gaussian.empty_equations import empty_equations, first_positions
 from bayesmix.gaussian.linking import Kernel
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.scaling import Scaling

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from bayesmix.design import LinearPredictor
-from bayesmix.gaussian.crossproducts import first_positions
+from bayesmix.gaussian.empty_equations import first_positions
 from bayesmix.gaussian.problem import Problem
 
 __all__ = ["response_columns"]

@@ -11,12 +11,8 @@ import numpy as np
 
 from bayesmix.design import LinearPredictor
 from bayesmix.errors import DataError
-from bayesmix.gaussian.crossproducts import (
-    add_rows,
-    complete_root,
-    empty_equations,
-    first_positions,
-)
+from bayesmix.gaussian.crossproducts import add_rows, complete_root
+from bayesmix.gaussian.empty_equations import empty_equations, first_positions
 from bayesmix.gaussian.equations import Equations
 from bayesmix.gaussian.patterns import share_patterns
 from bayesmix.gaussian.problem import Problem

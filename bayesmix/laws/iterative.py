@@ -14,8 +14,8 @@ from bayesmix.design import LinearPredictor
 from bayesmix.errors import NotSupportedError
 from bayesmix.gaussian.conditional import Conditional
 from bayesmix.gaussian.coordinates import Coordinates
-from bayesmix.gaussian.crossproducts import empty_equations
 from bayesmix.gaussian.density import flat_prior
+from bayesmix.gaussian.empty_equations import empty_equations
 from bayesmix.gaussian.problem import Problem
 from bayesmix.gaussian.scaling import Scaling, scale_design
 from bayesmix.gaussian.structure import MAX_ROOT, Elimination, root_columns
